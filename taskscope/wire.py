@@ -1,0 +1,230 @@
+"""JSON-RPC 2.0, one message a line, sans-I/O: bytes in, messages out.
+
+Neither end touches a socket here, so that both are tested by pushing bytes through them.  This is
+also the boundary where text from the target stops being hostile: see ``clean``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PROTOCOL = 1
+"""Version of the protocol; both ends must agree (see ``Hello``)."""
+
+MAX_REQUEST = 1 << 20
+"""Bytes of one request line.  A client asks for pages; more than this is not one of ours."""
+
+MAX_MESSAGE = 64 << 20
+"""Bytes of one answer line.  Pages hold about 1,000 rows; this only stops a runaway target."""
+
+MAX_TEXT = 1024
+"""Characters kept of any one string.  Names and paths are shorter; a 10 MB task name must not pass."""
+
+PARSE_ERROR, INVALID_REQUEST, NO_METHOD, BAD_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
+MISMATCH, NOT_FOUND, FORBIDDEN = -32000, -32001, -32002
+
+T = TypeVar("T")
+
+# C0, DEL, C1, format characters (bidi, zero width, soft hyphen, tags), line separators, surrogates.
+_HOSTILE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+class WireError(Exception):
+    """The bytes are not our protocol; the connection cannot go on."""
+
+
+class RemoteError(Exception):
+    """The other side refused a request.  ``code`` is one of the constants above."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    id: int | None
+    method: str
+    params: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Response:
+    id: int | None
+    result: Any
+    error: RemoteError | None
+
+
+Message = Request | Response
+
+
+def clean_text(text: str) -> str:
+    """``text`` with control, format and surrogate characters escaped and its length capped."""
+    if len(text) > MAX_TEXT:
+        text = text[: MAX_TEXT - 1] + "…"
+    if text.isascii() and text.isprintable():
+        return text
+    return _HOSTILE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def clean(value: Any) -> Any:
+    """``value`` with every string in it cleaned, keys included."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(key): clean(item) for key, item in value.items()}
+    return value
+
+
+def decode(line: bytes) -> Any:
+    """The JSON value in ``line``, cleaned.  Raises WireError.
+
+    A line of plain ASCII without a backslash holds no escape, so no hostile character: the walk is
+    skipped for nearly every message.
+    """
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"not JSON: {error}") from None
+    if line.isascii() and b"\\" not in line and b"\x7f" not in line and len(line) <= MAX_TEXT:
+        return value
+    if line.isascii() and b"\\" not in line and b"\x7f" not in line and not _LONG.search(line):
+        return value
+    return clean(value)
+
+
+_LONG = re.compile(rb'"[^"]{%d}' % MAX_TEXT)
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """One line.  ASCII only, so that no byte of it can mean anything to a terminal."""
+    return json.dumps(message, separators=(",", ":"), check_circular=False).encode() + b"\n"
+
+
+def request(id: int | None, method: str, params: Mapping[str, Any]) -> bytes:
+    """A request, or a notification if ``id`` is None."""
+    head: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params}
+    if id is not None:
+        head["id"] = id
+    return encode(head)
+
+
+def response(id: int | None, result: object) -> bytes:
+    return encode({"jsonrpc": "2.0", "id": id, "result": result})
+
+
+def failure(id: int | None, code: int, message: str) -> bytes:
+    return encode({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
+
+
+class Decoder:
+    """Bytes of one connection in, messages out.  ``limit`` bytes a line at most (WireError)."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yields every message completed by ``data``.  Raises WireError; then drop the connection."""
+        while True:
+            head, newline, data = data.partition(b"\n")
+            self._parts.append(head)
+            self._size += len(head)
+            if self._size > self._limit:
+                raise WireError(f"a message is longer than {self._limit} bytes")
+            if not newline:
+                return
+            line = b"".join(self._parts)
+            self._parts.clear()
+            self._size = 0
+            if line.strip():
+                yield _message(decode(line))
+
+
+def _message(value: Any) -> Message:
+    if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
+        raise WireError("not a JSON-RPC 2.0 message")
+    id = value.get("id")
+    if id is not None and not isinstance(id, int):
+        raise WireError("a message id is not a number")
+    if "method" in value:
+        params = value.get("params", {})
+        if not isinstance(value["method"], str) or not isinstance(params, dict):
+            raise WireError("a request needs a method name and named parameters")
+        return Request(id, value["method"], params)
+    error = value.get("error")
+    if error is None:
+        return Response(id, value.get("result"), None)
+    if not isinstance(error, dict):
+        raise WireError("an error is not an object")
+    return Response(id, None, RemoteError(int(error.get("code", INTERNAL)), str(error.get("message", ""))))
+
+
+_names: dict[type, tuple[str, ...]] = {}
+_hints: dict[type, dict[str, Any]] = {}
+
+
+def pack(value: Any) -> Any:
+    """A model value (or a tuple, list or dict of such) as JSON values: field names are the keys."""
+    cls = type(value)
+    names = _names.get(cls)
+    if names is not None:
+        return {name: pack(getattr(value, name)) for name in names}
+    if cls is tuple or cls is list:
+        return [pack(item) for item in value]
+    if cls is dict:
+        return {key: pack(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        _names[cls] = tuple(field.name for field in dataclasses.fields(value))
+        return pack(value)
+    return value
+
+
+def unpack(cls: type[T], value: Any) -> T:
+    """``value`` (from JSON) as a ``cls``.  Unknown keys are ignored; WireError if it does not fit."""
+    try:
+        result: T = _build(cls, value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WireError(f"not a {getattr(cls, '__name__', cls)}: {error}") from None
+    return result
+
+
+def _build(kind: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = _hints.get(kind)
+        if hints is None:
+            hints = _hints[kind] = get_type_hints(kind)
+        return kind(**{name: _build(hint, value[name]) for name, hint in hints.items() if name in value})
+    origin = get_origin(kind)
+    if origin is tuple:
+        item = get_args(kind)[0]
+        return tuple(value) if item in (int, str, float) else tuple(_build(item, each) for each in value)
+    if origin is dict:
+        return dict(value)
+    if origin is not None:  # a union with None, the only kind the model has
+        if value is None:
+            return None
+        return _build(next(arg for arg in get_args(kind) if arg is not type(None)), value)
+    if kind is float and isinstance(value, int):
+        return float(value)
+    if kind in (int, str, bool, float) and not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not of type {kind.__name__}")
+    return value
