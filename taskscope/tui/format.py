@@ -1,0 +1,122 @@
+"""Numbers and places as a person reads them: one spelling for the whole app, and one width to expect.
+
+Unknown is ``–``.  Imputed places carry a ``~``.  Nothing here knows about Textual.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.model import Frame, Site
+
+UNKNOWN = "–"
+IMPUTED = "~"
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def count(value: float | None) -> str:
+    """``30,412``."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def change(value: float | None) -> str:
+    """``+6,000``, ``-12``, ``0``: a difference always says its sign."""
+    if value is None:
+        return UNKNOWN
+    rounded = round(value)
+    return f"{rounded:+,d}" if rounded else "0"
+
+
+def rate_per_min(value: float | None) -> str:
+    """``+6,000``; below ten a minute one decimal, since ``+0.4`` is growth and ``0`` is not."""
+    if value is None:
+        return UNKNOWN
+    if abs(value) >= 10:
+        return f"{value:+,.0f}"
+    text = f"{value:+.1f}"
+    return "0" if text in ("+0.0", "-0.0") else text
+
+
+def rate_per_second(value: float | None) -> str:
+    """``310.2``."""
+    return UNKNOWN if value is None else f"{value:,.1f}"
+
+
+def age(seconds: float | None) -> str:
+    """``0.1s``, ``42s``, ``4m58s``, ``2h14m``, ``3d04h``."""
+    if seconds is None:
+        return UNKNOWN
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def bytes(value: float | None) -> str:
+    """``118 MB`` (powers of 1,000, as disks and dashboards count)."""
+    if value is None:
+        return UNKNOWN
+    for unit in _UNITS:
+        if abs(value) < 999.5 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    return f"{value:.1f} {unit}" if abs(value) < 9.95 and unit != "B" else f"{value:,.0f} {unit}"
+
+
+def percent(fraction: float | None) -> str:
+    """``31 %`` of ``0.31``; below ten one decimal."""
+    if fraction is None:
+        return UNKNOWN
+    value = fraction * 100
+    return f"{value:.1f} %" if abs(value) < 9.95 else f"{value:,.0f} %"
+
+
+def latency(seconds: float | None) -> str:
+    """``1.9 ms``."""
+    if seconds is None:
+        return UNKNOWN
+    milliseconds = seconds * 1000
+    if milliseconds < 9.95:
+        return f"{milliseconds:.1f} ms"
+    return f"{milliseconds:,.0f} ms" if milliseconds < 9995 else f"{seconds:,.0f} s"
+
+
+def sparkline(values: Sequence[float | None], width: int) -> str:
+    """``▁▂▃▄▅▆▇█`` from 0 to the highest value; the last ``width`` values, blank where unknown."""
+    shown = list(values)[-width:]
+    top = max((value for value in shown if value is not None), default=0.0)
+    cells = [" " if value is None else _block(value, top) for value in shown]
+    return "".join(cells).rjust(width)
+
+
+def _block(value: float, top: float) -> str:
+    if top <= 0 or value <= 0:
+        return _BLOCKS[0]
+    return _BLOCKS[min(7, int(value / top * 8 - 1e-9))]
+
+
+def frame(where: Frame | None) -> str:
+    """``executor.py:231 record_failure``."""
+    if where is None:
+        return UNKNOWN
+    return f"{PurePath(where.file).name}:{where.line} {where.function}"
+
+
+def site(where: Site) -> str:
+    """The site's place, marked when it is a guess."""
+    if where.known == "exact":
+        return frame(where.frame)
+    return f"{IMPUTED}{frame(where.frame)}"

@@ -1,0 +1,217 @@
+"""Rows of the overview: one per creation site, or sums of them, or groups that the agent walked.
+
+A row is live: it reads the newest state when asked, so that a tick costs only what changed and what
+is on the screen, not the number of sites.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope.tui import format as fmt
+from taskscope.tui.series import Series
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.model import Counts, Frame, Group, Site, SiteCounts
+
+SITE_TIERS = ((70.0, 1.0), (600.0, 10.0))
+"""A minute by the second for rates, ten minutes for the trend: about 130 points a site."""
+
+TREND_SECONDS = 600.0
+RATE_SECONDS = 5.0
+"""Births and ends per second are means over this long, so that they can be read."""
+
+LIVE, BORN, ENDED = range(3)
+
+
+class Row:
+    """One line of the overview.  ``oldest`` and ``median`` are births; None: unknown."""
+
+    __slots__ = ("coroutine", "frame", "key", "label", "live", "median", "oldest", "sites")
+
+    key: str
+    label: str
+    coroutine: str
+    frame: Frame | None
+    sites: tuple[int, ...]
+    live: int
+    oldest: float | None
+    median: float | None
+
+    def growth(self, now: float) -> float | None:
+        """Change of the live count per minute over the last minute."""
+        raise NotImplementedError
+
+    def births(self, now: float) -> float | None:
+        """Births per second."""
+        raise NotImplementedError
+
+    def ends(self, now: float) -> float | None:
+        """Ends per second."""
+        raise NotImplementedError
+
+    def errors(self) -> int | None:
+        """Tasks that ended by an exception, since the agent started."""
+        raise NotImplementedError
+
+    def since(self, baseline: dict[int, Counts]) -> int | None:
+        """Change of the live count since the baseline."""
+        raise NotImplementedError
+
+    def trend(self, now: float, points: int) -> list[float | None]:
+        """Live count at ``points`` moments of the last ten minutes."""
+        raise NotImplementedError
+
+
+class SiteRow(Row):
+    """A creation site and what its counts were."""
+
+    __slots__ = ("counts", "series", "site", "tick")
+
+    def __init__(self, site: Site, now: float) -> None:
+        self.site = site
+        self.key = f"site {site.id}"
+        self.label = fmt.site(site)
+        self.coroutine = site.coroutine
+        self.frame = site.frame
+        self.sites = (site.id,)
+        self.live = 0
+        self.oldest: float | None = None
+        self.median: float | None = None
+        self.counts: SiteCounts | None = None
+        self.series = Series(3, SITE_TIERS)
+        self.tick = now
+
+    def update(self, now: float, counts: SiteCounts) -> None:
+        totals = counts.counts
+        self.counts = counts
+        self.live = totals.live
+        self.oldest = counts.oldest
+        self.median = counts.median
+        self.series.append(now, (totals.live, totals.born, totals.ended))
+        self.tick = now
+
+    def growth(self, now: float) -> float | None:
+        return self.series.slope(now, LIVE)
+
+    def births(self, now: float) -> float | None:
+        return self._per_second(now, BORN)
+
+    def ends(self, now: float) -> float | None:
+        return self._per_second(now, ENDED)
+
+    def _per_second(self, now: float, column: int) -> float | None:
+        series = self.series
+        if not series.times:
+            return None
+        if now - self.tick > RATE_SECONDS:
+            return 0.0  # nothing was heard of it for that long: nothing was born, nothing ended
+        start = max(now - RATE_SECONDS, series.times[0])
+        before = series.at(start, column)
+        if now - start < 0.5 or before is None:
+            return None
+        return max(0.0, series.columns[column][-1] - before) / (now - start)
+
+    def errors(self) -> int | None:
+        return self.counts.counts.failed if self.counts else None
+
+    def since(self, baseline: dict[int, Counts]) -> int | None:
+        then = baseline.get(self.site.id)
+        return self.live - (then.live if then else 0)
+
+    def trend(self, now: float, points: int) -> list[float | None]:
+        return self.series.resample(now - TREND_SECONDS, now, points, LIVE)
+
+
+class SumRow(Row):
+    """Sites taken together.  The median of several sites is not known from their medians."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, key: str, label: str, members: Sequence[SiteRow]) -> None:
+        self.key = key
+        self.label = label
+        self.members = tuple(members)
+        names = {member.coroutine for member in members}
+        self.coroutine = next(iter(names)) if len(names) == 1 else f"{len(names)} coroutines"
+        self.frame = members[0].site.user_frame or members[0].frame
+        self.sites = tuple(member.site.id for member in members)
+
+    @property
+    def live(self) -> int:  # type: ignore[override]
+        return sum(member.live for member in self.members)
+
+    @property
+    def oldest(self) -> float | None:  # type: ignore[override]
+        return min((m.oldest for m in self.members if m.oldest is not None), default=None)
+
+    @property
+    def median(self) -> float | None:  # type: ignore[override]
+        return self.members[0].median if len(self.members) == 1 else None
+
+    def growth(self, now: float) -> float | None:
+        return _sum([member.growth(now) for member in self.members])
+
+    def births(self, now: float) -> float | None:
+        return _sum([member.births(now) for member in self.members])
+
+    def ends(self, now: float) -> float | None:
+        return _sum([member.ends(now) for member in self.members])
+
+    def errors(self) -> int | None:
+        total = _sum([member.errors() for member in self.members])
+        return None if total is None else int(total)
+
+    def since(self, baseline: dict[int, Counts]) -> int | None:
+        return sum(member.since(baseline) or 0 for member in self.members)
+
+    def trend(self, now: float, points: int) -> list[float | None]:
+        columns = zip(*(member.trend(now, points) for member in self.members), strict=True)
+        return [_sum(column) for column in columns]
+
+
+class WalkedRow(Row):
+    """A group that takes a walk over the tasks (parent's site, parked-at), asked for now and then."""
+
+    __slots__ = ("series",)
+
+    def __init__(self, group: Group) -> None:
+        self.series = Series(1, SITE_TIERS)
+        self.update(group)
+
+    def update(self, group: Group, now: float | None = None) -> None:
+        self.key = f"group {group.key}"
+        self.label = group.label
+        self.coroutine = ""
+        self.frame = group.frame
+        self.sites = group.sites
+        self.live = group.live
+        self.oldest = group.oldest
+        self.median = None
+        if now is not None:
+            self.series.append(now, (group.live,))
+
+    def growth(self, now: float) -> float | None:
+        return self.series.slope(now)
+
+    def births(self, now: float) -> float | None:
+        return None
+
+    def ends(self, now: float) -> float | None:
+        return None
+
+    def errors(self) -> int | None:
+        return None
+
+    def since(self, baseline: dict[int, Counts]) -> int | None:
+        return None
+
+    def trend(self, now: float, points: int) -> list[float | None]:
+        return self.series.resample(now - TREND_SECONDS, now, points)
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -1,0 +1,254 @@
+"""The app's one store of observations: samples go in, widgets read what they draw.
+
+Pure: no Textual, no I/O, and the clock is given.  Times are the target's (monotonic seconds) except
+where a name says ``received``, which is ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import TYPE_CHECKING
+
+from taskscope.tui import format as fmt
+from taskscope.tui.rows import Row, SiteRow, SumRow, WalkedRow
+from taskscope.tui.series import Series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from taskscope.model import Counts, Group, Hello, History, Sample, Site, SiteHistory
+
+HISTORY = ("tasks", "born", "ended", "threads", "fds", "rss", "cpu", "loop_latency")
+"""Columns of the process's history, in the order of `store.history.columns`."""
+
+ALL = 48 * 3600.0
+"""The longest history that an agent keeps, in seconds."""
+
+_TIERS = ((620.0, 1.0), (6 * 3600.0, 10.0), (ALL, 60.0))
+
+GROUPINGS = ("site", "user site", "coroutine", "parent", "parked")
+WALKED = ("parent", "parked")
+"""Groupings that only a walk over the tasks can answer (`Source.groups`)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Baseline:
+    """A moment marked by the user, and the counts then."""
+
+    monotonic: float
+    wall: float
+    tasks: Counts
+    threads: int
+    fds: int | None
+    rss: int | None
+    sites: dict[int, Counts]
+
+
+class Store:
+    """What is known of the target.  ``version`` changes whenever anything drawn may have changed."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.version = 0
+        self.hello: Hello | None = None
+        self.sample: Sample | None = None
+        self.received: float | None = None
+        self.sites: dict[int, SiteRow] = {}
+        self.history = Series(len(HISTORY), _TIERS)
+        self.baseline: Baseline | None = None
+        self.findings: tuple[object, ...] = ()  # analysis fills it; every widget already leaves room
+        self.paused = False
+        self._held: Sample | None = None
+        self._walked: dict[str, dict[str, WalkedRow]] = {}
+        self._sums: dict[str, list[SumRow]] = {}  # emptied whenever a site comes or goes
+
+    # -- what goes in ------------------------------------------------------------------------------
+
+    def begin(self, hello: Hello) -> None:
+        """A connection: to a new target (everything starts anew), or to the same agent again."""
+        known = self.hello
+        same = known is not None and (known.process.pid, known.agent_since) == (
+            hello.process.pid,
+            hello.agent_since,
+        )
+        self.hello = hello
+        self._held = None
+        if not same:
+            self.sample = None
+            self.sites.clear()
+            self._walked.clear()
+            self._sums.clear()
+            self.history = Series(len(HISTORY), _TIERS)
+            self.baseline = None
+        self.version += 1
+
+    def apply(self, sample: Sample) -> None:
+        """Takes a sample in; while paused it is held (merged with those held before)."""
+        self.received = self.clock()
+        if self.paused:
+            self._held = sample if self._held is None else _merged(self._held, sample)
+            return
+        self._take(sample)
+
+    def _take(self, sample: Sample) -> None:
+        now = sample.monotonic
+        for site in sample.new_sites:
+            self._learn(site, now)
+        sites = self.sites
+        seen = set()
+        for counts in sample.sites:
+            row = sites.get(counts.site)
+            if row is not None:
+                row.update(now, counts)
+                seen.add(counts.site)
+        if sample.full:
+            for stale in sites.keys() - seen:
+                del sites[stale]
+                self._sums.clear()
+        self.sample = sample
+        self.history.append(
+            now,
+            (
+                sample.tasks.live,
+                sample.tasks.born,
+                sample.tasks.ended,
+                sample.threads,
+                _number(sample.fds),
+                _number(sample.rss),
+                _number(sample.cpu),
+                _number(sample.loop_latency),
+            ),
+        )
+        self.version += 1
+
+    def _learn(self, site: Site, now: float) -> None:
+        known = self.sites.get(site.id)
+        if known is None or known.site != site:
+            fresh = SiteRow(site, now)
+            if known is not None:  # an imputed site became exact: its past stays
+                fresh.series = known.series
+            elif self.sample is not None:  # a site first seen now had no task before
+                fresh.series.append(self.sample.monotonic, (0, 0, 0))
+            self.sites[site.id] = fresh
+            self._sums.clear()
+
+    def merge_history(self, history: History) -> None:
+        """The agent's own record of the past replaces ours as far as it goes."""
+        columns = [[_number(value) for value in getattr(history, name)] for name in HISTORY]
+        self.history.load(history.times, columns)
+        self.version += 1
+
+    def merge_site_history(self, histories: Sequence[SiteHistory]) -> None:
+        for past in histories:
+            row = self.sites.get(past.site)
+            if row is not None:
+                row.series.load(past.times, (past.live, past.born, past.ended))
+        self.version += 1
+
+    def merge_groups(self, by: str, groups: Sequence[Group]) -> None:
+        """The answer to ``source.groups(by)``."""
+        known = self._walked.get(by, {})
+        rows: dict[str, WalkedRow] = {}
+        for group in groups:
+            row = known.get(group.key) or WalkedRow(group)
+            row.update(group, self.now)
+            rows[group.key] = row
+        self._walked[by] = rows
+        self.version += 1
+
+    def pause(self) -> None:
+        """From here on the picture stands still."""
+        self.paused = True
+        self.version += 1
+
+    def resume(self) -> None:
+        """Takes in at once what came while paused (ask for the history to fill the gap)."""
+        self.paused = False
+        held, self._held = self._held, None
+        if held is not None:
+            self._take(held)
+        self.version += 1
+
+    def mark(self) -> Baseline | None:
+        """Sets the baseline to now; None before the first sample."""
+        sample = self.sample
+        if sample is None:
+            return None
+        counts = {id: row.counts.counts for id, row in self.sites.items() if row.counts}
+        self.baseline = Baseline(
+            sample.monotonic, sample.wall, sample.tasks, sample.threads, sample.fds, sample.rss, counts
+        )
+        self.version += 1
+        return self.baseline
+
+    def unmark(self) -> None:
+        self.baseline = None
+        self.version += 1
+
+    # -- what comes out ----------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """The target's time of what is shown."""
+        return self.sample.monotonic if self.sample else 0.0
+
+    def sample_age(self) -> float | None:
+        """Seconds since anything was received."""
+        return None if self.received is None else self.clock() - self.received
+
+    def age(self, birth: float | None) -> float | None:
+        """Age of something born then, at the moment shown."""
+        return None if birth is None else max(0.0, self.now - birth)
+
+    def uptime(self) -> float | None:
+        """Seconds that the target runs."""
+        if self.hello is None or self.sample is None:
+            return None
+        return self.sample.wall - self.hello.process.started_wall
+
+    def slope(self, column: str) -> float | None:
+        """Change per minute of one column of the history."""
+        return self.history.slope(self.now, HISTORY.index(column))
+
+    def site(self, id: int) -> SiteRow | None:
+        return self.sites.get(id)
+
+    def rows(self, by: str) -> Sequence[Row]:
+        """The task sites grouped by one of GROUPINGS, in no order."""
+        if by in WALKED:
+            return list(self._walked.get(by, {}).values())
+        tasks = [row for row in self.sites.values() if row.site.kind != "thread"]
+        if by == "site":
+            return tasks
+        if by not in self._sums:
+            members: dict[str, list[SiteRow]] = {}
+            for row in tasks:
+                members.setdefault(_group(row, by), []).append(row)
+            self._sums[by] = [SumRow(f"{by} {label}", label, rows) for label, rows in members.items()]
+        return self._sums[by]
+
+
+def _group(row: SiteRow, by: str) -> str:
+    if by == "coroutine":
+        return row.coroutine
+    where = row.site.user_frame
+    return fmt.frame(where) if where else f"(no user code) {row.label}"
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _merged(older: Sample, newer: Sample) -> Sample:
+    """One sample that says what both say: bounded by the number of sites, however long the pause."""
+    sites = {} if newer.full else {counts.site: counts for counts in older.sites}
+    sites.update((counts.site, counts) for counts in newer.sites)
+    new = {site.id: site for site in (*older.new_sites, *newer.new_sites)}
+    return dataclasses.replace(
+        newer,
+        full=older.full or newer.full,
+        sites=tuple(sites.values()),
+        new_sites=tuple(new.values()),
+    )
