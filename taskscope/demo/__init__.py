@@ -1,0 +1,45 @@
+"""The five leaking services and their fixed twins.
+
+Each is a package of its own, ``python -m taskscope.demo.NAME [--fixed] [--speed N]``, and knows nothing
+of TaskScope.  This module describes them and imports none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One demo service.
+
+    ``look`` says what to look at.  ``guilty`` are the places of the leaky version that start what never
+    ends, as (file name, function), and ``cause`` the word for why it does not end, in the same order.
+    ``rate`` is how many tasks a minute it gains at speed 1, over all places.
+    """
+
+    name: str
+    title: str
+    look: str
+    guilty: tuple[tuple[str, str], ...]
+    cause: tuple[str, ...]
+    rate: float
+
+
+_ORDERS = System(
+    name="orders",
+    title="one sleeper per error",
+    look="""\
+An order executor counts the orders that failed in the last five minutes: one up at once, one down by a
+task that sleeps 300 s.  At 100 failures a second the site in record_failure gains 6,000 tasks a minute, all
+parked in a sleep, awaited by nobody, until it levels off at rate x sleep: 30,000.  The 50 tasks started in
+open_streams live as long as the service, but their number stays: long-lived, no leak (though nobody stops
+them at shutdown).  The short tasks of the order server come and go by the hundred.  --rate 1000 is the load
+test that the team put off: 300,000 live tasks.  Fixed: one ticker drops old times from a list.""",
+    guilty=(("executor.py", "record_failure"),),
+    cause=("sleeper per event",),
+    rate=6_000.0,
+)
+
+SYSTEMS: dict[str, System] = {system.name: system for system in (_ORDERS,)}
+"""By name, in the order of their pages."""
