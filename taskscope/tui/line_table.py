@@ -1,0 +1,175 @@
+"""A table drawn by the line: columns that give way when the terminal is narrow, sortable headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from rich.segment import Segment
+from textual.message import Message
+
+from taskscope.tui.line_list import Cell, LineList, cell_segments, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from rich.style import Style
+
+__all__ = ["Cell", "Column", "LineTable"]
+
+Row = TypeVar("Row")
+
+WIDE_GAP, NARROW_GAP = 2, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.  ``width`` is its least width in cells; ``flex`` its share of what is left over.
+
+    When not all fit, the columns with the highest ``priority`` number go first; 0 stays always.
+    """
+
+    key: str
+    label: str
+    width: int
+    flex: int = 0
+    align: Literal["left", "right"] = "left"
+    priority: int = 0
+    sortable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A column that fits: ``index`` of its cell, first cell ``start`` on the line, final ``width``."""
+
+    index: int
+    column: Column
+    start: int
+    width: int
+
+
+def arrange(columns: Sequence[Column], width: int) -> tuple[_Slot, ...]:
+    """The columns that fit into ``width`` cells, with their places."""
+    shown = list(enumerate(columns))
+    gap = WIDE_GAP
+    while _needed(shown, gap) > width:
+        if gap == WIDE_GAP:
+            gap = NARROW_GAP
+            continue
+        last = max(shown, key=lambda item: (item[1].priority, item[0]))
+        if last[1].priority == 0 or len(shown) == 1:
+            break
+        shown.remove(last)
+        gap = WIDE_GAP
+    spare = max(0, width - _needed(shown, gap))
+    shares = sum(column.flex for _, column in shown)
+    slots: list[_Slot] = []
+    start = 0
+    for index, column in shown:
+        extra = spare * column.flex // shares if shares else 0
+        spare, shares = spare - extra, shares - column.flex
+        size = max(0, min(column.width + extra, width - start))
+        slots.append(_Slot(index, column, start, size))
+        start += size + gap
+    return tuple(slot for slot in slots if slot.width)
+
+
+def _needed(shown: Sequence[tuple[int, Column]], gap: int) -> int:
+    return sum(column.width for _, column in shown) + gap * (len(shown) - 1)
+
+
+class LineTable(LineList[Row]):
+    """A table of any number of rows; ``render_cells`` is called for visible ones only.
+
+    ``key_of`` tells one row from another for as long as the table lives; ``render_cells`` gives one
+    cell for every column, shown or not.  Give it rows with ``show``, in the order wanted.
+    """
+
+    HEADER_LINES: ClassVar[int] = 1
+
+    class HeaderSelected(Message):
+        """A click on the header of the sortable column ``key``."""
+
+        def __init__(self, table: LineTable[Any], key: str) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+        @property
+        def control(self) -> LineTable[Any]:
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        render_cells: Callable[[Row], Sequence[Cell]],
+        key_of: Callable[[Row], Hashable],
+        *,
+        empty: str = "",
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(key_of, empty=empty, id=id, classes=classes)
+        self._columns = tuple(columns)
+        self._render_cells = render_cells
+        self._sort = ""
+        self._descending = True
+        self._slots: tuple[_Slot, ...] = ()
+        self._slots_width = -1
+
+    def set_columns(self, columns: Sequence[Column]) -> None:
+        """Other columns from now on; ``render_cells`` must agree."""
+        self._columns = tuple(columns)
+        self._slots_width = -1
+        self.refresh()
+
+    def show_sort(self, key: str, *, descending: bool = True) -> None:
+        """Marks the column by which the rows are sorted (sorting them is the caller's)."""
+        if (key, descending) != (self._sort, self._descending):
+            self._sort, self._descending = key, descending
+            self.refresh()
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """Keys of the columns that fit at the present width."""
+        return tuple(slot.column.key for slot in self._arranged(self.scrollable_content_region.width - 1))
+
+    def _arranged(self, width: int) -> tuple[_Slot, ...]:
+        if width != self._slots_width:
+            self._slots, self._slots_width = arrange(self._columns, width), width
+        return self._slots
+
+    def header_clicked(self, x: int) -> None:
+        for slot in self._slots:
+            if slot.start <= x - 1 < slot.start + slot.width + 1 and slot.column.sortable:
+                self.post_message(self.HeaderSelected(self, slot.column.key))
+                return
+
+    def header_segments(self, width: int, style: Style) -> Sequence[Segment]:
+        slots = self._arranged(width)
+        return self._line(slots, [self._label(slot.column) for slot in slots], width, style)
+
+    def _label(self, column: Column) -> str:
+        if column.key != self._sort:
+            return column.label
+        return f"{column.label}{'▾' if self._descending else '▴'}"
+
+    def row_segments(self, row: Row, width: int, style: Style) -> Sequence[Segment]:
+        slots = self._arranged(width)
+        cells = self._render_cells(row)
+        return self._line(slots, [cells[slot.index] for slot in slots], width, style)
+
+    def _line(
+        self, slots: Sequence[_Slot], cells: Sequence[Cell], width: int, style: Style
+    ) -> Sequence[Segment]:
+        console = self.app.console
+        line: list[Segment] = []
+        at = 0
+        for slot, cell in zip(slots, cells, strict=True):
+            if slot.start > at:
+                line.append(Segment(" " * (slot.start - at), style))
+            line.extend(cell_segments(cell, slot.width, slot.column.align, style, console))
+            at = slot.start + slot.width
+        if at < width:
+            line.append(Segment(fit("", width - at), style))
+        return line
