@@ -1,0 +1,136 @@
+"""What grew, came and went between two snapshots, by creation site.
+
+The two may be of one process (before and after) or of two runs (before and after a fix), so sites are
+matched by what they are, not by number, and a line that moved within its function is still the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.model import Counts, Sample, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Key = tuple[str, str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteChange:
+    """One site in both snapshots.  ``state``: ``came``, ``grew``, ``same``, ``shrank`` or ``went``.
+
+    ``site`` is the later snapshot's if it is there.  ``born`` and ``ended`` are totals of each side.
+    """
+
+    site: Site
+    state: str
+    before: Counts
+    after: Counts
+
+    @property
+    def delta(self) -> int:
+        """Live tasks (or threads) more than before."""
+        return self.after.live - self.before.live
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A number of the whole process before and after; None: unknown on that side."""
+
+    name: str
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """``sites`` with the most growth first.  ``seconds`` between the two, by the wall clock."""
+
+    seconds: float
+    totals: tuple[Change, ...]
+    sites: tuple[SiteChange, ...]
+
+    @property
+    def grew(self) -> bool:
+        """Whether any site has more live tasks or threads than before."""
+        return any(change.delta > 0 for change in self.sites)
+
+
+def compare(sites_before: Sequence[Site], before: Sample, sites_after: Sequence[Site], after: Sample) -> Diff:
+    """The change from ``before`` to ``after``; both samples must be full (hold every site)."""
+    old = _merged(sites_before, before)
+    new = _merged(sites_after, after)
+    matches = _matches(old, new)
+    changes = [_change(site, old[matches[key]][1] if key in matches else Counts(), counts)
+               for key, (site, counts) in new.items()]  # fmt: skip
+    taken = set(matches.values())
+    changes += [_change(site, counts, Counts()) for key, (site, counts) in old.items() if key not in taken]
+    changes = [change for change in changes if change.before.live or change.after.live]
+    changes.sort(key=lambda change: (-change.delta, change.site.frame.file, change.site.frame.line))
+    return Diff(after.wall - before.wall, _totals(before, after), tuple(changes))
+
+
+def _merged(sites: Iterable[Site], sample: Sample) -> dict[Key, tuple[Site, Counts]]:
+    """Counts by what the site is: one line may have two numbers (imputed and seen, say)."""
+    by_id = {site.id: site for site in sites}
+    merged: dict[Key, tuple[Site, Counts]] = {}
+    for entry in sample.sites:
+        site = by_id.get(entry.site)
+        if site is not None:
+            known = merged.get(_key(site))
+            merged[_key(site)] = (site, _sum(known[1], entry.counts) if known else entry.counts)
+    return merged
+
+
+def _key(site: Site) -> Key:
+    return (site.kind, site.frame.file, site.frame.function, site.coroutine, site.frame.line)
+
+
+def _sum(one: Counts, other: Counts) -> Counts:
+    return Counts(
+        one.live + other.live,
+        one.born + other.born,
+        one.finished + other.finished,
+        one.failed + other.failed,
+        one.cancelled + other.cancelled,
+        one.lost + other.lost,
+        one.unseen + other.unseen,
+    )
+
+
+def _matches(old: Mapping[Key, object], new: Mapping[Key, object]) -> dict[Key, Key]:
+    """Key in ``new`` to key in ``old``: the same line, else the only ones left of the same function."""
+    matches = {key: key for key in new if key in old}
+    left: dict[tuple[str, ...], tuple[list[Key], list[Key]]] = defaultdict(lambda: ([], []))
+    for side, keys in enumerate((old, new)):
+        for key in keys:
+            if key not in matches:
+                left[key[:4]][side].append(key)
+    for gone, come in left.values():
+        if len(gone) == len(come) == 1:
+            matches[come[0]] = gone[0]
+    return matches
+
+
+def _change(site: Site, before: Counts, after: Counts) -> SiteChange:
+    if before.live == after.live:
+        state = "same"
+    elif not before.live:
+        state = "came"
+    elif not after.live:
+        state = "went"
+    else:
+        state = "grew" if after.live > before.live else "shrank"
+    return SiteChange(site, state, before, after)
+
+
+def _totals(before: Sample, after: Sample) -> tuple[Change, ...]:
+    return (
+        Change("tasks", before.tasks.live, after.tasks.live),
+        Change("threads", before.threads, after.threads),
+        Change("fds", before.fds, after.fds),
+        Change("rss", before.rss, after.rss),
+    )
