@@ -3,14 +3,14 @@
 A verb's module is named after it (``attach.py`` is ``taskscope attach``) and holds two functions::
 
     def register(parser: argparse.ArgumentParser) -> None:
-        \"""Sets the parser's description and adds the verb's arguments.\"""
+        # sets the parser's description and adds the verb's arguments
 
     def main(options: argparse.Namespace) -> int:
-        \"""Does it and returns the exit status.\"""
+        # does it and returns the exit status
 
 The module itself imports the standard library and ``taskscope.commands.common`` at most; whatever is heavy
-(textual, psutil, sources) is imported inside ``main``, so that ``--help`` stays under 100 ms.  A verb that goes
-wrong raises ``common.Failure(sentence)`` (status 3) or ``common.UsageError(sentence)`` (status 2);
+(textual, psutil, sources) is imported inside ``main``, so that ``--help`` stays under 100 ms.  A verb that
+goes wrong raises ``common.Failure(sentence)`` (status 3) or ``common.UsageError(sentence)`` (status 2);
 SourceError and EndpointError count as Failure.  Text goes through ``common.say`` (stderr) or ``print``
 (stdout, machine output only).
 

@@ -1,0 +1,98 @@
+"""The command line: picks the verb, imports only its module, and turns what goes wrong into a sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NoReturn
+
+from taskscope import __version__
+from taskscope.commands import VERBS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+
+class _Parser(ArgumentParser):
+    """argparse, but a usage error is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit status: 0, 1, 2 or 3 of the contract, 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        return _guarded("attach", [])
+    if words[0] in VERBS:
+        if words[0] == "run":  # unguarded: what goes wrong in there is the program's own affair
+            return _call("run", words[1:])
+        return _guarded(words[0], words[1:])
+    _overview().parse_args(words)
+    return 2  # not reached: parse_args has ended the process or printed the help
+
+
+def _guarded(verb: str, words: list[str]) -> int:
+    """The exit status of ``verb``; every expected failure is one sentence on stderr."""
+    try:
+        status = _call(verb, words)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has left.  Python flushes stdout once more at exit: let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        from taskscope.commands.common import exit_status, say
+
+        expected = exit_status(error)
+        if expected is None:
+            raise
+        say(f"taskscope {verb}: {error}")
+        return expected
+
+
+def _call(verb: str, words: list[str]) -> int:
+    try:
+        module = _module(verb)
+    except ModuleNotFoundError as error:
+        if error.name != f"taskscope.commands.{verb}":
+            raise
+        sys.stderr.write(f"taskscope {verb}: not part of this version of TaskScope\n")
+        return 2
+    parser = _Parser(prog=f"taskscope {verb}", allow_abbrev=False)
+    module.register(parser)
+    status: int = module.main(parser.parse_args(words))
+    return status
+
+
+def _module(verb: str) -> ModuleType:
+    return import_module(f"taskscope.commands.{verb}")
+
+
+def _overview() -> ArgumentParser:
+    """The parser of ``taskscope`` alone: it knows the verbs by name only."""
+    present = {verb: text for verb, text in VERBS.items() if find_spec(f"taskscope.commands.{verb}")}
+    parser = _Parser(
+        prog="taskscope",
+        allow_abbrev=False,
+        usage="taskscope [VERB ...]",
+        description="htop for asyncio tasks and threads.  Without a verb: choose a process and attach to it.",
+        epilog="taskscope VERB --help explains a verb.",
+    )
+    parser.add_argument("--version", action="version", version=f"taskscope {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", prog="taskscope", required=True)
+    for verb, text in present.items():
+        verbs.add_parser(verb, help=text, add_help=False)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

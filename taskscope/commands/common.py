@@ -1,0 +1,45 @@
+"""What several verbs need: durations, failures with an exit status, and printing to the person."""
+
+from __future__ import annotations
+
+import re
+import sys
+from argparse import ArgumentTypeError
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Failure(Exception):
+    """No such target, or it cannot be done, in a sentence with the remedy."""
+
+    status = 3
+
+
+class UsageError(Failure):
+    """What was typed makes no sense, in a sentence that quotes it."""
+
+    status = 2
+
+
+def exit_status(error: Exception) -> int | None:
+    """The exit status of an expected failure, None for a fault of ours."""
+    from taskscope.endpoint import EndpointError
+    from taskscope.sources.base import SourceError
+
+    if isinstance(error, Failure):
+        return error.status
+    return 3 if isinstance(error, (SourceError, EndpointError)) else None
+
+
+def duration(text: str) -> float:
+    """Seconds in ``500ms``, ``30s``, ``10m`` or ``6h``.  Made to be an argparse ``type``."""
+    match = _DURATION.fullmatch(text)
+    if match is None or float(match[1]) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a duration like 500ms, 30s, 10m or 6h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def say(text: str) -> None:
+    """A line to the person, on stderr: stdout is for machine output."""
+    print(text, file=sys.stderr, flush=True)

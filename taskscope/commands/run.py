@@ -1,0 +1,138 @@
+"""``taskscope run``: a program with the agent from its first line, and otherwise as plain ``python`` runs it.
+
+Nothing runs a program as python does but python itself.  So this process becomes (``execv``, same pid)
+``python [its own options] script.py ARGS``, and the agent is brought in by a ``sitecustomize`` module
+found first through PYTHONPATH (``bootstrap/``), which puts the environment back and lets the
+environment's own ``sitecustomize`` follow.  ``__main__``, ``sys.path``, ``sys.orig_argv``, tracebacks,
+``traceback.print_stack()``, the recursion limit, signals, stdin, ``ps`` output: all are python's own, with no
+frame of ours below the program.  Only an interpreter told to ignore its environment (``-I``, ``-E``,
+``-S``) cannot be reached that way; there the program runs in this process (``inside``), where our few
+frames are below it and are cut from what an uncaught exception prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import REMAINDER
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope.commands.common import UsageError, duration, say
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+HANDOVER = "TASKSCOPE_RUN"
+"""Environment variable from here to ``bootstrap/sitecustomize.py``, which removes it."""
+
+
+def register(parser: ArgumentParser) -> None:
+    """Sets the parser's description and adds the verb's arguments."""
+    parser.usage = (
+        "taskscope run [--name NAME] [--interval 1s] [--control] (script.py | -m MODULE | -c CODE) [ARGS ...]"
+    )
+    parser.description = (
+        "Runs a Python program with the agent from its first line; argv, __main__, exit status and signals "
+        "are as under plain python.  Then: taskscope attach NAME, from another terminal."
+    )
+    parser.add_argument("--name", help="name to attach by (default: from the program)")
+    parser.add_argument("--interval", type=duration, default=1.0, metavar="1s", help="time between samples")
+    parser.add_argument("--control", action="store_true", help="let clients cancel tasks")
+    parser.add_argument("-m", nargs=REMAINDER, metavar="MODULE", help="run a module, as python -m does")
+    parser.add_argument("-c", nargs=REMAINDER, metavar="CODE", help="run code, as python -c does")
+    parser.add_argument("program", nargs=REMAINDER, metavar="script.py", help="file, directory or zip file")
+
+
+def main(options: Namespace) -> int:
+    """Becomes the program; returns only where it has to run in this process."""
+    try:
+        command = _command(options)
+    except UsageError as error:
+        say(f"taskscope run: {error}")
+        return error.status
+    start = {
+        "name": options.name or _name(command),
+        "interval": options.interval,
+        "control": options.control,
+    }
+    sys.stdout.flush()
+    if sys.executable and not (sys.flags.ignore_environment or sys.flags.no_site):
+        environment = _environment(start)
+        os.execve(  # noqa: S606  it is python itself that follows
+            sys.executable, [sys.executable, *interpreter_options(sys.orig_argv), *command], environment
+        )
+    from taskscope.commands import inside
+
+    return inside.run(command, start)
+
+
+def _command(options: Namespace) -> list[str]:
+    """What follows ``python`` on a plain command line."""
+    for flag in ("m", "c"):
+        given: list[str] | None = getattr(options, flag)
+        if given is not None:
+            if not given:
+                raise UsageError(f"-{flag} needs {'a module name' if flag == 'm' else 'code'} after it")
+            return [f"-{flag}", *given, *options.program]
+    program: list[str] = options.program
+    if program[:1] == ["--"]:
+        program = program[1:]
+    if not program:
+        raise UsageError("no program: name a script.py, -m MODULE or -c CODE")
+    return program
+
+
+def _name(command: list[str]) -> str:
+    """A name people would guess: of the module or the script, or else of its folder."""
+    if command[0] == "-c" or command[0] == "-":
+        return "python"
+    if command[0] == "-m":
+        return command[1].removesuffix(".__main__").rpartition(".")[2]
+    path = Path(command[0])
+    return path.absolute().parent.name if path.stem == "__main__" else path.stem
+
+
+def _environment(start: dict[str, object]) -> dict[str, str]:
+    before = os.environ.get("PYTHONPATH")
+    bootstrap = str(Path(__file__).parent / "bootstrap")
+    handover = json.dumps({"start": start, "path": before, "hook": bootstrap})
+    path = bootstrap + os.pathsep + before if before else bootstrap
+    environment = {**os.environ, "PYTHONPATH": path, HANDOVER: handover}
+    if _set_by_python("LC_CTYPE"):
+        del environment["LC_CTYPE"]
+    return environment
+
+
+def _set_by_python(variable: str) -> bool:
+    """Whether our interpreter added it itself: PEP 538 coerces the C locale, once more in the program."""
+    try:
+        at_start = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return variable in os.environ and not any(each.startswith(f"{variable}=".encode()) for each in at_start)
+
+
+def interpreter_options(command: list[str]) -> list[str]:
+    """The options python itself was given, from ``sys.orig_argv``: up to the script, ``-m`` or ``-c``."""
+    found: list[str] = []
+    words = iter(command[1:])
+    for word in words:
+        if word == "-" or not word.startswith("-"):
+            break
+        if word.startswith("--"):
+            found += [
+                word,
+                next(words, ""),
+            ]  # --check-hash-based-pycs, the only long option that runs anything
+            continue
+        for index, letter in enumerate(word[1:], 1):
+            if letter in "mc":
+                return [*found, word[:index]] if index > 1 else found
+            if letter in "WX":
+                found += [word] if word[index + 1 :] else [word, next(words, "")]
+                break
+        else:
+            found.append(word)
+    return found
