@@ -333,16 +333,16 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         gutter = Segment(CURSOR if current else " ", base)
         row = self.row_at(index)
         if row is None:
-            return Strip([gutter, Segment(fit(LOADING, width - 1), base + self._muted)], width)
+            return Strip([gutter, Segment(fit(LOADING, width - 1), base + self.muted)], width)
         return Strip([gutter, *self.row_segments(row, width - 1, base)], width)
 
     def _empty_line(self, y: int, width: int, base: Style) -> Strip:
         lines = textwrap.wrap(self._empty, max(10, width - 4))
         text = "  " + lines[y - 1] if 1 <= y <= len(lines) else ""
-        return Strip([Segment(fit(text, width), base + self._muted)], width)
+        return Strip([Segment(fit(text, width), base + self.muted)], width)
 
     @property
-    def _muted(self) -> Style:
+    def muted(self) -> Style:
         return self.get_component_rich_style("line-list--empty", partial=True)
 
     def row_segments(self, row: Row, width: int, style: Style) -> Sequence[Segment]:

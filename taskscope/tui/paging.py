@@ -1,0 +1,85 @@
+"""Windows onto a list of tasks that may be 300,000 long, of which only pages around the view are asked for.
+
+Pages are chained (each answer holds the cursor of the next), so a place is reached from the nearest
+page whose cursor is known: from either end of the list, or from where one was before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.model import Task, TaskPage
+
+PAGE = 400
+"""Tasks a page: a few screens, and 1.5 ms of the agent's time."""
+
+OPPOSITE = {"oldest": "newest", "newest": "oldest"}
+
+
+class Fetch(Protocol):
+    """Asks for one page (``Source.tasks`` with its filters already given)."""
+
+    async def __call__(self, *, order: str, after: int | None, limit: int) -> TaskPage: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Tasks ``first`` to ``first + len(tasks) - 1`` of ``total``."""
+
+    first: int
+    total: int
+    tasks: tuple[Task, ...]
+    exact_total: bool = True
+
+
+class Pager:
+    """One list in one order.  Remembers cursors (one number a page), never rows."""
+
+    def __init__(self, fetch: Fetch, order: str = "oldest") -> None:
+        self._fetch = fetch
+        self.order = order
+        self._total = 0
+        self._cursors: dict[str, list[int | None]] = {"oldest": [None], "newest": [None]}
+
+    async def window(self, first: int, count: int, progress: Callable[[int], None]) -> Window:
+        """The pages that hold lines ``first`` to ``first + count - 1``.
+
+        ``progress`` is told how many tasks were passed on the way, page by page.
+        """
+        if not self._total:
+            first = 0
+        from_end = first > self._total / 2
+        if not from_end:
+            return await self._from(self.order, first, count, progress)
+        last = max(0, self._total - first - count)
+        found = await self._from(OPPOSITE[self.order], last, count, progress)
+        start = max(0, found.total - found.first - len(found.tasks))
+        return Window(start, found.total, found.tasks[::-1], found.exact_total)
+
+    async def _from(self, order: str, first: int, count: int, progress: Callable[[int], None]) -> Window:
+        """Lines ``first`` and on, counted from the end of the list at which ``order`` begins."""
+        cursors = self._cursors[order]
+        wanted = first // PAGE
+        page = min(wanted, len(cursors) - 1)
+        kept: list[Task] = []
+        while True:
+            answer = await self._fetch(order=order, after=cursors[page], limit=PAGE)
+            self._total = answer.total
+            if page >= wanted:
+                kept.extend(answer.tasks)
+            if answer.after is None:
+                break
+            page += 1
+            cursors[page : page + 1] = [answer.after]  # tasks have ended since: this answer knows better
+            if page > wanted and page * PAGE >= first + count:
+                break
+            progress(page * PAGE)
+        if not kept and wanted:  # the list became shorter than where one was
+            return await self._from(order, max(0, page * PAGE - count), count, progress)
+        return Window(
+            wanted * PAGE, max(answer.total, wanted * PAGE + len(kept)), tuple(kept), answer.exact_total
+        )
