@@ -20,12 +20,13 @@ PROBED = Path(__file__).with_name("probed.py")
 
 @dataclass(frozen=True)
 class Look:
-    """What lives in the child: tasks by coroutine, threads by name, descriptors."""
+    """What lives in the child: tasks by coroutine, threads by name, descriptors; monotonic time."""
 
     tasks: dict[str, int]
     threads: dict[str, int]
     fds: int
     asked: str
+    at: float
 
 
 class Demo:

@@ -1,8 +1,8 @@
 """Runs a module as a program and tells a test about it from the inside, with no part of TaskScope.
 
-``python probed.py MODULE ARGS``: for each line on stdin, one line of JSON on stdout: live tasks by coroutine,
-threads by name, descriptors.  When the program's main coroutine has returned, and before asyncio cancels
-what is left, one last line.
+``python probed.py MODULE ARGS``: for each line on stdin, one line of JSON on stdout: live tasks by
+coroutine, threads by name, descriptors, time.  When the program's main coroutine has returned, and before
+asyncio cancels what is left, one last line.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import os
 import runpy
 import sys
 import threading
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -23,7 +24,7 @@ def look(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
     )
     threads = collections.Counter(thread.name.rstrip("-_0123456789") for thread in threading.enumerate())
     descriptors = os.listdir("/proc/self/fd")
-    return {"tasks": tasks, "threads": threads, "fds": len(descriptors)}
+    return {"tasks": tasks, "threads": threads, "fds": len(descriptors), "at": time.monotonic()}
 
 
 def answer(loop: asyncio.AbstractEventLoop) -> None:

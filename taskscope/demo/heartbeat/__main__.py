@@ -1,0 +1,20 @@
+"""Runs the quote collector.
+
+``--speed N`` makes the life of a connection and the pause before a reconnect N times shorter.  The interval
+of the heartbeats stays, or their number would drown the venue.
+"""
+
+from __future__ import annotations
+
+from taskscope.demo import serving
+from taskscope.demo.heartbeat.service import QuoteService
+
+
+def main() -> None:
+    """Reads the options and serves."""
+    given = serving.options("heartbeat", "A quote collector with a reconnecting client.").parse_args()
+    serving.run(QuoteService(fixed=given.fixed, speed=given.speed))
+
+
+if __name__ == "__main__":
+    main()
