@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from taskscope.sources.base import SourceError
@@ -14,27 +15,75 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONG_LIVED = (5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 6 * 3600.0, 24 * 3600.0)
+"""Thresholds to choose from, in seconds."""
+
+STALE = 3.0
+"""Intervals without a sample after which what is shown is called stale."""
+
+STATUS_SECONDS = 8.0
+"""A confirmation may be forgotten after this long; an error only when read."""
+
+
+class State(Enum):
+    """Of the connection to the target."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    SAVED = "saved state"
+    ENDED = "ended"
+    FAILED = "no connection"
+
 
 class Context:
     """Shared by all views of one target.  ``source`` changes when the app reconnects."""
 
-    def __init__(
-        self,
-        source: Source,
-        store: Store,
-        clock: Callable[[], float],
-        status: Callable[[str], None],
-        error: Callable[[str], None],
-    ) -> None:
+    def __init__(self, source: Source, store: Store, clock: Callable[[], float]) -> None:
         self.source = source
         self.store = store
         self.clock = clock
-        self.status = status
-        """Confirms an action in one line at the bottom."""
-        self.error = error
-        """Says what went wrong; stays until read."""
+        self.state = State.CONNECTING
+        self.reason = ""
+        """Why the connection is not live, in the source's own sentence."""
+        self.waiting = False
+        """Whether the app looks out for a target of that name to come back."""
         self.long_lived = 60.0
         """Seconds from which a task counts as long-lived."""
+        self.on_said: Callable[[], None] = lambda: None
+        self._status = ""
+        self._said_at = 0.0
+        self.unread = ""
+        """The error not read yet, if any."""
+
+    def status(self, message: str) -> None:
+        """Confirms an action in one line at the bottom."""
+        self._status = message
+        self._said_at = self.clock()
+        self.on_said()
+
+    def error(self, message: str) -> None:
+        """Says what went wrong; stays until `read`."""
+        self.unread = message
+        self.on_said()
+
+    def read(self) -> bool:
+        """The user has read the error; False if there was none."""
+        had, self.unread = bool(self.unread), ""
+        self.on_said()
+        return had
+
+    @property
+    def confirmation(self) -> str:
+        """The last confirmation while it is fresh."""
+        return self._status if self.clock() - self._said_at < STATUS_SECONDS else ""
+
+    @property
+    def stale(self) -> bool:
+        """Connected, but nothing came for a while: the target or the way to it is stuck."""
+        sample, age = self.store.sample, self.store.sample_age()
+        if self.state is not State.LIVE or sample is None or age is None:
+            return False
+        return age > STALE * max(sample.interval, 1.0)
 
     async def ask(self, question: Awaitable[T]) -> T | None:
         """The answer; or None after saying, in the status line, why there is none."""

@@ -25,6 +25,16 @@ def count(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
+def short(value: float | None) -> str:
+    """``30k``, ``1.5M``: for axes."""
+    if value is None:
+        return UNKNOWN
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
 def change(value: float | None) -> str:
     """``+6,000``, ``-12``, ``0``: a difference always says its sign."""
     if value is None:

@@ -6,8 +6,4 @@ from textual.message import Message
 
 
 class StoreChanged(Message):
-    """The store holds something newer.  Only the screen in front is told; others look when shown."""
-
-
-class ConnectionChanged(Message):
-    """The connection went into another state (see ``connection.State``)."""
+    """The store or the connection changed.  Only the screen in front is told; others look when shown."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SLOPE_WINDOW = 60.0
 """Seconds that a rate per minute looks back on."""
 
-_SLOPE_POINTS = 12
+_SLOPE_POINTS = 13  # every 5 s of a minute: on the grid of samples by the second
 _SLOPE_LEAST = 5.0
 
 
@@ -108,6 +108,8 @@ class Series:
         start = max(now - window, self.times[0])
         if now - start < _SLOPE_LEAST:
             return None
+        if self.times[-1] <= start:
+            return 0.0  # nothing changed for that long
         step = (now - start) / (_SLOPE_POINTS - 1)
         third = _SLOPE_POINTS // 3
         first = _median([self.at(start + step * index, column) for index in range(third)])

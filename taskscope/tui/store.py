@@ -11,6 +11,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from taskscope.sources.live import merged
 from taskscope.tui import format as fmt
 from taskscope.tui.rows import Row, SiteRow, SumRow, WalkedRow
 from taskscope.tui.series import Series
@@ -52,6 +53,8 @@ class Store:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.version = 0
+        self.past_version = 0
+        """Changes when the past itself changed, not when a second was added."""
         self.hello: Hello | None = None
         self.sample: Sample | None = None
         self.received: float | None = None
@@ -82,13 +85,14 @@ class Store:
             self._sums.clear()
             self.history = Series(len(HISTORY), _TIERS)
             self.baseline = None
+            self.past_version += 1
         self.version += 1
 
     def apply(self, sample: Sample) -> None:
         """Takes a sample in; while paused it is held (merged with those held before)."""
         self.received = self.clock()
         if self.paused:
-            self._held = sample if self._held is None else _merged(self._held, sample)
+            self._held = sample if self._held is None else merged(self._held, sample)
             return
         self._take(sample)
 
@@ -138,6 +142,7 @@ class Store:
         """The agent's own record of the past replaces ours as far as it goes."""
         columns = [[_number(value) for value in getattr(history, name)] for name in HISTORY]
         self.history.load(history.times, columns)
+        self.past_version += 1
         self.version += 1
 
     def merge_site_history(self, histories: Sequence[SiteHistory]) -> None:
@@ -212,6 +217,11 @@ class Store:
         """Change per minute of one column of the history."""
         return self.history.slope(self.now, HISTORY.index(column))
 
+    def last(self, column: str) -> float | None:
+        """Newest value of one column of the history."""
+        value = self.history.at(self.now, HISTORY.index(column))
+        return None if value is None or math.isnan(value) else value
+
     def site(self, id: int) -> SiteRow | None:
         return self.sites.get(id)
 
@@ -239,16 +249,3 @@ def _group(row: SiteRow, by: str) -> str:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _merged(older: Sample, newer: Sample) -> Sample:
-    """One sample that says what both say: bounded by the number of sites, however long the pause."""
-    sites = {} if newer.full else {counts.site: counts for counts in older.sites}
-    sites.update((counts.site, counts) for counts in newer.sites)
-    new = {site.id: site for site in (*older.new_sites, *newer.new_sites)}
-    return dataclasses.replace(
-        newer,
-        full=older.full or newer.full,
-        sites=tuple(sites.values()),
-        new_sites=tuple(new.values()),
-    )

@@ -1,0 +1,210 @@
+"""The app: one target, one store, one connection, and the views on them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+
+from taskscope.tui import format as fmt
+from taskscope.tui.connection import Connection
+from taskscope.tui.context import Context, State
+from taskscope.tui.messages import StoreChanged
+from taskscope.tui.overview import OverviewScreen
+from taskscope.tui.status import StatusLine
+from taskscope.tui.store import Store
+from taskscope.tui.theme import THEME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from textual.screen import Screen
+
+    from taskscope.model import Process
+    from taskscope.sources.base import Source
+    from taskscope.tui.connection import Reconnect
+
+INTERVALS = (0.25, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between samples to choose from."""
+
+
+class TaskScopeApp(App[None]):
+    """Shows ``source``.  ``reconnect`` finds the target again after it ended, or None if it is not back."""
+
+    TITLE = "taskscope"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "trees", "Trees"),
+        Binding("b", "baseline", "Baseline"),
+        Binding("B", "unmark", "Clear baseline", show=False),
+        Binding("space", "pause", "Pause", key_display="space"),
+        Binding("w", "snapshot", "Save"),
+        Binding("i", "interval", "Interval", show=False),
+        Binding("1", "overview", "Overview", show=False),
+        Binding("2", "view('threads')", "Threads", show=False),
+        Binding("3", "view('ended')", "Ended tasks", show=False),
+        Binding("4", "view('stalls')", "Stalls", show=False),
+        Binding("5", "view('loops')", "Loops", show=False),
+        Binding("question_mark", "screen.explain", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    def __init__(
+        self,
+        source: Source,
+        label: str,
+        *,
+        reconnect: Reconnect | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.label = label
+        self.context = Context(source, Store(clock), clock)
+        self.context.on_said = self._said
+        self.connection = Connection(self.context, reconnect, self._changed)
+        self._telling = False
+
+    def on_mount(self) -> None:
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        self.push_screen(OverviewScreen(self.context))
+        self.run_worker(self.connection.run(), group="connection")
+
+    async def on_unmount(self) -> None:
+        await self.connection.close()
+
+    # -- telling the screen in front
+
+    def _changed(self) -> None:
+        """However many samples came at once, the screen is told once."""
+        if not self._telling:
+            self._telling = True
+            self.call_later(self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        self.screen.post_message(StoreChanged())
+
+    def _said(self) -> None:
+        for line in self.screen.query(StatusLine):
+            line.refresh()
+
+    def notify(self, message: str, *, severity: str = "information", **_: Any) -> None:
+        """Textual's own notices go to the status line: no toasts, and no markup in what a target says."""
+        (self.context.status if severity == "information" else self.context.error)(message)
+
+    # -- actions of every view
+
+    def action_pause(self) -> None:
+        store = self.context.store
+        if store.paused:
+            store.resume()
+            if self.context.state is State.LIVE:
+                self.connection.fill_past()
+            self.context.status("Goes on.")
+        else:
+            store.pause()
+            self.context.status("Paused: the picture stands still, the target does not.  space goes on.")
+        self._changed()
+
+    def action_baseline(self) -> None:
+        baseline = self.context.store.mark()
+        if baseline is None:
+            self.context.error("No baseline: nothing has been seen of the target yet.")
+            return
+        at = time.strftime("%H:%M:%S", time.localtime(baseline.wall))
+        self.context.status(f"Baseline set at {at}: changes show in Δ base.  B clears it.")
+        self._changed()
+
+    def action_unmark(self) -> None:
+        self.context.store.unmark()
+        self.context.status("Baseline cleared.")
+        self._changed()
+
+    async def action_interval(self) -> None:
+        sample = self.context.store.sample
+        if sample is None or self.context.state is not State.LIVE:
+            self.context.error("The interval changes only while connected to a live target.")
+            return
+        seconds = next((each for each in INTERVALS if each > sample.interval), INTERVALS[0])
+        await self.context.ask(self.context.source.set_interval(seconds))
+        self.context.status(f"One sample every {seconds:g} s.")
+
+    def action_snapshot(self) -> None:
+        self.run_worker(self._snapshot(), group="snapshot", exclusive=True)
+
+    async def _snapshot(self) -> None:
+        from taskscope.export import snapshot
+
+        self.context.status("Taking a snapshot …")
+        state = await self.context.ask(self.context.source.snapshot())
+        hello = self.context.store.hello
+        if state is None or hello is None:
+            return
+        path = snapshot_name(hello.process, time.localtime())
+        try:
+            size = await asyncio.to_thread(snapshot.save, state, path)
+        except snapshot.SnapshotError as problem:
+            self.context.error(f"No snapshot: {problem}.")
+            return
+        self.context.status(f"Snapshot written: {path} ({fmt.bytes(size)}).")
+
+    # -- views
+
+    def action_overview(self) -> None:
+        self._go(None)
+
+    def action_trees(self) -> None:
+        from taskscope.tui.views.tree import TreeScreen
+
+        self._go(TreeScreen(self.context, "parent"))
+
+    def action_view(self, name: str) -> None:
+        self._go(_screen(name, self.context))
+
+    def _go(self, screen: Screen[None] | None) -> None:
+        """Back to the overview, and from there to another view."""
+        while not isinstance(self.screen, OverviewScreen):
+            self.pop_screen()
+        if screen is not None:
+            self.push_screen(screen)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        yield from super().get_system_commands(screen)
+        for binding in self.active_bindings.values():
+            if binding.enabled and binding.binding.description:
+                name, action = binding.binding.description, binding.binding.action
+                yield SystemCommand(name, f"key {binding.binding.key}", self._doing(action))
+
+    def _doing(self, action: str) -> Callable[[], None]:
+        def run() -> None:
+            self.call_later(self.run_action, action)
+
+        return run
+
+
+def snapshot_name(process: Process, when: time.struct_time) -> str:
+    """``taskscope-NAME-PID-DATE.json``; a name of the target cannot lead into another directory."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", process.name)[:40] or "python"
+    return f"taskscope-{name}-{process.pid}-{time.strftime('%Y%m%d-%H%M%S', when)}.json"
+
+
+def _screen(name: str, context: Context) -> Screen[None]:
+    if name == "threads":
+        from taskscope.tui.views.threads import ThreadsScreen
+
+        return ThreadsScreen(context)
+    if name == "ended":
+        from taskscope.tui.views.ended import EndedScreen
+
+        return EndedScreen(context)
+    if name == "stalls":
+        from taskscope.tui.views.stalls import StallsScreen
+
+        return StallsScreen(context)
+    from taskscope.tui.views.loops import LoopsScreen
+
+    return LoopsScreen(context)

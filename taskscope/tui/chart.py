@@ -1,0 +1,126 @@
+"""Line charts as text: the one place that knows plotext.
+
+plotext keeps one global figure, so this runs in the app's own loop only.  Its traps and the way round
+them: sizes are not limited to the terminal's; gaps (NaN) split a line into pieces; the limits and the
+ticks of both axes are always given; no text of the target ever gets in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Point = tuple[float, float]
+
+_NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart: ``(seconds before now as a negative number, value)``, NaN for a gap."""
+
+    points: Sequence[Point]
+    color: str
+
+
+def build_chart(
+    width: int,
+    height: int,
+    lines: Sequence[Line],
+    span: float,
+    spell: Callable[[float], str],
+    *,
+    whole: bool = False,
+) -> Text:
+    """A chart of exactly ``width`` x ``height`` cells: y labels left, the last ``span`` seconds.
+
+    ``spell`` writes a value for the y axis; ``whole``: its ticks are whole numbers.
+    """
+    top = max((value for line in lines for _, value in line.points if math.isfinite(value)), default=0.0)
+    top = nice_top(top, whole=whole)
+    ticks = _ticks(top, height, whole=whole)
+    labels = [spell(tick) for tick in ticks]
+    label_width = max(map(len, labels))
+    if width - label_width < 8 or height < 2:
+        return Text("\n".join([" " * width] * height))
+    labels = [label.rjust(label_width) for label in labels]
+
+    import plotext  # 90 ms: the first paint does not wait for it
+
+    plotext.clear_figure()
+    plotext.limit_size(False, False)
+    plotext.plot_size(width, height)
+    plotext.theme("clear")
+    plotext.frame(False)
+    plotext.xlim(-span, 0)
+    plotext.ylim(0, top)
+    plotext.xticks([])
+    plotext.yticks(ticks, labels)
+    for line in lines:
+        for piece in pieces(line.points):
+            xs, ys = zip(*thinned(piece, span, width - label_width), strict=True)
+            plotext.plot(list(xs), list(ys), marker="braille", color=_rgb(line.color))
+    text = Text.from_ansi(plotext.build(), no_wrap=True)
+    plotext.clear_figure()
+    return text
+
+
+def nice_top(value: float, *, whole: bool = False) -> float:
+    """A round number at or a little above ``value``, never 0."""
+    if value <= 0 or not math.isfinite(value):
+        return 1.0
+    scale = 10.0 ** math.floor(math.log10(value))
+    top = next(step * scale for step in _NICE if step * scale >= value * 0.9999)
+    return max(1.0, math.ceil(top)) if whole else top
+
+
+def _ticks(top: float, height: int, *, whole: bool) -> list[float]:
+    if height < 5 or (whole and top < 2):
+        return [0.0, top]
+    return [0.0, float(round(top / 2)) if whole else top / 2, top]
+
+
+def pieces(points: Sequence[Point]) -> list[list[Point]]:
+    """The points without gaps between them."""
+    found: list[list[Point]] = [[]]
+    for point in points:
+        if math.isfinite(point[1]):
+            found[-1].append(point)
+        elif found[-1]:
+            found.append([])
+    return [piece for piece in found if piece]
+
+
+def thinned(points: Sequence[Point], span: float, width: int) -> list[Point]:
+    """At most two points a cell column, the lowest and the highest: spikes stay to be seen."""
+    if len(points) <= 2 * width:
+        return list(points)
+    kept: list[Point] = []
+    column: list[Point] = []
+    at = None
+    for point in points:
+        here = int((point[0] + span) / span * width)
+        if here != at and column:
+            kept.extend(_extremes(column))
+            column = []
+        at = here
+        column.append(point)
+    return kept + _extremes(column)
+
+
+def _extremes(column: Sequence[Point]) -> list[Point]:
+    low = min(column, key=lambda point: point[1])
+    high = max(column, key=lambda point: point[1])
+    return [low] if low == high else sorted((low, high))
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    from textual.color import Color
+
+    return Color.parse(color).rgb

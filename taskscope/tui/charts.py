@@ -1,0 +1,205 @@
+"""The charts of the overview: one series large, its companions beside it where there is room."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.widget import Widget
+
+from taskscope.tui import format as fmt
+from taskscope.tui.chart import Line, build_chart
+from taskscope.tui.store import ALL, HISTORY
+from taskscope.tui.theme import palette
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual import events
+
+    from taskscope.tui.context import Context
+    from taskscope.tui.theme import Palette
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A column of the history as it is charted."""
+
+    column: str
+    label: str
+    spell: Callable[[float], str]
+    whole: bool = False
+
+
+SERIES = (
+    Series("tasks", "tasks", fmt.short, whole=True),
+    Series("rss", "rss", fmt.bytes),
+    Series("fds", "descriptors", fmt.short, whole=True),
+    Series("threads", "threads", fmt.short, whole=True),
+    Series("cpu", "cpu", fmt.percent),
+    Series("loop_latency", "loop latency p99", fmt.latency),
+)
+
+SPANS = ((60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (6 * 3600.0, "6 h"), (ALL, "all"))
+
+COMPACT_HEIGHT = 5
+FULL_HEIGHT = 9
+
+
+class Charts(Widget):
+    """Redrawn when the newest point would move by half a cell, at most once a second."""
+
+    DEFAULT_CSS = "Charts { height: 5; }"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+        self._chosen = 0
+        self._span = 1
+        self._drawn: tuple[object, ...] = ()
+        self._picture = Text()
+
+    def choose_next(self) -> str:
+        """The next series becomes the large one; its label."""
+        self._chosen = (self._chosen + 1) % len(SERIES)
+        self.refresh()
+        return SERIES[self._chosen].label
+
+    def choose_span(self) -> str:
+        """The next time span; its label."""
+        self._span = (self._span + 1) % len(SPANS)
+        self.refresh()
+        return SPANS[self._span][1]
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        self.choose_next()
+
+    def look(self) -> None:
+        if self._state() != self._drawn:
+            self.refresh()
+
+    def _state(self) -> tuple[object, ...]:
+        """What the picture depends on; time only in steps that can be seen."""
+        store = self.context.store
+        step = max(1.0, self._seconds() / (2 * max(1, self.size.width)))
+        return (
+            store.past_version,
+            int(store.now / step),
+            self.size,
+            self.app.theme,
+            self._chosen,
+            self._span,
+            store.baseline and store.baseline.monotonic,
+        )
+
+    def _seconds(self) -> float:
+        """The span shown: "all" is as long as there is anything."""
+        store = self.context.store
+        if self._span < len(SPANS) - 1 or not store.history.times:
+            return SPANS[self._span][0]
+        return max(60.0, store.now - store.history.times[0])
+
+    def render(self) -> Text:
+        state = self._state()
+        if state != self._drawn:
+            self._drawn = state
+            self._picture = self._draw(palette(self.app.theme_variables))
+        return self._picture
+
+    def _draw(self, colours: Palette) -> Text:
+        width, height = self.size
+        order = [SERIES[self._chosen], *(each for each in SERIES if each is not SERIES[self._chosen])]
+        panels = [
+            self._panel(each, size, height, colours) for each, size in zip(order, shares(width), strict=False)
+        ]
+        rows = zip(*panels, strict=True)
+        return Text("\n", no_wrap=True).join([Text.assemble(*row) for row in rows])
+
+    def _panel(self, series: Series, width: int, height: int, colours: Palette) -> list[Text]:
+        """A chart in its frame, as lines of exactly ``width`` cells."""
+        seconds = self._seconds()
+        title = f"{series.label} {self._newest(series)}, {SPANS[self._span][1]}"
+        framed = height >= FULL_HEIGHT - 1
+        inner = width - 2 if framed else width - 1
+        body = build_chart(
+            inner,
+            height - 2 if framed else height - 1,
+            [self._line(series, seconds, colours)],
+            seconds,
+            series.spell,
+            whole=series.whole,
+        ).split("\n")
+        for row in body:
+            row.truncate(inner, pad=True)
+        if not framed:
+            heading = Text(f" {title}", colours.dim)
+            heading.truncate(width, pad=True)
+            return [heading, *(Text.assemble(row, " ") for row in body)]
+        top = _rule("╭", "╮", f" {title} ", width, colours)
+        bottom = _axis(seconds, width, colours)
+        side = Text("│", colours.border)
+        return [top, *(Text.assemble(side, row, side) for row in body), bottom]
+
+    def _newest(self, series: Series) -> str:
+        value = self.context.store.last(series.column)
+        if value is None:
+            return fmt.UNKNOWN
+        return fmt.count(value) if series.whole else series.spell(value)
+
+    def _line(self, series: Series, seconds: float, colours: Palette) -> Line:
+        store = self.context.store
+        times, values = store.history.since(store.now - seconds, HISTORY.index(series.column))
+        points = [(time - store.now, value) for time, value in zip(times, values, strict=True)]
+        return Line(_with_gaps(points, seconds), colours.accent_color)
+
+
+def shares(width: int) -> tuple[int, ...]:
+    """Widths of the panels side by side: one, two or three of them."""
+    if width < 110:
+        return (width,)
+    if width < 160:
+        return (width - width // 3, width // 3)
+    return (width - 2 * (width // 4), width // 4, width // 4)
+
+
+def _with_gaps(points: list[tuple[float, float]], seconds: float) -> list[tuple[float, float]]:
+    """A hole in the record (nobody looked) is a hole in the line, not a straight stroke across."""
+    result: list[tuple[float, float]] = []
+    for time, value in points:
+        if result and time - result[-1][0] > max(130.0, seconds / 20):
+            result.append((time, math.nan))
+        result.append((time, value))
+    return result
+
+
+def _rule(left: str, right: str, text: str, width: int, colours: Palette) -> Text:
+    room = max(0, width - 2)
+    shown = text[:room]
+    return Text.assemble(
+        (left, colours.border),
+        (shown, colours.text),
+        ("─" * (room - len(shown)), colours.border),
+        (right, colours.border),
+    )
+
+
+def _axis(seconds: float, width: int, colours: Palette) -> Text:
+    room = max(0, width - 2)
+    start, middle, end = f" -{_span(seconds)} ", f" -{_span(seconds / 2)} ", " now "
+    if room < len(start) + len(middle) + len(end) + 4:
+        return _rule("╰", "╯", "", width, colours)
+    before = room // 2 - len(middle) // 2 - len(start)
+    after = room - len(start) - before - len(middle) - len(end)
+    text = start + "─" * before + middle + "─" * after + end
+    return Text(f"╰{text}╯", colours.border)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f}s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds / 3600:.0f}h"

@@ -1,0 +1,110 @@
+"""The connection to the target: opens, pumps samples, notices the end, looks for it to come back.
+
+No Textual here: it runs as one task in whatever loop the app has, and says through a callback that
+something changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from taskscope.sources.base import SourceError, TargetGone
+from taskscope.tui.context import State
+from taskscope.tui.rows import TREND_SECONDS
+from taskscope.tui.store import ALL
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from taskscope.sources.base import Source
+    from taskscope.tui.context import Context
+
+    Reconnect = Callable[[], Awaitable[Source | None]]
+
+RETRY = 1.0
+"""Seconds between two looks for a target of that name."""
+
+_PAST_PAGE = 20  # sites whose past is asked for at once: about 12 ms of JSON
+_PAST_SITES = 200  # the biggest ones; the rest gather their past while one watches
+
+
+class Connection:
+    """Keeps the context's store and state up to date."""
+
+    def __init__(self, context: Context, reconnect: Reconnect | None, changed: Callable[[], None]) -> None:
+        self._context = context
+        self._reconnect = reconnect
+        self._changed = changed
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until cancelled, or until there is nothing more to wait for."""
+        while True:
+            try:
+                await self._feed()
+            except TargetGone as gone:
+                self._become(State.ENDED, str(gone))
+            except SourceError as problem:
+                self._become(State.FAILED, str(problem))
+            else:
+                return  # a saved state: it stays open for questions
+            await self.close()
+            if self._reconnect is None:
+                return
+            self._context.source = await self._wait_for(self._reconnect)
+            self._become(State.CONNECTING)
+
+    async def close(self) -> None:
+        """Lets go of the source."""
+        for task in self._background:
+            task.cancel()
+        await self._context.source.close()
+
+    async def _wait_for(self, reconnect: Reconnect) -> Source:
+        self._context.waiting = True
+        self._changed()
+        try:
+            while True:
+                with contextlib.suppress(SourceError):
+                    if (source := await reconnect()) is not None:
+                        return source
+                await asyncio.sleep(RETRY)
+        finally:
+            self._context.waiting = False
+
+    async def _feed(self) -> None:
+        source, store = self._context.source, self._context.store
+        store.begin(await source.open())
+        first = True
+        async for sample in source.samples():
+            store.apply(sample)
+            if first:
+                first = False
+                self._become(State.LIVE if source.live else State.SAVED)
+                self.fill_past()
+            else:
+                self._changed()
+
+    def fill_past(self) -> None:
+        """Asks for the agent's record in the background (at the start, and after a pause)."""
+        task = asyncio.ensure_future(self._past())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _past(self) -> None:
+        source, store = self._context.source, self._context.store
+        with contextlib.suppress(SourceError):  # no past to be had: charts fill while one watches
+            store.merge_history(await source.history(ALL))
+            self._changed()
+            biggest = sorted(store.sites.values(), key=lambda row: -row.live)[:_PAST_SITES]
+            for start in range(0, len(biggest), _PAST_PAGE):
+                ids = [row.site.id for row in biggest[start : start + _PAST_PAGE]]
+                store.merge_site_history(await source.site_history(ids, TREND_SECONDS))
+                self._changed()
+
+    def _become(self, state: State, reason: str = "") -> None:
+        self._context.state = state
+        self._context.reason = reason
+        self._changed()

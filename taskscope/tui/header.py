@@ -1,0 +1,141 @@
+"""Two lines on top of every view: who the target is and how the connection does; how much it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+from textual.widget import Widget
+
+from taskscope.tui import format as fmt
+from taskscope.tui.context import State
+from taskscope.tui.theme import Palette, palette
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from taskscope.tui.context import Context
+    from taskscope.tui.store import Store
+
+Part = tuple[int, Text]
+"""Rank and text: when the line is too narrow the parts with the highest rank go first."""
+
+_GAP = "   "
+_SIGNS = {
+    State.CONNECTING: "◌",
+    State.LIVE: "●",
+    State.SAVED: "▣",
+    State.ENDED: "■",
+    State.FAILED: "✕",
+}
+
+
+class Header(Widget):
+    """Drawn again every second for the sample's age, and when the store changed."""
+
+    DEFAULT_CSS = "Header { height: 2; background: $surface; }"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self.refresh)
+
+    def render(self) -> Text:
+        colours = palette(self.app.theme_variables)
+        width = self.size.width
+        who = line(_identity(self.context, colours), _connection(self.context, colours), width)
+        return Text("\n", no_wrap=True).join([who, line(_amounts(self.context, colours), [], width)])
+
+
+def line(left: Sequence[Part], right: Sequence[Part], width: int) -> Text:
+    """``left`` and ``right`` parts at the two ends of a line, as many as fit."""
+    parts = [(rank, side, text) for side, half in enumerate((left, right)) for rank, text in half]
+    while len(parts) > 1 and sum(cell_len(text.plain) + len(_GAP) for _, _, text in parts) > width:
+        parts.remove(max(parts, key=lambda part: part[0]))
+    halves = [Text(_GAP).join([text for _, at, text in parts if at == side]) for side in (0, 1)]
+    room = width - 2 - sum(cell_len(half.plain) for half in halves)
+    result = Text(" ", no_wrap=True, overflow="ellipsis", end="")
+    return result.append_text(halves[0]).append(" " * max(0, room)).append_text(halves[1])
+
+
+def _identity(context: Context, colours: Palette) -> list[Part]:
+    parts = [(5, Text("taskscope", colours.dim))]
+    hello = context.store.hello
+    if hello is None:
+        return parts
+    process = hello.process
+    parts.append((0, Text(process.name, colours.strong)))
+    parts.append((1, _pair("pid", str(process.pid), colours)))
+    parts.append((4, Text(f"{process.implementation} {process.python}", colours.text)))
+    parts.append((3, _pair("up", fmt.age(context.store.uptime()), colours)))
+    return parts
+
+
+def _connection(context: Context, colours: Palette) -> list[Part]:
+    store, sample = context.store, context.store.sample
+    parts = [(0, _state(context, colours))]
+    age = store.sample_age()
+    if sample is None or age is None:
+        return parts
+    if context.state is State.LIVE:
+        parts.append((2, Text(f"{fmt.age(age)} ago", colours.dim)))
+    if sample.agent_cpu is not None:
+        parts.append((6, _pair("agent", f"{fmt.percent(sample.agent_cpu)} cpu", colours)))
+    if sample.agent_memory is not None:
+        parts.append((7, Text(fmt.bytes(sample.agent_memory), colours.text)))
+    return parts
+
+
+def _state(context: Context, colours: Palette) -> Text:
+    if context.store.paused:
+        return Text("‖ paused", colours.warning)
+    if context.stale:
+        return Text("○ stale", colours.warning)
+    state = context.state
+    style = colours.accent if state in (State.LIVE, State.SAVED) else colours.warning
+    return Text(f"{_SIGNS[state]} {state.value}", style)
+
+
+def _amounts(context: Context, colours: Palette) -> list[Part]:
+    store, sample = context.store, context.store.sample
+    if sample is None:
+        return [(0, Text("waiting for the first sample", colours.dim))]
+    limit = store.hello.process.fd_limit if store.hello else None
+    fds = fmt.count(sample.fds) + (f"/{limit}" if limit and sample.fds is not None else "")
+    parts = [
+        (
+            0,
+            _pair("tasks", fmt.count(sample.tasks.live), colours)
+            + _slope(store, "tasks", fmt.count, colours),
+        ),
+        (
+            3,
+            _pair("threads", fmt.count(sample.threads), colours)
+            + _slope(store, "threads", fmt.count, colours),
+        ),
+        (2, _pair("fds", fds, colours) + _slope(store, "fds", fmt.count, colours)),
+        (1, _pair("rss", fmt.bytes(sample.rss), colours) + _slope(store, "rss", fmt.bytes, colours)),
+        (5, _pair("cpu", fmt.percent(sample.cpu), colours)),
+        (4, _pair("loop p99", fmt.latency(sample.loop_latency), colours)),
+    ]
+    if store.baseline is not None:
+        since = store.now - store.baseline.monotonic
+        added = sample.tasks.live - store.baseline.tasks.live
+        text = Text(f"since baseline {fmt.change(added)} tasks in {fmt.age(since)}", colours.accent)
+        parts.append((1, text))
+    return parts
+
+
+def _pair(name: str, value: str, colours: Palette) -> Text:
+    return Text.assemble((f"{name} ", colours.dim), (value, colours.text))
+
+
+def _slope(store: Store, column: str, spell: Callable[[float | None], str], colours: Palette) -> Text:
+    """How fast it moves, if that is worth a look: over half a percent a minute."""
+    slope, now = store.slope(column), store.last(column)
+    if slope is None or now is None or abs(slope) < max(0.5, abs(now) * 0.005):
+        return Text()
+    return Text(f" {'▲' if slope > 0 else '▼'} {spell(abs(slope))}/min", colours.accent)

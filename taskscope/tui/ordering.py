@@ -1,0 +1,76 @@
+"""Which rows are shown in which order: filter, sort, and holding still while somebody reads.
+
+Pure.  Rows that compare equal keep the order they had; while the user navigates, a column that moves
+re-orders the rows only every few seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from taskscope.tui.rows import Row
+
+    Value = Callable[[Row], float | str | None]
+
+EVERY = 2.0
+"""Seconds between two sorts while nobody navigates."""
+
+HELD = 5.0
+"""Seconds between two sorts while somebody navigates."""
+
+NAVIGATING = 10.0
+"""Seconds after the last key during which somebody counts as navigating."""
+
+
+class Ordering:
+    """Keeps the order between ticks."""
+
+    def __init__(self) -> None:
+        self.held = False
+        """Whether the order shown is older than it would be if nobody navigated."""
+        self._places: dict[str, int] = {}
+        self._sorted_at = float("-inf")
+        self._touched_at = float("-inf")
+
+    def touch(self, now: float) -> None:
+        """The user moved the cursor or scrolled."""
+        self._touched_at = now
+
+    def reset(self) -> None:
+        """Sort anew at the next chance: another column, filter or grouping."""
+        self._sorted_at = float("-inf")
+
+    def forget(self) -> None:
+        """Other rows from now on."""
+        self._places.clear()
+        self.reset()
+
+    def arrange(self, rows: Sequence[Row], value: Value, *, descending: bool, now: float) -> list[Row]:
+        """``rows`` in the order to show.  Unknown values come last, either way."""
+        places = self._places
+        end = len(places)
+        kept = sorted(rows, key=lambda row: places.get(row.key, end))
+        navigating = now - self._touched_at < NAVIGATING
+        if now - self._sorted_at < (HELD if navigating else EVERY):
+            self.held = navigating
+            return kept
+        valued = [(value(row), row) for row in kept]
+        known = [pair for pair in valued if pair[0] is not None]
+        known.sort(key=lambda pair: pair[0], reverse=descending)  # type: ignore[arg-type,return-value]
+        result = [row for _, row in known] + [row for found, row in valued if found is None]
+        self._places = {row.key: place for place, row in enumerate(result)}
+        self._sorted_at = now
+        self.held = False
+        return result
+
+
+def matches(row: Row, words: Sequence[str]) -> bool:
+    """Whether every word occurs in the row's site, file or coroutine."""
+    if not words:
+        return True
+    file = row.frame.file if row.frame else ""
+    text = f"{row.label} {row.coroutine} {file}".lower()
+    return all(word in text for word in words)

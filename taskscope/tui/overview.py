@@ -1,0 +1,273 @@
+"""The first view: is it growing, which line, since when, how fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from taskscope.tui import format as fmt
+from taskscope.tui.charts import COMPACT_HEIGHT, FULL_HEIGHT, Charts
+from taskscope.tui.context import LONG_LIVED, State
+from taskscope.tui.ordering import Ordering, matches
+from taskscope.tui.site_table import BY_KEY, SiteTable
+from taskscope.tui.store import GROUPINGS, WALKED
+from taskscope.tui.theme import palette
+from taskscope.tui.view import ViewScreen
+
+if TYPE_CHECKING:
+    from textual import events
+    from textual.app import ComposeResult
+
+    from taskscope.tui.context import Context
+    from taskscope.tui.line_list import LineList
+    from taskscope.tui.line_table import LineTable
+    from taskscope.tui.rows import Row
+
+GROUPS_EVERY = 3.0
+"""Seconds between two walks for groupings that need one."""
+
+NAMES = {
+    "site": "creation sites",
+    "user site": "user sites",
+    "coroutine": "coroutines",
+    "parent": "parents' sites",
+    "parked": "places where tasks are parked",
+}
+
+EXPLAINS = """\
+Every line is a creation site: the line of code that starts tasks of one coroutine.
+
+live       tasks that are not done
+Δ/min      change of live per minute, over the last minute
+Δ base     change of live since the baseline (b marks it, B clears it)
+oldest     age of the oldest live task; median: half of them are younger
+born/s     tasks started per second, end/s: ended per second, over the last 5 seconds
+err        tasks that ended by an exception, since the agent started
+10 min     live over the last ten minutes, from zero to its highest
+·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
+!          a finding: see the line above the table
+~          imputed: the tasks are older than the agent, their site is a guess
+–          unknown
+
+/ filters by site, file or coroutine (all words must occur).  s sorts by the next column, S turns the
+order round; so does a click on a column's head.  g groups: by creation site, user site, coroutine,
+parent's site, or where tasks are parked.  While you move the cursor the order is held for a few
+seconds, and the cursor stays on its row whatever moves.
+
+m charts the next series, z the next time span.  space pauses.  i changes the interval of sampling.
+w writes a snapshot into the working directory.  t trees.  1 overview, 2 threads, 3 ended, 4 stalls,
+5 loops.  Enter opens what is under the cursor, Esc goes back.  ctrl+p lists every command."""
+
+
+class Caption(Widget):
+    """The line above the table: what it lists, how many of how many, in which order."""
+
+    DEFAULT_CSS = "Caption { height: 1; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: tuple[str, ...] = ()
+
+    def say(self, *parts: str) -> None:
+        if parts != self._parts:
+            self._parts = parts
+            self.refresh()
+
+    def render(self) -> Text:
+        colours = palette(self.app.theme_variables)
+        text = Text("── ", colours.border, no_wrap=True, overflow="ellipsis")
+        text.append_text(Text(" · ", colours.border).join([Text(part, colours.text) for part in self._parts]))
+        return text.append(" " + "─" * max(0, self.size.width - text.cell_len - 1))
+
+
+class OverviewScreen(ViewScreen):
+    """Charts above, sites below."""
+
+    TITLE = "Overview"
+    EXPLAINS = EXPLAINS
+    DEFAULT_CSS = """
+    OverviewScreen {
+        SiteTable { height: 1fr; }
+        Input { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
+        Input.-open { display: block; }
+        &.-tiny { Charts { display: none; } Caption { display: none; } }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Clear", show=False),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("s", "sort", "Sort"),
+        Binding("S", "reverse", "Reverse", show=False),
+        Binding("m", "series", "Chart", show=False),
+        Binding("z", "span", "Span", show=False),
+        Binding("left_square_bracket", "threshold(-1)", "Long-lived from earlier", show=False),
+        Binding("right_square_bracket", "threshold(1)", "Long-lived from later", show=False),
+    ]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._ordering = Ordering()
+        self._by = GROUPINGS[0]
+        self._sort = "growth"
+        self._descending = True
+        self._filter = ""
+        self._baseline: object = None
+        self._seen: tuple[object, ...] = ()
+
+    def body(self) -> ComposeResult:
+        yield Charts(self.context)
+        yield Caption()
+        yield SiteTable(self.context)
+        yield Input(placeholder="site, file or coroutine; Enter keeps, Esc clears")
+
+    def on_mount(self) -> None:
+        table = self.query_one(SiteTable)
+        table.show_sort(self._sort, descending=self._descending)
+        table.focus()
+        self.watch(self.app, "theme", table.recolour, init=False)
+        self.set_interval(GROUPS_EVERY, self._walk)
+
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        room = event.size.height
+        self.query_one(Charts).styles.height = FULL_HEIGHT if room >= 32 else COMPACT_HEIGHT
+
+    # -- drawing
+
+    def look(self) -> None:
+        self.query_one(Charts).look()
+        store, table = self.context.store, self.query_one(SiteTable)
+        if self._baseline is not store.baseline:
+            self._baseline = store.baseline
+            table.baseline_changed()
+        every = store.rows(self._by)
+        words = self._filter.lower().split()
+        rows = [row for row in every if matches(row, words)]
+        value = BY_KEY[self._sort].value
+        now = self.context.clock()
+        shown = self._ordering.arrange(
+            rows, lambda row: value(row, store), descending=self._descending, now=now
+        )
+        table.show_empty(self._reason(len(every)))
+        table.show(shown)
+        self._caption(len(shown), len(every))
+
+    def _caption(self, shown: int, total: int) -> None:
+        count = fmt.count(total) if shown == total else f"{fmt.count(shown)} of {fmt.count(total)}"
+        parts = [
+            f"{NAMES[self._by]} ({count})",
+            f"by {BY_KEY[self._sort].name} {'▾' if self._descending else '▴'}",
+        ]
+        if self._ordering.held:
+            parts.append("order held while you move")
+        if self._filter:
+            parts.append(f"filter: {self._filter}")
+        parts.append(f"long-lived · from {fmt.age(self.context.long_lived)}")
+        self.query_one(Caption).say(*parts)
+
+    def _reason(self, total: int) -> str:
+        """Why the table is empty, and what next."""
+        context = self.context
+        if self._filter and total:
+            return f"Nothing matches “{self._filter}”.  Esc clears the filter."
+        if context.state is State.CONNECTING:
+            return "Connecting …"
+        if context.state is State.FAILED:
+            return f"{context.reason}  q quits."
+        if self._by in WALKED:
+            return "Walking over the tasks …  g chooses another grouping."
+        return "No task has been seen yet.  Tasks show here as soon as the target starts one."
+
+    def _walk(self) -> None:
+        live = self.context.state is State.LIVE and not self.context.store.paused
+        if self._by in WALKED and (live or self.context.state is State.SAVED) and self.is_current:
+            self.run_worker(self._ask_groups(self._by), exclusive=True, group="groups")
+
+    async def _ask_groups(self, by: str) -> None:
+        groups = await self.context.ask(self.context.source.groups(by))
+        if groups is not None:
+            self.context.store.merge_groups(by, groups)
+            self.look()
+
+    # -- what the user does
+
+    def on_site_table_cursor_moved(self) -> None:
+        self._ordering.touch(self.context.clock())
+
+    def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
+        event.stop()
+        self._open(event.row)
+
+    def _open(self, row: Row) -> None:
+        from taskscope.tui.views.site import SiteScreen
+
+        self.app.push_screen(SiteScreen(self.context, row))
+
+    def on_line_table_header_selected(self, event: LineTable.HeaderSelected) -> None:
+        event.stop()
+        if event.key == self._sort:
+            self.action_reverse()
+        else:
+            self._sort_by(event.key)
+
+    def action_sort(self) -> None:
+        """By the next of the columns that are shown."""
+        keys = [key for key in self.query_one(SiteTable).shown_columns if key != "mark"]
+        at = keys.index(self._sort) if self._sort in keys else -1
+        self._sort_by(keys[(at + 1) % len(keys)])
+
+    def action_reverse(self) -> None:
+        self._sort_by(self._sort, descending=not self._descending)
+
+    def _sort_by(self, key: str, *, descending: bool | None = None) -> None:
+        self._sort = key
+        self._descending = BY_KEY[key].descending if descending is None else descending
+        self.query_one(SiteTable).show_sort(key, descending=self._descending)
+        self._ordering.reset()
+        self.look()
+
+    def action_group(self) -> None:
+        self._by = GROUPINGS[(GROUPINGS.index(self._by) + 1) % len(GROUPINGS)]
+        self._ordering.forget()
+        self.look()
+        self._walk()
+
+    def action_series(self) -> None:
+        self.context.status(f"Charting {self.query_one(Charts).choose_next()}.")
+
+    def action_span(self) -> None:
+        self.context.status(f"Charts show {self.query_one(Charts).choose_span()}.")
+
+    def action_threshold(self, step: int) -> None:
+        at = LONG_LIVED.index(self.context.long_lived)
+        self.context.long_lived = LONG_LIVED[min(max(0, at + step), len(LONG_LIVED) - 1)]
+        self.context.status(f"Long-lived from {fmt.age(self.context.long_lived)}.")
+        self.look()
+
+    def action_filter(self) -> None:
+        field = self.query_one(Input)
+        field.add_class("-open")
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._filter = event.value.strip()
+        self._ordering.reset()
+        self.look()
+
+    def on_input_submitted(self) -> None:
+        self._leave_filter()
+
+    def _leave_filter(self) -> None:
+        self.query_one(Input).remove_class("-open")
+        self.query_one(SiteTable).focus()
+
+    def leave(self) -> None:
+        """Esc: clears the filter; there is nothing further back than this view."""
+        field = self.query_one(Input)
+        if field.has_class("-open") or field.value:
+            field.value = ""
+            self._leave_filter()

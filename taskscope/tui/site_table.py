@@ -1,0 +1,149 @@
+"""The overview's table: what its columns are, how a row's cells read, and by what it sorts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from taskscope.tui import format as fmt
+from taskscope.tui.line_table import Cell, Column, LineTable
+from taskscope.tui.rows import Row
+from taskscope.tui.theme import palette
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from taskscope.tui.context import Context
+    from taskscope.tui.store import Store
+    from taskscope.tui.theme import Palette
+
+FINDING, LONG_LIVED = "!", "·"
+TREND_WIDTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column, what it sorts by, and which way round first."""
+
+    column: Column
+    name: str
+    value: Callable[[Row, Store], float | str | None]
+    descending: bool = True
+
+
+def _age(row: Row, store: Store, birth: float | None) -> float | None:
+    return store.age(birth) if row.live else None
+
+
+FIELDS = (
+    Field(Column("live", "live", 7, align="right"), "live", lambda row, _: row.live),
+    Field(Column("growth", "Δ/min", 8, align="right"), "growth", lambda row, store: row.growth(store.now)),
+    Field(
+        Column("since", "Δ base", 8, align="right", priority=1),
+        "change since the baseline",
+        lambda row, store: row.since(store.baseline.sites) if store.baseline else None,
+    ),
+    Field(
+        Column("oldest", "oldest", 7, align="right", priority=1),
+        "oldest",
+        lambda row, store: _age(row, store, row.oldest),
+    ),
+    Field(
+        Column("median", "median", 7, align="right", priority=5),
+        "median age",
+        lambda row, store: _age(row, store, row.median),
+    ),
+    Field(
+        Column("born", "born/s", 8, align="right", priority=4),
+        "births",
+        lambda row, store: row.births(store.now),
+    ),
+    Field(
+        Column("ended", "end/s", 8, align="right", priority=6), "ends", lambda row, store: row.ends(store.now)
+    ),
+    Field(Column("errors", "err", 6, align="right", priority=7), "errors", lambda row, _: row.errors()),
+    Field(
+        Column("trend", "10 min", TREND_WIDTH, priority=2),
+        "trend",
+        lambda row, store: row.growth(store.now),
+    ),
+    Field(
+        Column("mark", "", 1),
+        "long-lived",
+        lambda row, store: _age(row, store, row.oldest),
+    ),
+    Field(Column("site", "site", 34, flex=3), "site", lambda row, _: row.label.lower(), descending=False),
+    Field(
+        Column("coroutine", "coroutine", 16, flex=2, priority=3),
+        "coroutine",
+        lambda row, _: row.coroutine.lower(),
+        descending=False,
+    ),
+)
+
+BY_KEY = {field.column.key: field for field in FIELDS}
+
+
+class SiteTable(LineTable[Row]):
+    """Rows read the store when they are drawn: only visible ones cost anything."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Open"),
+        Binding("g", "screen.group", "Group"),
+    ]
+
+    class CursorMoved(Message):
+        """By the user, not because rows moved under it."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._colours: Palette | None = None
+        super().__init__(self._columns_now(), self._cells, lambda row: row.key)
+
+    def _columns_now(self) -> Sequence[Column]:
+        baseline = self.context.store.baseline
+        return [field.column for field in FIELDS if baseline or field.column.key != "since"]
+
+    def move_to(self, index: int, *, scroll: bool = True) -> None:
+        self.post_message(self.CursorMoved())
+        super().move_to(index, scroll=scroll)
+
+    def baseline_changed(self) -> None:
+        """The column of changes is there only while there is a baseline."""
+        self.set_columns(self._columns_now())
+
+    def recolour(self) -> None:
+        """The theme changed."""
+        self._colours = None
+        self.refresh()
+
+    def _cells(self, row: Row) -> Sequence[Cell]:
+        if self._colours is None:
+            self._colours = palette(self.app.theme_variables)
+        context, colours = self.context, self._colours
+        store, now = context.store, context.store.now
+        growth = row.growth(now)
+        oldest = _age(row, store, row.oldest)
+        long_lived = oldest is not None and oldest >= context.long_lived
+        cells: list[Cell] = [
+            fmt.count(row.live),
+            Text(fmt.rate_per_min(growth), colours.strong if growth and growth >= 1 else colours.text),
+        ]
+        if store.baseline:
+            cells.append(Text(fmt.change(row.since(store.baseline.sites)), colours.accent))
+        cells += [
+            Text(fmt.age(oldest), colours.strong if long_lived else colours.text),
+            fmt.age(_age(row, store, row.median)),
+            fmt.rate_per_second(row.births(now)),
+            fmt.rate_per_second(row.ends(now)),
+            fmt.count(row.errors()),
+            Text(fmt.sparkline(row.trend(now, TREND_WIDTH), TREND_WIDTH), colours.accent),
+            Text(LONG_LIVED if long_lived else " ", colours.strong),
+            row.label,
+            row.coroutine,
+        ]
+        return cells
