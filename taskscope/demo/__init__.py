@@ -60,5 +60,19 @@ its heartbeat, cancels it with the session, waits for it up to 5 s, and its paus
     rates=(36.0,),
 )
 
-SYSTEMS: dict[str, System] = {system.name: system for system in (_ORDERS, _HEARTBEAT)}
+_RESTARTS = System(
+    name="restarts",
+    title="start() called twice",
+    look="""\
+A simulation of 1,600 nodes in 32 zones, with a chaos event every 90 s.  One of five is a restart, which calls
+start() of every controller again; start() has no guard, so each call adds a second, third, fourth loop beside
+the first, fifty a zone: the site in start gains 1,600 tasks at each restart, in steps, 12,800 an hour, and
+stop() ends only the last of them.  The same coroutine runs N times on one ChaosController.  The recoveries
+that follow the other events live for seconds.  Fixed: a second start() does nothing while the first loop runs.""",
+    guilty=(("controller.py", "start"),),
+    cause=("started twice",),
+    rates=(32 * 50 / 7.5,),
+)
+
+SYSTEMS: dict[str, System] = {system.name: system for system in (_ORDERS, _HEARTBEAT, _RESTARTS)}
 """By name, in the order of their pages."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from demo_child import Demo, Look
 
 from taskscope.demo.heartbeat.client import FeedClient, OwningClient
 from taskscope.demo.heartbeat.venue import Venue
+from tests.integration.demo_child import Demo, Look
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

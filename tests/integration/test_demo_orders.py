@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 
-from demo_child import Demo
+from tests.integration.demo_child import Demo
 
 SLEEPER = "DecayingFailures.decay_after"
 STREAM = "MarketStreams.read_stream"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taskscope.demo.orders.order import Order
+from taskscope.demo.owning import Owner
 
 if TYPE_CHECKING:
     from taskscope.demo.orders.executor import OrderExecutor
@@ -16,7 +17,7 @@ class OrderServer:
 
     def __init__(self, executor: OrderExecutor) -> None:
         self._executor = executor
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._owner = Owner()
 
     async def start(self) -> None:
         """Listens on a free port."""
@@ -31,16 +32,14 @@ class OrderServer:
     async def stop(self) -> None:
         """Takes no more orders, drops those in flight and the clients."""
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._owner.end()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one client until it hangs up."""
-        self._own(asyncio.current_task())
+        self._owner.own(asyncio.current_task())
         try:
             while line := await reader.readline():
-                self._own(asyncio.create_task(self.respond(line.decode(errors="replace"), writer)))
+                self._owner.own(asyncio.create_task(self.respond(line.decode(errors="replace"), writer)))
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client went, or the server stops
         finally:
@@ -56,8 +55,3 @@ class OrderServer:
         reply = await self._executor.execute(order)
         if not writer.is_closing():
             writer.write(f"{order.id} {reply}\n".encode())
-
-    def _own(self, task: asyncio.Task[Any] | None) -> None:
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)

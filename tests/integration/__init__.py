@@ -1,0 +1,1 @@
+"""Real child processes: services, agents, the command line."""
