@@ -24,12 +24,14 @@ class UsageError(Failure):
 
 def exit_status(error: Exception) -> int | None:
     """The exit status of an expected failure, None for a fault of ours."""
+    from taskscope.attach.errors import AttachError
     from taskscope.endpoint import EndpointError
+    from taskscope.export.snapshot import SnapshotError
     from taskscope.sources.base import SourceError
 
     if isinstance(error, Failure):
         return error.status
-    return 3 if isinstance(error, (SourceError, EndpointError)) else None
+    return 3 if isinstance(error, (SourceError, EndpointError, AttachError, SnapshotError)) else None
 
 
 def duration(text: str) -> float:
@@ -38,6 +40,14 @@ def duration(text: str) -> float:
     if match is None or float(match[1]) == 0:
         raise ArgumentTypeError(f"{text!r} is not a duration like 500ms, 30s, 10m or 6h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def needs_terminal(verb: str) -> None:
+    """Raises UsageError where the app could not be drawn."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            f"{verb} opens an app and needs a terminal; `taskscope watch` and `taskscope snapshot` do not"
+        )
 
 
 def say(text: str) -> None:

@@ -1,0 +1,194 @@
+"""Which Python processes are on this machine, which have an agent, and which could get one.
+
+Called by the app every few seconds: what is not Python costs one ``readlink``, and the rest is read
+from ``/proc`` without touching the process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from taskscope import endpoint, wire
+from taskscope.attach import procfs
+
+OLDEST = (3, 11)
+
+_EXECUTABLE = re.compile(r"(?:python|pypy)[\d.]*t?(?: \(deleted\))?$")
+_LIBRARY = re.compile(r"/libpython\d")
+_VERSION = re.compile(r"python(\d)\.(\d+)")
+_LONGEST_COMMAND = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PythonProcess:
+    """One Python process.  ``cpu``: cores since it was last looked at (at first: over its life);
+    ``started``: wall seconds; ``rss``: bytes; ``python``: as ``3.11``, empty if unknown.
+
+    ``agent``: the name its agent listens under, None if it has none.  ``asyncio``: it has been loaded,
+    None if that does not show.  ``obstacle``: why it cannot be attached, empty if it can.
+    """
+
+    pid: int
+    user: str
+    command: str
+    started: float
+    rss: int
+    cpu: float
+    threads: int
+    python: str
+    agent: str | None
+    asyncio: bool | None
+    obstacle: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """What the files of a process tell; unreadable ones tell nothing."""
+
+    python: str
+    asyncio: bool | None
+
+
+_last_cpu: dict[int, tuple[float, float]] = {}
+"""By pid, of the processes of the last look: when, and seconds of CPU time until then."""
+
+
+def processes() -> tuple[PythonProcess, ...]:
+    """Every Python process but this one, most likely wanted first."""
+    found: list[PythonProcess] = []
+    for pid in psutil.pids():
+        if pid == os.getpid():
+            continue
+        try:
+            build = _build(pid)
+            if build is not None:
+                found.append(_look(psutil.Process(pid), build))
+        except (psutil.Error, OSError):
+            continue  # it has just ended
+    for gone in _last_cpu.keys() - {process.pid for process in found}:
+        del _last_cpu[gone]
+    return tuple(sorted(found, key=_unlikely))
+
+
+def _unlikely(process: PythonProcess) -> tuple[object, ...]:
+    return (
+        process.agent is None,
+        bool(process.obstacle),
+        not process.own,
+        not process.asyncio,
+        -process.rss,
+        process.pid,
+    )
+
+
+def _build(pid: int) -> _Build | None:
+    """None: not a Python program.  Where the files may not be seen, its name decides."""
+    try:
+        executable = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  (a path object is half the cost)
+    except PermissionError:
+        executable = ""
+    except FileNotFoundError:
+        return None  # a kernel thread
+    if not executable:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        return _Build(_version(name), None) if _EXECUTABLE.match(name) else None
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+    except PermissionError:
+        maps = ""
+    if not _EXECUTABLE.match(executable.rpartition("/")[2]) and not _LIBRARY.search(maps):
+        return None
+    return _Build(_version(executable) or _version(maps), _asyncio(maps))
+
+
+def _version(text: str) -> str:
+    match = _VERSION.search(text)
+    return f"{match[1]}.{match[2]}" if match else ""
+
+
+def _asyncio(maps: str) -> bool | None:
+    if "/_asyncio." in maps or "/uvloop/" in maps:
+        return True
+    return False if "/lib-dynload/" in maps else None  # without lib-dynload it may be built in
+
+
+def _look(process: psutil.Process, build: _Build) -> PythonProcess:
+    with process.oneshot():
+        pid, started, times = process.pid, process.create_time(), process.cpu_times()
+        uid = process.uids().effective
+        agent = _agent(pid, uid)
+        return PythonProcess(
+            pid=pid,
+            user=wire.clean_text(process.username()),
+            command=wire.clean_text(readable(process.cmdline()) or process.name()),
+            started=started,
+            rss=process.memory_info().rss,
+            cpu=_cpu(pid, started, times.user + times.system),
+            threads=process.num_threads(),
+            python=build.python,
+            agent=agent,
+            asyncio=build.asyncio,
+            obstacle="" if agent is not None else _obstacle(pid, uid, build.python),
+            own=uid == os.geteuid(),
+        )
+
+
+def readable(command: list[str]) -> str:
+    """A command line as a person would name it: without the interpreter and the folders."""
+    if not command:
+        return ""
+    words = command[1:] if _EXECUTABLE.match(command[0].rpartition("/")[2]) else command
+    while words and words[0].startswith("-") and words[0] not in {"-c", "-m", "-"}:
+        words = words[2:] if words[0] in {"-X", "-W"} else words[1:]
+    if not words:
+        return command[0].rpartition("/")[2]
+    if words[0] == "-m":
+        words = words[1:]
+    elif words[0] == "-c":
+        words = ["python", *words]
+    else:
+        words = [words[0].rpartition("/")[2], *words[1:]]
+    return " ".join(" ".join(words).split())[:_LONGEST_COMMAND]
+
+
+def _cpu(pid: int, started: float, seconds: float) -> float:
+    now = time.time()
+    since, before = _last_cpu.get(pid, (started, 0.0))
+    _last_cpu[pid] = (now, seconds)
+    return max(0.0, seconds - before) / max(now - since, 0.01)
+
+
+def _agent(pid: int, uid: int) -> str | None:
+    """The name of its agent, in its own container if need be."""
+    pids, roots = {pid}, [""]
+    try:
+        if procfs.namespace(pid, "mnt") != procfs.namespace("self", "mnt"):
+            roots.append(f"/proc/{pid}/root")
+            pids.add(int(procfs.status(pid).get("NSpid", str(pid)).split()[-1]))
+    except PermissionError:
+        pass
+    for root in roots:
+        for point in endpoint.listing(uid, root):
+            if point.pid in pids and endpoint.answers(point.path):
+                return point.name
+    return None
+
+
+def _obstacle(pid: int, uid: int, python: str) -> str:
+    if os.geteuid() not in {0, uid}:
+        return "another user's: run taskscope as that user or as root"
+    if python and tuple(map(int, python.split("."))) < OLDEST:
+        return f"Python {python}: 3.11 or later is needed"
+    status = procfs.status(pid)
+    if status.get("State", "")[:1] in {"Z", "X"}:
+        return "has ended"
+    if status.get("TracerPid", "0") != "0":
+        return f"being debugged by process {status['TracerPid']}"
+    return ""

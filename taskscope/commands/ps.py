@@ -1,0 +1,106 @@
+"""``taskscope ps``: the Python processes of this machine, those with an agent first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from taskscope import model
+    from taskscope.attach.discover import PythonProcess
+
+PATIENCE = 2.0
+"""Seconds that one agent may take to answer; the list does not wait for a stuck one."""
+
+
+def register(parser: ArgumentParser) -> None:
+    """Sets the parser's description and adds the verb's arguments."""
+    parser.description = "Lists the Python processes of this machine, those with an agent first."
+    parser.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+
+
+def main(options: Namespace) -> int:
+    """Prints the list."""
+    import asyncio
+
+    from taskscope.attach.discover import processes
+
+    found = processes()
+    rows = asyncio.run(_rows(found))
+    if options.json:
+        import json
+
+        print(json.dumps(rows, indent=2))
+    elif not rows:
+        print("No Python process runs here (only those of this machine and container can be seen).")
+    else:
+        _print(rows)
+    return 0
+
+
+async def _rows(found: tuple[PythonProcess, ...]) -> list[dict[str, Any]]:
+    import asyncio
+
+    samples = await asyncio.gather(*(_sample(process) for process in found))
+    return [_row(process, sample) for process, sample in zip(found, samples, strict=True)]
+
+
+async def _sample(process: PythonProcess) -> model.Sample | None:
+    """What its agent counts now; None without an agent, or when it does not answer in time."""
+    from taskscope.sources.base import SourceError
+    from taskscope.sources.live import LiveSource
+    from taskscope.sources.resolve import listening
+
+    point = listening(process.pid) if process.agent is not None else None
+    if point is None:
+        return None
+    source = LiveSource(point.path, patience=PATIENCE)
+    try:
+        await source.open()
+        return await anext(source.samples())
+    except SourceError:
+        return None
+    finally:
+        await source.close()
+
+
+def _row(process: PythonProcess, sample: model.Sample | None) -> dict[str, Any]:
+    return {
+        "pid": process.pid,
+        "user": process.user,
+        "command": process.command,
+        "python": process.python or None,
+        "agent": process.agent,
+        "tasks": sample.tasks.live if sample else None,
+        "threads": sample.threads if sample else process.threads,
+        "rss": process.rss,
+        "cpu": round(process.cpu, 4),
+        "started": process.started,
+        "asyncio": process.asyncio,
+        "obstacle": process.obstacle or None,
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    heads = ("PID", "PYTHON", "AGENT", "TASKS", "THREADS", "RSS", "COMMAND")
+    table = [
+        (
+            str(row["pid"]),
+            row["python"] or "–",
+            row["agent"] or "no",
+            "–" if row["tasks"] is None else f"{row['tasks']:,}",
+            str(row["threads"]),
+            f"{row['rss'] / 1e6:,.0f} MB",
+            row["command"] + (f"  ({row['obstacle']})" if row["obstacle"] else ""),
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *table, strict=True)]
+    for line in (heads, *table):
+        left = (0, 1, 2, 6)
+        cells = [
+            cell.ljust(width) if index in left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,47 @@
+"""``taskscope snapshot``: the whole state of a process as JSON, to a file or to stdout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from taskscope.commands.attach import TARGET_HELP
+from taskscope.commands.common import say
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def register(parser: ArgumentParser) -> None:
+    """Sets the parser's description and adds the verb's arguments."""
+    parser.description = "Saves the whole state of a process as JSON: sites, tasks, threads, stacks, history."
+    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="file to write (default: stdout); .gz compresses"
+    )
+    parser.add_argument("--no-stacks", action="store_true", help="leave out the tasks' stacks")
+
+
+def main(options: Namespace) -> int:
+    """Takes the snapshot and writes it."""
+    import asyncio
+
+    from taskscope.export.snapshot import save, text
+
+    snapshot = asyncio.run(_take(options.target, stacks=not options.no_stacks))
+    if options.output is None:
+        print(text(snapshot))
+        return 0
+    size = save(snapshot, options.output)
+    say(f"{options.output}: {len(snapshot.get('tasks', ())):,} tasks, {size:,} bytes")
+    return 0
+
+
+async def _take(target: str, *, stacks: bool) -> dict[str, Any]:
+    from taskscope.sources.resolve import resolve
+
+    source = resolve(target)
+    await source.open()
+    try:
+        return await source.snapshot(stacks=stacks)
+    finally:
+        await source.close()

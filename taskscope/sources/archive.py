@@ -1,0 +1,166 @@
+"""A snapshot as model values: interned stacks resolved, tasks built only when somebody looks at them.
+
+300,000 tasks stay the dictionaries that JSON made; what is indexed is positions and serials.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from taskscope import model, wire
+from taskscope.sources.base import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+T = TypeVar("T")
+Record = dict[str, Any]
+"""A task as the snapshot holds it."""
+
+NOWHERE = model.Frame("", 0, "")
+
+
+class Archive:
+    """What is in ``snapshot``.  Raises SourceError where it does not keep to its format."""
+
+    def __init__(self, snapshot: Mapping[str, Any]) -> None:
+        self.raw = snapshot
+        try:
+            self.frames = tuple(model.Frame(*fields) for fields in snapshot["frames"])
+            self.stacks: list[list[int]] = snapshot["stacks"]
+            self.records: list[Record] = sorted(snapshot["tasks"], key=lambda record: int(record["serial"]))
+            self.process = self.one(model.Process, snapshot["process"])
+            self.sample = self.one(model.Sample, snapshot["sample"])
+            self.sites = {site.id: site for site in self.many(model.Site, "sites")}
+        except (KeyError, TypeError, ValueError) as error:
+            raise SourceError(f"the snapshot is damaged: {error!r}") from None
+
+    def one(self, cls: type[T], value: Any) -> T:
+        try:
+            return wire.unpack(cls, value)
+        except wire.WireError as error:
+            raise SourceError(f"the snapshot is damaged: {error}") from None
+
+    def many(self, cls: type[T], section: str) -> tuple[T, ...]:
+        return tuple(self.one(cls, value) for value in self.raw.get(section, ()))
+
+    def stack(self, index: int | None) -> tuple[model.Frame, ...]:
+        """Innermost first; empty if the snapshot has none."""
+        if index is None:
+            return ()
+        try:
+            return tuple(self.frames[each] for each in self.stacks[index])
+        except (IndexError, TypeError):
+            raise SourceError(f"the snapshot is damaged: no stack {index!r}") from None
+
+    @cached_property
+    def by_serial(self) -> dict[int, Record]:
+        return {record["serial"]: record for record in self.records}
+
+    @cached_property
+    def children(self) -> dict[int, list[int]]:
+        """Serials of live tasks by the serial of their parent (0: created outside any task)."""
+        return _listed((record["parent"], record["serial"]) for record in self.records)
+
+    @cached_property
+    def awaited_by(self) -> dict[int, list[int]]:
+        """Serials of the tasks that wait for a task."""
+        return _listed((waited, serial) for serial, waited in self.waits.items())
+
+    @cached_property
+    def waits(self) -> dict[int, int]:
+        """Which task a task waits for."""
+        pairs = ((record["serial"], record.get("parked", {}).get("task")) for record in self.records)
+        return {serial: waited for serial, waited in pairs if waited is not None}
+
+    @cached_property
+    def ended(self) -> dict[int, model.Ended]:
+        return {each.serial: each for each in self.many(model.Ended, "ended")}
+
+    def select(self, sites: Sequence[int] | None) -> list[Record]:
+        """Tasks of these sites (None: all), oldest first."""
+        if sites is None:
+            return self.records
+        wanted = set(sites)
+        return [record for record in self.records if record["site"] in wanted]
+
+    def parked(self, record: Record) -> model.Parked | None:
+        where = record.get("parked")
+        if where is None:
+            return None
+        frame, user_frame = self._places(record.get("stack"))
+        return model.Parked(
+            frame, user_frame, where["wait"], where["text"], where.get("task"), where.get("remaining")
+        )
+
+    def _places(self, index: int | None) -> tuple[model.Frame, model.Frame | None]:
+        """The innermost frame of a stack and the innermost one in user code; many tasks share one stack."""
+        known = self._known_places.get(index)
+        if known is None:
+            stack = self.stack(index)
+            user = next((frame for frame in stack if frame.origin == "user"), None)
+            known = self._known_places[index] = (stack[0] if stack else NOWHERE, user)
+        return known
+
+    @cached_property
+    def _known_places(self) -> dict[int | None, tuple[model.Frame, model.Frame | None]]:
+        return {}
+
+    def task(self, record: Record) -> model.Task:
+        return model.Task(
+            serial=record["serial"],
+            name=record["name"],
+            coroutine=record["coroutine"],
+            state=record["state"],
+            site=record["site"],
+            parent=record["parent"],
+            orphan=record.get("orphan", False),
+            loop=record["loop"],
+            birth=record["birth"],
+            cancelling=record.get("cancelling", 0),
+            parked=self.parked(record),
+        )
+
+    def tasks(self, serials: Iterable[int]) -> tuple[model.Task, ...]:
+        return tuple(self.task(self.by_serial[serial]) for serial in serials if serial in self.by_serial)
+
+    def ancestors(self, serial: int) -> tuple[model.Ancestor, ...]:
+        """Parents, nearest first, as far as the snapshot knows them."""
+        found: list[model.Ancestor] = []
+        seen = {0}
+        while serial not in seen:
+            seen.add(serial)
+            record, past = self.by_serial.get(serial), self.ended.get(serial)
+            if record is not None:
+                found.append(
+                    model.Ancestor(serial, record["site"], record["name"], record["coroutine"], live=True)
+                )
+                serial = record["parent"]
+            elif past is not None:
+                found.append(model.Ancestor(serial, past.site, past.name, past.coroutine, live=False))
+            else:
+                found.append(model.Ancestor(serial, 0, "", "(ended before the snapshot)", live=False))
+        return tuple(found)
+
+    def coroutine(self, site: int) -> str:
+        return self.sites[site].coroutine if site in self.sites else "(unknown)"
+
+
+def parked_key(where: model.Parked | None) -> str:
+    """Tells places apart: what is waited on and the user's line."""
+    if where is None:
+        return "-"
+    frame = where.user_frame or where.frame
+    return f"{where.wait}|{where.text}|{frame.file}:{frame.line}"
+
+
+def earliest(births: Iterable[float | None]) -> float | None:
+    return min((birth for birth in births if birth is not None), default=None)
+
+
+def _listed(pairs: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found

@@ -1,0 +1,129 @@
+"""From what the user typed to a source: a pid, a name, a socket path or a snapshot file.
+
+The one place that knows what a TARGET may be, for every verb and for the app.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope import endpoint
+from taskscope.sources.base import SourceError
+from taskscope.sources.live import LiveSource
+from taskscope.sources.saved import SavedSource
+
+if TYPE_CHECKING:
+    from taskscope.endpoint import Endpoint
+    from taskscope.sources.base import Source
+
+
+def resolve(target: str) -> Source:
+    """The source behind ``target``, not yet opened.  Raises SourceError with what to do instead."""
+    if target.startswith("aiomonitor://"):
+        raise SourceError("aiomonitor:// targets cannot be read yet: attach by pid or name instead")
+    if target.isascii() and target.isdigit():
+        return LiveSource(agent_of(int(target)).path)
+    path = Path(target)
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return LiveSource(agent_named(target).path)
+    if stat.S_ISSOCK(mode):
+        return LiveSource(target)
+    if stat.S_ISREG(mode):
+        return SavedSource(target)
+    raise SourceError(f"{target} is neither a socket nor a snapshot file")
+
+
+def agent_of(pid: int) -> Endpoint:
+    """Where the agent of process ``pid`` listens, in whatever container it is.  Raises SourceError."""
+    found = listening(pid)
+    if found is not None:
+        return found
+    if not Path(f"/proc/{pid}").exists():
+        raise SourceError(f"no such process: {pid}")
+    return _brought_into(pid)
+
+
+def listening(pid: int) -> Endpoint | None:
+    """The agent already in process ``pid``, None if there is none that we can see."""
+    try:
+        uid = Path(f"/proc/{pid}").stat().st_uid
+        inner = _inner_pid(pid)
+    except OSError:
+        return None
+    for root in ("", f"/proc/{pid}/root"):
+        for point in endpoint.listing(uid, root):
+            if point.pid in {pid, inner} and _listener(point.path) == pid:
+                return point
+    return None
+
+
+def agent_named(name: str) -> Endpoint:
+    """The one agent called ``name`` of this user (for root: of anybody).  Raises SourceError."""
+    everywhere = [point for uid in _uids() for point in endpoint.listing(uid)]
+    found = [point for point in everywhere if point.name == name and endpoint.answers(point.path)]
+    if not found:
+        looks_like_path = "/" in name or name.endswith((".json", ".gz", ".sock"))
+        if looks_like_path:
+            raise SourceError(f"no such file: {name}")
+        raise SourceError(f"no agent is called {name!r}: `taskscope ps` lists the processes that have one")
+    if len(found) > 1:
+        pids = ", ".join(str(point.pid) for point in found)
+        raise SourceError(f"{len(found)} processes are called {name!r}: choose one by its pid ({pids})")
+    return found[0]
+
+
+def _brought_into(pid: int) -> Endpoint:
+    """The agent brought into a process that has none."""
+    from taskscope.attach.errors import AttachError
+
+    try:
+        from taskscope.attach.inject import ensure_agent
+    except ImportError:
+        raise SourceError(
+            f"no agent in process {pid}: start it with `taskscope run`, or call taskscope.start() in it"
+        ) from None
+    try:
+        return ensure_agent(pid)
+    except AttachError as error:
+        raise SourceError(str(error)) from None
+
+
+def _listener(path: str) -> int | None:
+    """The pid, as we see it, of whoever listens at ``path``: the file name may be of another namespace."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        try:
+            probe.connect(path)
+        except OSError:
+            return None
+        pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid)
+
+
+def _inner_pid(pid: int) -> int:
+    """The process's own idea of its pid: another one in a container."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("NSpid:"):
+            return int(line.split()[-1])
+    return pid
+
+
+def _uids() -> list[int]:
+    own = os.geteuid()
+    if own != 0:
+        return [own]
+    found = {own}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                found.add(folder.stat().st_uid)
+            except OSError:
+                continue
+    return sorted(found)
