@@ -68,7 +68,7 @@ A simulation of 1,600 nodes in 32 zones, with a chaos event every 90 s.  One of 
 start() of every controller again; start() has no guard, so each call adds a second, third, fourth loop beside
 the first, fifty a zone: the site in start gains 1,600 tasks at each restart, in steps, 12,800 an hour, and
 stop() ends only the last of them.  The same coroutine runs N times on one ChaosController.  The recoveries
-that follow the other events live for seconds.  Fixed: a second start() does nothing while the first loop runs.""",
+that follow the other events live for seconds.  Fixed: a second start() does nothing while the loop runs.""",
     guilty=(("controller.py", "start"),),
     cause=("started twice",),
     rates=(32 * 50 / 7.5,),
