@@ -381,6 +381,7 @@ class Executor:
     workers: int
     max_workers: int
     queued: int
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,308 @@
+"""The half that runs inside the target: hooks, counters, one thread, one socket.
+
+Standard library and ``model``, ``wire``, ``endpoint`` only, so that it can be packed and sent into a
+process that has never heard of us.  It may fail; the program that it observes may not notice.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model, wire
+from taskscope.agent import adopt, process, snapshot
+from taskscope.agent.hooks import TaskHooks
+from taskscope.agent.imports import ImportWatch
+from taskscope.agent.loops import LoopWatch
+from taskscope.agent.queries import NotFoundError, Queries
+from taskscope.agent.registry import Registry
+from taskscope.agent.sampler import Sampler
+from taskscope.agent.server import Server
+from taskscope.agent.threads import ThreadHooks, ThreadView
+from taskscope.agent.walk import live_tasks, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.agent.walk import Job
+
+MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
+"""Seconds between samples."""
+
+FORK_DELAY = 1.0
+"""Seconds a forked child runs before it listens: most exec something else, or end, before that."""
+
+MAX_SOURCE_LINES = 400
+
+
+class Agent:
+    """Everything that is in the target.  One at a time; see ``taskscope.start``."""
+
+    def __init__(
+        self, name: str | None, *, interval: float, control: bool, version: str, arrived: str = "started"
+    ) -> None:
+        self.interval = min(max(interval, MIN_INTERVAL), MAX_INTERVAL)
+        self.control = control
+        self.version = version
+        self.arrived = arrived
+        self.since = time.monotonic()
+        self.process = process.describe(name or process.default_name())
+        self.registry = Registry()
+        self.watch = LoopWatch(self.failed)
+        self.threads = ThreadHooks(self.registry, self.failed)
+        self.imports = ImportWatch(self.failed)
+        self.hooks: TaskHooks | None = None
+        self.sampler = Sampler(self.registry, self.threads, self.watch)
+        self.queries = Queries(self.registry, self.watch)
+        self.server = Server(self)
+        self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
+        self.on_stop: Callable[[], None] = lambda: None
+        self._adoption: Job[Any] | None = None
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Arms the hooks and starts the thread.  Raises EndpointError or OSError; then nothing is left."""
+        self.server.start()
+        try:
+            self.threads.arm()
+            self.imports.when("asyncio", lambda module: self._arm_tasks())
+        except BaseException:
+            self.stop()
+            raise
+        atexit.register(self._at_exit)
+        _after_fork(self)
+
+    def stop(self) -> bool:
+        """Takes everything back; False if the thread did not end in time."""
+        self.imports.stop()
+        ended = self.server.stop()
+        self._undo()
+        return ended
+
+    def thread_ended(self) -> None:
+        """Called by the thread as it ends, also when it was told to over the socket."""
+        self._undo()
+
+    def _undo(self) -> None:
+        hooks, self.hooks = self.hooks, None
+        self.threads.disarm()
+        self.watch.stop()
+        atexit.unregister(self._at_exit)
+        if hooks is not None:
+            hooks.disarm()
+            for task in live_tasks(self.registry.task_records()):
+                if task is None:
+                    time.sleep(0.0005)
+                else:
+                    adopt.release(task)
+                del task
+            hooks.release_class()
+        self.on_stop()
+
+    def _at_exit(self) -> None:
+        self.server.stop(timeout=1.0)
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """A failure of ours: disarms what failed and says so; never raises."""
+        try:
+            self.sampler.disarmed.append(f"{where}: {type(error).__name__}: {error}"[:300])
+            if where.startswith("task") and self.hooks is not None:
+                self.hooks.disarm()
+            elif where.startswith("thread"):
+                self.threads.disarm()
+        except Exception:  # noqa: BLE001  (the outermost edge: there is nobody left to tell)
+            self.hooks = None
+
+    def _arm_tasks(self) -> None:
+        hooks = TaskHooks(self.registry, self.failed)
+        hooks.on_loop = self.watch.add
+        hooks.arm()
+        self.hooks = hooks
+        self.imports.when("uvloop", lambda module: hooks.add_loop_class(module.Loop))
+        loops = adopt.find_loops()
+        for loop in loops:
+            hooks.guard(hooks.add_loop, loop)
+        self._adoption = adopt.adopt_tasks(self.registry, loops)
+
+    def forked(self) -> None:
+        """In a forked child: the same hooks and counters, a new thread and socket."""
+        self.server.abandon()
+        self.server = Server(self)
+        self.process = process.describe(self.process.name)
+        self.server.start(delay=FORK_DELAY)
+
+    # -- what the server asks ------------------------------------------------------------------
+
+    def tick(self) -> Job[model.Sample]:
+        adoption, self._adoption = self._adoption, None
+        if adoption is not None:
+            yield from adoption
+        return (yield from self.sampler.sample(self.interval))
+
+    def hello(self) -> model.Hello:
+        return model.Hello(
+            protocol=wire.PROTOCOL,
+            taskscope=self.version,
+            process=self.process,
+            interval=self.interval,
+            control=self.control,
+            agent_since=self.since,
+            monotonic=time.monotonic(),
+            wall=time.time(),
+            arrived=self.arrived,
+        )
+
+    def answer(self, request: wire.Request, send: Callable[[bytes], None]) -> Job[Any]:
+        """The answer to a request.  Raises NotFoundError, RemoteError, TypeError, ValueError."""
+        params: dict[str, Any] = dict(request.params)
+        if request.method == "snapshot":
+            emit = _part_sender(send)
+            parts = yield from snapshot.snapshot(self, emit, with_stacks=bool(params.get("stacks", True)))
+            return {"parts": parts}
+        action = self._actions().get(request.method)
+        if action is None:
+            raise wire.RemoteError(wire.NO_METHOD, f"this agent has no {request.method!r}")
+        return (yield from action(**params))
+
+    def _actions(self) -> dict[str, Callable[..., Job[Any]]]:
+        queries = self.queries
+        return {
+            "tasks": queries.tasks,
+            "task": queries.task,
+            "site": queries.site,
+            "ages": queries.ages,
+            "parked": queries.parked,
+            "groups": queries.groups,
+            "tree": queries.tree,
+            "ended": self.ended,
+            "history": self._history,
+            "site_history": self._site_history,
+            "threads": lambda: _now(self.thread_view.all),
+            "thread": self._thread,
+            "loops": self.loops,
+            "stalls": lambda: _now(self.watch.stalls),
+            "source": self._source,
+            "set_interval": self._set_interval,
+            "cancel": self._cancel,
+            "detach": lambda: _now(dict),
+        }
+
+    def loops(self) -> Job[tuple[model.Loop, ...]]:
+        live: dict[int, int] = {}
+        ids = {id(loop): number for number, loop in self.watch.loops()}
+        for task in live_tasks(self.registry.task_records()):
+            if task is None:
+                yield
+                continue
+            number = ids.get(id(task.get_loop()), 0)
+            live[number] = live.get(number, 0) + 1
+        return self.watch.describe(live)
+
+    def ended(self, limit: int = 200) -> Job[tuple[model.Ended, ...]]:
+        found = []
+        for serial, site, name, outcome, error, birth, end in list(self.registry.ended)[
+            -max(0, int(limit)) :
+        ]:
+            coroutine = self.registry.by_id[site].site.coroutine
+            found.append(model.Ended(serial, site, name, coroutine, outcome, error, birth, end))
+        yield
+        return tuple(reversed(found))
+
+    def _history(self, seconds: float) -> Job[model.History]:
+        yield
+        return self.sampler.history.read(time.monotonic() - float(seconds))
+
+    def _site_history(self, sites: list[int], seconds: float) -> Job[tuple[model.SiteHistory, ...]]:
+        found = []
+        since = time.monotonic() - float(seconds)
+        for site in sites:
+            found.append(self.sampler.sites.read(int(site), since))
+            yield
+        return tuple(found)
+
+    def _thread(self, ident: int) -> Job[model.ThreadDetail]:
+        yield
+        detail = self.thread_view.detail(ident)
+        if detail is None:
+            raise NotFoundError(f"thread {ident} is no more")
+        return detail
+
+    def _source(self, file: str, line: int, context: int = 10) -> Job[model.Source]:
+        """Source as this interpreter sees it, also from archives."""
+        import linecache
+
+        yield
+        lines = linecache.getlines(file)
+        first = max(1, int(line) - int(context))
+        last = min(len(lines), int(line) + int(context), first + MAX_SOURCE_LINES)
+        return model.Source(file, first, tuple(text.rstrip("\n") for text in lines[first - 1 : last]))
+
+    def _set_interval(self, seconds: float) -> Job[dict[str, float]]:
+        yield
+        self.interval = min(max(float(seconds), MIN_INTERVAL), MAX_INTERVAL)
+        return {"interval": self.interval}
+
+    def _cancel(self, serial: int) -> Job[bool]:
+        if not self.control:
+            raise wire.RemoteError(
+                wire.FORBIDDEN, "this agent only observes; start it with control=True to cancel tasks"
+            )
+        yield
+        task = self.registry.find(int(serial))
+        if task is None:
+            raise NotFoundError(f"task {serial} is no more")
+        task.get_loop().call_soon_threadsafe(task.cancel)
+        return True
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, made at once, for the program itself."""
+        result: dict[str, Any] = {}
+        run(snapshot.snapshot(self, lambda section, value: merge(result, section, value)))
+        return result
+
+
+def merge(result: dict[str, Any], section: str, value: Any) -> None:
+    """Adds one part of a snapshot: a list extends its section, all else sets it."""
+    if isinstance(value, list):
+        result.setdefault(section, []).extend(value)
+    else:
+        result[section] = value
+
+
+def _now(function: Callable[[], Any]) -> Job[Any]:
+    yield
+    return function()
+
+
+def _part_sender(send: Callable[[bytes], None]) -> Callable[[str, Any], None]:
+    def emit(section: str, value: Any) -> None:
+        send(wire.request(None, "part", {"section": section, "value": value}))
+
+    return emit
+
+
+_current: ref[Agent] | None = None
+_registered = False
+
+
+def _after_fork(agent: Agent) -> None:
+    """Python has no way to take a fork handler back; ours looks at a weak reference and does nothing else."""
+    global _current, _registered  # noqa: PLW0603
+    _current = ref(agent)
+    if not _registered and hasattr(os, "register_at_fork"):
+        _registered = True
+        os.register_at_fork(after_in_child=_in_child)
+
+
+def _in_child() -> None:
+    agent = _current() if _current is not None else None
+    if agent is None or agent.server.thread == 0:
+        return
+    try:
+        agent.forked()
+    except Exception as error:  # noqa: BLE001  (an outer edge)
+        agent.failed("fork", error)

@@ -1,0 +1,161 @@
+"""Loops and tasks that were there before the agent.
+
+Their creation was not seen.  In debug mode asyncio kept a creation traceback, which is exact; otherwise
+the site is unknown until a later task of the same coroutine shows where it is started from.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent import origins
+from taskscope.agent.stacks import thread_frames
+from taskscope.agent.walk import spent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from taskscope.agent.registry import Chunk, Registry, SiteRecord
+    from taskscope.agent.walk import Job
+
+
+class AdoptedRef(ref[Any]):
+    """A weak reference that notices the end of a task which is not of our class."""
+
+    __slots__ = ("chunk", "serial")
+    chunk: Chunk
+    serial: int
+
+
+def _gone(reference: AdoptedRef) -> None:
+    """The task was freed between two sweeps: nobody saw how it ended."""
+    record = reference.chunk.site
+    if reference.chunk.pop(reference.serial, None) is None:
+        record.retained -= 1
+    else:
+        record.unseen += 1
+
+
+def known_tasks() -> Iterable[Any]:
+    """Every task that asyncio knows of, as far as it can be told without its loop.
+
+    3.11 keeps weak references to all of them, 3.12 and 3.13 too (eager ones apart); copying the set is
+    one call.  From 3.14 on the tasks are in lists of the interpreter, reached through their loops.
+    """
+    tasks = sys.modules["asyncio"].tasks
+    found: list[Any] = []
+    for name in ("_all_tasks", "_scheduled_tasks"):
+        references = getattr(getattr(tasks, name, None), "data", ())
+        found.extend(reference for reference in list(references))
+    return found
+
+
+def find_loops() -> list[Any]:
+    """Event loops that run in any thread or own a known task."""
+    base = sys.modules["asyncio"].AbstractEventLoop
+    found: dict[int, Any] = {}
+    for frame in list(sys._current_frames().values()):
+        for each in thread_frames(frame):
+            if each.f_code.co_name == "run_forever" and "/asyncio/" in each.f_code.co_filename:
+                loop = each.f_locals.get("self")
+                if isinstance(loop, base):
+                    found[id(loop)] = loop
+    for reference in list(known_tasks())[:100_000]:
+        task = reference()
+        if task is not None and not task.done():
+            loop = task.get_loop()
+            found[id(loop)] = loop
+    if "uvloop" in sys.modules and sys.version_info >= (3, 14):
+        uv = sys.modules["uvloop"].Loop
+        for candidate in gc.get_objects():
+            if type(candidate) is uv and not candidate.is_closed():
+                found[id(candidate)] = candidate
+    return list(found.values())
+
+
+def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
+    """Registers living tasks that have no serial; yields wherever a pause is due."""
+    adopted = 0
+    asyncio = sys.modules["asyncio"]
+    references: list[Any] = list(known_tasks())
+    for loop in loops:
+        if sys.version_info >= (3, 14) or not references:
+            references.extend(ref(task) for task in asyncio.all_tasks(loop))
+    references.extend(ref(task) for task in list(getattr(asyncio.tasks, "_eager_tasks", ())))
+    references.reverse()
+    while references:
+        task = references.pop()()
+        if task is not None and not task.done() and getattr(task, "_taskscope_chunk", None) is None:
+            adopted += adopt(registry, task)
+        del task
+        if spent():
+            yield
+    return adopted
+
+
+def adopt(registry: Registry, task: Any) -> bool:
+    """Registers one task that the hooks have not seen; False if it takes no attributes."""
+    coro = task.get_coro()
+    name = str(getattr(coro, "__qualname__", type(coro).__qualname__)).replace(".<locals>", "")
+    record = _record(registry, task, coro, name)
+    serial = getattr(task, "_taskscope_serial", 0) or registry.next_serial()
+    chunk = record.chunk
+    if chunk is None or not record.room:
+        chunk = record.new_chunk(serial, None)
+    record.room -= 1
+    reference = AdoptedRef(task, _gone)
+    reference.chunk, reference.serial = chunk, serial
+    try:
+        task._taskscope_serial = serial
+        task._taskscope_birth = None
+        task._taskscope_parent = None
+        task._taskscope_lineage = getattr(task, "_taskscope_lineage", None)
+        task._taskscope_chunk = chunk
+    except AttributeError:
+        registry.drop("tasks of a class without room for a serial")
+        return False
+    chunk[serial] = reference
+    record.born += 1
+    record.adopted += 1
+    if task._taskscope_lineage is not None:  # it had children before it was adopted
+        task._taskscope_lineage.chunk = chunk
+    return True
+
+
+def release(task: Any) -> None:
+    """Takes everything of ours off a task."""
+    for name in ("serial", "birth", "parent", "lineage"):
+        try:
+            delattr(task, f"_taskscope_{name}")
+        except AttributeError:
+            pass
+    try:
+        if type(task).__dict__.get("_taskscope_chunk") is None:
+            del task._taskscope_chunk
+        else:
+            task._taskscope_chunk = None  # our class: its destructor looks at this
+    except AttributeError:
+        pass
+
+
+def _record(registry: Registry, task: Any, coro: Any, name: str) -> SiteRecord:
+    trace = getattr(task, "_source_traceback", None)
+    if trace:
+        return _from_traceback(registry, list(trace), name)
+    code = getattr(coro, "cr_code", None) or getattr(coro, "gi_code", None)
+    frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
+    user = frame if frame.origin == "user" else None
+    return registry.add(("adopted", id(code), name), "task", frame, user, name, (code,), "unknown")
+
+
+def _from_traceback(registry: Registry, trace: list[Any], name: str) -> SiteRecord:
+    """Debug mode: the creation traceback, outermost frame first, is as good as having been there."""
+    outwards = [entry for entry in reversed(trace) if not origins.is_plumbing(entry.filename)] or trace[-1:]
+    frames = [model.Frame(e.filename, e.lineno or 0, e.name, origins.origin(e.filename)) for e in outwards]
+    user = next((frame for frame in frames if frame.origin == "user"), None)
+    key = ("traceback", frames[0].file, frames[0].line, name, user and (user.file, user.line))
+    return registry.add(key, "task", frames[0], user, name, ())

@@ -1,0 +1,93 @@
+"""Whose code a file is: ours, the task plumbing, the standard library, a library, or the user's.
+
+A creation site is the first frame outside the plumbing; a user frame is the nearest one that is
+neither the standard library's nor a library's.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from taskscope import model
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+_DEMO = os.path.join(_HERE, "demo", "")  # noqa: PTH118
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__))  # noqa: PTH100, PTH120
+_LIBRARIES = ("/site-packages/", "/dist-packages/")
+_PLUMBING = ("/asyncio/", "/anyio/", "/uvloop/")
+_THREAD_PLUMBING = ("/threading.py", "/concurrent/futures/")
+
+MAX_FILES = 10_000
+"""File names remembered.  A program that compiles text under ever new names must not make us grow."""
+
+_cache: dict[str, str] = {}
+
+
+def origin(file: str) -> str:
+    """``user``, ``library``, ``stdlib`` or ``own`` (the agent itself, never shown)."""
+    known = _cache.get(file)
+    if known is None:
+        if len(_cache) >= MAX_FILES:
+            _cache.clear()
+        known = _cache[file] = _classify(file)
+    return known
+
+
+def _classify(file: str) -> str:
+    if file.startswith("<taskscope"):
+        return "own"
+    if file.startswith("<frozen"):
+        return "stdlib"
+    if file.startswith(_HERE + os.sep):
+        return "user" if file.startswith(_DEMO) else "own"
+    if any(mark in file for mark in _LIBRARIES):
+        return "library"
+    if file.startswith((_STDLIB + os.sep, "uvloop/")):
+        return "stdlib" if not file.startswith("uvloop/") else "library"
+    return "user"
+
+
+def is_own(file: str) -> bool:
+    return origin(file) == "own"
+
+
+def is_plumbing(file: str) -> bool:
+    """Code that creates tasks on behalf of whoever called it."""
+    whose = origin(file)
+    if whose == "user":
+        return False
+    return whose == "own" or any(mark in file for mark in _PLUMBING)
+
+
+def is_thread_plumbing(file: str) -> bool:
+    return is_plumbing(file) or (origin(file) == "stdlib" and any(mark in file for mark in _THREAD_PLUMBING))
+
+
+def line_of(code: CodeType, lasti: int) -> int:
+    """The line of an instruction: a search in the code's line table."""
+    for start, end, line in code.co_lines():
+        if start <= lasti < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def frame_at(code: CodeType, lasti: int) -> model.Frame:
+    return model.Frame(code.co_filename, line_of(code, lasti), function_name(code), origin(code.co_filename))
+
+
+def frame_of(code: CodeType, line: int | None) -> model.Frame:
+    file = code.co_filename
+    return model.Frame(file, line or code.co_firstlineno, function_name(code), origin(file))
+
+
+def function_name(code: CodeType) -> str:
+    """The qualified name without ``<locals>``, as people write it."""
+    return code.co_qualname.replace(".<locals>", "")
+
+
+def is_user(code: CodeType) -> bool:
+    return origin(code.co_filename) == "user"

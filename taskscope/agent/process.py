@@ -1,0 +1,179 @@
+"""What the operating system says of this process: descriptors, memory, CPU, limits.
+
+``/proc`` where there is one, else psutil if the program's environment has it, else unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from taskscope import model
+
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+_SLOW_LISTING = 0.002
+"""Seconds.  A listing of descriptors that takes longer is repeated less often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """``cpu`` is seconds since the process started; None: unknown."""
+
+    rss: int | None
+    cpu: float | None
+    threads: int | None
+    fds: int | None
+
+
+class Meter:
+    """Reads usage once a tick."""
+
+    def __init__(self) -> None:
+        self._fds: int | None = None
+        self._next_listing = 0.0
+        self._psutil: Any = None if os.path.exists("/proc/self/stat") else _psutil()  # noqa: PTH110
+
+    def read(self) -> Usage:
+        if self._psutil is not None:
+            with self._psutil.oneshot():
+                times = self._psutil.cpu_times()
+                cpu = times.user + times.system
+                return Usage(
+                    self._psutil.memory_info().rss, cpu, self._psutil.num_threads(), self._psutil.num_fds()
+                )
+        try:
+            with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            return Usage(None, time.process_time(), None, None)
+        cpu = (int(fields[11]) + int(fields[12])) / _TICK
+        return Usage(int(fields[21]) * _PAGE, cpu, int(fields[17]), self._descriptors())
+
+    def _descriptors(self) -> int | None:
+        """Open descriptors.  Linux 6.2 and later tell the number; before, they must be listed."""
+        try:
+            size = os.stat("/proc/self/fd").st_size  # noqa: PTH116
+            if size:
+                return size
+            begin = time.monotonic()
+            if begin >= self._next_listing:
+                self._fds = len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208
+                took = time.monotonic() - begin
+                self._next_listing = begin + (1000 * took if took > _SLOW_LISTING else 0)
+        except OSError:
+            return None
+        return self._fds
+
+
+def _psutil() -> Any:
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil.Process()
+
+
+def describe(name: str) -> model.Process:
+    """This process, as it is now."""
+    return model.Process(
+        pid=os.getpid(),
+        name=name,
+        python=".".join(map(str, sys.version_info[:3])) + _suffix(),
+        implementation=sys.implementation.name,
+        executable=sys.executable or "",
+        argv=tuple(str(arg) for arg in getattr(sys, "orig_argv", sys.argv)),
+        host=os.uname().nodename if hasattr(os, "uname") else "",
+        user=_user(),
+        cwd=_cwd(),
+        started_wall=_started(),
+        fd_limit=_fd_limit(),
+        memory_limit=_memory_limit(),
+    )
+
+
+def default_name() -> str:
+    """The program's name as a person would say it: the script, the module, or ``python``."""
+    argv0 = sys.argv[0] if sys.argv else ""
+    base = os.path.basename(argv0)  # noqa: PTH119
+    if base == "__main__.py":
+        base = os.path.basename(os.path.dirname(os.path.abspath(argv0)))  # noqa: PTH100, PTH119, PTH120
+    return base.removesuffix(".py") if base not in ("", "-c", "-m", "-") else "python"
+
+
+def _suffix() -> str:
+    level = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(sys.version_info.releaselevel, "")
+    return f"{level}{sys.version_info.serial}" if level else ""
+
+
+def _user() -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError, AttributeError):
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError:
+        return ""
+
+
+def _started() -> float:
+    try:
+        with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        with open("/proc/uptime", "rb") as file:  # noqa: PTH123
+            up = float(file.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return time.time()
+    return time.time() - up + ticks / _TICK
+
+
+def _fd_limit() -> int | None:
+    try:
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    except (ImportError, OSError, ValueError):
+        return None
+    return soft if 0 < soft < 1 << 62 else None
+
+
+def _memory_limit() -> int | None:
+    """Bytes: the smallest of the cgroup's limits (its own and its parents') and the machine's memory."""
+    limits: list[int] = []
+    for path in _limit_files():
+        text = _read(path).strip()
+        if text.isdigit() and int(text) < 1 << 60:
+            limits.append(int(text))
+    memory = [line.split()[1] for line in _read("/proc/meminfo").splitlines() if line.startswith("MemTotal:")]
+    limits.extend(int(kilobytes) * 1024 for kilobytes in memory)
+    return min(limits, default=None)
+
+
+def _limit_files() -> list[str]:
+    files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        while path not in ("", "/"):
+            if not controllers:
+                files.append(f"/sys/fs/cgroup{path}/memory.max")
+            elif "memory" in controllers.split(","):
+                files.append(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes")
+            path = path.rpartition("/")[0]
+    return files
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:  # noqa: PTH123
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,281 @@
+"""Live tasks and threads by creation site: births, ends, outcomes.
+
+Everything the hot path touches lives here, as raw code objects and numbers; names and lines are
+worked out by whoever asks.  Nothing here refers to a task but through weak references.
+
+Threads: the loop's threads write, the agent's thread reads.  There are no locks.  Each write is one
+dictionary operation or one ``+=`` without a call in it, which no other thread can interleave with as
+long as there is a GIL; a chunk is copied (one call into C) before it is walked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model
+from taskscope.agent import origins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
+    from weakref import ref
+
+CHUNK = 1024
+"""Births a chunk.  Copying one takes about 20 microseconds of holding the GIL."""
+
+MAX_SITES = 10_000
+"""Sites kept apart.  Programs have hundreds; one that generates code must not make us grow."""
+
+MAX_STACK = 48
+"""Frames kept of a creation stack."""
+
+FIRST_STACKS, LAST_STACKS = 3, 3
+"""Creation stacks kept of each site: of its first births, and of its latest chunks."""
+
+ENDED_KEPT = 2_000
+"""Tasks remembered after their end, over all sites."""
+
+ENDED_A_SITE = 20
+"""Ends of one site remembered a second: a busy site must not push out the others."""
+
+MAX_LINEAGE = 32
+"""Ancestors remembered.  A chain of tasks that each start the next one has no other bound."""
+
+
+class Chunk(dict[int, "ref[Any]"]):
+    """Weak references to the live tasks among ``CHUNK`` births of a site, by serial."""
+
+    __slots__ = ("site",)
+    site: SiteRecord
+
+
+class Lineage:
+    """What children remember of their parent: it outlives the parent, and never keeps it alive."""
+
+    __slots__ = ("chunk", "depth", "name", "parent", "serial")
+
+    def __init__(self, serial: int, parent: Lineage | None, chunk: Chunk | None, name: str) -> None:
+        self.serial = serial
+        self.chunk = chunk
+        self.name = name
+        depth = 0 if parent is None else parent.depth + 1
+        self.depth: int = depth % MAX_LINEAGE
+        self.parent = parent if self.depth else None
+
+    @property
+    def live(self) -> bool:
+        return self.chunk is not None and self.serial in self.chunk
+
+
+class SiteRecord:
+    """The counters of one creation site, and where its live tasks are.
+
+    ``room`` births fit in the current chunk; the first few chunks have room for one, so that taking
+    a new chunk is also the moment to take a creation stack.  ``keep``: ends still remembered this second.
+    """
+
+    __slots__ = (
+        "adopted",
+        "born",
+        "cancelled",
+        "chunk",
+        "chunks",
+        "codes",
+        "coroutine",
+        "failed",
+        "finished",
+        "first_stacks",
+        "id",
+        "keep",
+        "last_stacks",
+        "lost",
+        "published",
+        "retained",
+        "room",
+        "site",
+        "unseen",
+    )
+
+    def __init__(self, site: model.Site, codes: tuple[object, ...]) -> None:
+        self.id = site.id
+        self.site = site
+        self.codes = codes  # keeps the code objects alive whose id() is in the key
+        self.born = self.finished = self.failed = self.cancelled = self.lost = self.unseen = 0
+        self.adopted = self.retained = 0
+        self.keep = ENDED_A_SITE
+        self.room = 0
+        self.chunks: list[Chunk] = []
+        self.chunk: Chunk | None = None
+        self.first_stacks: list[tuple[int, tuple[tuple[CodeType, int], ...]]] = []
+        self.last_stacks: deque[tuple[int, tuple[tuple[CodeType, int], ...]]] = deque(maxlen=LAST_STACKS)
+        self.published: tuple[int | str, ...] | None = None
+
+    def new_chunk(self, serial: int, frame: FrameType | None) -> Chunk:
+        """A chunk for the births from ``serial`` on.  Takes the creation stack of the first of them."""
+        chunk = Chunk()
+        chunk.site = self
+        self.chunks.append(chunk)
+        self.chunk = chunk
+        early = len(self.first_stacks) < FIRST_STACKS
+        self.room = 0 if early else CHUNK - 1
+        if frame is not None:
+            (self.first_stacks if early else self.last_stacks).append((serial, raw_stack(frame)))
+        elif early:
+            self.room = CHUNK - 1
+        return chunk
+
+    def drop_empty_chunks(self) -> None:
+        """Called by the agent's thread only.  Others append, so deleting from the end moves no index."""
+        chunks = self.chunks
+        for index in range(len(chunks) - 1, -1, -1):
+            if not chunks[index] and chunks[index] is not self.chunk:
+                del chunks[index]
+
+    @property
+    def ended(self) -> int:
+        return self.finished + self.failed + self.cancelled + self.lost + self.unseen
+
+    def counts(self) -> model.Counts:
+        finished, failed, cancelled = self.finished, self.failed, self.cancelled
+        lost, unseen, born = self.lost, self.unseen, self.born
+        live = max(0, born - finished - failed - cancelled - lost - unseen)
+        return model.Counts(live, born, finished, failed, cancelled, lost, unseen)
+
+    def references(self) -> Iterator[ref[Any]]:
+        """Weak references to live tasks, oldest birth first; one chunk is copied at a time."""
+        for chunk in list(self.chunks):
+            yield from list(chunk.values())
+
+    def first_reference(self) -> ref[Any] | None:
+        for chunk in self.chunks:
+            for reference in itertools.islice(chunk.values(), 1):
+                return reference
+        return None
+
+    def middle_reference(self) -> ref[Any] | None:
+        """The median in order of birth: walks the lengths of chunks, not the tasks."""
+        sizes = [(chunk, len(chunk)) for chunk in list(self.chunks)]
+        rest = sum(size for _, size in sizes) // 2
+        for chunk, size in sizes:
+            if rest < size:
+                for reference in itertools.islice(chunk.values(), rest, rest + 1):
+                    return reference
+                return None
+            rest -= size
+        return None
+
+
+def raw_stack(frame: FrameType | None) -> tuple[tuple[CodeType, int], ...]:
+    """Code objects and instruction offsets, innermost first: no line look-up, no source."""
+    frames: list[tuple[CodeType, int]] = []
+    while frame is not None and len(frames) < MAX_STACK:
+        code = frame.f_code
+        if not origins.is_own(code.co_filename):
+            frames.append((code, frame.f_lasti))
+        frame = frame.f_back
+    return tuple(frames)
+
+
+class Registry:
+    """All sites of this process."""
+
+    def __init__(self) -> None:
+        self.next_serial = itertools.count(1).__next__
+        self.records: dict[tuple[object, ...], SiteRecord] = {}
+        self.by_id: dict[int, SiteRecord] = {}
+        self.ended: deque[tuple[int, int, str, str, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
+        self.dropped: dict[str, int] = {}
+        self._ids = itertools.count(1)
+        self._overflow: dict[str, SiteRecord] = {}
+
+    def drop(self, what: str) -> None:
+        """Counts something that a bound made us forget; shown to the user."""
+        self.dropped[what] = self.dropped.get(what, 0) + 1
+
+    def add(  # noqa: PLR0917
+        self,
+        key: tuple[object, ...],
+        kind: str,
+        frame: model.Frame,
+        user_frame: model.Frame | None,
+        coroutine: str,
+        codes: tuple[object, ...],
+        known: str = "exact",
+    ) -> SiteRecord:
+        """The record for ``key``, made on first sight; beyond ``MAX_SITES`` they share one."""
+        record = self.records.get(key)
+        if record is not None:
+            return record
+        if len(self.by_id) >= MAX_SITES:
+            self.drop("sites")
+            record = self._overflow.get(kind)
+            if record is None:
+                other = model.Frame("", 0, "(other sites)", "library")
+                record = self._overflow[kind] = self._make(kind, other, None, "(any)", (), "unknown")
+            return record
+        record = self._make(kind, frame, user_frame, coroutine, codes, known)
+        return self.records.setdefault(key, record)
+
+    def _make(  # noqa: PLR0917
+        self,
+        kind: str,
+        frame: model.Frame,
+        user_frame: model.Frame | None,
+        coroutine: str,
+        codes: tuple[object, ...],
+        known: str,
+    ) -> SiteRecord:
+        site = model.Site(next(self._ids), kind, frame, user_frame, coroutine, known)
+        record = SiteRecord(site, codes)
+        self.by_id[site.id] = record
+        return record
+
+    def find(self, serial: int) -> Any | None:
+        """The live task of that serial, or None.  Cost: one look-up for each chunk."""
+        for record in list(self.by_id.values()):
+            for chunk in list(record.chunks):
+                reference = chunk.get(serial)
+                if reference is not None:
+                    return reference()
+        return None
+
+    def task_records(self) -> list[SiteRecord]:
+        return [record for record in list(self.by_id.values()) if record.site.kind == "task"]
+
+    def note_end(self, task: Any, record: SiteRecord, outcome: str, error: str) -> None:
+        """Remembers how one task ended, within the budget of its site."""
+        if record.keep > 0 or outcome != "finished":
+            record.keep -= 1
+            if record.keep < -ENDED_A_SITE:
+                return
+            name = task.get_name() if hasattr(task, "get_name") else ""
+            self.ended.append(
+                (
+                    task._taskscope_serial,
+                    record.id,
+                    name,
+                    outcome,
+                    error,
+                    task._taskscope_birth,
+                    time.monotonic(),
+                )
+            )
+
+    def settle(self, task: Any, chunk: Chunk) -> None:
+        """Counts the end of a task that is done.  Whoever pops it from its chunk has the right to."""
+        record = chunk.site
+        if task.cancelled():
+            record.cancelled += 1
+            outcome, error = "cancelled", ""
+        else:
+            failure = getattr(task, "_exception", None)  # `exception()` would mark it as retrieved
+            if failure is None:
+                record.finished += 1
+                outcome, error = "finished", ""
+            else:
+                record.failed += 1
+                outcome, error = "failed", type(failure).__qualname__
+        self.note_end(task, record, outcome, error)

@@ -1,0 +1,201 @@
+"""One sample a tick: counters of sites and gauges of the process, without walking the tasks.
+
+The cost grows with the number of sites that changed.  The one walk there is, the sweep, looks for tasks
+that are done but still referenced by somebody; it is bounded to ``SWEEP`` tasks a second.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from taskscope import model
+from taskscope.agent.history import ProcessHistory, SiteHistories
+from taskscope.agent.process import Meter
+from taskscope.agent.queries import site_counts
+from taskscope.agent.registry import ENDED_A_SITE
+from taskscope.agent.walk import spent
+
+if TYPE_CHECKING:
+    from taskscope.agent.loops import LoopWatch
+    from taskscope.agent.registry import Registry, SiteRecord
+    from taskscope.agent.threads import ThreadHooks
+    from taskscope.agent.walk import Job
+
+SWEEP = 20_000
+"""Tasks looked at a second for being done but still referenced: about 2 ms.  More take turns."""
+
+PER_TASK = 5 * 8 + sys.getsizeof(1.5) + sys.getsizeof(1 << 20) + 72 + 104
+"""Bytes a live task costs us: slots, birth, serial, weak reference, dictionary entry (with its slack)."""
+
+PER_SITE = 3_000
+"""Bytes a site costs us besides its history: record, frames, sampled stacks."""
+
+
+class Sampler:
+    """Makes samples and keeps the past."""
+
+    def __init__(self, registry: Registry, threads: ThreadHooks, watch: LoopWatch) -> None:
+        self._registry = registry
+        self._threads = threads
+        self._watch = watch
+        self._meter = Meter()
+        self._seq = 0
+        self._last: model.Sample | None = None
+        self._cpu: tuple[float, float, float] | None = None  # at, of the process, of our thread
+        self._sweep_at = 0
+        self.history = ProcessHistory()
+        self.sites = SiteHistories(time.monotonic())
+        self.disarmed: list[str] = []
+
+    def sample(self, interval: float) -> Job[model.Sample]:
+        """The next sample, holding what changed."""
+        yield from self._sweep(interval)
+        now = time.monotonic()
+        births = self._threads.count()
+        changed: list[model.SiteCounts] = []
+        fresh: list[model.Site] = []
+        totals = [0] * 7
+        for record in list(self._registry.by_id.values()):
+            counts = record.counts()
+            if record.site.kind == "task":
+                record.drop_empty_chunks()
+                record.keep = ENDED_A_SITE
+                for index, value in enumerate(_numbers(counts)):
+                    totals[index] += value
+            state: tuple[int | str, ...] = (*_numbers(counts), record.retained, record.site.known)
+            moved = state != record.published
+            if record.published is None or record.published[-1] != record.site.known:
+                fresh.append(record.site)
+            if moved:
+                record.published = state
+                changed.append(self._counts(record, births))
+            self.sites.add(record.id, now, counts.live, counts.born, changed=moved)
+            if spent():
+                yield
+        sample = self._assemble(now, interval, model.Counts(*totals), tuple(fresh), tuple(changed))
+        self.history.add(sample)
+        self._last = sample
+        return sample
+
+    def full(self, interval: float) -> Job[model.Sample]:
+        """The latest sample with every site in it, for somebody who has seen none."""
+        if self._last is None:
+            yield from self.sample(interval)
+        last = self._last
+        assert last is not None
+        births = self._threads.count()
+        counts: list[model.SiteCounts] = []
+        sites: list[model.Site] = []
+        for record in list(self._registry.by_id.values()):
+            sites.append(record.site)
+            counts.append(self._counts(record, births))
+            if spent():
+                yield
+        return model.Sample(
+            last.seq,
+            last.monotonic,
+            last.wall,
+            last.interval,
+            last.tasks,
+            last.threads,
+            last.fds,
+            last.rss,
+            last.cpu,
+            last.loop_latency,
+            last.agent_cpu,
+            last.agent_memory,
+            True,
+            tuple(sites),
+            tuple(counts),
+            last.dropped,
+            last.disarmed,
+        )
+
+    def _counts(self, record: SiteRecord, births: dict[int, list[float | None]]) -> model.SiteCounts:
+        if record.site.kind == "task":
+            return site_counts(record)
+        known = sorted(birth for birth in births.get(record.id, ()) if birth is not None)
+        oldest = known[0] if known else None
+        median = known[len(known) // 2] if known else None
+        return model.SiteCounts(record.id, record.counts(), oldest, median, record.adopted)
+
+    def _assemble(
+        self,
+        now: float,
+        interval: float,
+        tasks: model.Counts,
+        fresh: tuple[model.Site, ...],
+        changed: tuple[model.SiteCounts, ...],
+    ) -> model.Sample:
+        usage = self._meter.read()
+        own = time.thread_time()
+        cpu = agent_cpu = None
+        if self._cpu is not None:
+            at, process, thread = self._cpu
+            elapsed = max(now - at, 1e-9)
+            agent_cpu = max(0.0, own - thread) / elapsed
+            cpu = None if usage.cpu is None else max(0.0, usage.cpu - process) / elapsed
+        self._cpu = (now, usage.cpu or 0.0, own)
+        self._seq += 1
+        dropped = dict(self._registry.dropped)
+        if self.sites.refused:
+            dropped["histories of sites"] = self.sites.refused
+        return model.Sample(
+            seq=self._seq,
+            monotonic=now,
+            wall=time.time(),
+            interval=interval,
+            tasks=tasks,
+            threads=usage.threads if usage.threads is not None else len(sys._current_frames()),
+            fds=usage.fds,
+            rss=usage.rss,
+            cpu=cpu,
+            loop_latency=self._watch.latency(),
+            agent_cpu=agent_cpu,
+            agent_memory=self._memory(tasks.live),
+            new_sites=fresh,
+            sites=changed,
+            dropped=dropped,
+            disarmed=tuple(self.disarmed),
+        )
+
+    def _memory(self, live: int) -> int:
+        """An estimate, from the sizes of what we keep."""
+        kept = len(self._registry.by_id) * PER_SITE + live * PER_TASK
+        return kept + self.history.nbytes + self.sites.nbytes
+
+    def _sweep(self, interval: float) -> Job[None]:
+        """Settles tasks that are done but still referenced, going round over all chunks."""
+        chunks = [chunk for record in self._registry.task_records() for chunk in list(record.chunks)]
+        budget = int(SWEEP * min(interval, 5.0))
+        for step in range(len(chunks)):
+            if budget <= 0:
+                break
+            chunk = chunks[(self._sweep_at + step) % len(chunks)]
+            references = list(chunk.items())
+            budget -= len(references) + 1
+            for serial, reference in references:
+                task = reference()
+                if task is not None and task.done() and chunk.pop(serial, None) is not None:
+                    chunk.site.retained += 1
+                    self._registry.settle(task, chunk)
+                del task
+            if spent():
+                yield
+        else:
+            step = 0
+        self._sweep_at = (self._sweep_at + step) % len(chunks) if chunks else 0
+
+
+def _numbers(counts: model.Counts) -> tuple[int, ...]:
+    return (
+        counts.live,
+        counts.born,
+        counts.finished,
+        counts.failed,
+        counts.cancelled,
+        counts.lost,
+        counts.unseen,
+    )

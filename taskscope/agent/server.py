@@ -1,0 +1,368 @@
+"""The agent's one thread: ticks, probes of the loops, and the socket.
+
+It answers while the program's loops are blocked, because it is a thread of its own; and it holds them
+up for no longer than a slice, because every request is a job that it runs a slice at a time.  The
+thread is started below ``threading``, so the program does not find it in its own list of threads.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import selectors
+import socket
+import struct
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from taskscope import endpoint, wire
+from taskscope.agent import threads
+from taskscope.agent.loops import PROBE_EVERY
+from taskscope.agent.queries import NotFoundError
+from taskscope.agent.reply import encoded
+from taskscope.agent.walk import begin_slice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.agent import Agent
+    from taskscope.agent.walk import Job
+
+PAUSE = 0.0005
+"""Seconds between two slices of work, in which the program has the GIL for itself."""
+
+MAX_CLIENTS = 16
+MAX_JOBS = 32
+"""Requests of one client under way.  Ours sends one at a time and view."""
+
+MAX_BACKLOG = 8 << 20
+"""Bytes not yet read by a client.  Beyond it samples are left out (and counted), replies wait."""
+
+
+class _Client:
+    """One connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.decoder = wire.Decoder(wire.MAX_REQUEST)
+        self.out: deque[memoryview] = deque()
+        self.backlog = 0
+        self.greeted = False
+        self.subscribed = False
+        self.jobs = 0
+        self.gone = False
+
+    def send(self, data: bytes) -> None:
+        self.out.append(memoryview(data))
+        self.backlog += len(data)
+
+
+class Server:
+    """Listens on a socket of this user's directory and serves until stopped."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._clients: dict[int, _Client] = {}
+        self._jobs: deque[tuple[_Client | None, Job[None]]] = deque()
+        self._selector: selectors.BaseSelector | None = None
+        self._listener: socket.socket | None = None
+        self._wake: tuple[int, int] | None = None
+        self._stopping = False
+        self._ended = _thread.allocate_lock()
+        self.path = ""
+        self.thread = 0
+        self.left_out = 0
+
+    # -- start and stop ------------------------------------------------------------------------
+
+    def start(self, delay: float = 0.0) -> None:
+        """Starts the thread; ``delay`` seconds before it listens.  Raises EndpointError, OSError."""
+        self._wake = os.pipe()
+        os.set_blocking(self._wake[0], False)
+        if not delay:
+            self._listen()
+        self._ended.acquire()
+        try:
+            _thread.start_new_thread(self._run, (delay,))
+        except RuntimeError as error:
+            self._ended.release()
+            self._close()
+            raise OSError(str(error)) from None
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Ends the thread and waits for it; False if it did not end in time."""
+        self._stopping = True
+        if self._wake is not None:
+            try:
+                os.write(self._wake[1], b"x")
+            except OSError:
+                pass
+        if self.thread == _thread.get_ident():
+            return True  # asked for over the socket: the thread ends itself
+        ended = self._ended.acquire(timeout=timeout)
+        if ended:
+            self._ended.release()
+        return ended
+
+    def abandon(self) -> None:
+        """In a forked child: closes what was inherited; the thread is the parent's alone."""
+        self._clients, clients = {}, self._clients
+        for client in clients.values():
+            client.socket.close()
+        self.path = ""
+        self._close()
+
+    def _listen(self) -> None:
+        endpoint.sweep()
+        path = endpoint.socket_path(os.getpid(), self._agent.process.name)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if os.path.exists(path):  # noqa: PTH110  (left by a process of the same pid)
+                os.unlink(path)  # noqa: PTH108
+            listener.bind(path)
+            os.chmod(path, 0o600)  # noqa: PTH101
+            listener.listen(MAX_CLIENTS)
+            listener.setblocking(False)
+        except OSError:
+            listener.close()
+            raise
+        self._listener, self.path = listener, path
+
+    def _close(self) -> None:
+        for client in self._clients.values():
+            client.socket.close()
+        self._clients.clear()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        if self.path:
+            try:
+                os.unlink(self.path)  # noqa: PTH108
+            except OSError:
+                pass
+            self.path = ""
+        if self._selector is not None:
+            self._selector.close()
+            self._selector = None
+        if self._wake is not None:
+            for descriptor in self._wake:
+                os.close(descriptor)
+            self._wake = None
+
+    # -- the thread ----------------------------------------------------------------------------
+
+    def _run(self, delay: float) -> None:
+        try:
+            self.thread = threads.register_agent_thread()
+            if delay:
+                time.sleep(delay)
+                self._listen()
+            self._serve()
+        except Exception as error:  # noqa: BLE001  (an outer edge: the program must go on)
+            self._agent.failed("agent thread", error)
+        finally:
+            try:
+                self._agent.thread_ended()
+                self._close()
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                self._agent.failed("agent thread", error)
+            self._ended.release()
+
+    def _serve(self) -> None:
+        assert self._listener is not None
+        assert self._wake is not None
+        selector = self._selector = selectors.DefaultSelector()
+        selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        selector.register(self._wake[0], selectors.EVENT_READ, self._woken)
+        next_probe = next_tick = time.monotonic()
+        while not self._stopping:
+            now = time.monotonic()
+            if now >= next_probe:
+                self._agent.watch.probe()
+                next_probe = now + PROBE_EVERY
+            if now >= next_tick:
+                self._jobs.append((None, self._tick()))
+                next_tick = max(next_tick + self._agent.interval, now)
+            timeout = PAUSE if self._jobs else max(0.0, min(next_probe, next_tick) - time.monotonic())
+            for key, _ in selector.select(timeout):
+                key.data()
+            self._step()
+
+    def _step(self) -> None:
+        """Runs one slice of one job."""
+        if not self._jobs:
+            return
+        client, job = self._jobs.popleft()
+        if client is not None and client.gone:
+            job.close()
+            return
+        if client is not None and client.backlog > MAX_BACKLOG:
+            self._jobs.append((client, job))
+            return
+        begin_slice()
+        try:
+            next(job)
+        except StopIteration:
+            if client is not None:
+                client.jobs -= 1
+        else:
+            self._jobs.append((client, job))
+
+    def _tick(self) -> Job[None]:
+        sample = yield from self._agent.tick()
+        listening = [client for client in self._clients.values() if client.subscribed]
+        if listening:
+            data = yield from encoded(
+                lambda text: {"jsonrpc": "2.0", "method": "sample", "params": text}, sample
+            )
+            for client in listening:
+                if client.backlog > MAX_BACKLOG:
+                    self.left_out += 1
+                    client.subscribed = False  # it missed a change: the next one must be full
+                    self._jobs.append((client, self._subscribe(client)))
+                elif client.subscribed:
+                    self._send(client, data)
+
+    # -- connections ---------------------------------------------------------------------------
+
+    def _woken(self) -> None:
+        assert self._wake is not None
+        try:
+            os.read(self._wake[0], 64)
+        except OSError:
+            pass
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        if not _allowed(connection) or len(self._clients) >= MAX_CLIENTS:
+            connection.close()
+            return
+        connection.setblocking(False)
+        client = _Client(connection)
+        self._clients[connection.fileno()] = client
+        assert self._selector is not None
+        self._selector.register(connection, selectors.EVENT_READ, lambda: self._ready(client))
+
+    def _ready(self, client: _Client) -> None:
+        self._flush(client)
+        try:
+            data = client.socket.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(client)
+            return
+        try:
+            for message in client.decoder.feed(data):
+                if isinstance(message, wire.Request):
+                    self._take(client, message)
+        except wire.WireError as error:
+            self._send(client, wire.failure(None, wire.PARSE_ERROR, str(error)))
+            self._drop(client)
+
+    def _send(self, client: _Client, data: bytes) -> None:
+        client.send(data)
+        self._flush(client)
+
+    def _flush(self, client: _Client) -> None:
+        try:
+            while client.out:
+                sent = client.socket.send(client.out[0])
+                client.backlog -= sent
+                if sent < len(client.out[0]):
+                    client.out[0] = client.out[0][sent:]
+                else:
+                    client.out.popleft()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(client)
+            return
+        if not client.gone and self._selector is not None:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.out else 0)
+            self._selector.modify(client.socket, events, lambda: self._ready(client))
+
+    def _drop(self, client: _Client) -> None:
+        if client.gone:
+            return
+        client.gone = True
+        if self._selector is not None:
+            self._selector.unregister(client.socket)
+        self._clients.pop(client.socket.fileno(), None)
+        client.socket.close()
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def _take(self, client: _Client, request: wire.Request) -> None:
+        if request.method == "hello":
+            self._send(client, self._hello(client, request))
+        elif not client.greeted:
+            self._send(client, wire.failure(request.id, wire.INVALID_REQUEST, "say hello first"))
+        elif client.jobs >= MAX_JOBS:
+            self._send(client, wire.failure(request.id, wire.INVALID_REQUEST, "too many requests under way"))
+        elif request.method == "subscribe":
+            self._send(client, wire.response(request.id, {}))
+            self._job(client, self._subscribe(client))
+        else:
+            self._job(client, self._answer(client, request))
+
+    def _job(self, client: _Client, job: Job[None]) -> None:
+        client.jobs += 1
+        self._jobs.append((client, job))
+
+    def _hello(self, client: _Client, request: wire.Request) -> bytes:
+        theirs = request.params.get("protocol")
+        if theirs != wire.PROTOCOL:
+            ours = self._agent.hello().taskscope
+            return wire.failure(
+                request.id,
+                wire.MISMATCH,
+                f"the agent in process {os.getpid()} is taskscope {ours} with protocol {wire.PROTOCOL}, "
+                f"this client has protocol {theirs}: use the same version of taskscope on both sides",
+            )
+        client.greeted = True
+        return wire.response(request.id, wire.pack(self._agent.hello()))
+
+    def _subscribe(self, client: _Client) -> Job[None]:
+        sample = yield from self._agent.sampler.full(self._agent.interval)
+        data = yield from encoded(lambda text: {"jsonrpc": "2.0", "method": "sample", "params": text}, sample)
+        client.subscribed = True
+        self._send(client, data)
+
+    def _answer(self, client: _Client, request: wire.Request) -> Job[None]:
+        try:
+            send: Callable[[bytes], None] = lambda data: self._send(client, data)  # noqa: E731
+            result: Any = yield from self._agent.answer(request, send)
+            data = yield from encoded(
+                lambda text: {"jsonrpc": "2.0", "id": request.id, "result": text}, result
+            )
+        except NotFoundError as error:
+            data = wire.failure(request.id, wire.NOT_FOUND, str(error))
+        except wire.RemoteError as error:
+            data = wire.failure(request.id, error.code, error.message)
+        except (TypeError, ValueError) as error:
+            data = wire.failure(request.id, wire.BAD_PARAMS, f"{request.method}: {error}")
+        except Exception as error:  # noqa: BLE001  (an outer edge: one bad answer must not end the agent)
+            data = wire.failure(
+                request.id, wire.INTERNAL, f"{type(error).__name__} in {request.method}: {error}"
+            )
+        if not client.gone:
+            self._send(client, data)
+        if request.method == "detach":
+            self._stopping = True
+
+
+def _allowed(connection: socket.socket) -> bool:
+    """Whether the peer is this user or root."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True  # the directory's mode is all there is
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", raw)
+    return uid in (0, os.geteuid())

@@ -1,0 +1,103 @@
+"""Which line a task is said to be created by: the slow half of the hot path, once for most sites."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from taskscope.agent import origins
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from taskscope.agent.registry import Registry, SiteRecord
+
+MAX_WALK = 60
+"""Frames walked outwards to find a user frame."""
+
+_CREATORS = frozenset({"create_task", "ensure_future", "_ensure_future", "factory"})
+
+BRANCH: Any = object()
+"""Stands under a site's short key when the record depends on more than the first frame."""
+
+
+class Resolver:
+    """Finds the record of a creation site; for most sites this runs once, not once a birth."""
+
+    def __init__(self, registry: Registry) -> None:
+        from asyncio import events, runners
+
+        self.registry = registry
+        # Files whose frames are skipped.  events.py and runners.py stay out: a frame of theirs marks the
+        # border between a callback and the loop that runs it, and is looked at in `_place`.
+        self.skip: set[str] = set()
+        self._stop = {events.__file__, runners.__file__}
+
+    def record(self, start: FrameType, coro: Any) -> SiteRecord:
+        """The record for the creation seen from ``start``, made on first sight."""
+        frame = self._outside(start)
+        place = self._place(start, frame)
+        user = nearest_user_frame(place)
+        body = getattr(coro, "cr_code", None)
+        near = (id(frame.f_code), frame.f_lasti, id(body))
+        far = (id(place.f_code), place.f_lasti, id(body), id(user and user.f_code), user and user.f_lasti)
+        records = self.registry.records
+        record = records.get(far)
+        if record is None:
+            record = self.registry.add(
+                far,
+                "task",
+                origins.frame_of(place.f_code, place.f_lineno),
+                user and origins.frame_of(user.f_code, user.f_lineno),
+                coroutine_name(coro),
+                (frame.f_code, place.f_code, body, user and user.f_code),
+            )
+        if record.codes:  # the shared record of too many sites keeps no code alive: its id may be reused
+            records.setdefault(near, record if place is frame is user else BRANCH)
+        return record
+
+    def _outside(self, start: FrameType) -> FrameType:
+        """The first frame outside the plumbing; learns the plumbing's files as it meets them."""
+        frame = start
+        while frame.f_back is not None:
+            file = frame.f_code.co_filename
+            if file not in self.skip:
+                if file in self._stop or not origins.is_plumbing(file):
+                    break
+                self.skip.add(file)
+            frame = frame.f_back
+        return frame
+
+    def _place(self, start: FrameType, frame: FrameType) -> FrameType:
+        """The frame to name: for a creation out of a callback the plumbing line that did it."""
+        if frame.f_code.co_filename not in self._stop:
+            return frame
+        inner = None
+        walk: FrameType | None = start
+        while walk is not None and walk is not frame:
+            if walk.f_code.co_name not in _CREATORS:
+                inner = walk
+            walk = walk.f_back
+        if inner is not None:
+            return inner
+        outer = frame  # Runner.run itself creates the main task: name whoever called it
+        while outer.f_back is not None and origins.is_plumbing(outer.f_code.co_filename):
+            outer = outer.f_back
+        return outer
+
+
+def nearest_user_frame(frame: FrameType) -> FrameType | None:
+    """The first frame outwards that is neither the standard library's nor a library's."""
+    walk: FrameType | None = frame
+    for _ in range(MAX_WALK):
+        if walk is None or walk.f_code.co_name == "_run_once":
+            return None
+        if origins.is_user(walk.f_code):
+            return walk
+        walk = walk.f_back
+    return None
+
+
+def coroutine_name(coro: Any) -> str:
+    """The qualified name of a coroutine (or what stands in for one), without ``<locals>``."""
+    name = getattr(coro, "__qualname__", None) or type(coro).__qualname__
+    return str(name).replace(".<locals>", "")

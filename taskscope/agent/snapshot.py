@@ -1,0 +1,188 @@
+"""The whole state in parts, a slice at a time: what ``taskscope snapshot`` writes.
+
+Frames and stacks are interned: a task refers to its stack by number, a stack to its frames by number.
+Tasks that wait at one place share both, so 100,000 tasks stay within tens of megabytes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model, wire
+from taskscope.agent import stacks
+from taskscope.agent.walk import live_tasks, spent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.agent import Agent
+    from taskscope.agent.walk import Job
+
+SCHEMA = 1
+ROWS = 100
+"""Tasks a part."""
+
+Part = tuple[str, Any]
+
+
+class _Interner:
+    """Numbers frames and stacks; ``take`` gives what has come since."""
+
+    def __init__(self) -> None:
+        self._frames: dict[model.Frame, int] = {}
+        self._stacks: dict[tuple[int, ...], int] = {}
+        self._new_frames: list[list[Any]] = []
+        self._new_stacks: list[list[int]] = []
+
+    def stack(self, frames: tuple[model.Frame, ...]) -> int:
+        key = tuple(self._frame(frame) for frame in frames)
+        known = self._stacks.get(key)
+        if known is None:
+            known = self._stacks[key] = len(self._stacks)
+            self._new_stacks.append(list(key))
+        return known
+
+    def _frame(self, frame: model.Frame) -> int:
+        known = self._frames.get(frame)
+        if known is None:
+            known = self._frames[frame] = len(self._frames)
+            self._new_frames.append([frame.file, frame.line, frame.function, frame.origin])
+        return known
+
+    def take(self) -> list[Part]:
+        parts: list[Part] = [("frames", self._new_frames), ("stacks", self._new_stacks)]
+        self._new_frames, self._new_stacks = [], []
+        return [part for part in parts if part[1]]
+
+
+def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: bool = True) -> Job[int]:
+    """Emits every section in parts; returns how many.  A list extends its section, all else sets it."""
+    count = 0
+    intern = _Interner()
+
+    def out(parts: list[Part]) -> None:
+        nonlocal count
+        for section, value in parts:
+            emit(section, value)
+            count += 1
+
+    sample = yield from agent.sampler.full(agent.interval)
+    out(_head(agent, sample))
+    loops = yield from agent.loops()
+    out([("loops", wire.pack(loops))])
+    for record in list(agent.registry.by_id.values()):
+        kept = [*record.first_stacks, *record.last_stacks] if with_stacks else []
+        out([("sites", [wire.pack(record.site)])])
+        for serial, raw in kept:
+            row = {"site": record.id, "serial": serial, "stack": intern.stack(stacks.describe_raw(raw))}
+            out([("site_stacks", [row])])
+        if spent():
+            yield
+    yield from _tasks(agent, out, intern, with_stacks=with_stacks)
+    yield from _threads(agent, out, intern)
+    ended = yield from agent.ended(10_000)
+    out([("ended", wire.pack(ended))])
+    for stall in agent.watch.stalls():
+        out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
+    yield
+    out([("history", wire.pack(agent.sampler.history.read(float("-inf"))))])
+    yield
+    for record in list(agent.registry.by_id.values()):
+        out([("site_history", [wire.pack(agent.sampler.sites.read(record.id, float("-inf")))])])
+        if spent():
+            yield
+    out(intern.take())
+    return count
+
+
+EMPTY: tuple[str, ...] = (
+    "frames",
+    "stacks",
+    "sites",
+    "site_stacks",
+    "loops",
+    "tasks",
+    "threads",
+    "ended",
+    "stalls",
+    "site_history",
+    "findings",
+)
+"""Sections that are lists, there even when empty."""
+
+
+def _head(agent: Agent, sample: model.Sample) -> list[Part]:
+    hello = agent.hello()
+    return [
+        ("format", "taskscope-snapshot"),
+        ("schema", SCHEMA),
+        ("taskscope", hello.taskscope),
+        ("process", wire.pack(hello.process)),
+        (
+            "agent",
+            {
+                "since": hello.agent_since,
+                "interval": hello.interval,
+                "control": hello.control,
+                "arrived": hello.arrived,
+                "notes": list(hello.notes),
+            },
+        ),
+        ("time", {"wall": time.time(), "monotonic": time.monotonic()}),
+        ("sample", wire.pack(sample)),
+        *((section, []) for section in EMPTY),
+    ]
+
+
+def _tasks(
+    agent: Agent, out: Callable[[list[Part]], None], intern: _Interner, *, with_stacks: bool
+) -> Job[None]:
+    rows: list[dict[str, Any]] = []
+    for task in live_tasks(agent.registry.task_records()):
+        if task is not None:
+            rows.append(_task(agent, task, intern, with_stacks=with_stacks))
+        if rows and (task is None or len(rows) >= ROWS):
+            out([*intern.take(), ("tasks", rows)])
+            rows = []
+        del task
+        if not rows:
+            yield
+    if rows:
+        out([*intern.take(), ("tasks", rows)])
+
+
+def _task(agent: Agent, task: Any, intern: _Interner, *, with_stacks: bool) -> dict[str, Any]:
+    row = agent.queries.row(task)
+    value: dict[str, Any] = {
+        "serial": row.serial,
+        "name": row.name,
+        "coroutine": row.coroutine,
+        "state": row.state,
+        "site": row.site,
+        "parent": row.parent,
+        "loop": row.loop,
+        "birth": row.birth,
+    }
+    if row.orphan:
+        value["orphan"] = True
+    if row.cancelling:
+        value["cancelling"] = row.cancelling
+    if with_stacks:
+        value["stack"] = intern.stack(stacks.describe(stacks.await_chain(task.get_coro())))
+    if row.parked is not None:
+        waits = {"wait": row.parked.wait, "text": row.parked.text}
+        optional = {"task": row.parked.task, "remaining": row.parked.remaining}
+        value["parked"] = waits | {key: each for key, each in optional.items() if each is not None}
+    return value
+
+
+def _threads(agent: Agent, out: Callable[[list[Part]], None], intern: _Interner) -> Job[None]:
+    for thread in agent.thread_view.all():
+        detail = agent.thread_view.detail(thread.ident)
+        packed = wire.pack(thread)
+        del packed["frame"]
+        packed["stack"] = intern.stack(detail.stack if detail is not None else ())
+        packed["creation"] = intern.stack(detail.creation if detail is not None else ())
+        out([*intern.take(), ("threads", [packed])])
+        yield

@@ -1,0 +1,333 @@
+"""Threads: who started them where, what they do, which pool they belong to, which loop they run.
+
+A patched ``Thread.start`` notes site, starter and birth on the thread object; everything else is read
+when somebody asks.  Threads that ``threading`` does not know are listed too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model
+from taskscope.agent import origins, stacks
+from taskscope.agent.registry import Registry, SiteRecord, raw_stack
+from taskscope.agent.sites import nearest_user_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+
+    from taskscope.agent.loops import LoopWatch
+
+_WAITS = {
+    ("threading.py", "wait"): "a condition or event",
+    ("threading.py", "_wait_for_tstate_lock"): "the end of another thread",
+    ("threading.py", "join"): "the end of another thread",
+    ("threading.py", "acquire"): "a semaphore",
+    ("queue.py", "get"): "queue.get",
+    ("queue.py", "put"): "queue.put",
+    ("selectors.py", "select"): "descriptors",
+    ("socket.py", "accept"): "a connection",
+    ("socket.py", "readinto"): "a socket",
+    ("subprocess.py", "_try_wait"): "a child process",
+    ("thread.py", "_worker"): "a job",
+    ("process.py", "wait_result_broken_or_wakeup"): "results of its processes",
+}
+
+
+class _Note:
+    """What the hook leaves on a thread object."""
+
+    __slots__ = ("birth", "parent", "record", "stack")
+
+    def __init__(
+        self,
+        record: SiteRecord,
+        parent: int | None,
+        birth: float | None,
+        stack: tuple[tuple[CodeType, int], ...],
+    ) -> None:
+        self.record = record
+        self.parent = parent
+        self.birth = birth
+        self.stack = stack
+
+
+class ThreadHooks:
+    """Notes the birth of threads; counts the living ones at each tick."""
+
+    def __init__(self, registry: Registry, failed: Callable[[str, BaseException], None]) -> None:
+        self._registry = registry
+        self._failed = failed
+        self._original: Any = None
+        self._ours: Any = None
+
+    def arm(self) -> None:
+        original = self._original = threading.Thread.start
+        note, failed = self._note, self._failed
+
+        def start(self: threading.Thread) -> None:
+            try:
+                note(self, sys._getframe(1))
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                failed("thread hook", error)
+            original(self)
+
+        start.__qualname__ = original.__qualname__
+        start.__doc__ = original.__doc__
+        self._ours = start
+        threading.Thread.start = start  # type: ignore[method-assign]
+
+    def disarm(self) -> None:
+        if self._original is not None and threading.Thread.start is self._ours:
+            threading.Thread.start = self._original  # type: ignore[method-assign]
+        self._note = lambda thread, frame: None  # type: ignore[method-assign]
+        for thread in _known_threads():
+            thread.__dict__.pop("_taskscope", None)
+
+    def _note(self, thread: Any, frame: FrameType) -> None:
+        outside = frame
+        while outside.f_back is not None and origins.is_thread_plumbing(outside.f_code.co_filename):
+            outside = outside.f_back
+        user = nearest_user_frame(outside)
+        name = target_name(thread)
+        code = outside.f_code
+        key = ("thread", id(code), outside.f_lasti, name, id(user and user.f_code), user and user.f_lasti)
+        record = self._registry.add(
+            key,
+            "thread",
+            origins.frame_of(code, outside.f_lineno),
+            user and origins.frame_of(user.f_code, user.f_lineno),
+            name,
+            (code, user and user.f_code),
+        )
+        record.born += 1
+        thread._taskscope = _Note(record, threading.get_ident(), time.monotonic(), raw_stack(frame))
+
+    def count(self) -> dict[int, list[float | None]]:
+        """Births of the living threads of each site; also settles how many have ended."""
+        living: dict[int, list[float | None]] = {}
+        for thread in _known_threads():
+            note = thread.__dict__.get("_taskscope")
+            if note is None:
+                note = self._adopt(thread)
+            if note is not None:
+                living.setdefault(note.record.id, []).append(note.birth)
+        for record in list(self._registry.by_id.values()):
+            if record.site.kind == "thread":
+                record.finished = max(record.finished, record.born - len(living.get(record.id, ())))
+        return living
+
+    def _adopt(self, thread: Any) -> _Note | None:
+        """A thread older than the agent; the main thread and foreign ones have no site."""
+        if thread is threading.main_thread() or isinstance(thread, threading._DummyThread):
+            return None
+        name = target_name(thread)
+        target = getattr(thread, "_target", None)
+        code = getattr(target, "__code__", None)
+        frame = origins.frame_of(code, None) if code else model.Frame("", 0, name, "library")
+        record = self._registry.add(("thread", None, name), "thread", frame, None, name, (), "unknown")
+        record.born += 1
+        record.adopted += 1
+        thread._taskscope = note = _Note(record, None, None, ())
+        return note
+
+
+def _known_threads() -> list[Any]:
+    """As ``threading.enumerate``, without its lock, which a program may hold across a fork."""
+    return list(threading._active.values())
+
+
+def target_name(thread: Any) -> str:
+    """What the thread runs."""
+    target = getattr(thread, "_target", None)
+    if target is None:
+        kind = type(thread)
+        return "Thread.run" if kind is threading.Thread else f"{kind.__qualname__}.run"
+    name = getattr(target, "__qualname__", None) or type(target).__qualname__
+    return str(name).replace(".<locals>", "")
+
+
+class ThreadView:
+    """Answers questions about threads."""
+
+    def __init__(self, watch: LoopWatch, agent_thread: Callable[[], int]) -> None:
+        self._watch = watch
+        self._agent_thread = agent_thread
+
+    def all(self) -> tuple[model.Thread, ...]:
+        """Every thread: those of ``threading``, other Python threads, and native ones."""
+        frames = stacks.current_frames()
+        known = {thread.ident: thread for thread in _known_threads()}
+        loops = {self._watch.thread_of(id): id for id, _ in self._watch.loops()}
+        found = [
+            self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident))
+            for ident in sorted(set(frames) | {each for each in known if each is not None})
+        ]
+        seen = {thread.native_id for thread in found}
+        unmatched = [tid for tid in _native_ids() if tid not in seen]
+        spare = sum(
+            1 for thread in found if not thread.native_id
+        )  # Python threads whose native id is not known
+        return tuple(found) + tuple(_native(tid) for tid in unmatched[spare:])
+
+    def detail(self, ident: int) -> model.ThreadDetail | None:
+        frames = stacks.current_frames()
+        thread = next((each for each in _known_threads() if each.ident == ident), None)
+        if thread is None and ident not in frames:
+            return None
+        loops = {self._watch.thread_of(id): id for id, _ in self._watch.loops()}
+        frame = frames.get(ident)
+        note = thread.__dict__.get("_taskscope") if thread is not None else None
+        return model.ThreadDetail(
+            self._describe(ident, thread, frame, loops.get(ident)),
+            stacks.describe(stacks.thread_frames(frame)),
+            stacks.describe_raw(note.stack) if note is not None else (),
+        )
+
+    def _describe(self, ident: int, thread: Any, frame: FrameType | None, loop: int | None) -> model.Thread:
+        note = thread.__dict__.get("_taskscope") if thread is not None else None
+        agent = ident == self._agent_thread()
+        native = getattr(thread, "native_id", None) or (_agent_native(ident) if agent else 0)
+        cpu, running = _kernel_view(native)
+        state, text = _activity(frame, running=running, loop=loop)
+        name = (
+            thread.name
+            if thread is not None
+            else "taskscope agent"
+            if agent
+            else "(not started by threading)"
+        )
+        frames = stacks.describe(stacks.thread_frames(frame)[:8])
+        return model.Thread(
+            ident=ident,
+            native_id=native,
+            name=name,
+            daemon=bool(thread.daemon) if thread is not None else True,
+            python=True,
+            site=note.record.id if note is not None else None,
+            parent=note.parent if note is not None else None,
+            birth=note.birth if note is not None else None,
+            cpu=cpu,
+            state=state,
+            text=text,
+            loop=loop,
+            executor=_executor(thread),
+            frame=frames[0] if frames else None,
+        )
+
+
+_agent_natives: dict[int, int] = {}
+
+
+def register_agent_thread() -> int:
+    """Called by the agent's thread as it starts; it is not one of ``threading``'s."""
+    ident = threading.get_ident()
+    _agent_natives.clear()
+    _agent_natives[ident] = threading.get_native_id()
+    return ident
+
+
+def _agent_native(ident: int) -> int:
+    return _agent_natives.get(ident, 0)
+
+
+def _activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> tuple[str, str]:
+    """State and text.  The kernel knows whether it runs, the innermost frame why it does not."""
+    if frame is None:
+        return "waiting", "no Python frame"
+    walk: FrameType | None = frame
+    for _ in range(4):
+        if walk is None:
+            break
+        known = _WAITS.get((os.path.basename(walk.f_code.co_filename), walk.f_code.co_name))  # noqa: PTH119
+        if known is not None and not running:
+            idle = loop is not None or known == "a job" or _under_worker(walk)
+            return (
+                ("idle", "waits for a job")
+                if _under_worker(walk)
+                else (
+                    "idle" if idle else "waiting",
+                    f"waits for {known}",
+                )
+            )
+        walk = walk.f_back
+    function = origins.function_name(frame.f_code)
+    return ("waiting", f"in a call made by {function}") if running is False else ("running", f"in {function}")
+
+
+def _under_worker(frame: FrameType) -> bool:
+    """Whether an executor's worker waits for its next job here."""
+    for each in (frame, frame.f_back):
+        if (
+            each is not None
+            and each.f_code.co_name == "_worker"
+            and "/concurrent/" in each.f_code.co_filename
+        ):
+            return True
+    return False
+
+
+def _executor(thread: Any) -> model.Executor | None:
+    if getattr(getattr(thread, "_target", None), "__name__", "") != "_worker":
+        return None
+    args = getattr(thread, "_args", None) or ()
+    pool = args[0]() if args and callable(args[0]) else None
+    if pool is None or not hasattr(pool, "_work_queue"):
+        return None
+    return model.Executor(
+        name=str(getattr(pool, "_thread_name_prefix", "") or "ThreadPoolExecutor"),
+        workers=len(getattr(pool, "_threads", ())),
+        max_workers=int(getattr(pool, "_max_workers", 0)),
+        queued=pool._work_queue.qsize(),
+        id=id(pool),
+    )
+
+
+def _native_ids() -> list[int]:
+    try:
+        return sorted(int(entry) for entry in os.listdir("/proc/self/task"))  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _native(tid: int) -> model.Thread:
+    cpu, running = _kernel_view(tid)
+    try:
+        with open(f"/proc/self/task/{tid}/comm") as file:  # noqa: PTH123
+            name = file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    state = "running" if running else "waiting"
+    return model.Thread(
+        -tid,
+        tid,
+        name or "native",
+        True,
+        False,
+        None,
+        None,
+        None,
+        cpu,
+        state,
+        "native code",
+        None,
+        None,
+        None,
+    )
+
+
+def _kernel_view(tid: int) -> tuple[float | None, bool | None]:
+    """CPU seconds of a thread and whether it is on a processor; None: unknown."""
+    if not tid:
+        return None, None
+    try:
+        with open(f"/proc/self/task/{tid}/stat", "rb") as file:  # noqa: PTH123
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None, None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), fields[0] == b"R"
