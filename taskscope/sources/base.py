@@ -6,7 +6,7 @@ at a time; a source that cannot answer a question raises `NotAvailable` with a s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -94,3 +94,11 @@ class Source(Protocol):
 
     async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
         """The whole state in the snapshot format (``export/snapshot.schema.json``)."""
+
+
+@runtime_checkable
+class Control(Protocol):
+    """A source through which a task may be cancelled, if the target allows it (``Hello.control``)."""
+
+    async def cancel(self, serial: int) -> None:
+        """Asks the task to cancel.  Raises SourceError as every question does."""

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 Cell = str | Text
 
-CURSOR = "▌"
-"""Marks the current line by shape, so that it is seen without colour."""
+CURSOR, UNFOCUSED = "▌", "▏"
+"""Mark the current line by shape, so that it is seen without colour, and whether keys go there."""
 
 LOADING = "·"
 
@@ -330,7 +330,8 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         current = index == self._cursor
         if current:
             base += self.get_component_rich_style("line-list--cursor", partial=True)
-        gutter = Segment(CURSOR if current else " ", base)
+        mark = CURSOR if self.has_focus else UNFOCUSED
+        gutter = Segment(mark if current else " ", base)
         row = self.row_at(index)
         if row is None:
             return Strip([gutter, Segment(fit(LOADING, width - 1), base + self.muted)], width)

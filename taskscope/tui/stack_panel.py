@@ -191,6 +191,17 @@ class StackPanel(LineList[Line]):
         await self._reader.read(frame)
         self._auto = None
         self._rebuild()
+        self._reveal()
+
+    def _reveal(self) -> None:
+        """Brings the source of the frame under the cursor into view."""
+        line, last = self.cursor_row, self.cursor
+        if line is None or line.kind != "frame" or not self.has_focus:
+            return
+        while (below := self.row_at(last + 1)) is not None and below.opens == line.key:
+            last += 1
+        if last >= round(self.scroll_y) + self.page_lines:
+            self.scroll_to(y=min(self.cursor, last - self.page_lines + 1), animate=False)
 
     # -- keys
 
@@ -213,6 +224,7 @@ class StackPanel(LineList[Line]):
         self._auto = None
         self._rebuild()
         self.move_to_key(key)
+        self._reveal()
 
     # -- drawing
 

@@ -1,0 +1,54 @@
+"""Opens the user's own editor at a line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.app import SuspendNotSupported
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from taskscope.model import Frame
+
+_COLON = {"code": ["-g", "-w"], "codium": ["-g", "-w"], "subl": ["-w"], "zed": ["-w"], "hx": [], "helix": []}
+"""Editors that take ``file:line``, with the options that make them wait; the others take ``+line file``."""
+
+
+class EditorError(Exception):
+    """The editor was not opened, in a sentence for the user."""
+
+
+def edit(app: App[Any], frame: Frame) -> None:
+    """Opens ``frame`` in the editor and comes back when it ends.  Raises EditorError."""
+    command = _command(frame)
+    try:
+        with app.suspend():
+            status = subprocess.run(command, check=False).returncode
+    except SuspendNotSupported:
+        raise EditorError("the app cannot hand over this terminal to an editor") from None
+    except OSError as problem:
+        raise EditorError(f"{command[0]} could not be started: {problem.strerror}; set $EDITOR") from None
+    if status:
+        raise EditorError(f"{command[0]} ended with status {status}")
+
+
+def _command(frame: Frame) -> list[str]:
+    path = Path(frame.file)
+    if not path.is_absolute() or not path.is_file():
+        raise EditorError(f"{frame.file} is not on this machine")
+    chosen = (
+        os.environ.get("VISUAL") or os.environ.get("EDITOR") or shutil.which("vi") or shutil.which("nano")
+    )
+    if not chosen:
+        raise EditorError("no editor: set $VISUAL or $EDITOR")
+    words = shlex.split(chosen)
+    options = _COLON.get(Path(words[0]).name)
+    if options is not None:
+        return [*words, *options, f"{frame.file}:{frame.line}"]
+    return [*words, f"+{frame.line}", frame.file]

@@ -1,0 +1,214 @@
+"""The small pictures of a site: its chart with births and ends, and how old its tasks are."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.content import Content
+from textual.widget import Widget
+
+from taskscope.tui import format as fmt
+from taskscope.tui.chart import Line, build_chart
+from taskscope.tui.rows import BORN, ENDED, LIVE, TREND_SECONDS
+from taskscope.tui.theme import palette
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from taskscope.model import Ages
+    from taskscope.tui.context import Context
+    from taskscope.tui.series import Series
+
+_POINTS = 120  # of ten minutes: one every five seconds, two a cell in a narrow chart
+_BAR = "█"
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+class SiteChart(Widget):
+    """Live tasks of some sites over ten minutes; where there is room also births and ends per second."""
+
+    DEFAULT_CSS = "SiteChart { border-top: solid $border; border-title-color: $text-muted; }"
+
+    def __init__(self, context: Context, sites: Sequence[int], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.context = context
+        self._sites = tuple(sites)
+        self._drawn: object = None
+        self._picture = Text()
+
+    def look(self) -> None:
+        """Draws again if a point would move."""
+        if self._state() != self._drawn:
+            self.refresh()
+
+    def _state(self) -> object:
+        store = self.context.store
+        live = sum(row.live for row in map(store.site, self._sites) if row)
+        return (
+            int(store.now / (TREND_SECONDS / _POINTS)),
+            live,
+            self.size,
+            self.app.theme,
+            store.past_version,
+        )
+
+    def render(self) -> Text:
+        state = self._state()
+        if state != self._drawn:
+            self._drawn = state
+            self._picture = self._draw()
+        return self._picture
+
+    def _draw(self) -> Text:
+        width, height = self.content_size
+        if height < 2:
+            return Text()
+        live, born, ended = (self._sum(column) for column in (LIVE, BORN, ENDED))
+        births, ends = _per_second(born), _per_second(ended)
+        self.border_title = Content(
+            f"10 min: live {_newest(live, fmt.count)}, births {_newest(births, fmt.rate_per_second)}/s, "
+            f"ends {_newest(ends, fmt.rate_per_second)}/s"
+        )
+        if width < 100:
+            return self._chart(width, height, live, whole=True)
+        side = width // 4
+        charts = (
+            ("", self._chart(width - 2 * side, height - 1, live, whole=True)),
+            ("births/s", self._chart(side, height - 1, births)),
+            ("ends/s", self._chart(side, height - 1, ends)),
+        )
+        sizes = (width - 2 * side, side, side)
+        head = Text(
+            "".join(_heading(label or "live", size) for (label, _), size in zip(charts, sizes, strict=True))
+        )
+        head.stylize(palette(self.app.theme_variables).dim)
+        columns = [chart.split("\n") for _, chart in charts]
+        for lines, size in zip(columns, sizes, strict=True):
+            for line in lines:
+                line.truncate(size, pad=True)
+        rows = [Text.assemble(*row) for row in zip(*columns, strict=False)]
+        return Text("\n", no_wrap=True).join([head, *rows])
+
+    def _chart(self, width: int, height: int, values: Sequence[float | None], *, whole: bool = False) -> Text:
+        step = TREND_SECONDS / _POINTS
+        first = -TREND_SECONDS + step
+        points = [
+            (first + step * index, float("nan") if value is None else value)
+            for index, value in enumerate(values)
+        ]
+        line = Line(points, palette(self.app.theme_variables).accent_color)
+        return build_chart(width, height, [line], TREND_SECONDS, fmt.short, whole=whole)
+
+    def _sum(self, column: int) -> list[float | None]:
+        store = self.context.store
+        step = TREND_SECONDS / _POINTS
+        moments = [store.now - TREND_SECONDS + step * (index + 1) for index in range(_POINTS)]
+        rows = [row for row in map(store.site, self._sites) if row]
+        return [
+            _total(values)
+            for values in zip(*(_between(row.series, column, moments) for row in rows), strict=True)
+        ]
+
+
+def _between(series: Series, column: int, moments: Sequence[float]) -> list[float | None]:
+    """Values at ``moments``, on straight lines between the points kept: the past is kept thinly, and
+    steps would make a steady birth rate look like bursts.
+    """
+    times, values = series.times, series.columns[column]
+    found: list[float | None] = []
+    for moment in moments:
+        after = bisect_right(times, moment)
+        if after == 0 or after == len(times):
+            found.append(values[-1] if after else None)
+            continue
+        part = (moment - times[after - 1]) / (times[after] - times[after - 1])
+        found.append(values[after - 1] + part * (values[after] - values[after - 1]))
+    return found
+
+
+def _heading(text: str, width: int) -> str:
+    return f" {text}"[:width].ljust(width)
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _per_second(totals: Sequence[float | None]) -> list[float | None]:
+    """Rates from totals that only grow."""
+    step = TREND_SECONDS / _POINTS
+    rates: list[float | None] = [None]
+    for before, after in pairwise(totals):
+        rates.append(None if before is None or after is None else max(0.0, after - before) / step)
+    return rates
+
+
+def _newest(values: Sequence[float | None], spell: Callable[[float | None], str]) -> str:
+    return spell(values[-1] if values else None)
+
+
+class AgeHistogram(Widget):
+    """How many tasks are how old, as bars with their numbers."""
+
+    DEFAULT_CSS = "AgeHistogram { border-top: solid $border; border-title-color: $text-muted; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._ages: Ages | None = None
+
+    def on_mount(self) -> None:
+        self.border_title = Content("ages")
+
+    def show(self, ages: Ages) -> None:
+        if ages != self._ages:
+            self._ages = ages
+            self.refresh()
+
+    def render(self) -> Text:
+        if self._ages is None:
+            return Text(" reading the ages …")
+        colours = palette(self.app.theme_variables)
+        bars = _bars(self._ages)
+        if not any(number for _, number in bars):
+            return Text(" no live task, so no ages")
+        top = max(number for _, number in bars)
+        labels = max(len(label) for label, _ in bars)
+        room = max(1, self.content_size.width - labels - 11)
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for label, number in _folded(bars, max(1, self.content_size.height)):
+            text.append(f" {label:>{labels}} ", colours.dim)
+            text.append(f"{fmt.count(number):>7} ", colours.text)
+            text.append(_bar(number / top, room), colours.accent).append("\n")
+        text.right_crop(1)
+        return text
+
+
+def _bars(ages: Ages) -> list[tuple[str, int]]:
+    labels = [f"< {fmt.age(edge)}" for edge in ages.edges]
+    labels.append(f"≥ {fmt.age(ages.edges[-1])}" if ages.edges else "any")
+    bars = list(zip(labels, ages.counts, strict=False))
+    return [*bars, ("unknown", ages.unknown)] if ages.unknown else bars
+
+
+def _folded(bars: Sequence[tuple[str, int]], lines: int) -> list[tuple[str, int]]:
+    """As many bars as there are lines: first the empty ones at the ends go, then the smallest."""
+    kept = list(bars)
+    while len(kept) > lines and kept[-1][1] == 0:
+        kept.pop()
+    while len(kept) > lines and kept[0][1] == 0:
+        kept.pop(0)
+    while len(kept) > lines:
+        kept.remove(min(kept, key=lambda bar: bar[1]))
+    return kept
+
+
+def _bar(share: float, width: int) -> str:
+    """A bar of ``share`` of ``width`` cells, by the eighth; something is never drawn as nothing."""
+    eighths = round(share * width * 8)
+    if share > 0:
+        eighths = max(1, eighths)
+    return _BAR * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")

@@ -1,0 +1,1 @@
+"""One module for each view that is opened from the overview."""

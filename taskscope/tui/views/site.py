@@ -1,0 +1,289 @@
+"""One creation site: how it moves, where it is in the source, what its tasks wait on, and the tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.widget import Widget
+
+from taskscope.model import ParkedGroup
+from taskscope.sources.base import NotAvailable, SourceError
+from taskscope.tui import format as fmt
+from taskscope.tui.line_table import Cell, Column, LineTable
+from taskscope.tui.site_panels import AgeHistogram, SiteChart
+from taskscope.tui.source_panel import SourcePanel
+from taskscope.tui.stack_panel import Section, StackPanel
+from taskscope.tui.task_list import EXPLAINS as TASK_COLUMNS
+from taskscope.tui.task_list import TaskList, fetch_of
+from taskscope.tui.theme import palette
+from taskscope.tui.views.detail import DetailScreen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+    from textual.app import ComposeResult
+
+    from taskscope.model import Frame, SiteDetail
+    from taskscope.tui.context import Context
+    from taskscope.tui.line_list import LineList
+    from taskscope.tui.rows import Row
+
+PANELS = ("chart", "source", "parked", "ages", "stack")
+"""The panels above the tasks; a small terminal shows one of them, ``v`` the next."""
+
+_ALL_AT_ONCE = (110, 36)  # columns and lines from which all panels are shown
+
+_PARKED = (
+    Column("live", "live", 7, align="right", sortable=False),
+    Column("text", "waiting in", 18, flex=2, sortable=False),
+    Column("left", "left", 13, priority=2, sortable=False),
+    Column("oldest", "oldest", 7, align="right", priority=1, sortable=False),
+    Column("where", "at", 16, flex=2, priority=1, sortable=False),
+)
+
+EXPLAINS = f"""\
+A creation site is the line of code that starts tasks of one coroutine.
+
+chart      live tasks over ten minutes; births and ends per second
+source     the code around the line, which ▶ marks
+parked     where its tasks wait now, most first; Enter shows only those, Esc all again
+ages       how many are how old
+stack      who called the line when a task was created (a sample of them)
+
+{TASK_COLUMNS}
+
+v shows the next panel, tab goes to it.  Enter on a task opens it.  e opens the editor at the line,
+y copies the creation stack, r asks again.  ~ marks a site that is a guess: its tasks are older than
+the agent."""
+
+
+class PanelTabs(Widget):
+    """Names of the panels, the one in front marked; a click brings one to the front."""
+
+    DEFAULT_CSS = "PanelTabs { height: 1; }"
+
+    def render(self) -> Text:
+        colours = palette(self.app.theme_variables)
+        screen = self.screen
+        assert isinstance(screen, SiteScreen)
+        text = Text(" ", no_wrap=True, overflow="ellipsis")
+        for name in PANELS:
+            front = name == screen.front
+            text.append(f"[{name}]" if front else f" {name} ", colours.strong if front else colours.dim)
+        return text.append("   v: next panel", colours.dim)
+
+    def on_click(self, event: events.Click) -> None:
+        screen = self.screen
+        assert isinstance(screen, SiteScreen)
+        at = 1
+        for name in PANELS:
+            at += len(name) + 2
+            if event.x < at:
+                screen.bring(name)
+                return
+
+
+class SiteScreen(DetailScreen):
+    """The tasks of ``row``: one site, or several taken together."""
+
+    TITLE = "Site"
+    EXPLAINS = EXPLAINS
+    DEFAULT_CSS = """
+    SiteScreen {
+        #panels { height: 8; }
+        #panels > * { display: none; height: 1fr; width: 1fr; }
+        #panels > .-front { display: block; }
+        TaskList { height: 1fr; }
+        #parked { border-top: solid $border; border-title-color: $text-muted; }
+        &.-roomy {
+            PanelTabs { display: none; }
+            #panels { height: 60%; layout: grid; grid-size: 2 3; grid-rows: 3fr 2fr 2fr; grid-gutter: 0 1; }
+            #panels > * { display: block; }
+            #source { row-span: 2; }
+        }
+        &.-tiny { PanelTabs { display: none; } #panels { display: none; } }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "next_panel", "Panel"),
+        Binding("o", "order", "Order"),
+    ]
+
+    def __init__(self, context: Context, row: Row) -> None:
+        super().__init__(context)
+        self.row = row
+        self.front = PANELS[0]
+        self._detail: SiteDetail | None = None
+        self._only: ParkedGroup | None = None
+
+    def body(self) -> ComposeResult:
+        context = self.context
+        yield self.subject
+        yield PanelTabs()
+        with Container(id="panels"):
+            yield SiteChart(context, self.row.sites, id="chart")
+            yield SourcePanel(self.reader, id="source")
+            yield LineTable[ParkedGroup](
+                _PARKED,
+                self._parked_cells,
+                lambda group: group.key,
+                id="parked",
+                empty="Asking where the tasks wait …",
+            )
+            yield AgeHistogram(id="ages")
+            yield StackPanel(self.reader, inline=False, id="stack", empty="Reading the creation stacks …")
+        yield TaskList(context, id="tasks")
+
+    def on_mount(self) -> None:
+        self.query_one("#parked").border_title = Content("parked at")
+        self.query_one("#stack").border_title = Content("created by")
+        self.query_one(SourcePanel).show(self.row.frame)
+        self.bring(self.front)
+        tasks = self.query_one(TaskList)
+        self._ask_tasks()
+        tasks.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        columns, lines = _ALL_AT_ONCE
+        self.set_class(event.size.width >= columns and event.size.height >= lines, "-roomy")
+
+    # -- data
+
+    def look(self) -> None:
+        super().look()
+        self.query_one(SiteChart).look()
+        self._say()
+
+    def _say(self) -> None:
+        store, row = self.context.store, self.row
+        counts = f"live {fmt.count(row.live)}, {fmt.rate_per_min(row.growth(store.now))}/min"
+        oldest = f"oldest {fmt.age(store.age(row.oldest))}" if row.live else "none live"
+        parts = [row.label, counts, oldest, f"errors {fmt.count(row.errors())}", row.coroutine]
+        if len(row.sites) > 1:
+            parts.insert(1, f"{len(row.sites)} sites")
+        parts += self._provenance()
+        self.subject.show(*(part for part in parts if part))
+
+    def _provenance(self) -> list[str]:
+        """What else is known of where the site is."""
+        if self._detail is None:
+            return []
+        site = self._detail.site
+        if site.known == "imputed":
+            others = [fmt.frame(frame) for frame in site.candidates if frame != site.frame]
+            return ["a guess: its tasks are older than the agent", *(f"or {other}" for other in others)]
+        if site.known == "unknown":
+            return ["unknown: older than the agent; shown is where the coroutine is defined"]
+        if site.user_frame and site.user_frame != site.frame:
+            return [f"called from {fmt.frame(site.user_frame)}"]
+        return []
+
+    async def load(self) -> None:
+        if not self.row.sites:
+            return
+        source, sites = self.context.source, self.row.sites
+        if self._detail is None:
+            await self._load_detail()
+        self.query_one(TaskList).refresh_page()
+        try:
+            self._show_parked(await source.parked(sites))
+            self.query_one(AgeHistogram).show(await source.ages(sites))
+        except NotAvailable as problem:
+            self.query_one("#parked", LineTable).show_empty(str(problem))
+
+    async def _load_detail(self) -> None:
+        self._detail = await self.context.source.site(self.row.sites[0])
+        self._say()
+        self.query_one(SourcePanel).show(self._detail.site.frame)
+        panel = self.query_one(StackPanel)
+        panel.show_empty("No creation stack was kept: these tasks are older than the agent.")
+        panel.show_sections(
+            [
+                Section(f"task {stack.serial} was created by, innermost first", stack.frames)
+                for stack in self._detail.stacks
+            ]
+        )
+
+    def _show_parked(self, groups: Sequence[ParkedGroup]) -> None:
+        table = self.query_one("#parked", LineTable)
+        table.show_empty("No task of this site waits anywhere: none is live, or they are all running.")
+        table.show(groups)
+        total = sum(group.live for group in groups)
+        table.border_title = Content(f"parked at: {fmt.count(total)} tasks in {len(groups)} places")
+
+    def _parked_cells(self, group: ParkedGroup) -> Sequence[Cell]:
+        store = self.context.store
+        least, most = group.remaining_min, group.remaining_max
+        left = "" if least is None or most is None else f"{fmt.age(least)} to {fmt.age(most)}"
+        return (
+            fmt.count(group.live),
+            group.text,
+            left,
+            fmt.age(store.age(group.oldest)),
+            fmt.frame(group.frame),
+        )
+
+    def _ask_tasks(self) -> None:
+        only = self._only
+        fetch = fetch_of(self.context, sites=self.row.sites, parked=only.key if only else None)
+        what = f"tasks in {only.text} at {fmt.frame(only.frame)} (Esc: all)" if only else "tasks"
+        why = "No task of this site is live now.  3 lists the tasks that ended lately."
+        self.query_one(TaskList).ask_for(fetch, what, why)
+
+    # -- what e and y act on
+
+    @property
+    def frame(self) -> Frame | None:
+        stack = self.query_one(StackPanel)
+        return stack.frame if stack.has_focus else self.query_one(SourcePanel).frame
+
+    def as_text(self) -> str:
+        return self.query_one(StackPanel).as_text()
+
+    # -- events
+
+    def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
+        event.stop()
+        if isinstance(event.row, ParkedGroup):
+            self._only = event.row
+            self._ask_tasks()
+            self.query_one(TaskList).focus()
+            return
+        from taskscope.tui.views.task import TaskScreen
+
+        self.app.push_screen(TaskScreen(self.context, event.row))
+
+    def on_task_list_failed(self, event: TaskList.Failed) -> None:
+        event.stop()
+        self.failed(event.problem)
+
+    def failed(self, problem: SourceError) -> None:
+        super().failed(problem)
+        self.query_one("#parked", LineTable).show_empty(str(problem))
+
+    def leave(self) -> None:
+        """Esc: first all tasks again, then back."""
+        if self._only is None:
+            super().leave()
+        else:
+            self._only = None
+            self._ask_tasks()
+
+    def action_order(self) -> None:
+        self.query_one(TaskList).turn_round()
+
+    def action_next_panel(self) -> None:
+        self.bring(PANELS[(PANELS.index(self.front) + 1) % len(PANELS)])
+
+    def bring(self, name: str) -> None:
+        """Brings a panel to the front, where only one is shown."""
+        self.front = name
+        for each in PANELS:
+            self.query_one(f"#{each}").set_class(each == name, "-front")
+        self.query_one(PanelTabs).refresh()

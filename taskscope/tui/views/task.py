@@ -1,0 +1,291 @@
+"""One task: where it stands, what it waits on, who waits for it, who created it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from taskscope.sources.base import Control, NotAvailable, SourceError, TargetGone
+from taskscope.tui import format as fmt
+from taskscope.tui.source_panel import SourcePanel
+from taskscope.tui.stack_panel import Link, Section, StackPanel
+from taskscope.tui.task_list import EXPLAINS as TASK_COLUMNS
+from taskscope.tui.task_list import TaskList, fetch_of, oldest_age, parked_text
+from taskscope.tui.views.detail import DetailScreen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+    from textual.app import ComposeResult
+
+    from taskscope.model import Ancestor, Frame, Task, TaskDetail
+    from taskscope.tui.context import Context
+    from taskscope.tui.line_list import LineList
+
+SIBLINGS = "siblings"
+_WIDE = 120
+
+EXPLAINS = """\
+One task, from where it stands now to the line that created it.  Refreshed every second.
+
+await chain   the frames it is suspended in, innermost first; Enter opens a frame's source, ▶ marks the
+              line; runs of library frames are folded into one line
+waits on      what it needs before it can go on; → leads to a task, Enter goes there
+awaited by    tasks that wait for this one; none: nobody looks at its result (yet)
+created by    its parent, its parent's parent and so on; † has ended
+siblings      the living tasks of the same parent
+created at    the stack that created it; if none was kept, one of the same site
+
+e opens the editor at the line, y copies the stacks as text, x cancels the task (only where the agent
+was started with control=True).  A task that ends keeps its last state here."""
+
+
+class TaskScreen(DetailScreen):
+    """``task`` as it was last seen, or its serial if nothing else is known yet."""
+
+    TITLE = "Task"
+    EXPLAINS = EXPLAINS
+    DEFAULT_CSS = """
+    TaskScreen {
+        Horizontal { height: 1fr; }
+        StackPanel { width: 1fr; }
+        SourcePanel { display: none; width: 1fr; }
+        &.-wide SourcePanel { display: block; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("x", "cancel", "Cancel")]
+
+    def __init__(self, context: Context, task: Task | int) -> None:
+        super().__init__(context)
+        self.serial = task if isinstance(task, int) else task.serial
+        self._known = None if isinstance(task, int) else task
+        self._detail: TaskDetail | None = None
+        self.ended = False
+
+    def body(self) -> ComposeResult:
+        yield self.subject
+        with Horizontal():
+            yield StackPanel(self.reader, empty="Reading the task …")
+            yield SourcePanel(self.reader)
+
+    def on_mount(self) -> None:
+        self._say()
+        self.query_one(StackPanel).focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        super().on_resize(event)
+        self.set_class(event.size.width >= _WIDE, "-wide")
+
+    # -- data
+
+    def look(self) -> None:
+        if not self.ended:
+            self._say()
+            super().look()
+
+    async def load(self) -> None:
+        if self.ended:
+            return
+        self._detail = await self.context.source.task(self.serial)
+        self._known = self._detail.task
+        self._say()
+        panel = self.query_one(StackPanel)
+        panel.show_sections(self._sections(self._detail))
+        self.query_one(SourcePanel).show(panel.frame)
+
+    def failed(self, problem: SourceError) -> None:
+        if isinstance(problem, NotAvailable) and self._known is not None and self.context.source.live:
+            self.ended = True
+            kept = "its last state" if self._detail else "nothing was read of it before"
+            self.subject.note(f"■ ended, {kept}")
+            self.query_one(StackPanel).show_empty(f"{problem}.  3 lists the tasks that ended lately.")
+        elif isinstance(problem, TargetGone):
+            self.subject.note("■ the target ended; its last state")
+        else:
+            super().failed(problem)
+            self.query_one(StackPanel).show_empty(str(problem))
+
+    def _say(self) -> None:
+        task = self._known
+        if task is None:
+            self.subject.show(f"task {self.serial}")
+            return
+        parts = [
+            f"task {task.serial} {task.coroutine}",
+            f"age {oldest_age(self.context, task.birth)}",
+            f"✕ {task.cancelling} requests to cancel not honoured" if task.cancelling else "",
+            parked_text(task.parked, task.state),
+            "† orphan: its parent has ended" if task.orphan else "",
+            task.name,
+        ]
+        self.subject.show(*(part for part in parts if part))
+
+    def _sections(self, detail: TaskDetail) -> list[Section]:
+        exact = "" if detail.creation_exact else ", of another task of the same site"
+        return [
+            Section(
+                "await chain, innermost first", detail.stack or ["it runs right now, or has not started"]
+            ),
+            Section("waits on", self._waits_on(detail)),
+            Section("awaited by", self._links(detail.awaited_by) or ["nobody: its result is not waited for"]),
+            Section("created by", [*map(self._ancestor, detail.created_by), *self._origin(detail)]),
+            Section("siblings", self._siblings(detail)),
+            Section(
+                f"created at{exact}, innermost first",
+                detail.creation or ["not known: it is older than the agent"],
+            ),
+        ]
+
+    def _waits_on(self, detail: TaskDetail) -> Sequence[Link | str]:
+        parked = detail.task.parked
+        links = self._links(detail.waits_for)
+        if parked is None:
+            return links or ["nothing"]
+        if parked.task is not None and not any(link.target == parked.task for link in links):
+            links.append(Link(f"task {parked.task}", parked.task))
+        return [parked_text(parked, detail.task.state), *links]
+
+    def _links(self, tasks: Sequence[Task]) -> list[Link]:
+        return [self._link(task) for task in tasks]
+
+    def _link(self, task: Task) -> Link:
+        where = parked_text(task.parked, task.state)
+        age = oldest_age(self.context, task.birth)
+        again = "  ↻ this task itself" if task.serial == self.serial else ""
+        return Link(f"task {task.serial} {task.name}  {task.coroutine}  {age}  {where}{again}", task.serial)
+
+    def _ancestor(self, ancestor: Ancestor) -> Link:
+        row = self.context.store.site(ancestor.site)
+        place = f"  from {row.label}" if row else ""
+        text = f"task {ancestor.serial} {ancestor.name}  {ancestor.coroutine}{place}"
+        if ancestor.live:
+            return Link(text, ancestor.serial)
+        return Link(f"{text}  (ended)", None, ended=True)
+
+    @staticmethod
+    def _origin(detail: TaskDetail) -> list[str]:
+        return [] if detail.created_by else ["no task: started from outside, or older than the agent"]
+
+    @staticmethod
+    def _siblings(detail: TaskDetail) -> Sequence[Link | str]:
+        if not detail.siblings:
+            return ["none alive"]
+        return [Link(f"{fmt.count(detail.siblings)} living tasks of the same parent", SIBLINGS)]
+
+    # -- what e and y act on
+
+    @property
+    def frame(self) -> Frame | None:
+        return self.query_one(StackPanel).frame
+
+    def as_text(self) -> str:
+        if self._detail is None:
+            return ""
+        return f"{self.subject.text.rstrip()}\n{self.query_one(StackPanel).as_text()}"
+
+    # -- events
+
+    def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
+        event.stop()
+        self.query_one(SourcePanel).show(self.frame)
+
+    def on_stack_panel_link_selected(self, event: StackPanel.LinkSelected) -> None:
+        event.stop()
+        if event.target == SIBLINGS:
+            assert self._known is not None
+            self.app.push_screen(SiblingsScreen(self.context, self._known))
+        else:
+            self.app.push_screen(TaskScreen(self.context, event.target))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Cancelling shows among the keys only where the target allows it."""
+        hello = self.context.store.hello
+        return action != "cancel" or bool(hello and hello.control)
+
+    def action_cancel(self) -> None:
+        source = self.context.source
+        if not isinstance(source, Control):
+            self.context.error("Tasks of this source cannot be cancelled")
+            return
+
+        def confirmed(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._cancel(source), group="cancel")
+
+        self.app.push_screen(Confirm(f"Ask task {self.serial} to cancel?"), confirmed)
+
+    async def _cancel(self, source: Control) -> None:
+        try:
+            await source.cancel(self.serial)
+        except SourceError as problem:
+            self.context.error(f"Task {self.serial} was not asked to cancel: {problem}")
+        else:
+            self.context.status(f"Task {self.serial} was asked to cancel.")
+        self.reload()
+
+
+class Confirm(ModalScreen[bool]):
+    """A question that only ``y`` answers with yes."""
+
+    DEFAULT_CSS = """
+    Confirm { align: center middle; }
+    Confirm > Static {
+        width: auto; max-width: 90%; border: round $warning; padding: 1 2; background: $surface;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "dismiss(True)", "Yes"),
+        Binding("n,escape,enter,q", "dismiss(False)", "No"),
+    ]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        yield Static(f"{self._question}\n\ny: yes    n: no", markup=False)
+
+
+class SiblingsScreen(DetailScreen):
+    """The living tasks of one parent."""
+
+    TITLE = "Siblings"
+    EXPLAINS = f"The living tasks of the same parent.\n\n{TASK_COLUMNS}\n\nEnter opens a task."
+    DEFAULT_CSS = "SiblingsScreen TaskList { height: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("o", "order", "Order")]
+
+    def __init__(self, context: Context, task: Task) -> None:
+        super().__init__(context)
+        self._of = task
+
+    def body(self) -> ComposeResult:
+        yield self.subject
+        yield TaskList(self.context)
+
+    def on_mount(self) -> None:
+        parent = self._of.parent
+        whose = f"task {parent}" if parent else "no task"
+        self.subject.show(f"created by {whose}")
+        fetch = fetch_of(self.context, parent=parent)
+        tasks = self.query_one(TaskList)
+        tasks.ask_for(fetch, "siblings", f"No task created by {whose} is alive any more.")
+        tasks.focus()
+
+    async def load(self) -> None:
+        self.query_one(TaskList).refresh_page()
+
+    def on_task_list_failed(self, event: TaskList.Failed) -> None:
+        event.stop()
+        self.failed(event.problem)
+
+    def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
+        event.stop()
+        self.app.push_screen(TaskScreen(self.context, event.row))
+
+    def action_order(self) -> None:
+        self.query_one(TaskList).turn_round()
