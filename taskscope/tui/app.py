@@ -12,9 +12,10 @@ from textual.binding import Binding, BindingType
 
 from taskscope.tui import format as fmt
 from taskscope.tui.connection import Connection
-from taskscope.tui.context import Context, State
+from taskscope.tui.context import Context, State, Voice
 from taskscope.tui.messages import StoreChanged
 from taskscope.tui.overview import OverviewScreen
+from taskscope.tui.picker import PickerScreen
 from taskscope.tui.status import StatusLine
 from taskscope.tui.store import Store
 from taskscope.tui.theme import THEME
@@ -27,20 +28,26 @@ if TYPE_CHECKING:
     from taskscope.model import Process
     from taskscope.sources.base import Source
     from taskscope.tui.connection import Reconnect
+    from taskscope.tui.picker import Targets
+
+_OF_A_TARGET = frozenset(("trees", "baseline", "unmark", "pause", "snapshot", "interval", "overview", "view"))
 
 INTERVALS = (0.25, 0.5, 1.0, 2.0, 5.0)
 """Seconds between samples to choose from."""
 
 
 class TaskScopeApp(App[None]):
-    """Shows ``source``.  ``reconnect`` finds the target again after it ended, or None if it is not back."""
+    """Shows ``source``, or what is chosen from ``targets``.
+
+    ``reconnect`` finds the target again after it ended: None while it is not back.
+    """
 
     TITLE = "taskscope"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "trees", "Trees"),
         Binding("b", "baseline", "Baseline"),
         Binding("B", "unmark", "Clear baseline", show=False),
-        Binding("space", "pause", "Pause", key_display="space"),
+        Binding("space", "pause", "Pause", key_display="␣"),
         Binding("w", "snapshot", "Save"),
         Binding("i", "interval", "Interval", show=False),
         Binding("1", "overview", "Overview", show=False),
@@ -54,27 +61,64 @@ class TaskScopeApp(App[None]):
 
     def __init__(
         self,
-        source: Source,
-        label: str,
+        source: Source | None = None,
         *,
         reconnect: Reconnect | None = None,
+        targets: Targets | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.label = label
-        self.context = Context(source, Store(clock), clock)
-        self.context.on_said = self._said
-        self.connection = Connection(self.context, reconnect, self._changed)
+        self._source = source
+        self._reconnect = reconnect
+        self._targets = targets
+        self._clock = clock
         self._telling = False
+        self.connection: Connection | None = None
 
     def on_mount(self) -> None:
         self.register_theme(THEME)
         self.theme = THEME.name
-        self.push_screen(OverviewScreen(self.context))
-        self.run_worker(self.connection.run(), group="connection")
+        if self._targets is not None:
+            self.push_screen(PickerScreen(self._targets, self._voice()))
+        if self._source is not None:
+            self._watch(self._source, self._reconnect)
+
+    def _watch(self, source: Source, reconnect: Reconnect | None) -> None:
+        context = Context(source, Store(self._clock), self._clock)
+        context.on_said = self._said
+        self.connection = Connection(context, reconnect, self._changed)
+        self.push_screen(OverviewScreen(context))
+        self.run_worker(self.connection.run(), group="connection", exclusive=True)
+
+    def _voice(self) -> Voice:
+        voice = Voice(self._clock)
+        voice.on_said = self._said
+        return voice
+
+    @property
+    def context(self) -> Context:
+        """Of the target watched; actions that need one are off while there is none."""
+        assert self.connection is not None
+        return self.connection.context
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.connection is not None or action not in _OF_A_TARGET
 
     async def on_unmount(self) -> None:
-        await self.connection.close()
+        if self.connection is not None:
+            await self.connection.close()
+
+    def on_picker_screen_target_chosen(self, event: PickerScreen.TargetChosen) -> None:
+        self._watch(event.source, event.reconnect)
+
+    async def on_overview_left(self) -> None:
+        """Back to the list of processes, if one came from there."""
+        if self._targets is None or self.connection is None:
+            return
+        connection, self.connection = self.connection, None
+        self.workers.cancel_group(self, "connection")
+        await connection.close()
+        self.pop_screen()
 
     # -- telling the screen in front
 
@@ -94,7 +138,9 @@ class TaskScopeApp(App[None]):
 
     def notify(self, message: str, *, severity: str = "information", **_: Any) -> None:
         """Textual's own notices go to the status line: no toasts, and no markup in what a target says."""
-        (self.context.status if severity == "information" else self.context.error)(message)
+        voice = getattr(self.screen, "context", None) or getattr(self.screen, "voice", None)
+        if isinstance(voice, Voice):
+            (voice.status if severity == "information" else voice.error)(message)
 
     # -- actions of every view
 
@@ -102,7 +148,7 @@ class TaskScopeApp(App[None]):
         store = self.context.store
         if store.paused:
             store.resume()
-            if self.context.state is State.LIVE:
+            if self.context.state is State.LIVE and self.connection is not None:
                 self.connection.fill_past()
             self.context.status("Goes on.")
         else:
@@ -208,3 +254,20 @@ def _screen(name: str, context: Context) -> Screen[None]:
     from taskscope.tui.views.loops import LoopsScreen
 
     return LoopsScreen(context)
+
+
+def run(target: str | None) -> int:
+    """The app on ``target`` (None: the picker first) until the user quits; the exit status.
+
+    Raises SourceError if the target cannot be found.
+    """
+    from taskscope.sources.resolve import resolve
+    from taskscope.tui.opening import coming_back, local_targets
+
+    if target is None:
+        app = TaskScopeApp(targets=local_targets())
+    else:
+        source = resolve(target)
+        app = TaskScopeApp(source, reconnect=coming_back(source))
+    app.run()
+    return app.return_code or 0

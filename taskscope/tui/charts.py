@@ -59,7 +59,8 @@ class Charts(Widget):
         self._chosen = 0
         self._span = 1
         self._drawn: tuple[object, ...] = ()
-        self._picture = Text()
+        self._bodies: list[list[Text]] = []
+        self._second = 0
 
     def choose_next(self) -> str:
         """The next series becomes the large one; its label."""
@@ -78,11 +79,13 @@ class Charts(Widget):
         self.choose_next()
 
     def look(self) -> None:
-        if self._state() != self._drawn:
+        now = int(self.context.store.now)
+        if now != self._second or self._state() != self._drawn:
+            self._second = now
             self.refresh()
 
     def _state(self) -> tuple[object, ...]:
-        """What the picture depends on; time only in steps that can be seen."""
+        """What the lines depend on; time only in steps that can be seen."""
         store = self.context.store
         step = max(1.0, self._seconds() / (2 * max(1, self.size.width)))
         return (
@@ -92,7 +95,6 @@ class Charts(Widget):
             self.app.theme,
             self._chosen,
             self._span,
-            store.baseline and store.baseline.monotonic,
         )
 
     def _seconds(self) -> float:
@@ -102,46 +104,51 @@ class Charts(Widget):
             return SPANS[self._span][0]
         return max(60.0, store.now - store.history.times[0])
 
+    def _panels(self) -> list[tuple[Series, int]]:
+        """The chosen series first, and how wide each is."""
+        chosen = SERIES[self._chosen]
+        order = [chosen, *(each for each in SERIES if each is not chosen)]
+        return list(zip(order, shares(self.size.width), strict=False))
+
     def render(self) -> Text:
+        colours, height = palette(self.app.theme_variables), self.size.height
+        framed = height >= FULL_HEIGHT - 1
+        panels = self._panels()
         state = self._state()
         if state != self._drawn:
             self._drawn = state
-            self._picture = self._draw(palette(self.app.theme_variables))
-        return self._picture
-
-    def _draw(self, colours: Palette) -> Text:
-        width, height = self.size
-        order = [SERIES[self._chosen], *(each for each in SERIES if each is not SERIES[self._chosen])]
-        panels = [
-            self._panel(each, size, height, colours) for each, size in zip(order, shares(width), strict=False)
+            inner = height - 2 if framed else height - 1
+            self._bodies = [self._body(series, width - 2, inner, colours) for series, width in panels]
+        columns = [
+            self._framed(series, width, body, colours)
+            if framed
+            else self._plain(series, width, body, colours)
+            for (series, width), body in zip(panels, self._bodies, strict=True)
         ]
-        rows = zip(*panels, strict=True)
-        return Text("\n", no_wrap=True).join([Text.assemble(*row) for row in rows])
+        return Text("\n", no_wrap=True).join([Text.assemble(*row) for row in zip(*columns, strict=True)])
 
-    def _panel(self, series: Series, width: int, height: int, colours: Palette) -> list[Text]:
-        """A chart in its frame, as lines of exactly ``width`` cells."""
+    def _body(self, series: Series, width: int, height: int, colours: Palette) -> list[Text]:
         seconds = self._seconds()
-        title = f"{series.label} {self._newest(series)}, {SPANS[self._span][1]}"
-        framed = height >= FULL_HEIGHT - 1
-        inner = width - 2 if framed else width - 1
-        body = build_chart(
-            inner,
-            height - 2 if framed else height - 1,
-            [self._line(series, seconds, colours)],
-            seconds,
-            series.spell,
-            whole=series.whole,
-        ).split("\n")
-        for row in body:
-            row.truncate(inner, pad=True)
-        if not framed:
-            heading = Text(f" {title}", colours.dim)
-            heading.truncate(width, pad=True)
-            return [heading, *(Text.assemble(row, " ") for row in body)]
-        top = _rule("╭", "╮", f" {title} ", width, colours)
-        bottom = _axis(seconds, width, colours)
+        line = self._line(series, seconds, colours)
+        chart = build_chart(width, height, [line], seconds, series.spell, whole=series.whole)
+        rows = list(chart.split("\n"))
+        for row in rows:
+            row.truncate(width, pad=True)
+        return rows
+
+    def _framed(self, series: Series, width: int, body: list[Text], colours: Palette) -> list[Text]:
         side = Text("│", colours.border)
-        return [top, *(Text.assemble(side, row, side) for row in body), bottom]
+        rows = [Text.assemble(side, row, side) for row in body]
+        top = _rule("╭", "╮", f" {self._title(series)} ", width, colours)
+        return [top, *rows, _axis(self._seconds(), width, colours)]
+
+    def _plain(self, series: Series, width: int, body: list[Text], colours: Palette) -> list[Text]:
+        heading = Text(f" {self._title(series)}", colours.dim)
+        heading.truncate(width, pad=True)
+        return [heading, *(Text.assemble(" ", row, " ") for row in body)]
+
+    def _title(self, series: Series) -> str:
+        return f"{series.label} {self._newest(series)}, {SPANS[self._span][1]}"
 
     def _newest(self, series: Series) -> str:
         value = self.context.store.last(series.column)

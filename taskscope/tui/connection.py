@@ -34,7 +34,7 @@ class Connection:
     """Keeps the context's store and state up to date."""
 
     def __init__(self, context: Context, reconnect: Reconnect | None, changed: Callable[[], None]) -> None:
-        self._context = context
+        self.context = context
         self._reconnect = reconnect
         self._changed = changed
         self._background: set[asyncio.Task[None]] = set()
@@ -51,19 +51,19 @@ class Connection:
             else:
                 return  # a saved state: it stays open for questions
             await self.close()
-            if self._reconnect is None:
-                return
-            self._context.source = await self._wait_for(self._reconnect)
+            if self._reconnect is None or self.context.store.hello is None:
+                return  # never seen: another try would meet the same
+            self.context.source = await self._wait_for(self._reconnect)
             self._become(State.CONNECTING)
 
     async def close(self) -> None:
         """Lets go of the source."""
         for task in self._background:
             task.cancel()
-        await self._context.source.close()
+        await self.context.source.close()
 
     async def _wait_for(self, reconnect: Reconnect) -> Source:
-        self._context.waiting = True
+        self.context.waiting = True
         self._changed()
         try:
             while True:
@@ -72,10 +72,10 @@ class Connection:
                         return source
                 await asyncio.sleep(RETRY)
         finally:
-            self._context.waiting = False
+            self.context.waiting = False
 
     async def _feed(self) -> None:
-        source, store = self._context.source, self._context.store
+        source, store = self.context.source, self.context.store
         store.begin(await source.open())
         first = True
         async for sample in source.samples():
@@ -94,7 +94,7 @@ class Connection:
         task.add_done_callback(self._background.discard)
 
     async def _past(self) -> None:
-        source, store = self._context.source, self._context.store
+        source, store = self.context.source, self.context.store
         with contextlib.suppress(SourceError):  # no past to be had: charts fill while one watches
             store.merge_history(await source.history(ALL))
             self._changed()
@@ -105,6 +105,6 @@ class Connection:
                 self._changed()
 
     def _become(self, state: State, reason: str = "") -> None:
-        self._context.state = state
-        self._context.reason = reason
+        self.context.state = state
+        self.context.reason = reason
         self._changed()

@@ -35,25 +35,16 @@ class State(Enum):
     FAILED = "no connection"
 
 
-class Context:
-    """Shared by all views of one target.  ``source`` changes when the app reconnects."""
+class Voice:
+    """What the status line says."""
 
-    def __init__(self, source: Source, store: Store, clock: Callable[[], float]) -> None:
-        self.source = source
-        self.store = store
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self.state = State.CONNECTING
-        self.reason = ""
-        """Why the connection is not live, in the source's own sentence."""
-        self.waiting = False
-        """Whether the app looks out for a target of that name to come back."""
-        self.long_lived = 60.0
-        """Seconds from which a task counts as long-lived."""
         self.on_said: Callable[[], None] = lambda: None
-        self._status = ""
-        self._said_at = 0.0
         self.unread = ""
         """The error not read yet, if any."""
+        self._status = ""
+        self._said_at = 0.0
 
     def status(self, message: str) -> None:
         """Confirms an action in one line at the bottom."""
@@ -76,6 +67,22 @@ class Context:
     def confirmation(self) -> str:
         """The last confirmation while it is fresh."""
         return self._status if self.clock() - self._said_at < STATUS_SECONDS else ""
+
+
+class Context(Voice):
+    """Shared by all views of one target.  ``source`` changes when the app reconnects."""
+
+    def __init__(self, source: Source, store: Store, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.source = source
+        self.store = store
+        self.state = State.CONNECTING
+        self.reason = ""
+        """Why the connection is not live, in the source's own sentence."""
+        self.waiting = False
+        """Whether the app looks out for a target of that name to come back."""
+        self.long_lived = 60.0
+        """Seconds from which a task counts as long-lived."""
 
     @property
     def stale(self) -> bool:

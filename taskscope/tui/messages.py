@@ -7,3 +7,7 @@ from textual.message import Message
 
 class StoreChanged(Message):
     """The store or the connection changed.  Only the screen in front is told; others look when shown."""
+
+
+class OverviewLeft(Message):
+    """Esc where there is nothing left to clear."""

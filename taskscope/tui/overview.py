@@ -12,6 +12,7 @@ from textual.widgets import Input
 from taskscope.tui import format as fmt
 from taskscope.tui.charts import COMPACT_HEIGHT, FULL_HEIGHT, Charts
 from taskscope.tui.context import LONG_LIVED, State
+from taskscope.tui.messages import OverviewLeft
 from taskscope.tui.ordering import Ordering, matches
 from taskscope.tui.site_table import BY_KEY, SiteTable
 from taskscope.tui.store import GROUPINGS, WALKED
@@ -92,7 +93,7 @@ class OverviewScreen(ViewScreen):
     DEFAULT_CSS = """
     OverviewScreen {
         SiteTable { height: 1fr; }
-        Input { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
+        Input { display: none; padding: 0 1; background: $panel; }
         Input.-open { display: block; }
         &.-tiny { Charts { display: none; } Caption { display: none; } }
     }
@@ -122,7 +123,7 @@ class OverviewScreen(ViewScreen):
         yield Charts(self.context)
         yield Caption()
         yield SiteTable(self.context)
-        yield Input(placeholder="site, file or coroutine; Enter keeps, Esc clears")
+        yield Input(placeholder="site, file or coroutine; Enter keeps, Esc clears", compact=True)
 
     def on_mount(self) -> None:
         table = self.query_one(SiteTable)
@@ -266,8 +267,10 @@ class OverviewScreen(ViewScreen):
         self.query_one(SiteTable).focus()
 
     def leave(self) -> None:
-        """Esc: clears the filter; there is nothing further back than this view."""
+        """Esc: clears the filter, if there is one."""
         field = self.query_one(Input)
         if field.has_class("-open") or field.value:
             field.value = ""
             self._leave_filter()
+        else:
+            self.post_message(OverviewLeft())

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
-    from taskscope.tui.context import Context
+    from taskscope.tui.context import Voice
 
 
 class StatusLine(Widget):
@@ -18,24 +18,24 @@ class StatusLine(Widget):
 
     DEFAULT_CSS = "StatusLine { height: 1; background: $surface; }"
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, voice: Voice) -> None:
         super().__init__()
-        self.context = context
+        self.voice = voice
         self._drawn = ""
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._forget)
 
     def _forget(self) -> None:
-        if self._drawn != self.context.confirmation:
+        if self._drawn != self.voice.confirmation:
             self.refresh()
 
     def render(self) -> Text:
         colours = palette(self.app.theme_variables)
-        self._drawn = self.context.confirmation
+        self._drawn = self.voice.confirmation
         line = Text(no_wrap=True, overflow="ellipsis")
-        if self.context.unread:
-            line.append(f" {self.context.unread}", colours.warning)
+        if self.voice.unread:
+            line.append(f" {self.voice.unread}", colours.warning)
             line.append("  (Esc: read)", colours.dim)
         if self._drawn:
             line.append(f" {self._drawn}", colours.text)

@@ -1,0 +1,46 @@
+"""Where the app's targets come from: the processes of this machine, and a target that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope.sources.live import LiveSource
+from taskscope.sources.resolve import agent_named, resolve
+from taskscope.tui.picker import Targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.attach.discover import PythonProcess
+    from taskscope.sources.base import Source
+    from taskscope.tui.connection import Reconnect
+
+
+def local_targets() -> Targets:
+    """The Python processes of this machine."""
+    return Targets(_processes, _open, coming_back)
+
+
+def coming_back(source: Source) -> Reconnect | None:
+    """Finds an agent of the same name once the target ended; None where that makes no sense."""
+    if not isinstance(source, LiveSource):
+        return None
+    name = Path(source.path).name.partition(".")[2].removesuffix(".sock")
+
+    async def look() -> Source | None:
+        found = await asyncio.to_thread(agent_named, name)  # it probes sockets: up to half a second each
+        return LiveSource(found.path)
+
+    return look
+
+
+def _processes() -> Sequence[PythonProcess]:
+    from taskscope.attach.discover import processes
+
+    return processes()
+
+
+def _open(process: PythonProcess) -> Source:
+    return resolve(str(process.pid))

@@ -1,0 +1,160 @@
+"""The store: what samples, histories, pauses and baselines make of it.  No app here."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from taskscope import model
+from taskscope.tui.series import Series
+from taskscope.tui.store import Store
+from tests.tui.fake_source import BOOT, HANDLER, IMPUTED, LEAK, STREAMS, FakeSource
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def source() -> FakeSource:
+    return FakeSource(start=100)
+
+
+@pytest.fixture
+def store(source: FakeSource) -> Store:
+    store = Store(Clock())
+    store.begin(asyncio.run(source.open()))
+    store.apply(source.sample(full=True))
+    return store
+
+
+def pass_time(store: Store, source: FakeSource, seconds: int) -> None:
+    for _ in range(seconds):
+        source.seconds += 1
+        store.apply(source.sample())
+
+
+def test_rates_come_from_successive_samples(store: Store, source: FakeSource) -> None:
+    pass_time(store, source, 70)
+    leak, handler = store.sites[LEAK], store.sites[HANDLER]
+    assert leak.growth(store.now) == pytest.approx(6000)
+    assert leak.births(store.now) == pytest.approx(100)
+    assert leak.ends(store.now) == 0
+    assert handler.births(store.now) == pytest.approx(310, abs=1)
+    assert handler.growth(store.now) == pytest.approx(0, abs=1)
+
+
+def test_a_site_that_is_not_in_the_sample_keeps_its_counts(store: Store, source: FakeSource) -> None:
+    pass_time(store, source, 70)
+    streams = store.sites[STREAMS]
+    assert streams.live == 50
+    assert streams.growth(store.now) == 0
+    assert streams.births(store.now) == 0
+
+
+def test_there_is_no_growth_to_tell_at_the_first_sample(store: Store) -> None:
+    assert store.sites[LEAK].growth(store.now) is None
+    assert store.sites[LEAK].births(store.now) is None
+
+
+async def test_the_agents_history_is_merged_with_what_was_seen_since(source: FakeSource) -> None:
+    store = Store(Clock())
+    store.begin(await source.open())
+    store.apply(source.sample(full=True))
+    past = await source.history(3600)
+    past_sites = await source.site_history([LEAK], 600)
+    source.seconds += 1
+    store.apply(source.sample())
+    store.merge_history(past)
+    store.merge_site_history(past_sites)
+    assert store.history.times[0] == BOOT
+    assert store.history.times[-1] == source.now
+    assert store.slope("tasks") == pytest.approx(6000, rel=0.01)
+    assert store.sites[LEAK].growth(store.now) == pytest.approx(6000, rel=0.01)
+    assert store.last("loop_latency") == 0.0019
+
+
+def test_pause_holds_the_picture_and_resume_catches_up(store: Store, source: FakeSource) -> None:
+    store.pause()
+    before = store.sites[LEAK].live
+    new = dataclasses.replace(source.sites[0], id=77)
+    source.seconds += 1
+    store.apply(dataclasses.replace(source.sample(), new_sites=(new,)))
+    pass_time(store, source, 5)
+    assert store.sites[LEAK].live == before
+    assert 77 not in store.sites
+    store.resume()
+    assert store.sites[LEAK].live == before + 600
+    assert 77 in store.sites
+
+
+def test_baseline_counts_changes_since(store: Store, source: FakeSource) -> None:
+    baseline = store.mark()
+    assert baseline is not None
+    pass_time(store, source, 3)
+    assert store.sites[LEAK].since(baseline.sites) == 300
+    assert store.sites[STREAMS].since(baseline.sites) == 0
+
+
+def test_a_restarted_target_starts_anew_and_the_same_one_goes_on(store: Store, source: FakeSource) -> None:
+    store.begin(asyncio.run(source.open()))
+    assert LEAK in store.sites
+    store.mark()
+    store.begin(asyncio.run(FakeSource(pid=9).open()))
+    assert not store.sites
+    assert store.baseline is None
+    assert not store.history.times
+
+
+def test_a_full_sample_drops_sites_that_are_no_more(store: Store, source: FakeSource) -> None:
+    source.sites = [site for site in source.sites if site.id != IMPUTED]
+    store.apply(source.sample(full=True))
+    assert IMPUTED not in store.sites
+
+
+def test_groupings_sum_their_sites(store: Store, source: FakeSource) -> None:
+    twin = dataclasses.replace(source.sites[0], id=50, coroutine="read_stream")
+    sample = dataclasses.replace(
+        source.sample(), new_sites=(twin,), sites=(model.SiteCounts(50, model.Counts(5, 5)),)
+    )
+    store.apply(sample)
+    by_coroutine = {row.label: row for row in store.rows("coroutine")}
+    assert by_coroutine["read_stream"].live == 55
+    assert set(by_coroutine["read_stream"].sites) == {STREAMS, 50}
+    assert "work" not in by_coroutine  # a thread's site
+    users = {row.label for row in store.rows("user site")}
+    assert "api.py:17 serve" in users
+    assert "(no user code) ~book.py:9 watch" in users
+
+
+def test_walked_groups_gain_a_trend_from_successive_answers(store: Store, source: FakeSource) -> None:
+    group = model.Group("k", "somewhere", None, 10, None, (LEAK,))
+    for live in (10, 20, 30):
+        pass_time(store, source, 5)
+        store.merge_groups("parked", [dataclasses.replace(group, live=live)])
+    (row,) = store.rows("parked")
+    assert row.live == 30
+    assert row.growth(store.now) == pytest.approx(120, rel=0.5)
+
+
+def test_series_memory_is_bounded_and_thins_with_age() -> None:
+    series = Series(1, ((60.0, 1.0), (600.0, 10.0)))
+    for quarter in range(4 * 5000):
+        series.append(quarter / 4, (quarter,))
+    assert len(series.times) < 60 + 60 + 80
+    assert 4999 - series.times[0] <= 700
+    minute, _ = series.since(4999 - 50)
+    assert 45 <= len(minute) <= 70
+
+
+def test_one_spike_is_no_growth() -> None:
+    series = Series(1, ((70.0, 1.0),))
+    for second in range(61):
+        series.append(float(second), (5000.0 if second == 58 else 100.0,))
+    assert series.slope(60.0) == 0
