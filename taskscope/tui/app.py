@@ -234,7 +234,7 @@ class TaskScopeApp(App[None]):
 
 def snapshot_name(process: Process, when: time.struct_time) -> str:
     """``taskscope-NAME-PID-DATE.json``; a name of the target cannot lead into another directory."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", process.name)[:40] or "python"
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", process.name).strip("-")[:40] or "python"
     return f"taskscope-{name}-{process.pid}-{time.strftime('%Y%m%d-%H%M%S', when)}.json"
 
 

@@ -1,0 +1,261 @@
+"""The whole app on a made-up source: connection states, pause, baseline, snapshot, hostile text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.sources.base import SourceError
+from taskscope.tui.app import TaskScopeApp
+from taskscope.tui.status import StatusLine
+from tests.tui.fake_source import HANDLER, LEAK, FakeSource
+from tests.tui.screen_text import screen_text, until, until_shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+    from taskscope.model import Hello
+    from taskscope.sources.base import Source
+    from taskscope.tui.connection import Reconnect
+
+
+class Clock:
+    """Moved by hand; status lines and staleness depend on it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def running(
+    source: Source,
+    *,
+    size: tuple[int, int] = (160, 40),
+    reconnect: Reconnect | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[tuple[TaskScopeApp, Pilot[None]]]:
+    app = TaskScopeApp(source, reconnect=reconnect, clock=clock or Clock())
+    async with app.run_test(size=size) as pilot:
+        yield app, pilot
+
+
+async def test_first_screen_answers_without_a_key_pressed() -> None:
+    async with running(FakeSource(start=250)) as (_, pilot):
+        screen = await until_shown(pilot, "+6,000")
+        assert "orders" in screen
+        assert "pid 4121" in screen
+        assert "● live" in screen
+        assert "tasks 25,061 ▲ 6,000/min" in screen
+        assert "executor.py:231 record_failure" in screen
+        assert "~book.py:9 watch" in screen
+        assert "4m10s" in screen
+
+
+async def test_a_newer_sample_changes_the_screen() -> None:
+    source = FakeSource(start=250)
+    async with running(source) as (_, pilot):
+        await until_shown(pilot, "25,000")
+        source.advance()
+        await until_shown(pilot, "25,100")
+
+
+async def test_80x24_shows_the_leak_with_its_growth_and_all_rows_in_place() -> None:
+    async with running(FakeSource(start=250), size=(80, 24)) as (_, pilot):
+        screen = await until_shown(pilot, "+6,000")
+        lines = screen.split("\n")
+        assert len(lines) == 24
+        assert all(len(line) == 80 for line in lines)
+        assert "live" in lines[8]
+        for column in ("Δ/min", "oldest", "10 min", "site"):
+            assert column in lines[8]
+        assert "q Quit" in lines[23]
+
+
+async def test_200x60_shows_every_column_and_three_charts() -> None:
+    async with running(FakeSource(start=250), size=(200, 60)) as (_, pilot):
+        screen = await until_shown(pilot, "+6,000")
+        for column in ("median", "born/s", "end/s", "err", "coroutine"):
+            assert column in screen
+        for chart in ("╭ tasks 25,061, 10 min", "╭ rss 141 MB, 10 min", "╭ descriptors 212, 10 min"):
+            assert chart in screen
+        assert "-5m" in screen
+
+
+async def test_a_tiny_terminal_shows_the_table_only() -> None:
+    async with running(FakeSource(start=250), size=(50, 14)) as (_, pilot):
+        screen = await until_shown(pilot, "+6,000")
+        assert "taskscope" not in screen
+        assert "q Quit" not in screen
+        assert "executor.py:231" in screen
+
+
+async def test_stale_is_said_with_the_age() -> None:
+    clock = Clock()
+    async with running(FakeSource(start=250), clock=clock) as (_, pilot):
+        await until_shown(pilot, "● live")
+        clock.now += 12
+        await until_shown(pilot, "○ stale   12s ago")
+        screen = await until_shown(pilot, "No sample for 12s")
+        assert "25,000" in screen
+
+
+async def test_target_ends_and_comes_back() -> None:
+    first, second = FakeSource(start=250), FakeSource(start=5, pid=5000)
+    back: list[FakeSource] = []
+
+    async def reconnect() -> Source | None:
+        return back.pop() if back else None
+
+    async with running(first, reconnect=reconnect) as (_, pilot):
+        await until_shown(pilot, "25,000")
+        first.end()
+        screen = await until_shown(pilot, "orders (pid 4121) ended.  What was seen stays.  Looking for it")
+        assert "■ ended" in screen
+        assert "25,000" in screen
+        assert first.closed
+        back.append(second)
+        screen = await until_shown(pilot, "pid 5000")
+        await until_shown(pilot, "● live")
+        assert "25,000" not in screen_text(pilot.app)
+        assert " ended" not in screen_text(pilot.app).split("\n")[2]
+
+
+async def test_without_a_way_back_the_data_stays() -> None:
+    source = FakeSource(start=250)
+    async with running(source) as (_, pilot):
+        await until_shown(pilot, "25,000")
+        source.end()
+        screen = await until_shown(pilot, "■ ended")
+        assert "Looking for it" not in screen
+        assert "25,000" in screen
+
+
+class Refusing(FakeSource):
+    async def open(self) -> Hello:
+        raise SourceError("the agent speaks protocol 2, this taskscope protocol 1: use the same version")
+
+
+async def test_a_refused_connection_is_one_sentence_and_not_tried_again() -> None:
+    async def never() -> Source | None:
+        raise AssertionError("tried again")
+
+    async with running(Refusing(), reconnect=never) as (app, pilot):
+        screen = await until_shown(pilot, "✕ no connection")
+        assert "the agent speaks protocol 2, this taskscope protocol 1: use the same version." in screen
+        await until(
+            pilot, lambda: all(worker.is_finished for worker in app.workers if worker.group == "connection")
+        )
+
+
+async def test_pause_holds_everything_and_goes_on() -> None:
+    source = FakeSource(start=250)
+    async with running(source) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        await pilot.press("space")
+        await until_shown(pilot, "‖ paused")
+        source.advance(3)
+        await until(pilot, lambda: source._queue.empty())
+        await pilot.pause()
+        assert "25,000" in screen_text(app)
+        await pilot.press("space")
+        await until_shown(pilot, "25,300")
+        assert source.asked.count("history") == 2
+
+
+async def test_baseline_shows_changes_since_and_is_cleared() -> None:
+    source = FakeSource(start=250)
+    async with running(source) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        await pilot.press("b")
+        await until_shown(pilot, "Baseline set at")
+        source.advance(2)
+        screen = await until_shown(pilot, "+200")
+        assert "Δ base" in screen
+        assert "since baseline +" in screen
+        await pilot.press("B")
+        await until_shown(pilot, "Baseline cleared")
+        assert "Δ base" not in screen_text(app)
+
+
+async def test_a_snapshot_is_written_whole_and_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with running(FakeSource(start=250, name="../ord ers")) as (_, pilot):
+        await until_shown(pilot, "25,000")
+        await pilot.press("w")
+        await until_shown(pilot, "Snapshot written: taskscope-ord")
+        (file,) = tmp_path.iterdir()
+        assert file.name.startswith("taskscope-ord-ers-4121-")
+        assert json.loads(file.read_text())["process"]["pid"] == 4121
+
+
+async def test_an_error_stays_until_read_while_confirmations_fade() -> None:
+    source, clock = FakeSource(start=250), Clock()
+    source.broken = "no snapshot: the disk [/] is full"
+    async with running(source, clock=clock) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        await pilot.press("w")
+        await until_shown(pilot, "no snapshot: the disk [/] is full")
+        clock.now += 100
+        app.screen.query_one(StatusLine).refresh()
+        await pilot.pause()
+        assert "the disk [/] is full" in screen_text(app)
+        assert "Taking a snapshot" not in screen_text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "the disk" not in screen_text(app)
+
+
+async def test_the_interval_is_asked_of_the_agent() -> None:
+    source = FakeSource(start=250)
+    async with running(source) as (_, pilot):
+        await until_shown(pilot, "25,000")
+        await pilot.press("i")
+        await until_shown(pilot, "One sample every 2 s")
+        assert "set_interval 2" in source.asked
+
+
+@pytest.mark.parametrize(
+    "hostile", ["[/]", "[@click=app.quit]x[/]", "[bold red", "日本語" * 40, "x" * 10_000]
+)
+async def test_hostile_strings_are_shown_as_they_are(hostile: str) -> None:
+    source = FakeSource(start=250, name=hostile)
+    odd = dataclasses.replace(source.sites[0], coroutine=hostile)
+    frame = dataclasses.replace(odd.frame, function=hostile, file=f"/srv/{hostile}.py")
+    source.sites[0] = dataclasses.replace(odd, frame=frame, user_frame=frame)
+    async with running(source, size=(200, 60)) as (app, pilot):
+        screen = await until_shown(pilot, "+6,000")
+        assert hostile[:8] in screen
+        app.notify(hostile)
+        await pilot.press("g", "g", "question_mark", "escape", "slash", *"[/]", "enter", "escape")
+        app.notify(hostile, severity="error")
+        await pilot.pause()
+        assert hostile[:8] in screen_text(app)
+
+
+async def test_counts_of_a_site_are_drawn_from_the_last_sample_only() -> None:
+    source = FakeSource(start=250)
+    async with running(source) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        assert app.context.store.sites[LEAK].live == 25_000
+        assert app.context.store.sites[HANDLER].errors() == 2
+
+
+async def test_every_command_of_the_palette_has_a_name_and_pause_works_from_there() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        commands = {command.title: command for command in app.get_system_commands(app.screen)}
+        assert {"Pause", "Baseline", "Save", "Threads", "Filter", "Interval"} <= commands.keys()
+        commands["Pause"].callback()
+        await until_shown(pilot, "‖ paused")
