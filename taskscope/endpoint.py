@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import stat
+import sys
 from dataclasses import dataclass
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -34,9 +35,16 @@ class Endpoint:
 def candidates(uid: int, root: str = "") -> tuple[str, ...]:
     """Directories where agents of ``uid`` may listen, best first.  ``root``: as ``/proc/PID/root``."""
     override = os.environ.get("TASKSCOPE_DIR")
-    if override:
-        return (override,)
-    return (f"{root}/run/user/{uid}/taskscope", f"{root}/tmp/taskscope-{uid}")
+    return (override,) if override else standard(uid, root)
+
+
+def standard(uid: int, root: str = "") -> tuple[str, ...]:
+    """``candidates`` where no TASKSCOPE_DIR is set.  /dev/shm is writable in most read-only containers."""
+    return (
+        f"{root}/run/user/{uid}/taskscope",
+        f"{root}/tmp/taskscope-{uid}",
+        f"{root}/dev/shm/taskscope-{uid}",
+    )
 
 
 def directory() -> str:
@@ -74,16 +82,23 @@ def listing(uid: int | None = None, root: str = "") -> tuple[Endpoint, ...]:
     """Every socket in the directories of ``uid`` (default: ours), in order of pid."""
     found: dict[tuple[int, str], Endpoint] = {}
     for folder in candidates(os.geteuid() if uid is None else uid, root):
-        try:
-            names = os.listdir(folder)  # noqa: PTH208
-        except OSError:
-            continue
-        for entry in names:
-            pid, _, rest = entry.partition(".")
-            if pid.isdigit() and rest.endswith(".sock"):
-                point = Endpoint(f"{folder}/{entry}", int(pid), rest[:-5])
-                found.setdefault((point.pid, point.name), point)
+        for point in listing_in(folder):
+            found.setdefault((point.pid, point.name), point)
     return tuple(sorted(found.values(), key=lambda point: point.pid))
+
+
+def listing_in(folder: str) -> tuple[Endpoint, ...]:
+    """Every socket in one directory; none if there is no such directory, or none of ours."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return ()
+    entries = [(name, *name.partition(".")[::2]) for name in names]
+    return tuple(
+        Endpoint(f"{folder}/{name}", int(pid), rest[:-5])
+        for name, pid, rest in entries
+        if pid.isdigit() and rest.endswith(".sock")
+    )
 
 
 def answers(path: str) -> bool:
@@ -97,6 +112,21 @@ def answers(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def listener(path: str) -> int | None:
+    """The pid, as we see it, of whoever listens at ``path``; None: nobody.
+
+    The file name holds the pid that the agent sees itself, which in a container is another one.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        try:
+            probe.connect(path)
+        except OSError:
+            return None
+        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[:4], sys.byteorder)
 
 
 def sweep() -> None:

@@ -1,0 +1,165 @@
+"""Runs inside the target, from text: loads the agent's modules from the payload and starts the agent.
+
+Nothing is imported from our own environment, no file is read or written, ``sys.path`` and the import system
+stay as they are: the modules are made from their source, in an order that needs no finder, and live in
+``sys.modules`` under a private name until the agent is detached.
+
+This file is sent as it is, so it must stand alone: standard library only, and only what every target has.
+``payload`` is what ``payload.py`` made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+TYPE_CHECKING = False  # as `typing` has it, which the target may not have loaded
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def main(payload: dict[str, Any], reply: tuple[int, int] | str) -> None:
+    """Starts the agent unless one is there; ``reply`` gets one JSON object that says what came of it."""
+    if time.time() > payload["deadline"]:
+        send(reply, {"state": "late"})
+        return
+    try:
+        answer = running(payload["package"]) or start(payload)
+    except BaseException as error:  # noqa: BLE001  (the program must never see a failure of ours)
+        answer = {"state": "failed", "error": f"{type(error).__name__}: {error}", "where": where(error)}
+    send(reply, answer)
+
+
+def running(package: str) -> dict[str, Any] | None:
+    """The agent that is already here: one injected before, or one that the program started itself."""
+    for name in (package, "taskscope"):
+        module: Any = sys.modules.get(name)
+        agent = getattr(module, "_agent", None)
+        if agent is not None:
+            return {"state": "running", "socket": agent.server.path, "taskscope": agent.version}
+        if name == package and module is not None:
+            return {"state": "busy"}  # another attacher's payload is loading this very moment
+    return None
+
+
+def start(payload: dict[str, Any]) -> dict[str, Any]:
+    """Loads the modules, starts the agent and forgets them again when it is detached."""
+    package = payload["package"]
+    modules = create(payload["modules"])
+    # The one atomic step: of two payloads that get here together, one finds the other's module.
+    if sys.modules.setdefault(package, modules[package]) is not modules[package]:
+        return {"state": "busy"}
+    try:
+        import_threading_as_main()
+        sys.modules.update(modules)
+        for name, source in payload["modules"]:
+            module = modules[name]
+            code = compile(source, module.__file__, "exec", dont_inherit=True, optimize=0)
+            exec(code, module.__dict__)  # noqa: S102
+        agent = modules[f"{package}.agent"].Agent(
+            None, interval=1.0, control=False, version=payload["taskscope"], arrived=payload["arrived"]
+        )
+        agent.on_stop = lambda: forget(package)
+        agent.start()
+        modules[package]._agent = agent
+        return {"state": "started", "socket": agent.server.path, "taskscope": agent.version}
+    except BaseException:
+        forget(package)
+        raise
+
+
+def create(sources: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Empty modules, each set on its parent package, so that importing one from another finds it there."""
+    kind: Any = type(sys)
+    packages = {name.rpartition(".")[0] for name, _ in sources} - {""}
+    modules = {}
+    for name, _ in sorted(sources):
+        module = modules[name] = kind(name)
+        path = name.replace(".", "/").replace(name.partition(".")[0], "<taskscope>", 1)
+        module.__file__ = f"{path}/__init__.py" if name in packages else f"{path}.py"
+        parent, _, child = name.rpartition(".")
+        if name in packages:
+            module.__path__ = []
+        module.__package__ = name if name in packages else parent
+        if parent:
+            setattr(modules[parent], child, module)
+    return modules
+
+
+def import_threading_as_main() -> None:
+    """Imports ``threading`` without making this thread Python's main thread.
+
+    Before 3.13 whichever thread imports it first is taken for the main one; in a program that never
+    imported it this would be ours, and signal handling, asyncio and shutdown would go by it.
+    """
+    if "threading" in sys.modules or sys.version_info >= (3, 13):
+        return
+    import _thread
+
+    # The oldest thread comes last.  (A main thread outside of Python code right now has no frame.)
+    idents = [ident for ident in sys._current_frames() if ident != _thread.get_ident()]
+    import threading as module
+
+    threading: Any = module
+    if not idents:
+        return
+    main = threading.main_thread()
+    sentinel = _thread.allocate_lock()
+    sentinel.acquire()
+    with threading._shutdown_locks_lock:
+        threading._shutdown_locks.discard(main._tstate_lock)
+        threading._shutdown_locks.add(sentinel)
+    with threading._active_limbo_lock:
+        threading._active.pop(main._ident, None)
+        main._ident, main._native_id, main._tstate_lock = idents[-1], os.getpid(), sentinel
+        threading._active[main._ident] = main
+
+
+def forget(package: str) -> None:
+    for name in list(sys.modules):
+        if name == package or name.startswith(package + "."):
+            sys.modules.pop(name, None)
+
+
+def where(error: BaseException) -> str:
+    """File, line and function of the innermost frame: enough to name the fault without a traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    code = trace.tb_frame.f_code
+    return f"{code.co_filename}:{trace.tb_lineno} {code.co_name}"
+
+
+def send(reply: tuple[int, int] | str, answer: dict[str, Any]) -> None:
+    """One line of JSON to the pipe ``(read end, write end)`` or to the file named; then it is closed."""
+    import json
+
+    data = json.dumps(answer).encode()[:4000] + b"\n"
+    if isinstance(reply, tuple):
+        # We still hold the read end: no SIGPIPE, and 4,000 bytes always fit into an empty pipe.
+        os.write(reply[1], data)
+        os.close(reply[1])
+        os.close(reply[0])
+    else:
+        with open(f"{reply}.part", "wb") as file:  # noqa: PTH123  (pathlib may not be loaded there)
+            file.write(data)
+        os.rename(f"{reply}.part", reply)  # noqa: PTH104
+
+
+def block_signals() -> None:
+    """The program's signals go to the program's threads; ours, and those we start, take none."""
+    import signal
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def in_background(payload: dict[str, Any], reply: tuple[int, int] | str) -> None:
+    """Body of a thread of ours."""
+    try:
+        block_signals()
+        main(payload, reply)
+    except BaseException:  # noqa: BLE001  (nobody is left to tell)
+        pass

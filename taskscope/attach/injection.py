@@ -1,0 +1,178 @@
+"""Starts a thread in another process that takes the GIL and runs a piece of Python.
+
+One thread of the target is stopped at a safe point for about a millisecond.  On its behalf two stretches of
+memory are mapped, the new thread is created with ``pthread_create``, and all is put back.  The new thread
+waits for the GIL like any other, runs the text, frees its memory and ends.
+
+A safe point is one where the stopped thread holds no lock that ``pthread_create`` needs (malloc's above
+all): blocked in a harmless system call, or executing the interpreter's own instructions.  A thread that is
+anywhere else is let go untouched and tried again.  ``PyThread_start_new_thread`` would not do: under
+tracemalloc it takes the GIL, which the stopped thread may be waiting for.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.attach import procfs, ptrace
+from taskscope.attach import x86_64 as machine
+from taskscope.attach.errors import AttachError
+from taskscope.attach.target import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.attach.target import Target
+
+_PAGE = 4096
+_STACK = 16 * _PAGE
+_READ_WRITE, _READ_EXECUTE = 3, 5
+_PRIVATE, _PRIVATE_HERE = 0x22, 0x32  # MAP_PRIVATE | MAP_ANONYMOUS (| MAP_FIXED)
+_TEXT_AT = _PAGE + 64
+
+_PAUSES = (0.0005, 0.001, 0.002, 0.003, 0.005)
+"""Between two tries; together with the stops themselves at most 10 % of a busy thread's time."""
+
+_MOST = 16
+"""Of 500 threads, so many at most are tried in a row."""
+
+Program = str
+"""Python text with ``%(read)d`` and ``%(write)d`` where the ends of the reply pipe belong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """What was done: the thread that was stopped, for how long in the longest of ``tries`` stops
+    (seconds), and our end of the pipe through which the program replies.
+    """
+
+    thread: int
+    tries: int
+    stopped: float
+    reply: int
+
+
+def inject(target: Target, program: Program, seconds: float, wanted: Callable[[], bool]) -> Injection:
+    """Starts the thread; tries for ``seconds``, while it is ``wanted``, to find a safe point.
+
+    Raises AttachError.
+    """
+    deadline = time.monotonic() + seconds
+    tries, longest = 0, 0.0
+    while True:
+        for tid in candidates(target):
+            with explained(target.pid):
+                thread = ptrace.StoppedThread(target.pid, tid)
+                reply = _try(target, thread, program)
+            tries += 1
+            longest = max(longest, thread.seconds)
+            if reply is not None:
+                return Injection(tid, tries, longest, reply)
+            if time.monotonic() > deadline or not wanted():
+                raise AttachError(
+                    f"no thread of process {target.pid} was at a safe point in {tries} tries: "
+                    "it is busy in native code",
+                    "try again",
+                )
+            time.sleep(_PAUSES[tries % len(_PAUSES)])
+
+
+def candidates(target: Target) -> list[int]:
+    """Its threads, the most promising first: blocked ones, then running ones.  Raises AttachError.
+
+    Threads that are blocked at a place that is not safe are left out unless there are no others.
+    """
+    ranked = []
+    with explained(target.pid):
+        for tid in procfs.threads(target.pid):
+            try:
+                call = procfs.blocked_in(target.pid, tid)
+            except OSError:
+                continue  # that thread has just ended
+            rank = 1 if call is None else 0 if call[0] >= 0 and machine.harmless(call[0], call[2]) else 2
+            ranked.append((rank, tid))
+    ranked.sort()
+    promising = [tid for rank, tid in ranked if rank < 2][:_MOST]
+    return promising or [target.pid]
+
+
+def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int | None:
+    try:
+        with thread:
+            if not _is_safe(target, thread):
+                return None
+            instruction = _syscall_instruction(target, thread)
+            thread.take()
+            return _start(target, thread, instruction, program)
+    except (ptrace.Stuck, ptrace.RemoteError) as error:
+        raise AttachError(f"process {target.pid} was let go as it was: {error}", "try again") from None
+    except ptrace.Gone:
+        return None
+
+
+def _is_safe(target: Target, thread: ptrace.StoppedThread) -> bool:
+    registers = thread.registers
+    if not thread.settled:
+        return False
+    if machine.in_syscall(registers):
+        return machine.harmless(registers.orig_rax, registers.rsi)
+    return any(registers.rip in text for text in target.text)
+
+
+def _syscall_instruction(target: Target, thread: ptrace.StoppedThread) -> int:
+    """Address of a ``syscall`` instruction in the target.  Raises AttachError."""
+    here = thread.registers.rip - len(machine.SYSCALL)
+    if machine.in_syscall(thread.registers) and thread.read(here, len(machine.SYSCALL)) == machine.SYSCALL:
+        return here
+    for text in target.libc_text:
+        found = thread.read(text.start, min(len(text), 1 << 21)).find(machine.SYSCALL)
+        if found >= 0:
+            return text.start + found
+    raise AttachError(f"the C library of process {target.pid} has no system call instruction")
+
+
+def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, program: Program) -> int:
+    """Maps, creates the thread, cleans up; our end of the reply pipe.
+
+    Whatever fails half-way leaves some mapped memory behind in the target, never a changed thread.
+    """
+
+    def mapped(size: int) -> int:
+        """Memory whose first page is executable and never was writable: what hardened targets allow."""
+        start = thread.syscall(instruction, machine.MMAP, 0, size, _READ_WRITE, _PRIVATE, -1, 0)
+        return thread.syscall(instruction, machine.MMAP, start, _PAGE, _READ_EXECUTE, _PRIVATE_HERE, -1, 0)
+
+    scratch = mapped(_PAGE + _STACK)
+    top = scratch + _PAGE + _STACK - 64
+    thread.write_code(scratch, machine.CALL)
+    addresses = target.addresses
+    if not thread.call(scratch, top, addresses["Py_IsInitialized"]):
+        thread.syscall(instruction, machine.MUNMAP, scratch, _PAGE + _STACK)
+        raise AttachError(f"the interpreter of process {target.pid} is starting or ending", "try again")
+
+    thread.syscall(instruction, machine.PIPE2, top, os.O_CLOEXEC)
+    ends = thread.read(top, 8)
+    read, write = int.from_bytes(ends[:4], "little"), int.from_bytes(ends[4:], "little")
+    text = (program % {"read": read, "write": write}).encode() + b"\0"
+    size = (_TEXT_AT + len(text) + _PAGE - 1) & -_PAGE
+    block = mapped(size)
+    thread.write_code(block, machine.THREAD_BODY)
+    thread.write(block + _PAGE, machine.thread_argument(addresses, block + _TEXT_AT, block, size))
+    thread.write(block + _TEXT_AT, text)
+    reply = os.open(f"/proc/{target.pid}/fd/{read}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+
+    failed = thread.call(scratch, top, addresses["pthread_create"], top, 0, block, block + _PAGE)
+    if failed:
+        os.close(reply)
+        for end in (read, write):
+            thread.syscall(instruction, machine.CLOSE, end)
+        thread.syscall(instruction, machine.MUNMAP, block, size)
+    else:
+        thread.call(scratch, top, addresses["pthread_detach"], int.from_bytes(thread.read(top, 8), "little"))
+    thread.syscall(instruction, machine.MUNMAP, scratch, _PAGE + _STACK)
+    if failed:
+        raise AttachError(f"process {target.pid} cannot start another thread: {os.strerror(failed)}")
+    return reply

@@ -1,0 +1,121 @@
+"""Packs the agent into one piece of program text that any target can run as it is.
+
+The text holds the sources of ``taskscope``'s agent and of what it stands on, compressed.  Their imports are
+rewritten to a private top-level name, so that a ``taskscope`` that the target imports itself is neither
+found nor shadowed, and they come in an order in which each finds what it needs already loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import functools
+import graphlib
+import marshal
+import re
+import time
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskscope import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+PACKAGE = "_taskscope_agent"
+"""The agent's name inside a target that it was brought into."""
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PARTS = ("__init__.py", "model.py", "wire.py", "endpoint.py", "agent/*.py")
+_IMPORT = re.compile(r"\b(from|import)(\s+)taskscope\b")
+
+_MARSHAL = 4  # the newest version that every supported Python reads
+
+
+def for_pipe(arrived: str, seconds: float) -> str:
+    """Text with ``%(read)d`` and ``%(write)d`` for the pipe that the reply goes to.
+
+    It does nothing if it is run more than ``seconds`` from now.
+    """
+    return _text(_payload(arrived, seconds), "d['in_background'](d['payload'],(%(read)d,%(write)d))")
+
+
+def for_file(arrived: str, seconds: float, reply: str) -> str:
+    """Text that replies into the file ``reply``, and gives back the thread that runs it at once."""
+    payload = {**_payload(arrived, seconds), "reply": reply}
+    start = "__import__('_thread').start_new_thread"
+    return _text(payload, f"{start}(d['in_background'],(d['payload'],d['payload']['reply']))")
+
+
+def _payload(arrived: str, seconds: float) -> dict[str, Any]:
+    return {
+        "package": PACKAGE,
+        "taskscope": __version__,
+        "modules": modules(),
+        "arrived": arrived,
+        "deadline": time.time() + seconds,
+    }
+
+
+def _text(payload: dict[str, Any], call: str) -> str:
+    bootstrap = (_ROOT / "attach" / "bootstrap.py").read_text()
+    packed = _packed({"payload": payload, "bootstrap": bootstrap})
+    unpack = "__import__('zlib').decompress(__import__('binascii').a2b_base64(p))"
+    load = f"d=__import__('marshal').loads({unpack})"
+    run = "exec(compile(d['bootstrap'],'<taskscope>/attach/bootstrap.py','exec',0,True,0),d)"
+    # It runs in __main__: one exec with globals of its own, so that no name of the program's is touched.
+    return f'try:\n exec("{load};{run};{call}",{{"p":"{packed}"}})\nexcept BaseException: pass\n'
+
+
+def _packed(value: dict[str, Any]) -> str:
+    return base64.b64encode(zlib.compress(marshal.dumps(value, _MARSHAL), 6)).decode()
+
+
+@functools.cache
+def modules() -> tuple[tuple[str, str], ...]:
+    """Name and source of every module of the payload, each after those that it imports when loaded."""
+    sources: dict[str, str] = {}
+    for part in _PARTS:
+        for path in sorted(_ROOT.glob(part)):
+            parts = path.relative_to(_ROOT).with_suffix("").parts
+            name = ".".join(("taskscope", *(part for part in parts if part != "__init__")))
+            sources[name] = path.read_text()
+    trees = {name: ast.parse(source) for name, source in sources.items()}
+    needs = {name: _needs(tree, sources.keys()) - {name} for name, tree in trees.items()}
+    order = graphlib.TopologicalSorter(needs).static_order()
+    return tuple((_private(name), _renamed(sources[name], trees[name])) for name in order)
+
+
+def _private(name: str) -> str:
+    return PACKAGE + name.removeprefix("taskscope")
+
+
+def _needs(tree: ast.Module, known: Container[str]) -> set[str]:
+    """Modules of ours that are imported when this one is loaded, not later and not for types only."""
+    found: set[str] = set()
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "taskscope":
+            for name in node.names:
+                inner = f"{node.module}.{name.name}"
+                found.add(inner if inner in known else str(node.module))
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            pending += node.orelse
+        elif isinstance(node, (ast.If, ast.Try)):
+            pending += ast.iter_child_nodes(node)
+    return found
+
+
+def _renamed(source: str, tree: ast.Module) -> str:
+    """``source`` with ``taskscope`` in its import statements replaced.  Lines stay where they are."""
+    lines = source.splitlines(keepends=True)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "taskscope":
+            lines[node.lineno - 1] = _IMPORT.sub(rf"\1\2{PACKAGE}", lines[node.lineno - 1])
+        elif isinstance(node, ast.Import) and any(
+            name.name.partition(".")[0] == "taskscope" for name in node.names
+        ):
+            raise ValueError(f"line {node.lineno}: the agent must say `from taskscope import …`")
+    return "".join(lines)

@@ -1,0 +1,71 @@
+"""What /proc says about a process, read without touching it.
+
+Every function raises OSError as the kernel does: FileNotFoundError or ProcessLookupError when the
+process (or thread) is no more, PermissionError when we may not look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One line of /proc/PID/maps.  ``path`` is empty for anonymous memory."""
+
+    start: int
+    end: int
+    executable: bool
+    offset: int
+    path: str
+
+
+def maps(pid: int) -> tuple[Mapping, ...]:
+    """The address space; empty for a kernel thread or a process that has ended."""
+    found = []
+    for line in Path(f"/proc/{pid}/maps").read_text(errors="surrogateescape").splitlines():
+        fields = line.split(None, 5)
+        start, _, end = fields[0].partition("-")
+        path = fields[5] if len(fields) > 5 else ""
+        found.append(Mapping(int(start, 16), int(end, 16), "x" in fields[1], int(fields[2], 16), path))
+    return tuple(found)
+
+
+def status(pid: int) -> dict[str, str]:
+    """The fields of /proc/PID/status by name."""
+    lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def start_time(pid: int) -> int:
+    """When the process began, in clock ticks since boot: with the pid, its identity."""
+    stat = Path(f"/proc/{pid}/stat").read_bytes()
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])
+
+
+def threads(pid: int) -> tuple[int, ...]:
+    """Native ids of its threads, the main thread first."""
+    ids = {int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()}
+    return (pid, *sorted(ids - {pid}))
+
+
+def blocked_in(pid: int, tid: int) -> tuple[int, ...] | None:
+    """The system call a thread is blocked in: its number, then the arguments.  None: it is running."""
+    fields = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()
+    if fields[0] == "running":
+        return None
+    return (int(fields[0]), *(int(field, 16) for field in fields[1:7]))
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Its environment as it was started."""
+    text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="surrogateescape")
+    return {
+        name: value for name, found, value in (entry.partition("=") for entry in text.split("\0")) if found
+    }
+
+
+def namespace(pid: int | str, kind: str) -> str:
+    """Identity of its ``mnt``, ``pid``, ``net``… namespace; equal strings mean the same one."""
+    return str(Path(f"/proc/{pid}/ns/{kind}").readlink())

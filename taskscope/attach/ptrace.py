@@ -1,0 +1,201 @@
+"""One thread of another process, stopped for a moment: the kernel's ptrace interface and nothing else.
+
+Only this one thread stops; the others run on.  While it is stopped its signals are blocked, so that none is
+lost or delivered in the middle of a call made on its behalf, and a thread created meanwhile starts with all
+of them blocked.  ``release`` puts everything back; it is the only way out and runs whatever happened.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Self
+
+from taskscope.attach import x86_64 as machine
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_CONT, _SINGLESTEP, _DETACH, _POKEDATA = 7, 9, 17, 5
+_GETREGSET, _SETREGSET = 0x4204, 0x4205
+_SEIZE, _INTERRUPT = 0x4206, 0x4207
+_GETSIGMASK, _SETSIGMASK = 0x420A, 0x420B
+_EVENT_STOP = 128
+_WALL = 0x40000000
+
+_GENERAL, _EXTENDED = 1, 0x202  # NT_PRSTATUS, NT_X86_XSTATE
+_EXTENDED_SIZE = 16384  # with AMX it is 11 KB
+
+_FAULTS = (signal.SIGTRAP, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+_BLOCKED = ((1 << 64) - 1) & ~sum(1 << (number - 1) for number in _FAULTS)
+"""Every signal but those that an instruction can cause: blocked, these would end the process."""
+
+STOP_SECONDS = 5.0
+"""How long a thread may take to stop, or a call made on its behalf to return."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.restype = ctypes.c_long
+_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+
+class Stuck(Exception):
+    """The thread did not stop, or a call made on its behalf did not return."""
+
+
+class Gone(Exception):
+    """The thread ended while we were at it."""
+
+
+class RemoteError(Exception):
+    """A system call made on the thread's behalf was refused."""
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+
+
+def _ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:
+    if _libc.ptrace(request, tid, address, data) == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+class StoppedThread:
+    """A context in which thread ``tid`` of process ``pid`` stands still.
+
+    Raises OSError (may not be traced), Gone, Stuck.  Afterwards ``seconds`` tells how long it stood.
+    ``settled`` is false if it was about to receive a signal: then it is best let go at once.
+    """
+
+    def __init__(self, pid: int, tid: int) -> None:
+        self.tid = tid
+        self.seconds = 0.0
+        self._pid = pid
+        self._late: list[int] = []
+        self._changed = False
+        self._alive = True
+
+    def __enter__(self) -> Self:
+        self._memory = os.open(f"/proc/{self._pid}/task/{self.tid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            _ptrace(_SEIZE, self.tid)
+        except BaseException:
+            os.close(self._memory)
+            raise
+        self._since = time.monotonic()
+        try:
+            _ptrace(_INTERRUPT, self.tid)
+            number, event = self._wait()
+            self.settled = event == _EVENT_STOP
+            if not self.settled:
+                self._late.append(number)
+            self.registers = self._read_registers()
+        except BaseException:
+            self.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def read(self, address: int, size: int) -> bytes:
+        return os.pread(self._memory, size, address)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Writes to memory that the process itself may write to."""
+        os.pwrite(self._memory, data, address)
+
+    def write_code(self, address: int, code: bytes) -> None:
+        """Writes to memory that is executable and was never writable, as only a tracer may."""
+        for offset in range(0, len(code), 8):
+            word = int.from_bytes(code[offset : offset + 8].ljust(8, b"\xcc"), "little")
+            _ptrace(_POKEDATA, self.tid, address + offset, word)
+
+    def take(self) -> None:
+        """Keeps what must be put back.  From here on the thread is ours until ``release``."""
+        self._extended = ctypes.create_string_buffer(_EXTENDED_SIZE)
+        self._vector = _Vector(ctypes.addressof(self._extended), _EXTENDED_SIZE)
+        _ptrace(_GETREGSET, self.tid, _EXTENDED, ctypes.addressof(self._vector))
+        self._mask = ctypes.c_uint64()
+        _ptrace(_GETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
+        self._changed = True
+        _ptrace(_SETSIGMASK, self.tid, 8, ctypes.addressof(ctypes.c_uint64(_BLOCKED)))
+
+    def syscall(self, instruction: int, number: int, *arguments: int) -> int:
+        """Has the thread make one system call, at a ``syscall`` instruction.  Raises RemoteError."""
+        self._write_registers(machine.entering_syscall(self.registers, instruction, number, arguments))
+        end = instruction + len(machine.SYSCALL)
+        result = machine.signed(self._run_to(end, _SINGLESTEP).rax)
+        if -4096 < result < 0:
+            raise RemoteError(f"system call {number} on its behalf: {os.strerror(-result)}")
+        return result
+
+    def call(self, stub: int, stack: int, function: int, *arguments: int) -> int:
+        """Has the thread call a C function; its ``int`` result.  See ``machine.CALL``."""
+        self._write_registers(machine.entering_call(self.registers, stub, stack, function, arguments))
+        return self._run_to(stub + machine.CALL_RETURNS, _CONT).rax & 0xFFFFFFFF
+
+    def _run_to(self, address: int, request: int) -> machine.Registers:
+        while True:
+            _ptrace(request, self.tid)
+            try:
+                number, event = self._wait()
+            except Stuck:
+                _ptrace(_INTERRUPT, self.tid)
+                self._wait()
+                raise
+            registers = self._read_registers()
+            if number == signal.SIGTRAP and not event and registers.rip == address:
+                return registers
+            if event != _EVENT_STOP and number != signal.SIGTRAP:
+                if number in _FAULTS:
+                    raise Stuck(f"signal {number} in a call made on its behalf")
+                self._late.append(number)
+
+    def _wait(self) -> tuple[int, int]:
+        """Waits until the thread has stopped: the signal and the ptrace event that stopped it."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            found, status = os.waitpid(self.tid, os.WNOHANG | _WALL)
+            if found:
+                break
+            if time.monotonic() > deadline:
+                raise Stuck(f"thread {self.tid} did not stop within {STOP_SECONDS:g} s")
+            signal.sigtimedwait({signal.SIGCHLD}, 0.001)
+        if not os.WIFSTOPPED(status):
+            self._alive = False
+            raise Gone(f"thread {self.tid} has ended")
+        return os.WSTOPSIG(status), status >> 16
+
+    def release(self) -> None:
+        """Puts registers and signals back and lets the thread go on."""
+        try:
+            if self._alive:
+                if self._changed:
+                    self._changed = False
+                    _ptrace(_SETREGSET, self.tid, _EXTENDED, ctypes.addressof(self._vector))
+                    self._write_registers(self.registers)
+                    _ptrace(_SETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
+                _ptrace(_DETACH, self.tid, 0, self._late.pop(0) if self._late else 0)
+                for number in self._late:
+                    os.kill(self._pid, number)
+        except ProcessLookupError:
+            pass  # it was killed meanwhile: there is nothing to put back
+        finally:
+            self._alive = False
+            self.seconds = time.monotonic() - self._since
+            os.close(self._memory)
+
+    def _read_registers(self) -> machine.Registers:
+        registers = machine.Registers()
+        vector = _Vector(ctypes.addressof(registers), ctypes.sizeof(registers))
+        _ptrace(_GETREGSET, self.tid, _GENERAL, ctypes.addressof(vector))
+        return registers
+
+    def _write_registers(self, registers: machine.Registers) -> None:
+        vector = _Vector(ctypes.addressof(registers), ctypes.sizeof(registers))
+        _ptrace(_SETREGSET, self.tid, _GENERAL, ctypes.addressof(vector))

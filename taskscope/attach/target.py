@@ -1,0 +1,219 @@
+"""What a process is, and whether it can be attached to, found out without touching it.
+
+Everything here only reads: /proc, and the process's memory through /proc/PID/mem, which asks for the very
+permission that a debugger needs.  So a process that passes may be attached to, and one that does not has
+been left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope.attach import elf, procfs
+from taskscope.attach.errors import AttachError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLDEST, NEWEST = (3, 11), (3, 15)
+"""The minor versions of CPython that are tested."""
+
+C_API = ("Py_IsInitialized", "PyGILState_Ensure", "PyRun_SimpleString", "PyGILState_Release")
+THREADS, MEMORY = ("pthread_create", "pthread_detach"), ("munmap",)
+"""Functions of the C library; before glibc 2.34 the first two have a library of their own."""
+
+_LIBC = r"libc[.-]|libpthread[.-]|ld-musl"
+_EM_X86_64 = 62
+_NOT_CPYTHON = (
+    "it does not export CPython's C API: not CPython, linked without its symbols, or still starting"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A running CPython.  ``inner_pid`` is its pid as it sees it itself, ``addresses`` those of ``C_API``
+    and of the C library; an instruction in ``text`` belongs to the interpreter.
+    """
+
+    pid: int
+    inner_pid: int
+    started: int
+    uid: int
+    gid: int
+    executable: str
+    version: tuple[int, int, int]
+    stopped: bool
+    other_pids: bool
+    other_mounts: bool
+    addresses: dict[str, int]
+    text: tuple[range, ...]
+    libc_text: tuple[range, ...]
+
+    @property
+    def root(self) -> str:
+        """What to put before a path of the target's to reach it from here."""
+        return f"/proc/{self.pid}/root" if self.other_mounts else ""
+
+
+def examine(pid: int) -> Target:
+    """The process as it is now.  Raises AttachError if it cannot be attached to."""
+    with explained(pid):
+        status = procfs.status(pid)
+        _refuse_by_status(pid, status)
+        executable = _executable(pid)
+        maps = procfs.maps(pid)
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            images = _Images(memory.fileno(), maps, executable)
+            python = images.exporting(C_API, r"libpython3", executable)
+            if python is None:
+                raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}")
+            version = _version(pid, images, python)
+            if python.machine != _EM_X86_64:
+                raise AttachError(f"process {pid} is not an x86-64 program, the only kind supported so far")
+            libc = images.exporting(MEMORY, _LIBC)
+            threads = images.exporting(THREADS, _LIBC)
+            if libc is None or threads is None:
+                raise AttachError(f"process {pid} has no C library with threads that could be used")
+            uids = status["Uid"].split()
+            return Target(
+                pid=pid,
+                inner_pid=int(status.get("NSpid", str(pid)).split()[-1]),
+                started=procfs.start_time(pid),
+                uid=int(uids[1]),
+                gid=int(status["Gid"].split()[1]),
+                executable=executable,
+                version=version,
+                stopped=status["State"][:1] in "Tt",
+                other_pids=procfs.namespace(pid, "pid") != procfs.namespace("self", "pid"),
+                other_mounts=_sees_other_files(pid),
+                addresses=_addresses(python, C_API) | _addresses(threads, THREADS) | _addresses(libc, MEMORY),
+                # An executable with a malloc of its own may be stopped inside it, holding its lock.
+                text=() if python.symbol("malloc") else python.text,
+                libc_text=libc.text,
+            )
+
+
+@contextlib.contextmanager
+def explained(pid: int) -> Iterator[None]:
+    """Turns the errors of looking into a process into AttachError."""
+    try:
+        yield
+    except (FileNotFoundError, ProcessLookupError):
+        raise AttachError(f"there is no process {pid}") from None
+    except PermissionError:
+        raise AttachError(f"process {pid} may not be looked into", _permission_remedy(pid)) from None
+    except OSError as error:
+        if Path(f"/proc/{pid}").exists():
+            raise AttachError(
+                f"the memory of process {pid} cannot be read ({error.strerror}): it is starting or ending",
+                "try again",
+            ) from None
+        raise AttachError(f"process {pid} has just ended") from None
+
+
+def _permission_remedy(pid: int) -> str:
+    if os.geteuid() == 0:
+        return "root lacks the right to trace it here: a container needs the capability SYS_PTRACE"
+    try:
+        owner = Path(f"/proc/{pid}").stat().st_uid
+        uid = int(procfs.status(pid)["Uid"].split()[1])
+    except OSError:
+        return "run taskscope as root"
+    if uid != os.geteuid():
+        return f"it belongs to uid {uid}: run taskscope as that user or as root"
+    try:
+        yama = int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text())
+    except (OSError, ValueError):
+        yama = 0
+    if yama:
+        return f"/proc/sys/kernel/yama/ptrace_scope is {yama}: set it to 0, or run taskscope as root"
+    if owner != uid:
+        return "it is protected from debuggers (not dumpable): run taskscope as root"
+    return "it has more capabilities than taskscope: run taskscope as root"
+
+
+def _refuse_by_status(pid: int, status: dict[str, str]) -> None:
+    state = status.get("State", "?")
+    if state[0] in "ZX":
+        raise AttachError(f"process {pid} has ended")
+    if int(status["Tgid"]) != pid:
+        raise AttachError(f"{pid} is a thread", f"attach to its process, {status['Tgid']}")
+    tracer = int(status.get("TracerPid", "0"))
+    if tracer:
+        raise AttachError(f"process {pid} is already being debugged, by process {tracer}", "end that first")
+
+
+def _executable(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except FileNotFoundError:
+        if Path(f"/proc/{pid}").exists():
+            raise AttachError(f"process {pid} is a kernel thread, not a Python program") from None
+        raise
+
+
+def _sees_other_files(pid: int) -> bool:
+    """Whether its root directory is not ours: a mount namespace of its own, or a chroot."""
+    if procfs.namespace(pid, "mnt") != procfs.namespace("self", "mnt"):
+        return True
+    theirs, ours = Path(f"/proc/{pid}/root").stat(), Path("/proc/self/root").stat()
+    return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+class _Images:
+    """The ELF files that a process has loaded."""
+
+    def __init__(self, memory: int, maps: tuple[procfs.Mapping, ...], executable: str) -> None:
+        self._memory = memory
+        self._bases: dict[str, int] = {}
+        for mapping in maps:
+            if mapping.path.startswith("/") and mapping.offset == 0:
+                self._bases.setdefault(mapping.path, mapping.start)
+        self.executable = executable
+
+    def read(self, address: int, size: int) -> bytes:
+        return os.pread(self._memory, size, address)
+
+    def exporting(self, names: tuple[str, ...], pattern: str, executable: str = "") -> elf.Image | None:
+        """The loaded file that exports all of ``names``, by file name (or the executable itself)."""
+        matching = [path for path in self._bases if re.match(pattern, Path(path).name)]
+        for path in (*matching, executable):
+            if path not in self._bases:
+                continue
+            with contextlib.suppress(elf.ElfError):
+                image = elf.Image(self.read, self._bases[path])
+                if all(image.symbol(name) for name in names):
+                    return image
+        return None
+
+    def old_version(self) -> str:
+        """The version in the name of the library or the executable, for what has no ``Py_Version``."""
+        for path in (*self._bases, self.executable):
+            named = re.match(r"(?:lib)?python(3\.\d+)", Path(path).name)
+            if named:
+                return named[1]
+        return "before 3.11"
+
+
+def _addresses(image: elf.Image, names: tuple[str, ...]) -> dict[str, int]:
+    return {name: address for name in names if (address := image.symbol(name))}
+
+
+def _version(pid: int, images: _Images, python: elf.Image) -> tuple[int, int, int]:
+    """Its version, from the constant ``Py_Version`` (3.11 on).  Raises AttachError if not supported."""
+    supported = f"TaskScope attaches to CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+    constant = python.symbol("Py_Version")
+    if constant is None:
+        raise AttachError(f"process {pid} runs Python {images.old_version()}; {supported}")
+    code = int.from_bytes(images.read(constant, 8), "little")
+    version = (code >> 24 & 0xFF, code >> 16 & 0xFF, code >> 8 & 0xFF)
+    if not OLDEST <= version[:2] <= NEWEST:
+        raise AttachError(f"process {pid} runs Python {'.'.join(map(str, version))}; {supported}")
+    if python.symbol("_Py_MergeZeroLocalRefcount"):
+        raise AttachError(f"process {pid} runs a free-threaded Python, which is not supported yet")
+    return version

@@ -1,0 +1,54 @@
+"""Which Python interpreters this machine has, for tests that run real programs under several versions.
+
+Looked for in the directories of ``$TASKSCOPE_PYTHONS`` (separated like those of ``$PATH``), in ``$PATH``
+and in ``~/.pyenv/versions``.  A test that needs a version asks ``require("3.14")`` and is skipped by name
+where it is absent.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
+
+_NAME = re.compile(r"python(3\.\d+)")
+_ASK = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+
+
+def _folders() -> list[Path]:
+    listed = [os.environ.get("TASKSCOPE_PYTHONS", ""), os.environ.get("PATH", "")]
+    found = [Path(entry) for entry in os.pathsep.join(listed).split(os.pathsep) if entry]
+    return [*found, *sorted(Path.home().glob(".pyenv/versions/*/bin"))]
+
+
+@functools.cache
+def installed() -> dict[str, Path]:
+    """Interpreters by minor version (``3.13``), the first found of each."""
+    found: dict[str, Path] = {}
+    for folder in _folders():
+        for path in sorted(folder.glob("python3.*")):
+            named = _NAME.fullmatch(path.name)
+            if named is None or named[1] in found:
+                continue
+            # A wrapper script that picks a version may have none to pick: ask the interpreter itself.
+            asked = subprocess.run(
+                [path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, check=False
+            )
+            version, _, executable = asked.stdout.strip().partition(" ")
+            if version == named[1]:
+                found[version] = Path(executable)
+    return found
+
+
+def require(version: str) -> Path:
+    """The interpreter of that minor version; skips the test where there is none."""
+    path = installed().get(version)
+    if path is None:
+        pytest.skip(f"no Python {version} here (PATH, ~/.pyenv/versions, $TASKSCOPE_PYTHONS)")
+    return path
