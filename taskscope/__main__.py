@@ -33,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[0] == "run":  # unguarded: what goes wrong in there is the program's own affair
             return _call("run", words[1:])
         return _guarded(words[0], words[1:])
-    _overview().parse_args(words)
-    return 2  # not reached: parse_args has ended the process or printed the help
+    parser = _overview()
+    if words[0].startswith("-"):
+        parser.parse_args(words)
+    parser.error(f"there is no verb {words[0]!r}")
 
 
 def _guarded(verb: str, words: list[str]) -> int:

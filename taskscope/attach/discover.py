@@ -176,7 +176,7 @@ def _agent(pid: int, uid: int) -> str | None:
         pass
     for root in roots:
         for point in endpoint.listing(uid, root):
-            if point.pid in pids and endpoint.answers(point.path):
+            if point.pid in pids and endpoint.listener(point.path) == pid:
                 return point.name
     return None
 

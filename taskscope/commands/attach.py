@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import needs_terminal
+from taskscope.commands.common import has_terminal, needs_terminal
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -23,11 +23,12 @@ def register(parser: ArgumentParser) -> None:
 
 def main(options: Namespace) -> int:
     """Runs the app until the user quits."""
-    needs_terminal("attach")
     if options.target is not None:
         from taskscope.sources.resolve import resolve
 
-        resolve(options.target)  # what is wrong with the target is said before the screen is taken over
+        # What is wrong with the target is said before the screen is taken over.
+        resolve(options.target, bring=has_terminal())
+    needs_terminal("attach")
     from taskscope.tui.app import run
 
     return run(options.target)

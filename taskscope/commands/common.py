@@ -42,9 +42,14 @@ def duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def has_terminal() -> bool:
+    """Whether the app could be drawn."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def needs_terminal(verb: str) -> None:
     """Raises UsageError where the app could not be drawn."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not has_terminal():
         raise UsageError(
             f"{verb} opens an app and needs a terminal; `taskscope watch` and `taskscope snapshot` do not"
         )

@@ -6,9 +6,7 @@ The one place that knows what a TARGET may be, for every verb and for the app.
 from __future__ import annotations
 
 import os
-import socket
 import stat
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +19,18 @@ if TYPE_CHECKING:
     from taskscope.endpoint import Endpoint
     from taskscope.sources.base import Source
 
+_WITHOUT_AGENT = "no agent in process {}: start it with `taskscope run`, or call taskscope.start() in it"
 
-def resolve(target: str) -> Source:
-    """The source behind ``target``, not yet opened.  Raises SourceError with what to do instead."""
+
+def resolve(target: str, *, bring: bool = True) -> Source:
+    """The source behind ``target``, not yet opened.  Raises SourceError with what to do instead.
+
+    A process without an agent gets one, unless ``bring`` is false.
+    """
     if target.startswith("aiomonitor://"):
         raise SourceError("aiomonitor:// targets cannot be read yet: attach by pid or name instead")
     if target.isascii() and target.isdigit():
-        return LiveSource(agent_of(int(target)).path)
+        return LiveSource(agent_of(int(target), bring=bring).path)
     path = Path(target)
     try:
         mode = path.stat().st_mode
@@ -40,14 +43,16 @@ def resolve(target: str) -> Source:
     raise SourceError(f"{target} is neither a socket nor a snapshot file")
 
 
-def agent_of(pid: int) -> Endpoint:
+def agent_of(pid: int, *, bring: bool) -> Endpoint:
     """Where the agent of process ``pid`` listens, in whatever container it is.  Raises SourceError."""
     found = listening(pid)
     if found is not None:
         return found
     if not Path(f"/proc/{pid}").exists():
         raise SourceError(f"no such process: {pid}")
-    return _brought_into(pid)
+    if bring:
+        return _brought_into(pid)
+    raise SourceError(_WITHOUT_AGENT.format(pid))
 
 
 def listening(pid: int) -> Endpoint | None:
@@ -59,7 +64,7 @@ def listening(pid: int) -> Endpoint | None:
         return None
     for root in ("", f"/proc/{pid}/root"):
         for point in endpoint.listing(uid, root):
-            if point.pid in {pid, inner} and _listener(point.path) == pid:
+            if point.pid in {pid, inner} and endpoint.listener(point.path) == pid:
                 return point
     return None
 
@@ -86,25 +91,11 @@ def _brought_into(pid: int) -> Endpoint:
     try:
         from taskscope.attach.inject import ensure_agent
     except ImportError:
-        raise SourceError(
-            f"no agent in process {pid}: start it with `taskscope run`, or call taskscope.start() in it"
-        ) from None
+        raise SourceError(_WITHOUT_AGENT.format(pid)) from None
     try:
         return ensure_agent(pid)
     except AttachError as error:
         raise SourceError(str(error)) from None
-
-
-def _listener(path: str) -> int | None:
-    """The pid, as we see it, of whoever listens at ``path``: the file name may be of another namespace."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0.5)
-        try:
-            probe.connect(path)
-        except OSError:
-            return None
-        pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return int(pid)
 
 
 def _inner_pid(pid: int) -> int:
