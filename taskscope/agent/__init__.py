@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -92,6 +94,7 @@ class Agent:
         self.threads.disarm()
         self.watch.stop()
         atexit.unregister(self._at_exit)
+        _after_fork_nothing()
         if hooks is not None:
             hooks.disarm()
             for task in live_tasks(self.registry.task_records()):
@@ -285,21 +288,33 @@ def _part_sender(send: Callable[[bytes], None]) -> Callable[[str, Any], None]:
     return emit
 
 
-_current: ref[Agent] | None = None
-_registered = False
+_FORKED = "_taskscope_forked"
+_HANDLER = "def in_child():\n    for call in calls: call()\n"
 
 
 def _after_fork(agent: Agent) -> None:
-    """Python has no way to take a fork handler back; ours looks at a weak reference and does nothing else."""
-    global _current, _registered  # noqa: PLW0603
-    _current = ref(agent)
-    if not _registered and hasattr(os, "register_at_fork"):
-        _registered = True
-        os.register_at_fork(after_in_child=_in_child)
+    """Has ``agent.forked`` called in forked children, until ``_after_fork_nothing``.
+
+    Python has no way to take a fork handler back.  So a process gets one in its life, however often an
+    agent comes and goes: it calls what is in a list kept on ``sys``, and refers to nothing else of ours.
+    """
+    if not hasattr(os, "register_at_fork"):
+        return
+    calls = sys.__dict__.get(_FORKED)
+    if calls is None:
+        calls = sys.__dict__[_FORKED] = []
+        scope = {"calls": calls}
+        exec(_HANDLER, scope)  # noqa: S102  (a function whose globals are not this module's)
+        os.register_at_fork(after_in_child=scope["in_child"])  # type: ignore[arg-type]
+    calls[:] = [partial(_in_child, ref(agent))]
 
 
-def _in_child() -> None:
-    agent = _current() if _current is not None else None
+def _after_fork_nothing() -> None:
+    sys.__dict__.get(_FORKED, []).clear()
+
+
+def _in_child(reference: ref[Agent]) -> None:
+    agent = reference()
     if agent is None or agent.server.thread == 0:
         return
     try:
