@@ -70,6 +70,11 @@ class Demo:
         assert found, self.log
         return int(found[1])
 
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._child.pid
+
     async def look(self) -> Look:
         """What lives there now."""
         assert self._child.stdin is not None

@@ -1,0 +1,20 @@
+"""Runs the log capturer.
+
+``--speed N`` makes the time between two rotations of a stream N times shorter.  The containers log as
+much as ever.
+"""
+
+from __future__ import annotations
+
+from taskscope.demo import serving
+from taskscope.demo.rotation.service import CaptureService
+
+
+def main() -> None:
+    """Reads the options and serves."""
+    given = serving.options("rotation", "A log capturer that rotates its streams.").parse_args()
+    serving.run(CaptureService(fixed=given.fixed, speed=given.speed))
+
+
+if __name__ == "__main__":
+    main()

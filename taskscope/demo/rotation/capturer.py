@@ -1,0 +1,105 @@
+"""Keeps a reader on every stream and rotates their files."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from taskscope.demo.rotation.reader import LogReader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger("rotation.capturer")
+
+
+class LogCapturer:
+    """Follows ``streams`` into files in ``directory``, rotating each once in ``interval`` seconds."""
+
+    def __init__(
+        self, daemon: tuple[str, int], streams: tuple[str, ...], directory: Path, interval: float
+    ) -> None:
+        self._daemon = daemon
+        self._streams = streams
+        self._directory = directory
+        self._interval = interval
+        self._readers: dict[str, LogReader] = {}
+        self.lines: Counter[str] = Counter()
+        self.rotated = 0
+
+    async def start(self) -> None:
+        """Returns when every stream has its reader."""
+        for stream in self._streams:
+            await self.open_reader(stream)
+        self._rotating = asyncio.create_task(self.rotate_all(), name="rotate")
+
+    async def stop(self) -> None:
+        """Closes every stream."""
+        await self._stop_rotating()
+        for reader in self._readers.values():
+            reader.close()
+
+    async def rotate_all(self) -> None:
+        """One stream after the other, evenly over the interval, so that the daemon sees no burst."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for stream in itertools.cycle(self._streams):
+            due += self._interval / len(self._streams)
+            await asyncio.sleep(due - loop.time())
+            try:
+                await self.rotate(stream)
+            except OSError as error:
+                log.error("%s: cannot rotate: %s", stream, error)  # noqa: TRY400  (expected; no traceback)
+
+    async def rotate(self, stream: str) -> None:
+        """Closes the old reader and goes on with a new one and a new file."""
+        reader = self._readers.pop(stream, None)
+        if reader is not None:
+            reader.close()
+        await asyncio.to_thread(self._move, stream)
+        await self.open_reader(stream)
+        self.rotated += 1
+
+    async def open_reader(self, stream: str) -> None:
+        """Puts a reader on a stream.  Raises OSError."""
+        container = stream.partition("/")[0]
+        reader = LogReader(stream, self._path(stream), lambda: self.lines.update((container,)))
+        await asyncio.to_thread(reader.open, self._daemon)
+        reader.start()
+        self._readers[stream] = reader
+
+    async def _stop_rotating(self) -> None:
+        self._rotating.cancel()
+        await asyncio.gather(self._rotating, return_exceptions=True)
+
+    def _path(self, stream: str) -> Path:
+        return self._directory / f"{stream.replace('/', '-')}.log"
+
+    def _move(self, stream: str) -> None:
+        path = self._path(stream)
+        if path.exists():
+            path.replace(path.with_suffix(".log.1"))
+
+
+class WaitingCapturer(LogCapturer):
+    """Waits for the old reader before the next round."""
+
+    async def stop(self) -> None:
+        await self._stop_rotating()
+        for stream in list(self._readers):
+            await self.end_reader(stream)
+
+    async def rotate(self, stream: str) -> None:
+        await self.end_reader(stream)
+        await super().rotate(stream)
+
+    async def end_reader(self, stream: str) -> None:
+        """Returns when the reader of a stream has written its last line."""
+        reader = self._readers.pop(stream, None)
+        if reader is not None:
+            reader.hang_up()
+            await reader.task
+            reader.close()
