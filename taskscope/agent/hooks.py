@@ -90,8 +90,7 @@ class TaskHooks:
         self._resolver = Resolver(registry)
         self._resolver.skip.add(__file__)
         self.task_class = build_task_class(registry)
-        self._register = self._build_register()
-        self._plain = self._wrap(None)
+        self._plain: Any = None
         self._classes: list[type] = [base_events.BaseEventLoop]
         self._saved: list[tuple[Any, str, Any, Any]] = []
         self._remote: dict[int, SiteRecord] = {}
@@ -201,44 +200,23 @@ class TaskHooks:
         """Our factory around the program's (None: it has none)."""
         import asyncio
 
-        if inner is None and "_plain" in self.__dict__:
-            return self._plain
-        register = self._register
-        make: Any = inner
-        foreign = False
         if inner is None:
-            make = self.task_class
+            factory = self._plain = self._plain or self._build(self.task_class, foreign=False, named=False)
         elif inner is getattr(asyncio, "eager_task_factory", None):
-            make = asyncio.create_eager_task_factory(self.task_class)  # type: ignore[attr-defined]
+            eager = asyncio.create_eager_task_factory(self.task_class)  # type: ignore[attr-defined]
+            factory = self._build(_swapped(eager), foreign=False, named=True)
         else:
-            foreign = True
+            factory = self._build(_swapped(inner), foreign=True, named=True)
+        factory.taskscope_inner = inner
+        return factory  # type: ignore[no-any-return]
 
-        if inner is None:
+    def _build(self, make: Any, *, foreign: bool, named: bool) -> Any:  # noqa: C901, PLR0915
+        """A factory that makes a task with ``make(coro, loop=…)`` and notes its birth.
 
-            def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:
-                task = make(coro, loop=loop, **kwargs)
-                register(task, loop, coro)
-                return task
-
-        elif foreign:
-
-            def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:
-                task = make(loop, coro, **kwargs)
-                self._register_foreign(task, loop, coro)
-                return task
-
-        else:
-
-            def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:
-                task = make(loop, coro, **kwargs)
-                register(task, loop, coro, getattr(task, "_taskscope_serial", 0))
-                return task
-
-        factory.taskscope_inner = inner  # type: ignore[attr-defined]
-        return factory
-
-    def _build_register(self) -> Callable[..., None]:  # noqa: C901, PLR0915  (one piece: calls cost)
-        """The function that notes one birth.  Local names, no formatting: about a microsecond."""
+        One function with local names only, because every call and look-up would show: about a
+        microsecond in all.  ``foreign``: the task may not be of our class.  ``named``: it may have a
+        serial already, given to it by its children, because it ran before ``make`` returned.
+        """
         from asyncio import current_task
 
         registry = self.registry
@@ -248,13 +226,20 @@ class TaskHooks:
         getframe = sys._getframe
         now = time.monotonic
         resolve, first_child, trim = self._resolve, self._first_child, self._trim
+        task_class, ended = self.task_class, self._ended
         hooks = self
 
-        def register(task: Any, loop: Any, coro: Any, serial: int = 0) -> None:  # noqa: C901
+        def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0912
+            task = make(coro, loop=loop, **kwargs)
             try:
+                serial = 0
+                if named:
+                    if getattr(task, "_taskscope_chunk", None) is not None:
+                        return task  # the program's factory called ours
+                    serial = getattr(task, "_taskscope_serial", 0)
                 if task._source_traceback:
                     trim(task)
-                frame = getframe(2)
+                frame = getframe(1)
                 code = frame.f_code
                 while code.co_filename in skip:
                     frame = frame.f_back  # type: ignore[assignment]
@@ -265,7 +250,7 @@ class TaskHooks:
                     key = (id(code), frame.f_lasti, id(None))
                 record = records.get(key)
                 if record is None or record is BRANCH:
-                    record = resolve(getframe(2), coro)
+                    record = resolve(getframe(1), coro)
                 parent = current_task(loop)
                 if parent is None:
                     task._taskscope_parent = None
@@ -284,35 +269,27 @@ class TaskHooks:
                     record.room = room - 1
                     chunk = record.chunk
                 else:
-                    chunk = record.new_chunk(serial, getframe(2))
+                    chunk = record.new_chunk(serial, getframe(1))
                 task._taskscope_chunk = chunk
                 chunk[serial] = ref(task)  # type: ignore[index]
                 record.born += 1
+                if foreign and type(task) is not task_class:
+                    task.add_done_callback(ended, context=_EMPTY)
             except (RecursionError, MemoryError):
                 registry.drop("births")  # the program is at its own limit: leave it alone
             except Exception as error:  # noqa: BLE001  (an outer edge)
                 hooks.failed("task factory", error)
+            return task
 
-        return register
-
-    def _register_foreign(self, task: Any, loop: Any, coro: Any) -> None:
-        """Notes a task that the program's own factory made."""
-        try:
-            if getattr(task, "_taskscope_chunk", None) is not None:
-                return  # its factory called ours
-            self._register(task, loop, coro, getattr(task, "_taskscope_serial", 0))
-            if type(task) is not self.task_class:
-                task.add_done_callback(self._ended, context=_EMPTY)
-        except Exception as error:  # noqa: BLE001  (an outer edge)
-            self.failed("task factory", error)
+        return factory
 
     def _ended(self, task: Any) -> None:
         try:
             chunk = task._taskscope_chunk
-            if chunk.pop(task._taskscope_serial, None) is not None:
+            if chunk is not None and chunk.pop(task._taskscope_serial, None) is not None:
                 self.registry.settle(task, chunk)
         except Exception as error:  # noqa: BLE001  (an outer edge)
-            self.failed("done callback", error)
+            self.failed("task callback", error)
 
     def _resolve(self, start: FrameType, coro: Any) -> SiteRecord:
         """The slow half of finding a record: new sites, and sites told apart by their user frame."""
@@ -373,6 +350,15 @@ def _named(function: Any, original: Any) -> Any:
     function.__qualname__ = original.__qualname__
     function.__doc__ = original.__doc__
     return function
+
+
+def _swapped(factory: Any) -> Any:
+    """A factory in the shape of a task class."""
+
+    def make(coro: Any, *, loop: Any, **kwargs: Any) -> Any:
+        return factory(loop, coro, **kwargs)
+
+    return make
 
 
 _ABSENT: Any = object()

@@ -195,7 +195,7 @@ class Registry:
         """Counts something that a bound made us forget; shown to the user."""
         self.dropped[what] = self.dropped.get(what, 0) + 1
 
-    def add(  # noqa: PLR0917
+    def add(
         self,
         key: tuple[object, ...],
         kind: str,
@@ -219,7 +219,7 @@ class Registry:
         record = self._make(kind, frame, user_frame, coroutine, codes, known)
         return self.records.setdefault(key, record)
 
-    def _make(  # noqa: PLR0917
+    def _make(
         self,
         kind: str,
         frame: model.Frame,

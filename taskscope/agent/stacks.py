@@ -36,12 +36,12 @@ def await_chain(coro: Any) -> list[FrameType]:
         )
         if frame is not None:
             frames.append(frame)
-        coro = _awaited(coro)
+        coro = awaited_by(coro)
     frames.reverse()
     return frames
 
 
-def _awaited(coro: Any) -> Any:
+def awaited_by(coro: Any) -> Any:
     kind = type(coro).__name__
     if kind == "coroutine":
         return coro.cr_await

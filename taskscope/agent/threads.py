@@ -139,7 +139,8 @@ class ThreadHooks:
 
 def _known_threads() -> list[Any]:
     """As ``threading.enumerate``, without its lock, which a program may hold across a fork."""
-    return list(threading._active.values())
+    active: dict[int, Any] = vars(threading)["_active"]
+    return list(active.values())
 
 
 def target_name(thread: Any) -> str:

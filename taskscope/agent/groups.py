@@ -1,0 +1,131 @@
+"""Live tasks counted by age, by where they are parked, by their parent's site: each needs a walk."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model
+from taskscope.agent import stacks
+from taskscope.agent.walk import live_tasks
+
+if TYPE_CHECKING:
+    from taskscope.agent.registry import SiteRecord
+    from taskscope.agent.walk import Job
+
+AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 172800.0)
+
+
+def ages(records: list[SiteRecord]) -> Job[model.Ages]:
+    counts = [0] * (len(AGE_EDGES) + 1)
+    unknown = 0
+    now = time.monotonic()
+    for task in live_tasks(records):
+        if task is None:
+            yield
+            continue
+        birth = task._taskscope_birth
+        if birth is None:
+            unknown += 1
+            continue
+        age = now - birth
+        for index, edge in enumerate(AGE_EDGES):
+            if age < edge:
+                counts[index] += 1
+                break
+        else:
+            counts[-1] += 1
+    return model.Ages(AGE_EDGES, tuple(counts), unknown)
+
+
+def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:
+    found: dict[str, _ParkedTally] = {}
+    for task in live_tasks(records):
+        if task is None:
+            yield
+            continue
+        where = stacks.parked(task, stacks.await_chain(task.get_coro()))
+        if where is not None:
+            found.setdefault(parked_key(where), _ParkedTally(where)).add(task, where)
+    groups = [tally.group(key) for key, tally in found.items()]
+    return tuple(sorted(groups, key=lambda group: -group.live))
+
+
+def grouped(records: list[SiteRecord], by: str) -> Job[tuple[model.Group, ...]]:
+    tallies: dict[str, _GroupTally] = {}
+    for task in live_tasks(records):
+        if task is None:
+            yield
+            continue
+        key, label, frame = _parent_key(task) if by == "parent" else _place_key(task)
+        tallies.setdefault(key, _GroupTally(label, frame)).add(task)
+    groups = [tally.group(key) for key, tally in tallies.items()]
+    return tuple(sorted(groups, key=lambda group: -group.live))
+
+
+def _parent_key(task: Any) -> tuple[str, str, model.Frame | None]:
+    lineage = task._taskscope_parent
+    if lineage is None or lineage.chunk is None:
+        return "0", "(created outside any task)", None
+    site = lineage.chunk.site.site
+    return str(site.id), site.coroutine, site.frame
+
+
+def _place_key(task: Any) -> tuple[str, str, model.Frame | None]:
+    where = stacks.parked(task, stacks.await_chain(task.get_coro()))
+    if where is None:
+        return "-", "(no frame)", None
+    return parked_key(where), where.text, where.user_frame or where.frame
+
+
+def parked_key(where: model.Parked | None) -> str:
+    """Tells places apart: what is waited on, and the user's line (the innermost one if there is none)."""
+    if where is None:
+        return "-"
+    frame = where.user_frame or where.frame
+    return f"{where.wait}|{where.text}|{frame.file}:{frame.line}"
+
+
+class _ParkedTally:
+    def __init__(self, where: model.Parked) -> None:
+        self.where = where
+        self.live = 0
+        self.oldest: float | None = None
+        self.least: float | None = None
+        self.most: float | None = None
+
+    def add(self, task: Any, where: model.Parked) -> None:
+        self.live += 1
+        self.oldest = earlier(self.oldest, task._taskscope_birth)
+        if where.remaining is not None:
+            self.least = where.remaining if self.least is None else min(self.least, where.remaining)
+            self.most = where.remaining if self.most is None else max(self.most, where.remaining)
+
+    def group(self, key: str) -> model.ParkedGroup:
+        frame = self.where.user_frame or self.where.frame
+        return model.ParkedGroup(
+            key, frame, self.where.wait, self.where.text, self.live, self.oldest, self.least, self.most
+        )
+
+
+class _GroupTally:
+    def __init__(self, label: str, frame: model.Frame | None) -> None:
+        self.label = label
+        self.frame = frame
+        self.live = 0
+        self.oldest: float | None = None
+        self.sites: set[int] = set()
+
+    def add(self, task: Any) -> None:
+        self.live += 1
+        self.oldest = earlier(self.oldest, task._taskscope_birth)
+        self.sites.add(task._taskscope_chunk.site.id)
+
+    def group(self, key: str) -> model.Group:
+        return model.Group(key, self.label, self.frame, self.live, self.oldest, tuple(sorted(self.sites)))
+
+
+def earlier(known: float | None, birth: float | None) -> float | None:
+    if birth is None or (known is not None and known <= birth):
+        return known
+    return birth
