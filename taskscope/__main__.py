@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[0] == "run":  # unguarded: what goes wrong in there is the program's own affair
             return _call("run", words[1:])
         return _guarded(words[0], words[1:])
-    parser = _overview()
     if words[0].startswith("-"):
-        parser.parse_args(words)
-    parser.error(f"there is no verb {words[0]!r}")
+        _overview().parse_args(words)  # prints the help or the version and leaves, or says what is wrong
+        return 2
+    return _unknown(words[0])
 
 
 def _guarded(verb: str, words: list[str]) -> int:
@@ -61,14 +61,18 @@ def _guarded(verb: str, words: list[str]) -> int:
         return expected
 
 
+def _unknown(verb: str) -> int:
+    sys.stderr.write(f"taskscope: there is no verb {verb!r} (see taskscope --help)\n")
+    return 2
+
+
 def _call(verb: str, words: list[str]) -> int:
     try:
         module = _module(verb)
     except ModuleNotFoundError as error:
         if error.name != f"taskscope.commands.{verb}":
             raise
-        sys.stderr.write(f"taskscope {verb}: not part of this version of TaskScope\n")
-        return 2
+        return _unknown(verb)
     parser = _Parser(prog=f"taskscope {verb}", allow_abbrev=False)
     module.register(parser)
     status: int = module.main(parser.parse_args(words))

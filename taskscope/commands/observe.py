@@ -1,0 +1,159 @@
+"""Watching a source for a while without the app: what `watch` and `demo` print in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from taskscope.analysis import growth
+from taskscope.sources.base import SourceError, TargetGone
+from taskscope.sources.live import merged
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from taskscope.model import Counts, Finding, Hello, Sample, Site
+    from taskscope.sources.base import Source
+
+MAX_POINTS = 600
+"""Points kept of one series; beyond, every other one goes."""
+
+
+@dataclass(slots=True)
+class Series:
+    """One live count over time, in bounded memory."""
+
+    times: list[float] = field(default_factory=list)
+    values: list[int] = field(default_factory=list)
+    _every: int = 1
+    _skipped: int = 0
+
+    def add(self, time: float, value: int) -> None:
+        self._skipped += 1
+        if self._skipped < self._every:
+            return
+        self._skipped = 0
+        self.times.append(time)
+        self.values.append(value)
+        if len(self.times) > MAX_POINTS:
+            self.times, self.values = self.times[::2], self.values[::2]
+            self._every *= 2
+
+    @property
+    def per_minute(self) -> float:
+        return growth.slope(self.times, self.values).rate
+
+    @property
+    def percent(self) -> float | None:
+        return growth.percent(self.values)
+
+
+@dataclass(slots=True)
+class Seen:
+    """One site over the time it was watched."""
+
+    site: Site
+    first: Counts
+    last: Counts
+    oldest: float | None
+    live: Series = field(default_factory=Series)
+
+
+class Observation:
+    """What is known of a target so far: feed it samples, read it at any moment."""
+
+    def __init__(self, hello: Hello) -> None:
+        self.hello = hello
+        self.first: Sample | None = None
+        self.last: Sample | None = None
+        self.tasks = Series()
+        self.sites: dict[int, Seen] = {}
+        self._known: dict[int, Site] = {}
+        self.ended = ""
+
+    def feed(self, sample: Sample) -> None:
+        """The next sample; the first one holds every site."""
+        self.first = self.first or sample
+        self.last = sample
+        self._known.update((site.id, site) for site in sample.new_sites)
+        self.tasks.add(sample.monotonic, sample.tasks.live)
+        for each in sample.sites:
+            seen = self.sites.get(each.site)
+            if seen is None and each.site in self._known:
+                seen = self.sites[each.site] = Seen(
+                    self._known[each.site], each.counts, each.counts, each.oldest
+                )
+            if seen is not None:
+                seen.last, seen.oldest = each.counts, each.oldest
+        for seen in self.sites.values():  # also those that did not change: a flat line is a line
+            seen.live.add(sample.monotonic, seen.last.live)
+
+    @property
+    def seconds(self) -> float:
+        return self.last.monotonic - self.first.monotonic if self.first and self.last else 0.0
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Verdicts on the sites, worst first: none until the analysis is asked here."""
+        return ()
+
+
+async def observe(
+    source: Source, observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
+) -> None:
+    """Feeds samples to ``observation`` (and ``told``) until time is up, Ctrl-C, or the target ends."""
+    ctrl_c = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ctrl_c.set)
+    watching = asyncio.create_task(_feed(source, observation, seconds, interval, told))
+    leaving = asyncio.create_task(ctrl_c.wait())
+    try:
+        await asyncio.wait([watching, leaving], timeout=seconds + 1, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            watching.result()
+    except TargetGone as gone:
+        observation.ended = str(gone)
+    finally:
+        watching.cancel()
+        leaving.cancel()
+        await asyncio.wait([watching, leaving])
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+
+async def _feed(
+    source: Source, observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
+) -> None:
+    begin = None
+    async for sample in _every(interval, _samples(source, observation.hello, interval)):
+        observation.feed(sample)
+        told(sample)
+        begin = sample.monotonic if begin is None else begin
+        if sample.monotonic - begin >= seconds - interval / 10:
+            return
+
+
+async def _samples(source: Source, hello: Hello, interval: float) -> AsyncIterator[Sample]:
+    """The source's samples, sped up for as long as we watch if the agent's own interval is longer."""
+    faster = source.live and interval < hello.interval
+    if faster:
+        await source.set_interval(interval)
+    try:
+        async for sample in source.samples():
+            yield sample
+    finally:
+        if faster:
+            with contextlib.suppress(SourceError):
+                await source.set_interval(hello.interval)
+
+
+async def _every(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:
+    """``samples`` merged so that they are at least ``interval`` apart."""
+    waiting: Sample | None = None
+    last = float("-inf")
+    async for sample in samples:
+        waiting = sample if waiting is None else merged(waiting, sample)
+        if waiting.monotonic - last >= interval * 0.9:
+            last = waiting.monotonic
+            yield waiting
+            waiting = None
