@@ -60,6 +60,28 @@ its heartbeat, cancels it with the session, waits for it up to 5 s, and its paus
     rates=(36.0,),
 )
 
+_BACKEND = System(
+    name="backend",
+    title="five small lifecycle faults in one API server",
+    look="""\
+An API server with runs that can be watched.  Five sites gain tasks, 69 a minute together.  serve: readers of
+watchers who hung up after their run, handing their client to a full queue that no hub reads any more.
+announce: notices whose acknowledgement never comes.  on_event: halts, in bursts of five, waiting for the lock
+of the first, which waits for a confirmation.  process: workers with a result for a collector that has given
+up.  start (of the clean-up): workers waiting for work after stop(), which did not wait for them.  Runs, hubs,
+writers and requests come and go; four report workers stay.  Fixed: hand-over without waiting, calls awaited
+with a time-out, collection that ends its workers, stop() that waits.""",
+    guilty=(
+        ("hub.py", "serve"),
+        ("notices.py", "announce"),
+        ("risk.py", "on_event"),
+        ("signals.py", "process"),
+        ("cleanup.py", "start"),
+    ),
+    cause=("stuck handing over", "fire and forget", "fire and forget", "stuck handing over", "stuck waiting"),
+    rates=(12.0, 18.0, 15.0, 12.0, 12.0),
+)
+
 _RESTARTS = System(
     name="restarts",
     title="start() called twice",
@@ -88,5 +110,7 @@ limit.  The 171 of the first generation are well.  Fixed: hang up, wait for the 
     rates=(34.2,),
 )
 
-SYSTEMS: dict[str, System] = {system.name: system for system in (_ORDERS, _HEARTBEAT, _RESTARTS, _ROTATION)}
+SYSTEMS: dict[str, System] = {
+    system.name: system for system in (_ORDERS, _HEARTBEAT, _BACKEND, _RESTARTS, _ROTATION)
+}
 """By name, in the order of their pages."""

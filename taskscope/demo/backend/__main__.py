@@ -1,0 +1,20 @@
+"""Runs the API server.
+
+``--speed N`` makes runs, their pauses, bursts and time-outs N times shorter.  Past 60 the watchers do
+not find the runs in time any more.
+"""
+
+from __future__ import annotations
+
+from taskscope.demo import serving
+from taskscope.demo.backend.service import Backend
+
+
+def main() -> None:
+    """Reads the options and serves."""
+    given = serving.options("backend", "An API server with runs that can be watched.").parse_args()
+    serving.run(Backend(fixed=given.fixed, speed=given.speed))
+
+
+if __name__ == "__main__":
+    main()
