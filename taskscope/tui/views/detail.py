@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from taskscope.sources.base import SourceError
+from taskscope.tui import format as fmt
 from taskscope.tui.editor import EditorError, edit
 from taskscope.tui.source_text import SourceReader
 from taskscope.tui.theme import palette
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 """Seconds after which a wait is shown."""
 
-REFRESH = 1.0
-"""Seconds between two refreshes of details."""
+
+def plural(number: int, noun: str) -> str:
+    """``1 stall``, ``2 stalls``."""
+    return f"{fmt.count(number)} {noun}" + ("" if number == 1 else "s")
 
 
 class Subject(Widget):
@@ -83,6 +86,9 @@ class DetailScreen(ViewScreen):
         Binding("r", "reload", "Reload", show=False),
     ]
 
+    EVERY: ClassVar[float] = 1.0
+    """Seconds between two refreshes."""
+
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.reader = SourceReader(context)
@@ -98,9 +104,9 @@ class DetailScreen(ViewScreen):
         """Asks for what the view shows and shows it.  May raise SourceError."""
         raise NotImplementedError
 
-    def failed(self, problem: SourceError) -> None:
-        """``load`` raised; by default the reason is said beside the subject."""
-        self.subject.note(str(problem))
+    def failed(self, problem: SourceError) -> str:
+        """``load`` raised: what to say beside the subject."""
+        return str(problem)
 
     @property
     def frame(self) -> Frame | None:
@@ -115,28 +121,36 @@ class DetailScreen(ViewScreen):
 
     def look(self) -> None:
         store = self.context.store
-        if self.context.source.live and not store.paused and self.context.clock() - self._asked_at >= REFRESH:
+        due = self.context.clock() - self._asked_at >= self.EVERY
+        if due and self.context.source.live and not store.paused:
             self.reload()
 
-    def reload(self) -> None:
-        """Asks again, unless an answer is still awaited (a slow target is not asked twice at once)."""
+    def reload(self, *, anew: bool = False) -> None:
+        """Asks again, unless an answer is still awaited (a slow target is not asked twice at once).
+
+        ``anew``: another question is asked now, the answer to the one before is not wanted any more.
+        """
+        if anew and self._loading is not None:
+            self._loading.cancel()
+            self._loading = None
         if self._loading is None or self._loading.is_finished:
             self._asked_at = self.context.clock()
             self._loading = self.run_worker(self._load(), group="load")
 
     async def _load(self) -> None:
-        patience = self._patience("loading …" if not self._loaded else "waiting for the target …")
+        patience = self.patience("loading …" if not self._loaded else "waiting for the target …")
+        note = ""
         try:
             await self.load()
-        except SourceError as problem:
-            patience.stop()
-            self.failed(problem)
-        else:
             self._loaded = True
+        except SourceError as problem:
+            note = self.failed(problem)
+        finally:
             patience.stop()
-            self.subject.note("")
+            self.subject.note(note)
 
-    def _patience(self, message: str) -> Timer:
+    def patience(self, message: str) -> Timer:
+        """Shows ``message`` unless stopped soon: every longer wait is seen."""
         return self.set_timer(PATIENCE, lambda: self.subject.note(message))
 
     # -- keys

@@ -261,11 +261,11 @@ class SiteScreen(DetailScreen):
 
     def on_task_list_failed(self, event: TaskList.Failed) -> None:
         event.stop()
-        self.failed(event.problem)
+        self.subject.note(self.failed(event.problem))
 
-    def failed(self, problem: SourceError) -> None:
-        super().failed(problem)
+    def failed(self, problem: SourceError) -> str:
         self.query_one("#parked", LineTable).show_empty(str(problem))
+        return super().failed(problem)
 
     def leave(self) -> None:
         """Esc: first all tasks again, then back."""

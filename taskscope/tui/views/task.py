@@ -98,17 +98,15 @@ class TaskScreen(DetailScreen):
         panel.show_sections(self._sections(self._detail))
         self.query_one(SourcePanel).show(panel.frame)
 
-    def failed(self, problem: SourceError) -> None:
+    def failed(self, problem: SourceError) -> str:
         if isinstance(problem, NotAvailable) and self._known is not None and self.context.source.live:
             self.ended = True
-            kept = "its last state" if self._detail else "nothing was read of it before"
-            self.subject.note(f"■ ended, {kept}")
             self.query_one(StackPanel).show_empty(f"{problem}.  3 lists the tasks that ended lately.")
-        elif isinstance(problem, TargetGone):
-            self.subject.note("■ the target ended; its last state")
-        else:
-            super().failed(problem)
-            self.query_one(StackPanel).show_empty(str(problem))
+            return "■ ended; its last state" if self._detail else "■ ended before anything was read of it"
+        if isinstance(problem, TargetGone):
+            return "■ the target ended; its last state"
+        self.query_one(StackPanel).show_empty(str(problem))
+        return super().failed(problem)
 
     def _say(self) -> None:
         task = self._known
@@ -120,7 +118,7 @@ class TaskScreen(DetailScreen):
             f"age {oldest_age(self.context, task.birth)}",
             f"✕ {task.cancelling} requests to cancel not honoured" if task.cancelling else "",
             parked_text(task.parked, task.state),
-            "† orphan: its parent has ended" if task.orphan else "",
+            "† orphan" if task.orphan else "",
             task.name,
         ]
         self.subject.show(*(part for part in parts if part))
@@ -281,7 +279,7 @@ class SiblingsScreen(DetailScreen):
 
     def on_task_list_failed(self, event: TaskList.Failed) -> None:
         event.stop()
-        self.failed(event.problem)
+        self.subject.note(self.failed(event.problem))
 
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
         event.stop()

@@ -1,0 +1,140 @@
+"""When an event loop did not run, for how long, and the code that held it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from taskscope.model import Stall
+from taskscope.tui import format as fmt
+from taskscope.tui.line_table import Cell, Column, LineTable
+from taskscope.tui.stack_panel import Link, Section, StackPanel
+from taskscope.tui.views.detail import DetailScreen, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+
+    from taskscope.model import Frame
+    from taskscope.sources.base import SourceError
+    from taskscope.tui.line_list import LineList
+
+COLUMNS = (
+    Column("ago", "ago", 8, align="right", sortable=False),
+    Column("duration", "held for", 9, align="right", sortable=False),
+    Column("state", "", 7, sortable=False),
+    Column("frame", "held by", 24, flex=2, sortable=False),
+    Column("inner", "in", 20, flex=2, priority=1, sortable=False),
+    Column("task", "task", 9, align="right", priority=2, sortable=False),
+    Column("loop", "loop", 6, align="right", priority=3, sortable=False),
+)
+
+EXPLAINS = """\
+A stall: the event loop did not run for longer than the agent's threshold, because some code held it.
+Every other task of that loop waited meanwhile.
+
+ago       since it began; now: it still lasts
+held for  how long the loop did not run
+held by   the innermost line of user code at that time; in: what that line had called
+task      the task that was running; Enter on its line below goes there
+
+Below: the stack that held the loop, innermost first.  e opens the editor at the line, y copies the
+stack.  The usual remedy: await it, or move it into a thread with asyncio.to_thread."""
+
+
+class StallsScreen(DetailScreen):
+    """The last stalls of all loops, newest first."""
+
+    TITLE = "Stalls"
+    EXPLAINS = EXPLAINS
+    DEFAULT_CSS = "StallsScreen { LineTable { height: 1fr; } StackPanel { height: 55%; } }"
+
+    def body(self) -> ComposeResult:
+        yield self.subject
+        yield LineTable[Stall](COLUMNS, self._cells, _key, empty="Reading the stalls …")
+        yield StackPanel(self.reader, empty="The stack that held the loop shows here.")
+
+    def on_mount(self) -> None:
+        self.query_one(StackPanel).border_title = Content("what held the loop")
+        self._table.focus()
+
+    @property
+    def _table(self) -> LineTable[Stall]:
+        return self.query_one(LineTable)
+
+    async def load(self) -> None:
+        stalls = sorted(await self.context.source.stalls(), key=lambda stall: -stall.began)
+        longest = max((stall.duration for stall in stalls), default=0.0)
+        lasting = sum(not stall.over for stall in stalls)
+        self.subject.show(
+            plural(len(stalls), "stall"),
+            f"longest {fmt.latency(longest)}" if stalls else "no loop was held up",
+            *([f"{lasting} still lasting"] if lasting else []),
+        )
+        self._table.show_empty("No stall since the agent started: the loops were never held up for long.")
+        self._table.show(stalls)
+        self._show_stack()
+
+    def failed(self, problem: SourceError) -> str:
+        self._table.show_empty(f"The stalls could not be read: {problem}")
+        return super().failed(problem)
+
+    def _cells(self, stall: Stall) -> Sequence[Cell]:
+        own = next((frame for frame in stall.stack if frame.origin == "user"), None)
+        inner = stall.stack[0] if stall.stack else None
+        return (
+            fmt.age(self.context.store.age(stall.began)) if stall.over else "now",
+            fmt.latency(stall.duration),
+            "" if stall.over else "lasting",
+            fmt.frame(own or inner),
+            fmt.frame(inner) if inner != own else "",
+            str(stall.task) if stall.task else fmt.UNKNOWN,
+            str(stall.loop),
+        )
+
+    def _show_stack(self) -> None:
+        stall = self._table.cursor_row
+        panel = self.query_one(StackPanel)
+        if stall is None:
+            panel.show_sections([])
+            return
+        sections = [Section("stack, innermost first", stall.stack or ["no stack was caught"])]
+        if stall.task:
+            sections.append(Section("in task", [Link(f"task {stall.task}", stall.task)]))
+        panel.show_sections(sections)
+
+    @property
+    def frame(self) -> Frame | None:
+        return self.query_one(StackPanel).frame
+
+    def as_text(self) -> str:
+        return self.query_one(StackPanel).as_text()
+
+    def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
+        event.stop()
+        if event.list is self._table:
+            self.query_one(StackPanel).forget()
+            self._show_stack()
+
+    def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
+        event.stop()
+        self.query_one(StackPanel).focus()
+
+    def on_stack_panel_link_selected(self, event: StackPanel.LinkSelected) -> None:
+        event.stop()
+        from taskscope.tui.views.task import TaskScreen
+
+        self.app.push_screen(TaskScreen(self.context, event.target))
+
+    def leave(self) -> None:
+        """Esc: from the stack to the list, then back."""
+        if self.query_one(StackPanel).has_focus:
+            self._table.focus()
+        else:
+            super().leave()
+
+
+def _key(stall: Stall) -> tuple[int, float]:
+    return (stall.loop, stall.began)
