@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from taskscope.sources.archive import Archive
 
-FIRST_SERIALS = 5
+FIRST_SERIALS = 50
 
 
 def parent_tree(archive: Archive, of: int | None) -> tuple[model.TreeGroup, ...]:

@@ -1,0 +1,84 @@
+"""Real child processes with the agent in them, started as users start them, ready when it answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope.sources.resolve import listening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+REPO = Path(__file__).parents[2]
+
+STANDING = """
+import asyncio, threading
+async def sleeper(): await asyncio.sleep(3600)
+async def waiter(event): await event.wait()
+async def outer(inner): await inner
+async def spawn(kept):
+    kept.append(asyncio.create_task(sleeper(), name="left behind"))
+async def main():
+    kept, event = [], asyncio.Event()
+    kept += [asyncio.create_task(sleeper(), name=f"s{i}") for i in range(300)]
+    kept += [asyncio.create_task(waiter(event)) for i in range(20)]
+    kept += [asyncio.create_task(outer(kept[0])), asyncio.create_task(outer(kept[1]))]
+    await asyncio.create_task(spawn(kept))
+    threading.Thread(target=threading.Event().wait, daemon=True, name="idle").start()
+    print("standing", flush=True)
+    await event.wait()
+asyncio.run(main())
+"""
+"""After ``standing`` nothing changes any more: 323 sleepers, waiters and tasks that wait for tasks."""
+
+GROWING = """
+import asyncio
+async def forgotten(): await asyncio.sleep(3600)
+async def main():
+    kept = []
+    while True:
+        kept.append(asyncio.create_task(forgotten()))
+        await asyncio.sleep(0.02)
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def running(program: str, *options: str, python: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
+    """``taskscope run OPTIONS -c PROGRAM``, ended afterwards."""
+    command = [python, "-m", "taskscope", "run", *options, "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        try:
+            wait_for_agent(child)
+            yield child
+        finally:
+            child.kill()
+
+
+def wait_for_agent(child: subprocess.Popen[str]) -> None:
+    give_up = time.monotonic() + 20
+    while listening(child.pid) is None:
+        assert child.poll() is None, f"the child ended with {child.returncode}"
+        assert time.monotonic() < give_up, "no agent answers in the child"
+        time.sleep(0.01)
+
+
+def says(child: subprocess.Popen[str], word: str) -> None:
+    """Waits for a line of the child."""
+    assert child.stdout is not None
+    assert child.stdout.readline() == word + "\n"
+
+
+def taskscope(*words: str, timeout: float = 40) -> subprocess.CompletedProcess[str]:
+    """A command line in a process of its own, without a terminal."""
+    command: Sequence[str] = [sys.executable, "-m", "taskscope", *words]
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+    )
