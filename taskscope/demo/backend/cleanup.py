@@ -16,11 +16,13 @@ class CleanupService:
 
     def __init__(self) -> None:
         self._paths: asyncio.Queue[Path | None] = asyncio.Queue()
+        self._workers: list[asyncio.Task[None]] = []
         self._closing = False
 
     def start(self) -> None:
         """Starts the workers."""
-        self._workers = [asyncio.create_task(self.work()) for _ in range(WORKERS)]
+        for _ in range(WORKERS):
+            self._workers.append(asyncio.create_task(self.work()))
 
     async def stop(self) -> None:
         """Tells the workers to end."""

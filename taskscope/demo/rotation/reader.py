@@ -52,7 +52,7 @@ class LogReader:
 
     def read(self) -> None:
         """In the thread: hands over line after line, and an empty one at the end."""
-        with contextlib.suppress(RuntimeError):  # the loop ended while we were reading
+        with contextlib.suppress(RuntimeError, ConnectionError):  # the loop ended, or the daemon hung up
             try:
                 for line in self._lines:
                     self._loop.call_soon_threadsafe(self._queue.put_nowait, line)
