@@ -80,7 +80,6 @@ class Agent:
 
     def stop(self) -> bool:
         """Takes everything back; False if the thread did not end in time."""
-        self.imports.stop()
         ended = self.server.stop()
         self._undo()
         return ended
@@ -90,6 +89,7 @@ class Agent:
         self._undo()
 
     def _undo(self) -> None:
+        self.imports.stop()
         hooks, self.hooks = self.hooks, None
         self.threads.disarm()
         self.watch.stop()
