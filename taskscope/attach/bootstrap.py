@@ -39,7 +39,9 @@ def running(package: str) -> dict[str, Any] | None:
         if agent is not None:
             return {"state": "running", "socket": agent.server.path, "taskscope": agent.version}
         if name == package and module is not None:
-            return {"state": "busy"}  # another attacher's payload is loading this very moment
+            if module._loaded_by == os.getpid():
+                return {"state": "busy"}  # another attacher's payload is loading this very moment
+            forget(package)  # we were forked while one was loading: here it never will be
     return None
 
 
@@ -47,6 +49,7 @@ def start(payload: dict[str, Any]) -> dict[str, Any]:
     """Loads the modules, starts the agent and forgets them again when it is detached."""
     package = payload["package"]
     modules = create(payload["modules"])
+    modules[package]._loaded_by = os.getpid()
     # The one atomic step: of two payloads that get here together, one finds the other's module.
     if sys.modules.setdefault(package, modules[package]) is not modules[package]:
         return {"state": "busy"}

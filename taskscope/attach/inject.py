@@ -140,7 +140,8 @@ def _endpoint(target: Target, reply: dict[str, Any], timeout: float, progress: P
     if state == "failed":
         where = f" ({reply['where']})" if reply.get("where") else ""
         raise AttachError(f"the agent could not start in process {target.pid}: {reply['error']}{where}")
-    if state == "busy":  # somebody else is bringing one in: it will be there any moment
+    if state == "busy" or not reply["socket"]:
+        # Somebody else is bringing one in, or a child was forked from a process that has one.
         return _awaited(target, timeout)
     if reply["taskscope"] != __version__:
         progress(

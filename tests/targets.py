@@ -1,0 +1,219 @@
+"""Programs to attach to, as their users write them: none of them knows of TaskScope.
+
+Each prints ``ready PID`` when it is where its name says, and runs until it is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PROGRAMS = {
+    "asyncio idle": """
+import asyncio, os
+async def wait():
+    await asyncio.Event().wait()
+async def main():
+    waiting = [asyncio.create_task(wait()) for _ in range(5)]
+    asyncio.get_running_loop().call_later(0.01, print, "ready", os.getpid())
+    await asyncio.gather(*waiting)
+asyncio.run(main())
+""",
+    "asyncio echo": """
+import asyncio, os
+async def echo(reader, writer):
+    while line := await reader.readline():
+        writer.write(line)
+        await writer.drain()
+    writer.close()
+async def main():
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    print("ready", os.getpid(), server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+asyncio.run(main())
+""",
+    "sleep": """
+import os, time
+print("ready", os.getpid())
+time.sleep(3600)
+""",
+    "tight loop": """
+import os
+print("ready", os.getpid())
+while True:
+    pass
+""",
+    "allocating": """
+import os
+print("ready", os.getpid())
+while True:
+    [bytearray(size) for size in range(100, 200_000, 997)]
+""",
+    "recv": """
+import os, socket
+here, there = socket.socketpair()
+print("ready", os.getpid())
+here.recv(1)
+""",
+    "lock": """
+import os, threading
+lock = threading.Lock()
+lock.acquire()
+print("ready", os.getpid())
+lock.acquire()
+""",
+    "join": """
+import os, threading
+thread = threading.Thread(target=threading.Event().wait)
+thread.start()
+print("ready", os.getpid())
+thread.join()
+""",
+    "loop in a thread": """
+import asyncio, os, threading
+async def main():
+    print("ready", os.getpid())
+    await asyncio.Event().wait()
+thread = threading.Thread(target=asyncio.run, args=(main(),))
+thread.start()
+thread.join()
+""",
+    "500 threads": """
+import os, threading
+stop = threading.Event()
+for _ in range(500):
+    threading.Thread(target=stop.wait, daemon=True).start()
+print("ready", os.getpid())
+stop.wait()
+""",
+    "forked workers": """
+import asyncio, os
+async def main():
+    print("ready", os.getpid())
+    await asyncio.Event().wait()
+if os.fork() and os.fork():
+    os.wait()
+asyncio.run(main())
+""",
+    "uvloop idle": """
+import asyncio, os, uvloop
+async def main():
+    print("ready", os.getpid())
+    await asyncio.Event().wait()
+uvloop.run(main())
+""",
+    "uvloop echo": """
+import asyncio, os, uvloop
+async def echo(reader, writer):
+    while line := await reader.readline():
+        writer.write(line)
+        await writer.drain()
+    writer.close()
+async def main():
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    print("ready", os.getpid(), server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+uvloop.run(main())
+""",
+    "echo with threads": """
+import asyncio, os, random, threading
+def work():
+    kept = []
+    while True:
+        kept.append(bytes(random.randrange(100, 300_000)))
+        del kept[:-50]
+async def echo(reader, writer):
+    while line := await reader.readline():
+        writer.write(await asyncio.to_thread(bytes, line))
+        await writer.drain()
+    writer.close()
+async def main():
+    for _ in range(3):
+        threading.Thread(target=work, daemon=True).start()
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    print("ready", os.getpid(), server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+asyncio.run(main())
+""",
+    "fastapi": """
+import os, socket, uvicorn
+from fastapi import FastAPI
+app = FastAPI()
+@app.get("/")
+async def root():
+    return {"hello": "world"}
+@app.on_event("startup")
+async def ready():
+    print("ready", os.getpid(), listener.getsockname()[1])
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listener])
+""",
+    "C call": """
+import os, re
+print("ready", os.getpid())
+re.match("(a+)+b", "a" * 26)  # one to four seconds, and the GIL is held throughout
+__import__("time").sleep(3600)
+""",
+}
+
+
+class Program:
+    """A running one.  ``pid`` is that of the process that said it is ready, ``port`` what it listens on."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self.child = child
+        assert child.stdout is not None
+        line = child.stdout.readline().split()
+        assert line[:1] == ["ready"], f"the program ended with {child.wait()}"
+        self.pid, *ports = map(int, line[1:])
+        self.port = ports[0] if ports else 0
+
+    @property
+    def alive(self) -> bool:
+        return self.child.poll() is None
+
+    def threads(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self.pid}/task").iterdir())
+
+    def descriptors(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
+    def mappings(self) -> int:
+        return len(Path(f"/proc/{self.pid}/maps").read_text().splitlines())
+
+    def rss(self) -> int:
+        """Bytes resident."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def running(
+    python: Path | str, program: str, options: Sequence[str] = (), before: Sequence[str] = (), **more: object
+) -> Iterator[Program]:
+    """Starts ``PROGRAMS[program]`` (or the text itself) and kills it, with all that it forked, at the end.
+
+    ``options`` are the interpreter's, ``before`` a command that starts it (``unshare``, say).
+    """
+    text = PROGRAMS.get(program, program)
+    child = subprocess.Popen(
+        [*before, str(python), "-u", *options, "-c", text],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **more,  # type: ignore[call-overload]
+    )
+    try:
+        yield Program(child)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
