@@ -14,8 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from taskscope import endpoint, wire
+from taskscope import wire
 from taskscope.attach import procfs
+from taskscope.attach.presence import agent_in
 
 OLDEST = (3, 11)
 
@@ -123,7 +124,7 @@ def _look(process: psutil.Process, build: _Build) -> PythonProcess:
     with process.oneshot():
         pid, started, times = process.pid, process.create_time(), process.cpu_times()
         uid = process.uids().effective
-        agent = _agent(pid, uid)
+        agent = agent_in(pid)
         return PythonProcess(
             pid=pid,
             user=wire.clean_text(process.username()),
@@ -133,7 +134,7 @@ def _look(process: psutil.Process, build: _Build) -> PythonProcess:
             cpu=_cpu(pid, started, times.user + times.system),
             threads=process.num_threads(),
             python=build.python,
-            agent=agent,
+            agent=agent.name if agent is not None else None,
             asyncio=build.asyncio,
             obstacle="" if agent is not None else _obstacle(pid, uid, build.python),
             own=uid == os.geteuid(),
@@ -163,22 +164,6 @@ def _cpu(pid: int, started: float, seconds: float) -> float:
     since, before = _last_cpu.get(pid, (started, 0.0))
     _last_cpu[pid] = (now, seconds)
     return max(0.0, seconds - before) / max(now - since, 0.01)
-
-
-def _agent(pid: int, uid: int) -> str | None:
-    """The name of its agent, in its own container if need be."""
-    pids, roots = {pid}, [""]
-    try:
-        if procfs.namespace(pid, "mnt") != procfs.namespace("self", "mnt"):
-            roots.append(f"/proc/{pid}/root")
-            pids.add(int(procfs.status(pid).get("NSpid", str(pid)).split()[-1]))
-    except PermissionError:
-        pass
-    for root in roots:
-        for point in endpoint.listing(uid, root):
-            if point.pid in pids and endpoint.listener(point.path) == pid:
-                return point.name
-    return None
 
 
 def _obstacle(pid: int, uid: int, python: str) -> str:

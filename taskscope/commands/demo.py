@@ -139,10 +139,10 @@ def _end_with_parent() -> None:
 
 def _wait_until_ready(child: subprocess.Popen[bytes], output: int) -> None:
     """Returns when the agent in ``child`` answers."""
-    from taskscope.sources.resolve import listening
+    from taskscope.attach.presence import agent_in
 
     give_up = time.monotonic() + READY_WITHIN
-    while listening(child.pid) is None:
+    while agent_in(child.pid) is None:
         if child.poll() is not None:
             said = os.pread(output, 10_000, 0).decode(errors="replace").strip().splitlines() or [
                 "nothing said"

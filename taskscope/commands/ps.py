@@ -48,11 +48,11 @@ async def _rows(found: tuple[PythonProcess, ...]) -> list[dict[str, Any]]:
 
 async def _sample(process: PythonProcess) -> model.Sample | None:
     """What its agent counts now; None without an agent, or when it does not answer in time."""
+    from taskscope.attach.presence import agent_in
     from taskscope.sources.base import SourceError
     from taskscope.sources.live import LiveSource
-    from taskscope.sources.resolve import listening
 
-    point = listening(process.pid) if process.agent is not None else None
+    point = agent_in(process.pid) if process.agent is not None else None
     if point is None:
         return None
     source = LiveSource(point.path, patience=PATIENCE)

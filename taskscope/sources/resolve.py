@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope import endpoint
+from taskscope.attach.presence import agent_in
 from taskscope.sources.base import SourceError
 from taskscope.sources.live import LiveSource
 from taskscope.sources.saved import SavedSource
@@ -45,7 +46,7 @@ def resolve(target: str, *, bring: bool = True) -> Source:
 
 def agent_of(pid: int, *, bring: bool) -> Endpoint:
     """Where the agent of process ``pid`` listens, in whatever container it is.  Raises SourceError."""
-    found = listening(pid)
+    found = agent_in(pid)
     if found is not None:
         return found
     if not Path(f"/proc/{pid}").exists():
@@ -53,20 +54,6 @@ def agent_of(pid: int, *, bring: bool) -> Endpoint:
     if bring:
         return _brought_into(pid)
     raise SourceError(_WITHOUT_AGENT.format(pid))
-
-
-def listening(pid: int) -> Endpoint | None:
-    """The agent already in process ``pid``, None if there is none that we can see."""
-    try:
-        uid = Path(f"/proc/{pid}").stat().st_uid
-        inner = _inner_pid(pid)
-    except OSError:
-        return None
-    for root in ("", f"/proc/{pid}/root"):
-        for point in endpoint.listing(uid, root):
-            if point.pid in {pid, inner} and endpoint.listener(point.path) == pid:
-                return point
-    return None
 
 
 def agent_named(name: str) -> Endpoint:
@@ -96,14 +83,6 @@ def _brought_into(pid: int) -> Endpoint:
         return ensure_agent(pid)
     except AttachError as error:
         raise SourceError(str(error)) from None
-
-
-def _inner_pid(pid: int) -> int:
-    """The process's own idea of its pid: another one in a container."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("NSpid:"):
-            return int(line.split()[-1])
-    return pid
 
 
 def _uids() -> list[int]:

@@ -135,6 +135,9 @@ class SavedSource:
             siblings=len(archive.children[record["parent"]]) - 1,
         )
 
+    async def facts(self, site: int, cuts: Sequence[float]) -> model.SiteFacts:
+        raise NotAvailable("a snapshot holds its findings; nothing more can be found out from it")
+
     async def ages(self, sites: Sequence[int] | None) -> model.Ages:
         archive = self._archive
         counts, unknown = [0] * (len(AGE_EDGES) + 1), 0

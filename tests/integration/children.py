@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.sources.resolve import listening
+from taskscope.attach.presence import agent_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def running(program: str, *options: str, python: str = sys.executable) -> Iterat
 
 def wait_for_agent(child: subprocess.Popen[str]) -> None:
     give_up = time.monotonic() + 20
-    while listening(child.pid) is None:
+    while agent_in(child.pid) is None:
         assert child.poll() is None, f"the child ended with {child.returncode}"
         assert time.monotonic() < give_up, "no agent answers in the child"
         time.sleep(0.01)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import jsonschema
 import pytest
 
+from taskscope.attach.presence import agent_in
 from taskscope.export import snapshot as files_of_snapshots
 from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 from taskscope.sources.live import LiveSource
@@ -219,5 +220,8 @@ async def test_detaching_leaves_the_program_running() -> None:
             await source.threads()
         await source.close()
         assert child.poll() is None
+        async with asyncio.timeout(5):
+            while agent_in(child.pid) is not None:
+                await asyncio.sleep(0.01)
         with pytest.raises(SourceError, match="no agent in process"):
             agent_of(child.pid, bring=False)
