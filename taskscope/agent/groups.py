@@ -39,14 +39,14 @@ def ages(records: list[SiteRecord]) -> Job[model.Ages]:
 
 
 def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:
-    found: dict[str, _ParkedTally] = {}
+    found: dict[str, ParkedTally] = {}
     for task in live_tasks(records):
         if task is None:
             yield
             continue
         where = stacks.parked(task, stacks.await_chain(task.get_coro()))
         if where is not None:
-            found.setdefault(parked_key(where), _ParkedTally(where)).add(task, where)
+            found.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
     groups = [tally.group(key) for key, tally in found.items()]
     return tuple(sorted(groups, key=lambda group: -group.live))
 
@@ -86,7 +86,7 @@ def parked_key(where: model.Parked | None) -> str:
     return f"{where.wait}|{where.text}|{frame.file}:{frame.line}"
 
 
-class _ParkedTally:
+class ParkedTally:
     def __init__(self, where: model.Parked) -> None:
         self.where = where
         self.live = 0

@@ -1,0 +1,300 @@
+"""Answers to a question about one site under suspicion: why do its tasks not end?
+
+A few hundred of its tasks, the oldest and the newest, are looked into; all are counted by birth.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent import clues, stacks
+from taskscope.agent.groups import ParkedTally, parked_key
+from taskscope.agent.queries import NotFoundError
+from taskscope.agent.walk import spent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from taskscope.agent.registry import Chunk, Registry, SiteRecord
+    from taskscope.agent.walk import Job
+
+SAMPLE = 100
+"""Tasks looked into from each end of a site."""
+
+MAX_CUTS = 32
+MAX_OBJECTS, MAX_GROUPS, MAX_EXAMPLES = 5, 10, 5
+
+WAITED_ON = 1 if sys.version_info < (3, 14) else 2
+"""References to a parked task by what it waits on: its callback, and since 3.14 "awaited by" too."""
+
+MAX_SITES = 16
+"""Sites whose tasks' waiters are remembered, to tell next time who has advanced."""
+
+
+class FactFinder:
+    """Answers ``facts`` for the server.  Holds weak references only."""
+
+    def __init__(self, registry: Registry, threads: Callable[[], tuple[model.Thread, ...]]) -> None:
+        self._registry = registry
+        self._threads = threads
+        self._places: dict[int, dict[int, tuple[ref[Any] | None, int]]] = {}
+        self._numbers = itertools.count(1)
+
+    def facts(self, site: int, cuts: Sequence[float] = ()) -> Job[model.SiteFacts]:
+        """Raises NotFoundError for a site that is not known."""
+        record = self._registry.by_id.get(site)
+        if record is None:
+            raise NotFoundError(f"site {site} is not known")
+        cuts = sorted(float(cut) for cut in cuts[:MAX_CUTS])
+        if record.site.kind == "thread":
+            return _thread_facts(record, cuts, self._threads())
+        yield
+        alive = yield from _alive(record, cuts)
+        tally = _Tally()
+        probe = object()
+        places = self._remembered(site)
+        seen: dict[int, tuple[ref[Any] | None, int]] = {}
+        for reference in _ends(record):
+            task = reference()
+            if task is not None and not task.done():
+                # A variable counts differently from version to version: compare with one of the same kind.
+                unheld = sys.getrefcount(task) - sys.getrefcount(probe) <= WAITED_ON
+                chain = tally.add(task, unheld=unheld)
+                seen[task._taskscope_serial] = self._place(task, chain, places)
+                del chain
+            del task
+            if spent():
+                yield
+        self._places[site] = seen
+        marks = tuple(model.Mark(serial, place[1]) for serial, place in seen.items())
+        return tally.facts(site, record.counts().live, alive, marks)
+
+    def _remembered(self, site: int) -> dict[int, tuple[ref[Any] | None, int]]:
+        known = self._places.pop(site, {})
+        while len(self._places) >= MAX_SITES:
+            del self._places[next(iter(self._places))]
+        return known
+
+    def _place(
+        self, task: Any, chain: list[Any], known: dict[int, tuple[ref[Any] | None, int]]
+    ) -> tuple[ref[Any] | None, int]:
+        """The same number as last time if it still waits for the same future; ``id()`` would be reused."""
+        waiter = getattr(task, "_fut_waiter", None)
+        before = known.get(task._taskscope_serial)
+        if before is not None and waiter is not None and before[0] is not None and before[0]() is waiter:
+            return before
+        try:
+            reference = ref(waiter) if waiter is not None else None
+        except TypeError:
+            reference = None
+        return reference, next(self._numbers)
+
+
+def _alive(record: SiteRecord, cuts: Sequence[float]) -> Job[tuple[int, ...]]:
+    """Live tasks born at or before each cut.  A chunk without a cut in it is counted by its length."""
+    counts = [0] * (len(cuts) + 1)
+    for chunk in list(record.chunks):
+        references = list(chunk.values())
+        if not references:
+            continue
+        first, last = _slot(references[0], cuts), _slot(references[-1], cuts)
+        if first is not None and first == last:
+            counts[first] += len(references)
+        else:
+            for reference in references:
+                slot = _slot(reference, cuts)
+                if slot is not None:
+                    counts[slot] += 1
+        if spent():
+            yield
+    return tuple(itertools.accumulate(counts[:-1]))
+
+
+def _slot(reference: Any, cuts: Sequence[float]) -> int | None:
+    task = reference()
+    if task is None:
+        return None
+    birth = task._taskscope_birth
+    return 0 if birth is None else bisect_left(cuts, birth)
+
+
+def _ends(record: SiteRecord) -> Iterator[Any]:
+    """Weak references to the oldest and the newest tasks; all if there are not more."""
+    chunks = list(record.chunks)
+    oldest = list(itertools.islice(_forward(chunks), SAMPLE))
+    taken = {id(reference) for reference in oldest}
+    yield from oldest
+    for reference in itertools.islice(_backward(chunks), SAMPLE):
+        if id(reference) in taken:
+            return
+        yield reference
+
+
+def _forward(chunks: list[Chunk]) -> Iterator[Any]:
+    for chunk in chunks:
+        yield from list(chunk.values())
+
+
+def _backward(chunks: list[Chunk]) -> Iterator[Any]:
+    for chunk in reversed(chunks):
+        yield from reversed(list(chunk.values()))
+
+
+class _Bound:
+    """An object that several tasks run on.  Never refers to it: its id serves for one request."""
+
+    __slots__ = ("arguments", "name", "runs")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.runs = 0
+        self.arguments: dict[tuple[int, ...], int] = {}
+
+
+class _Waited:
+    """An object that several tasks wait on; ``inside``: references to it that these tasks hold."""
+
+    __slots__ = ("inside", "seen", "waiters")
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.waiters = 0
+        self.seen: model.WaitObject | None = None
+
+
+class _Tally:
+    """Adds up what the tasks of a site have in common."""
+
+    def __init__(self) -> None:
+        self.sampled = 0
+        self.flags = dict.fromkeys(
+            ("orphans", "rootless", "cancelling", "awaited", "unheld", "looping", "cycles"), 0
+        )
+        self.bound: dict[int, _Bound] = {}
+        self.waits: dict[int, _Waited] = {}
+        self.groups: dict[str, ParkedTally] = {}
+        self.examples: list[int] = []
+
+    def add(self, task: Any, *, unheld: bool) -> list[Any]:
+        """Looks into one task; returns its coroutines, outermost first."""
+        lineage = task._taskscope_parent
+        chain = clues.coroutines(task)
+        self.sampled += 1
+        for name, holds in (
+            ("unheld", unheld),
+            ("orphans", lineage is not None and not lineage.live),
+            ("rootless", lineage is None),
+            ("cancelling", clues.is_cancelling(task)),
+            ("awaited", clues.is_awaited(task)),
+            ("looping", clues.is_looping(task)),
+            ("cycles", clues.in_cycle(task)),
+        ):
+            self.flags[name] += holds
+        where = stacks.parked(task, stacks.await_chain(task.get_coro()))
+        if where is not None:
+            self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
+        self._add_waited(task, chain, where.wait if where is not None else "unknown")
+        self._add_bound(chain)
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(task._taskscope_serial)
+        return chain
+
+    def _add_bound(self, chain: list[Any]) -> None:
+        bound = clues.bound_object(chain)
+        if bound is not None:
+            owner, arguments = bound
+            run = self.bound.setdefault(id(owner), _Bound(type(owner).__qualname__))
+            run.runs += 1
+            run.arguments[arguments] = run.arguments.get(arguments, 0) + 1
+
+    def _add_waited(self, task: Any, chain: list[Any], wait: str) -> None:
+        probe = object()
+        thing = clues.waited_object(task, chain)
+        if thing is not None:
+            waited = self.waits.setdefault(id(thing), _Waited())
+            waited.waiters += 1
+            waited.inside += clues.references_in(task, chain, thing)
+            outside = sys.getrefcount(thing) - sys.getrefcount(probe) - waited.inside
+            waited.seen = _wait_object(thing, wait, waited.waiters, max(0, outside))
+
+    def facts(
+        self, site: int, live: int, alive: tuple[int, ...], marks: tuple[model.Mark, ...]
+    ) -> model.SiteFacts:
+        bound = sorted(self.bound.values(), key=lambda each: -each.runs)[:MAX_OBJECTS]
+        waits = sorted(self.waits.values(), key=lambda each: -each.waiters)[:MAX_OBJECTS]
+        groups = sorted((tally.group(key) for key, tally in self.groups.items()), key=lambda each: -each.live)
+        return model.SiteFacts(
+            site,
+            time.monotonic(),
+            live,
+            alive,
+            self.sampled,
+            marks=marks,
+            bound=tuple(model.Bound(each.name, each.runs, max(each.arguments.values())) for each in bound),
+            waits=tuple(each.seen for each in waits if each.seen is not None),
+            groups=tuple(groups[:MAX_GROUPS]),
+            examples=tuple(self.examples),
+            **self.flags,
+        )
+
+
+def _wait_object(thing: Any, wait: str, waiters: int, outside: int) -> model.WaitObject:
+    """Sizes of a queue are read from asyncio's own attributes; other things have none."""
+    queue = getattr(thing, "_queue", None) if hasattr(thing, "_getters") else None
+    if queue is None:
+        return model.WaitObject(wait, type(thing).__qualname__, waiters, outside=outside)
+    return model.WaitObject(
+        wait,
+        type(thing).__qualname__,
+        waiters,
+        len(queue),
+        thing._maxsize,
+        len(thing._getters),
+        len(thing._putters),
+        outside,
+    )
+
+
+def _thread_facts(
+    record: SiteRecord, cuts: Sequence[float], threads: Sequence[model.Thread]
+) -> model.SiteFacts:
+    """Of the threads of a site: births, where they stand, whether the starter lives, which pools."""
+    ours = [thread for thread in threads if thread.site == record.id]
+    idents = {thread.ident for thread in threads}
+    births = [thread.birth for thread in ours]
+    groups: dict[str, list[model.Thread]] = {}
+    pools: dict[int, list[model.Executor]] = {}
+    for thread in ours:
+        groups.setdefault(f"{thread.state}|{thread.text}", []).append(thread)
+        if thread.executor is not None:
+            pools.setdefault(thread.executor.id, []).append(thread.executor)
+    return model.SiteFacts(
+        record.id,
+        time.monotonic(),
+        len(ours),
+        tuple(sum(1 for birth in births if birth is None or birth <= cut) for cut in cuts),
+        len(ours),
+        orphans=sum(1 for thread in ours if thread.parent is not None and thread.parent not in idents),
+        bound=tuple(
+            model.Bound(each[0].name, len(each), len(each))
+            for each in sorted(pools.values(), key=len, reverse=True)[:MAX_OBJECTS]
+        ),
+        groups=tuple(
+            model.ParkedGroup(
+                key,
+                each[0].frame or record.site.frame,
+                each[0].state,
+                each[0].text,
+                len(each),
+                min((thread.birth for thread in each if thread.birth), default=None),
+            )
+            for key, each in sorted(groups.items(), key=lambda entry: -len(entry[1]))[:MAX_GROUPS]
+        ),
+        examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
+    )
