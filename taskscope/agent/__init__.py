@@ -62,6 +62,7 @@ class Agent:
         self.server = Server(self)
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
         self.on_stop: Callable[[], None] = lambda: None
+        self.running = False
         self._adoption: Job[Any] | None = None
 
     # -- life ----------------------------------------------------------------------------------
@@ -75,6 +76,7 @@ class Agent:
         except BaseException:
             self.stop()
             raise
+        self.running = True
         atexit.register(self._at_exit)
         _after_fork(self)
 
@@ -90,6 +92,7 @@ class Agent:
 
     def _undo(self) -> None:
         self.imports.stop()
+        self.running = False
         hooks, self.hooks = self.hooks, None
         self.threads.disarm()
         self.watch.stop()
@@ -315,7 +318,7 @@ def _after_fork_nothing() -> None:
 
 def _in_child(reference: ref[Agent]) -> None:
     agent = reference()
-    if agent is None or agent.server.thread == 0:
+    if agent is None or not agent.running:
         return
     try:
         agent.forked()

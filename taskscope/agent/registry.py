@@ -29,6 +29,9 @@ CHUNK = 1024
 MAX_SITES = 10_000
 """Sites kept apart.  Programs have hundreds; one that generates code must not make us grow."""
 
+MAX_CODES = 200
+"""Keys remembered of one site; more mean that code is compiled over and over, which we must not keep."""
+
 MAX_STACK = 48
 """Frames kept of a creation stack."""
 
@@ -99,10 +102,10 @@ class SiteRecord:
         "unseen",
     )
 
-    def __init__(self, site: model.Site, codes: tuple[object, ...]) -> None:
+    def __init__(self, site: model.Site) -> None:
         self.id = site.id
         self.site = site
-        self.codes = codes  # keeps the code objects alive whose id() is in the key
+        self.codes: list[tuple[object, ...]] = []  # keeps the code objects alive whose id() is in a key
         self.born = self.finished = self.failed = self.cancelled = self.lost = self.unseen = 0
         self.adopted = self.retained = 0
         self.keep = ENDED_A_SITE
@@ -168,6 +171,9 @@ class SiteRecord:
         return None
 
 
+_OTHER = model.Frame("", 0, "(other sites)", "library")
+
+
 def raw_stack(frame: FrameType | None) -> tuple[tuple[CodeType, int], ...]:
     """Code objects and instruction offsets, innermost first: no line look-up, no source."""
     frames: list[tuple[CodeType, int]] = []
@@ -189,7 +195,7 @@ class Registry:
         self.ended: deque[tuple[int, int, str, str, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
         self.dropped: dict[str, int] = {}
         self._ids = itertools.count(1)
-        self._overflow: dict[str, SiteRecord] = {}
+        self._shown: dict[tuple[str, model.Frame, model.Frame | None, str, str], SiteRecord] = {}
 
     def drop(self, what: str) -> None:
         """Counts something that a bound made us forget; shown to the user."""
@@ -205,32 +211,28 @@ class Registry:
         codes: tuple[object, ...],
         known: str = "exact",
     ) -> SiteRecord:
-        """The record for ``key``, made on first sight; beyond ``MAX_SITES`` they share one."""
+        """The record for ``key``, made on first sight.
+
+        Keys that a person could not tell apart (two calls on a line, code that is compiled anew) share
+        one record; beyond ``MAX_SITES`` all the others do.
+        """
         record = self.records.get(key)
         if record is not None:
             return record
-        if len(self.by_id) >= MAX_SITES:
+        shown = (kind, frame, user_frame, coroutine, known)
+        record = self._shown.get(shown)
+        if record is None and len(self.by_id) >= MAX_SITES:
             self.drop("sites")
-            record = self._overflow.get(kind)
-            if record is None:
-                other = model.Frame("", 0, "(other sites)", "library")
-                record = self._overflow[kind] = self._make(kind, other, None, "(any)", (), "unknown")
-            return record
-        record = self._make(kind, frame, user_frame, coroutine, codes, known)
-        return self.records.setdefault(key, record)
-
-    def _make(
-        self,
-        kind: str,
-        frame: model.Frame,
-        user_frame: model.Frame | None,
-        coroutine: str,
-        codes: tuple[object, ...],
-        known: str,
-    ) -> SiteRecord:
-        site = model.Site(next(self._ids), kind, frame, user_frame, coroutine, known)
-        record = SiteRecord(site, codes)
-        self.by_id[site.id] = record
+            shown = (kind, _OTHER, None, "(any)", "unknown")
+            record = self._shown.get(shown)
+            codes = ()
+        if record is None:
+            site = model.Site(next(self._ids), *shown)
+            record = self._shown.setdefault(shown, SiteRecord(site))
+            self.by_id[record.id] = record
+        if codes and len(record.codes) < MAX_CODES:
+            record.codes.append(codes)
+            self.records[key] = record
         return record
 
     def find(self, serial: int) -> Any | None:

@@ -51,7 +51,7 @@ class Resolver:
                 coroutine_name(coro),
                 (frame.f_code, place.f_code, body, user and user.f_code),
             )
-        if record.codes:  # the shared record of too many sites keeps no code alive: its id may be reused
+        if far in records:  # otherwise the code is not kept alive, and its id may be reused
             records.setdefault(near, record if place is frame is user else BRANCH)
         return record
 

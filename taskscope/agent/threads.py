@@ -119,7 +119,7 @@ class ThreadHooks:
                 living.setdefault(note.record.id, []).append(note.birth)
         for record in list(self._registry.by_id.values()):
             if record.site.kind == "thread":
-                record.finished = max(record.finished, record.born - len(living.get(record.id, ())))
+                record.finished = max(0, record.born - len(living.get(record.id, ())))
         return living
 
     def _adopt(self, thread: Any) -> _Note | None:
@@ -139,8 +139,9 @@ class ThreadHooks:
 
 def _known_threads() -> list[Any]:
     """As ``threading.enumerate``, without its lock, which a program may hold across a fork."""
-    active: dict[int, Any] = vars(threading)["_active"]
-    return list(active.values())
+    state = vars(threading)
+    starting, active = list(state["_limbo"]), list(state["_active"].values())
+    return active + [thread for thread in starting if thread not in active]
 
 
 def target_name(thread: Any) -> str:

@@ -1,0 +1,105 @@
+"""Every way to make a task, on every kind of loop and factory: the site is the line that did it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pythons import SUPPORTED, require
+
+WAYS = Path(__file__).with_name("creation_ways.py")
+ROOT = Path(__file__).parents[2]
+MODES = ("default", "foreign-before", "foreign-after", "eager", "uvloop")
+
+_MARKS = {
+    line.rpartition("# @")[2].strip(): number
+    for number, line in enumerate(WAYS.read_text().splitlines(), 1)
+    if "# @" in line
+}
+_COROUTINES = {"anyio_start_soon": "TaskHandle._run_coro", "other_loop": "way_of.other_loop"}
+_NOT_TASKS = {"main", "second_thread", "fails"}
+
+
+def _run(python: Path | str, mode: str, tmp_path: Path, *options: str) -> dict[str, Any]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TASKSCOPE_DIR": str(tmp_path)}
+    tmp_path.chmod(0o700)
+    done = subprocess.run(
+        [python, "-W", "error", WAYS, mode, *options],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    snapshot: dict[str, Any] = json.loads(done.stdout)
+    return snapshot
+
+
+def _lines(snapshot: dict[str, Any]) -> dict[str, int]:
+    """Coroutine → line of its site, for sites in the child's file."""
+    here = [site for site in snapshot["sites"] if site["frame"]["file"] == str(WAYS)]
+    return {site["coroutine"]: site["frame"]["line"] for site in here}
+
+
+def _check(snapshot: dict[str, Any], absent: set[str]) -> None:
+    found = _lines(snapshot)
+    for name, line in _MARKS.items():
+        if name not in absent | _NOT_TASKS:
+            assert found.get(_COROUTINES.get(name, name)) == line, name
+    assert found["other_thread"] == _MARKS["second_thread"]
+    counts = {each["site"]: each["counts"] for each in snapshot["sample"]["sites"]}
+    for site in snapshot["sites"]:
+        numbers = counts[site["id"]]
+        ended = sum(numbers[outcome] for outcome in ("finished", "failed", "cancelled", "lost", "unseen"))
+        assert numbers["born"] == numbers["live"] + ended
+    living = {task["coroutine"] for task in snapshot["tasks"]}
+    assert living >= set(found) - {"main.from_thread", "other_thread", "_worker", "fails"}
+    assert snapshot["sample"]["disarmed"] == []
+    assert snapshot["sample"]["dropped"] == {}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_sites_of_all_ways(mode: str, tmp_path: Path) -> None:
+    if mode == "eager" and sys.version_info < (3, 12):
+        pytest.skip("eager tasks came with 3.12")
+    snapshot = _run(sys.executable, mode, tmp_path, "anyio")
+    absent = set() if mode == "foreign-after" else {"foreign"}
+    if sys.version_info >= (3, 12):
+        absent.add("wait_for")  # it makes no task of its own any more
+    _check(snapshot, absent)
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("mode", ["default", "foreign-after", "eager"])
+def test_sites_on_other_versions(mode: str, version: str, tmp_path: Path) -> None:
+    python = require(version)
+    if mode == "eager" and version == "3.11":
+        pytest.skip("eager tasks came with 3.12")
+    snapshot = _run(python, mode, tmp_path)
+    absent = {"anyio_start_soon"} if mode == "foreign-after" else {"anyio_start_soon", "foreign"}
+    if version != "3.11":
+        absent.add("wait_for")
+    _check(snapshot, absent)
+
+
+def test_details_of_one_run(tmp_path: Path) -> None:
+    snapshot = _run(sys.executable, "foreign-after", tmp_path)
+    tasks = {task["coroutine"]: task for task in snapshot["tasks"]}
+    assert tasks["create_task"]["name"] == "named"
+    assert tasks["create_task"]["parent"] == tasks["main"]["serial"]
+    assert tasks["stubborn"]["cancelling"] == 1
+    assert tasks["create_task"]["parked"]["wait"] == "event"
+    frames, stacks = snapshot["frames"], snapshot["stacks"]
+    functions = [frames[index][2] for index in stacks[tasks["create_task"]["stack"]]]
+    assert functions == ["Event.wait", "live", "create_task"]
+    failed = [ended for ended in snapshot["ended"] if ended["coroutine"] == "fails"]
+    assert [(ended["outcome"], ended["error"]) for ended in failed] == [("failed", "LookupError")]
+    assert {loop["live"] for loop in snapshot["loops"]} == {2, len(snapshot["tasks"]) - 2}
