@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _call("run", words[1:])
         return _guarded(words[0], words[1:])
     if words[0].startswith("-"):
-        _overview().parse_args(words)  # prints the help or the version and leaves, or says what is wrong
+        _overview().parse_args(words)  # prints the help or the version, or says what is wrong, and leaves
         return 2
     return _unknown(words[0])
 
@@ -94,7 +94,7 @@ def _overview() -> ArgumentParser:
         epilog="taskscope VERB --help explains a verb.",
     )
     parser.add_argument("--version", action="version", version=f"taskscope {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", prog="taskscope", required=True)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", prog="taskscope")
     for verb, text in present.items():
         verbs.add_parser(verb, help=text, add_help=False)
     return parser

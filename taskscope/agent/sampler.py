@@ -80,25 +80,30 @@ class Sampler:
         return sample
 
     def full(self, interval: float) -> Job[model.Sample]:
-        """The latest sample with every site in it, for somebody who has seen none."""
+        """The state now with every site in it, for who has seen none; meters are the last tick's."""
         if self._last is None:
             yield from self.sample(interval)
         last = self._last
         assert last is not None
+        now, wall = time.monotonic(), time.time()
         births = self._threads.count()
         counts: list[model.SiteCounts] = []
         sites: list[model.Site] = []
+        totals = [0] * 7
         for record in list(self._registry.by_id.values()):
             sites.append(record.site)
             counts.append(self._counts(record, births))
+            if record.site.kind == "task":
+                for index, value in enumerate(_numbers(counts[-1].counts)):
+                    totals[index] += value
             if spent():
                 yield
         return model.Sample(
             last.seq,
-            last.monotonic,
-            last.wall,
+            now,
+            wall,
             last.interval,
-            last.tasks,
+            model.Counts(*totals),
             last.threads,
             last.fds,
             last.rss,

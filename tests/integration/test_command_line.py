@@ -1,0 +1,305 @@
+"""The command line as scripts and CI see it: what is printed where, and the exit status."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from taskscope.commands import VERBS
+from tests.integration.children import GROWING, REPO, STANDING, running, says, taskscope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PRESENT = sorted(path.stem for path in (REPO / "taskscope" / "commands").glob("*.py") if path.stem in VERBS)
+COMMAND = [sys.executable, "-m", "taskscope"]
+
+
+@pytest.fixture(scope="module")
+def pid() -> Iterator[int]:
+    """A target in which nothing changes."""
+    with running(STANDING, "--name", "standing") as child:
+        says(child, "standing")
+        yield child.pid
+
+
+@pytest.fixture(scope="module")
+def growing() -> Iterator[int]:
+    """A target that gains 3,000 tasks a minute."""
+    with running(GROWING, "--name", "growing", "--interval", "200ms") as child:
+        yield child.pid
+
+
+def refused(status: int, *words: str) -> str:
+    """The one sentence on stderr of a command that ends with ``status``."""
+    done = taskscope(*words)
+    assert (done.returncode, done.stdout) == (status, ""), done
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("taskscope")
+    return done.stderr
+
+
+# -- help and usage
+
+
+@pytest.mark.parametrize("verb", ["", *PRESENT])
+def test_help_loads_nothing_heavy(verb: str) -> None:
+    words = [verb, "--help"] if verb else ["--help"]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "taskscope", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"usage: taskscope {verb}".rstrip())
+    loaded = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
+    assert "argparse" in loaded
+    assert not {name for name in loaded if name.split(".")[0] in {"textual", "psutil", "asyncio", "plotext"}}
+
+
+def test_the_overview_names_every_verb() -> None:
+    shown = taskscope("--help").stdout
+    assert [verb for verb in VERBS if f"\n    {verb} " in shown] == [
+        verb for verb in VERBS if verb in PRESENT
+    ]
+
+
+def test_the_version_is_printed() -> None:
+    from taskscope import __version__
+
+    assert taskscope("--version").stdout == f"taskscope {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["frobnicate"], "'frobnicate'"),
+        (["--frobnicate"], "--frobnicate"),
+        (["watch"], "TARGET"),
+        (["watch", "x", "--for", "60"], "'60' is not a duration like 500ms, 30s, 10m or 6h"),
+        (["watch", "x", "--for", "0s"], "'0s' is not a duration"),
+        (["watch", "x", "--max-growth", "2"], "'2' is not a rate like 2/min"),
+        (["watch", "x", "--max-percent", "many"], "'many' is not a percentage"),
+        (["diff", "a.json"], "B"),
+        (["demo", "nothing"], "'nothing'; there are orders"),
+        (["demo", "--speed", "-1"], "'-1' is not a number"),
+        (["open"], "FILE"),
+    ],
+)
+def test_a_usage_error_is_one_sentence_that_quotes_it(words: list[str], named: str) -> None:
+    assert named in refused(2, *words)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("4194999", "no such process: 4194999"),
+        ("nobody", "no agent is called 'nobody': `taskscope ps` lists"),
+        ("gone.json", "no such file: gone.json"),
+        ("/tmp", "neither a socket nor a snapshot"),
+        ("aiomonitor://localhost:20101", "cannot be read yet"),
+        ("/dev/null", "neither a socket nor a snapshot"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["snapshot", "watch", "attach"])
+def test_a_target_that_is_not_there_is_said(verb: str, target: str, reason: str) -> None:
+    assert reason in refused(3, verb, target)
+
+
+def test_an_app_without_a_terminal_is_refused(pid: int) -> None:
+    assert "needs a terminal" in refused(2, "attach", str(pid))
+    assert "needs a terminal" in refused(2)
+
+
+def test_several_targets_of_one_name_are_listed(pid: int) -> None:
+    with running(STANDING, "--name", "standing") as other:
+        sentence = refused(3, "snapshot", "standing")
+    assert f"{pid}" in sentence
+    assert f"{other.pid}" in sentence
+
+
+# -- ps
+
+
+def test_ps_lists_processes_with_their_tasks(pid: int) -> None:
+    found: list[dict[str, Any]] = json.loads(taskscope("ps", "--json").stdout)
+    row = next(each for each in found if each["pid"] == pid)
+    assert (row["agent"], row["tasks"], row["asyncio"]) == ("standing", 324, True)
+    assert row["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
+    table = taskscope("ps").stdout
+    assert re.search(rf"^{pid} +3\.\d+ +standing +324 ", table, re.MULTILINE)
+
+
+# -- snapshot, open, diff
+
+
+def test_a_snapshot_goes_to_stdout_or_to_a_file(pid: int, tmp_path: Path) -> None:
+    done = taskscope("snapshot", "standing")
+    taken = json.loads(done.stdout)
+    assert (taken["format"], taken["process"]["pid"], len(taken["tasks"])) == ("taskscope-snapshot", pid, 324)
+    assert done.stderr == ""
+    path = tmp_path / "standing.json.gz"
+    done = taskscope("snapshot", str(pid), "-o", str(path))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert len(json.loads(gzip.decompress(path.read_bytes()))["tasks"]) == 324
+    assert [each.name for each in tmp_path.iterdir()] == ["standing.json.gz"]
+
+
+def test_a_snapshot_that_cannot_be_written_is_said(pid: int, tmp_path: Path) -> None:
+    assert "cannot write" in refused(3, "snapshot", str(pid), "-o", str(tmp_path / "missing" / "s.json"))
+
+
+def test_diff_says_what_grew_came_and_went(pid: int, growing: int, tmp_path: Path) -> None:
+    a, b, c = (str(tmp_path / name) for name in ("a.json", "b.json", "c.json"))
+    taskscope("snapshot", str(growing), "-o", a)
+    taskscope("snapshot", str(growing), "-o", b)
+    taskscope("snapshot", str(pid), "-o", c)
+    done = taskscope("diff", a, b)
+    assert done.returncode == 1
+    assert re.search(r"^grew +\d+ +[\d,]+ +\+\d+  .*forgotten$", done.stdout, re.MULTILINE)
+    same = taskscope("diff", b, b)
+    assert same.returncode == 0
+    assert "No creation site has more or fewer live tasks." in same.stdout
+    found = json.loads(taskscope("diff", b, c, "--json").stdout)
+    states = {each["coroutine"]: each["state"] for each in found["sites"]}
+    assert (states["forgotten"], states["sleeper"]) == ("went", "came")
+    assert "cannot read" in refused(3, "diff", a, str(tmp_path / "missing.json"))
+
+
+# -- watch
+
+
+def test_watch_prints_growth_by_site(growing: int) -> None:
+    done = taskscope("watch", str(growing), "--for", "2s", "--interval", "200ms")
+    assert done.returncode == 0
+    row = re.search(r"^ *([\d,]+) +\+\d+ +\+([\d,.]+) .*forgotten$", done.stdout, re.MULTILINE)
+    assert row is not None, done.stdout
+    assert 1000 < float(row[2].replace(",", "")) < 3200
+    assert "tasks" in done.stderr
+
+
+def test_watch_fails_when_a_limit_is_passed(pid: int, growing: int) -> None:
+    limits = ("--for", "1s", "--interval", "200ms", "--max-growth", "2/min", "--max-percent", "5")
+    done = taskscope("watch", str(growing), *limits)
+    assert done.returncode == 1
+    assert "the limit is 2" in done.stderr
+    assert "the limit is 5 %" in done.stderr
+    assert taskscope("watch", str(pid), *limits).returncode == 0
+
+
+def test_watch_json_has_the_fields_of_the_contract(growing: int) -> None:
+    done = taskscope("watch", "growing", "--for", "600ms", "--interval", "200ms", "--json")
+    seen = json.loads(done.stdout)
+    assert set(seen) == {"target", "samples", "findings"}
+    assert seen["target"]["pid"] == growing
+    assert [each["full"] for each in seen["samples"]] == [True, False, False, False]
+    assert all(
+        right["seq"] > left["seq"] for left, right in zip(seen["samples"], seen["samples"][1:], strict=False)
+    )
+
+
+def test_watch_tells_what_is_known_on_ctrl_c(growing: int) -> None:
+    command = [*COMMAND, "watch", str(growing), "--for", "1h", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        child.stderr.readline()  # the first sample is there
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)
+    assert (child.returncode, err) == (0, "")
+    assert json.loads(out)["samples"]
+
+
+def test_watch_tells_what_it_saw_when_the_target_ends() -> None:
+    with running(GROWING) as target:
+        command = [*COMMAND, "watch", str(target.pid), "--for", "1h"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            assert child.stderr is not None
+            child.stderr.readline()
+            target.kill()
+            out, err = child.communicate(timeout=20)
+    assert "the target has ended; this is what was seen before" in err
+    assert "forgotten" in out
+    assert child.returncode == 0
+
+
+# -- demo
+
+
+def test_the_headless_demo_runs_until_ctrl_c() -> None:
+    command = [*COMMAND, "demo", "orders", "--speed", "50", "--headless"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as child:
+        assert child.stdout is not None
+        word, pid, name = child.stdout.readline().split()
+        assert (word, name) == ("ready", "orders")
+        row = next(each for each in json.loads(taskscope("ps", "--json").stdout) if each["pid"] == int(pid))
+        assert row["agent"] == "orders"
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == 0
+    assert gone(int(pid))
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_the_demo_leaves_no_service_behind_when_it_is_killed(end: signal.Signals) -> None:
+    command = [*COMMAND, "demo", "orders", "--headless"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        pid = int(child.stdout.readline().split()[1])
+        child.send_signal(end)
+        child.wait(20)
+    assert gone(pid)
+
+
+def gone(pid: int) -> bool:
+    """Whether the process ends within bounds."""
+    give_up = time.monotonic() + 10
+    while time.monotonic() < give_up:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+# -- manners
+
+
+def test_a_reader_who_leaves_early_is_no_error(pid: int) -> None:
+    command = f"{sys.executable} -m taskscope snapshot {pid} | head -c 10"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ('{"format":', "", 0)
+
+
+def test_ctrl_c_is_quiet(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)  # so that the snapshot waits
+    try:
+        with subprocess.Popen([*COMMAND, "snapshot", str(pid)], stderr=subprocess.PIPE, text=True) as child:
+            wait_until_connected(child.pid)
+            child.send_signal(signal.SIGINT)
+            _, err = child.communicate(timeout=20)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (child.returncode, err) == (130, "")
+
+
+def wait_until_connected(pid: int) -> None:
+    """Until the process has an epoll and a socket open: it waits for an answer."""
+    give_up = time.monotonic() + 10
+    while time.monotonic() < give_up:
+        links = [os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")]
+        if sum("socket:" in each for each in links) >= 3 and any("eventpoll" in each for each in links):
+            return
+        time.sleep(0.02)
+    raise AssertionError("it does not connect")
