@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from taskscope import __version__, endpoint
-from taskscope.attach import payload, procfs, remote_exec
+from taskscope.attach import payload, remote_exec
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
+from taskscope.attach.presence import agent_in
 from taskscope.attach.target import Target, examine
 
-__all__ = ["TIMEOUT", "AttachError", "ensure_agent", "existing"]
+__all__ = ["TIMEOUT", "AttachError", "ensure_agent"]
 
 TIMEOUT = 30.0
 """Seconds to wait for the agent's first answer unless the caller says otherwise."""
@@ -45,7 +45,7 @@ def ensure_agent(
     Raises AttachError: nothing was changed in the target, or, if it says so, the agent comes later.
     """
     target = examine(pid)
-    point = existing(target)
+    point = agent_in(pid)
     if point is not None:
         return point
     if target.stopped:
@@ -58,25 +58,6 @@ def ensure_agent(
     if reply is None or reply["state"] == "late":
         reply = _injected(target, timeout, progress)
     return _endpoint(target, reply, timeout, progress)
-
-
-def existing(target: Target) -> endpoint.Endpoint | None:
-    """The agent that listens for this process, if there is one."""
-    for folder in _folders(target):
-        for point in endpoint.listing_in(folder):
-            if point.pid == target.inner_pid and endpoint.listener(point.path) == target.pid:
-                return replace(point, pid=target.pid)
-    return None
-
-
-def _folders(target: Target) -> list[str]:
-    """Where its agent may listen, as seen from here."""
-    folders = [*endpoint.candidates(target.uid, target.root), *endpoint.standard(target.uid, target.root)]
-    try:
-        own = procfs.environment(target.pid).get("TASKSCOPE_DIR")
-    except OSError:
-        own = None
-    return [target.root + own, *folders] if own else folders
 
 
 def _injected(target: Target, timeout: float, progress: Progress) -> dict[str, Any]:
@@ -160,7 +141,7 @@ def _endpoint(target: Target, reply: dict[str, Any], timeout: float, progress: P
 def _awaited(target: Target, seconds: float) -> endpoint.Endpoint:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        point = existing(target)
+        point = agent_in(target.pid)
         if point is not None:
             return point
         if not os.path.exists(f"/proc/{target.pid}"):  # noqa: PTH110

@@ -63,7 +63,7 @@ def inject(target: Target, program: Program, seconds: float, wanted: Callable[[]
     deadline = time.monotonic() + seconds
     tries, longest = 0, 0.0
     while True:
-        for tid in candidates(target):
+        for tid in _candidates(target):
             with explained(target.pid):
                 thread = ptrace.StoppedThread(target.pid, tid)
                 reply = _try(target, thread, program)
@@ -80,23 +80,34 @@ def inject(target: Target, program: Program, seconds: float, wanted: Callable[[]
             time.sleep(_PAUSES[tries % len(_PAUSES)])
 
 
-def candidates(target: Target) -> list[int]:
-    """Its threads, the most promising first: blocked ones, then running ones.  Raises AttachError.
+SAFE, RUNNING, ELSEWHERE = "safe", "running", "elsewhere"
 
-    Threads that are blocked at a place that is not safe are left out unless there are no others.
+
+def places(pid: int) -> list[tuple[int, str]]:
+    """Its threads (native ids) and where each is now: SAFE, RUNNING (it may be) or ELSEWHERE.
+
+    Raises AttachError.
     """
-    ranked = []
-    with explained(target.pid):
-        for tid in procfs.threads(target.pid):
+    found = []
+    with explained(pid):
+        for tid in procfs.threads(pid):
             try:
-                call = procfs.blocked_in(target.pid, tid)
+                call = procfs.blocked_in(pid, tid)
             except OSError:
                 continue  # that thread has just ended
-            rank = 1 if call is None else 0 if call[0] >= 0 and machine.harmless(call[0], call[2]) else 2
-            ranked.append((rank, tid))
-    ranked.sort()
-    promising = [tid for rank, tid in ranked if rank < 2][:_MOST]
-    return promising or [target.pid]
+            if call is None:
+                found.append((tid, RUNNING))
+            else:
+                safe = call[0] >= 0 and machine.harmless(call[0], call[2])
+                found.append((tid, SAFE if safe else ELSEWHERE))
+    return found
+
+
+def _candidates(target: Target) -> list[int]:
+    """The threads worth stopping, the most promising first."""
+    found = places(target.pid)
+    promising = [tid for wanted in (SAFE, RUNNING) for tid, place in found if place == wanted]
+    return promising[:_MOST] or [target.pid]
 
 
 def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int | None:

@@ -33,11 +33,9 @@ def agent_in(pid: int) -> Endpoint | None:
 
 def _folders(pid: int, uid: int) -> list[str]:
     """Where its agent may listen, as seen from here."""
-    root = ""
     folders = [*endpoint.candidates(uid)]
     try:
-        if procfs.namespace(pid, "mnt") != procfs.namespace("self", "mnt"):
-            root = f"/proc/{pid}/root"
+        root = procfs.root(pid)
         own = procfs.environment(pid).get("TASKSCOPE_DIR")
     except OSError:
         return folders  # another user's: then we could not connect either

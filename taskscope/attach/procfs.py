@@ -69,3 +69,13 @@ def environment(pid: int) -> dict[str, str]:
 def namespace(pid: int | str, kind: str) -> str:
     """Identity of its ``mnt``, ``pid``, ``net``… namespace; equal strings mean the same one."""
     return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+
+
+def root(pid: int) -> str:
+    """What to put before its paths to reach them from here: empty if it sees the same files as we do.
+
+    It sees others in a mount namespace of its own, or in a chroot.
+    """
+    theirs, ours = Path(f"/proc/{pid}/root"), Path("/proc/self/root")
+    same = namespace(pid, "mnt") == namespace("self", "mnt") and theirs.samefile(ours)
+    return "" if same else str(theirs)

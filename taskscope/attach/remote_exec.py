@@ -44,7 +44,7 @@ def possible(target: Target) -> bool:
     """Whether its own interpreter can be run here, and reads the script where we write it."""
     return (
         target.version[:2] >= SINCE
-        and not (target.other_pids or target.other_mounts or target.stopped)
+        and not (target.other_pids or target.root or target.stopped)
         and os.access(target.executable, os.X_OK)
     )
 

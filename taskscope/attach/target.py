@@ -37,7 +37,8 @@ _NOT_CPYTHON = (
 @dataclass(frozen=True, slots=True)
 class Target:
     """A running CPython.  ``inner_pid`` is its pid as it sees it itself, ``addresses`` those of ``C_API``
-    and of the C library; an instruction in ``text`` belongs to the interpreter.
+    and of the C library; an instruction in ``text`` belongs to the interpreter.  ``root`` is what to put
+    before its paths to reach them from here.
     """
 
     pid: int
@@ -49,15 +50,10 @@ class Target:
     version: tuple[int, int, int]
     stopped: bool
     other_pids: bool
-    other_mounts: bool
+    root: str
     addresses: dict[str, int]
     text: tuple[range, ...]
     libc_text: tuple[range, ...]
-
-    @property
-    def root(self) -> str:
-        """What to put before a path of the target's to reach it from here."""
-        return f"/proc/{self.pid}/root" if self.other_mounts else ""
 
 
 def examine(pid: int) -> Target:
@@ -90,7 +86,7 @@ def examine(pid: int) -> Target:
                 version=version,
                 stopped=status["State"][:1] in "Tt",
                 other_pids=procfs.namespace(pid, "pid") != procfs.namespace("self", "pid"),
-                other_mounts=_sees_other_files(pid),
+                root=procfs.root(pid),
                 addresses=_addresses(python, C_API) | _addresses(threads, THREADS) | _addresses(libc, MEMORY),
                 # An executable with a malloc of its own may be stopped inside it, holding its lock.
                 text=() if python.symbol("malloc") else python.text,
@@ -155,14 +151,6 @@ def _executable(pid: int) -> str:
         if Path(f"/proc/{pid}").exists():
             raise AttachError(f"process {pid} is a kernel thread, not a Python program") from None
         raise
-
-
-def _sees_other_files(pid: int) -> bool:
-    """Whether its root directory is not ours: a mount namespace of its own, or a chroot."""
-    if procfs.namespace(pid, "mnt") != procfs.namespace("self", "mnt"):
-        return True
-    theirs, ours = Path(f"/proc/{pid}/root").stat(), Path("/proc/self/root").stat()
-    return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
 
 
 class _Images:

@@ -1,0 +1,54 @@
+"""``taskscope detach``: removes the agent from a process, and everything that it put there."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope.commands.common import Failure, say
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+_PATIENCE = 10.0
+"""Seconds that the agent may take to undo everything: with 300,000 live tasks about 1 s."""
+
+
+def register(parser: ArgumentParser) -> None:
+    """Sets the parser's description and adds the verb's arguments."""
+    parser.description = "Removes the agent from a process: its hooks, its thread, its socket, its modules."
+    parser.add_argument("pid", type=int, metavar="PID", help="the process")
+
+
+def main(options: Namespace) -> int:
+    """Detaches, and waits until the agent is gone.  Raises Failure if there is none, or if it stays."""
+    import asyncio
+
+    from taskscope.attach.presence import agent_in
+
+    pid: int = options.pid
+    if not Path(f"/proc/{pid}").exists():
+        raise Failure(f"there is no process {pid}")
+    point = agent_in(pid)
+    if point is None:
+        raise Failure(f"process {pid} has no agent that could be removed")
+    asyncio.run(_detach(point.path))
+    deadline = time.monotonic() + _PATIENCE
+    while agent_in(pid) is not None:
+        if time.monotonic() > deadline:
+            raise Failure(f"the agent in process {pid} is still there after {_PATIENCE:g} s: try again")
+        time.sleep(0.02)
+    say(f"the agent is gone from process {pid}")
+    return 0
+
+
+async def _detach(path: str) -> None:
+    from taskscope.sources.live import LiveSource
+
+    source = LiveSource(path)
+    await source.open()
+    try:
+        await source.detach()
+    finally:
+        await source.close()
