@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from rich.console import Console
-    from rich.style import Style
     from textual import events
 
 Row = TypeVar("Row")
@@ -47,6 +47,8 @@ def cell_segments(cell: Cell, width: int, align: str, style: Style, console: Con
     """``cell`` in exactly ``width`` cells."""
     if isinstance(cell, str):
         return (Segment(fit(cell, width, align), style),)
+    if not cell.spans and isinstance(cell.style, Style):  # one style throughout: no need to lay it out
+        return (Segment(fit(cell.plain, width, align), style + cell.style),)
     text = cell.copy()
     text.no_wrap = True
     text.end = ""
@@ -130,6 +132,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         self._total = 0
         self._cursor = 0
         self._key: Hashable = None
+        self._base: Style | None = None
 
     # -- rows
 
@@ -143,8 +146,12 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         self._total = max(first + len(rows), total or 0)
         self._resize()
         self._follow_cursor()
-        self.refresh()
+        self.refresh_rows()
         self._want()
+
+    def refresh_rows(self) -> None:
+        """Draws the rows again."""
+        self.refresh()
 
     def show_empty(self, reason: str) -> None:
         """Sets what is said when there are no rows: why, and what next."""
@@ -315,7 +322,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self._base_style()
         if y < self.HEADER_LINES:
             style = base + self.get_component_rich_style("line-list--header", partial=True)
             return Strip([Segment(" ", style), *self.header_segments(width - 1, style)], width)
@@ -325,6 +332,16 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         if index >= self._total:
             return Strip.blank(width, base)
         return self._row_line(index, width, base)
+
+    def _base_style(self) -> Style:
+        """The widget's own style; asked for on every line, and dear: it depends on all ancestors."""
+        if self._base is None:
+            self._base = self.rich_style
+        return self._base
+
+    def notify_style_update(self) -> None:
+        self._base = None
+        super().notify_style_update()
 
     def _row_line(self, index: int, width: int, base: Style) -> Strip:
         current = index == self._cursor

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from rich.segment import Segment
+from textual.geometry import Region
 from textual.message import Message
 
 from taskscope.tui.line_list import Cell, LineList, cell_segments, fit
@@ -116,6 +117,8 @@ class LineTable(LineList[Row]):
         self._descending = True
         self._slots: tuple[_Slot, ...] = ()
         self._slots_width = -1
+        self._lines: list[object] = []
+        self._view: tuple[object, ...] = ()
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         """Other columns from now on; ``render_cells`` must agree."""
@@ -128,6 +131,23 @@ class LineTable(LineList[Row]):
         if (key, descending) != (self._sort, self._descending):
             self._sort, self._descending = key, descending
             self.refresh()
+
+    def refresh_rows(self) -> None:
+        """Draws again the lines that read otherwise than before: in most ticks a few of the visible ones."""
+        top, height, width = round(self.scroll_y), self.size.height, self.size.width
+        rows = [self.row_at(top + line) for line in range(height - self.HEADER_LINES)]
+        before, self._lines = self._lines, [row if row is None else self._signature(row) for row in rows]
+        view, self._view = self._view, (top, self.size, self.cursor, bool(self.total))
+        if view != self._view or len(before) != len(rows):
+            self.refresh()
+            return
+        for line, (old, new) in enumerate(zip(before, self._lines, strict=True), self.HEADER_LINES):
+            if old != new:
+                self.refresh(Region(0, line, width, 1))
+
+    def _signature(self, row: Row) -> object:
+        cells = self._render_cells(row)
+        return [cell if isinstance(cell, str) else (cell.plain, cell.style, cell.spans) for cell in cells]
 
     @property
     def shown_columns(self) -> tuple[str, ...]:
@@ -172,4 +192,4 @@ class LineTable(LineList[Row]):
             at = slot.start + slot.width
         if at < width:
             line.append(Segment(fit("", width - at), style))
-        return line
+        return list(Segment.simplify(line))  # fewer pieces: less for the compositor and the terminal
