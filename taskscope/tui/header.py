@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Part = tuple[int, Text]
 """Rank and text: when the line is too narrow the parts with the highest rank go first."""
 
+_PYTHONS = {"cpython": "CPython", "pypy": "PyPy"}
+
 _GAP = "   "
 _SIGNS = {
     State.CONNECTING: "◌",
@@ -69,7 +71,15 @@ def _identity(context: Context, colours: Palette) -> list[Part]:
     process = hello.process
     parts.append((0, Text(process.name, colours.strong)))
     parts.append((1, _pair("pid", str(process.pid), colours)))
-    parts.append((4, Text(f"{process.implementation} {process.python}", colours.text)))
+    parts.append(
+        (
+            4,
+            Text(
+                f"{_PYTHONS.get(process.implementation, process.implementation)} {process.python}",
+                colours.text,
+            ),
+        )
+    )
     parts.append((3, _pair("up", fmt.age(context.store.uptime()), colours)))
     return parts
 

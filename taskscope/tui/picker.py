@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
+from textual.binding import Binding
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Static
@@ -74,7 +75,7 @@ class PickerScreen(Screen[None]):
         .advice { height: 2; padding: 0 1; background: $panel; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [("escape", "read", "Read")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "read", "Read", show=False)]
 
     class TargetChosen(Message):
         """A source was found for the process chosen."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FINDING, LONG_LIVED = "!", "·"
 TREND_WIDTH = 10
+TREND_EVERY = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,24 @@ class SiteTable(LineTable[Row]):
     def __init__(self, context: Context) -> None:
         self.context = context
         self._colours: Palette | None = None
+        self._touched = False
+        self._read: dict[str, list[Cell]] = {}
+        self._read_of: tuple[object, ...] = ()
+        self._trends: dict[str, tuple[float, str]] = {}
         super().__init__(self._columns_now(), self._cells, lambda row: row.key)
 
     def _columns_now(self) -> Sequence[Column]:
         baseline = self.context.store.baseline
         return [field.column for field in FIELDS if baseline or field.column.key != "since"]
 
+    def show(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
+        """Until the user moved the cursor it stays on top, whatever comes to stand there."""
+        super().show(rows, first=first, total=total)
+        if not self._touched:
+            super().move_to(0)
+
     def move_to(self, index: int, *, scroll: bool = True) -> None:
+        self._touched = True
         self.post_message(self.CursorMoved())
         super().move_to(index, scroll=scroll)
 
@@ -122,28 +134,51 @@ class SiteTable(LineTable[Row]):
         self.refresh()
 
     def _cells(self, row: Row) -> Sequence[Cell]:
+        """Once a row and version of the store: compared with what is on the screen, then drawn."""
         if self._colours is None:
             self._colours = palette(self.app.theme_variables)
-        context, colours = self.context, self._colours
-        store, now = context.store, context.store.now
+        store = self.context.store
+        version = (store.version, self.context.long_lived, self._colours)
+        if version != self._read_of:
+            self._read_of = version
+            self._read.clear()
+        cells = self._read.get(row.key)
+        if cells is None:
+            cells = self._read[row.key] = self._read_row(row, self._colours)
+        return cells
+
+    def _read_row(self, row: Row, colours: Palette) -> list[Cell]:
+        store, now = self.context.store, self.context.store.now
         growth = row.growth(now)
         oldest = _age(row, store, row.oldest)
-        long_lived = oldest is not None and oldest >= context.long_lived
+        long_lived = oldest is not None and oldest >= self.context.long_lived
         cells: list[Cell] = [
             fmt.count(row.live),
-            Text(fmt.rate_per_min(growth), colours.strong if growth and growth >= 1 else colours.text),
+            Text(fmt.rate_per_min(growth), colours.strong)
+            if growth and growth >= 1
+            else fmt.rate_per_min(growth),
         ]
         if store.baseline:
             cells.append(Text(fmt.change(row.since(store.baseline.sites)), colours.accent))
         cells += [
-            Text(fmt.age(oldest), colours.strong if long_lived else colours.text),
+            Text(fmt.age(oldest), colours.strong) if long_lived else fmt.age(oldest),
             fmt.age(_age(row, store, row.median)),
             fmt.rate_per_second(row.births(now)),
             fmt.rate_per_second(row.ends(now)),
             fmt.count(row.errors()),
-            Text(fmt.sparkline(row.trend(now, TREND_WIDTH), TREND_WIDTH), colours.accent),
-            Text(LONG_LIVED if long_lived else " ", colours.strong),
+            Text(self._trend(row, now), colours.accent),
+            LONG_LIVED if long_lived else " ",
             row.label,
             row.coroutine,
         ]
         return cells
+
+    def _trend(self, row: Row, now: float) -> str:
+        """Ten minutes in ten steps: looking every few seconds is enough."""
+        at, text = self._trends.get(row.key, (-TREND_EVERY, ""))
+        if now - at >= TREND_EVERY or now < at:
+            if len(self._trends) > 2 * len(self.rows) + 100:
+                self._trends.clear()  # of rows that are no more
+            text = fmt.sparkline(row.trend(now, TREND_WIDTH), TREND_WIDTH)
+            self._trends[row.key] = (now, text)
+        return text
