@@ -52,13 +52,17 @@ class Pager:
         """
         if not self._total:
             first = 0
-        from_end = first > self._total / 2
-        if not from_end:
-            return await self._from(self.order, first, count, progress)
         last = max(0, self._total - first - count)
-        found = await self._from(OPPOSITE[self.order], last, count, progress)
+        back = OPPOSITE[self.order]
+        if self._walk(self.order, first) <= self._walk(back, last):
+            return await self._from(self.order, first, count, progress)
+        found = await self._from(back, last, count, progress)
         start = max(0, found.total - found.first - len(found.tasks))
         return Window(start, found.total, found.tasks[::-1], found.exact_total)
+
+    def _walk(self, order: str, first: int) -> int:
+        """Pages to pass before line ``first`` (counted from that end) is reached."""
+        return max(0, first // PAGE - len(self._cursors[order]) + 1)
 
     async def _from(self, order: str, first: int, count: int, progress: Callable[[int], None]) -> Window:
         """Lines ``first`` and on, counted from the end of the list at which ``order`` begins."""

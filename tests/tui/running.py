@@ -1,0 +1,27 @@
+"""Starts the whole app on a source, with a clock that a test moves by hand."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from taskscope.tui.app import TaskScopeApp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from textual.pilot import Pilot
+
+    from taskscope.sources.base import Source
+
+SIZES = [(80, 24), (200, 60)]
+
+
+@asynccontextmanager
+async def running(
+    source: Source, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[TaskScopeApp, Pilot[None]]]:
+    """The app; its clock stands still, so details are read when a view opens and on ``r``."""
+    app = TaskScopeApp(source, clock=lambda: 1000.0)
+    async with app.run_test(size=size) as pilot:
+        yield app, pilot

@@ -1,0 +1,265 @@
+"""The view of a creation site: its panels, its tasks in pages, what remains when the target ends."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope import model
+from taskscope.sources.base import NotAvailable, TargetGone
+from taskscope.tui.paging import PAGE
+from taskscope.tui.site_panels import AgeHistogram
+from taskscope.tui.task_list import TaskList
+from tests.tui.fake_source import FakeSource
+from tests.tui.running import SIZES, running
+from tests.tui.screen_text import screen_text, until, until_shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_site_shows_how_it_moves_and_its_oldest_tasks(size: tuple[int, int]) -> None:
+    async with running(FakeSource(start=250), size) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        screen = await until_shown(pilot, "of 25,000, oldest first")
+        assert "executor.py:231 record_failure" in screen
+        assert "live 25,000, +6,000/min" in screen
+        assert "births 100.0/s" in screen
+        assert "asyncio.sleep" in screen
+        assert "4m10s" in screen
+        assert all(len(line) == size[0] for line in screen.split("\n"))
+
+
+async def test_a_large_terminal_shows_all_panels_at_once() -> None:
+    async with running(FakeSource(start=250), (200, 60)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        screen = await until_shown(pilot, "24,998  asyncio.sleep")
+        assert "0.0s to 5m00s" in screen
+        assert "▶  231     line_231()" in screen
+        assert "24,000 ████" in screen
+        assert "task 7 was created by, innermost first" in screen
+        assert "2  Queue.put" in screen
+
+
+async def test_a_small_terminal_shows_one_panel_after_the_other() -> None:
+    async with running(FakeSource(start=250)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "[chart]")
+        for front, inside in [
+            ("[source]", "▶  231"),
+            ("[parked]", "24,998  asyncio.sleep"),
+            ("[ages]", "24,000 ██"),
+            ("[stack]", "__main__.py:12 main"),
+            ("[chart]", "births 100.0/s"),
+        ]:
+            await pilot.press("v")
+            screen = await until_shown(pilot, inside)
+            assert front in screen
+        await pilot.click("PanelTabs", offset=(12, 0))
+        await until_shown(pilot, "▶  231")
+
+
+async def test_a_place_where_tasks_are_parked_narrows_the_list() -> None:
+    source = FakeSource(start=250)
+    async with running(source, (200, 60)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "24,998  asyncio.sleep")
+        await pilot.click("#parked", offset=(10, 3))
+        await pilot.press("enter")
+        await until_shown(pilot, "tasks in Queue.put at executor.py:231 record_failure (Esc: all)")
+        await pilot.press("escape")
+        screen = await until_shown(pilot, "─tasks: 1 to")
+        assert "Queue.put at" not in screen
+
+
+class Many(FakeSource):
+    """300,000 tasks at the leaking site."""
+
+    def live_of(self, site: int, seconds: int | None = None) -> int:
+        return 300_000 if site == 1 else super().live_of(site, seconds)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_300000_tasks_are_asked_for_and_drawn_around_the_view_only(size: tuple[int, int]) -> None:
+    source = Many(start=250)
+    async with running(source, size) as (app, pilot):
+        await until_shown(pilot, "300,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "of 300,000, oldest first")
+        await pilot.press("G")
+        screen = await until_shown(pilot, "to 300,000 of 300,000")
+        await until(pilot, lambda: app.screen.query_one(TaskList).cursor_row is not None)
+        assert "▌" in screen
+        await pilot.press(*["pageup"] * 10, "g", *["pagedown"] * 10)
+        await until(pilot, lambda: app.screen.query_one(TaskList).cursor_row is not None)
+        asked = [each for each in source.asked if each.startswith("tasks")]
+        assert len(asked) <= 30
+        assert all(each.endswith(f" {PAGE}") for each in asked)
+        assert len(app.screen.query_one(TaskList).rows) <= 3 * PAGE
+
+
+async def test_the_order_turns_round_by_key_and_by_click() -> None:
+    async with running(FakeSource(start=250)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "oldest first")
+        await pilot.press("o")
+        screen = await until_shown(pilot, "newest first")
+        assert "age▴" in screen
+        await pilot.click("#tasks", offset=(5, 1))
+        await until_shown(pilot, "oldest first")
+
+
+async def test_enter_opens_a_task_and_escape_comes_back_to_its_row() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "oldest first")
+        await pilot.press("j", "j", "enter")
+        await until_shown(pilot, "task 2 decay_after")
+        await pilot.press("escape")
+        await until_shown(pilot, "oldest first")
+        assert app.screen.query_one(TaskList).cursor == 2
+
+
+class Gone(FakeSource):
+    gone = False
+
+    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+        if self.gone:
+            raise TargetGone("orders (pid 4121) ended")
+        return await super().parked(sites)
+
+    async def tasks(self, **filters: Any) -> model.TaskPage:  # type: ignore[override]
+        if self.gone:
+            raise TargetGone("orders (pid 4121) ended")
+        return await super().tasks(**filters)
+
+
+async def test_what_was_read_stays_when_the_target_ends() -> None:
+    source = Gone(start=250)
+    async with running(source, (200, 60)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "24,998  asyncio.sleep")
+        source.gone = True
+        source.end()
+        await until_shown(pilot, "■ ended")
+        await pilot.press("r", "G")
+        screen = await until_shown(pilot, "orders (pid 4121) ended")
+        assert "24,998  asyncio.sleep" in screen
+        assert "▶  231     line_231()" in screen
+
+
+class Empty(FakeSource):
+    """Nothing lives at the site any more."""
+
+    async def tasks(self, **filters: Any) -> model.TaskPage:  # type: ignore[override]
+        return model.TaskPage((), 0, None)
+
+    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+        return ()
+
+    async def ages(self, sites: Sequence[int] | None) -> model.Ages:
+        return model.Ages((1.0,), (0, 0), 0)
+
+    async def site(self, site: int) -> model.SiteDetail:
+        return dataclasses.replace(await super().site(site), stacks=())
+
+
+async def test_an_empty_site_says_why_in_every_panel() -> None:
+    async with running(Empty(start=250), (200, 60)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        screen = await until_shown(pilot, "No task of this site is live now.  3 lists")
+        assert "No task of this site waits anywhere" in screen
+        assert "no live task, so no ages" in screen
+        assert "No creation stack was kept" in screen
+
+
+class Sparse(FakeSource):
+    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+        raise NotAvailable("aiomonitor does not say where tasks wait")
+
+
+async def test_what_a_source_cannot_say_is_said() -> None:
+    async with running(Sparse(start=250), (200, 60)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        screen = await until_shown(pilot, "aiomonitor does not say where tasks wait")
+        assert "1 to" in screen
+
+
+async def test_an_imputed_site_says_that_it_is_a_guess_and_what_else_it_may_be() -> None:
+    async with running(FakeSource(start=250), (200, 60)) as (_, pilot):
+        screen = await until_shown(pilot, "~book.py:9 watch")
+        line = next(y for y, text in enumerate(screen.split("\n")) if "~book.py:9" in text)
+        await pilot.click(offset=(40, line))
+        await pilot.press("enter")
+        screen = await until_shown(pilot, "a guess: its tasks are older than the agent")
+        assert "or book.py:31 rewatch" in screen
+
+
+@pytest.mark.parametrize("hostile", ["[/]", "[@click=app.quit]x[/]", "日本語" * 40, "x" * 2_000])
+async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
+    class Hostile(FakeSource):
+        def make_task(self, serial: int, site: int = 1) -> model.Task:
+            task = super().make_task(serial, site)
+            assert task.parked is not None
+            parked = dataclasses.replace(task.parked, text=hostile)
+            return dataclasses.replace(task, name=hostile, coroutine=hostile, parked=parked)
+
+        async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+            groups = await super().parked(sites)
+            return tuple(dataclasses.replace(group, text=hostile) for group in groups)
+
+    source = Hostile(start=250)
+    odd = model.Frame(f"/srv/{hostile}.py", 5, hostile)
+    source.sites[0] = dataclasses.replace(source.sites[0], frame=odd, user_frame=odd, coroutine=hostile)
+    async with running(source, (200, 60)) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "oldest first")
+        await pilot.click("#parked", offset=(10, 2))
+        await until_shown(pilot, f"tasks in {hostile[:6]}")
+        await pilot.press("enter")
+        await until_shown(pilot, f"task 0 {hostile[:6]}")
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert app.is_running
+
+
+def test_the_histogram_never_draws_something_as_nothing() -> None:
+    from taskscope.tui.site_panels import _bar, _bars, _folded
+
+    assert _bar(1.0, 10) == "█" * 10
+    assert _bar(0.000001, 10) == "▏"
+    assert _bar(0, 10) == ""
+    bars = _bars(model.Ages((1.0, 60.0), (0, 5, 7), 3))
+    assert bars == [("< 1.0s", 0), ("< 1m00s", 5), ("≥ 1m00s", 7), ("unknown", 3)]
+    assert _folded(bars, 3) == bars[1:]
+    assert _folded(bars, 2) == bars[1:3]
+    assert AgeHistogram().can_focus is False
+
+
+async def test_paused_views_do_not_ask() -> None:
+    source = FakeSource(start=250)
+    async with running(source) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "oldest first")
+        await pilot.press("space")
+        await until_shown(pilot, "‖ paused")
+        asked = len(source.asked)
+        app.screen.look()  # type: ignore[attr-defined]
+        await pilot.pause()
+        assert len(source.asked) == asked
+        assert "oldest first" in screen_text(app)

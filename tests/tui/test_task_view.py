@@ -1,0 +1,199 @@
+"""The view of a task: its chain, its family, its end, and the one action on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope import model
+from taskscope.sources.base import NotAvailable
+from taskscope.tui.views.task import TaskScreen
+from tests.tui.fake_source import DECAY, EXECUTOR, LEAK, MAIN, SLEEPING, FakeSource
+from tests.tui.running import SIZES, running
+from tests.tui.screen_text import screen_text, until, until_shown
+
+if TYPE_CHECKING:
+    from taskscope.tui.app import TaskScopeApp
+
+
+class Family(FakeSource):
+    """Task 5 waits on 6, which waits on 5; the parent has ended; the agent allows cancelling."""
+
+    def __init__(self) -> None:
+        super().__init__(start=250)
+        self.control = True
+        self.ended_tasks: set[int] = set()
+        self.cancelled: list[int] = []
+        self.left = 50.0
+
+    async def task(self, serial: int) -> model.TaskDetail:
+        self.asked.append(f"task {serial}")
+        if serial in self.ended_tasks:
+            raise NotAvailable(f"task {serial} is no more")
+        if serial not in (5, 6):
+            return await super().task(serial)
+        own = dataclasses.replace(self.make_task(serial), cancelling=1)
+        other = self.make_task(11 - serial)
+        parked = model.Parked(DECAY, DECAY, "task", f"task {other.serial}", other.serial, self.left)
+        own = dataclasses.replace(own, parked=parked)
+        chain = (
+            model.Ancestor(12, 3, "Task-12", "respond", False),
+            model.Ancestor(1, 2, "main", "main", True),
+        )
+        return model.TaskDetail(
+            own, (SLEEPING, SLEEPING, DECAY), (other,), (other,), chain, (EXECUTOR, MAIN), False, 99
+        )
+
+    async def cancel(self, serial: int) -> None:
+        self.cancelled.append(serial)
+
+
+async def opened(app: TaskScopeApp, serial: int) -> None:
+    await app.push_screen(TaskScreen(app.context, serial))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_task_shows_its_chain_and_its_family(size: tuple[int, int]) -> None:
+    async with running(Family(), (size[0], 60)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        screen = await until_shown(pilot, "await chain, innermost first")
+        await until_shown(pilot, "▶  244")
+        assert "2 library frames: tasks.py:639 sleep" in screen
+        assert "✕ 1 requests to cancel" in screen
+        assert "→ task 6 Task-6" in screen
+        assert "† task 12 Task-12  respond  from server.py:52 handle  (ended)" in screen
+        assert "→ task 1 main" in screen
+        assert "→ 99 living tasks of the same parent" in screen
+        assert "created at, of another task of the same site, innermost first" in screen
+        assert "▸ executor.py:231 record_failure" in screen
+
+
+async def test_a_wide_terminal_shows_the_source_beside() -> None:
+    async with running(Family(), (200, 60)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        await until_shown(pilot, "─source  /srv/orders/executor.py:244")
+        await pilot.press("G")
+        await until_shown(pilot, "─source  /srv/orders/__main__.py:12")
+
+
+async def test_what_it_waits_on_is_gone_to_round_a_cycle_and_back() -> None:
+    async with running(Family(), (80, 60)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        for serial in (6, 5):
+            await until_shown(pilot, "▶  244")  # the lines stand where they stay
+            screen = await until_shown(pilot, f"→ task {serial} Task-{serial}")
+            line = next(y for y, text in enumerate(screen.split("\n")) if f"→ task {serial}" in text)
+            await pilot.click(offset=(10, line))
+            await pilot.press("enter")
+            await until_shown(pilot, f"task {serial} decay_after")
+        await pilot.press("escape", "escape")
+        await until_shown(pilot, "task 5 decay_after")
+
+
+async def test_siblings_are_listed_in_pages() -> None:
+    source = Family()
+    async with running(source, (80, 60)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        await until_shown(pilot, "▶  244")
+        screen = await until_shown(pilot, "→ 99 living")
+        line = next(y for y, text in enumerate(screen.split("\n")) if "→ 99 living" in text)
+        await pilot.click(offset=(10, line))
+        await pilot.press("enter")
+        screen = await until_shown(pilot, "siblings: 1 to")
+        assert "created by task 1" in screen
+
+
+async def test_a_task_that_ends_keeps_its_last_state_and_says_so() -> None:
+    source = Family()
+    async with running(source, (80, 40)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        await until_shown(pilot, "▸ executor.py:231")
+        source.ended_tasks.add(5)
+        await pilot.press("r")
+        screen = await until_shown(pilot, "■ ended; its last state")
+        assert "executor.py:244 decay_after" in screen
+        asked = len(source.asked)
+        await pilot.press("r")
+        await pilot.pause()
+        assert len(source.asked) == asked
+
+
+async def test_a_task_that_had_ended_before_says_where_to_look() -> None:
+    source = Family()
+    source.ended_tasks.add(7)
+    async with running(source) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await app.push_screen(TaskScreen(app.context, source.make_task(7)))
+        screen = await until_shown(pilot, "■ ended before anything was read of it")
+        assert "task 7 is no more.  3 lists" in screen
+
+
+async def test_the_chain_is_refreshed_in_place() -> None:
+    source = Family()
+    async with running(source, (80, 40)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        await until_shown(pilot, "50s left")
+        await pilot.press("j", "j")
+        source.left = 49.0
+        await pilot.press("r")
+        screen = await until_shown(pilot, "49s left")
+        assert "▌▾ executor.py:244" in screen
+
+
+async def test_cancelling_asks_first() -> None:
+    source = Family()
+    async with running(source, (80, 40)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        await until_shown(pilot, "x Cancel")
+        await pilot.press("x")
+        await until_shown(pilot, "Ask task 5 to cancel?")
+        await pilot.press("n")
+        await pilot.press("x")
+        await until_shown(pilot, "Ask task 5 to cancel?")
+        assert source.cancelled == []
+        await pilot.press("y")
+        await until_shown(pilot, "Task 5 was asked to cancel.")
+        assert source.cancelled == [5]
+
+
+async def test_without_control_there_is_no_cancelling() -> None:
+    source = Family()
+    source.control = False
+    async with running(source, (80, 40)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        await until_shown(pilot, "await chain")
+        await pilot.press("x")
+        await pilot.pause()
+        assert "Cancel" not in screen_text(app)
+        assert source.cancelled == []
+
+
+async def test_copy_takes_the_whole_stack_and_says_so() -> None:
+    async with running(Family(), (80, 40)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, 5)
+        await until_shown(pilot, "await chain")
+        await pilot.press("y")
+        await until_shown(pilot, "Copied")
+        assert 'File "/srv/orders/executor.py", line 231, in record_failure' in app.clipboard
+        assert app.clipboard.startswith("task 5 decay_after")
+
+
+async def test_an_editor_that_cannot_open_says_why() -> None:
+    async with running(Family(), (80, 40)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await opened(app, LEAK)
+        await until_shown(pilot, "await chain")
+        await pilot.press("e")
+        await until(pilot, lambda: "is not on this machine" in app.context.unread)
+        await until_shown(pilot, "Not edited: /srv/orders/")
