@@ -16,6 +16,7 @@ from weakref import ref
 
 from taskscope import model, wire
 from taskscope.agent import adopt, process, snapshot
+from taskscope.agent.facts import FactFinder
 from taskscope.agent.hooks import TaskHooks
 from taskscope.agent.imports import ImportWatch
 from taskscope.agent.loops import LoopWatch
@@ -61,6 +62,7 @@ class Agent:
         self.queries = Queries(self.registry, self.watch)
         self.server = Server(self)
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
+        self.facts = FactFinder(self.registry, self.thread_view.all)
         self.on_stop: Callable[[], None] = lambda: None
         self.running = False
         self._adoption: Job[Any] | None = None
@@ -147,6 +149,7 @@ class Agent:
         adoption, self._adoption = self._adoption, None
         if adoption is not None:
             yield from adoption
+        adopt.impute(self.registry)
         return (yield from self.sampler.sample(self.interval))
 
     def hello(self) -> model.Hello:
@@ -184,6 +187,7 @@ class Agent:
             "parked": queries.parked,
             "groups": queries.groups,
             "tree": queries.tree,
+            "facts": self.facts.facts,
             "ended": self.ended,
             "history": self._history,
             "site_history": self._site_history,

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from taskscope.agent.walk import Job
 
 
+MAX_CANDIDATES = 10
+"""Lines named for tasks whose creation was not seen."""
+
+
 class AdoptedRef(ref[Any]):
     """A weak reference that notices the end of a task which is not of our class."""
 
@@ -124,6 +128,33 @@ def adopt(registry: Registry, task: Any) -> bool:
     if task._taskscope_lineage is not None:  # it had children before it was adopted
         task._taskscope_lineage.chunk = chunk
     return True
+
+
+def impute(registry: Registry) -> None:
+    """Gives adopted tasks of unknown site the line that starts later tasks of the same coroutine.
+
+    A guess, and marked as one; where several lines start them, all are candidates.
+    """
+    unknown = [r for r in list(registry.by_id.values()) if r.site.known != "exact" and r.site.kind == "task"]
+    if not unknown:
+        return
+    exact: dict[str, list[model.Site]] = {}
+    for record in list(registry.by_id.values()):
+        if record.site.known == "exact":
+            exact.setdefault(record.site.coroutine, []).append(record.site)
+    for record in unknown:
+        found = exact.get(record.site.coroutine, [])
+        if found and min(len(found), MAX_CANDIDATES) != len(record.site.candidates):
+            first = found[0]
+            record.site = model.Site(
+                record.id,
+                "task",
+                first.frame,
+                first.user_frame,
+                first.coroutine,
+                "imputed",
+                tuple(site.frame for site in found[:MAX_CANDIDATES]),
+            )
 
 
 def release(task: Any) -> None:

@@ -114,7 +114,7 @@ class SiteRecord:
         self.chunk: Chunk | None = None
         self.first_stacks: list[tuple[int, tuple[tuple[CodeType, int], ...]]] = []
         self.last_stacks: deque[tuple[int, tuple[tuple[CodeType, int], ...]]] = deque(maxlen=LAST_STACKS)
-        self.published: tuple[int | str, ...] | None = None
+        self.published: tuple[int, ...] | None = None
 
     def new_chunk(self, serial: int, frame: FrameType | None) -> Chunk:
         """A chunk for the births from ``serial`` on.  Takes the creation stack of the first of them."""

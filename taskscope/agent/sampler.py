@@ -64,9 +64,9 @@ class Sampler:
                 record.keep = ENDED_A_SITE
                 for index, value in enumerate(_numbers(counts)):
                     totals[index] += value
-            state: tuple[int | str, ...] = (*_numbers(counts), record.retained, record.site.known)
+            state = (*_numbers(counts), record.retained, len(record.site.candidates))
             moved = state != record.published
-            if record.published is None or record.published[-1] != record.site.known:
+            if record.published is None or record.published[-1] != len(record.site.candidates):
                 fresh.append(record.site)
             if moved:
                 record.published = state

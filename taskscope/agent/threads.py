@@ -196,7 +196,7 @@ class ThreadView:
         agent = ident == self._agent_thread()
         native = getattr(thread, "native_id", None) or (_agent_native(ident) if agent else 0)
         cpu, running = _kernel_view(native)
-        state, text = _activity(frame, running=running, loop=loop)
+        state, text = ("running", "observes") if agent else _activity(frame, running=running, loop=loop)
         name = (
             thread.name
             if thread is not None
