@@ -64,12 +64,12 @@ _BACKEND = System(
     name="backend",
     title="five small lifecycle faults in one API server",
     look="""\
-An API server with runs that can be watched.  Five sites gain tasks, 69 a minute together.  serve: readers of
+An API server with runs that can be watched.  Five sites gain tasks, 110 a minute together.  serve: readers of
 watchers who hung up after their run, handing their client to a full queue that no hub reads any more.
-announce: notices whose acknowledgement never comes.  on_event: halts, in bursts of five, waiting for the lock
-of the first, which waits for a confirmation.  process: workers with a result for a collector that has given
-up.  start (of the clean-up): workers waiting for work after stop(), which did not wait for them.  Runs, hubs,
-writers and requests come and go; four report workers stay.  Fixed: hand-over without waiting, calls awaited
+announce: notices whose acknowledgement never comes.  on_event: halts, in bursts of three, waiting for the
+lock of the first, which waits for a confirmation.  process: workers with a result for a collector that has
+given up.  start (of the clean-up): workers waiting for work after stop(), which did not wait for them.  Runs,
+hubs, writers and requests come and go; four report workers stay.  Fixed: hand-over without waiting, calls awaited
 with a time-out, collection that ends its workers, stop() that waits.""",
     guilty=(
         ("hub.py", "serve"),
@@ -79,7 +79,7 @@ with a time-out, collection that ends its workers, stop() that waits.""",
         ("cleanup.py", "start"),
     ),
     cause=("stuck handing over", "fire and forget", "fire and forget", "stuck handing over", "stuck waiting"),
-    rates=(12.0, 18.0, 15.0, 12.0, 12.0),
+    rates=(20.0, 30.0, 20.0, 20.0, 20.0),
 )
 
 _RESTARTS = System(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from taskscope.demo.backend.pace import Pace
 
-BURST = 5
+BURST = 3
 
 
 class Brokerage:

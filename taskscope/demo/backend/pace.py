@@ -9,12 +9,12 @@ from dataclasses import dataclass
 class Pace:
     """Seconds, at speed 1; ``Pace.at(speed)`` has shorter ones."""
 
-    run_every: float = 10.0
+    run_every: float = 6.0
     step: float = 2.0
     """A run has three, with a progress notice each."""
     linger: float = 1.0
     """How long a watcher stays when the run is over."""
-    burst_every: float = 20.0
+    burst_every: float = 9.0
     """Between two bursts of risk events."""
     beat: float = 0.1
     """Between two rounds of a hub."""

@@ -26,7 +26,7 @@ FIXED = Kinds(hub=ClosingHub, signals=CancellingProcessor, cleanup=WaitingCleanu
 
 
 class Backend:
-    """Six runs a minute, three watchers each, and a burst of five risks every 20 s, at speed 1."""
+    """Ten runs a minute, three watchers each, and a burst of three risks every 9 s, at speed 1."""
 
     def __init__(self, *, fixed: bool, speed: float = 1.0) -> None:
         self._pace = pace = Pace.at(speed)
