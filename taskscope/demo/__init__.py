@@ -35,12 +35,12 @@ _ORDERS = System(
     name="orders",
     title="one sleeper per error",
     look="""\
-An order executor counts the orders that failed in the last five minutes: one up at once, one down by a
-task that sleeps 300 s.  At 100 failures a second the site in record_failure gains 6,000 tasks a minute, all
-parked in a sleep, awaited by nobody, until it levels off at rate x sleep: 30,000.  The 50 tasks started in
+An order executor counts the orders that failed in the last five minutes: one up at once, one down by a task
+that sleeps 300 s. At 100 failures a second the site in record_failure gains 6,000 tasks a minute, all
+parked in a sleep, awaited by nobody, until it levels off at rate x sleep: 30,000. The 50 tasks started in
 open_streams live as long as the service, but their number stays: long-lived, no leak (though nobody stops
-them at shutdown).  The short tasks of the order server come and go by the hundred.  --rate 1000 is the load
-test that the team put off: 300,000 live tasks.  Fixed: one ticker drops old times from a list.""",
+them at shutdown). The short tasks of the order server come and go by the hundred. --rate 1000 is the load
+test that the team put off: 300,000 live tasks. Fixed: one ticker drops old times from a list.""",
     guilty=(("executor.py", "record_failure"),),
     cause=("sleeper per event",),
     rates=(6_000.0,),
@@ -50,11 +50,12 @@ _HEARTBEAT = System(
     name="heartbeat",
     title="the child that outlives its owner",
     look="""\
-Twelve websocket clients follow a venue that hangs up on each of them every 20 s.  Every connect starts a
-heartbeat task that nobody keeps, so it outlives its session: the site in connect gains 36 tasks a minute, all
-in a sleep, all orphans (the session that created them has ended).  In the task tree their parents are ghosts.
-The other tasks come and go: sessions, requests of the dashboard, the library's own.  Fixed: the client keeps
-its heartbeat, cancels it with the session, waits for it up to 5 s, and its pauses can be interrupted.""",
+Twelve websocket clients follow a venue that hangs up on each of them every 20 s. Every connect starts a
+heartbeat task that nobody keeps, so it outlives its session: the site in connect gains 36 tasks a minute,
+all in a sleep, all orphans (the session that created them has ended). In the task tree their parents are
+ghosts. The other tasks come and go: sessions, requests of the dashboard, the library's own. Fixed: the
+client keeps its heartbeat, cancels it with the session, waits for it up to 5 s, and its pauses can be
+interrupted.""",
     guilty=(("client.py", "connect"),),
     cause=("orphan",),
     rates=(36.0,),
@@ -64,13 +65,13 @@ _BACKEND = System(
     name="backend",
     title="five small lifecycle faults in one API server",
     look="""\
-An API server with runs that can be watched.  Five sites gain tasks, 110 a minute together.  serve: readers of
+An API server with runs that can be watched. Five sites gain tasks, 110 a minute together. serve: readers of
 watchers who hung up after their run, handing their client to a full queue that no hub reads any more.
-announce: notices whose acknowledgement never comes.  on_event: halts, in bursts of three, waiting for the
-lock of the first, which waits for a confirmation.  process: workers with a result for a collector that has
-given up.  start (of the clean-up): workers waiting for work after stop(), which did not wait for them.  Runs,
-hubs, writers and requests come and go; four report workers stay.  Fixed: hand-over without waiting, calls awaited
-with a time-out, collection that ends its workers, stop() that waits.""",
+announce: notices whose acknowledgement never comes. on_event: halts, in bursts of three, waiting for the
+lock of the first, which waits for a confirmation. process: workers with a result for a collector that has
+given up. start (of the clean-up): workers waiting for work after stop(), which did not wait for them. Runs,
+hubs, writers and requests come and go; four report workers stay. Fixed: hand-over without waiting, calls
+awaited with a time-out, collection that ends its workers, stop() that waits.""",
     guilty=(
         ("hub.py", "serve"),
         ("notices.py", "announce"),
@@ -86,11 +87,12 @@ _RESTARTS = System(
     name="restarts",
     title="start() called twice",
     look="""\
-A simulation of 1,600 nodes in 32 zones, with a chaos event every 90 s.  One of five is a restart, which calls
-start() of every controller again; start() has no guard, so each call adds a second, third, fourth loop beside
-the first, fifty a zone: the site in start gains 1,600 tasks at each restart, in steps, 12,800 an hour, and
-stop() ends only the last of them.  The same coroutine runs N times on one ChaosController.  The recoveries
-that follow the other events live for seconds.  Fixed: a second start() does nothing while the loop runs.""",
+A simulation of 1,600 nodes in 32 zones, with a chaos event every 90 s. One of five is a restart, which
+calls start() of every controller again; start() has no guard, so each call adds a second, third, fourth
+loop beside the first, fifty a zone: the site in start gains 1,600 tasks at each restart, in steps, 12,800
+an hour, and stop() ends only the last of them. The same coroutine runs N times on one ChaosController. The
+recoveries that follow the other events live for seconds. Fixed: a second start() does nothing while the
+loop runs.""",
     guilty=(("controller.py", "start"),),
     cause=("started twice",),
     rates=(32 * 50 / 7.5,),
@@ -100,11 +102,12 @@ _ROTATION = System(
     name="rotation",
     title="the next round starts before the last one ended",
     look="""\
-A log capturer follows 171 streams of eight containers, each with a thread in a blocking read and a task that
-writes, and rotates every stream once in five minutes: it closes the stream, cancels the task, and starts a
-new reader at once.  But the old one is stuck in its read, and its task waits for it: the site in start gains
-34.2 tasks a minute that were cancelled and go on, as many threads, and three descriptors each, until the
-limit.  The 171 of the first generation are well.  Fixed: hang up, wait for the old reader, then go on.""",
+A log capturer follows 171 streams of eight containers, each with a thread in a blocking read and a task
+that writes, and rotates every stream once in five minutes: it closes the stream, cancels the task, and
+starts a new reader at once. But the old one is stuck in its read, and its task waits for it: the site in
+start gains 34.2 tasks a minute that were cancelled and go on, as many threads, and three descriptors each,
+until the limit. The 171 of the first generation are well. Fixed: hang up, wait for the old reader, then go
+on.""",
     guilty=(("reader.py", "start"),),
     cause=("generations overlapping",),
     rates=(34.2,),
