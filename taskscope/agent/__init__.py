@@ -25,7 +25,7 @@ from taskscope.agent.registry import Registry
 from taskscope.agent.sampler import Sampler
 from taskscope.agent.server import Server
 from taskscope.agent.threads import ThreadHooks, ThreadView
-from taskscope.agent.walk import live_tasks, run
+from taskscope.agent.walk import PAUSE, live_tasks, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +65,7 @@ class Agent:
         self.facts = FactFinder(self.registry, self.thread_view.all)
         self.on_stop: Callable[[], None] = lambda: None
         self.running = False
+        self.exiting = False
         self._adoption: Job[Any] | None = None
 
     # -- life ----------------------------------------------------------------------------------
@@ -90,7 +91,8 @@ class Agent:
 
     def thread_ended(self) -> None:
         """Called by the thread as it ends, also when it was told to over the socket."""
-        self._undo()
+        if not self.exiting:
+            self._undo()
 
     def _undo(self) -> None:
         self.imports.stop()
@@ -102,16 +104,28 @@ class Agent:
         _after_fork_nothing()
         if hooks is not None:
             hooks.disarm()
-            for task in live_tasks(self.registry.task_records()):
-                if task is None:
-                    time.sleep(0.0005)
-                else:
-                    adopt.release(task)
-                del task
+            run(self._release(), PAUSE)
             hooks.release_class()
         self.on_stop()
 
+    def _release(self) -> Job[None]:
+        """Takes our marks off the living tasks; what ended ones still refer to holds nothing any more."""
+        records = self.registry.task_records()
+        for task in live_tasks(records):
+            if task is None:
+                yield
+            else:
+                adopt.release(task)
+            del task
+        for record in records:
+            for chunk in record.chunks:
+                chunk.clear()
+            record.chunks.clear()
+            record.codes.clear()
+
     def _at_exit(self) -> None:
+        """The process ends: only the socket's file must go."""
+        self.exiting = True
         self.server.stop(timeout=1.0)
 
     def failed(self, where: str, error: BaseException) -> None:

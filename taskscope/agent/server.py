@@ -21,16 +21,13 @@ from taskscope.agent import threads
 from taskscope.agent.loops import PROBE_EVERY
 from taskscope.agent.queries import NotFoundError
 from taskscope.agent.reply import encoded
-from taskscope.agent.walk import begin_slice
+from taskscope.agent.walk import PAUSE, begin_slice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.agent import Agent
     from taskscope.agent.walk import Job
-
-PAUSE = 0.0005
-"""Seconds between two slices of work, in which the program has the GIL for itself."""
 
 MAX_CLIENTS = 16
 MAX_JOBS = 32

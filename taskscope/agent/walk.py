@@ -38,15 +38,21 @@ def spent() -> bool:
     return time.perf_counter() >= _end
 
 
-def run(job: Job[T]) -> T:
-    """Runs a job to its end in the caller's thread."""
+def run(job: Job[T], pause: float = 0.0) -> T:
+    """Runs a job to its end in the caller's thread, pausing ``pause`` seconds between slices."""
     while True:
         begin_slice()
         try:
             next(job)
+            if pause:
+                time.sleep(pause)
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+PAUSE = 0.0005
+"""Seconds between two slices of work, in which the program has the GIL for itself."""
 
 
 def live_tasks(records: Iterable[SiteRecord]) -> Iterator[Any | None]:
