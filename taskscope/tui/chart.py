@@ -66,7 +66,7 @@ def build_chart(
         for piece in pieces(line.points):
             xs, ys = zip(*thinned(piece, span, width - label_width), strict=True)
             plotext.plot(list(xs), list(ys), marker="braille", color=_rgb(line.color))
-    text = Text.from_ansi(plotext.build(), no_wrap=True)
+    text = Text.from_ansi(plotext.build().rstrip("\n"), no_wrap=True)
     plotext.clear_figure()
     return text
 

@@ -1,0 +1,212 @@
+"""The overview's table and charts as the user works with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from textual.widgets import Input
+
+from taskscope.tui.site_table import SiteTable
+from taskscope.tui.views.site import SiteScreen
+from tests.tui.fake_source import LEAK, FakeSource
+from tests.tui.screen_text import screen_text, until, until_shown
+from tests.tui.test_app import Clock, running
+
+if TYPE_CHECKING:
+    from taskscope.tui.app import TaskScopeApp
+
+
+def rows(app: TaskScopeApp) -> list[str]:
+    """The sites as listed, top to bottom."""
+    return [row.label.split()[0] for row in app.screen.query_one(SiteTable).rows]
+
+
+async def test_sorted_by_growth_first_and_by_any_column_on_request() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        assert rows(app)[0] == "executor.py:231"
+        assert "by growth ▾" in screen_text(app)
+        for _ in range(20):
+            if "by site ▴" in screen_text(app):
+                break
+            await pilot.press("s")
+            await pilot.pause()
+        assert rows(app) == sorted(rows(app))
+        await pilot.press("S")
+        await pilot.pause()
+        assert rows(app) == sorted(rows(app), reverse=True)
+
+
+async def test_a_click_on_a_columns_head_sorts_by_it_and_again_turns_it_round() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        table = app.screen.query_one(SiteTable)
+        x = screen_text(app).split("\n")[table.region.y].index("live")
+        await pilot.click(SiteTable, offset=(x + 2, 0))
+        await until_shown(pilot, "by live ▾")
+        assert rows(app)[:2] == ["executor.py:231", "stream.py:88"]
+        await pilot.click(SiteTable, offset=(x + 2, 0))
+        await until_shown(pilot, "by live ▴")
+        assert rows(app)[-1] == "executor.py:231"
+
+
+async def test_equal_rows_keep_their_places() -> None:
+    source = FakeSource(start=250, quiet_sites=30)
+    async with running(source) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        before = [row for row in rows(app) if row.startswith("part")]
+        assert len(before) == 30
+        for _ in range(3):
+            source.advance(2)
+            await pilot.press("S", "S")
+            await pilot.pause()
+        assert [row for row in rows(app) if row.startswith("part")] == before
+
+
+async def test_the_cursor_stays_on_its_row_and_the_order_is_held_while_moving() -> None:
+    source, clock = FakeSource(start=250), Clock()
+    async with running(source, clock=clock) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        table = app.screen.query_one(SiteTable)
+        await pilot.press("j")
+        held = table.cursor_row
+        assert held is not None
+        before = rows(app)
+        grown = dataclasses.replace(
+            source.sample(full=True).sites[1],
+            counts=dataclasses.replace(source.counts(2).counts, live=90_000, born=90_000),
+        )
+        source._queue.put_nowait(dataclasses.replace(source.sample(), sites=(grown,)))
+        await until_shown(pilot, "order held while you move")
+        assert rows(app) == before
+        clock.now += 60
+        source.advance(30)
+        await until(pilot, lambda: "order held" not in screen_text(app))
+        await until(pilot, lambda: rows(app)[0] == "stream.py:88")
+        assert table.cursor_row is held
+
+
+async def test_until_touched_the_cursor_stays_on_top() -> None:
+    source, clock = FakeSource(start=250), Clock()
+    async with running(source, clock=clock) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        grown = dataclasses.replace(
+            source.counts(2), counts=dataclasses.replace(source.counts(2).counts, live=90_000, born=90_000)
+        )
+        source._queue.put_nowait(dataclasses.replace(source.sample(), sites=(grown,)))
+        clock.now += 60
+        source.advance(30)
+        await until(pilot, lambda: rows(app)[0] == "stream.py:88")
+        assert app.screen.query_one(SiteTable).cursor == 0
+
+
+async def test_filter_needs_every_word_and_says_how_many_of_how_many() -> None:
+    async with running(FakeSource(start=250, quiet_sites=20)) as (app, pilot):
+        await until_shown(pilot, "creation sites (24)")
+        await pilot.press("slash", *"book WATCH", "enter")
+        screen = await until_shown(pilot, "creation sites (1 of 24)")
+        assert "~book.py:9 watch" in screen
+        assert "executor.py" not in screen
+        assert app.focused is app.screen.query_one(SiteTable)
+        await pilot.press("escape")
+        await until_shown(pilot, "creation sites (24)")
+
+
+async def test_a_filter_that_matches_nothing_says_what_to_do() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("slash", *"nowhere")
+        await until_shown(pilot, "Nothing matches “nowhere”.  Esc clears the filter.")
+        await pilot.press("escape")
+        await until_shown(pilot, "executor.py:231")
+        assert not app.screen.query_one(Input).has_class("-open")
+
+
+async def test_groupings_by_coroutine_and_by_what_only_the_agent_can_tell() -> None:
+    source = FakeSource(start=250, quiet_sites=22)
+    async with running(source) as (_, pilot):
+        await until_shown(pilot, "creation sites (26)")
+        await pilot.press("g")
+        await until_shown(pilot, "api.py:17 serve")
+        await pilot.press("g")
+        screen = await until_shown(pilot, "coroutines (15)")
+        assert "decay_after" in screen
+        await pilot.press("g")
+        await until_shown(pilot, "parents' sites (2)")
+        await until_shown(pilot, "parent executor.py:244 decay_after")
+        await pilot.press("g")
+        await until_shown(pilot, "parked executor.py:244 decay_after")
+        assert "groups parent" in source.asked
+        assert "groups parked" in source.asked
+
+
+async def test_long_lived_is_marked_by_shape_and_the_threshold_moves() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+
+        def marked() -> set[str]:
+            lines = screen_text(app).split("\n")
+            return {line.split(" · ")[1].split()[0] for line in lines if ".py:" in line and " · " in line}
+
+        assert marked() == {"executor.py:231", "stream.py:88"}
+        await pilot.press("right_square_bracket")
+        await until_shown(pilot, "long-lived · from 5m00s")
+        assert marked() == set()
+        for _ in range(9):
+            await pilot.press("left_square_bracket")
+        await until_shown(pilot, "long-lived · from 5.0s")
+        assert "server.py:52" not in marked()  # lives 0.1 s
+
+
+async def test_charts_change_series_and_span() -> None:
+    async with running(FakeSource(start=250)) as (_, pilot):
+        await until_shown(pilot, "╭ tasks 25,061, 10 min")
+        await pilot.press("m")
+        await until_shown(pilot, "╭ rss 141 MB, 10 min")
+        await pilot.press("z")
+        screen = await until_shown(pilot, "╭ rss 141 MB, 1 h")
+        assert "-30m" in screen
+        await pilot.press("z", "z")
+        screen = await until_shown(pilot, "╭ rss 141 MB, all")
+        assert "-4m" in screen
+
+
+async def test_the_chart_is_full_at_once_from_the_agents_history() -> None:
+    async with running(FakeSource(start=600)) as (app, pilot):
+        await until_shown(pilot, "40k")
+        table = app.screen.query_one(SiteTable)
+        chart = screen_text(app).split("\n")[: table.region.y]
+        drawn = [any("⠀" < char <= "⣿" for char in (line[x] for line in chart)) for x in range(8, 70)]
+        assert sum(drawn) > 55
+
+
+async def test_enter_opens_the_site_under_the_cursor() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, SiteScreen))
+        screen = app.screen
+        assert isinstance(screen, SiteScreen)
+        assert screen.row.sites == (LEAK,)
+        await pilot.press("escape")
+        await until_shown(pilot, "creation sites (4)")
+
+
+async def test_help_explains_the_columns() -> None:
+    async with running(FakeSource(start=250), size=(120, 50)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("question_mark")
+        screen = await until_shown(pilot, "change of live per minute")
+        assert "ended per second" in screen
+        await pilot.press("escape")
+        await until_shown(pilot, "q Quit")
+
+
+async def test_another_theme_recolours_everything() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "+6,000")
+        for theme in app.available_themes:
+            app.theme = theme
+            await pilot.pause()
+            assert "+6,000" in screen_text(app)

@@ -1,0 +1,101 @@
+"""The process picker on made-up rows; `tests/integration` shows it real processes."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from taskscope.attach.discover import PythonProcess
+from taskscope.sources.base import SourceError
+from taskscope.tui.app import TaskScopeApp
+from taskscope.tui.picker import PickerScreen, Targets
+from tests.tui.fake_source import FakeSource
+from tests.tui.screen_text import screen_text, until, until_shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from textual.pilot import Pilot
+
+    from taskscope.sources.base import Source
+
+
+def process(pid: int, command: str, *, agent: str | None = None, obstacle: str = "") -> PythonProcess:
+    return PythonProcess(
+        pid=pid,
+        user="svc",
+        command=command,
+        started=0.0,
+        rss=118_000_000,
+        cpu=0.31,
+        threads=14,
+        python="3.11",
+        agent=agent,
+        asyncio=True,
+        obstacle=obstacle,
+        own=True,
+    )
+
+
+ROWS = (
+    process(4121, "orders --live", agent="orders"),
+    process(4200, "plain.py [/] [bold"),
+    process(4300, "other.py", obstacle="another user's: run taskscope as that user or as root"),
+)
+
+
+@asynccontextmanager
+async def picking(
+    rows: Sequence[PythonProcess] = ROWS,
+) -> AsyncIterator[tuple[TaskScopeApp, Pilot[None], FakeSource]]:
+    source = FakeSource(start=250)
+
+    def open_one(chosen: PythonProcess) -> Source:
+        if chosen.agent is None:
+            raise SourceError(f"no agent in process {chosen.pid}: start it with `taskscope run`")
+        return source
+
+    app = TaskScopeApp(targets=Targets(lambda: rows, open_one, lambda _: None))
+    async with app.run_test(size=(100, 24)) as pilot:
+        yield app, pilot, source
+
+
+async def test_processes_are_listed_and_enter_opens_the_one_with_an_agent() -> None:
+    async with picking() as (app, pilot, source):
+        screen = await until_shown(pilot, "orders --live")
+        assert "plain.py [/] [bold" in screen
+        assert "118 MB" in screen
+        assert "Enter opens orders (pid 4121), which has an agent." in screen
+        await pilot.press("enter")
+        await until_shown(pilot, "+6,000")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, PickerScreen))
+        assert source.closed
+
+
+async def test_a_process_without_an_agent_says_what_to_do() -> None:
+    async with picking() as (app, pilot, _):
+        await until_shown(pilot, "orders --live")
+        await pilot.press("j")
+        await until_shown(pilot, "No agent in 4200.")
+        assert "taskscope run" in screen_text(app)
+        await pilot.press("enter")
+        await until_shown(pilot, "no agent in process 4200: start it with `taskscope run`  (Esc: read)")
+        await pilot.press("escape", "j")
+        await until_shown(pilot, "it cannot get one: another user's: run taskscope as that user or as root.")
+        assert "Esc: read" not in screen_text(app)
+
+
+async def test_no_process_says_so() -> None:
+    async with picking(()) as (_, pilot, _source):
+        await until_shown(pilot, "No other Python process is running here")
+
+
+async def test_keys_of_a_target_do_nothing_in_the_picker() -> None:
+    async with picking() as (app, pilot, _):
+        await until_shown(pilot, "orders --live")
+        await pilot.press("space", "b", "w", "t", "2", "i")
+        await pilot.pause()
+        assert isinstance(app.screen, PickerScreen)
+        await pilot.press("question_mark")
+        await until_shown(pilot, "most likely wanted first")
