@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pythons import SUPPORTED, require
+
 REPO = Path(__file__).parents[2]
 
 SCRIPTS = {
@@ -95,6 +97,10 @@ INSIDE = (
 )
 
 
+NOT_INSIDE_BY_VERSION = [["-"], ["-c", "1/0"]]
+"""A program on stdin is read whole, and from 3.13 on python shows the source of ``-c`` in tracebacks."""
+
+
 def outcome(folder: Path, command: list[str], **variables: str) -> tuple[int, str, str]:
     environment = {"PATH": "/usr/bin:/bin", "TASKSCOPE_DIR": str(folder / "run"), **variables}
     done = subprocess.run(
@@ -113,16 +119,16 @@ def _without_addresses(output: bytes) -> str:
     return re.sub("0x[0-9a-f]{6,}", "0x", output.decode())
 
 
-def assert_alike(folder: Path, program: list[str], options: tuple[str, ...] = ()) -> None:
+def assert_alike(folder: Path, program: list[str], python: str = sys.executable) -> None:
     """The same from ``python`` and from ``python -m taskscope run``."""
-    plain = outcome(folder, [sys.executable, *options, *program])
-    ours = outcome(folder, [sys.executable, *options, "-m", "taskscope", "run", *program])
-    assert ours == plain
+    house = {} if python == sys.executable else {"PYTHONPATH": str(REPO)}
+    plain = outcome(folder, [python, *program], **house)
+    assert outcome(folder, [python, "-m", "taskscope", "run", *program], **house) == plain
 
 
-def assert_alike_inside(folder: Path, program: list[str]) -> None:
+def assert_alike_inside(folder: Path, program: list[str], python: str = sys.executable) -> None:
     """The same under ``-I -S``, where the program runs in our own process."""
-    isolated = [sys.executable, "-I", "-S"]
+    isolated = [python, "-I", "-S"]
     plain = outcome(folder, [*isolated, *program])
     assert outcome(folder, [*isolated, "-c", INSIDE, str(REPO), "run", *program]) == plain
 
@@ -185,9 +191,40 @@ def test_every_form_of_program_is_run_as_by_python(folder: Path, program: list[s
     assert_alike(folder, program)
 
 
-@pytest.mark.parametrize("program", [each for each in PROGRAMS if each != ["-"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "program", [each for each in PROGRAMS if each not in NOT_INSIDE_BY_VERSION], ids=" ".join
+)
 def test_every_form_of_program_is_run_in_an_isolated_interpreter(folder: Path, program: list[str]) -> None:
     assert_alike_inside(folder, program)
+
+
+ELSEWHERE = [
+    *("main", "annotations", "exit text", "uncaught", "chained", "group", "syntax", "recursion", "stack"),
+    *(
+        "own excepthook",
+        "interrupt by signal",
+        "atexit after failure",
+        "threads are joined",
+        "thread failure",
+    ),
+    *("asyncio failure", "asyncio interrupt", "environment", "unraisable", "spawn", "fork"),
+]
+"""What other versions of Python do in their own ways."""
+
+
+@pytest.mark.parametrize("version", [each for each in SUPPORTED if not sys.version.startswith(f"{each}.")])
+@pytest.mark.timeout(240)  # 120 interpreters are started
+def test_other_versions_of_python_see_no_difference_either(folder: Path, version: str) -> None:
+    python = str(require(version))
+    for name in ELSEWHERE:
+        (folder / "script.py").write_text(SCRIPTS[name])
+        assert_alike(folder, ["script.py", "--name"], python)
+        if name not in NOT_INSIDE:
+            assert_alike_inside(folder, ["script.py", "--name"], python)
+    for program in PROGRAMS:
+        assert_alike(folder, program, python)
+        if program not in NOT_INSIDE_BY_VERSION:
+            assert_alike_inside(folder, program, python)
 
 
 @pytest.mark.parametrize(
