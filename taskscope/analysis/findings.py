@@ -1,0 +1,301 @@
+"""Verdicts on a target while it is being watched: samples and facts in, findings out.
+
+A ``Judge`` does no I/O.  Whoever has the target (the app, ``watch``, a snapshot) feeds it, asks which
+facts it wants, brings them, and reads the findings.  Memory is bounded by the number of sites.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from taskscope.analysis import causes, growth
+from taskscope.analysis.cohorts import Cohorts, Survival
+from taskscope.analysis.series import Track
+from taskscope.analysis.verdict import Verdict, judge
+from taskscope.model import Counts, Finding, SiteCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from taskscope.model import Cause, Hello, Sample, Site, SiteFacts, SiteHistory
+
+RECENT = 2.0
+"""Seconds a bin of the recent track: it spans the last 5 minutes, however long the watch."""
+
+QUESTIONS = 8
+"""Sites asked about at a time; each question is a walk over the site's tasks."""
+
+ASK_EVERY = 5.0
+CONFIRM = 1.5
+HOLD = {"leak": 20.0, "suspect": 10.0}
+"""Seconds a better verdict must last before the level falls: no flapping."""
+
+MAX_INFO = 20
+_RANK = {"leak": 0, "suspect": 1, "info": 2}
+
+
+@dataclass(slots=True)
+class _Level:
+    """The level shown, which follows the verdicts slowly."""
+
+    shown: str = "flat"
+    since: float = 0.0
+    other: str = "flat"
+    other_since: float = 0.0
+
+    def follow(self, level: str, now: float, *, first: bool) -> None:
+        if level == self.shown:
+            self.other = level
+            return
+        if level != self.other:
+            self.other, self.other_since = level, now
+        up = _RANK.get(level, 3) < _RANK.get(self.shown, 3)
+        wait = CONFIRM if up else max(HOLD[self.shown], (self.other_since - self.since) / 4)
+        if first or now - self.other_since >= wait:
+            self.shown, self.since = level, now
+
+
+@dataclass(slots=True)
+class _Watched:
+    """All that is remembered of one site."""
+
+    whole: Track
+    recent: Track
+    counts: SiteCounts
+    cohorts: Cohorts = field(default_factory=Cohorts)
+    facts: SiteFacts | None = None
+    before: SiteFacts | None = None
+    asked: float = -1e9
+    level: _Level = field(default_factory=_Level)
+    reading: growth.Growth | None = None
+    verdict: Verdict | None = None
+    said: Verdict | None = None
+    leaked: bool = False
+
+
+class Judge:
+    """Holds what is needed to judge every site of one target.  ``long_lived``: seconds, for ``info``."""
+
+    def __init__(self, hello: Hello, *, long_lived: float = 60.0) -> None:
+        self.now = hello.agent_since
+        self.long_lived = long_lived
+        self._since = hello.agent_since
+        self._started = hello.monotonic - (hello.wall - hello.process.started_wall)
+        self._interval = hello.interval
+        self._sites: dict[int, Site] = {}
+        self._watched: dict[int, _Watched] = {}
+        self._fed = 0
+
+    def learn(self, sites: Iterable[Site]) -> None:
+        """Sites by number; samples bring new ones themselves."""
+        self._sites.update((site.id, site) for site in sites)
+
+    def past(self, histories: Iterable[SiteHistory]) -> None:
+        """What the agent saw before we came; before the first sample."""
+        for past in histories:
+            for time, live, born, ended in zip(past.times, past.live, past.born, past.ended, strict=True):
+                self._add(SiteCounts(past.site, Counts(live, born, ended)), time)
+
+    def feed(self, sample: Sample) -> None:
+        """The next sample."""
+        self.learn(sample.new_sites)
+        self.now = sample.monotonic
+        self._fed += 1
+        for counts in sample.sites:
+            self._add(counts, sample.monotonic)
+
+    def questions(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
+        """Sites whose facts are wanted now, with the moments to count cohorts at (see ``SiteFacts``)."""
+        due = [
+            (weight, id)
+            for id, watched in self._watched.items()
+            if (weight := self._weight(watched)) > 0 and self.now - watched.asked >= self._every(watched)
+        ]
+        due.sort(reverse=True)
+        asked = []
+        for _, id in due[:QUESTIONS]:
+            watched = self._watched[id]
+            watched.asked = self.now
+            asked.append((id, watched.cohorts.ask(self.now)))
+        return tuple(asked)
+
+    def facts(self, facts: SiteFacts) -> None:
+        """The answer to a question."""
+        watched = self._watched.get(facts.site)
+        if watched is not None:
+            watched.before, watched.facts = watched.facts, facts
+            watched.cohorts.answer(facts)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What is to be said now, worst first."""
+        found = [
+            finding
+            for id, watched in self._watched.items()
+            if (finding := self._finding(id, watched)) is not None
+        ]
+        found.sort(key=lambda each: (_RANK[each.level], -each.rate_per_min, -each.live))
+        serious = [each for each in found if each.level != "info"]
+        return tuple(serious + [each for each in found if each.level == "info"][:MAX_INFO])
+
+    def _add(self, counts: SiteCounts, time: float) -> None:
+        watched = self._watched.get(counts.site)
+        if watched is None:
+            watched = self._watched[counts.site] = _Watched(
+                Track(self._since, self._interval, recent=False),
+                Track(self._since, max(RECENT, self._interval), recent=True),
+                counts,
+            )
+            if time > self._since + 1.5 * self._interval and not counts.adopted and self._fed != 1:
+                watched.whole.add(self._since, 0, 0, 0)
+                watched.recent.add(self._since, 0, 0, 0)
+        watched.counts = counts
+        total = counts.counts
+        watched.whole.add(time, total.live, total.born, total.ended)
+        watched.recent.add(time, total.live, total.born, total.ended)
+
+    def _weight(self, watched: _Watched) -> float:
+        """How much the facts of this site are worth; 0: not at all."""
+        counts = watched.counts
+        if counts.counts.live < 2:
+            return 0.0
+        if watched.level.shown != "flat":
+            return 1e9 + counts.counts.live
+        gained = watched.reading.gained if watched.reading else 0
+        if gained >= 2:
+            return 1e6 + gained
+        age = self.now - counts.oldest if counts.oldest is not None else 0.0
+        ended = counts.counts.ended
+        life = counts.counts.live / ended * (self.now - self._since) if ended else 0.0
+        return age if ended and age > max(20.0, 20 * life) else 0.0
+
+    def _every(self, watched: _Watched) -> float:
+        """Seconds between questions: a twelfth of the time that the cohorts span."""
+        cuts = watched.cohorts.cuts
+        return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
+
+    def _finding(self, id: int, watched: _Watched) -> Finding | None:
+        self._judge(watched, self._sites.get(id))
+        site = self._sites.get(id)
+        if site is None:
+            return None
+        if watched.level.shown in ("leak", "suspect"):
+            return _grown(site, watched, causes.explain(site, watched.facts, watched.before))
+        return _noted(site, watched, self.now, self.long_lived)
+
+    def _judge(self, watched: _Watched, site: Site | None) -> None:
+        survival = watched.cohorts.survival()
+        signs = causes.signs(watched.facts, watched.before)
+        result = self._verdict(watched, watched.whole, survival, signs)
+        if self.now - self._since > RECENT * 150:
+            late = self._verdict(watched, watched.recent, survival, signs)
+            if result is None or (late is not None and _RANK.get(late.level, 3) < _RANK.get(result.level, 3)):
+                result = late
+        watched.level.follow(result.level if result else "flat", self.now, first=self._fed <= 1)
+        watched.verdict = result
+        if result is not None and result.level != "flat":
+            watched.said = result
+        watched.leaked = watched.leaked or watched.level.shown == "leak"
+
+    def _verdict(
+        self, watched: _Watched, track: Track, survival: Survival | None, signs: int
+    ) -> Verdict | None:
+        if watched.counts.counts.live < 2 and watched.level.shown == "flat":
+            return None
+        bins = track.bins(self.now)
+        reading = growth.measure(bins, self.now)
+        if reading is None:
+            return None
+        watched.reading = reading
+        highest = 0
+        if track.recent:
+            earlier = [bin.high for bin in watched.whole.bins(self.now) if bin.time < reading.begun]
+            highest = max(earlier, default=0)
+        uptime = reading.begun - self._started
+        return judge(reading, survival, signs, uptime=uptime, record=reading.live > highest)
+
+
+def _grown(site: Site, watched: _Watched, cause: Cause | None) -> Finding:
+    """A leak or a suspect."""
+    reading, said = watched.reading, watched.said
+    assert reading is not None
+    assert said is not None
+    level = watched.level.shown
+    return _about(
+        site,
+        watched,
+        level,
+        rate=said.rate,
+        since=reading.since,
+        text=_sentence(level, said, reading, watched.counts.counts.live),
+        evidence={
+            "why": said.why,
+            "rate_low": round(said.low, 2),
+            "rate_high": round(said.high, 2),
+            "gained": reading.gained,
+            "born": reading.born,
+            "ended": reading.ended,
+            "watched_seconds": round(reading.window, 1),
+            "steps": reading.steps,
+        },
+        cause=cause,
+        until=said.until if level == "suspect" else None,
+    )
+
+
+def _sentence(level: str, said: Verdict, reading: growth.Growth, live: int) -> str:
+    shape = "in steps" if reading.steps else "steadily"
+    text = f"{live:,} live, {shape} {said.rate:+,.1f} a minute ({said.low:,.1f} to {said.high:,.1f})"
+    text += f"; {reading.born:,} born and {reading.ended:,} ended in {reading.window:,.0f} s"
+    if level == "suspect":
+        text += f"; to be told in {said.until:,.0f} s" if said.until else f"; {said.why}"
+    return text
+
+
+def _noted(site: Site, watched: _Watched, now: float, long_lived: float) -> Finding | None:
+    """Worth knowing, no fault: plateau, lost or retained tasks, long-lived."""
+    counts = watched.counts
+    live = counts.counts.live
+    age = now - counts.oldest if counts.oldest is not None else 0.0
+    if watched.leaked and live:
+        text, kind = f"stopped growing at {live:,} live", "plateau"
+    elif counts.counts.lost:
+        text, kind = f"{counts.counts.lost:,} were destroyed while still waiting", "lost"
+    elif counts.retained >= max(100, live):
+        text, kind = f"{counts.retained:,} are done but still referenced", "retained"
+    elif live >= 2 and age >= long_lived:
+        text, kind = f"{live:,} live for up to {age:,.0f} s, and no more of them", "long-lived"
+    else:
+        return None
+    since = counts.oldest if counts.oldest is not None else now
+    return _about(site, watched, "info", rate=0.0, since=since, text=text, evidence={"why": kind})
+
+
+def _about(
+    site: Site,
+    watched: _Watched,
+    level: str,
+    *,
+    rate: float,
+    since: float,
+    text: str,
+    evidence: dict[str, object],
+    cause: Cause | None = None,
+    until: float | None = None,
+) -> Finding:
+    return Finding(
+        level=level,
+        kind=site.kind,
+        id=site.id,
+        site=site.frame,
+        user_site=site.user_frame,
+        coroutine=site.coroutine,
+        live=watched.counts.counts.live,
+        rate_per_min=round(rate, 2),
+        since=since,
+        text=text,
+        evidence=evidence,
+        cause=cause,
+        known=site.known,
+        until_told=until,
+    )

@@ -1,0 +1,227 @@
+"""Does a count grow, how fast, and does it keep what it gains?
+
+The reading of a series rests on what it *kept*: at each moment the least count from then on.  Bursts
+that drain, churn and noise leave it flat; what leaks raises it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.analysis.series import Bin
+
+MAX_POINTS = 60
+"""Points of a slope: 1,770 pairs, about half a millisecond; more points are thinned evenly."""
+
+_Z = 1.96  # both sides, 95 %
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """Change per minute, with its 95 % interval."""
+
+    rate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What a series of counts did between its first bin and ``now``.
+
+    ``gained``: live tasks more than at the start that were never given back; ``late`` those of the last
+    two thirds and ``latest`` those of the last third.  ``back``: the most it ever fell afterwards.
+    ``noise``: the gain that turnover alone may show.  ``rises``: separate moments at which it gained,
+    ``gap`` the time between them, ``since`` the first, ``last`` the latest.  ``pace``: log-likelihood
+    that ends grow with the live count, so that it will level off, against ends that do not.  ``load``:
+    share of the growth that more births alone explain.  ``slows``: it gains less and less, beyond chance.
+    """
+
+    begun: float
+    now: float
+    start: int
+    live: int
+    slope: Slope
+    gained: int
+    late: int
+    latest: int
+    back: int
+    noise: float
+    rises: int
+    gap: float
+    since: float
+    last: float
+    born: int
+    ended: int
+    pace: float
+    load: float
+    slows: bool
+
+    @property
+    def window(self) -> float:
+        return self.now - self.begun
+
+    @property
+    def steps(self) -> bool:
+        """Whether it grows in few leaps rather than all the time."""
+        return self.rises >= 2 and self.gained >= 2 * self.rises and self.gap > self.window / 30
+
+
+def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
+    """Theil and Sen's slope per minute: the median over pairs, which a third of outliers cannot move."""
+    count = len(times)
+    if count > MAX_POINTS:
+        picks = [round(i * (count - 1) / (MAX_POINTS - 1)) for i in range(MAX_POINTS)]
+        times, values = [times[i] for i in picks], [values[i] for i in picks]
+        count = MAX_POINTS
+    slopes = sorted(
+        (values[j] - values[i]) / (times[j] - times[i]) * 60
+        for i in range(count)
+        for j in range(i + 1, count)
+        if times[j] > times[i]
+    )
+    if not slopes:
+        return Slope(0.0, 0.0, 0.0)
+    spread = _Z * math.sqrt(count * (count - 1) * (2 * count + 5) / 18) / 2
+    middle = len(slopes) / 2
+    low = slopes[max(0, math.floor(middle - spread))]
+    high = slopes[min(len(slopes) - 1, math.ceil(middle + spread))]
+    return Slope(median(slopes), low, high)
+
+
+def percent(values: Sequence[float]) -> float | None:
+    """Growth over a run in percent, from the mean of its first tenth to that of its last.  None: from 0."""
+    tenth = max(1, len(values) // 10)
+    first, last = sum(values[:tenth]) / tenth, sum(values[-tenth:]) / tenth
+    return (last - first) / first * 100 if first else None
+
+
+def kept(values: Sequence[int]) -> list[int]:
+    """At each moment the least value from then on."""
+    least = list(values)
+    for i in range(len(least) - 2, -1, -1):
+        least[i] = min(least[i], least[i + 1])
+    return least
+
+
+def measure(bins: Sequence[Bin], now: float) -> Growth | None:
+    """Reads the series; None if it has fewer than 4 bins."""
+    if len(bins) < 4:
+        return None
+    floor = kept([bin.low for bin in bins])
+    rises = _rises(bins, floor)
+    third, two = len(bins) // 3, 2 * len(bins) // 3
+    born, ended = bins[-1].born - bins[0].born, bins[-1].ended - bins[0].ended
+    times = [time for time, _ in rises]
+    return Growth(
+        begun=bins[0].time,
+        now=now,
+        start=floor[0],
+        live=bins[-1].live,
+        slope=_rate(bins, floor, rises) if rises else Slope(0.0, 0.0, 0.0),
+        gained=floor[-1] - floor[0],
+        late=floor[-1] - floor[third],
+        latest=floor[-1] - floor[two],
+        back=_back(bins[third:]),
+        noise=4 * math.sqrt(2 * min(ended, floor[0]) + 0.5),
+        rises=len(rises),
+        gap=median(after - before for before, after in pairwise(times)) if len(times) > 1 else 0.0,
+        since=times[0] if times else now,
+        last=times[-1] if times else bins[0].time,
+        born=born,
+        ended=ended,
+        pace=_pace(bins),
+        load=_load(bins),
+        slows=_slows(rises, bins[0].time, now),
+    )
+
+
+def _back(bins: Sequence[Bin]) -> int:
+    """The deepest fall from the end of one bin to the least of all later ones."""
+    ahead = kept([bin.low for bin in bins])[1:]
+    return max((bin.live - least for bin, least in zip(bins, ahead, strict=False)), default=0)
+
+
+def _rises(bins: Sequence[Bin], floor: Sequence[int]) -> list[tuple[float, int]]:
+    """Moments at which the kept count rose, and by how much."""
+    pairs = zip(bins[1:], pairwise(floor), strict=True)
+    return [(bin.time, after - before) for bin, (before, after) in pairs if after > before]
+
+
+def _rate(bins: Sequence[Bin], floor: Sequence[int], rises: Sequence[tuple[float, int]]) -> Slope:
+    """The slope since growth began; from leap to leap where there are few, lest the last one weigh double."""
+    if 2 <= len(rises) <= len(bins) // 3:
+        span = rises[-1][0] - rises[0][0]
+        rate = sum(gain for _, gain in rises[1:]) / span * 60
+        doubt = _Z / math.sqrt(len(rises) - 1)
+        return Slope(rate, max(0.0, rate * (1 - doubt)), rate * (1 + doubt))
+    begun = rises[0][0] - (bins[1].time - bins[0].time) if len(rises) > 1 else bins[0].time
+    part = [(bin.time, least) for bin, least in zip(bins, floor, strict=True) if bin.time >= begun]
+    return slope([time for time, _ in part], [value for _, value in part])
+
+
+def _slows(rises: Sequence[tuple[float, int]], begun: float, now: float) -> bool:
+    """Whether gains fall off from half to half beyond chance, and still do in the last third."""
+    begun = max(begun, rises[0][0]) if rises else begun
+
+    def gained(lower: float, upper: float) -> int:
+        return sum(
+            gain
+            for time, gain in rises
+            if begun + lower * (now - begun) <= time <= begun + upper * (now - begun)
+        )
+
+    first, second = gained(0, 0.5), gained(0.5, 1)
+    typical = (first + second) / max(1, len(rises))
+    beyond_chance = first - second > 2.5 * math.sqrt((first + second) * max(1.0, typical))
+    return beyond_chance and gained(2 / 3, 1) < 0.8 * gained(1 / 3, 2 / 3)
+
+
+def _pace(bins: Sequence[Bin]) -> float:
+    """Log-likelihood of ends in proportion to the live count, over ends in proportion to births.
+
+    Long-lived tasks that fill up (N connections of a mean life) end the more the more there are, and
+    settle; a share of tasks that never ends leaves the number of ends where it was.
+    """
+    ends = [after.ended - before.ended for before, after in pairwise(bins)]
+    births = [after.born - before.born for before, after in pairwise(bins)]
+    living = [float(before.live) for before in bins[:-1]]
+    all_living = sum(living)
+    if not sum(ends) or not sum(births) or not all_living:
+        return 0.0
+    smooth = _smooth(births)
+    blur = 0.5  # half a task, so that an empty bin is unlikely, not impossible
+    base = math.log((sum(smooth) + blur * len(ends)) / (all_living + blur * len(ends)))
+    terms = zip(ends, living, smooth, strict=True)
+    return sum(
+        count * (base + math.log((alive + blur) / (born + blur))) for count, alive, born in terms if count
+    )
+
+
+def _smooth(values: Sequence[int]) -> list[float]:
+    """Mean of each value and those before it over a tenth of the series: births end a little later."""
+    reach = max(1, len(values) // 10)
+    return [sum(part) / len(part) for i in range(len(values)) if (part := values[max(0, i - reach) : i + 1])]
+
+
+def _load(bins: Sequence[Bin]) -> float:
+    """How much of the growth is explained by more births: 1 is all (daily load), 0 none."""
+    half = len(bins) // 2
+    earlier, later = bins[:half], bins[half:]
+    births_before = earlier[-1].born - earlier[0].born
+    births_after = later[-1].born - later[0].born
+    live_before = sum(bin.live for bin in earlier) / len(earlier)
+    live_after = sum(bin.live for bin in later) / len(later)
+    turnover = bins[-1].ended - bins[0].ended
+    if turnover < 3 * live_after or min(births_before, births_after, live_before) <= 0:
+        return 0.0
+    if live_after <= live_before:
+        return 0.0
+    return math.log(births_after / births_before) / math.log(live_after / live_before)

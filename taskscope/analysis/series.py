@@ -1,0 +1,104 @@
+"""Counts of one site over time in fixed memory, so that a watch of hours stays flat.
+
+A ``Track`` keeps at most ``LENGTH`` bins.  A *recent* track forgets what is older; a *whole* one halves
+its resolution when it is full, so that it always spans the time since it began.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+
+LENGTH = 150
+"""Bins kept.  Even, since a full track merges pairs; 150 bins of 5 columns are 6 kB a site."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """What held from ``time`` until the next bin: least, most and last live count, and totals at its end."""
+
+    time: float
+    low: int
+    high: int
+    live: int
+    born: int
+    ended: int
+
+
+class Track:
+    """The bins of one site; fed in order of time, with gaps where nothing changed."""
+
+    __slots__ = ("_born", "_ended", "_high", "_index", "_live", "_low", "origin", "recent", "width")
+
+    def __init__(self, origin: float, width: float, *, recent: bool) -> None:
+        self.origin = origin
+        self.width = width
+        self.recent = recent
+        self._index = array("q")
+        self._low = array("q")
+        self._high = array("q")
+        self._live = array("q")
+        self._born = array("q")
+        self._ended = array("q")
+
+    def add(self, time: float, live: int, born: int, ended: int) -> None:
+        """The counts from ``time`` on."""
+        index = int((time - self.origin) / self.width)
+        if self._index and index <= self._index[-1]:
+            self._low[-1] = min(self._low[-1], live)
+            self._high[-1] = max(self._high[-1], live)
+            self._live[-1], self._born[-1], self._ended[-1] = live, born, ended
+            return
+        for column, value in zip(self._columns(), (index, live, live, live, born, ended), strict=True):
+            column.append(value)
+        if self.recent:
+            self._forget(index - LENGTH)
+        elif index - self._index[0] >= LENGTH:
+            self._halve()
+
+    def bins(self, now: float) -> list[Bin]:
+        """Every bin up to ``now``, gaps filled with what held then."""
+        if not self._index:
+            return []
+        last = max(int((now - self.origin) / self.width), self._index[-1])
+        first = max(self._index[0], last - LENGTH + 1) if self.recent else self._index[0]
+        filled: list[Bin] = []
+        for row, index in enumerate(self._index):
+            until = self._index[row + 1] if row + 1 < len(self._index) else last + 1
+            live, born, ended = self._live[row], self._born[row], self._ended[row]
+            if index >= first:
+                filled.append(Bin(self._time(index), self._low[row], self._high[row], live, born, ended))
+            filled += [
+                Bin(self._time(gap), live, live, live, born, ended)
+                for gap in range(max(index + 1, first), until)
+            ]
+        return filled
+
+    def _columns(self) -> tuple[array[int], ...]:
+        return self._index, self._low, self._high, self._live, self._born, self._ended
+
+    def _time(self, index: int) -> float:
+        return self.origin + index * self.width
+
+    def _forget(self, index: int) -> None:
+        """Drops bins before ``index``, but keeps one: its counts hold until the next."""
+        gone = sum(1 for row in self._index[1:] if row <= index)
+        if gone:
+            for column in self._columns():
+                del column[:gone]
+
+    def _halve(self) -> None:
+        old = list(zip(*self._columns(), strict=True))
+        for column in self._columns():
+            del column[:]
+        self.width *= 2
+        for index, low, high, live, born, ended in old:
+            half = index // 2
+            if self._index and self._index[-1] == half:
+                self._low[-1] = min(self._low[-1], low)
+                self._high[-1] = max(self._high[-1], high)
+                self._live[-1], self._born[-1], self._ended[-1] = live, born, ended
+            else:
+                values = (half, low, high, live, born, ended)
+                for column, value in zip(self._columns(), values, strict=True):
+                    column.append(value)

@@ -1,0 +1,121 @@
+"""From the reading of one site's series to a level, and how sure.
+
+Three questions: does it keep what it gains, does it still grow, and has it been watched long enough?
+How long is enough depends on what else is known: tasks that show why they never end need less.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskscope.analysis.cohorts import Survival
+    from taskscope.analysis.growth import Growth
+
+PATIENCE = {1: 25.0, 0: 120.0, -1: 150.0}
+"""Seconds of growth before it is called a leak, by signs: 1 the tasks show a reason not to end, 0 nothing
+is known, -1 they look like a pool or like connections in use.  A start-up is mostly over in two minutes."""
+
+RISES = {1: 3, 0: 5, -1: 8}
+"""Separate gains needed, likewise."""
+
+SETTLED = 600.0
+"""Uptime after which a process is no longer warming up: it needs two thirds of the patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``level`` is ``leak``, ``suspect`` or ``flat``; ``why`` a stable word; ``until`` seconds till it is sure."""
+
+    level: str
+    why: str
+    rate: float
+    low: float
+    high: float
+    until: float | None = None
+
+
+def judge(growth: Growth, survival: Survival | None, signs: int, *, uptime: float, record: bool) -> Verdict:
+    """The verdict on one site.  ``record``: it holds more than it ever did before this series."""
+    by_counts = _by_counts(growth, signs, uptime)
+    if survival is None or growth.ended <= 0.05 * growth.born:  # nothing ends: the count tells all
+        verdict = by_counts
+    elif survival.drains:
+        verdict = _verdict(growth, "flat", "drains")
+    else:
+        by_cohorts = _by_cohorts(growth, survival, signs, uptime)
+        verdict = max(by_counts, by_cohorts, key=lambda each: _RANK[each.level])
+    if verdict.level == "leak" and not record:
+        return Verdict("suspect", "been here before", verdict.rate, verdict.low, verdict.high)
+    return verdict
+
+
+_RANK = {"flat": 0, "suspect": 1, "leak": 2}
+
+
+def _verdict(growth: Growth, level: str, why: str, until: float | None = None) -> Verdict:
+    slope = growth.slope
+    return Verdict(level, why, slope.rate, slope.low, slope.high, until)
+
+
+def _patience(signs: int, uptime: float) -> float:
+    return PATIENCE[signs] * (2 / 3 if uptime > SETTLED else 1)
+
+
+def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
+    if growth.gained < 2 or growth.rises < 2:
+        return _verdict(growth, "flat", "no gain")
+    if growth.gained < growth.noise or growth.late < 2 * growth.back:
+        return _verdict(growth, "flat", "gives back")
+    if not _still_grows(growth):
+        return _verdict(growth, "flat", "stopped")
+    if growth.pace > 2:
+        return _verdict(growth, "flat", "levels off")
+    if growth.load > 0.6:
+        return _verdict(growth, "flat", "follows load")
+    lasted = growth.now - growth.since + growth.gap
+    missing = RISES[signs] - growth.rises
+    until = max(_patience(signs, uptime) - lasted, missing * growth.gap)
+    if until > 0:
+        return _verdict(growth, "suspect", "too early", until)
+    if signs < 1 and growth.slows:
+        return _verdict(growth, "suspect", "slows down")
+    if _some_end(growth, signs):
+        return _verdict(growth, "suspect", "some end")
+    return _verdict(growth, "leak", "keeps")
+
+
+def _some_end(growth: Growth, signs: int) -> bool:
+    """Whether a part ends, and it cannot be told yet if that part will grow with the number."""
+    return signs < 1 and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
+
+
+def _still_grows(growth: Growth) -> bool:
+    """Whether the last gain is no longer ago than gaps were, and the last third had its share."""
+    mean_gap = (growth.last - growth.since) / max(1, growth.rises - 1)
+    resolution = growth.window / 50
+    if growth.now - growth.last > 4 * max(growth.gap, mean_gap) + resolution:
+        return False
+    expected = growth.gained * min(1.0, growth.window / 3 / (growth.now - growth.since))
+    doubt = min(1.0, max(0.35, 1.5 / math.sqrt(growth.rises / 3)))
+    return growth.latest >= expected * (1 - doubt)
+
+
+def _by_cohorts(growth: Growth, survival: Survival, signs: int, uptime: float) -> Verdict:
+    """Few that stay among many that end: the count is all noise, the cohorts are not."""
+    if survival.stayed < 2 or survival.parts < 2 or not survival.keeps:
+        return _verdict(growth, "flat", "ends")
+    filling = growth.ended < 2 * growth.live  # else they turn over often, and cohorts tell more
+    if (filling and growth.pace > 2) or not survival.goes_on:
+        return _verdict(growth, "flat", "levels off")
+    rate = survival.rate
+    doubt = 1.96 * survival.total**-0.5
+    lasted = survival.covered * 1.25
+    until = max(_patience(signs, uptime) - lasted, (RISES[signs] - survival.total) * 60 / rate)
+    sure = survival.parts >= survival.stretches / 3 and not (filling and _some_end(growth, signs))
+    level = "leak" if until <= 0 and sure else "suspect"
+    return Verdict(
+        level, "some stay", rate, rate * max(0.0, 1 - doubt), rate * (1 + doubt), max(0.0, until) or None
+    )

@@ -1,0 +1,81 @@
+"""Slopes, what is kept, and the fixed memory of a track."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from taskscope.analysis.growth import kept, percent, slope
+from taskscope.analysis.series import LENGTH, Track
+
+
+def test_a_slope_is_per_minute_and_lies_in_its_interval() -> None:
+    dice = random.Random(1)
+    times = [float(second) for second in range(120)]
+    found = slope(times, [second * 0.5 + dice.gauss(0, 3) for second in times])
+    assert found.rate == pytest.approx(30, rel=0.05)
+    assert found.low < 30 < found.high
+
+
+def test_a_third_of_outliers_does_not_move_a_slope_out_of_reach() -> None:
+    times = [float(second) for second in range(60)]
+    values = [second + (500 if second % 5 == 0 else 0) for second in times]
+    assert slope(times, values).rate == pytest.approx(60, rel=0.02)
+
+
+def test_noise_without_growth_has_zero_in_its_interval() -> None:
+    dice = random.Random(2)
+    times = [float(second) for second in range(60)]
+    found = slope(times, [dice.gauss(100, 5) for _ in times])
+    assert found.low < 0 < found.high
+
+
+def test_one_point_has_no_slope() -> None:
+    assert slope([1.0], [5.0]).rate == 0.0
+    assert slope([1.0, 1.0], [5.0, 9.0]).rate == 0.0
+
+
+def test_what_is_kept_is_the_least_from_then_on() -> None:
+    assert kept([1, 9, 2, 7, 3, 5]) == [1, 2, 2, 3, 3, 5]
+
+
+def test_percent_compares_the_ends_of_a_run_and_not_its_spikes() -> None:
+    assert percent([100.0] * 50 + [900.0] + [100.0] * 49) == pytest.approx(0)
+    assert percent([100.0] * 50 + [110.0] * 50) == pytest.approx(10)
+    assert percent([0.0] * 20) is None
+
+
+def test_a_whole_track_spans_everything_in_fixed_memory() -> None:
+    track = Track(0.0, 1.0, recent=False)
+    for second in range(5000):
+        track.add(float(second), second, second, 0)
+    bins = track.bins(4999.0)
+    assert len(bins) <= LENGTH
+    assert bins[0].time == 0.0
+    assert bins[-1].live == 4999
+    assert [bin.low for bin in bins] == sorted(bin.low for bin in bins)
+
+
+def test_a_dip_survives_the_loss_of_resolution() -> None:
+    track = Track(0.0, 1.0, recent=False)
+    for second in range(1200):
+        track.add(float(second), 3 if second == 700 else 50, 50, 0)
+    assert min(bin.low for bin in track.bins(1199.0)) == 3
+    assert max(bin.high for bin in track.bins(1199.0)) == 50
+
+
+def test_a_recent_track_forgets_but_for_what_still_holds() -> None:
+    track = Track(0.0, 2.0, recent=True)
+    track.add(0.0, 7, 7, 0)
+    track.add(100.0, 9, 9, 0)
+    bins = track.bins(2000.0)
+    assert len(bins) == LENGTH
+    assert {bin.live for bin in bins} == {9}
+
+
+def test_gaps_are_filled_with_what_held() -> None:
+    track = Track(0.0, 1.0, recent=False)
+    track.add(0.0, 1, 1, 0)
+    track.add(5.0, 4, 4, 0)
+    assert [bin.live for bin in track.bins(7.0)] == [1, 1, 1, 1, 1, 4, 4, 4]
