@@ -18,6 +18,7 @@ T = TypeVar("T")
 Record = dict[str, Any]
 """A task as the snapshot holds it."""
 
+_REQUIRED = {"serial", "name", "coroutine", "state", "site", "parent", "loop", "birth"}
 NOWHERE = model.Frame("", 0, "")
 
 
@@ -29,7 +30,7 @@ class Archive:
         try:
             self.frames = tuple(model.Frame(*fields) for fields in snapshot["frames"])
             self.stacks: list[list[int]] = snapshot["stacks"]
-            self.records: list[Record] = sorted(snapshot["tasks"], key=lambda record: int(record["serial"]))
+            self.records: list[Record] = sorted(snapshot["tasks"], key=_serial)
             self.process = self.one(model.Process, snapshot["process"])
             self.sample = self.one(model.Sample, snapshot["sample"])
             self.sites = {site.id: site for site in self.many(model.Site, "sites")}
@@ -91,7 +92,12 @@ class Archive:
             return None
         frame, user_frame = self._places(record.get("stack"))
         return model.Parked(
-            frame, user_frame, where["wait"], where["text"], where.get("task"), where.get("remaining")
+            frame,
+            user_frame,
+            where.get("wait", "unknown"),
+            where.get("text", ""),
+            where.get("task"),
+            where.get("remaining"),
         )
 
     def _places(self, index: int | None) -> tuple[model.Frame, model.Frame | None]:
@@ -157,6 +163,13 @@ def parked_key(where: model.Parked | None) -> str:
 
 def earliest(births: Iterable[float | None]) -> float | None:
     return min((birth for birth in births if birth is not None), default=None)
+
+
+def _serial(record: Record) -> int:
+    """Raises KeyError for a record that lacks what every task has."""
+    if not record.keys() >= _REQUIRED:
+        raise KeyError(*sorted(_REQUIRED - record.keys()))
+    return int(record["serial"])
 
 
 def _listed(pairs: Iterable[tuple[int, int]]) -> dict[int, list[int]]:

@@ -1,0 +1,127 @@
+"""Snapshot files: written whole or not at all, read with a sentence for whatever is wrong with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import stat
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from taskscope import model
+from taskscope.export.snapshot import SnapshotError, load, save, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SNAPSHOT = {"format": "taskscope-snapshot", "schema": 1, "tasks": [{"name": "\x1b[31m \u202e é"}]}
+SCHEMA = json.loads(files("taskscope.export").joinpath("snapshot.schema.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["s.json", "s.json.gz"])
+def test_what_was_saved_is_read(tmp_path: Path, name: str) -> None:
+    size = save(SNAPSHOT, tmp_path / name)
+    assert (tmp_path / name).stat().st_size == size
+    assert load(tmp_path / name) == SNAPSHOT
+
+
+def test_only_a_suffix_of_gz_compresses(tmp_path: Path) -> None:
+    save(SNAPSHOT, tmp_path / "s.json.gz")
+    assert json.loads(gzip.decompress((tmp_path / "s.json.gz").read_bytes())) == SNAPSHOT
+    save(SNAPSHOT, tmp_path / "s.json")
+    assert (tmp_path / "s.json").read_text() == text(SNAPSHOT) + "\n"
+
+
+def test_no_byte_can_mean_anything_to_a_terminal() -> None:
+    assert text(SNAPSHOT).isascii()
+    assert text(SNAPSHOT).isprintable()
+
+
+def test_a_file_that_is_there_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text("precious")
+    with pytest.raises(TypeError):
+        save({"unwritable": object()}, path)
+    assert path.read_text() == "precious"
+    save(SNAPSHOT, path)
+    assert load(path) == SNAPSHOT
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    save(SNAPSHOT, tmp_path / "s.json")
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("other", "s.json")}
+    assert len(modes) == 1
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match=r"cannot write .*missing.s\.json: No such file or directory"):
+        save(SNAPSHOT, tmp_path / "missing" / "s.json")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SnapshotError, match="cannot write"):
+        save(SNAPSHOT, tmp_path / "folder")
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"hello", "it is not JSON"),
+        (b"\xff\xfe", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
+        (b"[]", "is not a TaskScope snapshot"),
+        (b'{"format": "other"}', "is not a TaskScope snapshot"),
+        (
+            b'{"format": "taskscope-snapshot", "schema": 9, "taskscope": "7.0"}',
+            r"schema 9, this TaskScope reads 1.*7\.0",
+        ),
+        (gzip.compress(b"{}")[:-6], "damaged"),
+        (b"\x1f\x8bnonsense", "damaged"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "s.json"
+    path.write_bytes(content)
+    with pytest.raises(SnapshotError, match=reason):
+        load(path)
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match=r"cannot read .*: No such file"):
+        load(tmp_path / "missing.json")
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_schema_is_strict_everywhere() -> None:
+    def objects(value: Any) -> list[dict[str, Any]]:
+        if isinstance(value, list):
+            return [each for item in value for each in objects(item)]
+        if not isinstance(value, dict):
+            return []
+        own = [value] if "properties" in value else []
+        return own + [each for item in value.values() for each in objects(item)]
+
+    assert all(each["additionalProperties"] is False for each in objects(SCHEMA))
+
+
+@pytest.mark.parametrize("name", sorted(set(SCHEMA["$defs"]) & set(model.__all__)))
+def test_the_schema_has_the_fields_of_the_model(name: str) -> None:
+    described = SCHEMA["$defs"][name]
+    fields = {field.name for field in dataclasses.fields(getattr(model, name))}
+    beyond = {
+        "Thread": {"stack", "creation"},  # instead of the innermost frame
+        "Task": {"stack"},
+    }.get(name, set())
+    left_out = {
+        "Thread": {"frame"},
+        "Parked": {"frame", "user_frame"},  # they are those of the task's stack
+    }.get(name, set())
+    assert set(described["properties"]) == (fields - left_out) | beyond
