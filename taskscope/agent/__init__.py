@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model, wire
-from taskscope.agent import adopt, process, snapshot
+from taskscope.agent import adopt, origins, process, snapshot
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.hooks import TaskHooks
 from taskscope.agent.imports import ImportWatch
@@ -39,6 +39,7 @@ FORK_DELAY = 1.0
 """Seconds a forked child runs before it listens: most exec something else, or end, before that."""
 
 MAX_SOURCE_LINES = 400
+MAX_MODULES = 5_000
 
 
 class Agent:
@@ -210,6 +211,7 @@ class Agent:
             "loops": self.loops,
             "stalls": lambda: _now(self.watch.stalls),
             "source": self._source,
+            "modules": lambda: _now(loaded_files),
             "set_interval": self._set_interval,
             "cancel": self._cancel,
             "detach": lambda: _now(dict),
@@ -287,6 +289,13 @@ class Agent:
         result: dict[str, Any] = {}
         run(snapshot.snapshot(self, lambda section, value: merge(result, section, value)))
         return result
+
+
+def loaded_files() -> tuple[str, ...]:
+    """Source files of the loaded modules that are neither the standard library's nor ours."""
+    names = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = {name for name in names if isinstance(name, str) and name.endswith(".py")}
+    return tuple(sorted(file for file in files if origins.origin(file) in {"user", "library"}))[:MAX_MODULES]
 
 
 def merge(result: dict[str, Any], section: str, value: Any) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import re
 from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from taskscope import __version__, model, wire
 from taskscope.sources.base import NotAvailable, SourceError, TargetGone
+from taskscope.sources.impute import impute
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -20,6 +23,8 @@ MAX_WAITING = 16
 """Samples kept for a reader who is slow; beyond this the oldest two become one (nothing is lost)."""
 
 _CHUNK = 1 << 18
+_ROOT = re.compile(r"/proc/\d+/root")
+"""The target's view of the file system, where it differs from ours (a container)."""
 _REFUSALS = {wire.NOT_FOUND, wire.FORBIDDEN, wire.NO_METHOD}
 
 
@@ -40,6 +45,7 @@ class LiveSource:
         self._progress: asyncio.Timeout | None = None
         self._gone: str | None = "not connected yet"
         self._reading: asyncio.Task[None] | None = None
+        self._searching: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
 
     async def open(self) -> model.Hello:
@@ -69,6 +75,8 @@ class LiveSource:
         if reading is not None:
             reading.cancel()
             await asyncio.wait([reading])
+        if self._searching is not None:
+            self._searching.cancel()
         if self._writer is not None:
             self._writer.close()
             with contextlib.suppress(OSError):
@@ -78,10 +86,14 @@ class LiveSource:
     async def samples(self) -> AsyncIterator[model.Sample]:
         """Yields a full sample, then what changed, as the agent sends it.  A slow agent is no error."""
         self._samples.clear()
+        imputed: asyncio.Queue[model.Site] = asyncio.Queue()
         await self._ask("subscribe")
         while True:
             while self._samples:
-                yield self._samples.popleft()
+                sample = self._samples.popleft()
+                self._impute(sample.new_sites, imputed)
+                found = tuple(imputed.get_nowait() for _ in range(imputed.qsize()))
+                yield dataclasses.replace(sample, new_sites=sample.new_sites + found) if found else sample
             if self._gone is not None:
                 raise TargetGone(self._gone)
             self._news.clear()
@@ -162,6 +174,7 @@ class LiveSource:
             self._parts = {}
             try:
                 await self._ask("snapshot", stacks=stacks)
+                await self._impute_snapshot(self._parts)
                 return self._parts
             finally:
                 self._parts, self._progress = {}, None
@@ -174,6 +187,35 @@ class LiveSource:
         """Removes the agent from the target, which ends the connection."""
         with contextlib.suppress(TargetGone):  # it may be gone before its answer is out
             await self._ask("detach")
+
+    def _impute(self, sites: Sequence[model.Site], found: asyncio.Queue[model.Site]) -> None:
+        """Starts a search for the lines of sites that nobody saw; it feeds ``found`` in the background."""
+        unknown = [site for site in sites if site.known == "unknown" and site.kind == "task"]
+        if unknown and self._searching is None:
+
+            async def search() -> None:
+                with contextlib.suppress(SourceError):
+                    for site in await self._imputed(unknown):
+                        found.put_nowait(site)
+                self._searching = None
+
+            self._searching = asyncio.create_task(search(), name="taskscope-imputing")
+
+    async def _imputed(self, unknown: Sequence[model.Site]) -> list[model.Site]:
+        """These sites with their likely lines, as far as the sources tell."""
+        files = await self._ask("modules")
+        root = _ROOT.match(self.path)
+        sources = await asyncio.to_thread(_read_sources, root[0] if root else "", files, unknown)
+        found = await asyncio.to_thread(lambda: [impute(site, sources) for site in unknown])
+        return [site for site in found if site is not None]
+
+    async def _impute_snapshot(self, parts: dict[str, Any]) -> None:
+        packed: list[Any] = parts.get("sites", [])
+        sites = [_unpack(model.Site, each) for each in packed]
+        unknown = [site for site in sites if site.known == "unknown" and site.kind == "task"]
+        if unknown:
+            found = {site.id: wire.pack(site) for site in await self._imputed(unknown)}
+            packed[:] = [found.get(each["id"], each) for each in packed]
 
     async def _hello(self) -> model.Hello:
         answer = await self._ask("hello", protocol=wire.PROTOCOL, client=f"taskscope {__version__}")
@@ -292,3 +334,21 @@ def _unpack(cls: type[T], value: Any) -> T:
 
 def _refused(error: wire.RemoteError) -> NoReturn:
     raise (NotAvailable if error.code in _REFUSALS else SourceError)(error.message) from None
+
+
+def _read_sources(root: str, files: Sequence[str], sites: Sequence[model.Site]) -> dict[str, str]:
+    """Texts of the files that name a coroutine of ``sites``: the user's, and those of its own package."""
+    wanted = {site.frame.file for site in sites}
+    packages = {str(Path(file).parent) for file in wanted}
+    names = [site.coroutine.rpartition(".")[2] for site in sites]
+    found: dict[str, str] = {}
+    for file in {*files, *wanted}:
+        if "/site-packages/" in file and not any(file.startswith(package) for package in packages):
+            continue
+        try:
+            text = Path(root + file).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if any(name in text for name in names):
+            found[file] = text
+    return found

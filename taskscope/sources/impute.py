@@ -1,0 +1,136 @@
+"""Where tasks older than the agent were started: a guess, from the source of the loaded modules.
+
+Their creation was not seen, but the coroutine is known, and so is the program's source: every call that
+starts that coroutine (``create_task(x(…))``, ``gather(x(), …)``, ``group.start_soon(x)``, or any wrapper
+that is handed ``x(…)``) is a candidate.  The search runs here, not in the target.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from typing import TYPE_CHECKING
+
+from taskscope import model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_CANDIDATES = 10
+"""Lines named for one coroutine."""
+
+_STARTERS = frozenset(
+    {"create_task", "ensure_future", "gather", "wait_for", "shield", "run", "as_completed"}
+) | {"run_until_complete", "run_coroutine_threadsafe", "wait", "start_soon", "start", "Task"}
+_FUNCTION_STARTERS = frozenset({"start_soon", "start", "run", "start_server", "start_unix_server"})
+"""Calls that are handed the coroutine function itself."""
+
+
+def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
+    """``site`` at the best candidate's line, marked imputed; None if no line is found.
+
+    ``sources``: text of the modules to search, by file name.
+    """
+    name = site.coroutine.rpartition(".")[2]
+    owner = site.coroutine.rpartition(".")[0].rpartition(".")[2]
+    found: list[tuple[int, model.Frame]] = []
+    for file, text in sources.items():
+        if name not in text:
+            continue
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+        same = 1 if file == site.frame.file else 0
+        for score, line, function in _Search(name, owner).starts(tree):
+            found.append((score + same, model.Frame(file, line, function, site.frame.origin)))
+    if not found:
+        return None
+    best = max(score for score, _ in found)
+    # What is clearly less likely than the best guess (another class's method of the same name) is left out.
+    likely = sorted((entry for entry in found if entry[0] > best - 3), key=lambda entry: -entry[0])
+    frames = tuple(dict.fromkeys(frame for _, frame in likely))[:MAX_CANDIDATES]
+    user = next((frame for frame in frames if frame.origin == "user"), None)
+    return dataclasses.replace(site, frame=frames[0], user_frame=user, known="imputed", candidates=frames)
+
+
+class _Search:
+    """Calls in one module that start the coroutine ``name`` (a method of class ``owner``, or "")."""
+
+    def __init__(self, name: str, owner: str) -> None:
+        self._name = name
+        self._owner = owner
+
+    def starts(self, tree: ast.AST) -> Iterator[tuple[int, int, str]]:
+        """(score, line, function) of each."""
+        yield from self._walk(tree, (), "", {})
+
+    def _walk(
+        self, node: ast.AST, scope: tuple[str, ...], cls: str, names: dict[str, ast.Call]
+    ) -> Iterator[tuple[int, int, str]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                yield from self._walk(child, (*scope, child.name), child.name, {})
+            elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield from self._walk(child, (*scope, child.name), cls, {})
+            else:
+                self._remember(child, names)
+                if isinstance(child, ast.Call):
+                    yield from self._judge(child, scope, cls, names)
+                yield from self._walk(child, scope, cls, names)
+
+    def _remember(self, node: ast.AST, names: dict[str, ast.Call]) -> None:
+        """``coro = x()``: the variable stands for the coroutine from here on."""
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and self._is_it(node.value.func):
+            names.update({each.id: node.value for each in node.targets if isinstance(each, ast.Name)})
+
+    def _judge(
+        self, call: ast.Call, scope: tuple[str, ...], cls: str, names: dict[str, ast.Call]
+    ) -> Iterator[tuple[int, int, str]]:
+        starter = _last_name(call.func)
+        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+            started = self._started(argument, starter, names)
+            if started is not None:
+                score = (4 if starter in _STARTERS else 2) + self._fits(started, cls)
+                yield score, _line(call), ".".join(scope) or "<module>"
+                return
+
+    def _started(self, argument: ast.expr, starter: str, names: dict[str, ast.Call]) -> ast.expr | None:
+        """What ``argument`` hands over, if that is the coroutine."""
+        if isinstance(argument, ast.Starred):
+            argument = argument.value
+        if isinstance(argument, (ast.GeneratorExp, ast.ListComp, ast.SetComp)):
+            argument = argument.elt
+        if isinstance(argument, (ast.List, ast.Tuple, ast.Set)):
+            for each in argument.elts:
+                found = self._started(each, starter, names)
+                if found is not None:
+                    return found
+        if isinstance(argument, ast.Name) and argument.id in names:
+            return names[argument.id].func
+        if isinstance(argument, ast.Call) and self._is_it(argument.func):
+            return argument.func
+        if starter in _FUNCTION_STARTERS and self._is_it(argument):
+            return argument
+        return None
+
+    def _is_it(self, function: ast.expr) -> bool:
+        return _last_name(function) == self._name
+
+    def _fits(self, function: ast.expr, cls: str) -> int:
+        """Whether it can be a method of the right class: ``self.x`` in another class speaks against it."""
+        through_self = isinstance(function, ast.Attribute) and _last_name(function.value) in {"self", "cls"}
+        if through_self and self._owner:
+            return 2 if cls == self._owner else -2
+        return -2 if through_self != bool(self._owner) and not isinstance(function, ast.Attribute) else 0
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _line(call: ast.Call) -> int:
+    """The line that a frame would show: that of the attribute, where the call is ``a.b(…)``."""
+    return call.func.end_lineno or call.lineno if isinstance(call.func, ast.Attribute) else call.lineno
