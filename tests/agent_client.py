@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from typing import Any
+from typing import Any, Self
 
 from taskscope import wire
 
@@ -54,6 +54,12 @@ class AgentClient:
     def close(self) -> None:
         self._lines.close()
         self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def detach(self) -> None:
         """Removes the agent and waits until it is gone."""

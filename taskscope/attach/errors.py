@@ -10,3 +10,7 @@ class AttachError(Exception):
         super().__init__(f"{sentence}; {remedy}" if remedy else sentence)
         self.sentence = sentence
         self.remedy = remedy
+
+
+class BeingTracedError(AttachError):
+    """Another process traces it at this moment; a debugger stays, another attacher is gone in no time."""

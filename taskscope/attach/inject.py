@@ -17,7 +17,7 @@ from taskscope.attach import payload, remote_exec
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
 from taskscope.attach.presence import agent_in
-from taskscope.attach.target import Target, examine
+from taskscope.attach.target import PATIENCE, Target, examine
 
 __all__ = ["TIMEOUT", "AttachError", "ensure_agent"]
 
@@ -44,7 +44,7 @@ def ensure_agent(
     ``progress`` gets sentences for the user: which way, how long a thread stood still, what is waited for.
     Raises AttachError: nothing was changed in the target, or, if it says so, the agent comes later.
     """
-    target = examine(pid)
+    target = examine(pid, PATIENCE)
     point = agent_in(pid)
     if point is not None:
         return point

@@ -120,7 +120,7 @@ def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int 
             return _start(target, thread, instruction, program)
     except (ptrace.Stuck, ptrace.RemoteError) as error:
         raise AttachError(f"process {target.pid} was let go as it was: {error}", "try again") from None
-    except ptrace.Gone:
+    except (ptrace.Gone, ptrace.Taken):
         return None
 
 

@@ -86,7 +86,7 @@ def main() -> None:
 
     order = json.loads(sys.stdin.buffer.readline())
     try:
-        found = target.examine(order["pid"])
+        found = target.examine(order["pid"], target.PATIENCE)
         if found.started != order["started"]:
             raise AttachError(f"process {order['pid']} has ended, and another one got its number")
         done = injection.inject(found, order["program"], order["seconds"], _wanted)

@@ -13,6 +13,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Self
 
+from taskscope.attach import procfs
 from taskscope.attach import x86_64 as machine
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class Gone(Exception):
     """The thread ended while we were at it."""
 
 
+class Taken(Exception):
+    """Somebody else traces the thread: another attacher that came a moment earlier, or a debugger."""
+
+
 class RemoteError(Exception):
     """A system call made on the thread's behalf was refused."""
 
@@ -62,10 +67,14 @@ def _ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def _traced(tid: int) -> bool:
+    return procfs.status(tid).get("TracerPid", "0") != "0"
+
+
 class StoppedThread:
     """A context in which thread ``tid`` of process ``pid`` stands still.
 
-    Raises OSError (may not be traced), Gone, Stuck.  Afterwards ``seconds`` tells how long it stood.
+    Raises OSError (may not be traced), Taken, Gone, Stuck.  Afterwards ``seconds`` tells how long it stood.
     ``settled`` is false if it was about to receive a signal: then it is best let go at once.
     """
 
@@ -83,6 +92,8 @@ class StoppedThread:
             _ptrace(_SEIZE, self.tid)
         except BaseException:
             os.close(self._memory)
+            if _traced(self.tid):
+                raise Taken(f"thread {self.tid} is being traced") from None
             raise
         self._since = time.monotonic()
         try:

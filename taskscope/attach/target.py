@@ -10,18 +10,22 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.attach import elf, procfs
-from taskscope.attach.errors import AttachError
+from taskscope.attach.errors import AttachError, BeingTracedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OLDEST, NEWEST = (3, 11), (3, 15)
 """The minor versions of CPython that are tested."""
+
+PATIENCE = 1.0
+"""Seconds that another attacher is given to finish; it takes a few milliseconds."""
 
 C_API = ("Py_IsInitialized", "PyGILState_Ensure", "PyRun_SimpleString", "PyGILState_Release")
 THREADS, MEMORY = ("pthread_create", "pthread_detach"), ("munmap",)
@@ -56,8 +60,22 @@ class Target:
     libc_text: tuple[range, ...]
 
 
-def examine(pid: int) -> Target:
-    """The process as it is now.  Raises AttachError if it cannot be attached to."""
+def examine(pid: int, patience: float = 0.0) -> Target:
+    """The process as it is now.  Raises AttachError if it cannot be attached to.
+
+    If another attacher is at it this very moment, it is given ``patience`` seconds to finish.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return _examine(pid)
+        except BeingTracedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+def _examine(pid: int) -> Target:
     with explained(pid):
         status = procfs.status(pid)
         _refuse_by_status(pid, status)
@@ -141,7 +159,9 @@ def _refuse_by_status(pid: int, status: dict[str, str]) -> None:
         raise AttachError(f"{pid} is a thread", f"attach to its process, {status['Tgid']}")
     tracer = int(status.get("TracerPid", "0"))
     if tracer:
-        raise AttachError(f"process {pid} is already being debugged, by process {tracer}", "end that first")
+        raise BeingTracedError(
+            f"process {pid} is already being debugged, by process {tracer}", "end that first"
+        )
 
 
 def _executable(pid: int) -> str:

@@ -1,0 +1,215 @@
+"""An agent gets into programs that never heard of it, wherever they stand, and leaves them as they were."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.attach import inject
+from taskscope.attach.errors import AttachError
+from tests import pythons, targets
+from tests.agent_client import AgentClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+STANDARD = [name for name in targets.PROGRAMS if not name.startswith(("uvloop", "fastapi", "C call"))]
+
+
+def settled(value: Callable[[], object], wanted: object) -> None:
+    """Waits until ``value()`` is what is wanted."""
+    deadline = time.monotonic() + 10
+    while value() != wanted:
+        assert time.monotonic() < deadline, f"{value()} instead of {wanted}"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("version", pythons.SUPPORTED)
+def test_every_version_is_attached_to_and_left_as_it_was(version: str) -> None:
+    with targets.running(pythons.require(version), "asyncio idle") as program:
+        before = program.threads(), program.descriptors()
+        for _ in range(2):
+            point = inject.ensure_agent(program.pid)
+            client = AgentClient(point.path)
+            assert client.hello["process"]["pid"] == program.pid
+            assert client.hello["process"]["python"].startswith(version)
+            assert client.sample()["tasks"]["live"] == 6
+            client.detach()
+            settled(lambda: (program.threads(), program.descriptors()), before)
+        assert program.alive
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_every_kind_of_target_is_attached_to(name: str) -> None:
+    with targets.running(pythons.require("3.11"), name) as program:
+        said: list[str] = []
+        point = inject.ensure_agent(program.pid, progress=said.append)
+        client = AgentClient(point.path)
+        assert client.hello["arrived"] == "injected"
+        assert any("stood still for" in text for text in said)
+        client.detach()
+        assert program.alive
+
+
+def test_a_target_that_runs_bytecode_starts_the_agent_itself() -> None:
+    with targets.running(pythons.require("3.14"), "tight loop") as program:
+        point = inject.ensure_agent(program.pid)
+        with AgentClient(point.path) as client:
+            assert client.hello["arrived"] == "remote_exec"
+
+
+def test_an_idle_target_that_remote_exec_cannot_reach_is_reached_all_the_same() -> None:
+    with targets.running(pythons.require("3.14"), "asyncio idle") as program:
+        point = inject.ensure_agent(program.pid)
+        with AgentClient(point.path) as client:
+            assert client.hello["arrived"] == "injected"
+
+
+def test_an_armed_request_that_fires_later_starts_no_second_agent() -> None:
+    text = """
+import asyncio, os, signal
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print, "woken")
+    print("ready", os.getpid())
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+    with targets.running(pythons.require("3.14"), text) as program:
+        point = inject.ensure_agent(program.pid)
+        threads = program.threads()
+        os.kill(program.pid, signal.SIGUSR1)
+        assert program.child.stdout is not None
+        assert program.child.stdout.readline() == "woken\n"
+        assert program.threads() == threads
+        with AgentClient(point.path) as client:
+            assert client.hello["arrived"] == "injected"
+
+
+def test_an_agent_that_is_there_is_used(tmp_path: Path) -> None:
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        first = inject.ensure_agent(program.pid)
+        said: list[str] = []
+        assert inject.ensure_agent(program.pid, progress=said.append) == first
+        assert said == []
+
+
+def test_two_attachers_at_once_share_one_agent() -> None:
+    code = """
+import sys
+from taskscope.attach.inject import ensure_agent
+print(ensure_agent(int(sys.argv[1])).path)
+"""
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        threads = program.threads()
+        attachers = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, str(program.pid)],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(4)
+        ]
+        paths = {attacher.communicate()[0] for attacher in attachers}
+        assert len(paths) == 1
+        settled(program.threads, threads + 1)
+
+
+@pytest.mark.parametrize("options", [("-I",), ("-S",), ("-O",), ("-I", "-S", "-OO", "-B"), ("-X", "dev")])
+def test_interpreter_options_do_not_matter(options: tuple[str, ...]) -> None:
+    with targets.running(pythons.require("3.11"), "asyncio idle", options) as program:
+        client = AgentClient(inject.ensure_agent(program.pid).path)
+        assert client.sample()["tasks"]["live"] == 6
+        client.detach()
+
+
+def test_a_taskscope_of_the_targets_own_is_not_shadowed(tmp_path: Path) -> None:
+    (tmp_path / "taskscope.py").write_text("mine = True\n")
+    text = """
+import asyncio, os, signal, sys
+import taskscope
+def check(*_):
+    print(taskscope.mine, sorted(name for name in sys.modules if "taskscope" in name), sys.path == path)
+async def main():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, check)
+    print("ready", os.getpid())
+    await asyncio.Event().wait()
+path = list(sys.path)
+asyncio.run(main())
+"""
+
+    def asked() -> str:
+        os.kill(program.pid, signal.SIGUSR1)
+        assert program.child.stdout is not None
+        return program.child.stdout.readline()
+
+    with targets.running(pythons.require("3.11"), text, cwd=tmp_path) as program:
+        point = inject.ensure_agent(program.pid)
+        assert asked().startswith("True ['_taskscope_agent'")
+        AgentClient(point.path).detach()
+        assert asked() == "True ['taskscope'] True\n"
+
+
+def test_threading_that_was_never_imported_still_knows_the_main_thread() -> None:
+    text = """
+import os, sys
+assert "threading" not in sys.modules
+print("ready", os.getpid())
+sys.stdin.readline()
+import threading
+print(threading.current_thread() is threading.main_thread(), threading.active_count())
+"""
+    python, pipe = pythons.require("3.11"), subprocess.PIPE
+    with targets.running(python, text, ["-S"], stdin=pipe, stderr=pipe) as program:
+        inject.ensure_agent(program.pid)
+        output, errors = program.child.communicate("go on\n", timeout=20)
+        assert (output, errors) == ("True 1\n", "")
+        assert program.child.returncode == 0
+
+
+def test_a_deleted_executable_and_another_directory_do_not_matter(tmp_path: Path) -> None:
+    python = pythons.require("3.11")
+    library = python.parent.parent / "lib"
+    copied = tmp_path / "bin" / "python"
+    copied.parent.mkdir()
+    copied.write_bytes(python.resolve().read_bytes())
+    copied.chmod(0o755)
+    environment = {"LD_LIBRARY_PATH": str(library), "PYTHONHOME": str(python.parent.parent)}
+    with targets.running(copied, "asyncio idle", env=environment, cwd=tmp_path) as program:
+        copied.unlink()
+        AgentClient(inject.ensure_agent(program.pid).path).detach()
+        assert program.alive
+
+
+def test_a_stopped_target_stays_stopped_and_answers_when_it_goes_on() -> None:
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        os.kill(program.pid, signal.SIGSTOP)
+        settled(lambda: state(program.pid), "T")
+        said: list[str] = []
+        with pytest.raises(AttachError, match="is stopped") as refusal:
+            inject.ensure_agent(program.pid, timeout=1, progress=said.append)
+        assert "kill -CONT" in refusal.value.remedy
+        assert "is stopped" in said[0]
+        assert state(program.pid) == "T"
+        os.kill(program.pid, signal.SIGCONT)
+        AgentClient(inject.ensure_agent(program.pid).path).detach()
+        assert program.alive
+
+
+def test_a_c_call_that_holds_the_gil_is_named_and_waited_for() -> None:
+    with targets.running(pythons.require("3.11"), "C call") as program:
+        said: list[str] = []
+        inject.ensure_agent(program.pid, progress=said.append)
+        assert any("C call holds the GIL" in text for text in said) or not said[1:]
+        assert program.alive
+
+
+def state(pid: int) -> str:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
