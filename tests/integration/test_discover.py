@@ -1,0 +1,134 @@
+"""Which processes are found, what is said of them, and that looking costs little."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from taskscope.attach.discover import PythonProcess, processes, readable
+from tests.integration.children import STANDING, running, says
+from tests.pythons import installed
+
+IDLE = "print('idle', flush=True); __import__('time').sleep(3600)"
+
+
+def find(pid: int) -> PythonProcess:
+    return next(process for process in processes() if process.pid == pid)
+
+
+def idle(python: str, *options: str, code: str = IDLE) -> subprocess.Popen[str]:
+    """A Python process that is past its start."""
+    child = subprocess.Popen([python, *options, "-c", code], stdout=subprocess.PIPE, text=True)
+    says(child, "idle")
+    return child
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    child.communicate()
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (["/usr/bin/python3.11", "/srv/app/main.py", "--port", "80"], "main.py --port 80"),
+        (["python", "-X", "dev", "-u", "-m", "uvicorn", "app:app"], "uvicorn app:app"),
+        (["/venv/bin/python", "/venv/bin/gunicorn", "-w", "4"], "gunicorn -w 4"),
+        (["python3", "-c", "import x\nx.run()"], "python -c import x x.run()"),
+        (["python3"], "python3"),
+        (["/opt/app/bin/server", "--fast"], "server --fast"),
+        (["/usr/bin/python3.11t", "-W", "ignore", "a.py"], "a.py"),
+        ([], ""),
+    ],
+)
+def test_a_command_is_shown_as_a_person_would_name_it(command: list[str], shown: str) -> None:
+    assert readable(command) == shown
+
+
+def test_a_long_command_is_cut() -> None:
+    assert len(readable(["python", "x.py", "a" * 10_000])) <= 200
+
+
+def test_a_process_with_an_agent_comes_first_and_says_its_name() -> None:
+    with running(STANDING, "--name", "found") as child:
+        says(child, "standing")
+        found = find(child.pid)
+        assert (found.agent, found.asyncio, found.obstacle, found.own) == ("found", True, "", True)
+        assert found.threads >= 2
+        assert abs(found.started - time.time()) < 60
+        order = [process.agent is not None for process in processes()]
+        assert order == sorted(order, reverse=True)
+
+
+def test_a_plain_process_has_no_agent_and_no_asyncio() -> None:
+    child = idle(sys.executable)
+    try:
+        found = find(child.pid)
+        assert (found.agent, found.obstacle) == (None, "")
+        assert found.asyncio is not True
+        assert found.python == f"{sys.version_info.major}.{sys.version_info.minor}"
+        assert found.rss > 1_000_000
+        assert found.command.startswith("python -c print('idle'")
+    finally:
+        end(child)
+
+
+def test_we_are_not_in_our_own_list() -> None:
+    assert os.getpid() not in {process.pid for process in processes()}
+
+
+def test_what_is_not_python_is_left_out() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert child.pid not in {process.pid for process in processes()}
+        child.kill()
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10"])
+def test_a_version_too_old_says_so(version: str) -> None:
+    if version not in installed():
+        pytest.skip(f"no Python {version} here")
+    child = idle(str(installed()[version]))
+    try:
+        found = find(child.pid)
+        assert (found.python, found.obstacle) == (version, f"Python {version}: 3.11 or later is needed")
+    finally:
+        end(child)
+
+
+def test_a_busy_process_uses_a_core() -> None:
+    child = idle(sys.executable, code="print('idle', flush=True)\nwhile True: pass")
+    try:
+        find(child.pid)
+        until = time.process_time() + 0.05
+        while time.process_time() < until:
+            pass
+        assert find(child.pid).cpu > 0.05
+    finally:
+        end(child)
+
+
+def test_hostile_text_in_a_command_line_is_escaped() -> None:
+    child = idle(sys.executable, code=IDLE + "\n# \x1b]0;owned\x07")
+    try:
+        assert find(child.pid).command.isprintable()
+    finally:
+        end(child)
+
+
+def test_looking_at_forty_processes_takes_little_of_our_time() -> None:
+    with ExitStack() as stack:
+        children = [idle(sys.executable, "-I", "-S") for _ in range(40)]
+        for child in children:
+            stack.callback(end, child)
+        processes()
+        begin = time.process_time()
+        found = {process.pid for process in processes()}
+        spent = time.process_time() - begin
+    assert {child.pid for child in children} <= found
+    assert spent < 0.2
+    print(f"{spent * 1000:.0f} ms of CPU for {len(found)} Python processes")
