@@ -217,7 +217,7 @@ class Server:
                 if client.backlog > MAX_BACKLOG:
                     self.left_out += 1
                     client.subscribed = False  # it missed a change: the next one must be full
-                    self._jobs.append((client, self._subscribe(client)))
+                    self._job(client, self._subscribe(client))
                 elif client.subscribed:
                     self._send(client, data)
 

@@ -1,0 +1,85 @@
+"""The past in fixed memory: fine near now, coarse long ago, never growing."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+from taskscope import model
+from taskscope.agent.history import MAX_SITES, SITE_TIERS, ProcessHistory, SiteHistories
+
+BASE = model.Sample(0, 0.0, 0.0, 1.0, model.Counts(), 1, None, None, None, None, None, None)
+
+
+def filled(hours: float) -> ProcessHistory:
+    history = ProcessHistory()
+    for second in range(int(hours * 3600)):
+        sample = dataclasses.replace(
+            BASE,
+            monotonic=float(second),
+            tasks=model.Counts(second, second),
+            loop_latency=second % 100 / 1000,
+        )
+        history.add(sample)
+    return history
+
+
+def test_ten_minutes_are_kept_by_the_second_and_hours_coarser() -> None:
+    history = filled(3)
+    past = history.read(0)
+    assert list(past.times) == sorted(set(past.times))
+    assert past.times[0] < 20
+    last = [time for time in past.times if time >= past.times[-1] - 590]
+    assert {b - a for a, b in itertools.pairwise(last)} == {1.0}
+    assert past.tasks == past.times  # each value stands at its time
+    early = [time for time in past.times if time < 9000]
+    assert {b - a for a, b in itertools.pairwise(early)} <= {9.0, 10.0}
+    assert past.fds == (None,) * len(past.times)
+
+
+def test_a_coarse_point_keeps_the_worst_latency() -> None:
+    past = filled(2).read(0)
+    early = [value for time, value in zip(past.times, past.loop_latency, strict=True) if 100 < time < 5000]
+    assert max(value or 0 for value in early) >= 0.099
+
+
+def test_memory_stops_growing() -> None:
+    sizes = [filled(hours).nbytes for hours in (0.5, 8, 50, 52)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] < 500_000
+    assert sizes[-1] - sizes[-2] < 20_000
+
+
+def test_a_site_is_kept_only_where_it_changed() -> None:
+    sites = SiteHistories(0.0)
+    flat = SiteHistories(0.0)
+    for second in range(3 * 3600):
+        sites.add(1, float(second), second, second, changed=True)
+        flat.add(1, float(second), 5, 5, changed=second == 0)
+    busy, quiet = sites.read(1, 0), flat.read(1, 0)
+    assert sites.nbytes <= 12 * sum(size + 64 for _, size in SITE_TIERS)
+    assert flat.nbytes <= 12 * 3
+    assert (quiet.live, quiet.born, quiet.ended) == ((5,), (5,), (0,))
+    assert list(busy.times) == sorted(set(busy.times))
+    assert all(live == time for live, time in zip(busy.live, busy.times, strict=True))
+    recent = sites.read(1, 3 * 3600 - 60)
+    assert 60 <= len(recent.times) <= 62
+
+
+def test_the_last_value_before_a_site_falls_quiet_is_kept_in_every_tier() -> None:
+    sites = SiteHistories(0.0)
+    sites.add(1, 0.0, 0, 0, changed=True)
+    sites.add(1, 5.0, 70, 70, changed=True)
+    for second in range(6, 3 * 3600):
+        sites.add(1, float(second), 70, 70, changed=False)
+        sites.add(2, float(second), second, second, changed=True)
+    assert sites.read(1, 0).live[-1] == 70
+    assert sites.read(1, 2 * 3600.0).live == (70,)
+
+
+def test_too_many_sites_are_refused_and_counted() -> None:
+    sites = SiteHistories(0.0)
+    for site in range(MAX_SITES + 3):
+        sites.add(site, 1.0, 1, 1, changed=True)
+    assert sites.refused == 3
+    assert sites.read(MAX_SITES + 1, 0).times == ()
