@@ -65,7 +65,7 @@ def build_chart(
     for line in lines:
         for piece in pieces(line.points):
             xs, ys = zip(*thinned(piece, span, width - label_width), strict=True)
-            plotext.plot(list(xs), list(ys), marker="braille", color=_rgb(line.color))
+            plotext.plot(list(xs), list(ys), marker="braille", color=_color(line.color))
     text = Text.from_ansi(plotext.build().rstrip("\n"), no_wrap=True)
     plotext.clear_figure()
     return text
@@ -120,7 +120,8 @@ def _extremes(column: Sequence[Point]) -> list[Point]:
     return [low] if low == high else sorted((low, high))
 
 
-def _rgb(color: str) -> tuple[int, int, int]:
+def _color(name: str) -> tuple[int, int, int] | int:
     from textual.color import Color
 
-    return Color.parse(color).rgb
+    color = Color.parse(name)
+    return color.rgb if color.ansi is None else max(0, color.ansi)

@@ -57,7 +57,7 @@ class Charts(Widget):
         super().__init__()
         self.context = context
         self._chosen = 0
-        self._span = 1
+        self._chosen_span: int | None = None
         self._drawn: tuple[object, ...] = ()
         self._bodies: list[list[Text]] = []
         self._second = 0
@@ -70,9 +70,16 @@ class Charts(Widget):
 
     def choose_span(self) -> str:
         """The next time span; its label."""
-        self._span = (self._span + 1) % len(SPANS)
+        self._chosen_span = (self._span + 1) % len(SPANS)
         self.refresh()
         return SPANS[self._span][1]
+
+    @property
+    def _span(self) -> int:
+        """As chosen; until then ten minutes, or one while there is hardly more to show."""
+        if self._chosen_span is not None:
+            return self._chosen_span
+        return 0 if self.context.store.young else 1
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

@@ -114,7 +114,7 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
     if sample is None:
         return [(0, Text("waiting for the first sample", colours.dim))]
     limit = store.hello.process.fd_limit if store.hello else None
-    fds = fmt.count(sample.fds) + (f"/{limit}" if limit and sample.fds is not None else "")
+    fds = fmt.count(sample.fds) + (f"/{limit:,}" if limit and sample.fds is not None else "")
     parts = [
         (
             0,

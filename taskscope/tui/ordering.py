@@ -1,7 +1,7 @@
 """Which rows are shown in which order: filter, sort, and holding still while somebody reads.
 
-Pure.  Rows that compare equal keep the order they had; while the user navigates, a column that moves
-re-orders the rows only every few seconds.
+Pure.  Of rows that compare equal the one with more live tasks comes first; otherwise they keep the order they
+had.  While the user navigates, a column that moves re-orders the rows only every few seconds.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class Ordering:
             self.held = navigating
             return kept
         valued = [(value(row), row) for row in kept]
-        known = [pair for pair in valued if pair[0] is not None]
-        known.sort(key=lambda pair: pair[0], reverse=descending)  # type: ignore[arg-type,return-value]
-        result = [row for _, row in known] + [row for found, row in valued if found is None]
+        known = [(found, row.live, row) for found, row in valued if found is not None]
+        known.sort(key=lambda item: item[:2], reverse=descending)
+        result = [row for _, _, row in known] + [row for found, row in valued if found is None]
         self._places = {row.key: place for place, row in enumerate(result)}
         self._sorted_at = now
         self.held = False

@@ -48,7 +48,7 @@ live       tasks that are not done
 oldest     age of the oldest live task; median: half of them are younger
 born/s     tasks started per second, end/s: ended per second, over the last 5 seconds
 err        tasks that ended by an exception, since the agent started
-10 min     live over the last ten minutes, from zero to its highest
+10 min     live over the last ten minutes (the last minute of a young target), from zero to its highest
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
 !          a finding: see the line above the table
 ~          imputed: the tasks are older than the agent, their site is a guess
@@ -116,8 +116,6 @@ class OverviewScreen(ViewScreen):
         self._sort = "growth"
         self._descending = True
         self._filter = ""
-        self._baseline: object = None
-        self._seen: tuple[object, ...] = ()
 
     def body(self) -> ComposeResult:
         yield Charts(self.context)
@@ -142,9 +140,7 @@ class OverviewScreen(ViewScreen):
     def look(self) -> None:
         self.query_one(Charts).look()
         store, table = self.context.store, self.query_one(SiteTable)
-        if self._baseline is not store.baseline:
-            self._baseline = store.baseline
-            table.baseline_changed()
+        table.fit_columns()
         every = store.rows(self._by)
         words = self._filter.lower().split()
         rows = [row for row in every if matches(row, words)]

@@ -60,8 +60,8 @@ class Row:
         """Change of the live count since the baseline."""
         raise NotImplementedError
 
-    def trend(self, now: float, points: int) -> list[float | None]:
-        """Live count at ``points`` moments of the last ten minutes."""
+    def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
+        """Live count at ``points`` moments of the last ``seconds``."""
         raise NotImplementedError
 
 
@@ -121,8 +121,8 @@ class SiteRow(Row):
         then = baseline.get(self.site.id)
         return self.live - (then.live if then else 0)
 
-    def trend(self, now: float, points: int) -> list[float | None]:
-        return self.series.resample(now - TREND_SECONDS, now, points, LIVE)
+    def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
+        return self.series.resample(now - seconds, now, points, LIVE)
 
 
 class SumRow(Row):
@@ -167,8 +167,8 @@ class SumRow(Row):
     def since(self, baseline: dict[int, Counts]) -> int | None:
         return sum(member.since(baseline) or 0 for member in self.members)
 
-    def trend(self, now: float, points: int) -> list[float | None]:
-        columns = zip(*(member.trend(now, points) for member in self.members), strict=True)
+    def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
+        columns = zip(*(member.trend(now, seconds, points) for member in self.members), strict=True)
         return [_sum(column) for column in columns]
 
 
@@ -208,8 +208,8 @@ class WalkedRow(Row):
     def since(self, baseline: dict[int, Counts]) -> int | None:
         return None
 
-    def trend(self, now: float, points: int) -> list[float | None]:
-        return self.series.resample(now - TREND_SECONDS, now, points)
+    def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
+        return self.series.resample(now - seconds, now, points)
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -11,7 +11,7 @@ from textual.message import Message
 
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
-from taskscope.tui.rows import Row
+from taskscope.tui.rows import TREND_SECONDS, Row
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
@@ -107,16 +107,20 @@ class SiteTable(LineTable[Row]):
         self._read: dict[str, list[Cell]] = {}
         self._read_of: tuple[object, ...] = ()
         self._trends: dict[str, tuple[float, str]] = {}
+        self._columns_of = (True, True)
         super().__init__(self._columns_now(), self._cells, lambda row: row.key)
 
     def _columns_now(self) -> Sequence[Column]:
         baseline = self.context.store.baseline
-        return [field.column for field in FIELDS if baseline or field.column.key != "since"]
+        columns = [field.column for field in FIELDS if baseline or field.column.key != "since"]
+        if self.context.store.young:
+            columns = [replace(each, label="1 min") if each.key == "trend" else each for each in columns]
+        return columns
 
     def show(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
         """Until the user moved the cursor it stays on top, whatever comes to stand there."""
         super().show(rows, first=first, total=total)
-        if not self._touched:
+        if not self._touched and self.cursor != 0:
             super().move_to(0)
 
     def move_to(self, index: int, *, scroll: bool = True) -> None:
@@ -124,9 +128,14 @@ class SiteTable(LineTable[Row]):
         self.post_message(self.CursorMoved())
         super().move_to(index, scroll=scroll)
 
-    def baseline_changed(self) -> None:
-        """The column of changes is there only while there is a baseline."""
-        self.set_columns(self._columns_now())
+    def fit_columns(self) -> None:
+        """The column of changes is there only while there is a baseline; the trend is as long as the past."""
+        state = (self.context.store.baseline is None, self.context.store.young)
+        if state != self._columns_of:
+            self._columns_of = state
+            self._trends.clear()
+            self._read.clear()
+            self.set_columns(self._columns_now())
 
     def recolour(self) -> None:
         """The theme changed."""
@@ -174,11 +183,12 @@ class SiteTable(LineTable[Row]):
         return cells
 
     def _trend(self, row: Row, now: float) -> str:
-        """Ten minutes in ten steps: looking every few seconds is enough."""
+        """Minutes in ten steps: looking every few seconds is enough."""
         at, text = self._trends.get(row.key, (-TREND_EVERY, ""))
         if now - at >= TREND_EVERY or now < at:
             if len(self._trends) > 2 * len(self.rows) + 100:
                 self._trends.clear()  # of rows that are no more
-            text = fmt.sparkline(row.trend(now, TREND_WIDTH), TREND_WIDTH)
+            seconds = 60.0 if self.context.store.young else TREND_SECONDS
+            text = fmt.sparkline(row.trend(now, seconds, TREND_WIDTH), TREND_WIDTH)
             self._trends[row.key] = (now, text)
         return text

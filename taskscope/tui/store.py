@@ -27,6 +27,9 @@ HISTORY = ("tasks", "born", "ended", "threads", "fds", "rss", "cpu", "loop_laten
 ALL = 48 * 3600.0
 """The longest history that an agent keeps, in seconds."""
 
+YOUNG = 90.0
+"""Seconds of past below which pictures show one minute instead of ten."""
+
 _TIERS = ((620.0, 1.0), (6 * 3600.0, 10.0), (ALL, 60.0))
 
 GROUPINGS = ("site", "user site", "coroutine", "parent", "parked")
@@ -212,6 +215,12 @@ class Store:
         if self.hello is None or self.sample is None:
             return None
         return self.sample.wall - self.hello.process.started_wall
+
+    @property
+    def young(self) -> bool:
+        """So little is known of the past that ten minutes of it would be a nearly empty picture."""
+        times = self.history.times
+        return not times or self.now - times[0] < YOUNG
 
     def slope(self, column: str) -> float | None:
         """Change per minute of one column of the history."""

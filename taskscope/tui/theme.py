@@ -7,9 +7,11 @@ from whichever is active.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from rich.style import Style
+from textual.color import Color
 from textual.theme import Theme
 
 if TYPE_CHECKING:
@@ -49,32 +51,32 @@ class Palette:
     alarm: Style
     border: Style
     accent_color: str
-    warning_color: str
 
 
 def palette(variables: Mapping[str, str]) -> Palette:
     """The roles of the active theme (``app.theme_variables``)."""
-    accent, warning, alarm = variables["primary"], variables["warning"], variables["error"]
-    foreground, background = variables["foreground"], variables["background"]
-    dim = _mix(foreground, background)
-    return Palette(
-        text=Style.parse(foreground),
-        dim=Style.parse(dim),
-        strong=Style.parse(f"bold {foreground}"),
-        accent=Style.parse(accent),
-        warning=Style.parse(warning),
-        alarm=Style.parse(f"bold {alarm}"),
-        border=Style.parse(dim),
-        accent_color=accent,
-        warning_color=warning,
+    return _palettes(
+        *(variables[name] for name in ("primary", "warning", "error", "foreground", "background"))
     )
 
 
-def _mix(foreground: str, background: str) -> str:
-    """Halfway to the background; grey where a theme leaves colours to the terminal."""
-    from textual.color import Color, ColorParseError
+@cache
+def _palettes(accent: str, warning: str, alarm: str, foreground: str, background: str) -> Palette:
+    text = _style(foreground)
+    dim = Color.parse(foreground).blend(Color.parse(background), 0.45, alpha=1)
+    faint = Style(dim=True) if dim.ansi is not None else Style(color=dim.rich_color)
+    return Palette(
+        text=text,
+        dim=faint,
+        strong=text + Style(bold=True),
+        accent=_style(accent),
+        warning=_style(warning),
+        alarm=_style(alarm) + Style(bold=True),
+        border=faint,
+        accent_color=accent,
+    )
 
-    try:
-        return Color.parse(foreground).blend(Color.parse(background), 0.45, alpha=1).hex
-    except ColorParseError:
-        return "#808080"
+
+def _style(color: str) -> Style:
+    """Themes may leave colours to the terminal (``ansi_blue``), which Rich alone cannot read."""
+    return Style(color=Color.parse(color).rich_color)
