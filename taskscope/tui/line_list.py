@@ -2,6 +2,7 @@
 
 Only visible lines are ever rendered, so 300,000 rows cost what 30 cost.  The cursor belongs to a row
 (its key), not to a line number: rows may change and move, the row under the cursor stays under it.
+Until it was moved it stays on top, whatever comes to stand there.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         self._total = 0
         self._cursor = 0
         self._key: Hashable = None
+        self._moved = False
         self._base: Style | None = None
 
     # -- rows
@@ -206,7 +208,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
             self._highlight()
             return
         before = self._cursor
-        after = None if self._key is None else self._index_of(self._key)
+        after = self._index_of(self._key) if self._moved and self._key is not None else None
         if after is None:  # ended, or not loaded: the cursor's line stays where it is
             after = min(before, self._total - 1)
         self._cursor = after
@@ -250,6 +252,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         """Puts the cursor on the row at ``index`` (clamped) and brings it into view."""
         if not self._total:
             return
+        self._moved = True
         self._cursor = min(max(index, 0), self._total - 1)
         if self.row_at(self._cursor) is None:
             self._key = None  # keyed again once it is loaded

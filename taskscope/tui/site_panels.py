@@ -30,7 +30,9 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 class SiteChart(Widget):
     """Live tasks of some sites over ten minutes; where there is room also births and ends per second."""
 
-    DEFAULT_CSS = "SiteChart { border-top: solid $border; border-title-color: $text-muted; }"
+    DEFAULT_CSS = """
+    SiteChart { border-top: solid $border; border-title-color: $text-muted; text-wrap: nowrap; }
+    """
 
     def __init__(self, context: Context, sites: Sequence[int], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -154,7 +156,9 @@ def _newest(values: Sequence[float | None], spell: Callable[[float | None], str]
 class AgeHistogram(Widget):
     """How many tasks are how old, as bars with their numbers."""
 
-    DEFAULT_CSS = "AgeHistogram { border-top: solid $border; border-title-color: $text-muted; }"
+    DEFAULT_CSS = """
+    AgeHistogram { border-top: solid $border; border-title-color: $text-muted; text-wrap: nowrap; }
+    """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -23,7 +23,12 @@ GUILTY = "▶"
 class SourcePanel(Widget):
     """Shows one frame's source; the wheel moves it."""
 
-    DEFAULT_CSS = "SourcePanel { border-top: solid $border; border-title-color: $text-muted; }"
+    DEFAULT_CSS = """
+    SourcePanel {
+        border-top: solid $border; border-title-color: $text-muted;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
 
     def __init__(self, reader: SourceReader, *, id: str | None = None, title: str = "source") -> None:
         super().__init__(id=id)

@@ -191,15 +191,16 @@ class StackPanel(LineList[Line]):
         await self._reader.read(frame)
         self._auto = None
         self._rebuild()
-        self._reveal()
+        line = self.cursor_row
+        if line is not None and line.frame == frame and line.kind == "frame":
+            self._reveal()
 
     def _reveal(self) -> None:
-        """Brings the source of the frame under the cursor into view."""
-        line, last = self.cursor_row, self.cursor
-        if line is None or line.kind != "frame" or not self.has_focus:
+        """Brings what the line under the cursor opened into view."""
+        line = self.cursor_row
+        if line is None or not line.open or not self.has_focus:
             return
-        while (below := self.row_at(last + 1)) is not None and below.opens == line.key:
-            last += 1
+        last = min(self.total - 1, self.cursor + INLINE)
         if last >= round(self.scroll_y) + self.page_lines:
             self.scroll_to(y=min(self.cursor, last - self.page_lines + 1), animate=False)
 

@@ -93,6 +93,7 @@ class TaskList(LineTable[Task]):
         self._what = ""
         self._why_empty = ""
         self._exact = True
+        self._read_at = 0.0
         self.order = "oldest"
 
     def ask_for(self, fetch: Fetch, what: str, why_empty: str) -> None:
@@ -146,6 +147,7 @@ class TaskList(LineTable[Task]):
     def _show_window(self, window: Window) -> None:
         self.show_empty(self._why_empty)
         self._exact = window.exact_total
+        self._read_at = self.context.store.now
         self.show(window.tasks, first=window.first, total=window.total)
         self._title("")
 
@@ -173,12 +175,18 @@ class TaskList(LineTable[Task]):
             Text(oldest_age(context, task.birth), colours.strong if long_lived else colours.text),
             Text(signs + (CANCELLING if task.cancelling else ""), colours.strong),
             task.parked.text if task.parked else task.state,
-            fmt.age(task.parked.remaining) if task.parked and task.parked.remaining is not None else "",
+            self._left(task.parked),
             fmt.frame(where),
             task.name,
             Text(task.coroutine, colours.dim),
             Text(str(task.parent), colours.dim),
         )
+
+    def _left(self, parked: Parked | None) -> str:
+        """What is left of a sleep by now."""
+        if parked is None or parked.remaining is None:
+            return ""
+        return fmt.age(parked.remaining - (self.context.store.now - self._read_at))
 
     def on_line_table_header_selected(self, event: LineTable.HeaderSelected) -> None:
         event.stop()

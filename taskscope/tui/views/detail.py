@@ -11,6 +11,7 @@ from textual.widget import Widget
 from taskscope.sources.base import SourceError
 from taskscope.tui import format as fmt
 from taskscope.tui.editor import EditorError, edit
+from taskscope.tui.line_table import LineTable
 from taskscope.tui.source_text import SourceReader
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 """Seconds after which a wait is shown."""
 
+LONG_PATIENCE = 3.0
+"""The same for refreshes in the background, while there is something to look at."""
+
+GENTLE = 4.0
+"""A refresh follows no sooner than this many times what the one before took: few details need a walk
+over all tasks, and with 300,000 of them that must not go on all the time.
+"""
+
 
 def plural(number: int, noun: str) -> str:
     """``1 stall``, ``2 stalls``."""
@@ -36,7 +45,7 @@ def plural(number: int, noun: str) -> str:
 class Subject(Widget):
     """The line that says what one looks at, and on its right what is going on."""
 
-    DEFAULT_CSS = "Subject { height: 1; background: $panel; }"
+    DEFAULT_CSS = "Subject { height: 1; background: $panel; text-wrap: nowrap; }"
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +103,7 @@ class DetailScreen(ViewScreen):
         self.reader = SourceReader(context)
         self.subject = Subject()
         self._loading: Worker[None] | None = None
-        self._asked_at = float("-inf")
+        self._due = float("-inf")
         self._loaded = False
 
     def on_mount(self) -> None:
@@ -121,8 +130,9 @@ class DetailScreen(ViewScreen):
 
     def look(self) -> None:
         store = self.context.store
-        due = self.context.clock() - self._asked_at >= self.EVERY
-        if due and self.context.source.live and not store.paused:
+        for table in self.query(LineTable):
+            table.refresh_rows()  # ages go on between two answers
+        if self.context.clock() >= self._due and self.context.source.live and not store.paused:
             self.reload()
 
     def reload(self, *, anew: bool = False) -> None:
@@ -134,12 +144,12 @@ class DetailScreen(ViewScreen):
             self._loading.cancel()
             self._loading = None
         if self._loading is None or self._loading.is_finished:
-            self._asked_at = self.context.clock()
             self._loading = self.run_worker(self._load(), group="load")
 
     async def _load(self) -> None:
-        patience = self.patience("loading …" if not self._loaded else "waiting for the target …")
-        note = ""
+        waiting = "waiting for the target …" if self._loaded else "loading …"
+        patience = self.patience(waiting, LONG_PATIENCE if self._loaded else PATIENCE)
+        asked, note = self.context.clock(), ""
         try:
             await self.load()
             self._loaded = True
@@ -148,10 +158,12 @@ class DetailScreen(ViewScreen):
         finally:
             patience.stop()
             self.subject.note(note)
+            took = self.context.clock() - asked
+            self._due = asked + max(self.EVERY, GENTLE * took)
 
-    def patience(self, message: str) -> Timer:
+    def patience(self, message: str, seconds: float = PATIENCE) -> Timer:
         """Shows ``message`` unless stopped soon: every longer wait is seen."""
-        return self.set_timer(PATIENCE, lambda: self.subject.note(message))
+        return self.set_timer(seconds, lambda: self.subject.note(message))
 
     # -- keys
 

@@ -20,7 +20,7 @@ from taskscope.tui.stack_panel import Section, StackPanel
 from taskscope.tui.task_list import EXPLAINS as TASK_COLUMNS
 from taskscope.tui.task_list import TaskList, fetch_of
 from taskscope.tui.theme import palette
-from taskscope.tui.views.detail import DetailScreen
+from taskscope.tui.views.detail import DetailScreen, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ the agent."""
 class PanelTabs(Widget):
     """Names of the panels, the one in front marked; a click brings one to the front."""
 
-    DEFAULT_CSS = "PanelTabs { height: 1; }"
+    DEFAULT_CSS = "PanelTabs { height: 1; text-wrap: nowrap; }"
 
     def render(self) -> Text:
         colours = palette(self.app.theme_variables)
@@ -215,7 +215,7 @@ class SiteScreen(DetailScreen):
         table.show_empty("No task of this site waits anywhere: none is live, or they are all running.")
         table.show(groups)
         total = sum(group.live for group in groups)
-        table.border_title = Content(f"parked at: {fmt.count(total)} tasks in {len(groups)} places")
+        table.border_title = Content(f"parked at: {plural(total, 'task')} in {plural(len(groups), 'place')}")
 
     def _parked_cells(self, group: ParkedGroup) -> Sequence[Cell]:
         store = self.context.store

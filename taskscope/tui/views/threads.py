@@ -138,9 +138,11 @@ class ThreadsScreen(DetailScreen):
 
     def _arrange(self) -> None:
         threads = list(self._threads.values())
-        if self._sort == "name":
+        if not self._sort:  # in the order they were started, the main thread first
+            threads.sort(key=lambda thread: thread.native_id)
+        elif self._sort == "name":
             threads.sort(key=lambda thread: thread.name)
-        elif self._sort:
+        else:
             by = self._busy if self._sort == "now" else {each.ident: each.cpu for each in threads}
             threads.sort(key=lambda thread: -(by.get(thread.ident) or 0.0))
         table = self.query_one(LineTable)

@@ -169,7 +169,7 @@ class TreeScreen(DetailScreen):
         if item.serial is not None and group.live != 1:
             head = Text(f"task {item.serial}" + ("  ↻ shown above" if item.seen else ""))
             if group.ended:
-                head = Text(f"† task {item.serial}", colours.dim)
+                head = Text(f"† {group.label} {item.serial}", colours.dim)
             return (head, "", "", "")
         head = Text(self._label(item), colours.dim if group.ended else colours.text)
         live = "ended" if group.ended else fmt.count(group.live)
@@ -274,10 +274,13 @@ def _task_node(
 
 def _unlisted(above: Node[Item], group: TreeGroup, parent: int | None) -> list[Node[Item]]:
     """Says what an answer of the first few leaves out."""
-    left = group.live - len(group.serials)
+    left = (group.children if group.ended else group.live) - len(group.serials)
     if left <= 0:
         return []
-    note = f"{fmt.count(left)} more, which this tree does not list; the site lists them all"
+    if group.ended:
+        note = f"… examples of the ended parents; {fmt.count(group.children)} tasks live on in all"
+    else:
+        note = f"… {fmt.count(left)} more, which this tree does not list; the site lists them all"
     return [Node((above.key, "unlisted"), Item(group, parent, note=note), expandable=False)]
 
 
