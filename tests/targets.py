@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taskscope.attach.procfs import status
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -123,12 +125,13 @@ async def main():
 uvloop.run(main())
 """,
     "echo with threads": """
-import asyncio, os, random, threading
+import asyncio, os, random, threading, time
 def work():
     kept = []
     while True:
-        kept.append(bytes(random.randrange(100, 300_000)))
+        kept += [bytes(random.randrange(100, 300_000)) for _ in range(40)]
         del kept[:-50]
+        time.sleep(0.001)
 async def echo(reader, writer):
     while line := await reader.readline():
         writer.write(await asyncio.to_thread(bytes, line))
@@ -165,6 +168,25 @@ __import__("time").sleep(3600)
 }
 
 
+CONTAINER = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c")
+"""Before a command: processes, files (``/tmp``, that is) and a network of its own; see ``container``."""
+
+
+def container(script: str = "") -> tuple[str, ...]:
+    """What to put before a program so that it runs in a container, in which ``script`` has run."""
+    return (*CONTAINER, f'mount -t tmpfs tmpfs /tmp && {script or "true"} && exec "$@"', "sh")
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    yield pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from _descendants(int(child))
+
+
+def _inner_pid(pid: int) -> int:
+    return int(status(pid)["NSpid"].split()[-1])
+
+
 class Program:
     """A running one.  ``pid`` is that of the process that said it is ready, ``port`` what it listens on."""
 
@@ -173,7 +195,8 @@ class Program:
         assert child.stdout is not None
         line = child.stdout.readline().split()
         assert line[:1] == ["ready"], f"the program ended with {child.wait()}"
-        self.pid, *ports = map(int, line[1:])
+        inner, *ports = map(int, line[1:])
+        self.pid = next(pid for pid in _descendants(child.pid) if _inner_pid(pid) == inner)
         self.port = ports[0] if ports else 0
 
     @property

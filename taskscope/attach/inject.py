@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def ensure_agent(
     target = examine(pid, PATIENCE)
     point = agent_in(pid)
     if point is not None:
-        return point
+        return replace(point, pid=pid)
     if target.stopped:
         progress(f"process {pid} is stopped: its agent starts when it is continued (kill -CONT {pid})")
     reply = None
@@ -143,7 +144,7 @@ def _awaited(target: Target, seconds: float) -> endpoint.Endpoint:
     while time.monotonic() < deadline:
         point = agent_in(target.pid)
         if point is not None:
-            return point
+            return replace(point, pid=target.pid)
         if not os.path.exists(f"/proc/{target.pid}"):  # noqa: PTH110
             raise AttachError(f"process {target.pid} has ended")
         time.sleep(0.02)

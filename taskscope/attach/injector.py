@@ -81,6 +81,7 @@ class Injector:
 def main() -> None:
     """The child: reads its order, injects, and hands on the reply until its parent is gone."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    _come_first()
     from taskscope.attach import injection, target
     from taskscope.attach.errors import AttachError
 
@@ -94,10 +95,24 @@ def main() -> None:
         _tell({"event": "refused", "sentence": error.sentence, "remedy": error.remedy})
         return
     finally:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     _tell({"event": "injected", "thread": done.thread, "tries": done.tries, "stopped": done.stopped})
     for line in _replies(done.reply):
         _tell({"event": "reply", **json.loads(line)})
+
+
+def _come_first() -> None:
+    """While a thread stands still nobody else's work comes before ours, nor are we killed for want of memory.
+
+    Only root may ask for that.  On a machine with ten programs for two processors it makes the stop 10 times
+    shorter.
+    """
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("-1000")
 
 
 def _wanted() -> bool:
