@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from taskscope.demo.owning import Owner
+
 log = logging.getLogger("orders.stream")
 
 KINDS = ("trades", "book", "ticker", "candles", "funding")
@@ -54,11 +56,10 @@ class OwnedStreams(MarketStreams):
     """Keeps the tasks it starts, and ends them."""
 
     def open_streams(self) -> None:
-        self._tasks = [
-            asyncio.create_task(self.read_stream(kind, symbol)) for symbol in self._symbols for kind in KINDS
-        ]
+        self._owner = Owner()
+        for symbol in self._symbols:
+            for kind in KINDS:
+                self._owner.own(asyncio.create_task(self.read_stream(kind, symbol)))
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._owner.end()

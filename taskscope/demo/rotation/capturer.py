@@ -27,6 +27,7 @@ class LogCapturer:
         self._directory = directory
         self._interval = interval
         self._readers: dict[str, LogReader] = {}
+        self._one_round = asyncio.Lock()
         self.lines: Counter[str] = Counter()
         self.rotated = 0
 
@@ -49,10 +50,11 @@ class LogCapturer:
         for stream in itertools.cycle(self._streams):
             due += self._interval / len(self._streams)
             await asyncio.sleep(due - loop.time())
-            try:
-                await self.rotate(stream)
-            except OSError as error:
-                log.error("%s: cannot rotate: %s", stream, error)  # noqa: TRY400  (expected; no traceback)
+            async with self._one_round:
+                try:
+                    await self.rotate(stream)
+                except OSError as error:
+                    log.error("%s: cannot rotate: %s", stream, error)  # noqa: TRY400  (expected; no traceback)
 
     async def rotate(self, stream: str) -> None:
         """Closes the old reader and goes on with a new one and a new file."""
@@ -72,7 +74,8 @@ class LogCapturer:
         self._readers[stream] = reader
 
     async def _stop_rotating(self) -> None:
-        self._rotating.cancel()
+        async with self._one_round:  # a reader that is being opened is not yet ours to close
+            self._rotating.cancel()
         await asyncio.gather(self._rotating, return_exceptions=True)
 
     def _path(self, stream: str) -> Path:
