@@ -6,7 +6,6 @@ import os
 import sys
 from argparse import ArgumentParser
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
 from taskscope import __version__
@@ -85,6 +84,8 @@ def _module(verb: str) -> ModuleType:
 
 def _overview() -> ArgumentParser:
     """The parser of ``taskscope`` alone: it knows the verbs by name only."""
+    from importlib.util import find_spec
+
     present = {verb: text for verb, text in VERBS.items() if find_spec(f"taskscope.commands.{verb}")}
     parser = _Parser(
         prog="taskscope",

@@ -64,6 +64,7 @@ SCRIPTS = {
     "pickle": "import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))) is A)",
     "environment": "import os, sys\nprint(sorted(k for k in os.environ if 'TASK' in k or k == 'PYTHONPATH'), "
     "os.environ.get('PYTHONPATH'), 'sitecustomize' in sys.modules)",
+    "modules": "import sys; print(sorted(m for m, v in sys.modules.items() if 'site-packages' in (getattr(v, '__file__', '') or '')))",
     "path": "import sys; print(sys.path)",
     "children": "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'import sys; print(sys.path[1:])'], "
     "capture_output=True, text=True))",
