@@ -50,6 +50,12 @@ def _guarded(verb: str, words: list[str]) -> int:
         # The reader has left.  Python flushes stdout once more at exit: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package == "taskscope":
+            raise
+        sys.stderr.write(f"taskscope {verb}: needs {package}, which is not installed for {sys.executable}\n")
+        return 3
     except Exception as error:
         from taskscope.commands.common import exit_status, say
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         )
         for row in rows
     ]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     widths = [max(map(len, column)) for column in zip(heads, *table, strict=True)]
     for line in (heads, *table):
         left = (0, 1, 2, 6)
@@ -103,4 +106,4 @@ def _print(rows: list[dict[str, Any]]) -> None:
             cell.ljust(width) if index in left else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        print("  ".join(cells).rstrip())
+        print("  ".join(cells).rstrip()[:room])
