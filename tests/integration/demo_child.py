@@ -50,8 +50,12 @@ class Demo:
 
     async def __aexit__(self, *_: object) -> None:
         if self._child.returncode is None:
+            self._child.terminate()  # it has a directory to remove
+        try:
+            await asyncio.wait_for(self._child.wait(), 5)
+        except TimeoutError:
             self._child.kill()
-        await self._child.wait()
+            await self._child.wait()
         await self._reading
         self._child._transport.close()  # type: ignore[attr-defined]
 
