@@ -26,6 +26,9 @@ RECENT = 2.0
 QUESTIONS = 8
 """Sites asked about at a time; each question is a walk over the site's tasks."""
 
+LOOK_AGAIN = 60.0
+"""Seconds between looks at a site that is only long-lived."""
+
 ASK_EVERY = 5.0
 CONFIRM = 1.5
 HOLD = {"leak": 20.0, "suspect": 10.0}
@@ -72,6 +75,8 @@ class _Watched:
     verdict: Verdict | None = None
     said: Verdict | None = None
     leaked: bool = False
+    cause: Cause | None = None
+    signs: int = 0
 
 
 class Judge:
@@ -126,6 +131,10 @@ class Judge:
         if watched is not None:
             watched.before, watched.facts = watched.facts, facts
             watched.cohorts.answer(facts)
+            site = self._sites.get(facts.site)
+            if site is not None:
+                watched.cause = causes.explain(site, facts, watched.before)
+                watched.signs = causes.signs(watched.cause, facts, watched.before)
 
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said now, worst first."""
@@ -134,7 +143,7 @@ class Judge:
             for id, watched in self._watched.items()
             if (finding := self._finding(id, watched)) is not None
         ]
-        found.sort(key=lambda each: (_RANK[each.level], -each.rate_per_min, -each.live))
+        found.sort(key=lambda each: (_RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         return tuple(serious + [each for each in found if each.level == "info"][:MAX_INFO])
 
@@ -167,7 +176,9 @@ class Judge:
         age = self.now - counts.oldest if counts.oldest is not None else 0.0
         ended = counts.counts.ended
         life = counts.counts.live / ended * (self.now - self._since) if ended else 0.0
-        return age if ended and age > max(20.0, 20 * life) else 0.0
+        if ended and age > max(20.0, 20 * life):
+            return age
+        return 0.001 if age > self.long_lived and self.now - watched.asked > LOOK_AGAIN else 0.0
 
     def _every(self, watched: _Watched) -> float:
         """Seconds between questions: a twelfth of the time that the cohorts span."""
@@ -175,17 +186,17 @@ class Judge:
         return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
 
     def _finding(self, id: int, watched: _Watched) -> Finding | None:
-        self._judge(watched, self._sites.get(id))
+        self._judge(watched)
         site = self._sites.get(id)
         if site is None:
             return None
         if watched.level.shown in ("leak", "suspect"):
-            return _grown(site, watched, causes.explain(site, watched.facts, watched.before))
+            return _grown(site, watched)
         return _noted(site, watched, self.now, self.long_lived)
 
-    def _judge(self, watched: _Watched, site: Site | None) -> None:
+    def _judge(self, watched: _Watched) -> None:
         survival = watched.cohorts.survival()
-        signs = causes.signs(watched.facts, watched.before)
+        signs = watched.signs
         result = self._verdict(watched, watched.whole, survival, signs)
         if self.now - self._since > RECENT * 150:
             late = self._verdict(watched, watched.recent, survival, signs)
@@ -215,7 +226,7 @@ class Judge:
         return judge(reading, survival, signs, uptime=uptime, record=reading.live > highest)
 
 
-def _grown(site: Site, watched: _Watched, cause: Cause | None) -> Finding:
+def _grown(site: Site, watched: _Watched) -> Finding:
     """A leak or a suspect."""
     reading, said = watched.reading, watched.said
     assert reading is not None
@@ -238,7 +249,6 @@ def _grown(site: Site, watched: _Watched, cause: Cause | None) -> Finding:
             "watched_seconds": round(reading.window, 1),
             "steps": reading.steps,
         },
-        cause=cause,
         until=said.until if level == "suspect" else None,
     )
 
@@ -280,7 +290,6 @@ def _about(
     since: float,
     text: str,
     evidence: dict[str, object],
-    cause: Cause | None = None,
     until: float | None = None,
 ) -> Finding:
     return Finding(
@@ -295,7 +304,7 @@ def _about(
         since=since,
         text=text,
         evidence=evidence,
-        cause=cause,
+        cause=watched.cause,
         known=site.known,
         until_told=until,
     )

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.growth import Growth
 
-PATIENCE = {1: 25.0, 0: 120.0, -1: 150.0}
-"""Seconds of growth before it is called a leak, by signs: 1 the tasks show a reason not to end, 0 nothing
-is known, -1 they look like a pool or like connections in use.  A start-up is mostly over in two minutes."""
+PATIENCE = {2: 15.0, 1: 25.0, 0: 120.0, -1: 150.0}
+"""Seconds of growth before it is called a leak, by signs (see ``causes.signs``): tasks that show why they
+will not end need few; a start-up is mostly over in two minutes."""
 
-RISES = {1: 3, 0: 5, -1: 8}
+RISES = {2: 2, 1: 3, 0: 5, -1: 8}
 """Separate gains needed, likewise."""
 
 SETTLED = 600.0
@@ -27,7 +27,7 @@ SETTLED = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``level`` is ``leak``, ``suspect`` or ``flat``; ``why`` a stable word; ``until`` seconds till it is sure."""
+    """``level``: ``leak``, ``suspect`` or ``flat``; ``why``: a stable word; ``until``: seconds till then."""
 
     level: str
     why: str
@@ -65,10 +65,12 @@ def _patience(signs: int, uptime: float) -> float:
 
 
 def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
-    if growth.gained < 2 or growth.rises < 2:
+    if growth.gained < 2 or growth.rises < (1 if signs == 2 else 2):
         return _verdict(growth, "flat", "no gain")
     if growth.gained < growth.noise or growth.late < 2 * growth.back:
         return _verdict(growth, "flat", "gives back")
+    if growth.rises == 1:
+        return _verdict(growth, "suspect", "one step so far")
     if not _still_grows(growth):
         return _verdict(growth, "flat", "stopped")
     if growth.pace > 2:

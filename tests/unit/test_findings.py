@@ -7,7 +7,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from shapes import (
+
+from taskscope.analysis.findings import Judge
+from taskscope.model import Counts, Sample, SiteCounts, SiteHistory
+from tests.unit.shapes import (
     Lives,
     arrivals,
     churn,
@@ -23,15 +26,11 @@ from shapes import (
     warm_up,
 )
 
-from taskscope.analysis.findings import Judge
-from taskscope.model import Counts, Sample, SiteCounts, SiteHistory
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from shapes import Life
-
     from taskscope.model import Finding
+    from tests.unit.shapes import Life
 
 
 def watch(

@@ -1,0 +1,54 @@
+"""Brings a judge what it asks for: the one place where the analysis meets a live source.
+
+The app, ``watch``, the demo's report and the test helpers all judge through this, so they say the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from taskscope.analysis.findings import Judge
+from taskscope.sources.base import NotAvailable
+
+if TYPE_CHECKING:
+    from taskscope.model import Finding, Hello, Sample
+    from taskscope.sources.base import Source
+
+PAST_SITES = 200
+"""Sites whose past is fetched on arrival, those with the most live tasks first."""
+
+PAST_SECONDS = 48 * 3600.0
+
+
+class Judging:
+    """A judge on one source."""
+
+    def __init__(self, source: Source, hello: Hello) -> None:
+        self.judge = Judge(hello)
+        self._source = source
+        self._begun = False
+
+    async def feed(self, sample: Sample) -> None:
+        """Takes the next sample and brings the facts that the judge then wants.
+
+        Raises SourceError as the source does; a source that knows no facts is judged by counts alone.
+        """
+        if not self._begun:
+            self._begun = True
+            await self._past(sample)
+        self.judge.feed(sample)
+        with contextlib.suppress(NotAvailable):
+            for site, cuts in self.judge.questions():
+                self.judge.facts(await self._source.facts(site, cuts))
+
+    def findings(self) -> tuple[Finding, ...]:
+        return self.judge.findings()
+
+    async def _past(self, sample: Sample) -> None:
+        crowded = sorted(
+            (each for each in sample.sites if each.counts.live > 1), key=lambda each: -each.counts.live
+        )
+        sites = [each.site for each in crowded[:PAST_SITES]]
+        with contextlib.suppress(NotAvailable):
+            self.judge.past(await self._source.site_history(sites, PAST_SECONDS))
