@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _OF_A_TARGET = frozenset(("trees", "baseline", "unmark", "pause", "snapshot", "interval", "overview", "view"))
 
+DRAW_EVERY = 0.4
+"""Seconds between two drawings, at the least."""
+
 INTERVALS = (0.25, 0.5, 1.0, 2.0, 5.0)
 """Seconds between samples to choose from."""
 
@@ -73,6 +76,7 @@ class TaskScopeApp(App[None]):
         self._targets = targets
         self._clock = clock
         self._telling = False
+        self._told_at = float("-inf")
         self.connection: Connection | None = None
 
     def on_mount(self) -> None:
@@ -123,13 +127,18 @@ class TaskScopeApp(App[None]):
     # -- telling the screen in front
 
     def _changed(self) -> None:
-        """However many samples came at once, the screen is told once."""
+        """However fast samples come, the screen in front is told no faster than one can read."""
         if not self._telling:
             self._telling = True
-            self.call_later(self._tell)
+            wait = self._told_at + DRAW_EVERY - time.monotonic()
+            if wait > 0:
+                self.set_timer(wait, self._tell)
+            else:
+                self.call_later(self._tell)
 
     def _tell(self) -> None:
         self._telling = False
+        self._told_at = time.monotonic()
         self.screen.post_message(StoreChanged())
 
     def _said(self) -> None:

@@ -184,7 +184,7 @@ async def test_baseline_shows_changes_since_and_is_cleared() -> None:
         assert "since baseline +" in screen
         await pilot.press("B")
         await until_shown(pilot, "Baseline cleared")
-        assert "Δ base" not in screen_text(app)
+        await until(pilot, lambda: "Δ base" not in screen_text(app))
 
 
 async def test_a_snapshot_is_written_whole_and_said_in_one_line(
