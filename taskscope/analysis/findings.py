@@ -6,19 +6,21 @@ facts it wants, brings them, and reads the findings.  Memory is bounded by the n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth
 from taskscope.analysis.cohorts import Cohorts, Survival
+from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.model import Counts, Finding, SiteCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from taskscope.model import Cause, Hello, Sample, Site, SiteFacts, SiteHistory
+    from taskscope.analysis.series import Bin
+    from taskscope.model import Cause, Hello, History, Projection, Sample, Site, SiteFacts, SiteHistory
 
 RECENT = 2.0
 """Seconds a bin of the recent track: it spans the last 5 minutes, however long the watch."""
@@ -91,13 +93,16 @@ class Judge:
         self._sites: dict[int, Site] = {}
         self._watched: dict[int, _Watched] = {}
         self._fed = 0
+        self.resources = Resources(hello.agent_since, hello.interval, hello.process)
 
     def learn(self, sites: Iterable[Site]) -> None:
         """Sites by number; samples bring new ones themselves."""
         self._sites.update((site.id, site) for site in sites)
 
-    def past(self, histories: Iterable[SiteHistory]) -> None:
-        """What the agent saw before we came; before the first sample."""
+    def past(self, histories: Iterable[SiteHistory], history: History | None = None) -> None:
+        """What the agent saw before we came, of sites and of the process; before the first sample."""
+        if history is not None:
+            self.resources.past(history)
         for past in histories:
             for time, live, born, ended in zip(past.times, past.live, past.born, past.ended, strict=True):
                 self._add(SiteCounts(past.site, Counts(live, born, ended)), time)
@@ -107,6 +112,7 @@ class Judge:
         self.learn(sample.new_sites)
         self.now = sample.monotonic
         self._fed += 1
+        self.resources.feed(sample)
         for counts in sample.sites:
             self._add(counts, sample.monotonic)
 
@@ -145,7 +151,34 @@ class Judge:
         ]
         found.sort(key=lambda each: (_RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
-        return tuple(serious + [each for each in found if each.level == "info"][:MAX_INFO])
+        infos = [each for each in found if each.level == "info"]
+        return (*self._with_resources(serious), *infos[:MAX_INFO])
+
+    def projections(self) -> tuple[Projection, ...]:
+        """When resources run out at today's rate, soonest first."""
+        return self.resources.projections(self.now, self._growing())
+
+    def _growing(self) -> dict[int, list[Bin]]:
+        return {
+            id: watched.whole.bins(self.now)
+            for id, watched in self._watched.items()
+            if watched.level.shown in ("leak", "suspect")
+        }
+
+    def _with_resources(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Each with what it takes along, and with the soonest end that it moves towards."""
+        growing = self._growing()
+        projections = self.resources.projections(self.now, growing)
+        moving = [each for name in RESOURCES for each in self.resources.movements(name, self.now, growing)]
+        for finding in findings:
+            moves = {
+                each.resource: {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
+                for each in moving
+                if each.site == finding.id
+            }
+            ahead = next((each for each in projections if finding.id in each.sites), None)
+            evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
+            yield replace(finding, evidence=evidence, projection=ahead)
 
     def _add(self, counts: SiteCounts, time: float) -> None:
         watched = self._watched.get(counts.site)

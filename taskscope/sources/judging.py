@@ -51,4 +51,5 @@ class Judging:
         )
         sites = [each.site for each in crowded[:PAST_SITES]]
         with contextlib.suppress(NotAvailable):
-            self.judge.past(await self._source.site_history(sites, PAST_SECONDS))
+            history = await self._source.history(PAST_SECONDS)
+            self.judge.past(await self._source.site_history(sites, PAST_SECONDS), history)

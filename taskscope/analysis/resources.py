@@ -1,0 +1,163 @@
+"""Descriptors, memory and threads: how fast they go, which sites they move with, when they run out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.analysis import growth
+from taskscope.analysis.series import Track
+from taskscope.model import Projection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from taskscope.analysis.series import Bin
+    from taskscope.model import History, Process, Sample
+
+RESOURCES = ("fds", "rss", "threads")
+
+HORIZON = 90 * 86400.0
+"""Seconds beyond which running out is nobody's worry, and no straight line holds."""
+
+POINTS = 24
+"""Moments of the common time at which two series are compared."""
+
+PARTS = 4
+"""Parts of the common time in each of which the one must gain its share for the gain of the other."""
+
+TOGETHER = 0.75
+"""Likeness from which two series are said to move together."""
+
+NOISE = {"fds": 3, "rss": 1 << 20, "threads": 2}
+"""A gain no larger than this is left unsaid: the allocator and the pools breathe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A site whose live count moves with a resource: ``each`` of it a task, correlation ``likeness``."""
+
+    site: int
+    resource: str
+    likeness: float
+    each: float
+
+
+class Resources:
+    """The series of one target's resources, in fixed memory."""
+
+    def __init__(self, since: float, interval: float, process: Process) -> None:
+        self._tracks = {name: Track(since, interval, recent=False) for name in RESOURCES}
+        self._limits = {"fds": process.fd_limit, "rss": process.memory_limit, "threads": None}
+
+    def past(self, history: History) -> None:
+        """What was seen before we came; before the first sample."""
+        for name in RESOURCES:
+            for time, value in zip(history.times, getattr(history, name), strict=True):
+                self._add(name, time, value)
+
+    def feed(self, sample: Sample) -> None:
+        """The next sample."""
+        for name in RESOURCES:
+            self._add(name, sample.monotonic, getattr(sample, name))
+
+    def percent(self, name: str, now: float) -> float | None:
+        """Growth of a resource since the beginning, in percent; None if it is not known."""
+        return growth.percent([bin.live for bin in self._tracks[name].bins(now)] or [0])
+
+    def rate(self, name: str, now: float) -> growth.Slope | None:
+        """Change per minute, if it grows, keeps what it gains and still does; else None."""
+        reading = growth.measure(self._tracks[name].bins(now), now)
+        if reading is None or reading.gained <= NOISE[name] or reading.latest <= 0 or reading.rises < 3:
+            return None
+        return reading.slope if reading.slope.low > 0 else None
+
+    def projections(self, now: float, sites: Mapping[int, Sequence[Bin]]) -> tuple[Projection, ...]:
+        """When each resource that grows meets its limit, soonest first.  ``sites``: the growing ones."""
+        found = []
+        for name in RESOURCES:
+            limit, rate = self._limits[name], self.rate(name, now)
+            if limit is None or rate is None:
+                continue
+            bins = self._tracks[name].bins(now)
+            left = max(0.0, float(limit - bins[-1].live))
+            seconds = left / rate.rate * 60
+            if seconds > HORIZON:
+                continue
+            moving = tuple(each.site for each in self.movements(name, now, sites))
+            latest = left / rate.low * 60
+            found.append(
+                Projection(
+                    name, bins[-1].live, limit, rate.rate, seconds, left / rate.high * 60, latest, moving
+                )
+            )
+        return tuple(sorted(found, key=lambda each: each.seconds))
+
+    def movements(self, name: str, now: float, sites: Mapping[int, Sequence[Bin]]) -> tuple[Movement, ...]:
+        """Sites that move with a resource, closest first; none if it does not grow."""
+        if self.rate(name, now) is None:
+            return ()
+        bins = self._tracks[name].bins(now)
+        found = [
+            Movement(site, name, likeness, each)
+            for site, theirs in sites.items()
+            if (likeness := moves_together(bins, theirs)) >= TOGETHER
+            and (each := _ratio(bins, theirs)) is not None
+        ]
+        return tuple(sorted(found, key=lambda movement: -movement.likeness))
+
+    def _add(self, name: str, time: float, value: float | None) -> None:
+        if value is not None:
+            self._tracks[name].add(time, int(value), 0, 0)
+
+
+def moves_together(one: Sequence[Bin], other: Sequence[Bin]) -> float:
+    """How alike two series go over the common time, at most 1.
+
+    Whatever grows correlates with whatever else grows; so the one must also gain in proportion to the
+    other in each part of the time.  The less of both counts.
+    """
+    begin, end = max(one[0].time, other[0].time), min(one[-1].time, other[-1].time)
+    if end - begin < 10:
+        return 0.0
+    moments = [begin + (end - begin) * i / POINTS for i in range(POINTS + 1)]
+    first, second = _at(one, moments), _at(other, moments)
+    levels = correlation(first, second)
+    gained, gained_other = first[-1] - first[0], second[-1] - second[0]
+    if levels is None or gained <= 0 or gained_other <= 0:
+        return 0.0
+    step = POINTS // PARTS
+    misfit = sum(
+        abs((first[i + step] - first[i]) - (second[i + step] - second[i]) * gained / gained_other)
+        for i in range(0, POINTS, step)
+    )
+    return min(levels, 1 - misfit / gained)
+
+
+def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Pearson's; None if one of them does not vary."""
+    mean_one, mean_other = sum(one) / len(one), sum(other) / len(other)
+    spread_one = sum((value - mean_one) ** 2 for value in one)
+    spread_other = sum((value - mean_other) ** 2 for value in other)
+    if spread_one <= 1e-9 or spread_other <= 1e-9:
+        return None
+    both = sum((a - mean_one) * (b - mean_other) for a, b in zip(one, other, strict=True))
+    return both / math.sqrt(spread_one * spread_other)
+
+
+def _at(bins: Sequence[Bin], moments: Sequence[float]) -> list[float]:
+    """What held at each moment."""
+    values, index = [], 0
+    for moment in moments:
+        while index + 1 < len(bins) and bins[index + 1].time <= moment:
+            index += 1
+        values.append(float(bins[index].live))
+    return values
+
+
+def _ratio(resource: Sequence[Bin], site: Sequence[Bin]) -> float | None:
+    begin, end = max(resource[0].time, site[0].time), min(resource[-1].time, site[-1].time)
+    first, second = _at(resource, [begin, end]), _at(site, [begin, end])
+    gained = second[1] - second[0]
+    return (first[1] - first[0]) / gained if gained > 0 else None
