@@ -139,11 +139,13 @@ class TaskScopeApp(App[None]):
     def _tell(self) -> None:
         self._telling = False
         self._told_at = time.monotonic()
-        self.screen.post_message(StoreChanged())
+        if self.screen_stack:  # there is none any more while the app closes
+            self.screen.post_message(StoreChanged())
 
     def _said(self) -> None:
-        for line in self.screen.query(StatusLine):
-            line.refresh()
+        if self.screen_stack:
+            for line in self.screen.query(StatusLine):
+                line.refresh()
 
     def notify(self, message: str, *, severity: str = "information", **_: Any) -> None:
         """Textual's own notices go to the status line: no toasts, and no markup in what a target says."""
@@ -163,7 +165,7 @@ class TaskScopeApp(App[None]):
         else:
             store.pause()
             self.context.status("Paused: the picture stands still, the target does not.  space goes on.")
-        self._changed()
+        self._tell()
 
     def action_baseline(self) -> None:
         baseline = self.context.store.mark()
@@ -172,12 +174,12 @@ class TaskScopeApp(App[None]):
             return
         at = time.strftime("%H:%M:%S", time.localtime(baseline.wall))
         self.context.status(f"Baseline set at {at}: changes show in Δ base.  B clears it.")
-        self._changed()
+        self._tell()
 
     def action_unmark(self) -> None:
         self.context.store.unmark()
         self.context.status("Baseline cleared.")
-        self._changed()
+        self._tell()
 
     async def action_interval(self) -> None:
         sample = self.context.store.sample

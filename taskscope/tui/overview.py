@@ -116,6 +116,7 @@ class OverviewScreen(ViewScreen):
         self._sort = "growth"
         self._descending = True
         self._filter = ""
+        self._past = 0
 
     def body(self) -> ComposeResult:
         yield Charts(self.context)
@@ -141,6 +142,9 @@ class OverviewScreen(ViewScreen):
         self.query_one(Charts).look()
         store, table = self.context.store, self.query_one(SiteTable)
         table.fit_columns()
+        if self._past != store.past_version:  # rates are known now that were not
+            self._past = store.past_version
+            self._ordering.reset()
         every = store.rows(self._by)
         words = self._filter.lower().split()
         rows = [row for row in every if matches(row, words)]

@@ -153,6 +153,7 @@ class Store:
             row = self.sites.get(past.site)
             if row is not None:
                 row.series.load(past.times, (past.live, past.born, past.ended))
+        self.past_version += 1
         self.version += 1
 
     def merge_groups(self, by: str, groups: Sequence[Group]) -> None:
