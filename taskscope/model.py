@@ -208,8 +208,9 @@ class Parked:
     ``frame`` is the innermost frame, ``user_frame`` the innermost one in user code.  ``wait`` is a
     stable word (``sleep``, ``queue.get``, ``queue.put``, ``lock``, ``event``, ``condition``,
     ``semaphore``, ``barrier``, ``task``, ``gather``, ``future``, ``socket``, ``executor``, ``ready``,
-    ``running``, ``unknown``), ``text`` the sentence a person reads, ``task`` the serial waited for,
-    ``remaining`` seconds left to sleep.
+    ``subprocess``, ``dns``, ``server``, ``running``, ``unknown``), ``text`` what a person reads (the same
+    for all tasks that wait alike), ``detail`` what differs from task to task (a peer's address, sizes),
+    ``task`` the serial waited for, ``remaining`` seconds left to sleep.
     """
 
     frame: Frame
@@ -218,6 +219,7 @@ class Parked:
     text: str
     task: int | None = None
     remaining: float | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,7 @@ class TaskDetail:
 
     ``creation`` is this task's own creation stack, or if ``creation_exact`` is false one of the same
     site's.  ``siblings``: live tasks of the same parent.  ``waits_for``: tasks that it awaits.
+    ``held_by``: tasks inside ``async with`` on the lock that it waits for.
     """
 
     task: Task
@@ -285,6 +288,7 @@ class TaskDetail:
     creation: tuple[Frame, ...]
     creation_exact: bool
     siblings: int
+    held_by: tuple[Task, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,3 +191,31 @@ def references_in(task: Any, chain: list[Any], thing: Any) -> int:
 
 _LOCALS_STAY = sys.version_info < (3, 13)
 """Whether ``waited_object`` has left a copy of the locals in asyncio's frame."""
+
+
+def awaited_lock(task: Any) -> Any | None:
+    """The lock, semaphore or condition that ``task`` waits to acquire, if that is what it waits for."""
+    frames = [getattr(coro, "cr_frame", None) for coro in coroutines(task)]
+    for frame in reversed([each for each in frames if each is not None]):
+        code = frame.f_code
+        if code.co_name == "acquire" and any(mark in code.co_filename for mark in ("/asyncio/", "/anyio/")):
+            return frame.f_locals.get("self")
+    return None
+
+
+def holds(task: Any, lock: Any) -> bool:
+    """Whether ``task`` is inside ``async with lock``.
+
+    There the interpreter keeps ``__aexit__`` on the coroutine's stack: bound to the lock, or from 3.14 on
+    as a function beside it.  A lock taken by ``await lock.acquire()`` alone cannot be told.
+    """
+    if awaited_lock(task) is lock:
+        return False
+    leave = getattr(type(lock), "__aexit__", None)
+    for coro in coroutines(task):
+        kept = gc.get_referents(coro)
+        if any(getattr(each, "__self__", None) is lock and each.__name__ == "__aexit__" for each in kept):
+            return True
+        if any(each is lock for each in kept) and any(each is leave for each in kept):
+            return True
+    return False

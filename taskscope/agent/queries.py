@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent import groups, stacks, trees
+from taskscope.agent import clues, groups, stacks, trees
 from taskscope.agent.walk import live_tasks, merged, spent
 
 if TYPE_CHECKING:
@@ -172,7 +172,9 @@ class Queries:
         row = self.row(task)
         stack = stacks.describe(stacks.await_chain(task.get_coro()))
         waits_for = tuple(self.row(each) for each in stacks.waited_tasks(task)[:100])
+        lock = clues.awaited_lock(task)
         del task
+        held_by: list[model.Task] = []
         awaited_by: list[model.Task] = []
         siblings = 0
         for other in live_tasks(self._registry.task_records()):
@@ -185,6 +187,8 @@ class Queries:
             waiter = getattr(other, "_fut_waiter", None)
             if waiter is not None and len(awaited_by) < 100 and self._waits_for(other, serial):
                 awaited_by.append(self.row(other))
+            if lock is not None and clues.holds(other, lock):
+                held_by.append(self.row(other))
         creation = exact if exact is not None else self._any_stack(chunk.site)
         return model.TaskDetail(
             row,
@@ -195,6 +199,7 @@ class Queries:
             creation,
             exact is not None,
             max(0, siblings - 1),
+            tuple(held_by),
         )
 
     @staticmethod

@@ -172,8 +172,8 @@ def _task(agent: Agent, task: Any, intern: _Interner, *, with_stacks: bool) -> d
         value["stack"] = intern.stack(stacks.describe(stacks.await_chain(task.get_coro())))
     if row.parked is not None:
         waits = {"wait": row.parked.wait, "text": row.parked.text}
-        optional = {"task": row.parked.task, "remaining": row.parked.remaining}
-        value["parked"] = waits | {key: each for key, each in optional.items() if each is not None}
+        optional = {name: getattr(row.parked, name) for name in ("task", "remaining", "detail")}
+        value["parked"] = waits | {key: each for key, each in optional.items() if each not in {None, ""}}
     return value
 
 

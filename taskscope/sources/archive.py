@@ -98,6 +98,7 @@ class Archive:
             where.get("text", ""),
             where.get("task"),
             where.get("remaining"),
+            where.get("detail", ""),
         )
 
     def _places(self, index: int | None) -> tuple[model.Frame, model.Frame | None]:

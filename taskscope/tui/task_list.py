@@ -65,7 +65,8 @@ def parked_text(parked: Parked | None, state: str) -> str:
     if parked is None:
         return state
     left = f", {fmt.age(parked.remaining)} left" if parked.remaining is not None else ""
-    return f"{parked.text}{left}"
+    detail = f", {parked.detail}" if parked.detail else ""
+    return f"{parked.text}{detail}{left}"
 
 
 class TaskList(LineTable[Task]):
