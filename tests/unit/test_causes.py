@@ -1,0 +1,162 @@
+"""Each reason why tasks do not end is named on its own evidence, and nothing is claimed without."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from taskscope.analysis.causes import explain, signs
+from taskscope.analysis.explanations import EXPLANATIONS
+from taskscope.model import Bound, Frame, Mark, ParkedGroup, SiteFacts, WaitObject
+from tests.unit.shapes import site
+
+if TYPE_CHECKING:
+    from taskscope.model import Cause
+
+PLACE = Frame("/app/service.py", 40, "work")
+
+
+def group(wait: str, live: int, text: str = "", left: tuple[float, float] | None = None) -> ParkedGroup:
+    low, high = left if left is not None else (None, None)
+    return ParkedGroup(f"{wait}|{live}", PLACE, wait, text or wait, live, 1.0, low, high)
+
+
+def facts(
+    sampled: int = 40, *groups: ParkedGroup, moved: int = 0, **more: Any
+) -> tuple[SiteFacts, SiteFacts]:
+    """Two looks at a site, between which ``moved`` of its tasks have moved."""
+    before = tuple(Mark(serial, serial) for serial in range(sampled))
+    after = tuple(Mark(serial, serial + (1000 if serial < moved else 0)) for serial in range(sampled))
+    later = SiteFacts(0, 60.0, sampled, (), sampled, marks=after, groups=groups, **more)
+    return later, dataclasses.replace(later, marks=before)
+
+
+def cause(found: tuple[SiteFacts, SiteFacts], kind: str = "task") -> Cause:
+    named = explain(site(0, kind), *found)
+    assert named is not None
+    return named
+
+
+SLEEPERS = facts(40, group("sleep", 40, "asyncio.sleep", (0.0, 300.0)), unheld=40, orphans=40)
+ORPHANS = facts(40, group("sleep", 30), group("socket", 10), moved=30, orphans=36, unheld=40, looping=40)
+FORGOTTEN = facts(40, group("future", 40), unheld=40)
+TWICE = facts(40, group("sleep", 40), moved=30, looping=40, bound=(Bound("ChaosController", 4, 4),))
+OVERLAP = facts(40, group("queue.get", 30), group("event", 10), cancelling=10)
+QUEUE = WaitObject("queue.put", "Queue", 40, 8, 8, 0, 40, 3)
+HANDING = facts(40, group("queue.put", 38), waits=(QUEUE,))
+UNSETTABLE = facts(
+    40, group("event", 40), waits=tuple(WaitObject("event", "Event", 8, outside=0) for _ in range(5))
+)
+CYCLE = facts(4, group("task", 4), cycles=4, awaited=4)
+OWN_QUEUES = tuple(WaitObject("queue.get", "Queue", 1, 0, 0, 1, 0, 2) for _ in range(5))
+UNFED = facts(40, group("queue.get", 40), waits=OWN_QUEUES)
+BLOCKED = facts(40, group("executor", 40))
+LOCKED = facts(40, group("lock", 40), waits=(WaitObject("lock", "Lock", 40, outside=2),))
+SILENT = facts(40, group("socket", 40))
+
+
+@pytest.mark.parametrize(
+    ("seen", "pattern", "sign"),
+    [
+        (SLEEPERS, "sleeper per event", 1),
+        (ORPHANS, "orphan", 1),
+        (FORGOTTEN, "fire and forget", 1),
+        (TWICE, "started twice", 2),
+        (OVERLAP, "generations overlap", 2),
+        (HANDING, "stuck handing over", 1),
+        (UNSETTABLE, "nobody can set it", 1),
+        (CYCLE, "await cycle", 2),
+        (UNFED, "nobody feeds it", 1),
+        (BLOCKED, "blocking call", 0),
+        (LOCKED, "lock not released", 0),
+        (SILENT, "waits for a peer", 0),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_pattern_is_named_with_its_evidence_and_the_usual_fix(
+    seen: tuple[SiteFacts, SiteFacts], pattern: str, sign: int
+) -> None:
+    named = cause(seen)
+    assert named.pattern == pattern
+    assert named.explanation == EXPLANATIONS[pattern]
+    assert named.evidence
+    assert signs(named, *seen) == sign
+
+
+def test_every_explanation_belongs_to_a_pattern_and_is_short() -> None:
+    for text in EXPLANATIONS.values():
+        assert 80 < len(text) < 400
+
+
+def test_two_loops_on_one_object_name_its_type() -> None:
+    assert cause(TWICE).text == "started again: 4 loops on one ChaosController"
+
+
+def test_the_queue_says_how_full_it_is_and_who_waits() -> None:
+    assert "the queue holds 8 of 8; 0 wait to take from it, 40 to put into it" in cause(HANDING).evidence
+
+
+def test_sleepers_say_how_long_they_still_sleep() -> None:
+    first = cause(SLEEPERS).evidence[0]
+    assert (
+        first
+        == "40 of 40 tasks looked into are parked at service.py:40 in work: asyncio.sleep, 0 to 300 s left"
+    )
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        facts(40, group("queue.get", 40), looping=40, bound=(Bound("Pool", 40, 40),),
+              waits=(WaitObject("queue.get", "Queue", 40, 0, 0, 40, 0, 2),)),
+        facts(40, group("socket", 40), moved=35, looping=40),
+        facts(40, group("gather", 40), awaited=40),
+    ],
+    ids=["a pool at rest", "connections in use", "children that somebody awaits"],
+)  # fmt: skip
+def test_pools_and_work_in_progress_speak_against_a_leak(seen: tuple[SiteFacts, SiteFacts]) -> None:
+    assert signs(cause(seen), *seen) == -1
+
+
+def test_short_sleepers_are_left_to_reach_their_number() -> None:
+    seen = facts(40, group("sleep", 40, left=(0.0, 5.0)), unheld=40)
+    assert signs(cause(seen), *seen) == 0
+
+
+def test_a_ticker_for_each_is_no_sleeper_for_each() -> None:
+    assert cause(facts(40, group("sleep", 40), moved=30, looping=40, awaited=40)).pattern == "unknown"
+
+
+def test_requests_to_end_that_are_under_way_are_no_overlap() -> None:
+    seen = facts(40, group("sleep", 40), cancelling=4)
+    fresh = seen[0], dataclasses.replace(seen[1], cancelling=0)
+    assert cause(fresh).pattern != "generations overlap"
+
+
+def test_where_nothing_fits_the_place_is_told_and_no_more() -> None:
+    named = cause(facts(40, group("condition", 20), group("socket", 20), moved=40))
+    assert (named.pattern, named.explanation) == ("unknown", "")
+    assert named.text == "20 of 40 wait at service.py:40 in work (condition)"
+
+
+def test_nothing_looked_into_names_nothing() -> None:
+    assert explain(site(0), None, None) is None
+    assert explain(site(0), SiteFacts(0, 1.0, 0, ()), None) is None
+    assert signs(None, None, None) == 0
+
+
+def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
+    """Tasks older than the agent have no known parent."""
+    assert (
+        cause(facts(40, group("sleep", 40), moved=40, orphans=8, rootless=30, looping=40)).pattern == "orphan"
+    )
+
+
+def test_executors_made_for_each_call_are_told_from_one_big_pool() -> None:
+    idle = group("idle", 40, "waits for a job")
+    per_call = facts(40, idle, bound=tuple(Bound("ThreadPoolExecutor", 2, 2) for _ in range(5)))
+    assert cause(per_call, "thread").pattern == "pool per call"
+    one = facts(40, idle, bound=(Bound("ThreadPoolExecutor", 40, 40),))
+    assert cause(one, "thread").pattern != "pool per call"
