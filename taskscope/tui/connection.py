@@ -18,6 +18,7 @@ from taskscope.tui.store import ALL
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from taskscope.model import Hello
     from taskscope.sources.base import Source
     from taskscope.tui.context import Context
 
@@ -41,9 +42,10 @@ class Connection:
 
     async def run(self) -> None:
         """Until cancelled, or until there is nothing more to wait for."""
+        hello = None
         while True:
             try:
-                await self._feed()
+                await self._feed(hello or await self.context.source.open())
             except TargetGone as gone:
                 self._become(State.ENDED, str(gone))
             except SourceError as problem:
@@ -53,7 +55,7 @@ class Connection:
             await self.close()
             if self._reconnect is None or self.context.store.hello is None:
                 return  # never seen: another try would meet the same
-            self.context.source = await self._wait_for(self._reconnect)
+            self.context.source, hello = await self._wait_for(self._reconnect)
             self._become(State.CONNECTING)
 
     async def close(self) -> None:
@@ -62,21 +64,26 @@ class Connection:
             task.cancel()
         await self.context.source.close()
 
-    async def _wait_for(self, reconnect: Reconnect) -> Source:
+    async def _wait_for(self, reconnect: Reconnect) -> tuple[Source, Hello]:
+        """The target that came back, connected; what is there but refuses is said."""
         self.context.waiting = True
         self._changed()
         try:
             while True:
-                with contextlib.suppress(SourceError):
+                try:
                     if (source := await reconnect()) is not None:
-                        return source
+                        return source, await source.open()
+                except TargetGone:
+                    pass  # it was just going
+                except SourceError as problem:
+                    self._become(State.ENDED, str(problem))
                 await asyncio.sleep(RETRY)
         finally:
             self.context.waiting = False
 
-    async def _feed(self) -> None:
+    async def _feed(self, hello: Hello) -> None:
         source, store = self.context.source, self.context.store
-        store.begin(await source.open())
+        store.begin(hello)
         first = True
         async for sample in source.samples():
             store.apply(sample)

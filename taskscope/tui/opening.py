@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taskscope.sources.base import SourceError
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import agent_named, resolve
 from taskscope.tui.picker import Targets
@@ -30,7 +31,10 @@ def coming_back(source: Source) -> Reconnect | None:
     name = Path(source.path).name.partition(".")[2].removesuffix(".sock")
 
     async def look() -> Source | None:
-        found = await asyncio.to_thread(agent_named, name)  # it probes sockets: up to half a second each
+        try:
+            found = await asyncio.to_thread(agent_named, name)  # it probes sockets: up to half a second each
+        except SourceError:
+            return None
         return LiveSource(found.path)
 
     return look

@@ -60,7 +60,8 @@ class Ordering:
         valued = [(value(row), row) for row in kept]
         known = [(found, row.live, row) for found, row in valued if found is not None]
         known.sort(key=lambda item: item[:2], reverse=descending)
-        result = [row for _, _, row in known] + [row for found, row in valued if found is None]
+        unknown = sorted((row for found, row in valued if found is None), key=lambda row: -row.live)
+        result = [row for _, _, row in known] + unknown
         self._places = {row.key: place for place, row in enumerate(result)}
         self._sorted_at = now
         self.held = False
