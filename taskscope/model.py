@@ -99,6 +99,7 @@ class Site:
     ``frame`` is the first frame outside the plumbing, ``user_frame`` the nearest one outside the
     standard library and site-packages (None: there is none).  ``known`` is ``exact``, ``imputed``
     (a guess, see ``candidates``) or ``unknown``; then ``frame`` is where the coroutine is defined.
+    ``via``: the line of a library that starts tasks for others, where ``frame`` is who asked it to.
     """
 
     id: int
@@ -108,6 +109,7 @@ class Site:
     coroutine: str
     known: str = "exact"
     candidates: tuple[Frame, ...] = ()
+    via: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)

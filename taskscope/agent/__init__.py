@@ -38,6 +38,9 @@ MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
 FORK_DELAY = 1.0
 """Seconds a forked child runs before it listens: most exec something else, or end, before that."""
 
+STRAY_SEARCH = 5.0
+"""Seconds between searches for tasks made without a factory; more, so that they cost 0.1 % at most."""
+
 MAX_SOURCE_LINES = 400
 MAX_MODULES = 5_000
 
@@ -53,6 +56,7 @@ class Agent:
         self.version = version
         self.arrived = arrived
         self.since = time.monotonic()
+        origins.read_configuration()
         self.process = process.describe(name or process.default_name())
         self.registry = Registry()
         self.watch = LoopWatch(self.failed)
@@ -68,6 +72,7 @@ class Agent:
         self.running = False
         self.exiting = False
         self._adoption: Job[Any] | None = None
+        self._next_search = 0.0
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -164,6 +169,10 @@ class Agent:
         adoption, self._adoption = self._adoption, None
         if adoption is not None:
             yield from adoption
+        elif self.hooks is not None and time.monotonic() >= self._next_search:
+            begun = time.thread_time()
+            yield from adopt.strays(self.registry, [loop for _, loop in self.watch.loops()])
+            self._next_search = time.monotonic() + max(STRAY_SEARCH, 1000 * (time.thread_time() - begun))
         adopt.impute(self.registry)
         return (yield from self.sampler.sample(self.interval))
 

@@ -172,7 +172,7 @@ class TaskHooks:
         def get_task_factory(original: Any) -> Any:
             def get_task_factory(loop: Any) -> Any:
                 factory = original(loop)
-                return getattr(factory, "taskscope_inner", factory)
+                return getattr(factory, "taskscope_shown", factory)
 
             return _named(get_task_factory, original)
 
@@ -208,15 +208,25 @@ class TaskHooks:
         """Our factory around the program's (None: it has none)."""
         import asyncio
 
+        if hasattr(inner, "taskscope_inner"):
+            return inner  # type: ignore[return-value]
         if inner is None:
             factory = self._plain = self._plain or self._build(self.task_class, foreign=False, named=False)
-        elif inner is getattr(asyncio, "eager_task_factory", None):
-            eager = asyncio.create_eager_task_factory(self.task_class)  # type: ignore[attr-defined]
-            factory = self._build(_swapped(eager), foreign=False, named=True)
+        elif self._is_eager(inner):
+            # anyio looks into the closure of asyncio's eager factories: ours must be one of them.
+            build = self._build(self.task_class, foreign=False, named=True)
+            factory = asyncio.create_eager_task_factory(  # type: ignore[attr-defined]
+                lambda coro, *, loop, **kwargs: build(loop, coro, **kwargs)
+            )
         else:
             factory = self._build(_swapped(inner), foreign=True, named=True)
         factory.taskscope_inner = inner
+        factory.taskscope_shown = factory if self._is_eager(inner) else inner
         return factory  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _is_eager(factory: object) -> bool:
+        return factory is not None and factory is getattr(sys.modules["asyncio"], "eager_task_factory", None)
 
     def _build(self, make: Any, *, foreign: bool, named: bool) -> Any:  # noqa: C901, PLR0915
         """A factory that makes a task with ``make(coro, loop=…)`` and notes its birth.
@@ -317,14 +327,13 @@ class TaskHooks:
         return lineage
 
     def _trim(self, task: Any) -> None:
-        """Debug mode: takes our frame (and create_task, as asyncio would) off the creation traceback."""
+        """Debug mode: takes our frames (and create_task, as asyncio would) off the creation traceback."""
         trace = task._source_traceback
-        for index in range(len(trace) - 1, max(-1, len(trace) - 4), -1):
+        for index in range(len(trace) - 1, max(-1, len(trace) - 5), -1):
             if trace[index].filename == __file__:
                 del trace[index]
-                if index and index == len(trace) and trace[index - 1].filename == self._base_events:
-                    del trace[index - 1]
-                return
+        if trace and trace[-1].filename == self._base_events:
+            trace.pop()
 
     # -- where no frame leads back to the program ------------------------------------------------
 

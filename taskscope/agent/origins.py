@@ -18,8 +18,30 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH
 _DEMO = os.path.join(_HERE, "demo", "")  # noqa: PTH118
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__))  # noqa: PTH100, PTH120
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
-_PLUMBING = ("/asyncio/", "/anyio/", "/uvloop/")
+_PLUMBING = ("/asyncio/", "/anyio/", "/uvloop/")  # matched with a slash in front of the file's name
 _THREAD_PLUMBING = ("/threading.py", "/concurrent/futures/")
+
+STARTS_FOR_OTHERS = {
+    "aiohttp",
+    "aiojobs",
+    "aiomisc",
+    "aiotools",
+    "asgiref",
+    "asyncer",
+    "fastapi",
+    "gunicorn",
+    "hypercorn",
+    "quattro",
+    "sanic",
+    "starlette",
+    "tornado",
+    "uvicorn",
+    "websockets",
+}
+"""Packages that start tasks because somebody asked them to: the line that asked is the site.
+
+``plumbing`` in the user's configuration directory names more, one package a line.
+"""
 
 MAX_FILES = 10_000
 """File names remembered.  A program that compiles text under ever new names must not make us grow."""
@@ -60,11 +82,33 @@ def is_plumbing(file: str) -> bool:
     whose = origin(file)
     if whose == "user":
         return False
-    return whose == "own" or any(mark in file for mark in _PLUMBING)
+    return whose == "own" or any(mark in f"/{file}" for mark in _PLUMBING)
 
 
 def is_thread_plumbing(file: str) -> bool:
     return is_plumbing(file) or (origin(file) == "stdlib" and any(mark in file for mark in _THREAD_PLUMBING))
+
+
+def starts_for_others(file: str) -> bool:
+    """Whether ``file`` belongs to a library that starts tasks on behalf of its callers."""
+    if origin(file) != "library":
+        return False
+    for mark in _LIBRARIES:
+        _, found, inside = file.rpartition(mark)
+        if found:
+            return inside.partition("/")[0].removesuffix(".py") in STARTS_FOR_OTHERS
+    return False
+
+
+def read_configuration() -> None:
+    """Adds the packages named in ``plumbing`` in the user's configuration directory, if there is one."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    try:
+        with open(f"{home}/taskscope/plumbing", encoding="utf-8") as file:  # noqa: PTH123
+            lines = [line.partition("#")[0].strip() for line in file.read(65536).splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return
+    STARTS_FOR_OTHERS.update(line for line in lines if line)
 
 
 def line_of(code: CodeType, lasti: int) -> int:

@@ -44,7 +44,7 @@ class Queries:
         return model.Task(
             serial=getattr(task, "_taskscope_serial", 0),
             name=task.get_name() if hasattr(task, "get_name") else "",
-            coroutine=stacks.coroutine_of(task),
+            coroutine=chunk.site.site.coroutine if chunk is not None else stacks.coroutine_of(task),
             state=stacks.state_of(task),
             site=chunk.site.id if chunk is not None else NO_SITE,
             parent=parent.serial if parent is not None else 0,

@@ -171,6 +171,9 @@ class SiteRecord:
         return None
 
 
+_Shown = tuple[str, model.Frame, "model.Frame | None", str, str, "model.Frame | None"]
+"""All of a site but its number."""
+
 _OTHER = model.Frame("", 0, "(other sites)", "library")
 
 
@@ -195,7 +198,7 @@ class Registry:
         self.ended: deque[tuple[int, int, str, str, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
         self.dropped: dict[str, int] = {}
         self._ids = itertools.count(1)
-        self._shown: dict[tuple[str, model.Frame, model.Frame | None, str, str], SiteRecord] = {}
+        self._shown: dict[_Shown, SiteRecord] = {}
 
     def drop(self, what: str) -> None:
         """Counts something that a bound made us forget; shown to the user."""
@@ -210,6 +213,7 @@ class Registry:
         coroutine: str,
         codes: tuple[object, ...],
         known: str = "exact",
+        via: model.Frame | None = None,
     ) -> SiteRecord:
         """The record for ``key``, made on first sight.
 
@@ -219,15 +223,16 @@ class Registry:
         record = self.records.get(key)
         if record is not None:
             return record
-        shown = (kind, frame, user_frame, coroutine, known)
+        shown: _Shown = (kind, frame, user_frame, coroutine, known, via)
         record = self._shown.get(shown)
         if record is None and len(self.by_id) >= MAX_SITES:
             self.drop("sites")
-            shown = (kind, _OTHER, None, "(any)", "unknown")
+            shown = (kind, _OTHER, None, "(any)", "unknown", None)
             record = self._shown.get(shown)
             codes = ()
         if record is None:
-            site = model.Site(next(self._ids), *shown)
+            kind, frame, user_frame, coroutine, known, via = shown
+            site = model.Site(next(self._ids), kind, frame, user_frame, coroutine, known, (), via)
             record = self._shown.setdefault(shown, SiteRecord(site))
             self.by_id[record.id] = record
         if codes and len(record.codes) < MAX_CODES:

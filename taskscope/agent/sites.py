@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from taskscope.agent import origins
@@ -35,11 +36,21 @@ class Resolver:
     def record(self, start: FrameType, coro: Any) -> SiteRecord:
         """The record for the creation seen from ``start``, made on first sight."""
         frame = self._outside(start)
-        place = self._place(start, frame)
+        origin = self._place(start, frame)
+        place = self._who_asked(origin)
         user = nearest_user_frame(place)
-        body = getattr(coro, "cr_code", None)
-        near = (id(frame.f_code), frame.f_lasti, id(body))
-        far = (id(place.f_code), place.f_lasti, id(body), id(user and user.f_code), user and user.f_lasti)
+        inner = unwrapped(coro)
+        body = getattr(inner, "cr_code", None)
+        near = (id(frame.f_code), frame.f_lasti, id(getattr(coro, "cr_code", None)))
+        through = (id(origin.f_code), origin.f_lasti)
+        far = (
+            id(place.f_code),
+            place.f_lasti,
+            id(body),
+            id(user and user.f_code),
+            user and user.f_lasti,
+            through,
+        )
         records = self.registry.records
         record = records.get(far)
         if record is None:
@@ -48,12 +59,23 @@ class Resolver:
                 "task",
                 origins.frame_of(place.f_code, place.f_lineno),
                 user and origins.frame_of(user.f_code, user.f_lineno),
-                coroutine_name(coro),
-                (frame.f_code, place.f_code, body, user and user.f_code),
+                coroutine_name(inner),
+                (frame.f_code, origin.f_code, place.f_code, body, user and user.f_code),
+                via=None if origin is place else origins.frame_of(origin.f_code, origin.f_lineno),
             )
         if far in records:  # otherwise the code is not kept alive, and its id may be reused
-            records.setdefault(near, record if place is frame is user else BRANCH)
+            records.setdefault(near, record if origin is place is frame is user and inner is coro else BRANCH)
         return record
+
+    def _who_asked(self, origin: FrameType) -> FrameType:
+        """Past libraries that start tasks for others; themselves, if nobody else stands behind them."""
+        frame: FrameType | None = origin
+        while frame is not None and frame.f_code.co_filename not in self._stop:
+            file = frame.f_code.co_filename
+            if not origins.is_plumbing(file) and not origins.starts_for_others(file):
+                return frame
+            frame = frame.f_back
+        return origin
 
     def _outside(self, start: FrameType) -> FrameType:
         """The first frame outside the plumbing; learns the plumbing's files as it meets them."""
@@ -95,6 +117,22 @@ def nearest_user_frame(frame: FrameType) -> FrameType | None:
             return walk
         walk = walk.f_back
     return None
+
+
+_WRAPPERS = ("TaskHandle._run_coro", "TaskGroup._run_wrapped_task")
+"""Coroutines of anyio's around the one that its user asked for."""
+
+
+def unwrapped(coro: Any) -> Any:
+    """The coroutine that the program started, where a library put its own around it."""
+    code = getattr(coro, "cr_code", None)
+    if code is None or code.co_qualname not in _WRAPPERS or not origins.is_plumbing(code.co_filename):
+        return coro
+    for held in gc.get_referents(coro):  # its arguments: reading its locals would leave a copy in the frame
+        inner = held._coro if type(held).__name__ == "TaskHandle" else held
+        if inner is not None and hasattr(inner, "cr_code"):
+            return inner
+    return coro
 
 
 def coroutine_name(coro: Any) -> str:

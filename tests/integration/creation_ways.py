@@ -112,6 +112,7 @@ async def main() -> None:
         asyncio.create_task(completed()),
         asyncio.create_task(waited_for()),
     ]
+    stray = asyncio.Task(way("constructed")())
     cancelled = asyncio.create_task(stubborn())  # @ stubborn
     loop.call_soon(lambda: kept.append(loop.create_task(way("callback")())))  # @ callback
     if "anyio" in sys.argv:
@@ -137,14 +138,14 @@ async def main() -> None:
     await asyncio.to_thread(ready.wait)
     await asyncio.to_thread(caller.join)
     cancelled.cancel()
-    expected = 11 + ("anyio" in sys.argv) + (mode == "foreign-after")
-    while started < expected + 1:
-        await asyncio.sleep(0)
+    expected = 12 + ("anyio" in sys.argv) + (mode == "foreign-after")
+    while started < expected + 1 or not hasattr(stray, "_taskscope_serial"):
+        await asyncio.sleep(0.01)
     json.dump(taskscope.snapshot(), sys.stdout)
     done.set()
     gate.set()
     await asyncio.to_thread(second.join)
-    await asyncio.gather(*kept, cancelled)
+    await asyncio.gather(*kept, stray, cancelled)
 
 
 async def fails() -> None:

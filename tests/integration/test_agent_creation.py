@@ -22,7 +22,7 @@ _MARKS = {
     for number, line in enumerate(WAYS.read_text().splitlines(), 1)
     if "# @" in line
 }
-_COROUTINES = {"anyio_start_soon": "TaskHandle._run_coro", "other_loop": "way_of.other_loop"}
+_COROUTINES = {"other_loop": "way_of.other_loop"}
 _NOT_TASKS = {"main", "second_thread", "fails"}
 
 
@@ -61,7 +61,14 @@ def _check(snapshot: dict[str, Any], absent: set[str]) -> None:
         ended = sum(numbers[outcome] for outcome in ("finished", "failed", "cancelled", "lost", "unseen"))
         assert numbers["born"] == numbers["live"] + ended
     living = {task["coroutine"] for task in snapshot["tasks"]}
-    assert living >= set(found) - {"main.from_thread", "other_thread", "_worker", "fails"}
+    assert living >= set(found) - {
+        "main.from_thread",
+        "other_thread",
+        "_worker",
+        "fails",
+    }
+    constructed = next(site for site in snapshot["sites"] if site["coroutine"] == "constructed")
+    assert constructed["known"] == "unknown"
     assert snapshot["sample"]["disarmed"] == []
     assert snapshot["sample"]["dropped"] == {}
 
@@ -75,6 +82,11 @@ def test_sites_of_all_ways(mode: str, tmp_path: Path) -> None:
     if sys.version_info >= (3, 12):
         absent.add("wait_for")  # it makes no task of its own any more
     _check(snapshot, absent)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+def test_anyio_under_an_eager_factory(tmp_path: Path) -> None:
+    _check(_run(sys.executable, "eager", tmp_path, "anyio"), {"foreign", "wait_for"})
 
 
 @pytest.mark.parametrize("version", SUPPORTED)
