@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -131,8 +132,34 @@ async def test_a_task_that_had_ended_before_says_where_to_look() -> None:
     async with running(source) as (app, pilot):
         await until_shown(pilot, "● live")
         await app.push_screen(TaskScreen(app.context, source.make_task(7)))
-        screen = await until_shown(pilot, "■ ended before anything was read of it")
-        assert "task 7 is no more.  3 lists" in screen
+        screen = await until_shown(pilot, "■ ended before more was read of it")
+        assert "task 7 is no more" in screen
+        assert "3 lists the tasks that ended lately" in screen
+        assert "executor.py:244 decay_after" in screen
+
+
+class Slow(Family):
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def task(self, serial: int) -> model.TaskDetail:
+        await self.may_answer.wait()
+        return await super().task(serial)
+
+
+async def test_while_the_target_thinks_what_the_list_knew_is_shown() -> None:
+    source = Slow()
+    async with running(source, (80, 40)) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await app.push_screen(TaskScreen(app.context, source.make_task(5)))
+        screen = await until_shown(pilot, "reading who waits for it")
+        assert "▸ tasks.py:639 sleep" in screen
+        await until_shown(pilot, "loading …")
+        source.may_answer.set()
+        screen = await until_shown(pilot, "await chain")
+        assert "reading" not in screen
+        assert "loading" not in screen
 
 
 async def test_the_chain_is_refreshed_in_place() -> None:

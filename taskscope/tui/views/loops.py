@@ -25,10 +25,10 @@ COLUMNS = (
     Column("p50", "p50", 8, align="right", priority=2, sortable=False),
     Column("p99", "p99", 8, align="right", sortable=False),
     Column("max", "max", 8, align="right", priority=1, sortable=False),
-    Column("ready", "ready", 7, align="right", priority=1, sortable=False),
+    Column("ready", "ready", 7, align="right", priority=2, sortable=False),
     Column("timers", "timers", 8, align="right", priority=3, sortable=False),
-    Column("thread", "thread", 12, flex=1, priority=2, sortable=False),
-    Column("kind", "kind", 20, flex=2, sortable=False),
+    Column("thread", "thread", 10, flex=1, priority=1, sortable=False),
+    Column("kind", "kind", 14, flex=2, sortable=False),
     Column("factory", "task factory", 14, flex=1, priority=4, sortable=False),
     Column("debug", "debug", 5, priority=5, sortable=False),
 )
@@ -95,7 +95,7 @@ class LoopsScreen(DetailScreen):
             fmt.count(loop.ready),
             fmt.count(loop.timers),
             fmt.UNKNOWN if thread is None else self._names.get(thread, str(thread)),
-            loop.kind,
+            _short(loop.kind),
             loop.factory,
             "on" if loop.debug else "",
         )
@@ -110,3 +110,9 @@ class LoopsScreen(DetailScreen):
         from taskscope.tui.views.threads import ThreadsScreen
 
         self.app.push_screen(ThreadsScreen(self.context))
+
+
+def _short(kind: str) -> str:
+    """``asyncio.unix_events._UnixSelectorEventLoop`` without the module inside the package."""
+    package, _, rest = kind.partition(".")
+    return f"{package}.{rest.rpartition('.')[2]}" if rest else kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -191,9 +192,10 @@ class SiteScreen(DetailScreen):
         if self._detail is None:
             await self._load_detail()
         self.query_one(TaskList).refresh_page()
-        try:
-            self._show_parked(await source.parked(sites))
+        with suppress(NotAvailable):
             self.query_one(AgeHistogram).show(await source.ages(sites))
+        try:
+            self._show_parked(await source.parked(sites))  # last: a walk over all of them
         except NotAvailable as problem:
             self.query_one("#parked", LineTable).show_empty(str(problem))
 

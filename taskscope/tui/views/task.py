@@ -75,7 +75,10 @@ class TaskScreen(DetailScreen):
 
     def on_mount(self) -> None:
         self._say()
-        self.query_one(StackPanel).focus()
+        panel = self.query_one(StackPanel)
+        panel.focus()
+        if self._known is not None:
+            panel.show_sections(_first_sections(self._known))
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
@@ -101,12 +104,19 @@ class TaskScreen(DetailScreen):
     def failed(self, problem: SourceError) -> str:
         if isinstance(problem, NotAvailable) and self._known is not None and self.context.source.live:
             self.ended = True
-            self.query_one(StackPanel).show_empty(f"{problem}.  3 lists the tasks that ended lately.")
-            return "■ ended; its last state" if self._detail else "■ ended before anything was read of it"
+            self._not_read(str(problem), "3 lists the tasks that ended lately")
+            return "■ ended; its last state" if self._detail else "■ ended before more was read of it"
+        self._not_read(str(problem))
         if isinstance(problem, TargetGone):
             return "■ the target ended; its last state"
-        self.query_one(StackPanel).show_empty(str(problem))
         return super().failed(problem)
+
+    def _not_read(self, *reasons: str) -> None:
+        """Says why there is no more than was known; what was read before stays."""
+        panel = self.query_one(StackPanel)
+        panel.show_empty(".  ".join(reasons))
+        if self._detail is None and self._known is not None:
+            panel.show_sections([*_first_sections(self._known)[:-1], Section("not read", reasons)])
 
     def _say(self) -> None:
         task = self._known
@@ -225,6 +235,19 @@ class TaskScreen(DetailScreen):
         else:
             self.context.status(f"Task {self.serial} was asked to cancel.")
         self.reload()
+
+
+def _first_sections(task: Task) -> list[Section]:
+    """What is known from the list already: reading the rest takes a walk, seconds at 300,000 tasks."""
+    parked = task.parked
+    frames = [frame for frame in (parked.frame, parked.user_frame) if frame] if parked else []
+    parent = [Link(f"task {task.parent}", task.parent)] if task.parent and not task.orphan else []
+    return [
+        Section("parked at", list(dict.fromkeys(frames))),
+        Section("waits on", [parked_text(parked, task.state)]),
+        *([Section("created by", parent)] if parent else []),
+        Section("reading who waits for it, and who created it …", []),
+    ]
 
 
 class Confirm(ModalScreen[bool]):

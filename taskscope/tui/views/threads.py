@@ -185,13 +185,19 @@ class ThreadsScreen(DetailScreen):
             panel.show_empty(str(problem))
             panel.show_sections([])
             return
-        started = self._detail.creation or ["not known: it is older than the agent, or not Python's"]
+        started = self._detail.creation or [self._unknown_start(thread)]
         panel.show_sections(
             [
                 Section("stack, innermost first", self._detail.stack or [_no_stack(thread)]),
                 Section("started at, innermost first", started),
             ]
         )
+
+    def _unknown_start(self, thread: Thread) -> str:
+        hello = self.context.store.hello
+        if hello and thread.native_id == hello.process.pid:
+            return "the main thread: started with the process"
+        return "not known: it is older than the agent, or not started by Python"
 
     def _current(self) -> Thread | None:
         row = self._front.cursor_row

@@ -167,10 +167,9 @@ class TreeScreen(DetailScreen):
             again = "  ↻ shown above" if item.seen else ""
             return (Text(mark + text + again), "", oldest_age(self.context, item.task.birth), "")
         if item.serial is not None and group.live != 1:
-            head = Text(f"task {item.serial}" + ("  ↻ shown above" if item.seen else ""))
-            if group.ended:
-                head = Text(f"† {group.label} {item.serial}", colours.dim)
-            return (head, "", "", "")
+            sign, again = "† " if group.ended else "", "  ↻ shown above" if item.seen else ""
+            style = colours.dim if group.ended else colours.text
+            return (Text(f"{sign}{group.label} {item.serial}{again}", style), "", "", "")
         head = Text(self._label(item), colours.dim if group.ended else colours.text)
         live = "ended" if group.ended else fmt.count(group.live)
         oldest = fmt.age(self.context.store.age(group.oldest)) if group.oldest is not None else ""
@@ -183,7 +182,7 @@ class TreeScreen(DetailScreen):
         many = f" ×{fmt.count(group.live)}" if group.live > 1 else f" {item.serial}" if item.serial else ""
         place = f"  {row.label}" if row else ""
         why = "  shown above" if item.seen else "  in a cycle" if group.cycle else ""
-        return f"{sign}{group.label}{many}{place}{why}"
+        return f"{sign}{group.label}{many}{why}{place}"
 
     @property
     def frame(self) -> Frame | None:
@@ -278,7 +277,7 @@ def _unlisted(above: Node[Item], group: TreeGroup, parent: int | None) -> list[N
     if left <= 0:
         return []
     if group.ended:
-        note = f"… examples of the ended parents; {fmt.count(group.children)} tasks live on in all"
+        note = f"… examples; {fmt.count(group.children)} tasks live on in all"
     else:
         note = f"… {fmt.count(left)} more, which this tree does not list; the site lists them all"
     return [Node((above.key, "unlisted"), Item(group, parent, note=note), expandable=False)]

@@ -1,0 +1,238 @@
+"""Threads, ended tasks, stalls and loops: what they show, when they are empty, when they cannot answer."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from taskscope import model
+from taskscope.sources.base import NotAvailable
+from taskscope.tui.line_table import LineTable
+from tests.tui.fake_source import FakeSource
+from tests.tui.running import SIZES, running
+from tests.tui.screen_text import screen_text, until, until_shown
+
+THREADS, ENDED, STALLS, LOOPS = "2", "3", "4", "5"
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_threads_show_what_they_do_and_the_queue_of_their_executor(size: tuple[int, int]) -> None:
+    async with running(FakeSource(), size) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(THREADS)
+        screen = await until_shown(pilot, "5 threads")
+        assert "ThreadPoolExecutor-0 4/4 workers, 17 queued" in screen
+        assert "● running" in screen
+        assert "runs loop 1" in screen
+        assert "○ idle" in screen
+        assert all(len(line) == size[0] for line in screen.split("\n"))
+        await until_shown(pilot, "__main__.py:12 main")
+
+
+async def test_the_stack_follows_the_cursor_and_opens() -> None:
+    class Stacks(FakeSource):
+        async def thread(self, ident: int) -> model.ThreadDetail:
+            detail = await super().thread(ident)
+            return dataclasses.replace(detail, stack=(model.Frame(f"/srv/t{ident}.py", 3, "work"),))
+
+    async with running(Stacks(), (80, 40)) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(THREADS)
+        await until_shown(pilot, "t1.py:3 work")
+        await pilot.press("j", "j")
+        await until_shown(pilot, "t11.py:3 work")
+        await until_shown(pilot, "─worker-1, idle")
+        await pilot.press("enter", "j", "enter")
+        await until_shown(pilot, "▶    3")
+        await pilot.press("escape", "j")
+        await until_shown(pilot, "t12.py:3 work")
+
+
+async def test_threads_as_a_tree_by_who_started_whom() -> None:
+    async with running(FakeSource()) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(THREADS)
+        await until_shown(pilot, "5 threads")
+        await pilot.press("v")
+        screen = await until_shown(pilot, "▾ MainThread  runs loop 1")
+        assert "    worker-0  idle" in screen
+        await pilot.press("h")
+        await until(pilot, lambda: "worker-0" not in screen_text(pilot.app))
+
+
+async def test_a_reused_identifier_does_not_make_threads_their_own_ancestors() -> None:
+    class Reused(FakeSource):
+        async def threads(self) -> tuple[model.Thread, ...]:
+            main, one, two, *_ = await super().threads()
+            one = dataclasses.replace(one, parent=two.ident, birth=5.0)
+            return main, one, dataclasses.replace(two, parent=one.ident, birth=9.0)
+
+    async with running(Reused()) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(THREADS, "v")
+        screen = await until_shown(pilot, "▾ worker-0")
+        assert "worker-1" in screen
+
+
+async def test_threads_sort_by_cpu_and_name() -> None:
+    async with running(FakeSource()) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(THREADS)
+        await until_shown(pilot, "5 threads")
+        await pilot.click(LineTable, offset=(14, 0))
+        await until_shown(pilot, "cpu s▾")
+        table = app.screen.query_one(LineTable)
+        assert next(row.name for row in table.rows) == "MainThread"
+        await pilot.click(LineTable, offset=(36, 0))
+        await until_shown(pilot, "name▴")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_ended_tasks_show_how_and_narrow_to_one_outcome(size: tuple[int, int]) -> None:
+    async with running(FakeSource(), size) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(ENDED)
+        screen = await until_shown(pilot, "100 of the last 100 ended tasks")
+        for sign in ("✓ finished", "✗ failed", "⊘ cancelled", "? lost"):
+            assert sign in screen
+        assert "ValueError('no price')" in screen
+        await pilot.press("f")
+        screen = await until_shown(pilot, "25 of the last 100 ended tasks, only failed")
+        assert "✓ finished   " not in screen.split("\n", 3)[3]
+        await pilot.press("enter")
+        await until_shown(pilot, "server.py:52 handle   live")
+
+
+async def test_a_stall_shows_the_code_that_held_the_loop() -> None:
+    async with running(FakeSource(), (80, 40)) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(STALLS)
+        screen = await until_shown(pilot, "1 stall ")
+        assert "800 ms" in screen
+        assert "book.py:77 reprice" in screen
+        await until_shown(pilot, "▶   77")
+        await pilot.press("enter", "G", "enter")
+        await until_shown(pilot, "task 12 decay_after")
+
+
+async def test_a_stall_that_lasts_says_so() -> None:
+    class Lasting(FakeSource):
+        async def stalls(self) -> tuple[model.Stall, ...]:
+            (stall,) = await super().stalls()
+            return (stall, dataclasses.replace(stall, over=False, began=stall.began + 5, stack=()))
+
+    async with running(Lasting()) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(STALLS)
+        screen = await until_shown(pilot, "1 still lasting")
+        assert "now     800 ms  lasting" in screen
+        assert "no stack was caught" in screen
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_loops_show_how_late_they_are_and_their_thread(size: tuple[int, int]) -> None:
+    async with running(FakeSource(), size) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(LOOPS)
+        screen = await until_shown(pilot, "1 event loop ")
+        assert "● running" in screen
+        assert "1.9 ms" in screen
+        assert "MainThread" in screen
+
+
+class Nothing(FakeSource):
+    async def threads(self) -> tuple[model.Thread, ...]:
+        return ()
+
+    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+        return ()
+
+    async def stalls(self) -> tuple[model.Stall, ...]:
+        return ()
+
+    async def loops(self) -> tuple[model.Loop, ...]:
+        return ()
+
+
+class Mute(FakeSource):
+    async def threads(self) -> tuple[model.Thread, ...]:
+        raise NotAvailable("[/] this source does not know")
+
+    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+        raise NotAvailable("[/] this source does not know")
+
+    async def stalls(self) -> tuple[model.Stall, ...]:
+        raise NotAvailable("[/] this source does not know")
+
+    async def loops(self) -> tuple[model.Loop, ...]:
+        raise NotAvailable("[/] this source does not know")
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (THREADS, "The source knows no threads"),
+        (ENDED, "No task has ended since the agent started"),
+        (STALLS, "No stall since the agent started"),
+        (LOOPS, "No event loop is known"),
+    ],
+)
+async def test_empty_views_say_why_and_mute_sources_too(key: str, reason: str) -> None:
+    async with running(Nothing()) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(key)
+        await until_shown(pilot, reason)
+    async with running(Mute()) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(key)
+        await until_shown(pilot, "could not be read: [/] this source does not know")
+
+
+@pytest.mark.parametrize("hostile", ["[/]", "[@click=app.quit]x[/]", "日本語" * 40, "x" * 2_000])
+async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
+    class Hostile(FakeSource):
+        async def threads(self) -> tuple[model.Thread, ...]:
+            threads = await super().threads()
+            return tuple(dataclasses.replace(each, name=hostile, text=hostile) for each in threads)
+
+        async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+            return tuple(
+                dataclasses.replace(each, error=hostile, coroutine=hostile, name=hostile)
+                for each in await super().ended(limit)
+            )
+
+        async def loops(self) -> tuple[model.Loop, ...]:
+            return tuple(dataclasses.replace(each, kind=hostile) for each in await super().loops())
+
+    async with running(Hostile()) as (app, pilot):
+        await until_shown(pilot, "● live")
+        for key in (THREADS, ENDED, LOOPS):
+            await pilot.press(key)
+            await until_shown(pilot, hostile[:6])
+            await pilot.press("v", "y", "j", "question_mark", "escape")
+            await pilot.pause()
+            assert app.is_running
+
+
+@pytest.mark.parametrize("key", ["t", THREADS, ENDED, STALLS, LOOPS])
+async def test_every_view_explains_itself_and_leads_back(key: str) -> None:
+    async with running(FakeSource()) as (_, pilot):
+        await until_shown(pilot, "executor.py:231")
+        await pilot.press(key, "question_mark")
+        await until_shown(pilot, "Esc closes")
+        await pilot.press("escape", "escape")
+        await until_shown(pilot, "creation sites")
+
+
+@pytest.mark.parametrize("key", [THREADS, ENDED, STALLS, LOOPS])
+async def test_what_was_read_stays_when_the_target_ends(key: str) -> None:
+    source = FakeSource()
+    async with running(source, (80, 40)) as (_, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(key)
+        shown = {THREADS: "worker-3", ENDED: "ValueError('no price')", STALLS: "800 ms", LOOPS: "MainThread"}
+        await until_shown(pilot, shown[key])
+        source.end()
+        screen = await until_shown(pilot, "■ ended")
+        assert shown[key] in screen
