@@ -96,12 +96,12 @@ class Target:
 
     async def sites(self, sites: int, each_second: int) -> dict[str, Any]:
         """A task parked at each of so many sites; so many more tasks a second, site after site."""
-        lines = [f"def site_{n}(start): return start()" for n in range(sites)]
+        lines = [f"def site_{n}(create, work): return create(work())" for n in range(sites)]
         space: dict[str, Any] = {}
         exec(compile("\n".join(lines), "/srv/app/many_sites.py", "exec"), space)
         starters = [space[f"site_{n}"] for n in range(sites)]
         for starter in starters:
-            self.tasks.append(starter(lambda: self.loop.create_task(parked())))
+            self.tasks.append(starter(self.loop.create_task, parked))
         self.tasks.append(self.loop.create_task(self.churn(starters, each_second)))
         return {}
 
@@ -110,7 +110,7 @@ class Target:
         while True:
             await asyncio.sleep(0.1)
             for _ in range(each_second // 10):
-                starters[number % len(starters)](lambda: self.loop.create_task(nothing()))
+                starters[number % len(starters)](self.loop.create_task, nothing)
                 number += 1
 
 

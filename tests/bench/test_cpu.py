@@ -9,7 +9,7 @@ import pytest
 
 from taskscope.sources.live import LiveSource
 from tests.bench.harness import Child, cpu_seconds, median, socket_of, table
-from tests.bench.terminal import Terminal
+from tests.terminal import Terminal
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 

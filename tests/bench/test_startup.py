@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.bench.harness import Child, median, table
-from tests.bench.terminal import Terminal
+from tests.terminal import Terminal
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 

@@ -50,11 +50,17 @@ asyncio.run(main())
 
 
 @contextmanager
-def running(program: str, *options: str, python: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
-    """``taskscope run OPTIONS -c PROGRAM``, ended afterwards."""
-    command = [python, "-m", "taskscope", "run", *options, "-c", program]
+def running(
+    program: str,
+    *options: str,
+    arguments: Sequence[str] = (),
+    python: str = sys.executable,
+    stdin: int | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """``taskscope run OPTIONS -c PROGRAM ARGUMENTS``, ended afterwards.  ``stdin`` as for Popen."""
+    command = [python, "-m", "taskscope", "run", *options, "-c", program, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+    with subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment) as child:
         try:
             wait_for_agent(child)
             yield child

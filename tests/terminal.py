@@ -99,6 +99,15 @@ class Terminal:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), 0.5)
 
+    async def quiet(self, pause: float = 0.3) -> None:
+        """Waits until nothing has been drawn for a while (or for ten of them: a live view never rests)."""
+        for _ in range(10):
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), pause)
+            except TimeoutError:
+                return
+
     async def kill(self) -> None:
         """Ends it at once, without a chance to say goodbye."""
         with contextlib.suppress(ProcessLookupError):
