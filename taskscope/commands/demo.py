@@ -62,6 +62,7 @@ def main(options: Namespace) -> int:
         raise UsageError(f"there is no system {options.name!r}; there are {', '.join(SYSTEMS)}")
     with _service(options) as child:
         if options.headless:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
             print(f"ready {child.pid} {options.name}", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
                 raise Failure(f"{options.name} has ended by itself, with status {child.wait()}")
@@ -83,9 +84,9 @@ def _watch(pid: int) -> int:
 
     async def watch() -> Observation:
         source = resolve(str(pid))
-        observation = Observation(await source.open())
+        observation = Observation(source, await source.open())
         try:
-            await observe(source, observation, WATCHED_FOR, 1.0, lambda _: None)
+            await observe(observation, WATCHED_FOR, 1.0, lambda _: None)
         finally:
             await source.close()
         return observation

@@ -77,14 +77,13 @@ def _packed(found: Diff) -> dict[str, Any]:
 
 
 def _print(found: Diff) -> None:
-    from taskscope.commands.report import age
+    from taskscope.tui import format as fmt
 
-    print(
-        f"{age(abs(found.seconds))} {'later' if found.seconds >= 0 else 'earlier: B is the older snapshot'}"
-    )
+    print(f"{fmt.age(abs(found.seconds))} {'later' if found.seconds >= 0 else 'earlier: B is the older one'}")
     for each in found.totals:
         if each.before is not None and each.after is not None and each.before != each.after:
-            print(f"{each.name}: {each.before:,.4g} → {each.after:,.4g}")
+            shown = fmt.bytes if each.name == "rss" else fmt.count
+            print(f"{each.name}: {shown(each.before)} → {shown(each.after)}")
     changed = [change for change in found.sites if change.delta]
     if not changed:
         print("No creation site has more or fewer live tasks.")
@@ -97,8 +96,8 @@ def _print(found: Diff) -> None:
 
 
 def _line(change: SiteChange) -> str:
-    from taskscope.commands.report import place
+    from taskscope.tui import format as fmt
 
     site = change.site
-    where = f"{place(site.user_frame or site.frame)}  {site.coroutine}"
+    where = f"{fmt.frame(site.user_frame or site.frame)}  {site.coroutine}"
     return f"{change.state:<7}{change.before.live:>10,}{change.after.live:>10,}{change.delta:>+10,}  {where}"

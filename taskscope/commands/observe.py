@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
+from taskscope.model import Counts
 from taskscope.sources.base import SourceError, TargetGone
+from taskscope.sources.judging import Judging
 from taskscope.sources.live import merged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from taskscope.model import Counts, Finding, Hello, Sample, Site
+    from taskscope.model import Finding, Hello, Sample, Site, SiteCounts
     from taskscope.sources.base import Source
 
 MAX_POINTS = 600
@@ -63,10 +65,17 @@ class Seen:
 
 
 class Observation:
-    """What is known of a target so far: feed it samples, read it at any moment."""
+    """What is known of a target so far: feed it samples, read it at any moment.
 
-    def __init__(self, hello: Hello) -> None:
+    ``findings`` are the verdicts on the sites after the last sample, worst first; ``ended`` says how the
+    target ended, if it did.
+    """
+
+    def __init__(self, source: Source, hello: Hello) -> None:
+        self.source = source
         self.hello = hello
+        self._judging = Judging(source, hello)
+        self.findings: tuple[Finding, ...] = ()
         self.first: Sample | None = None
         self.last: Sample | None = None
         self.tasks = Series()
@@ -74,8 +83,9 @@ class Observation:
         self._known: dict[int, Site] = {}
         self.ended = ""
 
-    def feed(self, sample: Sample) -> None:
-        """The next sample; the first one holds every site."""
+    async def feed(self, sample: Sample) -> None:
+        """The next sample; the first one holds every site.  Asks the source what the judge wants to know."""
+        before = self.last
         self.first = self.first or sample
         self.last = sample
         self._known.update((site.id, site) for site in sample.new_sites)
@@ -83,30 +93,35 @@ class Observation:
         for each in sample.sites:
             seen = self.sites.get(each.site)
             if seen is None and each.site in self._known:
-                seen = self.sites[each.site] = Seen(
-                    self._known[each.site], each.counts, each.counts, each.oldest
-                )
+                seen = self.sites[each.site] = self._new(each, before)
             if seen is not None:
                 seen.last, seen.oldest = each.counts, each.oldest
         for seen in self.sites.values():  # also those that did not change: a flat line is a line
             seen.live.add(sample.monotonic, seen.last.live)
+        await self._judging.feed(sample)
+        self.findings = self._judging.findings()  # each time: a level that has to last is only then seen to
+
+    def _new(self, counts: SiteCounts, before: Sample | None) -> Seen:
+        """A site seen for the first time: if there was a sample before, it has come from nothing."""
+        site = self._known[counts.site]
+        if before is None:
+            return Seen(site, counts.counts, counts.counts, counts.oldest)
+        seen = Seen(site, Counts(), counts.counts, counts.oldest)
+        seen.live.add(before.monotonic, 0)
+        return seen
 
     @property
     def seconds(self) -> float:
         return self.last.monotonic - self.first.monotonic if self.first and self.last else 0.0
 
-    def findings(self) -> tuple[Finding, ...]:
-        """Verdicts on the sites, worst first: none until the analysis is asked here."""
-        return ()
-
 
 async def observe(
-    source: Source, observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
+    observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
 ) -> None:
     """Feeds samples to ``observation`` (and ``told``) until time is up, Ctrl-C, or the target ends."""
     ctrl_c = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ctrl_c.set)
-    watching = asyncio.create_task(_feed(source, observation, seconds, interval, told))
+    watching = asyncio.create_task(_feed(observation, seconds, interval, told))
     leaving = asyncio.create_task(ctrl_c.wait())
     try:
         await asyncio.wait([watching, leaving], timeout=seconds + 1, return_when=asyncio.FIRST_COMPLETED)
@@ -122,11 +137,11 @@ async def observe(
 
 
 async def _feed(
-    source: Source, observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
+    observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
 ) -> None:
     begin = None
-    async for sample in _every(interval, _samples(source, observation.hello, interval)):
-        observation.feed(sample)
+    async for sample in _every(interval, _samples(observation.source, observation.hello, interval)):
+        await observation.feed(sample)
         told(sample)
         begin = sample.monotonic if begin is None else begin
         if sample.monotonic - begin >= seconds - interval / 10:

@@ -85,15 +85,17 @@ def _row(process: PythonProcess, sample: model.Sample | None) -> dict[str, Any]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    from taskscope.tui import format as fmt
+
     heads = ("PID", "PYTHON", "AGENT", "TASKS", "THREADS", "RSS", "COMMAND")
     table = [
         (
             str(row["pid"]),
-            row["python"] or "–",
+            row["python"] or fmt.UNKNOWN,
             row["agent"] or "no",
-            "–" if row["tasks"] is None else f"{row['tasks']:,}",
+            fmt.count(row["tasks"]),
             str(row["threads"]),
-            f"{row['rss'] / 1e6:,.0f} MB",
+            fmt.bytes(row["rss"]),
             row["command"] + (f"  ({row['obstacle']})" if row["obstacle"] else ""),
         )
         for row in rows

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
+
+from taskscope.tui import format as fmt
 
 if TYPE_CHECKING:
     from taskscope.commands.observe import Observation, Seen
-    from taskscope.model import Frame, Sample
+    from taskscope.model import Finding, Sample
 
 MAX_SITES = 30
+WIDTH = 110
 _HEADS = ("LIVE", "CHANGE", "PER MIN", "BORN/S", "ENDED/S", "OLDEST", "SITE")
 
 
@@ -31,12 +35,12 @@ def report(observation: Observation) -> str:
 
 def _totals(observation: Observation, last: Sample) -> str:
     parts = [
-        f"tasks {last.tasks.live:,} ({observation.tasks.per_minute:+,.0f}/min)",
+        f"tasks {fmt.count(last.tasks.live)} ({fmt.rate_per_min(observation.tasks.per_minute)}/min)",
         f"threads {last.threads}",
-        f"fds {'–' if last.fds is None else f'{last.fds:,}'}",
-        f"rss {'–' if last.rss is None else f'{last.rss / 1e6:,.0f} MB'}",
-        f"cpu {'–' if last.cpu is None else f'{last.cpu:.0%}'}",
-        f"loop p99 {'–' if last.loop_latency is None else f'{last.loop_latency * 1000:.1f} ms'}",
+        f"fds {fmt.count(last.fds)}",
+        f"rss {fmt.bytes(last.rss)}",
+        f"cpu {fmt.percent(last.cpu)}",
+        f"loop p99 {fmt.latency(last.loop_latency)}",
     ]
     return "   ".join(parts)
 
@@ -62,42 +66,28 @@ def _table(observation: Observation) -> list[str]:
 def _row(observation: Observation, seen: Seen) -> tuple[str, ...]:
     seconds = observation.seconds or 1.0
     assert observation.last is not None
+    guessed = "" if seen.site.known == "exact" else fmt.IMPUTED
+    age = None if seen.oldest is None else observation.last.monotonic - seen.oldest
     return (
-        f"{seen.last.live:,}",
-        f"{seen.last.live - seen.first.live:+,}",
-        f"{seen.live.per_minute:+,.1f}",
-        f"{(seen.last.born - seen.first.born) / seconds:,.1f}",
-        f"{(seen.last.ended - seen.first.ended) / seconds:,.1f}",
-        "–" if seen.oldest is None else age(observation.last.monotonic - seen.oldest),
-        f"{place(seen.site.user_frame or seen.site.frame)}  {seen.site.coroutine}"
-        + ("" if seen.site.known == "exact" else f"  ({seen.site.known})"),
+        fmt.count(seen.last.live),
+        fmt.change(seen.last.live - seen.first.live),
+        fmt.rate_per_min(seen.live.per_minute),
+        fmt.rate_per_second((seen.last.born - seen.first.born) / seconds),
+        fmt.rate_per_second((seen.last.ended - seen.first.ended) / seconds),
+        fmt.age(age),
+        f"{guessed}{fmt.frame(seen.site.user_frame or seen.site.frame)}  {seen.site.coroutine}",
     )
 
 
 def _findings(observation: Observation) -> list[str]:
-    found = observation.findings()
-    if not found:
-        return ["No findings."]
-    lines = []
-    for finding in found:
-        lines.append(f"{finding.level.upper()}  {place(finding.user_site or finding.site)}  {finding.text}")
-        if finding.cause is not None:
-            lines.append(f"      {finding.cause.text}")
+    found = observation.findings
+    return [line for finding in found for line in _finding(finding)] or ["No findings."]
+
+
+def _finding(finding: Finding) -> list[str]:
+    lines = [f"{finding.level.upper():<8}{fmt.frame(finding.user_site or finding.site)}  {finding.text}"]
+    if finding.cause is not None:
+        said = (finding.cause.text, *finding.cause.evidence, finding.cause.explanation)
+        for text in filter(None, said):
+            lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 10)
     return lines
-
-
-def place(frame: Frame) -> str:
-    """``file.py:12 function``, without folders."""
-    return f"{frame.file.rpartition('/')[2]}:{frame.line} {frame.function}"
-
-
-def age(seconds: float) -> str:
-    """``4m58s``: the two largest units."""
-    seconds = max(0.0, seconds)
-    if seconds < 60:
-        return f"{seconds:.1f}s"
-    minutes, second = divmod(int(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{second:02}s"
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}h{minute:02}m" if hours < 24 else f"{hours // 24}d{hours % 24:02}h"

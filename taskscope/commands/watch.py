@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.commands.observe import Observation
-    from taskscope.model import Sample
+    from taskscope.model import Finding, Frame, Sample
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
@@ -75,7 +75,7 @@ def main(options: Namespace) -> int:
         print(report(observation))
     for sentence in passed:
         say(f"taskscope watch: {sentence}")
-    leaks = any(finding.level == "leak" for finding in observation.findings())
+    leaks = any(finding.level == "leak" for finding in observation.findings)
     return 1 if passed or leaks else 0
 
 
@@ -85,7 +85,7 @@ async def _watch(options: Namespace, samples: list[Any]) -> Observation:
     from taskscope.sources.resolve import resolve
 
     source = resolve(options.target)
-    observation = Observation(await source.open())
+    observation = Observation(source, await source.open())
     progress = _progress(options.seconds)
 
     def told(sample: Sample) -> None:
@@ -94,7 +94,7 @@ async def _watch(options: Namespace, samples: list[Any]) -> Observation:
             samples.append(wire.pack(sample))
 
     try:
-        await observe(source, observation, options.seconds, options.interval, told)
+        await observe(observation, options.seconds, options.interval, told)
     finally:
         await source.close()
     if observation.ended:
@@ -135,26 +135,26 @@ def _print_json(observation: Observation, samples: list[Any]) -> None:
     from taskscope import wire
 
     target = wire.pack(observation.hello.process)
-    findings = [_finding(wire.pack(finding)) for finding in observation.findings()]
+    findings = [finding_of_contract(finding) for finding in observation.findings]
     print(json.dumps({"target": target, "samples": samples, "findings": findings}))
 
 
-def _finding(packed: dict[str, Any]) -> dict[str, Any]:
-    """A finding with the fields of the contract and no others."""
-
-    def place(frame: dict[str, Any] | None) -> dict[str, Any] | None:
-        return frame and {name: frame[name] for name in ("file", "line", "function")}
-
-    cause = packed["cause"]
+def finding_of_contract(finding: Finding) -> dict[str, Any]:
+    """The fields that scripts may depend on, and no others."""
+    cause = finding.cause
     return {
-        "level": packed["level"],
-        "kind": packed["kind"],
-        "site": place(packed["site"]),
-        "user_site": place(packed["user_site"]),
-        "coroutine": packed["coroutine"],
-        "live": packed["live"],
-        "rate_per_min": packed["rate_per_min"],
-        "since": packed["since"],
-        "evidence": packed["evidence"],
-        "cause": cause and {"pattern": cause["pattern"], "text": cause["text"]},
+        "level": finding.level,
+        "kind": finding.kind,
+        "site": _place(finding.site),
+        "user_site": _place(finding.user_site),
+        "coroutine": finding.coroutine,
+        "live": finding.live,
+        "rate_per_min": finding.rate_per_min,
+        "since": finding.since,
+        "evidence": finding.evidence,
+        "cause": None if cause is None else {"pattern": cause.pattern, "text": cause.text},
     }
+
+
+def _place(frame: Frame | None) -> dict[str, Any] | None:
+    return None if frame is None else {"file": frame.file, "line": frame.line, "function": frame.function}

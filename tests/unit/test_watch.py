@@ -1,0 +1,171 @@
+"""What ``watch`` makes of samples: series in bounded memory, limits, the JSON of a finding, text."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from typing import NoReturn
+
+import pytest
+
+from taskscope import wire
+from taskscope.commands.common import duration
+from taskscope.commands.observe import MAX_POINTS, Observation, Series
+from taskscope.commands.report import report
+from taskscope.commands.watch import finding_of_contract, limits_passed, percentage, rate
+from taskscope.model import Cause, Counts, Finding, Frame, Hello, Process, Sample, Site, SiteCounts
+from taskscope.sources.base import NotAvailable
+from taskscope.sources.saved import SavedSource
+
+PROCESS = Process(1, "svc", "3.11.7", "cpython", "/python", ("svc.py",), "host", "me", "/", 0.0)
+HELLO = Hello(wire.PROTOCOL, "0.1.0", PROCESS, 1.0, False, 0.0, 0.0, 1000.0)
+PLACE = Frame("/srv/app/main.py", 7, "handle")
+
+
+class Silent(SavedSource):
+    """A source that knows no past and no facts: what is seen is all there is."""
+
+    async def site_history(self, sites: object, seconds: float) -> NoReturn:
+        raise NotAvailable("nothing")
+
+    async def history(self, seconds: float) -> NoReturn:
+        raise NotAvailable("nothing")
+
+    async def facts(self, site: int, cuts: object) -> NoReturn:
+        raise NotAvailable("nothing")
+
+
+def sample(seconds: float, lives: dict[int, int], new: tuple[int, ...] = ()) -> Sample:
+    sites = tuple(Site(id, "task", PLACE, PLACE, f"work{id}") for id in new)
+    counts = tuple(SiteCounts(id, Counts(live=live, born=live), oldest=0.0) for id, live in lives.items())
+    return Sample(
+        seq=int(seconds),
+        monotonic=seconds,
+        wall=1000 + seconds,
+        interval=1.0,
+        tasks=Counts(live=sum(lives.values())),
+        threads=1,
+        fds=None,
+        rss=None,
+        cpu=None,
+        loop_latency=None,
+        agent_cpu=None,
+        agent_memory=None,
+        full=bool(new),
+        new_sites=sites,
+        sites=counts,
+    )
+
+
+async def observed(*samples: Sample) -> Observation:
+    observation = Observation(Silent(""), HELLO)
+    for each in samples:
+        await observation.feed(each)
+    return observation
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("30s", 30.0), ("1.5s", 1.5), ("10m", 600.0), ("6h", 21600.0)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "-1s", "1 s", "1d", "0ms", "1e3s", "infs"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="is not a duration like 500ms, 30s, 10m or 6h"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "per_minute"), [("2/min", 2.0), ("120/h", 2.0), ("0.5/s", 30.0), ("0/min", 0.0)]
+)
+def test_rates(text: str, per_minute: float) -> None:
+    assert rate(text) == per_minute
+
+
+@pytest.mark.parametrize(("text", "value"), [("5", 5.0), ("5%", 5.0), ("0.5", 0.5)])
+def test_percentages(text: str, value: float) -> None:
+    assert percentage(text) == value
+
+
+def test_a_series_stays_within_bounds_and_keeps_its_slope() -> None:
+    series = Series()
+    for second in range(20 * MAX_POINTS):
+        series.add(float(second), 10 * second)
+    assert len(series.times) <= MAX_POINTS
+    assert series.times[0] == 0
+    assert series.times[-1] > 19 * MAX_POINTS
+    assert series.per_minute == pytest.approx(600)
+
+
+async def test_limits_hold_for_all_tasks_together() -> None:
+    observation = await observed(*(sample(second, {1: 100 + second}, (1,)) for second in range(61)))
+    assert limits_passed(observation, None, None) == ()
+    assert limits_passed(observation, 61, 60) == ()
+    assert len(limits_passed(observation, 59, None)) == 1
+    assert len(limits_passed(observation, None, 40)) == 1
+    assert len(limits_passed(observation, 59, 40)) == 2
+
+
+async def test_a_site_that_does_not_change_is_flat() -> None:
+    observation = await observed(sample(0, {1: 5, 2: 7}, (1, 2)), sample(1, {1: 6}), sample(2, {1: 7}))
+    assert observation.sites[2].live.values == [7, 7, 7]
+    assert observation.sites[1].live.per_minute == pytest.approx(60)
+
+
+async def test_a_site_that_comes_later_has_grown_from_nothing() -> None:
+    observation = await observed(sample(0, {1: 5}, (1,)), sample(60, {2: 30}, (2,)))
+    seen = observation.sites[2]
+    assert (seen.first.live, seen.last.live) == (0, 30)
+    assert seen.live.per_minute == pytest.approx(30)
+
+
+async def test_the_report_names_places_and_growth() -> None:
+    observation = await observed(sample(0, {1: 5}, (1,)), sample(30, {1: 1005}))
+    text = report(observation)
+    assert "svc  pid 1  Python 3.11.7  watched for 30 s" in text
+    assert "1,005  +1,000   +2,000" in text
+    assert "main.py:7 handle  work1" in text
+    assert "No findings." in text
+
+
+async def test_a_report_on_nothing_says_so() -> None:
+    assert "No sample was received" in report(await observed())
+    assert "No task has lived" in report(await observed(sample(0, {}, ())))
+
+
+async def test_a_finding_is_told_with_its_cause() -> None:
+    observation = await observed(sample(0, {1: 5}, (1,)))
+    observation.findings = (FINDING,)
+    assert "LEAK    main.py:7 handle  it grows\n        one sleeper per event\n" in report(observation) + "\n"
+
+
+FINDING = Finding(
+    "leak",
+    "task",
+    1,
+    PLACE,
+    None,
+    "work",
+    30,
+    6.5,
+    12.0,
+    "it grows",
+    {"n": 1},
+    Cause("sleeper", "one sleeper per event"),
+)
+
+
+def test_a_finding_has_exactly_the_fields_of_the_contract() -> None:
+    assert finding_of_contract(FINDING) == {
+        "level": "leak",
+        "kind": "task",
+        "site": {"file": "/srv/app/main.py", "line": 7, "function": "handle"},
+        "user_site": None,
+        "coroutine": "work",
+        "live": 30,
+        "rate_per_min": 6.5,
+        "since": 12.0,
+        "evidence": {"n": 1},
+        "cause": {"pattern": "sleeper", "text": "one sleeper per event"},
+    }
