@@ -98,7 +98,7 @@ stop.wait()
     "forked workers": """
 import asyncio, os
 async def main():
-    print("ready", os.getpid())
+    os.write(1, b"ready %d\\n" % os.getpid())  # in one piece: two workers write
     await asyncio.Event().wait()
 if os.fork() and os.fork():
     os.wait()
@@ -194,7 +194,7 @@ class Program:
         self.child = child
         assert child.stdout is not None
         line = child.stdout.readline().split()
-        assert line[:1] == ["ready"], f"the program ended with {child.wait()}"
+        assert line[:1] == ["ready"], f"the program said {line}, status {child.poll()}"
         inner, *ports = map(int, line[1:])
         self.pid = next(pid for pid in _descendants(child.pid) if _inner_pid(pid) == inner)
         self.port = ports[0] if ports else 0
