@@ -99,17 +99,18 @@ def _build(pid: int) -> _Build | None:
         return None  # a kernel thread
     if not executable:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
-        return _Build(_version(name), None) if _EXECUTABLE.match(name) else None
+        return _Build(version_in(name), None) if _EXECUTABLE.match(name) else None
     try:
         maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
     except PermissionError:
         maps = ""
     if not _EXECUTABLE.match(executable.rpartition("/")[2]) and not _LIBRARY.search(maps):
         return None
-    return _Build(_version(executable) or _version(maps), _asyncio(maps))
+    return _Build(version_in(executable) or version_in(maps), _asyncio(maps))
 
 
-def _version(text: str) -> str:
+def version_in(text: str) -> str:
+    """``3.11`` in a path or a list of files; empty if none is named."""
     match = _VERSION.search(text)
     return f"{match[1]}.{match[2]}" if match else ""
 

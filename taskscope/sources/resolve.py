@@ -1,4 +1,4 @@
-"""From what the user typed to a source: a pid, a name, a socket path or a snapshot file.
+"""From what the user typed to a source: a pid, a name, a socket path, a snapshot file, an aiomonitor.
 
 The one place that knows what a TARGET may be, for every verb and for the app.
 """
@@ -29,7 +29,9 @@ def resolve(target: str, *, bring: bool = True) -> Source:
     A process without an agent gets one, unless ``bring`` is false.
     """
     if target.startswith("aiomonitor://"):
-        raise SourceError("aiomonitor:// targets cannot be read yet: attach by pid or name instead")
+        from taskscope.sources.aiomonitor.source import AiomonitorSource
+
+        return AiomonitorSource.at(target)
     if target.isascii() and target.isdigit():
         return LiveSource(agent_of(int(target), bring=bring).path)
     path = Path(target)
@@ -58,7 +60,7 @@ def agent_of(pid: int, *, bring: bool) -> Endpoint:
 
 def agent_named(name: str) -> Endpoint:
     """The one agent called ``name`` of this user (for root: of anybody).  Raises SourceError."""
-    everywhere = [point for uid in _uids() for point in endpoint.listing(uid)]
+    everywhere = {point.path: point for uid in _uids() for point in endpoint.listing(uid)}.values()
     found = [point for point in everywhere if point.name == name and endpoint.answers(point.path)]
     if not found:
         looks_like_path = "/" in name or name.endswith((".json", ".gz", ".sock"))

@@ -1,0 +1,127 @@
+"""Which processes run aiomonitor: found by asking their listening ports on this machine.
+
+A process is asked only if it has loaded parts of aiohttp, which aiomonitor stands on, and the answer is
+remembered, so that a list of processes that is drawn every few seconds costs nothing more.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import psutil
+
+PATIENCE = 0.2
+"""Seconds that one port may take to answer."""
+
+ASK_AGAIN = 30.0
+"""Seconds after which a process that ran none is asked again."""
+
+MAX_PORTS = 20
+"""Ports of one process that are asked."""
+
+_PARTS = ("/aiohttp/", "/multidict/", "/yarl/", "/frozenlist/")
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (addresses that others listen on)
+_TELNET = b"\xff"
+
+_answers: dict[tuple[int, float], tuple[float, str]] = {}
+"""By pid and start: when it was asked, and the address of its monitor (empty: none)."""
+
+
+def monitor_of(pid: int, started: float, maps: str) -> str:
+    """``aiomonitor://HOST:PORT`` of the monitor in process ``pid``, empty if it runs none that we see.
+
+    ``maps``: the files that it has mapped, one a line.
+    """
+    if not any(part in maps for part in _PARTS):
+        return ""
+    now = time.monotonic()
+    asked, answer = _answers.get((pid, started), (float("-inf"), ""))
+    if not answer and now - asked >= ASK_AGAIN:
+        answer = next((target(*each) for each in listening(pid) if is_monitor(*each)), "")
+        if len(_answers) > 1000:
+            _answers.clear()
+        _answers[pid, started] = (now, answer)
+    return answer
+
+
+def target(host: str, port: int) -> str:
+    """What to attach to."""
+    return f"aiomonitor://[{host}]:{port}" if ":" in host else f"aiomonitor://{host}:{port}"
+
+
+def listening(pid: int) -> list[tuple[str, int]]:
+    """Where on this machine's loopback process ``pid`` listens, highest port first.
+
+    (aiomonitor's telnet port is by default the one below that of its web API, and asking it for a web
+    page opens a console session there.)
+    """
+    try:
+        if os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"):  # noqa: PTH115
+            return []  # a container: the same number here is somebody else's port
+        connections = psutil.Process(pid).net_connections("tcp")
+    except (psutil.Error, OSError):
+        return []
+    found = {
+        (_EVERYWHERE.get(each.laddr.ip, each.laddr.ip), each.laddr.port)
+        for each in connections
+        if each.status == psutil.CONN_LISTEN
+    }
+    here = [each for each in found if each[0] == "::1" or each[0].startswith("127.")]
+    return sorted(here, key=lambda each: -each[1])[:MAX_PORTS]
+
+
+def is_monitor(host: str, port: int) -> bool:
+    """Whether aiomonitor's web API answers there."""
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/api/version")
+        answer = connection.getresponse()
+        value = json.loads(answer.read(200)) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    return isinstance(value, dict) and set(value) == {"value"} and isinstance(value["value"], str)
+
+
+def is_console(host: str, port: int) -> bool:
+    """Whether somebody speaks telnet there, as aiomonitor's console does as soon as one connects."""
+    try:
+        with socket.create_connection((host, port), PATIENCE) as connection:
+            connection.settimeout(5 * PATIENCE)
+            return connection.recv(1) == _TELNET
+    except OSError:
+        return False
+
+
+def listeners(port: int) -> list[int]:
+    """Processes of this machine (as far as they may be seen) that listen on TCP ``port``."""
+    every = psutil.net_connections("tcp")
+    found = {each.pid for each in every if each.status == psutil.CONN_LISTEN and _port(each.laddr) == port}
+    return sorted(pid for pid in found if pid is not None)
+
+
+def peer(port: int) -> int | None:
+    """The process of this machine that is connected to us from its ``port``."""
+    own = {_port(each.laddr) for each in psutil.Process().net_connections("tcp") if _port(each.raddr) == port}
+    for each in psutil.net_connections("tcp"):
+        if _port(each.laddr) == port and _port(each.raddr) in own and each.pid is not None:
+            return int(each.pid)
+    return None
+
+
+def _port(address: tuple[object, ...]) -> object:
+    return address[1] if address else None
+
+
+def maps_of(pid: int) -> str:
+    """The files that a process has mapped; empty if we may not see them."""
+    try:
+        return Path(f"/proc/{pid}/maps").read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,112 @@
+"""What a tally of an aiomonitor's lists answers: pure functions, in the model's words."""
+
+from __future__ import annotations
+
+import bisect
+from typing import TYPE_CHECKING
+
+from taskscope import model
+from taskscope.sources.aiomonitor import learn
+from taskscope.sources.saved import AGE_EDGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.sources.aiomonitor.api import Trace
+    from taskscope.sources.aiomonitor.tally import Known, Past, Tally
+
+
+def page(
+    tally: Tally, sites: Sequence[int] | None, order: str, after: int | None, limit: int
+) -> model.TaskPage:
+    """Tasks of these sites (None: all) after the cursor ``after``."""
+    members = _members(tally, sites)
+    wanted = members if order == "oldest" else members[::-1]
+    if after is not None:
+        sign = 1 if order == "oldest" else -1
+        wanted = [known for known in wanted if sign * known.serial > sign * after]
+    shown = wanted[:limit]
+    more = shown[-1].serial if shown and len(wanted) > limit else None
+    return model.TaskPage(tuple(map(task, shown)), len(members), more)
+
+
+def detail(tally: Tally, known: Known, trace: Trace) -> model.TaskDetail:
+    """One task with what its page tells; its ancestors are found by their names."""
+    by_name = {each.name: each for each in tally.tasks.values()}
+    ancestors = tuple(_ancestor(name, by_name.get(name)) for name in trace.creators)
+    parent = ancestors[0].serial if ancestors else 0
+    return model.TaskDetail(
+        task=task(known, parent=parent, parked=learn.parked(trace.stack)),
+        stack=trace.stack,
+        waits_for=(),
+        awaited_by=(),
+        created_by=ancestors,
+        creation=trace.creations[0] if trace.creations else (),
+        creation_exact=True,
+        siblings=0,
+    )
+
+
+def ages(tally: Tally, sites: Sequence[int] | None, now: float) -> model.Ages:
+    """Ages of the live tasks of these sites."""
+    counts, unknown = [0] * (len(AGE_EDGES) + 1), 0
+    for known in _members(tally, sites):
+        if known.birth is None:
+            unknown += 1
+        else:
+            counts[bisect.bisect_right(AGE_EDGES, now - known.birth)] += 1
+    return model.Ages(AGE_EDGES, tuple(counts), unknown)
+
+
+def facts(tally: Tally, site: int, cuts: Sequence[float], now: float) -> model.SiteFacts | None:
+    """How many live tasks were born before each moment; None where no birth is known."""
+    members = _members(tally, [site])
+    births = [known.birth for known in members if known.birth is not None]
+    if members and not births:
+        return None
+    return model.SiteFacts(
+        site, now, len(members), tuple(sum(birth <= cut for birth in births) for cut in cuts)
+    )
+
+
+def site_past(tally: Tally, id: int, since: float) -> model.SiteHistory:
+    """The changes of one site, and the value that held at ``since``."""
+    site = tally.sites.get(id)
+    past = list(site.past) if site is not None else []
+    rows = past[max(0, bisect.bisect_right(past, since, key=lambda row: row[0]) - 1) :]
+    times, live, born, ended = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return model.SiteHistory(id, times, live, born, ended)
+
+
+def task(known: Known, *, parent: int = 0, parked: model.Parked | None = None) -> model.Task:
+    """A listed task."""
+    return model.Task(
+        serial=known.serial,
+        name=known.name,
+        coroutine=known.coroutine,
+        state=known.state.lower(),
+        site=known.site,
+        parent=parent,
+        orphan=False,
+        loop=0,
+        birth=known.birth,
+        parked=parked,
+    )
+
+
+def ended(past: Past) -> model.Ended:
+    """A task that ended, and how as far as that was asked for."""
+    return model.Ended(
+        past.serial, past.site, past.name, past.coroutine, past.outcome, past.error, past.birth, past.end
+    )
+
+
+def _ancestor(name: str, known: Known | None) -> model.Ancestor:
+    if known is None:
+        return model.Ancestor(0, 0, name, "", live=False)
+    return model.Ancestor(known.serial, known.site, name, known.coroutine, live=True)
+
+
+def _members(tally: Tally, sites: Sequence[int] | None) -> list[Known]:
+    chosen = None if sites is None else set(sites)
+    return [known for known in tally.tasks.values() if chosen is None or known.site in chosen]

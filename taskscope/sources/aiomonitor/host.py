@@ -1,0 +1,121 @@
+"""What the operating system tells of a process that runs aiomonitor, if it is on this machine.
+
+aiomonitor's web API does not even tell its process id; on loopback the connection to it does.
+"""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+import os
+import resource
+import socket
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from taskscope import model, wire
+from taskscope.attach import discover, peers
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What the process uses now; None: not known."""
+
+    threads: int = 0
+    fds: int | None = None
+    rss: int | None = None
+    cpu: float | None = None
+
+
+class HostProcess:
+    """The process behind our connection to ``host`` and ``port``, and any others that share the port."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._where = f"{host}:{port}"
+        self._process: psutil.Process | None = None
+        self.others: tuple[int, ...] = ()
+        if not _is_here(host):
+            return
+        try:
+            pid = peers.peer(port)
+            pids = peers.listeners(port)
+            if pid is not None:
+                self._process = psutil.Process(pid)
+                self._process.cpu_percent()
+                self.others = tuple(each for each in pids if each != pid)
+        except (psutil.Error, OSError):
+            self._process = None
+
+    @property
+    def pid(self) -> int:
+        """0: not known."""
+        return self._process.pid if self._process is not None else 0
+
+    def use(self) -> Use:
+        """What it uses now; CPU since the last time."""
+        process = self._process
+        if process is None:
+            return Use()
+        try:
+            with process.oneshot():
+                return Use(
+                    process.num_threads(),
+                    process.num_fds(),
+                    process.memory_info().rss,
+                    process.cpu_percent() / 100,
+                )
+        except (psutil.Error, OSError):
+            return Use()
+
+    def describe(self) -> model.Process:
+        """Of a process that is not here we know the address only."""
+        unknown = model.Process(
+            pid=0,
+            name=self._where,
+            python="",
+            implementation="",
+            executable="",
+            argv=(),
+            host=self._where.rpartition(":")[0],
+            user="",
+            cwd="",
+            started_wall=time.time(),
+        )
+        if self._process is None:
+            return unknown
+        try:
+            return self._described(self._process)
+        except (psutil.Error, OSError):
+            return unknown
+
+    @staticmethod
+    def _described(process: psutil.Process) -> model.Process:
+        argv = [wire.clean_text(word) for word in process.cmdline()]
+        executable = process.exe()
+        return model.Process(
+            pid=process.pid,
+            name=(discover.readable(argv) or process.name())[:40],
+            python=discover.version_in(executable) or discover.version_in(peers.maps_of(process.pid)),
+            implementation="",
+            executable=wire.clean_text(executable),
+            argv=tuple(argv),
+            host=socket.gethostname(),
+            user=process.username() if process.uids().real != os.getuid() else getpass.getuser(),
+            cwd=wire.clean_text(process.cwd()),
+            started_wall=process.create_time(),
+            fd_limit=_fd_limit(process.pid),
+        )
+
+
+def _fd_limit(pid: int) -> int | None:
+    soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

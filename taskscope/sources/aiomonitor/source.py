@@ -1,0 +1,374 @@
+"""A process that runs aiomonitor as a source: what its web API can feed, and a clear no to the rest.
+
+It keeps no counts and no past, so both are kept here while one is attached; a list of tasks is the only
+thing it can be asked for, and that costs the target, so it is asked for with long breath (see
+``client``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import linecache
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from taskscope import __version__, model, wire
+from taskscope.sources.aiomonitor import answers, learn
+from taskscope.sources.aiomonitor.client import Client, NoSuchTask, Unanswered, address
+from taskscope.sources.aiomonitor.host import HostProcess
+from taskscope.sources.aiomonitor.tally import PAST, Tally, another_process
+from taskscope.sources.base import NotAvailable, SourceError, TargetGone
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from taskscope.sources.aiomonitor.tally import Known, Look, Past, SiteTally
+
+PAGES = 5
+"""Pages of single tasks read after each list, to learn more of new sites (about 10 ms each)."""
+
+OUTCOMES = 20
+"""Pages of ended tasks read for one list of them."""
+
+PROBES = (2, 3, 4)
+PROBE_EVERY = 30
+"""Lists asked for over a connection of their own, which another process on the same port may accept."""
+
+PATIENCE = 5
+"""Answers in a row that are none of its after which the process that we watch is taken for gone."""
+
+TRIES = 3
+"""Times that the first list is asked for: making one fails at times while many tasks come and go."""
+
+_COLUMNS = ("times", "tasks", "born", "ended", "threads", "fds", "rss", "cpu")
+
+_NO = "aiomonitor does not tell {}: attach to the process by its pid for that"
+
+
+class AiomonitorSource:
+    """The aiomonitor whose web API answers at ``host`` and ``port``."""
+
+    live = True
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self._interval = 1.0
+        self._waited = 1.0
+        self._tally = Tally()
+        self._dropped: dict[str, int] = {}
+        self._past: deque[tuple[float | None, ...]] = deque(maxlen=PAST)
+        self._stacks: dict[int, list[model.CreationStack]] = {}
+        self._learned: set[int] = set()
+        self._client: Client | None = None
+        self._process: HostProcess | None = None
+        self._hello: model.Hello | None = None
+
+    @classmethod
+    def at(cls, target: str) -> AiomonitorSource:
+        """The source behind ``aiomonitor://HOST[:PORT]``.  Raises SourceError."""
+        return cls(*address(target))
+
+    async def open(self) -> model.Hello:
+        """Asks for its version and for its first list.  Raises SourceError."""
+        client = self._client = Client(self.host, self.port)
+        try:
+            version = await client.version()
+            process = self._process = await asyncio.to_thread(HostProcess, self.host, self.port)
+            self._tally.take(await self._first_look(client))
+        except BaseException:
+            await self.close()
+            raise
+        now = time.monotonic()
+        self._hello = model.Hello(
+            protocol=wire.PROTOCOL,
+            taskscope=__version__,
+            process=process.describe(),
+            interval=self._interval,
+            control=False,
+            agent_since=now,
+            monotonic=now,
+            wall=time.time(),
+            arrived="aiomonitor",
+            notes=tuple(self._notes(version, process)),
+        )
+        return self._hello
+
+    def _notes(self, version: str, process: HostProcess) -> Iterator[str]:
+        yield (
+            f"Seen through aiomonitor {version}, which lists tasks and shows stacks of single ones: "
+            "threads, loops, stalls, parents and what tasks wait for need an agent in the process."
+        )
+        if all(task.birth is None for task in self._tally.tasks.values()):
+            yield (
+                "This aiomonitor was started without hook_task_factory=True: the lines that start tasks "
+                "and their ages are not known, and tasks are grouped by coroutine."
+            )
+        if process.others:
+            others = ", ".join(map(str, process.others))
+            yield (
+                f"{1 + len(process.others)} processes share port {self.port}: this is pid {process.pid}, "
+                f"tasks of pid {others} are not shown."
+            )
+
+    async def close(self) -> None:
+        """Lets go of the connection; what was seen stays to be asked for."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def samples(self) -> AsyncIterator[model.Sample]:
+        """A full sample of the list that ``open`` has read, then one for each list."""
+        in_vain = 0
+        for seq in itertools.count(1):
+            if seq > 1:
+                self._waited = await self._asking.pause(self._interval)
+                look = await self._look(seq)
+                if look is None:
+                    in_vain += 1
+                    if in_vain >= PATIENCE:
+                        raise TargetGone(
+                            f"the process that we watched answers no more at {self._asking.name}"
+                        )
+                    continue
+                in_vain = 0
+                self._tally.take(look)
+            await self._learn()
+            yield self._tell(seq)
+
+    @property
+    def _asking(self) -> Client:
+        if self._client is None:
+            raise TargetGone("the connection is closed")
+        return self._client
+
+    @staticmethod
+    async def _first_look(client: Client) -> Look:
+        for _ in range(TRIES - 1):
+            with contextlib.suppress(Unanswered):
+                return await client.look()
+        return await client.look()
+
+    async def _look(self, seq: int) -> Look | None:
+        """The next lists; None if it failed to make them, or another process gave them."""
+        client, before = self._asking, self._tally.last
+        probe = seq in PROBES or seq % PROBE_EVERY == 0
+        try:
+            look = await client.look(fresh=probe)
+        except Unanswered:
+            self._drop("lists that aiomonitor failed to make")
+            return None
+        if before is None or not another_process(before, look):
+            return look
+        self._drop(f"answers of another process on port {self.port}")
+        if not probe:
+            await client.reconnect()
+        return None
+
+    def _drop(self, what: str) -> None:
+        self._dropped[what] = self._dropped.get(what, 0) + 1
+
+    async def _learn(self) -> None:
+        """Reads the page of one task of each site that is not learned yet, biggest first."""
+        waiting = [site for site in self._tally.sites.values() if site.site.id not in self._learned]
+        waiting = sorted((site for site in waiting if site.live), key=lambda site: -site.live)[:PAGES]
+        members: dict[int, Known] = {}
+        for task in self._tally.tasks.values():
+            members.setdefault(task.site, task)
+        for site in waiting:
+            await self._learn_site(site, members[site.site.id])
+
+    async def _learn_site(self, site: SiteTally, task: Known) -> None:
+        with contextlib.suppress(NoSuchTask):  # it has ended: the next one then
+            trace = await self._asking.trace(task.id)
+            self._learned.add(site.site.id)
+            found = learn.learned(site.site, trace)
+            if found != site.site:
+                self._tally.learn(found)
+            if trace.creations and trace.creations[0]:
+                stack = model.CreationStack(task.serial, trace.creations[0])
+                self._stacks.setdefault(site.site.id, []).append(stack)
+
+    def _tell(self, seq: int) -> model.Sample:
+        """The sample after a list: all of it at first, then what changed."""
+        tally = self._tally
+        sample = self._sample(seq, full=seq == 1)
+        counts = sample.tasks
+        self._past.append(
+            (
+                sample.monotonic,
+                counts.live,
+                counts.born,
+                counts.ended,
+                sample.threads,
+                sample.fds,
+                sample.rss,
+                sample.cpu,
+            )
+        )
+        tally.changed.clear()
+        tally.new_sites.clear()
+        return sample
+
+    def _sample(self, seq: int, *, full: bool) -> model.Sample:
+        assert self._process is not None
+        tally, use, now = self._tally, self._process.use(), time.monotonic()
+        told = tally.sites if full else tally.changed
+        dropped = dict(self._dropped)
+        if tally.missed:
+            dropped["ends between two lists (more than aiomonitor remembers)"] = tally.missed
+        return model.Sample(
+            seq=seq,
+            monotonic=self._now,
+            wall=time.time() - (now - self._now),
+            interval=self._waited,
+            tasks=tally.counts(),
+            threads=use.threads,
+            fds=use.fds,
+            rss=use.rss,
+            cpu=use.cpu,
+            loop_latency=None,
+            agent_cpu=None,
+            agent_memory=None,
+            full=full,
+            new_sites=tuple(site.site for site in tally.sites.values()) if full else tuple(tally.new_sites),
+            sites=tuple(tally.sites[id].counts() for id in sorted(told)),
+            dropped=dropped,
+        )
+
+    # -- the past, as far as we were there -----------------------------------------------------------
+
+    async def set_interval(self, seconds: float) -> None:
+        """At least so long between two lists."""
+        self._interval = seconds
+
+    async def history(self, seconds: float) -> model.History:
+        rows = [row for row in self._past if (row[0] or 0.0) >= self._now - seconds]
+        columns = {name: tuple(row[at] for row in rows) for at, name in enumerate(_COLUMNS)}
+        return model.History(**columns, loop_latency=(None,) * len(rows))  # type: ignore[arg-type]
+
+    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[model.SiteHistory, ...]:
+        return tuple(answers.site_past(self._tally, id, self._now - seconds) for id in sites)
+
+    @property
+    def _now(self) -> float:
+        return self._tally.last.at if self._tally.last else time.monotonic()
+
+    # -- sites and tasks -----------------------------------------------------------------------------
+
+    async def site(self, site: int) -> model.SiteDetail:
+        found = self._tally.sites.get(site)
+        if found is None:
+            raise NotAvailable(f"site {site} is not known")
+        return model.SiteDetail(found.site, found.counts(), tuple(self._stacks.get(site, ())))
+
+    async def tasks(
+        self,
+        *,
+        sites: Sequence[int] | None = None,
+        parent: int | None = None,
+        parked: str | None = None,
+        order: str = "oldest",
+        after: int | None = None,
+        limit: int = 200,
+    ) -> model.TaskPage:
+        if parent is not None:
+            _refuse("which task created which, but for single tasks")
+        if parked is not None:
+            _refuse("where tasks are parked, but for single tasks")
+        return answers.page(self._tally, sites, order, after, limit)
+
+    async def task(self, serial: int) -> model.TaskDetail:
+        """One task with its stack, read from its page now."""
+        known = self._tally.tasks.get(serial)
+        if known is None:
+            raise NotAvailable(f"task {serial} is no more")
+        try:
+            trace = await self._asking.trace(known.id)
+        except NoSuchTask:
+            raise NotAvailable(f"task {serial} is no more, or aiomonitor cannot show it") from None
+        return answers.detail(self._tally, known, trace)
+
+    async def ages(self, sites: Sequence[int] | None) -> model.Ages:
+        return answers.ages(self._tally, sites, self._now)
+
+    async def facts(self, site: int, cuts: Sequence[float]) -> model.SiteFacts:
+        """How many live tasks were born before each moment; nothing of why they do not end."""
+        found = answers.facts(self._tally, site, cuts, self._now)
+        if found is None:
+            _refuse("how old tasks are unless it hooks the task factory")
+        return found
+
+    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+        """Newest first; how the newest ended is read from their pages, the others are ``unseen``."""
+        newest = list(itertools.islice(reversed(self._tally.ended), max(0, limit)))
+        for past in [each for each in newest if each.trace][:OUTCOMES]:
+            await self._learn_outcome(past)
+        return tuple(map(answers.ended, newest))
+
+    async def _learn_outcome(self, past: Past) -> None:
+        trace, past.trace = past.trace, ""  # asked once, whatever the answer
+        with contextlib.suppress(NoSuchTask, TargetGone):
+            past.outcome, past.error = await self._asking.outcome(trace)
+
+    async def source(self, file: str, line: int, context: int) -> model.Source:
+        """The file as it is on this machine: aiomonitor shows no source but single lines."""
+        lines = linecache.getlines(file) if file.startswith("/") else []
+        if not lines:
+            raise NotAvailable(
+                f"{file or 'this file'} is not on this machine, and aiomonitor does not send it"
+            )
+        first = max(1, line - context)
+        shown = lines[first - 1 : line + context]
+        return model.Source(
+            file, first, tuple(wire.clean_text(text.rstrip("\n").expandtabs()) for text in shown)
+        )
+
+    # -- what it does not tell -----------------------------------------------------------------------
+
+    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+        _refuse("where tasks are parked, but for single tasks")
+
+    async def groups(self, by: str) -> tuple[model.Group, ...]:
+        _refuse("which task created which" if by == "parent" else "where tasks are parked")
+
+    async def tree(self, by: str, of: int | None) -> tuple[model.TreeGroup, ...]:
+        _refuse("which task created or awaits which, but for single tasks")
+
+    async def threads(self) -> tuple[model.Thread, ...]:
+        _refuse("of threads")
+
+    async def thread(self, ident: int) -> model.ThreadDetail:
+        _refuse("of threads")
+
+    async def stalls(self) -> tuple[model.Stall, ...]:
+        _refuse("of blocked loops")
+
+    async def loops(self) -> tuple[model.Loop, ...]:
+        _refuse("of event loops")
+
+    async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
+        """What is known now.  Stacks of single tasks are left out: each is a page to be asked for."""
+        if self._hello is None or self._tally.last is None:
+            raise SourceError("the source has not been opened")
+        from taskscope.sources.aiomonitor.snapshot import snapshot
+
+        sites = self._tally.sites.values()
+        sample = self._sample(0, full=True)
+        return snapshot(
+            self._hello,
+            sample,
+            [site.site for site in sites],
+            [answers.task(known) for known in self._tally.tasks.values()],
+            {id: kept for id, kept in self._stacks.items() if stacks},
+            await self.ended(200),
+            await self.history(float("inf")),
+            await self.site_history([site.site.id for site in sites], float("inf")),
+        )
+
+
+def _refuse(what: str) -> NoReturn:
+    raise NotAvailable(_NO.format(what))
