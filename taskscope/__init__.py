@@ -1,6 +1,6 @@
 """TaskScope: htop for asyncio tasks and threads.
 
-The public API: `start`, `stop`, `snapshot`.  Importing it costs the standard library only.
+The public API: `start`, `stop`, `snapshot`, `no_leaks`.  Importing it costs the standard library only.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from taskscope.agent import Agent
+    from taskscope.guard import NoLeaks
 
 __version__ = "0.1.0"
-__all__ = ["snapshot", "start", "stop"]
+__all__ = ["no_leaks", "snapshot", "start", "stop"]
 
 _agent: Agent | None = None
 
@@ -52,6 +55,26 @@ def snapshot() -> dict[str, Any]:
     start()
     assert _agent is not None
     return _agent.snapshot()
+
+
+def no_leaks(
+    *, grace: float = 0.5, tolerance: int = 0, allow: Iterable[str] = (), threads: bool = True
+) -> NoLeaks:
+    """Code in which tasks and threads that it starts must end: a context manager (also ``async with``) and
+    a decorator of functions of both kinds.
+
+    grace: seconds that what is left has to end.
+    tolerance: how many may be left.
+    allow: patterns, as file names have them, of task names, thread names, qualified names of what they
+    run, or ``folder/file.py:function`` where they are started.
+    threads: whether threads count too.
+
+    Raises guard.LeakError (an AssertionError) at the end, saying of each what it runs, who started it and
+    where it stands.
+    """
+    from taskscope.guard import NoLeaks
+
+    return NoLeaks(grace, tolerance, allow, threads=threads)
 
 
 def _forget() -> None:

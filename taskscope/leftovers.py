@@ -1,0 +1,272 @@
+"""What a piece of code leaves running: tasks and threads born in it that outlive it.
+
+Behind ``taskscope.no_leaks`` and the pytest plugin.  It runs in the process under test, uses the agent's
+hooks without its thread and socket, and costs what the hooks cost: a microsecond or two a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from asyncio import runners
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import taskscope
+from taskscope.agent import adopt, clues, stacks
+from taskscope.agent.hooks import TaskHooks
+from taskscope.agent.imports import ImportWatch
+from taskscope.agent.loops import LoopWatch
+from taskscope.agent.registry import Registry
+from taskscope.agent.threads import ThreadHooks, ThreadView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from taskscope.model import Frame
+
+POLL = 0.005
+"""Seconds between looks at something that may be about to end."""
+
+OF_RUNNERS = ("TestRunner._run_tests_and_fixtures",)
+"""Coroutines that anyio's plugin keeps running between tests; its runner ends them."""
+
+MAX_FRAMES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A task or thread that should have ended.  Stacks are innermost first.
+
+    ``parked`` says where it stands and what it waits for.  ``creation`` is its own creation stack, or if
+    ``creation_exact`` is false one of the same site's.
+    """
+
+    kind: str
+    name: str
+    does: str
+    site: Frame
+    parked: str
+    creation: tuple[Frame, ...]
+    creation_exact: bool
+    note: str = ""
+
+    def matches(self, patterns: Iterable[str]) -> bool:
+        """Whether one of the patterns (as file names have them) fits its name, what it runs, or its site."""
+        place = f"{_short(self.site.file)}:{self.site.function}"
+        return any(fnmatchcase(text, each) for each in patterns for text in (self.name, self.does, place))
+
+    def lines(self) -> Iterator[str]:
+        """For a person."""
+        yield f"{self.kind} {self.name!r} runs {self.does}, started at {_at(self.site)}{self.note}"
+        yield f"  {self.parked}"
+        yield "  created by" if self.creation_exact else "  created by (the stack of another one from there)"
+        for frame in _telling(self.creation):
+            yield f"    {_at(frame)}"
+
+
+def described(found: Sequence[Leftover]) -> str:
+    """All of them, in a message that begins with how many."""
+    counts = {kind: sum(1 for each in found if each.kind == kind) for kind in ("task", "thread")}
+    parts = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count]
+    lines = [f"left behind: {' and '.join(parts)}"]
+    for each in found:
+        lines += ["", *each.lines()]
+    return "\n".join(lines)
+
+
+@dataclass(slots=True)
+class Period:
+    """A stretch of time whose births are watched.  ``exempt``: stretches within that are somebody else's."""
+
+    begun: float
+    grace: float
+    exempt: list[tuple[float, float]] = field(default_factory=list)
+    closed: list[Leftover] = field(default_factory=list)
+
+    def holds(self, birth: float | None) -> bool:
+        if birth is None or birth < self.begun:
+            return False
+        return not any(begin <= birth <= end for begin, end in self.exempt)
+
+
+class Recorder:
+    """The hooks, armed while anybody needs them."""
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._periods: list[Period] = []
+        self._original: Any = None
+        self.failures: list[str] = []
+
+    # -- arming --------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        """Arms the hooks; an agent that already runs here lends its own."""
+        self._users += 1
+        if self._users > 1:
+            return
+        agent = taskscope._agent
+        self._own = agent is None or agent.hooks is None
+        if agent is None or agent.hooks is None:
+            self._arm()
+        else:
+            self.registry, self.hooks = agent.registry, agent.hooks
+        self._threads = ThreadView(LoopWatch(self._failed), lambda: 0)
+        self._original = runners._cancel_all_tasks  # type: ignore[attr-defined]
+        runners._cancel_all_tasks = self._closing  # type: ignore[attr-defined]
+
+    def release(self) -> None:
+        """Disarms them when the last user has gone."""
+        self._users -= 1
+        if self._users:
+            return
+        if runners._cancel_all_tasks == self._closing:  # type: ignore[attr-defined]
+            runners._cancel_all_tasks = self._original  # type: ignore[attr-defined]
+        if self._own:
+            self._imports.stop()
+            self._thread_hooks.disarm()
+            self.hooks.disarm()
+            self.hooks.release_class()
+
+    def _arm(self) -> None:
+        self.registry = Registry()
+        self.hooks = TaskHooks(self.registry, self._failed)
+        self._thread_hooks = ThreadHooks(self.registry, self._failed)
+        self._imports = ImportWatch(self._failed)
+        self.hooks.arm()
+        self._thread_hooks.arm()
+        self._imports.when("uvloop", lambda module: self.hooks.add_loop_class(module.Loop))
+        for loop in adopt.find_loops():
+            self.hooks.guard(self.hooks.add_loop, loop)
+
+    def _failed(self, where: str, error: BaseException) -> None:
+        self.failures.append(f"{where}: {error!r}")
+
+    # -- periods -------------------------------------------------------------------------------
+
+    def begin(self, grace: float) -> Period:
+        """What is born from now on is watched."""
+        period = Period(time.monotonic(), grace)
+        self._periods.append(period)
+        return period
+
+    def end(self, period: Period) -> None:
+        """No longer."""
+        self._periods.remove(period)
+
+    def tasks(self, period: Period, loop: Any = None) -> list[Any]:
+        """Pending tasks born in the period, of one loop or of all."""
+        current = _current()
+        return [
+            task
+            for each in ([loop] if loop is not None else list(self.hooks.loops))
+            for task in asyncio.all_tasks(each)
+            if period.holds(getattr(task, "_taskscope_birth", None))
+            and task is not current
+            and not _of_runner(task)
+        ]
+
+    def threads(self, period: Period) -> list[threading.Thread]:
+        """Living threads born in the period, but for those of a living loop's own executor."""
+        return [
+            thread
+            for thread in threading.enumerate()
+            if period.holds(getattr(thread.__dict__.get("_taskscope"), "birth", None))
+            and thread is not threading.current_thread()
+            and not self._of_loop(thread)
+        ]
+
+    def _of_loop(self, thread: threading.Thread) -> bool:
+        pools = (
+            getattr(loop, "_default_executor", None)
+            for loop in list(self.hooks.loops)
+            if not loop.is_closed()
+        )
+        return any(thread in getattr(pool, "_threads", ()) for pool in pools if pool is not None)
+
+    def _closing(self, loop: Any) -> None:
+        """A runner is about to cancel what is left on its loop: the last moment to see it."""
+        for period in list(self._periods):
+            left = self.tasks(period, loop)
+            if left:
+                loop.run_until_complete(asyncio.wait(left, timeout=period.grace))
+                period.closed += [self.task(each) for each in left if not each.done()]
+        self._original(loop)
+
+    # -- describing ----------------------------------------------------------------------------
+
+    def task(self, task: Any) -> Leftover:
+        """A task as a value."""
+        record = task._taskscope_chunk.site
+        frames = stacks.await_chain(task.get_coro())
+        where = stacks.parked(task, frames)
+        raw = dict([*record.last_stacks, *record.first_stacks])
+        stack = raw.get(task._taskscope_serial)
+        if where is None:
+            parked = "has not begun"
+        else:
+            parked = f"parked at {_at(where.user_frame or where.frame)}: {where.text}"
+            if where.remaining is not None:
+                parked += f", {where.remaining:,.1f} s left"
+        return Leftover(
+            "task",
+            task.get_name(),
+            stacks.coroutine_of(task),
+            record.site.frame,
+            parked,
+            stacks.describe_raw(stack if stack is not None else next(iter(raw.values()), ())),
+            stack is not None,
+            ", asked to end (cancel) and still running" if clues.is_cancelling(task) else "",
+        )
+
+    def thread(self, thread: threading.Thread) -> Leftover:
+        """A thread as a value."""
+        site = vars(thread)["_taskscope"].record.site
+        detail = self._threads.detail(thread.ident or 0)
+        frame = detail.thread.frame if detail is not None else None
+        text = detail.thread.text if detail is not None else "has not begun"
+        return Leftover(
+            "thread",
+            thread.name,
+            site.coroutine,
+            site.frame,
+            f"stands at {_at(frame)}: {text}" if frame is not None else text,
+            detail.creation if detail is not None else (),
+            creation_exact=True,
+            note=", a daemon" if thread.daemon else "",
+        )
+
+
+recorder = Recorder()
+"""The one of this process."""
+
+
+def _telling(stack: Sequence[Frame]) -> Sequence[Frame]:
+    """Without asyncio's own on top, and without the test runner's below the outermost frame of the user."""
+    user = [index for index, frame in enumerate(stack) if frame.origin == "user"]
+    if user:
+        stack = stack[: user[-1] + 1]
+    begin = next((index for index, frame in enumerate(stack) if frame.origin != "stdlib"), 0)
+    return stack[begin : begin + MAX_FRAMES]
+
+
+def _of_runner(task: Any) -> bool:
+    return stacks.coroutine_of(task) in OF_RUNNERS
+
+
+def _current() -> Any:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _at(frame: Frame) -> str:
+    return f"{_short(frame.file)}:{frame.line} in {frame.function}"
+
+
+def _short(file: str) -> str:
+    return "/".join(file.rsplit("/", 2)[-2:])

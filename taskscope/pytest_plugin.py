@@ -1,0 +1,159 @@
+"""pytest: a test that leaves tasks or threads behind fails, with where they come from and where they stand.
+
+``pytest --taskscope``, or ``taskscope = true`` in the ini file, or ``@pytest.mark.taskscope`` on one test.
+The check comes after the teardown of the test's own fixtures.  What fixtures of a wider scope start in
+their set-up belongs to them, not to the test that happens to be first.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from taskscope.leftovers import Period
+
+HELP = "fail tests that leave asyncio tasks or threads behind"
+MARKER = (
+    "taskscope(enabled=True, grace=None, tolerance=None, allow=()): check this test for tasks and threads "
+    "left behind (or not), with its own settings"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options and ini settings."""
+    parser.getgroup("taskscope").addoption("--taskscope", action="store_true", help=HELP)
+    parser.addini("taskscope", HELP, type="bool", default=False)
+    parser.addini("taskscope_grace", "seconds that what is left behind has to end", default="0.2")
+    parser.addini("taskscope_tolerance", "how many a test may leave behind", default="0")
+    parser.addini(
+        "taskscope_allow",
+        "patterns of task names, thread names, functions or file.py:function that may stay",
+        type="linelist",
+        default=[],
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Says what the marker is; watches from the start if every test is to be checked."""
+    config.addinivalue_line("markers", MARKER)
+    try:
+        watch = Watch(config)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(watch, "taskscope-watch")
+
+
+class Watch:
+    """The plugin of one session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._everywhere = bool(config.getoption("--taskscope") or config.getini("taskscope"))
+        self._grace = _number(config, "taskscope_grace")
+        self._tolerance = _number(config, "taskscope_tolerance")
+        self._allow = tuple(config.getini("taskscope_allow"))
+        self._period: Period | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Arms the hooks before the first loop is made."""
+        if self._everywhere:
+            from taskscope.leftovers import recorder
+
+            recorder.acquire()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Takes them back."""
+        if self._everywhere:
+            from taskscope.leftovers import recorder
+
+            recorder.release()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """One test, with the set-up and teardown of its fixtures."""
+        settings = _settings(item)
+        if not settings.get("enabled", self._everywhere or bool(list(item.iter_markers("taskscope")))):
+            return (yield)
+        from taskscope.leftovers import recorder
+
+        recorder.acquire()
+        self._period = recorder.begin(float(settings.get("grace", self._grace)))
+        try:
+            return (yield)
+        finally:
+            recorder.end(self._period)
+            self._period = None
+            recorder.release()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        """What a fixture of a wider scope starts is not this test's."""
+        if self._period is None or fixturedef.scope == "function":
+            return (yield)
+        begun = time.monotonic()
+        try:
+            return (yield)
+        finally:
+            self._period.exempt.append((begun, time.monotonic()))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """After the fixtures of the test: looks, waits a little, and fails the test."""
+        result = yield
+        if self._period is not None:
+            from taskscope.guard import leftovers
+            from taskscope.leftovers import described
+
+            settings = _settings(item)
+            _let_end(self._period)
+            left = leftovers(self._period, (*self._allow, *settings.get("allow", ())))
+            if len(left) > int(settings.get("tolerance", self._tolerance)):
+                pytest.fail(described(left), pytrace=False)
+        return result
+
+
+def _let_end(period: Period) -> None:
+    """Gives what is left the grace period; loops that stay open between tests run meanwhile."""
+    from taskscope.leftovers import POLL, recorder
+
+    until = time.monotonic() + period.grace
+    while time.monotonic() < until:
+        tasks = recorder.tasks(period)
+        if not tasks and not recorder.threads(period):
+            return
+        loops = {task.get_loop() for task in tasks}
+        idle = [loop for loop in loops if not loop.is_running() and not loop.is_closed()]
+        for loop in idle:
+            _run_briefly(loop, POLL)
+        if not idle:
+            time.sleep(POLL)
+
+
+def _run_briefly(loop: Any, seconds: float) -> None:
+    loop.call_later(seconds, loop.stop)
+    loop.run_forever()
+
+
+def _settings(item: pytest.Item) -> dict[str, Any]:
+    """Of the markers on the test, its class and its module; the closest one wins."""
+    found: dict[str, Any] = {}
+    for marker in reversed(list(item.iter_markers("taskscope"))):
+        found.update(marker.kwargs)
+    return found
+
+
+def _number(config: pytest.Config, name: str) -> float:
+    value = config.getini(name)
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if number < 0:
+        raise ValueError(f"{name} must be a number of 0 or more, not {value!r}")
+    return number
