@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.screen import Screen
 
 from taskscope.tui import format as fmt
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice
+from taskscope.tui.line_list import LineList
 from taskscope.tui.messages import StoreChanged
 from taskscope.tui.overview import OverviewScreen
 from taskscope.tui.picker import PickerScreen
 from taskscope.tui.status import StatusLine
 from taskscope.tui.store import Store
 from taskscope.tui.theme import THEME
+from taskscope.tui.view import ViewScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from textual.screen import Screen
 
     from taskscope.model import Process
     from taskscope.sources.base import Source
@@ -52,7 +53,7 @@ class TaskScopeApp(App[None]):
         Binding("B", "unmark", "Clear baseline", show=False),
         Binding("space", "pause", "Pause", key_display="␣"),
         Binding("w", "snapshot", "Save"),
-        Binding("i", "interval", "Interval", show=False),
+        Binding("i", "interval", "Change the interval", show=False),
         Binding("1", "overview", "Overview", show=False),
         Binding("2", "view('threads')", "Threads", show=False),
         Binding("3", "view('ended')", "Ended tasks", show=False),
@@ -230,17 +231,28 @@ class TaskScopeApp(App[None]):
             self.push_screen(screen)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        yield from super().get_system_commands(screen)
-        for binding in self.active_bindings.values():
-            if binding.enabled and binding.binding.description:
-                name, action = binding.binding.description, binding.binding.action
-                yield SystemCommand(name, f"key {binding.binding.key}", self._doing(action))
+        """What has a key, and Textual's themes."""
+        for command in super().get_system_commands(screen):
+            if command.title in {"Theme", "Screenshot", "Quit"}:
+                yield command
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            listed = binding.show if isinstance(active.node, LineList) else isinstance(active.node, _OURS)
+            if listed and active.enabled and binding.description and binding.action not in _TEXTUALS:
+                key = f"key {self.get_key_display(binding)}"
+                yield SystemCommand(binding.description, key, self._doing(binding.action))
 
     def _doing(self, action: str) -> Callable[[], None]:
         def run() -> None:
             self.call_later(self.run_action, action)
 
         return run
+
+
+_OURS = (TaskScopeApp, ViewScreen, PickerScreen)
+_TEXTUALS = {
+    binding.action for node in (App, Screen) for binding in node.BINDINGS if isinstance(binding, Binding)
+}
 
 
 def snapshot_name(process: Process, when: time.struct_time) -> str:

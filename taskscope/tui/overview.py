@@ -102,9 +102,9 @@ class OverviewScreen(ViewScreen):
         Binding("escape", "back", "Clear", show=False),
         Binding("slash", "filter", "Filter", key_display="/"),
         Binding("s", "sort", "Sort"),
-        Binding("S", "reverse", "Reverse", show=False),
-        Binding("m", "series", "Chart", show=False),
-        Binding("z", "span", "Span", show=False),
+        Binding("S", "reverse", "Sort the other way round", show=False),
+        Binding("m", "series", "Chart another series", show=False),
+        Binding("z", "span", "Chart another time span", show=False),
         Binding("left_square_bracket", "threshold(-1)", "Long-lived from earlier", show=False),
         Binding("right_square_bracket", "threshold(1)", "Long-lived from later", show=False),
     ]

@@ -183,8 +183,8 @@ class WalkedRow(Row):
 
     def update(self, group: Group, now: float | None = None) -> None:
         self.key = f"group {group.key}"
-        self.label = group.label
-        self.coroutine = ""
+        self.label = fmt.frame(group.frame) if group.frame else group.label
+        self.coroutine = group.label if group.frame else ""
         self.frame = group.frame
         self.sites = group.sites
         self.live = group.live

@@ -229,8 +229,15 @@ class Store:
 
     def last(self, column: str) -> float | None:
         """Newest value of one column of the history."""
-        value = self.history.at(self.now, HISTORY.index(column))
-        return None if value is None or math.isnan(value) else value
+        if self.sample is None:
+            return None
+        totals = {
+            "tasks": self.sample.tasks.live,
+            "born": self.sample.tasks.born,
+            "ended": self.sample.tasks.ended,
+        }
+        value: float | None = totals[column] if column in totals else getattr(self.sample, column)
+        return value
 
     def site(self, id: int) -> SiteRow | None:
         return self.sites.get(id)

@@ -276,7 +276,7 @@ class FakeSource:
     async def groups(self, by: str) -> tuple[model.Group, ...]:
         self.asked.append(f"groups {by}")
         return (
-            model.Group("a", f"{by} executor.py:244 decay_after", DECAY, self.live_of(LEAK), BOOT, (LEAK,)),
+            model.Group("a", f"{by} of decay_after", DECAY, self.live_of(LEAK), BOOT, (LEAK,)),
             model.Group("b", f"{by} elsewhere", None, 58, None, (STREAMS, IMPUTED)),
         )
 

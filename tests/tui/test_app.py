@@ -256,6 +256,14 @@ async def test_every_command_of_the_palette_has_a_name_and_pause_works_from_ther
     async with running(FakeSource(start=250)) as (app, pilot):
         await until_shown(pilot, "25,000")
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
-        assert {"Pause", "Baseline", "Save", "Threads", "Filter", "Interval"} <= commands.keys()
+        assert {
+            "Pause",
+            "Baseline",
+            "Save",
+            "Threads",
+            "Filter",
+            "Change the interval",
+            "Theme",
+        } <= commands.keys()
         commands["Pause"].callback()
         await until_shown(pilot, "‖ paused")

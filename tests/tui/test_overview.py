@@ -134,9 +134,9 @@ async def test_groupings_by_coroutine_and_by_what_only_the_agent_can_tell() -> N
         assert "decay_after" in screen
         await pilot.press("g")
         await until_shown(pilot, "parents' sites (2)")
-        await until_shown(pilot, "parent executor.py:244 decay_after")
+        await until_shown(pilot, "executor.py:244 decay_after")
         await pilot.press("g")
-        await until_shown(pilot, "parked executor.py:244 decay_after")
+        await until_shown(pilot, "parked of decay_after")
         assert "groups parent" in source.asked
         assert "groups parked" in source.asked
 
