@@ -87,6 +87,12 @@ class Terminal:
         """Types."""
         os.write(self._master, keys.encode())
 
+    async def pressed(self, keys: str, within: float = 5.0) -> None:
+        """Types, and waits for the next output."""
+        self._news.clear()
+        self.press(keys)
+        await asyncio.wait_for(self._news.wait(), within)
+
     async def until(self, wanted: str, within: float = 20.0) -> None:
         """Waits until that text has been drawn."""
         end = time.monotonic() + within

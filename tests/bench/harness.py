@@ -13,7 +13,6 @@ import json
 import os
 import socket
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -31,10 +30,10 @@ HAS_AIOMONITOR = importlib.util.find_spec("aiomonitor") is not None
 class Child:
     """``async with Child("agent") as child:`` the target, ready for commands."""
 
-    def __init__(self, mode: str, python: str | Path = sys.executable) -> None:
+    def __init__(self, mode: str, python: str | Path = sys.executable, program: Path = TARGET) -> None:
         self.mode = mode
         self.name = f"bench-{os.getpid()}-{mode}" if not mode.startswith("aiomonitor") else str(free_ports())
-        self._command = [str(python), str(TARGET), mode, self.name]
+        self._command = [str(python), str(program), mode, self.name]
 
     async def __aenter__(self) -> Self:
         pipe = asyncio.subprocess.PIPE
@@ -126,16 +125,6 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
-def environment(directory: Path) -> dict[str, str]:
-    """Of a command line to be measured: its own agents' directory, no animations."""
-    return {
-        **os.environ,
-        "TASKSCOPE_DIR": str(directory),
-        "TERM": "xterm-256color",
-        "TEXTUAL_ANIMATIONS": "none",
-    }
-
-
 def median(values: Iterable[float]) -> float:
     return statistics.median(values)
 
@@ -153,7 +142,3 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Non
         print("  " + "  ".join((first, *rest)))
         if not number:
             print("  " + "  ".join("-" * width for width in widths))
-
-
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)

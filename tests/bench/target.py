@@ -120,8 +120,8 @@ def resident() -> int:
 
 
 async def main(mode: str, name: str) -> None:
+    """Brings in what ``mode`` says and obeys."""
     loop = asyncio.get_running_loop()
-    monitor: Any = None
     if mode == "agent":
         import taskscope
 
@@ -130,7 +130,7 @@ async def main(mode: str, name: str) -> None:
         import aiomonitor
 
         port = int(name)
-        monitor = aiomonitor.start_monitor(
+        aiomonitor.start_monitor(
             loop,
             port=port,
             webui_port=port + 1,
@@ -141,16 +141,18 @@ async def main(mode: str, name: str) -> None:
     elif mode == "debug":
         loop.set_debug(True)
         loop.slow_callback_duration = FOREVER
+    await obey(Target())
+
+
+async def obey(target: Target) -> None:
+    """Answers commands until nobody sends any more."""
     reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    target = Target()
+    await target.loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     print(json.dumps({"ready": os.getpid()}), flush=True)
     while line := await reader.readline():
         command = json.loads(line)
         answer = await getattr(target, command.pop("do"))(**command)
         print(json.dumps(answer), flush=True)
-    if monitor is not None:
-        monitor.close()
     os._exit(0)  # ending 300,000 tasks one by one is not what is measured
 
 
