@@ -27,15 +27,24 @@ class EditorError(Exception):
 def edit(app: App[Any], frame: Frame) -> None:
     """Opens ``frame`` in the editor and comes back when it ends.  Raises EditorError."""
     command = _command(frame)
+    status: int | OSError
     try:
         with app.suspend():
-            status = subprocess.run(command, check=False).returncode
+            status = _run(command)
     except SuspendNotSupported:
         raise EditorError("the app cannot hand over this terminal to an editor") from None
-    except OSError as problem:
-        raise EditorError(f"{command[0]} could not be started: {problem.strerror}; set $EDITOR") from None
+    if isinstance(status, OSError):
+        raise EditorError(f"{command[0]} could not be started: {status.strerror}; set $EDITOR")
     if status:
         raise EditorError(f"{command[0]} ended with status {status}")
+
+
+def _run(command: list[str]) -> int | OSError:
+    """The editor's exit status; an exception inside ``suspend`` would leave the app suspended."""
+    try:
+        return subprocess.run(command, check=False).returncode
+    except OSError as problem:
+        return problem
 
 
 def _command(frame: Frame) -> list[str]:

@@ -39,15 +39,18 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-Columns of a list of tasks (oldest first; o, or a click on "age", turns it round):
-age        since it was created; >2h14m: older than the agent, so at least that
+Columns of a list of tasks (oldest first; o, or a click on "age",
+turns it round):
+age        since it was created; >2h14m: older than the agent, so at
+           least that
 ·          long-lived: past the threshold; a fact, not a fault
 †          orphan: the task that created it has ended
 ✕          somebody asked it to cancel, and it still runs
 parked at  what it waits on; left: the time left of a sleep
 in         the innermost line of user code that waits
 parent     number of the task that created it; 0: none
-Only the pages around what you see are asked for, however long the list is."""
+Only the pages around what you see are asked for, however long the
+list is."""
 
 
 def oldest_age(context: Context, birth: float | None) -> str:

@@ -90,6 +90,14 @@ async def test_the_cursor_stays_on_its_row_when_the_order_changes() -> None:
         assert screen_text(app).split("\n")[4].startswith("▌ 30,000  row002")
 
 
+async def test_until_it_is_moved_the_cursor_stays_on_top() -> None:
+    async with table_of(named(5)) as (app, pilot):
+        app.table.show(["worst", *named(5)])
+        await pilot.pause()
+        assert app.table.cursor_key == "worst"
+        assert app.said[-1] == ("highlighted", "worst")
+
+
 async def test_the_row_under_the_cursor_stays_on_its_line_of_the_screen() -> None:
     rows = named(100)
     async with table_of(rows) as (app, pilot):
@@ -111,11 +119,11 @@ async def test_when_the_current_row_goes_the_cursor_keeps_its_line() -> None:
         await pilot.press("j", "j")
         app.table.show([row for row in rows if row != "row002"])
         await pilot.pause()
-        assert app.table.cursor_key == "row003"
-        app.table.show(rows[:1])
-        assert app.table.cursor_key == "row000"
-        app.table.show([])
-        assert app.table.cursor_key is None
+        keys = [app.table.cursor_key]
+        for fewer in (rows[:1], []):
+            app.table.show(fewer)
+            keys.append(app.table.cursor_key)
+        assert keys == ["row003", "row000", None]
 
 
 async def test_keys_move_the_cursor() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from taskscope import model
 from taskscope.sources.base import NotAvailable
+from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.line_table import LineTable
 from tests.tui.fake_source import FakeSource
 from tests.tui.running import SIZES, running
@@ -86,6 +87,31 @@ async def test_threads_sort_by_cpu_and_name() -> None:
         assert next(row.name for row in table.rows) == "MainThread"
         await pilot.click(LineTable, offset=(36, 0))
         await until_shown(pilot, "name▴")
+
+
+async def test_the_slower_the_target_answers_the_less_it_is_asked() -> None:
+    class Slow(FakeSource):
+        clock = 1000.0
+        times = 0
+
+        async def loops(self) -> tuple[model.Loop, ...]:
+            self.times += 1
+            self.clock += 2.0
+            return await super().loops()
+
+    source = Slow()
+    app = TaskScopeApp(source, clock=lambda: source.clock)
+    async with app.run_test() as pilot:
+        await until_shown(pilot, "● live")
+        await pilot.press(LOOPS)
+        await until_shown(pilot, "1 event loop ")
+        asked_at = source.clock - 2.0
+        while source.times == 1:
+            source.clock += 0.5
+            source.advance()
+            await pilot.pause()
+            assert source.clock < asked_at + 20
+        assert source.clock - 2.0 - asked_at >= 8.0
 
 
 @pytest.mark.parametrize("size", SIZES)

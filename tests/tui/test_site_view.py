@@ -74,10 +74,10 @@ async def test_a_place_where_tasks_are_parked_narrows_the_list() -> None:
         await until_shown(pilot, "24,998  asyncio.sleep")
         await pilot.click("#parked", offset=(10, 3))
         await pilot.press("enter")
-        await until_shown(pilot, "tasks in Queue.put at executor.py:231 record_failure (Esc: all)")
+        await until_shown(pilot, "in Queue.put (Esc: all): 1 to")
         await pilot.press("escape")
         screen = await until_shown(pilot, "─tasks: 1 to")
-        assert "Queue.put at" not in screen
+        assert "Queue.put (Esc" not in screen
 
 
 class Many(FakeSource):
@@ -138,7 +138,7 @@ class Gone(FakeSource):
             raise TargetGone("orders (pid 4121) ended")
         return await super().parked(sites)
 
-    async def tasks(self, **filters: Any) -> model.TaskPage:  # type: ignore[override]
+    async def tasks(self, **filters: Any) -> model.TaskPage:
         if self.gone:
             raise TargetGone("orders (pid 4121) ended")
         return await super().tasks(**filters)
@@ -162,7 +162,7 @@ async def test_what_was_read_stays_when_the_target_ends() -> None:
 class Empty(FakeSource):
     """Nothing lives at the site any more."""
 
-    async def tasks(self, **filters: Any) -> model.TaskPage:  # type: ignore[override]
+    async def tasks(self, **filters: Any) -> model.TaskPage:
         return model.TaskPage((), 0, None)
 
     async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
@@ -229,7 +229,7 @@ async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
         await pilot.press("enter")
         await until_shown(pilot, "oldest first")
         await pilot.click("#parked", offset=(10, 2))
-        await until_shown(pilot, f"tasks in {hostile[:6]}")
+        await until_shown(pilot, f"─in {hostile[:6]}")
         await pilot.press("enter")
         await until_shown(pilot, f"task 0 {hostile[:6]}")
         await pilot.press("question_mark")

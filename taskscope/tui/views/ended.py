@@ -41,11 +41,13 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-Tasks that ended lately, newest first; the agent keeps the last ones only.
+Tasks that ended lately, newest first; the agent keeps the last ones
+only.
 
 ago         since it ended
-outcome     ✓ finished: returned a result; ✗ failed: raised, with the error; ⊘ cancelled;
-            ? lost: destroyed while pending, a bug; · unseen: older than the agent, so not watched
+outcome     ✓ finished: returned a result; ✗ failed: raised, with
+            the error; ⊘ cancelled; ? lost: destroyed while pending,
+            a bug; · unseen: older than the agent, so not watched
 lived       from creation to end; –: its creation was not seen
 created at  its creation site; Enter opens that
 

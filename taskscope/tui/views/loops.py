@@ -38,12 +38,14 @@ Every event loop of the process.
 
 state         ● running, ○ stopped
 tasks         living tasks of this loop
-p50 p99 max   how late callbacks ran in the last minute: half of them later than p50, one in a hundred
-              later than p99
-ready         callbacks waiting to run now; timers: calls waiting for their time
+p50 p99 max   how late callbacks ran in the last minute: half of
+              them later than p50, one in a hundred later than p99
+ready         callbacks waiting to run now; timers: calls waiting
+              for their time
 thread        the thread that runs it; Enter goes to the threads
 task factory  who creates its tasks
-debug         whether the loop's debug mode is on (it slows everything down)
+debug         whether the loop's debug mode is on (it slows
+              everything down)
 
 4 lists the stalls."""
 

@@ -48,19 +48,23 @@ _PARKED = (
 )
 
 EXPLAINS = f"""\
-A creation site is the line of code that starts tasks of one coroutine.
+A creation site is the line of code that starts tasks of one
+coroutine.
 
 chart      live tasks over ten minutes; births and ends per second
 source     the code around the line, which ▶ marks
-parked     where its tasks wait now, most first; Enter shows only those, Esc all again
+parked     where its tasks wait now, most first; Enter shows only
+           those, Esc all again
 ages       how many are how old
-stack      who called the line when a task was created (a sample of them)
+stack      who called the line when a task was created (a sample of
+           them)
 
 {TASK_COLUMNS}
 
-v shows the next panel, tab goes to it.  Enter on a task opens it.  e opens the editor at the line,
-y copies the creation stack, r asks again.  ~ marks a site that is a guess: its tasks are older than
-the agent."""
+v shows the next panel, tab goes to it.  Enter on a task opens it.
+e opens the editor at the line, y copies the creation stack, r asks
+again.  ~ marks a site that is a guess: its tasks are older than the
+agent."""
 
 
 class PanelTabs(Widget):
@@ -234,7 +238,7 @@ class SiteScreen(DetailScreen):
     def _ask_tasks(self) -> None:
         only = self._only
         fetch = fetch_of(self.context, sites=self.row.sites, parked=only.key if only else None)
-        what = f"tasks in {only.text} at {fmt.frame(only.frame)} (Esc: all)" if only else "tasks"
+        what = f"in {only.text} (Esc: all)" if only else "tasks"
         why = "No task of this site is live now.  3 lists the tasks that ended lately."
         self.query_one(TaskList).ask_for(fetch, what, why)
 

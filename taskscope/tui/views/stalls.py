@@ -32,16 +32,20 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-A stall: the event loop did not run for longer than the agent's threshold, because some code held it.
-Every other task of that loop waited meanwhile.
+A stall: the event loop did not run for longer than the agent's
+threshold, because some code held it. Every other task of that loop
+waited meanwhile.
 
 ago       since it began; now: it still lasts
 held for  how long the loop did not run
-held by   the innermost line of user code at that time; in: what that line had called
-task      the task that was running; Enter on its line below goes there
+held by   the innermost line of user code at that time; in: what
+          that line had called
+task      the task that was running; Enter on its line below goes
+          there
 
-Below: the stack that held the loop, innermost first.  e opens the editor at the line, y copies the
-stack.  The usual remedy: await it, or move it into a thread with asyncio.to_thread."""
+Below: the stack that held the loop, innermost first.  e opens the
+editor at the line, y copies the stack.  The usual remedy: await it,
+or move it into a thread with asyncio.to_thread."""
 
 
 class StallsScreen(DetailScreen):

@@ -31,18 +31,24 @@ SIBLINGS = "siblings"
 _WIDE = 120
 
 EXPLAINS = """\
-One task, from where it stands now to the line that created it.  Refreshed every second.
+One task, from where it stands now to the line that created it.
+Refreshed every second.
 
-await chain   the frames it is suspended in, innermost first; Enter opens a frame's source, ▶ marks the
-              line; runs of library frames are folded into one line
-waits on      what it needs before it can go on; → leads to a task, Enter goes there
-awaited by    tasks that wait for this one; none: nobody looks at its result (yet)
+await chain   the frames it is suspended in, innermost first; Enter
+              opens a frame's source, ▶ marks the line; runs of
+              library frames are folded into one line
+waits on      what it needs before it can go on; → leads to a task,
+              Enter goes there
+awaited by    tasks that wait for this one; none: nobody looks at
+              its result (yet)
 created by    its parent, its parent's parent and so on; † has ended
 siblings      the living tasks of the same parent
-created at    the stack that created it; if none was kept, one of the same site
+created at    the stack that created it; if none was kept, one of
+              the same site
 
-e opens the editor at the line, y copies the stacks as text, x cancels the task (only where the agent
-was started with control=True).  A task that ends keeps its last state here."""
+e opens the editor at the line, y copies the stacks as text, x
+cancels the task (only where the agent was started with
+control=True).  A task that ends keeps its last state here."""
 
 
 class TaskScreen(DetailScreen):

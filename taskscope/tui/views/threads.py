@@ -41,17 +41,24 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-Every thread of the process, also those that threading did not start.  v shows who started whom.
+Every thread of the process, also those that threading did not
+start.  v shows who started whom.
 
-state       ● running, ○ idle (a worker without a job), ◐ waiting, as far as it can be told
-cpu s       seconds of CPU time since it started; cpu now: share of a core since the last look
-does        what it waits on or runs; loop 1: it runs the event loop number 1
-executor    the pool it works for: workers of their limit, and jobs queued for one
-started at  the line that started it; d: a daemon, the process does not wait for it
+state       ● running, ○ idle (a worker without a job), ◐ waiting,
+            as far as it can be told
+cpu s       seconds of CPU time since it started; cpu now: share of
+            a core since the last look
+does        what it waits on or runs; loop 1: it runs the event loop
+            number 1
+executor    the pool it works for: workers of their limit, and jobs
+            queued for one
+started at  the line that started it; d: a daemon, the process does
+            not wait for it
 tid         the kernel's number, as top and gdb show it
 
-Below: the stack of the thread under the cursor, innermost first, as it changes; Enter goes there and
-opens frames.  s sorts by CPU or name, e opens the editor at the line, y copies the stack."""
+Below: the stack of the thread under the cursor, innermost first, as
+it changes; Enter goes there and opens frames.  s sorts by CPU or
+name, e opens the editor at the line, y copies the stack."""
 
 _SIGNS = {"running": "●", "idle": "○", "waiting": "◐"}
 

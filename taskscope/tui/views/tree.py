@@ -33,18 +33,22 @@ _REFRESHED = 8  # open nodes asked for again in one refresh: each is a walk over
 PARENT, AWAIT, THREADS = "parent", "await", "threads"
 
 EXPLAINS = """\
-Who created whom (by parent), or who waits for whom (by await: what stands under a task is what it
-waits for).  v goes on: by parent, by await, threads.
+Who created whom (by parent), or who waits for whom (by await: what
+stands under a task is what it waits for).  v goes on: by parent, by
+await, threads.
 
-×50       that many siblings of one creation site, folded into one line; Enter opens it, a page at a time
+×50       that many siblings of one creation site, folded into one
+          line; Enter opens it, a page at a time
 live      living tasks of the line
 oldest    age of the oldest of them
 below     tasks that stand under them
-†         a ghost: it has ended, and shows because tasks that it created live on
-↻         part of a cycle: it waits, in the end, for itself; what was shown above is not opened again
+†         a ghost: it has ended, and shows because tasks that it
+          created live on
+↻         part of a cycle: it waits, in the end, for itself; what
+          was shown above is not opened again
 
-→ or l opens a line, ← or h closes it, Enter on a task opens the task.  Refreshed every few seconds,
-r at once."""
+→ or l opens a line, ← or h closes it, Enter on a task opens the
+task.  Refreshed every few seconds, r at once."""
 
 
 @dataclass(frozen=True, slots=True)
