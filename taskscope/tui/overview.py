@@ -117,6 +117,7 @@ class OverviewScreen(ViewScreen):
         self._descending = True
         self._filter = ""
         self._past = 0
+        self._asking: set[str] = set()
 
     def body(self) -> ComposeResult:
         yield Charts(self.context)
@@ -184,12 +185,18 @@ class OverviewScreen(ViewScreen):
         return "No task has been seen yet.  Tasks show here as soon as the target starts one."
 
     def _walk(self) -> None:
+        """Asks for groups unless the answer before is still on its way: a walk over many tasks takes long."""
         live = self.context.state is State.LIVE and not self.context.store.paused
-        if self._by in WALKED and (live or self.context.state is State.SAVED) and self.is_current:
-            self.run_worker(self._ask_groups(self._by), exclusive=True, group="groups")
+        wanted = self._by in WALKED and (live or self.context.state is State.SAVED) and self.is_current
+        if wanted and self._by not in self._asking:
+            self._asking.add(self._by)
+            self.run_worker(self._ask_groups(self._by), group="groups")
 
     async def _ask_groups(self, by: str) -> None:
-        groups = await self.context.ask(self.context.source.groups(by))
+        try:
+            groups = await self.context.ask(self.context.source.groups(by))
+        finally:
+            self._asking.discard(by)
         if groups is not None:
             self.context.store.merge_groups(by, groups)
             self.look()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
 from textual.widgets import Input
 
+from taskscope.tui import overview
 from taskscope.tui.site_table import SiteTable
 from taskscope.tui.views.site import SiteScreen
 from tests.tui.fake_source import LEAK, FakeSource
@@ -14,6 +16,9 @@ from tests.tui.screen_text import screen_text, until, until_shown
 from tests.tui.test_app import Clock, running
 
 if TYPE_CHECKING:
+    import pytest
+
+    from taskscope.model import Group
     from taskscope.tui.app import TaskScopeApp
 
 
@@ -139,6 +144,32 @@ async def test_groupings_by_coroutine_and_by_what_only_the_agent_can_tell() -> N
         await until_shown(pilot, "parked of decay_after")
         assert "groups parent" in source.asked
         assert "groups parked" in source.asked
+
+
+class Slow(FakeSource):
+    """Walks for longer than the overview waits between two walks."""
+
+    def __init__(self) -> None:
+        super().__init__(start=250)
+        self.walked = asyncio.Event()
+
+    async def groups(self, by: str) -> tuple[Group, ...]:
+        self.asked.append(f"groups {by}")
+        await self.walked.wait()
+        return await super().groups(by)
+
+
+async def test_a_long_walk_is_waited_for_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "GROUPS_EVERY", 0.02)
+    source = Slow()
+    async with running(source) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("g", "g", "g")
+        await until_shown(pilot, "Walking over the tasks")
+        await pilot.pause(0.1)
+        assert source.asked.count("groups parent") == 1
+        source.walked.set()
+        await until_shown(pilot, "parents' sites (2)")
 
 
 async def test_long_lived_is_marked_by_shape_and_the_threshold_moves() -> None:
