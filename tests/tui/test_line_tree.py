@@ -37,7 +37,7 @@ class TreeApp(App[None]):
         return (data, "1", "4m58s")
 
     @property
-    def tree(self) -> LineTree[str]:
+    def lines(self) -> LineTree[str]:
         return self.query_one(LineTree)
 
     def on_line_tree_children_wanted(self, event: LineTree.ChildrenWanted) -> None:
@@ -53,8 +53,8 @@ async def tree_of(
 ) -> AsyncIterator[tuple[TreeApp, Pilot[None]]]:
     app = TreeApp()
     async with app.run_test(size=size) as pilot:
-        app.tree.focus()
-        app.tree.show_roots([Node(name, name) for name in names])
+        app.lines.focus()
+        app.lines.show_roots([Node(name, name) for name in names])
         await pilot.pause()
         yield app, pilot
 
@@ -64,7 +64,7 @@ async def test_children_are_asked_for_once_when_a_node_opens() -> None:
         await pilot.press("l")
         screen = await until_shown(pilot, "… main")
         assert len(app.wanted) == 1
-        app.tree.add_children(app.wanted[0], [Node("a", "child [/]"), Node("b", "last", expandable=False)])
+        app.lines.add_children(app.wanted[0], [Node("a", "child [/]"), Node("b", "last", expandable=False)])
         screen = await until_shown(pilot, "child [/]")
         assert "▾ main" in screen
         await pilot.press("h")
@@ -73,26 +73,26 @@ async def test_children_are_asked_for_once_when_a_node_opens() -> None:
         await pilot.press("l", "l")
         await until_shown(pilot, "child [/]")
         assert len(app.wanted) == 1
-        assert app.tree.cursor == 1
+        assert app.lines.cursor == 1
         await pilot.press("h")
-        assert app.tree.cursor == 0
+        assert app.lines.cursor == 0
 
 
 async def test_the_cursor_stays_on_its_node_when_nodes_above_open() -> None:
     async with tree_of("main", "other") as (app, pilot):
         await pilot.press("j")
-        main = app.tree.roots[0]
-        app.tree.open_node(main)
-        app.tree.add_children(main, [Node(number, f"child {number}") for number in range(3)])
+        main = app.lines.roots[0]
+        app.lines.open_node(main)
+        app.lines.add_children(main, [Node(number, f"child {number}") for number in range(3)])
         await pilot.pause()
-        assert app.tree.cursor_key == "other"
+        assert app.lines.cursor_key == "other"
 
 
 async def test_a_node_without_children_stops_pretending() -> None:
     async with tree_of("main") as (app, pilot):
         await pilot.press("l")
         await pilot.pause()
-        app.tree.add_children(app.wanted[0], [])
+        app.lines.add_children(app.wanted[0], [])
         await pilot.pause()
         assert "▾" not in screen_text(app)
         assert "▸" not in screen_text(app)
@@ -102,12 +102,12 @@ async def test_a_page_of_siblings_says_how_many_are_left_and_enter_wants_them() 
     async with tree_of("main") as (app, pilot):
         await pilot.press("l")
         await pilot.pause()
-        app.tree.add_children(app.wanted[0], [Node("a", "child a")], more=29_999)
+        app.lines.add_children(app.wanted[0], [Node("a", "child a")], more=29_999)
         await until_shown(pilot, "29,999 more")
         await pilot.press("G", "enter")
         await pilot.pause()
-        assert app.wanted == [app.tree.roots[0]] * 2
-        app.tree.add_children(app.wanted[1], [Node("b", "child b")], more=0)
+        assert app.wanted == [app.lines.roots[0]] * 2
+        app.lines.add_children(app.wanted[1], [Node("b", "child b")], more=0)
         await until_shown(pilot, "child b")
         assert "more" not in screen_text(app)
 
@@ -124,9 +124,9 @@ async def test_a_click_on_the_sign_opens_and_a_click_on_the_current_line_selects
 
 async def test_100000_open_siblings_draw_only_what_is_seen() -> None:
     async with tree_of("main") as (app, pilot):
-        main = app.tree.roots[0]
-        app.tree.open_node(main)
-        app.tree.add_children(main, [Node(number, f"child {number}") for number in range(100_000)])
+        main = app.lines.roots[0]
+        app.lines.open_node(main)
+        app.lines.add_children(main, [Node(number, f"child {number}") for number in range(100_000)])
         await pilot.pause()
         app.rendered = 0
         await pilot.press("G")
