@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model, wire
-from taskscope.agent import adopt, origins, process, snapshot
+from taskscope.agent import adopt, origins, process, snapshot, stacks
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.hooks import TaskHooks
 from taskscope.agent.imports import ImportWatch
@@ -112,6 +112,7 @@ class Agent:
             hooks.disarm()
             run(self._release(), PAUSE)
             hooks.release_class()
+        stacks.forget_shapes()
         self.on_stop()
 
     def _release(self) -> Job[None]:

@@ -134,13 +134,11 @@ class SiteHistories:
     def __init__(self, origin: float) -> None:
         self._origin = origin
         self._sites: dict[int, list[_SiteTier]] = {}
-        self._unsettled: set[int] = set()
+        self.unsettled: set[int] = set()
         self.refused = 0
 
-    def add(self, site: int, time: float, live: int, born: int, *, changed: bool) -> None:
-        """Notes a tick.  A site that has not changed costs one membership test once all tiers know."""
-        if not changed and site not in self._unsettled:
-            return
+    def add(self, site: int, time: float, live: int, born: int) -> None:
+        """Notes a tick of a site that has changed, or that a coarser tier does not know (``unsettled``)."""
         tiers = self._sites.get(site)
         if tiers is None:
             if len(self._sites) >= MAX_SITES:
@@ -150,9 +148,9 @@ class SiteHistories:
         tick = int((time - self._origin) * 10)
         settled = [tier.add(tick, min(live, 2**32 - 1), born & (2**32 - 1)) for tier in tiers]
         if all(settled):
-            self._unsettled.discard(site)
+            self.unsettled.discard(site)
         else:
-            self._unsettled.add(site)
+            self.unsettled.add(site)
 
     def read(self, site: int, since: float) -> model.SiteHistory:
         """Points after ``since``, and the last one before it, so that its value is known."""

@@ -84,7 +84,10 @@ class LoopWatch:
         self._watched[watched.id] = watched
 
     def id_of(self, loop: Any) -> int:
-        return next((each.id for each in list(self._watched.values()) if each.reference() is loop), 0)
+        for each in list(self._watched.values()):
+            if each.reference() is loop:
+                return each.id
+        return 0
 
     def loops(self) -> list[tuple[int, Any]]:
         """Ids and living loops."""

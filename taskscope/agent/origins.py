@@ -47,6 +47,7 @@ MAX_FILES = 10_000
 """File names remembered.  A program that compiles text under ever new names must not make us grow."""
 
 _cache: dict[str, str] = {}
+_plumbing: dict[str, bool] = {}
 
 
 def origin(file: str) -> str:
@@ -79,10 +80,14 @@ def is_own(file: str) -> bool:
 
 def is_plumbing(file: str) -> bool:
     """Code that creates tasks on behalf of whoever called it."""
-    whose = origin(file)
-    if whose == "user":
-        return False
-    return whose == "own" or any(mark in f"/{file}" for mark in _PLUMBING)
+    known = _plumbing.get(file)
+    if known is None:
+        if len(_plumbing) >= MAX_FILES:
+            _plumbing.clear()
+        whose = origin(file)
+        known = whose == "own" or (whose != "user" and any(mark in f"/{file}" for mark in _PLUMBING))
+        _plumbing[file] = known
+    return known
 
 
 def is_thread_plumbing(file: str) -> bool:

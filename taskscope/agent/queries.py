@@ -38,10 +38,14 @@ class Queries:
     # -- one task as a value -------------------------------------------------------------------
 
     def row(self, task: Any) -> model.Task:
+        return self.row_and_shape(task)[0]
+
+    def row_and_shape(self, task: Any) -> tuple[model.Task, stacks.Shape]:
         frames = stacks.await_chain(task.get_coro())
+        shape = stacks.shape_of(frames)
         parent: Lineage | None = getattr(task, "_taskscope_parent", None)
         chunk = getattr(task, "_taskscope_chunk", None)
-        return model.Task(
+        row = model.Task(
             serial=getattr(task, "_taskscope_serial", 0),
             name=task.get_name() if hasattr(task, "get_name") else "",
             coroutine=chunk.site.site.coroutine if chunk is not None else stacks.coroutine_of(task),
@@ -52,8 +56,9 @@ class Queries:
             loop=self._watch.id_of(task.get_loop()),
             birth=getattr(task, "_taskscope_birth", None),
             cancelling=task.cancelling() if hasattr(task, "cancelling") else 0,
-            parked=stacks.parked(task, frames) if not task.done() else None,
+            parked=stacks.parked(task, frames, shape) if not task.done() else None,
         )
+        return row, shape
 
     def _records(self, sites: Sequence[int] | None) -> list[SiteRecord]:
         if sites is None:

@@ -141,6 +141,10 @@ class SiteRecord:
     def ended(self) -> int:
         return self.finished + self.failed + self.cancelled + self.lost + self.unseen
 
+    @property
+    def live(self) -> int:
+        return max(0, self.born - self.ended)
+
     def counts(self) -> model.Counts:
         finished, failed, cancelled = self.finished, self.failed, self.cancelled
         lost, unseen, born = self.lost, self.unseen, self.born

@@ -45,39 +45,51 @@ class Sampler:
         self._last: model.Sample | None = None
         self._cpu: tuple[float, float, float] | None = None  # at, of the process, of our thread
         self._sweep_at = 0
+        self._totals = [0] * 6  # as the first six of `_state`, over all task sites
         self.history = ProcessHistory()
         self.sites = SiteHistories(time.monotonic())
         self.disarmed: list[str] = []
 
     def sample(self, interval: float) -> Job[model.Sample]:
-        """The next sample, holding what changed."""
+        """The next sample, holding what changed.  A site that has not changed costs one comparison."""
         yield from self._sweep(interval)
         now = time.monotonic()
         births = self._threads.count()
         changed: list[model.SiteCounts] = []
         fresh: list[model.Site] = []
-        totals = [0] * 7
         for record in list(self._registry.by_id.values()):
-            counts = record.counts()
-            if record.site.kind == "task":
-                record.drop_empty_chunks()
-                record.keep = ENDED_A_SITE
-                for index, value in enumerate(_numbers(counts)):
-                    totals[index] += value
-            state = (*_numbers(counts), record.retained, len(record.site.candidates))
-            moved = state != record.published
-            if record.published is None or record.published[-1] != len(record.site.candidates):
-                fresh.append(record.site)
-            if moved:
+            state = _state(record)
+            before = record.published
+            if state == before:
+                if record.id in self.sites.unsettled:
+                    self.sites.add(record.id, now, record.live, record.born)
+            else:
+                if before is None or before[-1] != state[-1]:
+                    fresh.append(record.site)
+                if record.site.kind == "task":
+                    self._note(record, before, state)
                 record.published = state
-                changed.append(self._counts(record, births))
-            self.sites.add(record.id, now, counts.live, counts.born, changed=moved)
+                counts = self._counts(record, births)
+                changed.append(counts)
+                self.sites.add(record.id, now, counts.counts.live, counts.counts.born)
             if spent():
                 yield
-        sample = self._assemble(now, interval, model.Counts(*totals), tuple(fresh), tuple(changed))
+        sample = self._assemble(now, interval, self._counts_of(self._totals), tuple(fresh), tuple(changed))
         self.history.add(sample)
         self._last = sample
         return sample
+
+    def _note(self, record: SiteRecord, before: tuple[int, ...] | None, state: tuple[int, ...]) -> None:
+        """Brings the totals up to date with a site that has changed."""
+        record.drop_empty_chunks()
+        record.keep = ENDED_A_SITE
+        for index in range(len(self._totals)):
+            self._totals[index] += state[index] - (before[index] if before is not None else 0)
+
+    @staticmethod
+    def _counts_of(totals: list[int]) -> model.Counts:
+        born, *ended = totals
+        return model.Counts(max(0, born - sum(ended)), born, *ended)
 
     def full(self, interval: float) -> Job[model.Sample]:
         """The state now with every site in it, for who has seen none; meters are the last tick's."""
@@ -89,13 +101,12 @@ class Sampler:
         births = self._threads.count()
         counts: list[model.SiteCounts] = []
         sites: list[model.Site] = []
-        totals = [0] * 7
+        totals = [0] * len(self._totals)
         for record in list(self._registry.by_id.values()):
             sites.append(record.site)
-            counts.append(self._counts(record, births))
             if record.site.kind == "task":
-                for index, value in enumerate(_numbers(counts[-1].counts)):
-                    totals[index] += value
+                totals = [known + more for known, more in zip(totals, _state(record), strict=False)]
+            counts.append(self._counts(record, births))
             if spent():
                 yield
         return model.Sample(
@@ -103,7 +114,7 @@ class Sampler:
             now,
             wall,
             last.interval,
-            model.Counts(*totals),
+            self._counts_of(totals),
             last.threads,
             last.fds,
             last.rss,
@@ -194,13 +205,15 @@ class Sampler:
         self._sweep_at = (self._sweep_at + step) % len(chunks) if chunks else 0
 
 
-def _numbers(counts: model.Counts) -> tuple[int, ...]:
+def _state(record: SiteRecord) -> tuple[int, ...]:
+    """All that a sample tells of a site, to see whether it has changed; totals are kept of the first six."""
     return (
-        counts.live,
-        counts.born,
-        counts.finished,
-        counts.failed,
-        counts.cancelled,
-        counts.lost,
-        counts.unseen,
+        record.born,
+        record.finished,
+        record.failed,
+        record.cancelled,
+        record.lost,
+        record.unseen,
+        record.retained,
+        len(record.site.candidates),
     )

@@ -181,7 +181,11 @@ class Server:
             if now >= next_tick:
                 self._jobs.append((None, self._tick()))
                 next_tick = max(next_tick + self._agent.interval, now)
-            timeout = PAUSE if self._jobs else max(0.0, min(next_probe, next_tick) - time.monotonic())
+            if self._jobs:
+                time.sleep(PAUSE)  # a selector would round it up to a whole millisecond
+                timeout = 0.0
+            else:
+                timeout = max(0.0, min(next_probe, next_tick) - time.monotonic())
             for key, _ in selector.select(timeout):
                 key.data()
             self._step()

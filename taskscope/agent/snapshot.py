@@ -32,6 +32,7 @@ class _Interner:
     def __init__(self) -> None:
         self._frames: dict[model.Frame, int] = {}
         self._stacks: dict[tuple[int, ...], int] = {}
+        self._shapes: dict[int, tuple[stacks.Shape, int]] = {}
         self._new_frames: list[list[Any]] = []
         self._new_stacks: list[list[int]] = []
 
@@ -42,6 +43,13 @@ class _Interner:
             known = self._stacks[key] = len(self._stacks)
             self._new_stacks.append(list(key))
         return known
+
+    def shape(self, shape: stacks.Shape) -> int:
+        """The number of a shape's stack; the shape itself is kept, so that its id stays its own."""
+        known = self._shapes.get(id(shape))
+        if known is None:
+            known = self._shapes[id(shape)] = (shape, self.stack(shape.stack))
+        return known[1]
 
     def _frame(self, frame: model.Frame) -> int:
         known = self._frames.get(frame)
@@ -145,15 +153,15 @@ def _tasks(
         if rows and (task is None or len(rows) >= ROWS):
             out([*intern.take(), ("tasks", rows)])
             rows = []
-        del task
-        if not rows:
+        if task is None:
             yield
+        del task
     if rows:
         out([*intern.take(), ("tasks", rows)])
 
 
 def _task(agent: Agent, task: Any, intern: _Interner, *, with_stacks: bool) -> dict[str, Any]:
-    row = agent.queries.row(task)
+    row, shape = agent.queries.row_and_shape(task)
     value: dict[str, Any] = {
         "serial": row.serial,
         "name": row.name,
@@ -169,11 +177,16 @@ def _task(agent: Agent, task: Any, intern: _Interner, *, with_stacks: bool) -> d
     if row.cancelling:
         value["cancelling"] = row.cancelling
     if with_stacks:
-        value["stack"] = intern.stack(stacks.describe(stacks.await_chain(task.get_coro())))
+        value["stack"] = intern.shape(shape)
     if row.parked is not None:
-        waits = {"wait": row.parked.wait, "text": row.parked.text}
-        optional = {name: getattr(row.parked, name) for name in ("task", "remaining", "detail")}
-        value["parked"] = waits | {key: each for key, each in optional.items() if each not in {None, ""}}
+        parked: dict[str, Any] = {"wait": row.parked.wait, "text": row.parked.text}
+        if row.parked.task is not None:
+            parked["task"] = row.parked.task
+        if row.parked.remaining is not None:
+            parked["remaining"] = row.parked.remaining
+        if row.parked.detail:
+            parked["detail"] = row.parked.detail
+        value["parked"] = parked
     return value
 
 

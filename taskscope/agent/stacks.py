@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING, Any
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope import model
 from taskscope.agent import origins, waits
@@ -27,16 +28,53 @@ def await_chain(coro: Any) -> list[FrameType]:
     for _ in range(MAX_CHAIN):
         if coro is None:
             break
-        frame = (
-            getattr(coro, "cr_frame", None)
-            or getattr(coro, "gi_frame", None)
-            or getattr(coro, "ag_frame", None)
-        )
+        if type(coro) is CoroutineType:
+            frame, inner = coro.cr_frame, coro.cr_await
+        else:
+            frame = (
+                getattr(coro, "gi_frame", None)
+                or getattr(coro, "ag_frame", None)
+                or getattr(coro, "cr_frame", None)
+            )
+            inner = awaited_by(coro)
         if frame is not None:
             frames.append(frame)
-        coro = awaited_by(coro)
+        coro = inner
     frames.reverse()
     return frames
+
+
+class Shape(NamedTuple):
+    """What is the same for all tasks suspended at the same instructions; worked out once for all of them."""
+
+    stack: tuple[model.Frame, ...]
+    user: model.Frame | None
+    known: waits.Known | None
+    codes: tuple[CodeType, ...]
+
+
+MAX_SHAPES = 4_096
+
+_shapes: dict[tuple[int, ...], Shape] = {}
+
+
+def shape_of(frames: list[FrameType]) -> Shape:
+    """The shape of an await chain (innermost first), remembered by code and instruction."""
+    key = tuple([each for frame in frames for each in (id(frame.f_code), frame.f_lasti)])
+    shape = _shapes.get(key)
+    if shape is None:
+        if len(_shapes) >= MAX_SHAPES:
+            _shapes.clear()
+        stack = describe(frames)
+        user = next((frame for frame in stack if frame.origin == "user"), None)
+        codes = tuple(frame.f_code for frame in frames)  # keeps them alive, so that no id is reused
+        shape = _shapes[key] = Shape(stack, user, waits.recognise(frames), codes)
+    return shape
+
+
+def forget_shapes() -> None:
+    """Lets go of the code objects."""
+    _shapes.clear()
 
 
 def awaited_by(coro: Any) -> Any:
@@ -91,21 +129,14 @@ def _suspended(coro: Any) -> bool:
     return getattr(coro, "cr_await", None) is not None
 
 
-def parked(task: Any, frames: list[FrameType]) -> model.Parked | None:
+def parked(task: Any, frames: list[FrameType], shape: Shape | None = None) -> model.Parked | None:
     """Where ``task`` is suspended and on what; None if it has no frame left."""
-    if not frames:
+    shape = shape or shape_of(frames)
+    if not shape.stack:
         return None
-    innermost = frames[0]
-    user = next((frame for frame in frames if origins.is_user(frame.f_code)), None)
-    found = waits.describe(task, frames)
+    found = waits.describe(task, frames, shape.known)
     return model.Parked(
-        frame=origins.frame_of(innermost.f_code, innermost.f_lineno),
-        user_frame=user and origins.frame_of(user.f_code, user.f_lineno),
-        wait=found.wait,
-        text=found.text,
-        task=found.task,
-        remaining=found.remaining,
-        detail=found.detail,
+        shape.stack[0], shape.user, found.wait, found.text, found.task, found.remaining, found.detail
     )
 
 

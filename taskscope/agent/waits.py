@@ -210,27 +210,39 @@ _ANYIO: dict[tuple[str, str], _Rule] = {
 # -- telling -----------------------------------------------------------------------------------------
 
 
-def describe(task: Any, frames: list[FrameType]) -> Wait:
-    """What ``task`` waits for; ``frames`` are those of its await chain, innermost first."""
-    waiter = getattr(task, "_fut_waiter", None)
-    if waiter is None:
-        running = getattr(task.get_coro(), "cr_running", False)
-        return Wait("running", "running") if running else Wait("ready", "ready to run")
-    found: tuple[_Rule, FrameType] | None = None
-    for frame in frames:
+class Known(NamedTuple):
+    """A primitive that was recognised, and at which frame of the chain."""
+
+    rule: _Rule
+    at: int
+
+
+def recognise(frames: list[FrameType]) -> Known | None:
+    """The outermost primitive next to the program's own code; ``frames`` are innermost first."""
+    found: Known | None = None
+    for index, frame in enumerate(frames):
         file = frame.f_code.co_filename
         if not origins.is_plumbing(file):
             break
         rules = _ANYIO if "/anyio/" in file else _ASYNCIO
         rule = rules.get((file.rpartition("/")[2], frame.f_code.co_qualname))
         if rule is not None:
-            found = rule, frame
-    if found is None:
+            found = Known(rule, index)
+    return found
+
+
+def describe(task: Any, frames: list[FrameType], known: Known | None) -> Wait:
+    """What ``task`` waits for; ``frames`` are those of its await chain, ``known`` what they tell."""
+    waiter = getattr(task, "_fut_waiter", None)
+    if waiter is None:
+        running = getattr(task.get_coro(), "cr_running", False)
+        return Wait("running", "running") if running else Wait("ready", "ready to run")
+    if known is None:
         return _by_future(waiter, frames)
-    rule, frame = found
+    rule, at = known
     if rule.wait == "sleep":
-        return Wait(rule.wait, rule.text, remaining=_sleep_left(task, frames[0]))
-    return Wait(rule.wait, rule.text, _detail(rule, frame), task=_serial(waiter))
+        return Wait(rule.wait, rule.text, "", None, _sleep_left(task, frames[0]))
+    return Wait(rule.wait, rule.text, _detail(rule, frames[at]), _serial(waiter))
 
 
 def _detail(rule: _Rule, frame: FrameType) -> str:

@@ -54,8 +54,9 @@ def test_a_site_is_kept_only_where_it_changed() -> None:
     sites = SiteHistories(0.0)
     flat = SiteHistories(0.0)
     for second in range(3 * 3600):
-        sites.add(1, float(second), second, second, changed=True)
-        flat.add(1, float(second), 5, 5, changed=second == 0)
+        sites.add(1, float(second), second, second)
+        if second == 0 or 1 in flat.unsettled:
+            flat.add(1, float(second), 5, 5)
     busy, quiet = sites.read(1, 0), flat.read(1, 0)
     assert sites.nbytes <= 12 * sum(size + 64 for _, size in SITE_TIERS)
     assert flat.nbytes <= 12 * 3
@@ -68,11 +69,12 @@ def test_a_site_is_kept_only_where_it_changed() -> None:
 
 def test_the_last_value_before_a_site_falls_quiet_is_kept_in_every_tier() -> None:
     sites = SiteHistories(0.0)
-    sites.add(1, 0.0, 0, 0, changed=True)
-    sites.add(1, 5.0, 70, 70, changed=True)
+    sites.add(1, 0.0, 0, 0)
+    sites.add(1, 5.0, 70, 70)
     for second in range(6, 3 * 3600):
-        sites.add(1, float(second), 70, 70, changed=False)
-        sites.add(2, float(second), second, second, changed=True)
+        if 1 in sites.unsettled:
+            sites.add(1, float(second), 70, 70)
+        sites.add(2, float(second), second, second)
     assert sites.read(1, 0).live[-1] == 70
     assert sites.read(1, 2 * 3600.0).live == (70,)
 
@@ -80,6 +82,6 @@ def test_the_last_value_before_a_site_falls_quiet_is_kept_in_every_tier() -> Non
 def test_too_many_sites_are_refused_and_counted() -> None:
     sites = SiteHistories(0.0)
     for site in range(MAX_SITES + 3):
-        sites.add(site, 1.0, 1, 1, changed=True)
+        sites.add(site, 1.0, 1, 1)
     assert sites.refused == 3
     assert sites.read(MAX_SITES + 1, 0).times == ()
