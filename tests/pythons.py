@@ -34,9 +34,8 @@ def installed() -> dict[str, Path]:
     for folder in _folders():
         for path in sorted(folder.glob("python3.*")):
             named = _NAME.fullmatch(path.name)
-            if named is None or named[1] in found:
-                continue
-            # A wrapper script that picks a version may have none to pick: ask the interpreter itself.
+            if named is None or named[1] in found or path.open("rb").read(2) == b"#!":
+                continue  # a script would only pick one of the others, or find none to pick
             asked = subprocess.run(
                 [path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, check=False
             )

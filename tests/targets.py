@@ -146,15 +146,16 @@ async def main():
 asyncio.run(main())
 """,
     "fastapi": """
-import os, socket, uvicorn
+import contextlib, os, socket, uvicorn
 from fastapi import FastAPI
-app = FastAPI()
+@contextlib.asynccontextmanager
+async def ready(app):
+    print("ready", os.getpid(), listener.getsockname()[1])
+    yield
+app = FastAPI(lifespan=ready)
 @app.get("/")
 async def root():
     return {"hello": "world"}
-@app.on_event("startup")
-async def ready():
-    print("ready", os.getpid(), listener.getsockname()[1])
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
 uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listener])

@@ -6,7 +6,6 @@ only for a target that executes bytecode soon); a thread started at a safe point
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from taskscope import __version__, endpoint
-from taskscope.attach import payload, remote_exec
+from taskscope.attach import payload, procfs, remote_exec
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
 from taskscope.attach.presence import agent_in
@@ -82,7 +81,7 @@ def _injected(target: Target, timeout: float, progress: Progress) -> dict[str, A
                 progress(_stopped(event))
             elif event["event"] == "reply":
                 return event
-            elif not Path(f"/proc/{target.pid}").exists():
+            elif procfs.ended(target.pid):
                 raise AttachError(f"process {target.pid} has ended")
             else:
                 raise AttachError(f"process {target.pid} did not start the agent", "try again")
@@ -145,7 +144,7 @@ def _awaited(target: Target, seconds: float) -> endpoint.Endpoint:
         point = agent_in(target.pid)
         if point is not None:
             return replace(point, pid=target.pid)
-        if not os.path.exists(f"/proc/{target.pid}"):  # noqa: PTH110
+        if procfs.ended(target.pid):
             raise AttachError(f"process {target.pid} has ended")
         time.sleep(0.02)
     raise AttachError(f"another attacher's agent did not appear in process {target.pid}", "try again")

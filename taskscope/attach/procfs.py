@@ -38,6 +38,14 @@ def status(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+def ended(pid: int) -> bool:
+    """Whether the process is no more, or only waits for its parent to notice."""
+    try:
+        return status(pid)["State"][0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def start_time(pid: int) -> int:
     """When the process began, in clock ticks since boot: with the pid, its identity."""
     stat = Path(f"/proc/{pid}/stat").read_bytes()

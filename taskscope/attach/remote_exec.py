@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskscope.attach import payload
+from taskscope.attach import payload, procfs
 
 if TYPE_CHECKING:
     from taskscope.attach.target import Target
@@ -64,7 +64,7 @@ def attempt(target: Target) -> dict[str, Any] | None:
         os.chown(folder, target.uid, target.gid)
         os.chown(script, target.uid, target.gid)
         armed = _ask(target, script)
-        return _reply(script, reply) if armed else None
+        return _reply(target.pid, script, reply) if armed else None
     except OSError:
         return None
     finally:
@@ -95,10 +95,10 @@ def _ask(target: Target, script: Path) -> bool:
     return asked.returncode == 0
 
 
-def _reply(script: Path, reply: Path) -> dict[str, Any] | None:
-    """What the target says; None if it has not begun within WAIT, or not ended long after that."""
+def _reply(pid: int, script: Path, reply: Path) -> dict[str, Any] | None:
+    """What the target says; None if it has not begun within WAIT, or has ended, or takes far too long."""
     started = time.monotonic()
-    while time.monotonic() < started + (WAIT if script.exists() else _LOAD_SECONDS):
+    while time.monotonic() < started + (WAIT if script.exists() else _LOAD_SECONDS) and not procfs.ended(pid):
         with contextlib.suppress(FileNotFoundError):
             answer: dict[str, Any] = json.loads(reply.read_bytes())
             return answer

@@ -1,0 +1,183 @@
+"""Attaching where things stand in the way: containers, chroots, other users, debuggers, starts and ends."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from taskscope.attach import inject
+from taskscope.attach.diagnosis import diagnose
+from taskscope.attach.errors import AttachError
+from taskscope.attach.target import examine
+from tests import pythons, targets
+from tests.agent_client import AgentClient
+
+CHROOT = 'mkdir /tmp/root && mount --rbind / /tmp/root && cd /tmp/root && exec chroot . "$@"'
+READ_ONLY = "mount -o remount,ro,bind / && mount -t tmpfs -o ro tmpfs /tmp && mount -t tmpfs -o ro tmpfs /run"
+
+
+@functools.cache
+def _containers() -> bool:
+    made = subprocess.run([*targets.container(), "true"], capture_output=True, check=False)
+    return made.returncode == 0
+
+
+@pytest.fixture
+def containers() -> None:
+    if not _containers():
+        pytest.skip("namespaces cannot be made here (needs root and unshare)")
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+
+
+@pytest.mark.usefixtures("containers")
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+@pytest.mark.parametrize("script", ["true", CHROOT], ids=["namespaces", "chroot"])
+def test_a_container_is_attached_to_from_outside(version: str, script: str) -> None:
+    before = targets.container(script)
+    with targets.running(pythons.require(version), "asyncio idle", before=before) as program:
+        point = inject.ensure_agent(program.pid)
+        assert point.path.startswith(f"/proc/{program.pid}/root/")
+        assert point.pid == program.pid
+        assert inject.ensure_agent(program.pid) == point
+        told = {fact.topic: fact.text for fact in diagnose(program.pid)}
+        assert "it is 1 there" in told["namespaces"]
+        client = AgentClient(point.path)
+        assert client.hello["process"]["pid"] == 1
+        assert client.sample()["tasks"]["live"] == 6
+        client.detach()
+        assert program.alive
+
+
+@pytest.mark.usefixtures("containers")
+def test_a_read_only_file_system_has_a_place_for_the_socket() -> None:
+    before = targets.container(READ_ONLY)
+    with targets.running(pythons.require("3.11"), "asyncio idle", before=before) as program:
+        point = inject.ensure_agent(program.pid)
+        assert "/dev/shm/" in point.path
+        AgentClient(point.path).detach()
+
+
+@needs_root
+def test_root_attaches_to_a_program_of_another_user() -> None:
+    with targets.running(pythons.require("3.14"), "asyncio idle", before=_as_user()) as program:
+        point = inject.ensure_agent(program.pid)
+        assert Path(point.path).stat().st_uid == 65534
+        AgentClient(point.path).detach()
+
+
+@needs_root
+def test_another_user_is_refused_with_the_remedy() -> None:
+    code = "import sys; from taskscope.attach.target import examine; examine(int(sys.argv[1]))"
+    with targets.running(pythons.require("3.14"), "asyncio idle") as program:
+        asked = subprocess.run(
+            [*_as_user(), pythons.require("3.14"), "-c", code, str(program.pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PYTHONPATH": str(_readable_copy())},
+        )
+        assert f"process {program.pid} may not be looked into; it belongs to uid 0" in asked.stderr
+
+
+def _as_user() -> tuple[str, ...]:
+    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
+
+
+@functools.cache
+def _readable_copy() -> Path:
+    """Our package where every user may read it."""
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="taskscope-test-"))
+    folder.chmod(0o755)
+    import taskscope
+
+    shutil.copytree(Path(taskscope.__file__).parent, folder / "taskscope")
+    return folder
+
+
+def test_a_process_being_debugged_is_refused_and_named() -> None:
+    debugger = """
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.ptrace(0x4206, int(sys.argv[1]), None, None) == 0
+print("seized", flush=True)
+sys.stdin.read()
+"""
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        child = subprocess.Popen(
+            [sys.executable, "-c", debugger, str(program.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        with child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"seized\n"
+            with pytest.raises(AttachError, match=f"already being debugged, by process {child.pid}"):
+                inject.ensure_agent(program.pid)
+            child.kill()
+        AgentClient(inject.ensure_agent(program.pid).path).detach()
+
+
+def test_what_is_not_python_is_refused_untouched() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        with pytest.raises(AttachError, match="not CPython"):
+            inject.ensure_agent(child.pid)
+        child.kill()
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10"])
+def test_old_versions_are_refused_in_one_sentence(version: str) -> None:
+    with (
+        targets.running(pythons.require(version), "sleep") as program,
+        pytest.raises(AttachError) as refusal,
+    ):
+        inject.ensure_agent(program.pid)
+    expected = f"process {program.pid} runs Python {version}; TaskScope attaches to CPython 3.11 to 3.15"
+    assert str(refusal.value) == expected
+
+
+def test_threads_and_processes_that_are_no_more_are_named() -> None:
+    with targets.running(pythons.require("3.11"), "join") as program:
+        tid = next(
+            int(path.name)
+            for path in Path(f"/proc/{program.pid}/task").iterdir()
+            if path.name != str(program.pid)
+        )
+        with pytest.raises(AttachError, match=f"{tid} is a thread; attach to its process, {program.pid}"):
+            examine(tid)
+    with pytest.raises(AttachError, match=f"there is no process {program.pid}"):
+        examine(program.pid)
+
+
+def test_a_zombie_has_ended() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    while Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.005)
+    with pytest.raises(AttachError, match=f"process {child.pid} has ended"):
+        examine(child.pid)
+    child.wait()
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+def test_beginnings_and_ends_harm_nobody(version: str) -> None:
+    """Attached to at any moment of its short life, a program ends as it would have."""
+    text = "import asyncio; asyncio.run(asyncio.sleep(0.05)); print('fine')"
+    for turn in range(6):
+        child = subprocess.Popen(
+            [pythons.require(version), "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(turn * 0.02)  # the moment is what is being varied
+        try:
+            inject.ensure_agent(child.pid, timeout=10)
+        except AttachError as error:
+            assert str(error)
+        output, errors = child.communicate(timeout=20)
+        assert (child.returncode, output, errors) == (0, "fine\n", "")
