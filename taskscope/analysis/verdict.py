@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.growth import Growth
 
-PATIENCE = {2: 15.0, 1: 25.0, 0: 120.0, -1: 150.0}
+PATIENCE = {2: 10.0, 1: 16.0, 0: 120.0, -1: 150.0}
 """Seconds of growth before it is called a leak, by signs (see ``causes.signs``): tasks that show why they
 will not end need few; a start-up is mostly over in two minutes."""
 

@@ -37,7 +37,7 @@ def main(options: Namespace) -> int:
 
         print(json.dumps(_packed(found), indent=2))
     else:
-        _print(found)
+        print_changes(found)
     return 1 if found.grew else 0
 
 
@@ -76,7 +76,8 @@ def _packed(found: Diff) -> dict[str, Any]:
     }
 
 
-def _print(found: Diff) -> None:
+def print_changes(found: Diff) -> None:
+    """The table for a person."""
     from taskscope.tui import format as fmt
 
     print(f"{fmt.age(abs(found.seconds))} {'later' if found.seconds >= 0 else 'earlier: B is the older one'}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
-from taskscope.model import Counts
+from taskscope.model import Counts, SiteCounts
 from taskscope.sources.base import SourceError, TargetGone
 from taskscope.sources.judging import Judging
 from taskscope.sources.live import merged
@@ -17,7 +17,7 @@ from taskscope.sources.live import merged
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from taskscope.model import Finding, Hello, Sample, Site, SiteCounts
+    from taskscope.model import Finding, Hello, Sample, Site
     from taskscope.sources.base import Source
 
 MAX_POINTS = 600
@@ -48,9 +48,14 @@ class Series:
     def per_minute(self) -> float:
         return growth.slope(self.times, self.values).rate
 
-    @property
-    def percent(self) -> float | None:
-        return growth.percent(self.values)
+    def percent_from(self, first: float | None = None) -> float | None:
+        """Growth over the run in percent; from ``first`` if given, else from its first tenth."""
+        if not self.values:
+            return None
+        if first is None:
+            return growth.percent(self.values)
+        tail = self.values[-max(1, len(self.values) // 10) :]
+        return (sum(tail) / len(tail) - first) / first * 100 if first else None
 
 
 @dataclass(slots=True)
@@ -79,6 +84,7 @@ class Observation:
         self.first: Sample | None = None
         self.last: Sample | None = None
         self.tasks = Series()
+        self.rss = Series()
         self.sites: dict[int, Seen] = {}
         self._known: dict[int, Site] = {}
         self.ended = ""
@@ -90,6 +96,8 @@ class Observation:
         self.last = sample
         self._known.update((site.id, site) for site in sample.new_sites)
         self.tasks.add(sample.monotonic, sample.tasks.live)
+        if sample.rss is not None:
+            self.rss.add(sample.monotonic, sample.rss)
         for each in sample.sites:
             seen = self.sites.get(each.site)
             if seen is None and each.site in self._known:
@@ -109,6 +117,13 @@ class Observation:
         seen = Seen(site, Counts(), counts.counts, counts.oldest)
         seen.live.add(before.monotonic, 0)
         return seen
+
+    def state(self) -> tuple[tuple[Site, ...], Sample] | None:
+        """Every site, and the last sample with the counts of all of them; None before the first."""
+        if self.last is None:
+            return None
+        counts = tuple(SiteCounts(id, seen.last, seen.oldest) for id, seen in self.sites.items())
+        return tuple(self._known.values()), replace(self.last, full=True, sites=counts)
 
     @property
     def seconds(self) -> float:

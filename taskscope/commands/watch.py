@@ -11,14 +11,18 @@ from taskscope.commands.common import duration, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from taskscope.commands.gate import Baseline, Check
     from taskscope.commands.observe import Observation
     from taskscope.model import Finding, Frame, Sample
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 PROGRESS_LINES = 12
+
+MAX_SAMPLES = 1200
+"""Samples kept for the JSON; an even number, since neighbours are merged."""
 
 
 def rate(text: str) -> float:
@@ -36,51 +40,147 @@ def percentage(text: str) -> float:
     return float(text.removesuffix("%"))
 
 
+def site_limit(text: str) -> tuple[str, float]:
+    """A pattern and the rate that its sites may have, in ``handle=2/min``."""
+    pattern, equals, most = text.rpartition("=")
+    if not equals or not pattern:
+        raise ArgumentTypeError(f"{text!r} is not a pattern with a rate like 'handle_*=2/min'")
+    return pattern, rate(most)
+
+
 def register(parser: ArgumentParser) -> None:
     """Sets the parser's description and adds the verb's arguments."""
     parser.description = (
-        "Samples a process without the app and prints how many live tasks each creation site has and "
-        "gained.  Exit status 1 if a leak was found or a limit was passed.  Ctrl-C ends it early, with what "
-        "is known by then."
+        "Samples a process without the app, prints what grew, and names the leaks with their causes.  Exit "
+        "status 1 if a leak was found or a limit was passed.  Ctrl-C ends it early, with what is known by "
+        "then.  A PATTERN is matched against the coroutine, the function and file.py:line, as file names are."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument(
         "--for", dest="seconds", type=duration, default=60.0, metavar="60s", help="how long to watch"
     )
     parser.add_argument("--interval", type=duration, default=1.0, metavar="1s", help="time between samples")
-    parser.add_argument(
-        "--max-growth", type=rate, metavar="2/min", help="limit for the growth of all live tasks, as a rate"
+    limits = parser.add_argument_group("limits")
+    limits.add_argument(
+        "--max-growth", type=rate, metavar="2/min", help="for the growth of all live tasks, as a rate"
     )
-    parser.add_argument(
-        "--max-percent",
-        type=percentage,
-        metavar="5",
-        help="limit for the growth of all live tasks from begin to end, in percent",
+    limits.add_argument(
+        "--max-percent", type=percentage, metavar="5", help="for the growth of all live tasks over the run"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    limits.add_argument(
+        "--max-memory-percent", type=percentage, metavar="10", help="for the growth of memory over the run"
+    )
+    limits.add_argument(
+        "--limit",
+        dest="limits",
+        type=site_limit,
+        action="append",
+        default=[],
+        metavar="PATTERN=2/min",
+        help="for the growth at single sites; may be repeated",
+    )
+    limits.add_argument(
+        "--baseline", metavar="FILE", help="a snapshot: percents are from there, and what came since is told"
+    )
+    limits.add_argument(
+        "--fail-on", choices=("leak", "suspect"), default="leak", help="the least level that fails"
+    )
+    limits.add_argument(
+        "--ignore", action="append", default=[], metavar="PATTERN", help="sites whose findings are left out"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    output.add_argument("--junit", metavar="FILE", help="writes what was checked as a JUnit file")
+    output.add_argument("--github", action="store_true", help="marks the guilty lines in GitHub Actions")
 
 
 def main(options: Namespace) -> int:
     """Watches, prints, judges."""
     import asyncio
 
-    samples: list[Any] = []
+    from taskscope.commands.gate import Limits, checks, kept
+
+    limits = Limits(
+        options.fail_on,
+        tuple(options.ignore),
+        options.max_growth,
+        options.max_percent,
+        options.max_memory_percent,
+        tuple(options.limits),
+    )
+    baseline = asyncio.run(_baseline(options.baseline)) if options.baseline else None
+    samples = Samples()
     observation = asyncio.run(_watch(options, samples))
-    passed = limits_passed(observation, options.max_growth, options.max_percent)
+    found = checks(observation, limits, baseline)
+    observation.findings = kept(observation.findings, limits.ignore)
     if options.json:
         _print_json(observation, samples)
     else:
-        from taskscope.commands.report import report
-
-        print(report(observation))
-    for sentence in passed:
-        say(f"taskscope watch: {sentence}")
-    leaks = any(finding.level == "leak" for finding in observation.findings)
-    return 1 if passed or leaks else 0
+        _print_text(observation, baseline)
+    _tell(options, observation, found)
+    return 1 if any(check.failure for check in found) else 0
 
 
-async def _watch(options: Namespace, samples: list[Any]) -> Observation:
-    from taskscope import wire
+def _print_text(observation: Observation, baseline: Baseline | None) -> None:
+    from taskscope.commands.gate import since
+    from taskscope.commands.report import report
+
+    print(report(observation))
+    changes = since(observation, baseline) if baseline is not None else None
+    if changes is not None:
+        from taskscope.commands.diff import print_changes
+
+        print("\nSince the baseline")
+        print_changes(changes)
+
+
+def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) -> None:
+    """Says on stderr what did not hold, and in the forms that were asked for."""
+    from taskscope.commands import ci
+
+    for check in found:
+        if check.failure:
+            say(ci.annotation(check) if options.github else f"taskscope watch: {check.failure}")
+    if options.junit:
+        ci.write_junit(options.junit, options.target, observation.seconds, found)
+
+
+async def _baseline(path: str) -> Baseline:
+    from taskscope.commands.gate import Baseline
+    from taskscope.sources.saved import SavedSource
+
+    source = SavedSource(path)
+    await source.open()
+    sample = await anext(source.samples())
+    await source.close()
+    return Baseline(sample.new_sites, sample)
+
+
+class Samples:
+    """The samples for the JSON, in bounded memory: neighbours become one when there are too many."""
+
+    def __init__(self) -> None:
+        self.kept: list[Sample] = []
+        self._every = 1
+        self._new = 0
+
+    def add(self, sample: Sample) -> None:
+        """The next one; what it says is never lost, only when."""
+        from taskscope.sources.live import merged
+
+        if self._new % self._every:
+            self.kept[-1] = merged(self.kept[-1], sample)
+        else:
+            self.kept.append(sample)
+        self._new += 1
+        if len(self.kept) >= MAX_SAMPLES:
+            pairs = zip(self.kept[::2], self.kept[1::2], strict=True)
+            self.kept = [merged(older, newer) for older, newer in pairs]
+            self._every *= 2
+            self._new = 0
+
+
+async def _watch(options: Namespace, samples: Samples) -> Observation:
     from taskscope.commands.observe import Observation, observe
     from taskscope.sources.resolve import resolve
 
@@ -91,7 +191,7 @@ async def _watch(options: Namespace, samples: list[Any]) -> Observation:
     def told(sample: Sample) -> None:
         progress(sample)
         if options.json:
-            samples.append(wire.pack(sample))
+            samples.add(sample)
 
     try:
         await observe(observation, options.seconds, options.interval, told)
@@ -116,27 +216,14 @@ def _progress(seconds: float) -> Callable[[Sample], None]:
     return say_now_and_then
 
 
-def limits_passed(
-    observation: Observation, max_growth: float | None, max_percent: float | None
-) -> tuple[str, ...]:
-    """A sentence for each limit that the growth of all live tasks is beyond."""
-    found = []
-    growing, percent = observation.tasks.per_minute, observation.tasks.percent
-    if max_growth is not None and growing > max_growth:
-        found.append(f"tasks grow by {growing:,.1f} a minute, the limit is {max_growth:g}")
-    if max_percent is not None and percent is not None and percent > max_percent:
-        found.append(f"tasks grew by {percent:.1f} %, the limit is {max_percent:g} %")
-    return tuple(found)
-
-
-def _print_json(observation: Observation, samples: list[Any]) -> None:
+def _print_json(observation: Observation, samples: Samples) -> None:
     import json
 
     from taskscope import wire
 
     target = wire.pack(observation.hello.process)
     findings = [finding_of_contract(finding) for finding in observation.findings]
-    print(json.dumps({"target": target, "samples": samples, "findings": findings}))
+    print(json.dumps({"target": target, "samples": wire.pack(samples.kept), "findings": findings}))
 
 
 def finding_of_contract(finding: Finding) -> dict[str, Any]:

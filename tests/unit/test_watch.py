@@ -9,9 +9,10 @@ import pytest
 
 from taskscope import wire
 from taskscope.commands.common import duration
+from taskscope.commands.gate import Limits, checks
 from taskscope.commands.observe import MAX_POINTS, Observation, Series
 from taskscope.commands.report import report
-from taskscope.commands.watch import finding_of_contract, limits_passed, percentage, rate
+from taskscope.commands.watch import finding_of_contract, percentage, rate
 from taskscope.model import Cause, Counts, Finding, Frame, Hello, Process, Sample, Site, SiteCounts
 from taskscope.sources.base import NotAvailable
 from taskscope.sources.saved import SavedSource
@@ -100,11 +101,16 @@ def test_a_series_stays_within_bounds_and_keeps_its_slope() -> None:
 
 async def test_limits_hold_for_all_tasks_together() -> None:
     observation = await observed(*(sample(second, {1: 100 + second}, (1,)) for second in range(61)))
-    assert limits_passed(observation, None, None) == ()
-    assert limits_passed(observation, 61, 60) == ()
-    assert len(limits_passed(observation, 59, None)) == 1
-    assert len(limits_passed(observation, None, 40)) == 1
-    assert len(limits_passed(observation, 59, 40)) == 2
+
+    def failures(growth: float | None, percent: float | None) -> int:
+        found = checks(observation, Limits(growth=growth, percent=percent))
+        return sum(1 for check in found if check.failure.startswith("tasks"))
+
+    assert failures(None, None) == 0
+    assert failures(61, 60) == 0
+    assert failures(59, None) == 1
+    assert failures(None, 40) == 1
+    assert failures(59, 40) == 2
 
 
 async def test_a_site_that_does_not_change_is_flat() -> None:

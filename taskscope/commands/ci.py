@@ -1,0 +1,67 @@
+"""What a build server reads: a JUnit file, and GitHub's annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as Xml
+
+from taskscope.commands.common import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.commands.gate import Check
+
+
+def write_junit(path: str, target: str, seconds: float, found: Sequence[Check]) -> None:
+    """One test case for each check.  Raises Failure if the file cannot be written."""
+    failures = sum(1 for each in found if each.failure)
+    suite = Xml.Element(
+        "testsuite",
+        name=f"taskscope watch {target}",
+        tests=str(len(found)),
+        failures=str(failures),
+        errors="0",
+        time=f"{seconds:.3f}",
+    )
+    for each in found:
+        case = Xml.SubElement(suite, "testcase", classname="taskscope.watch", name=each.name)
+        if each.place is not None:
+            case.set("file", each.place.file)
+            case.set("line", str(each.place.line))
+        if each.failure:
+            Xml.SubElement(case, "failure", message=each.failure).text = _where(each)
+    document = Xml.ElementTree(suite)
+    try:
+        document.write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise Failure(f"cannot write {path}: {error.strerror}") from None
+
+
+def annotation(check: Check) -> str:
+    """GitHub's line for a check that failed; it marks the line of code if there is one."""
+    place = ""
+    if check.place is not None:
+        place = f"file={_property(_relative(check.place.file))},line={check.place.line},"
+    return f"::error {place}title={_property(f'TaskScope: {check.name}')}::{_data(check.failure)}"
+
+
+def _where(check: Check) -> str:
+    if check.place is None:
+        return check.failure
+    return f"{check.place.file}:{check.place.line} in {check.place.function}: {check.failure}"
+
+
+def _relative(file: str) -> str:
+    """As GitHub has it: from the working directory, if it is below."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

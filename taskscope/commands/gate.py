@@ -1,0 +1,127 @@
+"""When ``taskscope watch`` fails: leaks, and limits on tasks, memory and single sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from taskscope.analysis.diff import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from taskscope.analysis.diff import Diff
+    from taskscope.commands.observe import Observation, Seen
+    from taskscope.model import Finding, Frame, Sample, Site
+
+MIN_CHANGE = 2
+"""A site must have gained more than so many tasks for its rate to count: one task in a minute is no rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The state that growth is measured from instead of the first sample."""
+
+    sites: tuple[Site, ...]
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be.  Rates are per minute; ``sites`` are patterns with the rate that their sites may have."""
+
+    fail_on: str = "leak"
+    ignore: tuple[str, ...] = ()
+    growth: float | None = None
+    percent: float | None = None
+    memory_percent: float | None = None
+    sites: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.  ``failure`` is the sentence if it did not hold, ``place`` its line."""
+
+    name: str
+    failure: str = ""
+    place: Frame | None = None
+
+
+def checks(observation: Observation, limits: Limits, baseline: Baseline | None = None) -> tuple[Check, ...]:
+    """Everything that was asked for, held or not: the limits first, then each leak."""
+    return (
+        *_totals(observation, limits, baseline),
+        *_sites(observation, limits),
+        *_findings(observation, limits),
+    )
+
+
+def kept(findings: Iterable[Finding], ignore: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Findings but for those at sites that match one of the patterns."""
+    return tuple(each for each in findings if not matches(ignore, each.coroutine, each.site, each.user_site))
+
+
+def matches(patterns: Iterable[str], coroutine: str, *frames: Frame | None) -> bool:
+    """Whether a pattern (as file names have them) fits the coroutine, the function, or ``file.py:line``."""
+    texts = [coroutine]
+    for frame in frames:
+        if frame is not None:
+            name = frame.file.rpartition("/")[2]
+            texts += [frame.function, frame.file, name, f"{frame.file}:{frame.line}", f"{name}:{frame.line}"]
+    return any(fnmatchcase(text, pattern) for pattern in patterns for text in texts)
+
+
+def since(observation: Observation, baseline: Baseline) -> Diff | None:
+    """What came, grew and went since the baseline; None if there was no sample."""
+    last = observation.state()
+    return None if last is None else compare(baseline.sites, baseline.sample, *last)
+
+
+def _totals(observation: Observation, limits: Limits, baseline: Baseline | None) -> Iterator[Check]:
+    if limits.growth is not None:
+        growing = observation.tasks.per_minute
+        passed = growing > limits.growth
+        text = f"tasks grow by {growing:,.1f} a minute, the limit is {limits.growth:g}"
+        yield Check(f"growth of all tasks, at most {limits.growth:g}/min", text if passed else "")
+    whence = " since the baseline" if baseline is not None else ""
+    if limits.percent is not None:
+        first = float(baseline.sample.tasks.live) if baseline is not None else None
+        percent = observation.tasks.percent_from(first)
+        text = f"tasks grew by {percent or 0:.1f} %{whence}, the limit is {limits.percent:g} %"
+        passed = percent is not None and percent > limits.percent
+        yield Check(f"growth of all tasks, at most {limits.percent:g} %", text if passed else "")
+    if limits.memory_percent is not None:
+        first = float(baseline.sample.rss) if baseline is not None and baseline.sample.rss else None
+        percent = observation.rss.percent_from(first)
+        text = f"memory grew by {percent or 0:.1f} %{whence}, the limit is {limits.memory_percent:g} %"
+        passed = percent is not None and percent > limits.memory_percent
+        yield Check(f"growth of memory, at most {limits.memory_percent:g} %", text if passed else "")
+
+
+def _sites(observation: Observation, limits: Limits) -> Iterator[Check]:
+    for pattern, most in limits.sites:
+        found = [seen for seen in observation.sites.values() if _fits(seen, pattern)]
+        worst = max(found, key=lambda seen: seen.live.per_minute, default=None)
+        name = f"growth at {pattern}, at most {most:g}/min"
+        if worst is None:
+            yield Check(name)
+            continue
+        growing = worst.live.per_minute
+        text = f"{worst.site.coroutine} grows by {growing:,.1f} a minute, the limit is {most:g}"
+        passed = growing > most and worst.last.live - worst.first.live > MIN_CHANGE
+        yield Check(name, text if passed else "", worst.site.user_frame or worst.site.frame)
+
+
+def _fits(seen: Seen, pattern: str) -> bool:
+    return matches((pattern,), seen.site.coroutine, seen.site.frame, seen.site.user_frame)
+
+
+def _findings(observation: Observation, limits: Limits) -> Iterator[Check]:
+    failing = ("leak", "suspect") if limits.fail_on == "suspect" else ("leak",)
+    found = [each for each in kept(observation.findings, limits.ignore) if each.level in failing]
+    if not found:
+        yield Check("no site leaks")
+    for each in found:
+        cause = f": {each.cause.text}" if each.cause is not None else ""
+        yield Check(f"{each.level} in {each.coroutine}", f"{each.text}{cause}", each.user_site or each.site)
