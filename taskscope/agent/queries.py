@@ -88,7 +88,7 @@ class Queries:
         rows = []
         for serial in serials[:limit]:
             task = self._find(records, serial)
-            if task is not None:
+            if task is not None and not task.done():
                 rows.append(self.row(task))
             del task
             if spent():
