@@ -42,12 +42,12 @@ def build_chart(
 
     ``spell`` writes a value for the y axis; ``whole``: its ticks are whole numbers.
     """
-    top = max((value for line in lines for _, value in line.points if math.isfinite(value)), default=0.0)
-    top = nice_top(top, whole=whole)
+    known = [value for line in lines for _, value in line.points if math.isfinite(value)]
+    top = nice_top(max(known, default=0.0), whole=whole)
     ticks = _ticks(top, height, whole=whole)
     labels = [spell(tick) for tick in ticks]
     label_width = max(map(len, labels))
-    if width - label_width < 8 or height < 2:
+    if not known or width - label_width < 8 or height < 2:
         return Text("\n".join([" " * width] * height))
     labels = [label.rjust(label_width) for label in labels]
 
