@@ -106,7 +106,7 @@ class Client:
         finally:
             if fresh:
                 await session.close()
-        return Look(asked, answered, live, ended)
+        return Look(asked, answered, time.monotonic(), live, ended)
 
     async def trace(self, task_id: str) -> api.Trace:
         """The page of a live task.  Raises NoSuchTask."""

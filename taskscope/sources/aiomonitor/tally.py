@@ -34,16 +34,30 @@ _NUMBERED = re.compile(r"Task-(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Its two lists, and when they were asked for and here (our monotonic seconds)."""
+    """Its two lists, one after the other: when the first was asked for, it was here, both were here.
+
+    Times are our monotonic seconds.
+    """
 
     asked: float
     answered: float
+    finished: float
     live: Sequence[api.LiveTask]
     ended: Sequence[api.EndedTask] = ()
 
     @property
     def at(self) -> float:
+        """When the ages in the first list were true, give or take."""
         return (self.asked + self.answered) / 2
+
+    @property
+    def ended_at(self) -> float:
+        """The same of the second."""
+        return (self.answered + self.finished) / 2
+
+    @property
+    def took(self) -> float:
+        return self.finished - self.asked
 
 
 @dataclass(slots=True)
@@ -159,9 +173,11 @@ class Tally:
             return False
         if known.birth is None or task.age is None:
             return known.birth is None and task.age is None and known.name == task.name
-        assert self.last is not None
-        took = look.answered - look.asked + self.last.answered - self.last.asked
-        return abs(look.at - task.age - known.birth) <= took + SLACK
+        return abs(look.at - task.age - known.birth) <= self._blur(look)
+
+    def _blur(self, look: Look) -> float:
+        """By how much a moment worked out from this list and from the one before may differ."""
+        return look.took + (self.last.took if self.last else 0.0) + SLACK
 
     def _birth(self, task: api.LiveTask, at: float, *, adopted: bool) -> Known:
         site = self._site(task.location, task.coroutine)
@@ -188,10 +204,10 @@ class Tally:
         traces: dict[str, float] = {}
         news = []
         for task in look.ended:
-            end = look.at - task.ended
+            end = look.ended_at - task.ended
             traces[task.id] = end
             before = self._traces.get(task.id)
-            if before is None or end > before + (look.answered - look.asked) + SLACK:
+            if before is None or end > before + self._blur(look):
                 news.append((end, task))
         if news and self._traces and len(news) == len(look.ended):
             self.missed += 1  # its list has room for so many only: there may have been more
@@ -199,7 +215,7 @@ class Tally:
         for end, task in sorted(news, key=lambda each: each[0]):
             past = waiting.pop((task.name, task.coroutine), None)
             if past is None:
-                past = self._never_seen(task, end, look.at - task.age, counted=not first)
+                past = self._never_seen(task, end, look.ended_at - task.age, counted=not first)
             past.trace, past.end = task.id, end
 
     def _never_seen(self, task: api.EndedTask, end: float, birth: float, *, counted: bool) -> Past:
