@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-FIRST = "orders"
 READY_WITHIN = 20.0
 """Seconds; a start takes well under one, even when the machine is busy."""
 WATCHED_FOR = 20.0
@@ -30,15 +29,17 @@ def register(parser: ArgumentParser) -> None:
     """Sets the parser's description and adds the verb's arguments."""
     from taskscope.demo import SYSTEMS
 
-    known = "; ".join(f"{system.name}: {system.title}" for system in SYSTEMS.values())
     parser.description = (
-        f"Starts a small leaking service with the agent in it, and the app on it ({known}).  "
-        "Without a terminal: watches it for 20 s and prints what was seen."
+        "Starts a small leaking service with the agent in it, and the app on it.  Without a terminal: "
+        "watches it for 20 s and prints what was seen.  Without a name: says what there is and what to look at."
     )
-    parser.add_argument("name", nargs="?", default=FIRST, metavar="NAME", help=f"default: {FIRST}")
+    parser.add_argument("name", nargs="?", metavar="NAME", help=", ".join(SYSTEMS))
     parser.add_argument("--fixed", action="store_true", help="the version without the leak")
     parser.add_argument(
-        "--speed", type=_speed, default=1.0, metavar="N", help="times faster than life (default: 1)"
+        "--speed",
+        type=_speed,
+        metavar="N",
+        help="times faster than life; 1: the true rates (default: what shows best)",
     )
     parser.add_argument(
         "--headless", action="store_true", help="no app: prints `ready PID NAME` and runs until Ctrl-C"
@@ -58,6 +59,9 @@ def main(options: Namespace) -> int:
     """Starts the service, shows it, and ends it."""
     from taskscope.demo import SYSTEMS
 
+    if options.name is None:
+        _list()
+        return 0
     if options.name not in SYSTEMS:
         raise UsageError(f"there is no system {options.name!r}; there are {', '.join(SYSTEMS)}")
     with _service(options) as child:
@@ -72,6 +76,16 @@ def main(options: Namespace) -> int:
         from taskscope.tui.app import run
 
         return run(str(child.pid))
+
+
+def _list() -> None:
+    """What there is, and what to look at in each."""
+    from taskscope.demo import SYSTEMS
+
+    for system in SYSTEMS.values():
+        print(f"{system.name}: {system.title}\n")
+        print("\n".join(f"    {line}" for line in system.look.splitlines()), end="\n\n")
+    print("Start one with `taskscope demo NAME`, or its healthy twin with `taskscope demo NAME --fixed`.")
 
 
 def _watch(pid: int) -> int:
@@ -100,7 +114,10 @@ def _watch(pid: int) -> int:
 def _service(options: Namespace) -> Iterator[subprocess.Popen[bytes]]:
     """The running service, ready to be attached to; ended on the way out, however that is."""
     command = [sys.executable, "-m", "taskscope", "run", "--name", options.name]
-    command += ["-m", f"taskscope.demo.{options.name}", "--speed", f"{options.speed:g}"]
+    from taskscope.demo import SYSTEMS
+
+    speed = SYSTEMS[options.name].speed if options.speed is None else options.speed
+    command += ["-m", f"taskscope.demo.{options.name}", "--speed", f"{speed:g}"]
     if options.fixed:
         command.append("--fixed")
     house = str(Path(__file__).parents[2])

@@ -247,9 +247,22 @@ def test_watch_tells_what_it_saw_when_the_target_ends() -> None:
 # -- demo
 
 
+def test_demo_without_a_name_says_what_there_is() -> None:
+    done = taskscope("demo")
+    assert [line.partition(":")[0] for line in done.stdout.splitlines() if line and line[0] != " "][:5] == [
+        "orders",
+        "heartbeat",
+        "backend",
+        "restarts",
+        "rotation",
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_headless_demo_runs_until_ctrl_c() -> None:
     # As a script starts it in the background: with SIGINT ignored.
-    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND, "demo", "--speed", "50", "--headless"]
+    demo = [*COMMAND, "demo", "orders", "--speed", "50", "--headless"]
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *demo]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         word, pid, name = child.stdout.readline().split()
