@@ -73,7 +73,7 @@ def directory() -> str:
 def socket_path(pid: int, name: str) -> str:
     """Where the agent of this process listens.  Raises EndpointError."""
     path = f"{directory()}/{pid}.{_NAME.sub('-', name)[:MAX_NAME] or 'python'}.sock"
-    if len(os.fsencode(path)) > 107:
+    if len(os.fsencode(path)) > 106:  # one is kept for the name it has before it listens
         raise EndpointError(f"{path} is too long for a socket; set TASKSCOPE_DIR to a shorter directory")
     return path
 

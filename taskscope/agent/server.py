@@ -115,12 +115,16 @@ class Server:
         path = endpoint.socket_path(os.getpid(), self._agent.process.name)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            if os.path.exists(path):  # noqa: PTH110  (left by a process of the same pid)
-                os.unlink(path)  # noqa: PTH108
-            listener.bind(path)
-            os.chmod(path, 0o600)  # noqa: PTH101
+            # It appears under its name when it answers, not before: bound and not yet listening it would
+            # refuse, and another agent's sweep would take it for a dead one's.
+            hidden = path + "~"
+            if os.path.exists(hidden):  # noqa: PTH110  (left by a process of the same pid)
+                os.unlink(hidden)  # noqa: PTH108
+            listener.bind(hidden)
+            os.chmod(hidden, 0o600)  # noqa: PTH101
             listener.listen(MAX_CLIENTS)
             listener.setblocking(False)
+            os.rename(hidden, path)  # noqa: PTH104
         except OSError:
             listener.close()
             raise
