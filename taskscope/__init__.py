@@ -54,7 +54,9 @@ def snapshot() -> dict[str, Any]:
     """
     start()
     assert _agent is not None
-    return _agent.snapshot()
+    from taskscope import within
+
+    return within.snapshot(_agent)
 
 
 def no_leaks(

@@ -80,7 +80,7 @@ class FactFinder:
                 yield
             else:
                 tally.add_bound(clues.coroutines(task))
-        del task
+            del task
         marks = tuple(model.Mark(serial, place[1]) for serial, place in seen.items())
         return tally.facts(site, record.counts().live, alive, marks)
 

@@ -337,7 +337,7 @@ def _about(
         since=since,
         text=text,
         evidence=evidence,
-        cause=watched.cause,
+        cause=watched.cause if level != "info" or watched.signs > 1 else None,
         known=site.known,
         until_told=until,
     )

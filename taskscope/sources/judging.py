@@ -6,9 +6,11 @@ The app, ``watch``, the demo's report and the test helpers all judge through thi
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from taskscope import wire
 from taskscope.analysis.findings import Judge
+from taskscope.analysis.retrospect import judge_of
 from taskscope.sources.base import NotAvailable
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class Judging:
                 self.judge.facts(await self._source.facts(site, cuts))
 
     def findings(self) -> tuple[Finding, ...]:
-        return self.judge.findings()
+        """Worst first; of a saved state those that were saved with it."""
+        return self.judge.findings() if self._source.live else getattr(self._source, "findings", ())
 
     async def _past(self, sample: Sample) -> None:
         crowded = sorted(
@@ -53,3 +56,15 @@ class Judging:
         with contextlib.suppress(NotAvailable):
             history = await self._source.history(PAST_SECONDS)
             self.judge.past(await self._source.site_history(sites, PAST_SECONDS), history)
+
+
+async def add_findings(source: Source, snapshot: dict[str, Any]) -> None:
+    """Fills the findings of a fresh snapshot of ``source``.  Raises SourceError as the source does."""
+    try:
+        judge = judge_of(snapshot)
+    except (KeyError, wire.WireError):
+        return  # an agent of another version, which leaves out what is needed
+    with contextlib.suppress(NotAvailable):
+        for site, cuts in judge.questions():
+            judge.facts(await source.facts(site, cuts))
+    snapshot["findings"] = wire.pack(judge.findings())

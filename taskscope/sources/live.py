@@ -175,9 +175,13 @@ class LiveSource:
             try:
                 await self._ask("snapshot", stacks=stacks)
                 await self._impute_snapshot(self._parts)
-                return self._parts
+                snapshot = self._parts
             finally:
                 self._parts, self._progress = {}, None
+        from taskscope.sources.judging import add_findings
+
+        await add_findings(self, snapshot)
+        return snapshot
 
     async def cancel(self, serial: int) -> None:
         """Cancels a task; NotAvailable where the agent was started without control."""

@@ -56,6 +56,11 @@ class SavedSource:
             notes=tuple(agent.get("notes", ())),
         )
 
+    @property
+    def findings(self) -> tuple[model.Finding, ...]:
+        """Those that the snapshot was saved with, worst first."""
+        return self._archive.many(model.Finding, "findings")
+
     async def close(self) -> None:
         """Forgets the snapshot."""
         self._opened = None

@@ -25,6 +25,8 @@ PLACE = Frame("/srv/app/main.py", 7, "handle")
 class Silent(SavedSource):
     """A source that knows no past and no facts: what is seen is all there is."""
 
+    live = True
+
     async def site_history(self, sites: object, seconds: float) -> NoReturn:
         raise NotAvailable("nothing")
 
