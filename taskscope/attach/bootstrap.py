@@ -76,11 +76,13 @@ def create(sources: tuple[tuple[str, str], ...]) -> dict[str, Any]:
     """Empty modules, each set on its parent package, so that importing one from another finds it there."""
     kind: Any = type(sys)
     packages = {name.rpartition(".")[0] for name, _ in sources} - {""}
+    builtins = unpatched()
     modules = {}
     for name, _ in sorted(sources):
         module = modules[name] = kind(name)
         path = name.replace(".", "/").replace(name.partition(".")[0], "<taskscope>", 1)
         module.__file__ = f"{path}/__init__.py" if name in packages else f"{path}.py"
+        module.__dict__["__builtins__"] = builtins
         parent, _, child = name.rpartition(".")
         if name in packages:
             module.__path__ = []
@@ -88,6 +90,30 @@ def create(sources: tuple[tuple[str, str], ...]) -> dict[str, Any]:
         if parent:
             setattr(modules[parent], child, module)
     return modules
+
+
+def unpatched() -> dict[str, Any]:
+    """Builtins for our modules, in which ``import`` finds the standard library as it was.
+
+    gevent replaces what blocks by its own, and a thread that its ``start_new_thread`` starts is not one.
+    It keeps the originals; in a program without gevent these are the ordinary builtins.
+    """
+    import builtins
+
+    originals = getattr(sys.modules.get("gevent.monkey"), "saved", {})
+    if not originals:
+        return vars(builtins)
+    kind: Any = type(sys)
+    restored: dict[str, Any] = {}
+    for name, values in originals.items():
+        if name in sys.modules:
+            module = restored[name] = kind(name)
+            module.__dict__.update({**vars(sys.modules[name]), **values})
+
+    def find(name: str, *rest: Any, **options: Any) -> Any:
+        return restored.get(name) or builtins.__import__(name, *rest, **options)
+
+    return {**vars(builtins), "__import__": find}
 
 
 def import_threading_as_main() -> None:
