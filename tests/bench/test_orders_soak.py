@@ -59,7 +59,7 @@ async def test_orders_with_300_000_live_tasks() -> None:
             await plain.window(bare)
             await alone.window(child)
         async with Terminal([sys.executable, "-m", "taskscope", "attach", str(child.pid)]) as app:
-            await app.until("record_failure")
+            await app.until("executor.py:44")
             began, cpu = time.monotonic(), cpu_seconds(app.pid)
             for _ in range(TURNS):
                 await plain_again.window(bare)
@@ -67,7 +67,7 @@ async def test_orders_with_300_000_live_tasks() -> None:
             app_cpu = (cpu_seconds(app.pid) - cpu) / (time.monotonic() - began)
             overview = await answers(app, "jk" * 15)
             app.press("g\r")
-            await app.until("decay_after")
+            await app.until("asyncio.sleep")
             site = await answers(app, "jjjjjGkkkkkg" * 2)
     table(
         f"orders, 1,000 failures a second, 300,000 live tasks (medians of {TURNS} windows of {WINDOW:g} s)",
