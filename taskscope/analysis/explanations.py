@@ -65,4 +65,13 @@ EXPLANATIONS = {
         "They wait on a socket whose other side says nothing more. Read with a timeout, use keep-alive, "
         "and close the connection when its session ends."
     ),
+    "loop held": (
+        "While a callback or a coroutine runs without an await, no other task of its loop does. Use the "
+        "asynchronous form of the call, or hand it to a thread with asyncio.to_thread; cut long "
+        "computations into pieces or give them to a process."
+    ),
+    "pool saturated": (
+        "Jobs that block longer than they come in pile up behind the workers. Give the calls a timeout, "
+        "the pool more workers if the calls only wait, or limit how many are handed in with a semaphore."
+    ),
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth
 from taskscope.analysis.cohorts import Cohorts, Survival
+from taskscope.analysis.hindrances import saturated, stalled
 from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import Track
 from taskscope.analysis.verdict import Verdict, judge
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from taskscope.analysis.series import Bin
-    from taskscope.model import Cause, Hello, History, Projection, Sample, Site, SiteFacts, SiteHistory
+    from taskscope.model import (
+        Cause,
+        Hello,
+        History,
+        Projection,
+        Sample,
+        Site,
+        SiteFacts,
+        SiteHistory,
+        Stall,
+        Thread,
+    )
 
 RECENT = 2.0
 """Seconds a bin of the recent track: it spans the last 5 minutes, however long the watch."""
@@ -93,6 +105,7 @@ class Judge:
         self._sites: dict[int, Site] = {}
         self._watched: dict[int, _Watched] = {}
         self._fed = 0
+        self._hindrances: tuple[Finding, ...] = ()
         self.resources = Resources(hello.agent_since, hello.interval, hello.process)
 
     def learn(self, sites: Iterable[Site]) -> None:
@@ -142,6 +155,10 @@ class Judge:
                 watched.cause = causes.explain(site, facts, watched.before)
                 watched.signs = causes.signs(watched.cause, facts, watched.before)
 
+    def note(self, stalls: Iterable[Stall], threads: Iterable[Thread]) -> None:
+        """What holds the loops and the pools up, as of now."""
+        self._hindrances = (*stalled(stalls, self.now), *saturated(threads))
+
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said now, worst first."""
         found = [
@@ -152,7 +169,7 @@ class Judge:
         found.sort(key=lambda each: (_RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
-        return (*self._with_resources(serious), *infos[:MAX_INFO])
+        return (*self._with_resources(serious), *self._hindrances[:MAX_INFO], *infos[:MAX_INFO])
 
     def projections(self) -> tuple[Projection, ...]:
         """When resources run out at today's rate, soonest first."""

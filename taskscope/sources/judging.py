@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PAST_SITES = 200
 """Sites whose past is fetched on arrival, those with the most live tasks first."""
 
+NOTE_EVERY = 10.0
+"""Seconds between looks at stalls and pools."""
+
 PAST_SECONDS = 48 * 3600.0
 
 
@@ -30,6 +33,7 @@ class Judging:
         self.judge = Judge(hello)
         self._source = source
         self._begun = False
+        self._next_note = 0.0
 
     async def feed(self, sample: Sample) -> None:
         """Takes the next sample and brings the facts that the judge then wants.
@@ -43,6 +47,10 @@ class Judging:
         with contextlib.suppress(NotAvailable):
             for site, cuts in self.judge.questions():
                 self.judge.facts(await self._source.facts(site, cuts))
+        if sample.monotonic >= self._next_note:
+            self._next_note = sample.monotonic + NOTE_EVERY
+            with contextlib.suppress(NotAvailable):
+                self.judge.note(await self._source.stalls(), await self._source.threads())
 
     def findings(self) -> tuple[Finding, ...]:
         """Worst first; of a saved state those that were saved with it."""

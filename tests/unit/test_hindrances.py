@@ -1,0 +1,74 @@
+"""Stalls are grouped by the line that holds the loop; pools are full when jobs wait and nobody is free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from taskscope.analysis.findings import Judge
+from taskscope.analysis.hindrances import RECENT, saturated, stalled
+from taskscope.model import Executor, Frame, Stall, Thread
+from tests.unit.shapes import hello
+
+SLEEP = Frame("/usr/lib/python3.11/time.py", 1, "sleep", "stdlib")
+USER = Frame("/app/report.py", 12, "render")
+OTHER = Frame("/app/mail.py", 5, "send")
+POOL = Executor("ThreadPoolExecutor", 2, 2, 7, 1)
+
+
+def stall(began: float, duration: float, *stack: Frame) -> Stall:
+    return Stall(1, began, duration, True, 42, stack)
+
+
+def worker(state: str, ident: int = 1) -> Thread:
+    return Thread(
+        ident,
+        ident,
+        f"w{ident}",
+        False,
+        True,
+        3,
+        None,
+        1.0,
+        0.1,
+        state,
+        "waits for a socket",
+        None,
+        POOL,
+        USER,
+    )
+
+
+def test_stalls_are_grouped_by_the_users_line_longest_in_all_first() -> None:
+    found = stalled(
+        [stall(10, 0.5, OTHER), stall(20, 1.0, SLEEP, USER), stall(30, 2.0, SLEEP, USER), stall(40, 0.2, OTHER)], 60
+    )  # fmt: skip
+    assert [(each.site, each.evidence["count"], each.evidence["longest_seconds"]) for each in found] == [
+        (USER, 2, 2.0),
+        (OTHER, 2, 0.5),
+    ]
+    assert {(each.level, each.kind) for each in found} == {("info", "stall")}
+    assert found[0].text == "the loop stood still 2 times, 2.00 s at the longest, 3.00 s in all"
+    assert found[0].cause is not None
+    assert found[0].cause.evidence[0] == "time.py:1 in sleep"
+
+
+def test_old_stalls_are_forgotten_and_one_without_a_stack_is_still_told() -> None:
+    assert stalled([stall(0, 1, USER)], RECENT + 5) == ()
+    assert stalled([stall(0, 1)], 5)[0].coroutine == "(not known)"
+
+
+def test_a_pool_is_saturated_only_if_jobs_wait_and_every_worker_is_at_work() -> None:
+    (found,) = saturated([worker("waiting", 1), worker("running", 2)])
+    assert found.text == "ThreadPoolExecutor: all 2 workers are at work and 7 jobs wait"
+    assert saturated([worker("waiting", 1), worker("idle", 2)]) == ()
+    assert saturated([worker("waiting", 1)]) == ()
+    unqueued = replace(POOL, queued=0)
+    assert saturated([replace(worker("waiting", each), executor=unqueued) for each in (1, 2)]) == ()
+
+
+def test_a_judge_tells_them_after_leaks_and_forgets_them_when_they_are_over() -> None:
+    judge = Judge(hello())
+    judge.note([stall(0.0, 1.0, USER)], [])
+    assert [finding.kind for finding in judge.findings()] == ["stall"]
+    judge.note([], [])
+    assert judge.findings() == ()
