@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
+from statistics import mean, median, stdev
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Growth:
     ``gap`` the time between them, ``since`` the first, ``last`` the latest.  ``pace``: log-likelihood
     that ends grow with the live count, so that it will level off, against ends that do not.  ``load``:
     share of the growth that more births alone explain.  ``slows``: it gains less and less, beyond chance.
+    ``steps``: it grows in few leaps rather than all the time.
     """
 
     begun: float
@@ -63,15 +64,11 @@ class Growth:
     pace: float
     load: float
     slows: bool
+    steps: bool
 
     @property
     def window(self) -> float:
         return self.now - self.begun
-
-    @property
-    def steps(self) -> bool:
-        """Whether it grows in few leaps rather than all the time."""
-        return self.rises >= 2 and self.gained >= 2 * self.rises and self.gap > self.window / 30
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
@@ -139,6 +136,7 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
         ended=ended,
         pace=_pace(bins),
         load=_load(bins),
+        steps=_in_leaps(bins, rises),
         slows=_slows(rises, bins[0].time, now),
     )
 
@@ -160,11 +158,24 @@ def _rate(bins: Sequence[Bin], floor: Sequence[int], rises: Sequence[tuple[float
     if 2 <= len(rises) <= len(bins) // 3:
         span = rises[-1][0] - rises[0][0]
         rate = sum(gain for _, gain in rises[1:]) / span * 60
-        doubt = _Z / math.sqrt(len(rises) - 1)
+        doubt = _Z * max(_variation(rises), 0.1) / math.sqrt(len(rises) - 1)
         return Slope(rate, max(0.0, rate * (1 - doubt)), rate * (1 + doubt))
     begun = rises[0][0] - (bins[1].time - bins[0].time) if len(rises) > 1 else bins[0].time
     part = [(bin.time, least) for bin, least in zip(bins, floor, strict=True) if bin.time >= begun]
     return slope([time for time, _ in part], [value for _, value in part])
+
+
+def _in_leaps(bins: Sequence[Bin], rises: Sequence[tuple[float, int]]) -> bool:
+    gained = sum(gain for _, gain in rises)
+    return 2 <= len(rises) <= len(bins) // 3 and gained >= 2 * len(rises)
+
+
+def _variation(rises: Sequence[tuple[float, int]]) -> float:
+    """Standard deviation of the rates from rise to rise, in parts of their mean; too few: a half."""
+    rates = [gain / (time - before) for (before, _), (time, gain) in pairwise(rises)]
+    if len(rates) < 3:
+        return 0.5
+    return stdev(rates) / mean(rates)
 
 
 def _slows(rises: Sequence[tuple[float, int]], begun: float, now: float) -> bool:

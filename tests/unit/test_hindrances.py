@@ -39,9 +39,8 @@ def worker(state: str, ident: int = 1) -> Thread:
 
 
 def test_stalls_are_grouped_by_the_users_line_longest_in_all_first() -> None:
-    found = stalled(
-        [stall(10, 0.5, OTHER), stall(20, 1.0, SLEEP, USER), stall(30, 2.0, SLEEP, USER), stall(40, 0.2, OTHER)], 60
-    )  # fmt: skip
+    held = [stall(20, 1.0, SLEEP, USER), stall(30, 2.0, SLEEP, USER)]
+    found = stalled([stall(10, 0.5, OTHER), *held, stall(40, 0.2, OTHER)], 60)
     assert [(each.site, each.evidence["count"], each.evidence["longest_seconds"]) for each in found] == [
         (USER, 2, 2.0),
         (OTHER, 2, 0.5),

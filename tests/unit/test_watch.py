@@ -33,6 +33,9 @@ class Silent(SavedSource):
     async def history(self, seconds: float) -> NoReturn:
         raise NotAvailable("nothing")
 
+    async def stalls(self) -> NoReturn:
+        raise NotAvailable("nothing")
+
     async def facts(self, site: int, cuts: object) -> NoReturn:
         raise NotAvailable("nothing")
 
