@@ -11,7 +11,8 @@ import sys
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from taskscope.agent import stacks
+from taskscope.agent import awaiting, stacks
+from taskscope.agent.sites import unwrapped
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -65,7 +66,7 @@ def is_cancelling(task: Any) -> bool:
 
 def is_looping(task: Any) -> bool:
     """Whether its outermost coroutine can come back to where it stands: made to go round, not to end."""
-    frame = getattr(task.get_coro(), "cr_frame", None)
+    frame = getattr(unwrapped(task.get_coro()), "cr_frame", None)
     if frame is None:
         return False
     place = (frame.f_code, frame.f_lasti)
@@ -118,7 +119,7 @@ def in_cycle(task: Any) -> bool:
     """Whether what it waits for waits, in the end, for itself."""
     each = task
     for _ in range(MAX_HOPS):
-        awaited = stacks.waited_tasks(each)
+        awaited = awaiting.waited_tasks(each)
         if not awaited:
             return False
         each = awaited[0]
@@ -130,7 +131,7 @@ def in_cycle(task: Any) -> bool:
 def coroutines(task: Any) -> list[Any]:
     """The coroutines it is suspended in, outermost first; the last may be what yields to the loop."""
     found: list[Any] = []
-    coro = task.get_coro()
+    coro = unwrapped(task.get_coro())
     while coro is not None and len(found) < stacks.MAX_CHAIN:
         found.append(coro)
         coro = stacks.awaited_by(coro)

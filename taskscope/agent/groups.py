@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent import stacks
+from taskscope.agent import stacks, waits
 from taskscope.agent.walk import live_tasks
 
 if TYPE_CHECKING:
@@ -39,15 +39,28 @@ def ages(records: list[SiteRecord]) -> Job[model.Ages]:
 
 
 def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:
-    found: dict[str, ParkedTally] = {}
+    """Tasks are told apart by their shape and what they wait on, and put together by line at the end."""
+    found: dict[tuple[int, str, str], ParkedTally] = {}
     for task in live_tasks(records):
         if task is None:
             yield
             continue
-        where = stacks.parked(task, stacks.await_chain(task.get_coro()))
-        if where is not None:
-            found.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
-    groups = [tally.group(key) for key, tally in found.items()]
+        frames = stacks.await_chain(task.get_coro())
+        shape = stacks.shape_of(frames)
+        if not shape.stack:
+            continue
+        wait = waits.describe(task, frames, shape.known, detailed=False)
+        key = (id(shape), wait.wait, wait.text)
+        tally = found.get(key)
+        if tally is None:
+            tally = found[key] = ParkedTally(
+                model.Parked(shape.stack[0], shape.user, wait.wait, wait.text), shape
+            )
+        tally.add(task, wait)
+    merged: dict[str, ParkedTally] = {}
+    for tally in found.values():
+        merged.setdefault(parked_key(tally.where), ParkedTally(tally.where)).merge(tally)
+    groups = [tally.group(key) for key, tally in merged.items()]
     return tuple(sorted(groups, key=lambda group: -group.live))
 
 
@@ -87,19 +100,31 @@ def parked_key(where: model.Parked | None) -> str:
 
 
 class ParkedTally:
-    def __init__(self, where: model.Parked) -> None:
+    """Counts tasks parked at one place; keeps ``shape`` so that its id stays its own."""
+
+    def __init__(self, where: model.Parked, shape: stacks.Shape | None = None) -> None:
         self.where = where
+        self.shape = shape
         self.live = 0
         self.oldest: float | None = None
         self.least: float | None = None
         self.most: float | None = None
 
-    def add(self, task: Any, where: model.Parked) -> None:
+    def add(self, task: Any, wait: model.Parked | waits.Wait) -> None:
         self.live += 1
         self.oldest = earlier(self.oldest, task._taskscope_birth)
-        if where.remaining is not None:
-            self.least = where.remaining if self.least is None else min(self.least, where.remaining)
-            self.most = where.remaining if self.most is None else max(self.most, where.remaining)
+        self._extend(wait.remaining, wait.remaining)
+
+    def merge(self, other: ParkedTally) -> None:
+        self.live += other.live
+        self.oldest = earlier(self.oldest, other.oldest)
+        self._extend(other.least, other.most)
+
+    def _extend(self, least: float | None, most: float | None) -> None:
+        if least is not None and (self.least is None or least < self.least):
+            self.least = least
+        if most is not None and (self.most is None or most > self.most):
+            self.most = most
 
     def group(self, key: str) -> model.ParkedGroup:
         frame = self.where.user_frame or self.where.frame

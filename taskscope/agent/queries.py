@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent import clues, groups, stacks, trees
+from taskscope.agent import awaiting, clues, groups, stacks, trees
 from taskscope.agent.walk import live_tasks, merged, spent
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ MAX_PAGE = 1_000
 """Rows of one page: about 12 ms for the client to read."""
 
 NO_SITE = 0
+
+
+MAX_RELATED = 100
+"""Tasks named as waiting for, awaiting, or holding the lock of, another one."""
 
 
 class NotFoundError(LookupError):
@@ -176,40 +180,33 @@ class Queries:
         exact = self._stack_of(chunk.site, serial)
         row = self.row(task)
         stack = stacks.describe(stacks.await_chain(task.get_coro()))
-        waits_for = tuple(self.row(each) for each in stacks.waited_tasks(task)[:100])
+        waits_for = tuple(self.row(each) for each in awaiting.waited_tasks(task)[:MAX_RELATED])
+        awaited_by = tuple(self.row(each) for each in awaiting.awaiting_tasks(task)[:MAX_RELATED])
         lock = clues.awaited_lock(task)
         del task
         held_by: list[model.Task] = []
-        awaited_by: list[model.Task] = []
         siblings = 0
         for other in live_tasks(self._registry.task_records()):
             if other is None:
                 yield
                 continue
             theirs = other._taskscope_parent
-            if (theirs.serial if theirs is not None else 0) == parent_serial:
+            if theirs is lineage or (theirs.serial if theirs is not None else 0) == parent_serial:
                 siblings += 1
-            waiter = getattr(other, "_fut_waiter", None)
-            if waiter is not None and len(awaited_by) < 100 and self._waits_for(other, serial):
-                awaited_by.append(self.row(other))
-            if lock is not None and clues.holds(other, lock):
+            if lock is not None and len(held_by) < MAX_RELATED and clues.holds(other, lock):
                 held_by.append(self.row(other))
         creation = exact if exact is not None else self._any_stack(chunk.site)
         return model.TaskDetail(
             row,
             stack,
             waits_for,
-            tuple(awaited_by),
+            awaited_by,
             ancestors(lineage),
             creation,
             exact is not None,
             max(0, siblings - 1),
             tuple(held_by),
         )
-
-    @staticmethod
-    def _waits_for(task: Any, serial: int) -> bool:
-        return any(getattr(each, "_taskscope_serial", 0) == serial for each in stacks.waited_tasks(task))
 
     @staticmethod
     def _stack_of(record: SiteRecord, serial: int) -> tuple[model.Frame, ...] | None:

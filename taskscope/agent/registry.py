@@ -32,6 +32,9 @@ MAX_SITES = 10_000
 MAX_CODES = 200
 """Keys remembered of one site; more mean that code is compiled over and over, which we must not keep."""
 
+MAX_ERROR = 200
+"""Characters kept of an error."""
+
 MAX_STACK = 48
 """Frames kept of a creation stack."""
 
@@ -181,6 +184,13 @@ _Shown = tuple[str, model.Frame, "model.Frame | None", str, str, "model.Frame | 
 _OTHER = model.Frame("", 0, "(other sites)", "library")
 
 
+def _said(failure: BaseException) -> str:
+    """Type and message of an error, without running code of the program's."""
+    kind = type(failure).__qualname__
+    first = failure.args[0] if failure.args else None
+    return f"{kind}: {first}"[:MAX_ERROR] if type(first) in (str, int) else kind
+
+
 def raw_stack(frame: FrameType | None) -> tuple[tuple[CodeType, int], ...]:
     """Code objects and instruction offsets, innermost first: no line look-up, no source."""
     frames: list[tuple[CodeType, int]] = []
@@ -288,5 +298,5 @@ class Registry:
                 outcome, error = "finished", ""
             else:
                 record.failed += 1
-                outcome, error = "failed", type(failure).__qualname__
+                outcome, error = "failed", _said(failure)
         self.note_end(task, record, outcome, error)

@@ -48,6 +48,7 @@ class _Client:
         self.greeted = False
         self.subscribed = False
         self.jobs = 0
+        self.abandoned: set[int] = set()
         self.gone = False
 
     def send(self, data: bytes) -> None:
@@ -61,7 +62,7 @@ class Server:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._clients: dict[int, _Client] = {}
-        self._jobs: deque[tuple[_Client | None, Job[None]]] = deque()
+        self._jobs: deque[tuple[_Client | None, int | None, Job[None]]] = deque()
         self._selector: selectors.BaseSelector | None = None
         self._listener: socket.socket | None = None
         self._wake: tuple[int, int] | None = None
@@ -183,7 +184,7 @@ class Server:
                 self._agent.watch.probe()
                 next_probe = now + PROBE_EVERY
             if now >= next_tick:
-                self._jobs.append((None, self._tick()))
+                self._jobs.append((None, None, self._tick()))
                 next_tick = max(next_tick + self._agent.interval, now)
             if self._jobs:
                 time.sleep(PAUSE)  # a selector would round it up to a whole millisecond
@@ -198,12 +199,14 @@ class Server:
         """Runs one slice of one job."""
         if not self._jobs:
             return
-        client, job = self._jobs.popleft()
-        if client is not None and client.gone:
+        client, id, job = self._jobs.popleft()
+        if client is not None and (client.gone or id in client.abandoned):
+            client.abandoned.discard(id or 0)
+            client.jobs -= 1
             job.close()
             return
         if client is not None and client.backlog > MAX_BACKLOG:
-            self._jobs.append((client, job))
+            self._jobs.append((client, id, job))
             return
         begin_slice()
         try:
@@ -212,7 +215,7 @@ class Server:
             if client is not None:
                 client.jobs -= 1
         else:
-            self._jobs.append((client, job))
+            self._jobs.append((client, id, job))
 
     def _tick(self) -> Job[None]:
         sample = yield from self._agent.tick()
@@ -310,17 +313,24 @@ class Server:
             self._send(client, self._hello(client, request))
         elif not client.greeted:
             self._send(client, wire.failure(request.id, wire.INVALID_REQUEST, "say hello first"))
+        elif request.method == "abandon":
+            self._abandon(client, request.params.get("id"))
         elif client.jobs >= MAX_JOBS:
             self._send(client, wire.failure(request.id, wire.INVALID_REQUEST, "too many requests under way"))
         elif request.method == "subscribe":
             self._send(client, wire.response(request.id, {}))
             self._job(client, self._subscribe(client))
         else:
-            self._job(client, self._answer(client, request))
+            self._job(client, self._answer(client, request), request.id)
 
-    def _job(self, client: _Client, job: Job[None]) -> None:
+    def _abandon(self, client: _Client, id: object) -> None:
+        """A notification: nobody waits for that answer any more."""
+        if isinstance(id, int) and any(owner is client and each == id for owner, each, _ in self._jobs):
+            client.abandoned.add(id)
+
+    def _job(self, client: _Client, job: Job[None], id: int | None = None) -> None:
         client.jobs += 1
-        self._jobs.append((client, job))
+        self._jobs.append((client, id, job))
 
     def _hello(self, client: _Client, request: wire.Request) -> bytes:
         theirs = request.params.get("protocol")

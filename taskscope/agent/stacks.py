@@ -148,25 +148,6 @@ def coroutine_of(task: Any) -> str:
     return str(getattr(coro, "__qualname__", type(coro).__qualname__)).replace(".<locals>", "")
 
 
-def waited_tasks(task: Any) -> list[Any]:
-    """The tasks that ``task`` waits for: directly, or through a gather or a wait."""
-    waiter = getattr(task, "_fut_waiter", None)
-    if waiter is None:
-        return []
-    if hasattr(waiter, "get_coro"):
-        return [waiter]
-    found = [child for child in getattr(waiter, "_children", None) or () if hasattr(child, "get_coro")]
-    if found:
-        return found
-    frames = await_chain(task.get_coro())
-    if frames and "/asyncio/" in frames[0].f_code.co_filename:
-        names = frames[0].f_locals
-        for pending in (names.get("fs"), getattr(names.get("self"), "_tasks", None)):
-            if isinstance(pending, (set, frozenset, list, tuple)):
-                found.extend(each for each in list(pending) if hasattr(each, "get_coro") and not each.done())
-    return found
-
-
 def current_frames() -> dict[int, FrameType]:
     """The innermost frame of each thread that runs Python."""
     return sys._current_frames()

@@ -34,7 +34,6 @@ _WAITS = {
     ("socket.py", "accept"): "a connection",
     ("socket.py", "readinto"): "a socket",
     ("subprocess.py", "_try_wait"): "a child process",
-    ("thread.py", "_worker"): "a job",
     ("process.py", "wait_result_broken_or_wakeup"): "results of its processes",
 }
 
@@ -242,36 +241,34 @@ def _activity(frame: FrameType | None, *, running: bool | None, loop: int | None
     """State and text.  The kernel knows whether it runs, the innermost frame why it does not."""
     if frame is None:
         return "waiting", "no Python frame"
-    walk: FrameType | None = frame
-    for _ in range(4):
-        if walk is None:
-            break
-        known = _WAITS.get((os.path.basename(walk.f_code.co_filename), walk.f_code.co_name))  # noqa: PTH119
-        if known is not None and not running:
-            idle = loop is not None or known == "a job" or _under_worker(walk)
-            return (
-                ("idle", "waits for a job")
-                if _under_worker(walk)
-                else (
-                    "idle" if idle else "waiting",
-                    f"waits for {known}",
-                )
-            )
-        walk = walk.f_back
+    if not running:
+        if _is_worker(frame) or (frame.f_code.co_filename.endswith("queue.py") and _is_worker(frame.f_back)):
+            return "idle", "waits for a job"
+        walk: FrameType | None = frame
+        for _ in range(4):
+            if walk is None:
+                break
+            known = _WAITS.get((os.path.basename(walk.f_code.co_filename), walk.f_code.co_name))  # noqa: PTH119
+            if known is not None:
+                return "idle" if loop is not None else "waiting", f"waits for {known}{_whom(walk)}"
+            walk = walk.f_back
     function = origins.function_name(frame.f_code)
     return ("waiting", f"in a call made by {function}") if running is False else ("running", f"in {function}")
 
 
-def _under_worker(frame: FrameType) -> bool:
-    """Whether an executor's worker waits for its next job here."""
-    for each in (frame, frame.f_back):
-        if (
-            each is not None
-            and each.f_code.co_name == "_worker"
-            and "/concurrent/" in each.f_code.co_filename
-        ):
-            return True
-    return False
+def _is_worker(frame: FrameType | None) -> bool:
+    """Whether this is an executor's worker itself, not a job that it runs."""
+    return (
+        frame is not None and frame.f_code.co_name == "_worker" and "/concurrent/" in frame.f_code.co_filename
+    )
+
+
+def _whom(frame: FrameType) -> str:
+    """The thread that is joined; only where reading locals leaves no copy of them in the frame."""
+    if frame.f_code.co_name != "join" or sys.version_info < (3, 13):
+        return ""
+    thread = frame.f_locals.get("self")
+    return f", {thread.name}" if isinstance(thread, threading.Thread) else ""
 
 
 def _executor(thread: Any) -> model.Executor | None:

@@ -231,7 +231,7 @@ def recognise(frames: list[FrameType]) -> Known | None:
     return found
 
 
-def describe(task: Any, frames: list[FrameType], known: Known | None) -> Wait:
+def describe(task: Any, frames: list[FrameType], known: Known | None, *, detailed: bool = True) -> Wait:
     """What ``task`` waits for; ``frames`` are those of its await chain, ``known`` what they tell."""
     waiter = getattr(task, "_fut_waiter", None)
     if waiter is None:
@@ -242,7 +242,7 @@ def describe(task: Any, frames: list[FrameType], known: Known | None) -> Wait:
     rule, at = known
     if rule.wait == "sleep":
         return Wait(rule.wait, rule.text, "", None, _sleep_left(task, frames[0]))
-    return Wait(rule.wait, rule.text, _detail(rule, frames[at]), _serial(waiter))
+    return Wait(rule.wait, rule.text, _detail(rule, frames[at]) if detailed else "", _serial(waiter))
 
 
 def _detail(rule: _Rule, frame: FrameType) -> str:
@@ -262,12 +262,12 @@ def _by_future(waiter: Any, frames: list[FrameType]) -> Wait:
     if children is not None:
         left = sum(1 for each in list(children) if not each.done())
         return Wait("gather", "gather", f"{left} of {len(children)} left")
-    for callback in _callbacks(waiter):
+    for callback in callbacks(waiter):
         name = getattr(callback, "__qualname__", "")
         if "_chain_future" in name:
             return Wait("executor", "a job in an executor", _job(callback))
         if name.startswith("shield"):
-            inner = _closed_over(callback, "inner")
+            inner = closed_over(callback, "inner")
             return Wait("task", "a shielded task", task=_serial(inner))
     if frames and "uvloop" in frames[0].f_code.co_filename:
         name = frames[0].f_code.co_name
@@ -275,12 +275,12 @@ def _by_future(waiter: Any, frames: list[FrameType]) -> Wait:
     return Wait("future", f"a bare {type(waiter).__name__}")
 
 
-def _callbacks(waiter: Any) -> list[Any]:
+def callbacks(waiter: Any) -> list[Any]:
     """Callbacks registered on a future, as functions."""
     return [entry[0] for entry in getattr(waiter, "_callbacks", None) or ()]
 
 
-def _closed_over(function: Any, name: str) -> Any:
+def closed_over(function: Any, name: str) -> Any:
     """The value of a variable that a nested function of asyncio's closes over; None if it has none."""
     code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None)
     if code is None or not cells or name not in code.co_freevars:
@@ -293,7 +293,7 @@ def _closed_over(function: Any, name: str) -> Any:
 
 def _job(callback: Any) -> str:
     """The function that an executor runs for the future behind ``callback``."""
-    source = _closed_over(callback, "source")
+    source = closed_over(callback, "source")
     if source is None:
         return ""
     for item in _work_items():

@@ -96,4 +96,4 @@ def _group(
 
 
 def _sorted(groups: list[model.TreeGroup]) -> tuple[model.TreeGroup, ...]:
-    return tuple(sorted(groups, key=lambda group: (-group.children, -group.live)))
+    return tuple(sorted(groups, key=lambda group: (-group.children, -group.live, group.site)))

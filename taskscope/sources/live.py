@@ -88,9 +88,13 @@ class LiveSource:
         self._samples.clear()
         imputed: asyncio.Queue[model.Site] = asyncio.Queue()
         await self._ask("subscribe")
+        begun = False
         while True:
             while self._samples:
                 sample = self._samples.popleft()
+                begun = begun or sample.full
+                if not begun:
+                    continue  # of a subscription before this one
                 self._impute(sample.new_sites, imputed)
                 found = tuple(imputed.get_nowait() for _ in range(imputed.qsize()))
                 yield dataclasses.replace(sample, new_sites=sample.new_sites + found) if found else sample
@@ -260,6 +264,8 @@ class LiveSource:
             _refused(error)
         finally:
             self._answers.pop(serial, None)
+            if self._gone is None and (answer.cancelled() or not answer.done()):
+                self._writer.write(wire.request(None, "abandon", {"id": serial}))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         """Hands every message to whoever waits for it, until the connection ends."""

@@ -214,7 +214,7 @@ async def test_outcomes_and_retained_tasks_are_counted() -> None:
     assert record().retained == 0
     assert record().counts() == counts
     ended = {each["outcome"]: each["error"] for each in taskscope.snapshot()["ended"]}
-    assert ended == {"failed": "KeyError", "cancelled": "", "finished": ""}
+    assert ended == {"failed": "KeyError: fails", "cancelled": "", "finished": ""}
 
 
 async def test_a_failure_of_the_hook_disarms_it_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
