@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent import origins
+from taskscope.agent import aiomonitor_peer, origins
 from taskscope.agent.sites import coroutine_name, unwrapped
 from taskscope.agent.stacks import thread_frames
 from taskscope.agent.walk import spent
@@ -97,7 +97,8 @@ def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
     references.reverse()
     while references:
         task = references.pop()()
-        if task is not None and not task.done() and getattr(task, "_taskscope_chunk", None) is None:
+        unknown = task is not None and not task.done() and getattr(task, "_taskscope_chunk", None) is None
+        if unknown and not aiomonitor_peer.in_the_making(task):
             adopted += adopt(registry, task)
         del task
         if spent():
@@ -192,7 +193,7 @@ def release(task: Any) -> None:
 
 
 def _record(registry: Registry, task: Any, coro: Any, name: str) -> SiteRecord:
-    trace = getattr(task, "_source_traceback", None)
+    trace = getattr(task, "_source_traceback", None) or aiomonitor_peer.stack_of(task)
     if trace:
         return _from_traceback(registry, list(trace), name)
     code = getattr(coro, "cr_code", None) or getattr(coro, "gi_code", None)

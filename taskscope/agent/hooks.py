@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
+from taskscope.agent.aiomonitor_peer import MonitorPeer
 from taskscope.agent.registry import Chunk, Lineage, Registry, SiteRecord
 from taskscope.agent.sites import BRANCH, Resolver
 
@@ -103,6 +104,7 @@ class TaskHooks:
         self._remote: dict[int, SiteRecord] = {}
         self._raw: dict[type, tuple[Any, Any]] = {}
         self._base_events = base_events.__file__
+        self._monitors = MonitorPeer(self)
 
     # -- arming and disarming ------------------------------------------------------------------
 
@@ -130,6 +132,7 @@ class TaskHooks:
             else:
                 setattr(owner, name, original)
         self._saved.clear()
+        self._monitors.release()
         for loop in list(self.loops):
             hook = loop.get_task_factory()
             if hasattr(hook, "taskscope_inner"):
@@ -208,7 +211,7 @@ class TaskHooks:
         """Our factory around the program's (None: it has none)."""
         import asyncio
 
-        if hasattr(inner, "taskscope_inner"):
+        if hasattr(inner, "taskscope_inner") or self._monitors.follow(inner):
             return inner  # type: ignore[return-value]
         if inner is None:
             factory = self._plain = self._plain or self._build(self.task_class, foreign=False, named=False)

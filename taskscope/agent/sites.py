@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 MAX_WALK = 60
 """Frames walked outwards to find a user frame."""
 
-_CREATORS = frozenset({"create_task", "ensure_future", "_ensure_future", "factory"})
+_CREATORS = frozenset(
+    {"create_task", "ensure_future", "_ensure_future", "factory", "_create_task", "__setitem__"}
+)
 
 BRANCH: Any = object()
 """Stands under a site's short key when the record depends on more than the first frame."""
@@ -119,8 +121,8 @@ def nearest_user_frame(frame: FrameType) -> FrameType | None:
     return None
 
 
-_WRAPPERS = ("TaskHandle._run_coro", "TaskGroup._run_wrapped_task")
-"""Coroutines of anyio's around the one that its user asked for."""
+_WRAPPERS = ("TaskHandle._run_coro", "TaskGroup._run_wrapped_task", "Monitor._coro_wrapper")
+"""Coroutines of anyio's and aiomonitor's around the one that their user asked for."""
 
 
 def unwrapped(coro: Any) -> Any:

@@ -6,7 +6,7 @@ starts taskscope's agent then.  It prints ``ready`` once the monitor answers and
 ``start N``, ``end N``: that many more or fewer tasks; ``churn N``: tasks that end at once; ``fail``: one that
 fails, and one that is cancelled; ``open``, ``close``: the monitor, ``share``:
 another one on the same web port; ``agent``, ``no agent``: taskscope's;
-``locations``: prints what aiomonitor says of each task instead.
+``locations``, ``records``: prints what aiomonitor says of each task, and where it keeps that, instead.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class Program:
         elif verb == "locations":
             rows = self.monitor.format_running_task_list("", False)
             print(*sorted({f"{row.coro}@{row.created_location}" for row in rows}), flush=True)
+        elif verb == "records":
+            print(type(self.monitor._created_tracebacks).__name__, flush=True)
 
 
 async def main(hook: str, web: str, *rest: str) -> None:
@@ -103,7 +105,7 @@ async def main(hook: str, web: str, *rest: str) -> None:
     print("ready", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         await program.do(*line.split())
-        if not line.startswith("locations"):
+        if not line.startswith(("locations", "records")):
             print("done", flush=True)
     parents.cancel()
 

@@ -1,0 +1,107 @@
+"""Living beside aiomonitor in one process: its task factory is left alone, its records tell of births.
+
+aiomonitor's factory notes the stack that called it.  A factory of ours around it would stand on that
+stack, and every task would seem to be created by our line.  So where a loop's factory is a monitor's it
+stays as it is, and births are noted when the monitor writes the stack down: its dictionary of stacks is
+given a class of ours, in one assignment that can be taken back in one.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+if TYPE_CHECKING:
+    from taskscope.agent.hooks import TaskHooks
+
+_MODULE = "aiomonitor.monitor"
+
+YOUNG = 1.0
+"""Seconds in which a monitor's factory has certainly written down where a task of its comes from."""
+
+
+class MonitorPeer:
+    """The monitors whose records ``hooks`` follows."""
+
+    def __init__(self, hooks: TaskHooks) -> None:
+        self._hooks = hooks
+        self._followed: list[ref[Any]] = []
+        self._class = _noting_class(hooks)
+
+    def follow(self, factory: Any) -> bool:
+        """Whether ``factory`` is a monitor's; from now on the births that it notes are ours too."""
+        if not is_monitor_factory(factory):
+            return False
+        monitor = factory.__self__
+        records = getattr(monitor, "_created_tracebacks", None)
+        if type(records) is WeakKeyDictionary:
+            records.__class__ = self._class
+            self._followed.append(ref(monitor))
+        elif type(records) is not self._class:
+            self._hooks.registry.drop("births (this aiomonitor is not of a kind we know)")
+        return True
+
+    def release(self) -> None:
+        """Gives every monitor its plain dictionary back."""
+        for reference in self._followed:
+            monitor = reference()
+            if monitor is not None and type(monitor._created_tracebacks) is self._class:
+                monitor._created_tracebacks.__class__ = WeakKeyDictionary
+        self._followed.clear()
+
+
+def _noting_class(hooks: TaskHooks) -> type:
+    def made(coro: Any, *, loop: Any, task: Any) -> Any:
+        return task
+
+    note = hooks._build(made, foreign=True, named=True)
+
+    class Records(WeakKeyDictionary[Any, Any]):
+        """A monitor's stacks by task; its factory writes each while its caller's frames still stand."""
+
+        def __setitem__(self, task: Any, stack: Any) -> None:
+            super().__setitem__(task, stack)
+            if hooks.armed:
+                note(task.get_loop(), getattr(task, "_orig_coro", None), task=task)
+
+    return Records
+
+
+def is_monitor_factory(factory: Any) -> bool:
+    """Whether ``factory`` is the method of an aiomonitor (told without importing it)."""
+    owner = getattr(factory, "__self__", None)
+    return getattr(factory, "__name__", "") == "_create_task" and _is_monitor(owner)
+
+
+def _is_monitor(value: Any) -> bool:
+    return any(cls.__module__ == _MODULE and cls.__name__ == "Monitor" for cls in type(value).__mro__)
+
+
+def stack_of(task: Any) -> list[Any] | None:
+    """The stack that created ``task``, outermost first, as a monitor noted it; None if none did."""
+    if not hasattr(task, "_orig_coro"):
+        return None
+    for monitor in monitors():
+        stack: list[Any] | None = monitor._created_tracebacks.get(task)
+        if stack:
+            return stack
+    return None
+
+
+def in_the_making(task: Any) -> bool:
+    """Whether a monitor's factory has yet to write down where this task comes from."""
+    if type(task).__module__ != "aiomonitor.task":
+        return False
+    now = time.perf_counter()
+    return now - getattr(task, "_started_at", now) < YOUNG and stack_of(task) is None
+
+
+def monitors() -> list[Any]:
+    """The monitors that run in this process: each has a thread that runs its ``_ui_main``."""
+    if _MODULE not in sys.modules:
+        return []
+    threads = sys.modules["threading"].enumerate()
+    owners = [getattr(getattr(each, "_target", None), "__self__", None) for each in threads]
+    return [owner for owner in owners if _is_monitor(owner)]
