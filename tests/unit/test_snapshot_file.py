@@ -80,7 +80,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
             b'{"format": "taskscope-snapshot", "schema": 9, "taskscope": "7.0"}',
             r"schema 9, this TaskScope reads 1.*7\.0",
         ),
-        (gzip.compress(b"{}")[:-6], "damaged"),
+        (gzip.compress(b"{}", mtime=0)[:-6], "damaged"),
         (b"\x1f\x8bnonsense", "damaged"),
     ],
 )
