@@ -31,7 +31,7 @@ def register(parser: ArgumentParser) -> None:
 
     parser.description = (
         "Starts a small leaking service with the agent in it, and the app on it.  Without a terminal: "
-        "watches it for 20 s and prints what was seen.  Without a name: says what there is and what to look at."
+        "watches it for 20 s and prints what was seen.  Without a name: says what there is to look at."
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help=", ".join(SYSTEMS))
     parser.add_argument("--fixed", action="store_true", help="the version without the leak")
