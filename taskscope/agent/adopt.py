@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_STRAY_SEARCH = 3_000
 """Tasks up to which 3.14 and later are asked for all of them: about 1.5 ms of holding the GIL."""
+
+RIPE = 0.1
+"""Seconds that a task must be without a serial to be taken for one that the hooks have not seen."""
 
 MAX_CANDIDATES = 10
 """Lines named for tasks whose creation was not seen."""
@@ -86,24 +90,42 @@ def find_loops() -> list[Any]:
 
 
 def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
-    """Registers living tasks that have no serial; yields wherever a pause is due."""
-    adopted = 0
+    """Registers living tasks that have no serial; yields wherever a pause is due.
+
+    A task that another thread's factory is just making has none yet either: only those are taken that
+    still have none a moment later.
+    """
     asyncio = sys.modules["asyncio"]
     references: list[Any] = list(known_tasks())
     for loop in loops:
         if sys.version_info >= (3, 14) or not references:
             references.extend(ref(task) for task in asyncio.all_tasks(loop))
     references.extend(ref(task) for task in list(getattr(asyncio.tasks, "_eager_tasks", ())))
-    references.reverse()
-    while references:
-        task = references.pop()()
-        unknown = task is not None and not task.done() and getattr(task, "_taskscope_chunk", None) is None
-        if unknown and not aiomonitor_peer.in_the_making(task):
+    candidates = []
+    for reference in references:
+        if _is_unknown(reference()):
+            candidates.append(reference)
+        if spent():
+            yield
+    del references
+    ripe = time.monotonic() + RIPE
+    while candidates and time.monotonic() < ripe:
+        yield
+    adopted = 0
+    for reference in candidates:
+        task = reference()
+        if _is_unknown(task):
             adopted += adopt(registry, task)
         del task
         if spent():
             yield
     return adopted
+
+
+def _is_unknown(task: Any) -> bool:
+    if task is None or task.done() or getattr(task, "_taskscope_chunk", None) is not None:
+        return False
+    return not aiomonitor_peer.in_the_making(task)
 
 
 def strays(registry: Registry, loops: list[Any]) -> Job[int]:
