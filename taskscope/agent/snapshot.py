@@ -150,11 +150,11 @@ def _tasks(
     for task in live_tasks(agent.registry.task_records()):
         if task is not None:
             rows.append(_task(agent, task, intern, with_stacks=with_stacks))
+        if task is None:
+            yield  # before the rows are encoded, so that this counts against the next slice
         if rows and (task is None or len(rows) >= ROWS):
             out([*intern.take(), ("tasks", rows)])
             rows = []
-        if task is None:
-            yield
         del task
     if rows:
         out([*intern.take(), ("tasks", rows)])
