@@ -16,6 +16,7 @@ from weakref import ref
 
 from taskscope import model, wire
 from taskscope.agent import adopt, origins, process, snapshot, stacks
+from taskscope.agent.console import Console
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.hooks import TaskHooks
 from taskscope.agent.imports import ImportWatch
@@ -68,6 +69,7 @@ class Agent:
         self.server = Server(self)
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
         self.facts = FactFinder(self.registry, self.thread_view.all)
+        self.console = Console(self.watch, control)
         self.on_stop: Callable[[], None] = lambda: None
         self.running = False
         self.exiting = False
@@ -104,6 +106,7 @@ class Agent:
         self.imports.stop()
         self.running = False
         hooks, self.hooks = self.hooks, None
+        self.console.stop()
         self.threads.disarm()
         self.watch.stop()
         atexit.unregister(self._at_exit)
@@ -224,6 +227,7 @@ class Agent:
             "modules": lambda: _now(loaded_files),
             "set_interval": self._set_interval,
             "cancel": self._cancel,
+            "console": self.console.where,
             "detach": lambda: _now(dict),
         }
 

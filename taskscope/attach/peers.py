@@ -6,9 +6,9 @@ remembered, so that a list of processes that is drawn every few seconds costs no
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
+import select
 import socket
 import time
 from pathlib import Path
@@ -18,6 +18,14 @@ import psutil
 PATIENCE = 0.2
 """Seconds that one port may take to answer."""
 
+GREETING = 0.03
+"""Seconds in which telnet has spoken before it is asked for anything."""
+
+LEAVING = 2.0
+"""Seconds to wait for a console to say goodbye."""
+
+MAX_ANSWER = 4096
+
 ASK_AGAIN = 30.0
 """Seconds after which a process that ran none is asked again."""
 
@@ -26,7 +34,10 @@ MAX_PORTS = 20
 
 _PARTS = ("/aiohttp/", "/multidict/", "/yarl/", "/frozenlist/")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (addresses that others listen on)
+_QUESTION = b"GET /api/version HTTP/1.0\r\n\r\n"
 _TELNET = b"\xff"
+_MY_TERMINAL = b"\xff\xfa\x18\x00dumb\xff\xf0"
+_END_OF_INPUT = b"\x04"
 
 _answers: dict[tuple[int, float], tuple[float, str]] = {}
 """By pid and start: when it was asked, and the address of its monitor (empty: none)."""
@@ -77,26 +88,40 @@ def listening(pid: int) -> list[tuple[str, int]]:
 
 def is_monitor(host: str, port: int) -> bool:
     """Whether aiomonitor's web API answers there."""
-    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+    head, _, body = _asked(host, port, _QUESTION).partition(b"\r\n\r\n")
     try:
-        connection.request("GET", "/api/version")
-        answer = connection.getresponse()
-        value = json.loads(answer.read(200)) if answer.status == 200 else None
-    except (OSError, http.client.HTTPException, ValueError):
+        value = json.loads(body) if b" 200 " in head.partition(b"\r\n")[0] else None
+    except ValueError:
         return False
-    finally:
-        connection.close()
     return isinstance(value, dict) and set(value) == {"value"} and isinstance(value["value"], str)
 
 
-def is_console(host: str, port: int) -> bool:
-    """Whether somebody speaks telnet there, as aiomonitor's console does as soon as one connects."""
+def _asked(host: str, port: int, question: bytes) -> bytes:
+    """The answer to ``question``; empty if there is none, or if who listens there speaks first."""
+    said = bytearray()
     try:
         with socket.create_connection((host, port), PATIENCE) as connection:
-            connection.settimeout(5 * PATIENCE)
-            return connection.recv(1) == _TELNET
+            if not select.select([connection], [], [], GREETING)[0]:
+                connection.sendall(question)
+            while len(said) < MAX_ANSWER and (data := connection.recv(4096)):
+                said += data
+                if said.startswith(_TELNET):
+                    _take_leave(connection)
+                    return b""
     except OSError:
-        return False
+        return b""
+    return bytes(said)
+
+
+def _take_leave(connection: socket.socket) -> None:
+    """Ends a session that was opened in aiomonitor's console by asking it for a web page.
+
+    Who merely hangs up leaves a task in the program that waits for the terminal's type for ever.
+    """
+    connection.sendall(_MY_TERMINAL + _END_OF_INPUT)
+    connection.settimeout(LEAVING)
+    while connection.recv(4096):
+        pass
 
 
 def listeners(port: int) -> list[int]:

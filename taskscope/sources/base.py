@@ -105,3 +105,11 @@ class Control(Protocol):
 
     async def cancel(self, serial: int) -> None:
         """Asks the task to cancel.  Raises SourceError as every question does."""
+
+
+@runtime_checkable
+class Consoled(Protocol):
+    """A source of a running process in which aiomonitor's console may be opened."""
+
+    async def console(self) -> tuple[str, int]:
+        """Host and port where it speaks telnet, as the target sees them.  NotAvailable says what to do."""

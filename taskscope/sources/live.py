@@ -191,6 +191,14 @@ class LiveSource:
         """Cancels a task; NotAvailable where the agent was started without control."""
         await self._ask("cancel", serial=serial)
 
+    async def console(self) -> tuple[str, int]:
+        """Where aiomonitor's console listens in the target; opens one if there is none and we may."""
+        answer = await self._ask("console")
+        try:
+            return str(answer["host"]), int(answer["port"])
+        except (KeyError, TypeError, ValueError):
+            raise SourceError("the agent's answer to 'console' does not say where") from None
+
     async def detach(self) -> None:
         """Removes the agent from the target, which ends the connection."""
         with contextlib.suppress(TargetGone):  # it may be gone before its answer is out

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from taskscope.tui.connection import Reconnect
     from taskscope.tui.picker import Targets
 
-_OF_A_TARGET = frozenset(("trees", "baseline", "unmark", "pause", "snapshot", "interval", "overview", "view"))
+_OF_A_TARGET = frozenset(
+    ("trees", "baseline", "unmark", "pause", "snapshot", "console", "interval", "overview", "view")
+)
 
 DRAW_EVERY = 0.4
 """Seconds between two drawings, at the least."""
@@ -49,10 +51,11 @@ class TaskScopeApp(App[None]):
     TITLE = "taskscope"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "trees", "Trees"),
-        Binding("b", "baseline", "Baseline"),
+        Binding("b", "baseline", "Baseline", show=False),
         Binding("B", "unmark", "Clear baseline", show=False),
         Binding("space", "pause", "Pause", key_display="␣"),
         Binding("w", "snapshot", "Save"),
+        Binding("c", "console", "Console"),
         Binding("i", "interval", "Change the interval", show=False),
         Binding("1", "overview", "Overview", show=False),
         Binding("2", "view('threads')", "Threads", show=False),
@@ -209,6 +212,11 @@ class TaskScopeApp(App[None]):
             self.context.error(f"No snapshot: {problem}.")
             return
         self.context.status(f"Snapshot written: {path} ({fmt.bytes(size)}).")
+
+    def action_console(self) -> None:
+        from taskscope.tui import console
+
+        self.run_worker(console.enter(self, self.context), group="console", exclusive=True)
 
     # -- views
 

@@ -18,6 +18,8 @@ import psutil
 from taskscope import model, wire
 from taskscope.attach import discover, peers
 
+DEFAULT_CONSOLE = 20101
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -33,6 +35,7 @@ class HostProcess:
     """The process behind our connection to ``host`` and ``port``, and any others that share the port."""
 
     def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
         self._where = f"{host}:{port}"
         self._process: psutil.Process | None = None
         self.others: tuple[int, ...] = ()
@@ -68,6 +71,17 @@ class HostProcess:
                 )
         except (psutil.Error, OSError):
             return Use()
+
+    def console(self) -> tuple[str, int] | None:
+        """Where its console speaks telnet: by default the port below that of the web API.
+
+        It is not asked: whoever connects opens a session in the program.
+        """
+        ports = (self._port - 1, DEFAULT_CONSOLE)
+        if self._process is None:
+            return self._host, ports[0]
+        listening = {port: host for host, port in peers.listening(self.pid)}
+        return next(((listening[port], port) for port in ports if port in listening), None)
 
     def describe(self) -> model.Process:
         """Of a process that is not here we know the address only."""

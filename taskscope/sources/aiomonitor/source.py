@@ -350,6 +350,17 @@ class AiomonitorSource:
     async def loops(self) -> tuple[model.Loop, ...]:
         _refuse("of event loops")
 
+    async def console(self) -> tuple[str, int]:
+        """Where its console speaks telnet: by default the port below that of the web API."""
+        assert self._process is not None
+        found = await asyncio.to_thread(self._process.console)
+        if found is None:
+            raise NotAvailable(
+                f"the console of this aiomonitor was not found (nothing listens at port {self.port - 1}): "
+                "run `python -m aiomonitor.cli -H HOST -p PORT` with the port given to start_monitor"
+            )
+        return found
+
     async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
         """What is known now.  Stacks of single tasks are left out: each is a page to be asked for."""
         if self._hello is None or self._tally.last is None:

@@ -1,0 +1,114 @@
+"""aiomonitor's console in this process: the one that runs, or one started on request.
+
+One is started only where the agent may control the program, and only if aiomonitor is installed there.
+It takes no hook of its own, and goes when the agent goes.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from taskscope import wire
+from taskscope.agent.aiomonitor_peer import monitors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.agent.loops import LoopWatch
+    from taskscope.agent.walk import Job
+
+PATIENCE = 10.0
+"""Seconds that a loop may take to start it."""
+
+_LOOPBACK = "127.0.0.1"
+_EVERYWHERE = {"0.0.0.0": _LOOPBACK, "::": "::1", "": _LOOPBACK}  # noqa: S104  (what others listen on)
+
+
+class Console:
+    """Where the console of this process is."""
+
+    def __init__(self, watch: LoopWatch, control: bool) -> None:
+        self._watch = watch
+        self._control = control
+        self._started: Any = None
+
+    def where(self) -> Job[dict[str, Any]]:
+        """Its host and port, and whether we started it.  Raises RemoteError with the reason it has none."""
+        yield
+        running = monitors()
+        if not running:
+            yield from self._start()
+            running = monitors()
+        if not running:
+            raise wire.RemoteError(wire.NOT_FOUND, "aiomonitor was started here and ended at once")
+        monitor = running[0]
+        host = str(monitor.host)
+        return {
+            "host": _EVERYWHERE.get(host, host),
+            "port": int(monitor.port),
+            "started": monitor is self._started,
+        }
+
+    def stop(self) -> None:
+        """Ends the one that we started; the loop's task factory stays whose it is."""
+        monitor, self._started = self._started, None
+        if monitor is not None and not monitor.closed:
+            loop = monitor._monitored_loop
+            factory = loop.get_task_factory()
+            monitor.close()  # sets the factory that was there when it started
+            loop.set_task_factory(factory)
+
+    def _start(self) -> Job[None]:
+        if not self._control:
+            raise wire.RemoteError(
+                wire.FORBIDDEN,
+                "no aiomonitor runs in this process, and its agent only observes: start the agent with "
+                "control=True, or aiomonitor.start_monitor() in the program",
+            )
+        loop = next((loop for _, loop in self._watch.loops() if loop.is_running()), None)
+        if loop is None:
+            raise wire.RemoteError(wire.NOT_FOUND, "no event loop runs in this process to open a console on")
+        try:
+            from aiomonitor import start_monitor
+        except ImportError:
+            raise wire.RemoteError(
+                wire.NOT_FOUND,
+                "aiomonitor is not installed in this process's Python: pip install aiomonitor there",
+            ) from None
+        outcome: list[Exception | None] = []
+        loop.call_soon_threadsafe(self._start_on, start_monitor, loop, outcome)
+        give_up = time.monotonic() + PATIENCE
+        while not outcome:
+            if time.monotonic() > give_up:
+                raise wire.RemoteError(
+                    wire.NOT_FOUND, "the event loop is blocked: its console opens once it runs again"
+                )
+            yield
+        if outcome[0] is not None:
+            raise wire.RemoteError(wire.NOT_FOUND, f"aiomonitor did not start: {outcome[0]}")
+
+    def _start_on(
+        self, start_monitor: Callable[..., Any], loop: Any, outcome: list[Exception | None]
+    ) -> None:
+        """Runs in the loop's thread, whose stack its console shows."""
+        try:
+            console, telnet, web = _free_ports(3)
+            self._started = start_monitor(
+                loop, host=_LOOPBACK, port=telnet, webui_port=web, console_port=console
+            )
+        except Exception as error:  # noqa: BLE001  (an outer edge: the program's loop must not see it)
+            outcome.append(error)
+        else:
+            outcome.append(None)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listened on a moment ago."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((_LOOPBACK, 0))
+        return [each.getsockname()[1] for each in sockets]
