@@ -85,12 +85,17 @@ class SiteRow(Row):
         self.tick = now
 
     def update(self, now: float, counts: SiteCounts) -> None:
+        """Takes in a sample."""
+        self.count(now, counts)
         totals = counts.counts
+        self.series.append(now, (totals.live, totals.born, totals.ended))
+
+    def count(self, now: float, counts: SiteCounts) -> None:
+        """Shows these counts, as of ``now``."""
         self.counts = counts
-        self.live = totals.live
+        self.live = counts.counts.live
         self.oldest = counts.oldest
         self.median = counts.median
-        self.series.append(now, (totals.live, totals.born, totals.ended))
         self.tick = now
 
     def growth(self, now: float) -> float | None:

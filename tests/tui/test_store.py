@@ -158,3 +158,16 @@ def test_one_spike_is_no_growth() -> None:
     for second in range(61):
         series.append(float(second), (5000.0 if second == 58 else 100.0,))
     assert series.slope(60.0) == 0
+
+
+def test_a_site_whose_line_is_learnt_later_keeps_its_counts(source: FakeSource) -> None:
+    frame = model.Frame("/app/a.py", 3, "f")
+    unknown = model.Site(1, "task", frame, frame, "work", "unknown")
+    imputed = dataclasses.replace(unknown, frame=model.Frame("/app/a.py", 9, "main"), known="imputed")
+    counts = model.SiteCounts(1, model.Counts(5, 5), None, None, 5)
+    first = model.Sample(1, 10.0, 0.0, 1.0, model.Counts(5, 5), 1, None, None, None, None, None, None)
+    store = Store(Clock())
+    store.begin(asyncio.run(source.open()))
+    store.apply(dataclasses.replace(first, full=True, new_sites=(unknown,), sites=(counts,)))
+    store.apply(dataclasses.replace(first, seq=2, monotonic=11.0, new_sites=(imputed,)))
+    assert (store.sites[1].site.known, store.sites[1].live) == ("imputed", 5)
