@@ -47,6 +47,7 @@ class _Client:
         self.backlog = 0
         self.greeted = False
         self.subscribed = False
+        self.missed: list[bytes] | None = None  # samples made while its full one is being made
         self.jobs = 0
         self.abandoned: set[int] = set()
         self.gone = False
@@ -70,7 +71,6 @@ class Server:
         self._ended = _thread.allocate_lock()
         self.path = ""
         self.thread = 0
-        self.left_out = 0
 
     # -- start and stop ------------------------------------------------------------------------
 
@@ -219,18 +219,18 @@ class Server:
 
     def _tick(self) -> Job[None]:
         sample = yield from self._agent.tick()
-        listening = [client for client in self._clients.values() if client.subscribed]
-        if listening:
-            data = yield from encoded(
-                lambda text: {"jsonrpc": "2.0", "method": "sample", "params": text}, sample
-            )
-            for client in listening:
-                if client.backlog > MAX_BACKLOG:
-                    self.left_out += 1
-                    client.subscribed = False  # it missed a change: the next one must be full
-                    self._job(client, self._subscribe(client))
-                elif client.subscribed:
-                    self._send(client, data)
+        if not any(client.subscribed or client.missed is not None for client in self._clients.values()):
+            return
+        data = yield from encoded(_as_sample, sample)
+        for client in list(self._clients.values()):
+            if client.missed is not None:
+                client.missed.append(data)
+            elif client.subscribed and client.backlog > MAX_BACKLOG:
+                self._agent.registry.drop("samples for a client that does not read")
+                client.subscribed = False  # it misses a change: the next one must be full
+                self._job(client, self._subscribe(client))
+            elif client.subscribed:
+                self._send(client, data)
 
     # -- connections ---------------------------------------------------------------------------
 
@@ -346,10 +346,15 @@ class Server:
         return wire.response(request.id, wire.pack(self._agent.hello()))
 
     def _subscribe(self, client: _Client) -> Job[None]:
+        """Sends a full sample, then those made meanwhile: some of their changes are not in it."""
+        client.missed = []
         sample = yield from self._agent.sampler.full(self._agent.interval)
-        data = yield from encoded(lambda text: {"jsonrpc": "2.0", "method": "sample", "params": text}, sample)
+        data = yield from encoded(_as_sample, sample)
+        missed, client.missed = client.missed, None
         client.subscribed = True
-        self._send(client, data)
+        for each in (data, *missed):
+            if not client.gone:
+                self._send(client, each)
 
     def _answer(self, client: _Client, request: wire.Request) -> Job[None]:
         try:
@@ -372,6 +377,10 @@ class Server:
             self._send(client, data)
         if request.method == "detach":
             self._stopping = True
+
+
+def _as_sample(params: object) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": "sample", "params": params}
 
 
 def _allowed(connection: socket.socket) -> bool:

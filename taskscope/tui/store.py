@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.sources.live import merged
 from taskscope.tui import format as fmt
+from taskscope.tui.findings import Findings
 from taskscope.tui.rows import Row, SiteRow, SumRow, WalkedRow
 from taskscope.tui.series import Series
 
@@ -64,7 +65,7 @@ class Store:
         self.sites: dict[int, SiteRow] = {}
         self.history = Series(len(HISTORY), _TIERS)
         self.baseline: Baseline | None = None
-        self.findings: tuple[object, ...] = ()  # analysis fills it; every widget already leaves room
+        self.findings = Findings()
         self.paused = False
         self._held: Sample | None = None
         self._walked: dict[str, dict[str, WalkedRow]] = {}
@@ -88,6 +89,7 @@ class Store:
             self._sums.clear()
             self.history = Series(len(HISTORY), _TIERS)
             self.baseline = None
+            self.findings.forget()
             self.past_version += 1
         self.version += 1
 
@@ -134,8 +136,10 @@ class Store:
         known = self.sites.get(site.id)
         if known is None or known.site != site:
             fresh = SiteRow(site, now)
-            if known is not None:  # an imputed site became exact: its past stays
+            if known is not None:  # its line is known better now: its counts and its past stay
                 fresh.series = known.series
+                if known.counts is not None:
+                    fresh.count(known.tick, known.counts)
             elif self.sample is not None:  # a site first seen now had no task before
                 fresh.series.append(self.sample.monotonic, (0, 0, 0))
             self.sites[site.id] = fresh
