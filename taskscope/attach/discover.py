@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from taskscope import wire
-from taskscope.attach import procfs
+from taskscope.attach import peers, procfs
 from taskscope.attach.presence import agent_in
 
 OLDEST = (3, 11)
@@ -32,7 +32,8 @@ class PythonProcess:
     ``started``: wall seconds; ``rss``: bytes; ``python``: as ``3.11``, empty if unknown.
 
     ``agent``: the name its agent listens under, None if it has none.  ``asyncio``: it has been loaded,
-    None if that does not show.  ``obstacle``: why it cannot be attached, empty if it can.
+    None if that does not show.  ``obstacle``: why it cannot be attached, empty if it can.  ``monitor``:
+    the target under which its aiomonitor can be attached instead, empty if it runs none.
     """
 
     pid: int
@@ -47,6 +48,7 @@ class PythonProcess:
     asyncio: bool | None
     obstacle: str
     own: bool
+    monitor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class _Build:
 
     python: str
     asyncio: bool | None
+    may_be_monitored: bool = False
 
 
 _last_cpu: dict[int, tuple[float, float]] = {}
@@ -81,7 +84,7 @@ def processes() -> tuple[PythonProcess, ...]:
 def _unlikely(process: PythonProcess) -> tuple[object, ...]:
     return (
         process.agent is None,
-        bool(process.obstacle),
+        bool(process.obstacle) and not process.monitor,
         not process.own,
         not process.asyncio,
         -process.rss,
@@ -106,7 +109,7 @@ def _build(pid: int) -> _Build | None:
         maps = ""
     if not _EXECUTABLE.match(executable.rpartition("/")[2]) and not _LIBRARY.search(maps):
         return None
-    return _Build(version_in(executable) or version_in(maps), _asyncio(maps))
+    return _Build(version_in(executable) or version_in(maps), _asyncio(maps), peers.may_run_monitor(maps))
 
 
 def version_in(text: str) -> str:
@@ -139,6 +142,7 @@ def _look(process: psutil.Process, build: _Build) -> PythonProcess:
             asyncio=build.asyncio,
             obstacle="" if agent is not None else _obstacle(pid, uid, build.python),
             own=uid == os.geteuid(),
+            monitor=peers.monitor_of(pid, started) if build.may_be_monitored else "",
         )
 
 

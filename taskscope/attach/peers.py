@@ -43,13 +43,13 @@ _answers: dict[tuple[int, float], tuple[float, str]] = {}
 """By pid and start: when it was asked, and the address of its monitor (empty: none)."""
 
 
-def monitor_of(pid: int, started: float, maps: str) -> str:
-    """``aiomonitor://HOST:PORT`` of the monitor in process ``pid``, empty if it runs none that we see.
+def may_run_monitor(maps: str) -> bool:
+    """Whether a process that has mapped these files (one a line) has loaded what aiomonitor stands on."""
+    return any(part in maps for part in _PARTS)
 
-    ``maps``: the files that it has mapped, one a line.
-    """
-    if not any(part in maps for part in _PARTS):
-        return ""
+
+def monitor_of(pid: int, started: float) -> str:
+    """``aiomonitor://HOST:PORT`` of the monitor in process ``pid``, empty if it runs none that we see."""
     now = time.monotonic()
     asked, answer = _answers.get((pid, started), (float("-inf"), ""))
     if not answer and now - asked >= ASK_AGAIN:

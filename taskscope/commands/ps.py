@@ -81,6 +81,7 @@ def _row(process: PythonProcess, sample: model.Sample | None) -> dict[str, Any]:
         "started": process.started,
         "asyncio": process.asyncio,
         "obstacle": process.obstacle or None,
+        "monitor": process.monitor or None,
     }
 
 
@@ -96,7 +97,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             fmt.count(row["tasks"]),
             str(row["threads"]),
             fmt.bytes(row["rss"]),
-            row["command"] + (f"  ({row['obstacle']})" if row["obstacle"] else ""),
+            row["command"] + "".join(f"  ({row[note]})" for note in ("obstacle", "monitor") if row[note]),
         )
         for row in rows
     ]

@@ -47,4 +47,6 @@ def _processes() -> Sequence[PythonProcess]:
 
 
 def _open(process: PythonProcess) -> Source:
+    if process.monitor and process.obstacle and not process.agent:
+        return resolve(process.monitor)
     return resolve(str(process.pid))

@@ -49,7 +49,7 @@ COLUMNS = (
 EXPLAINS = """\
 The Python processes of this machine, most likely wanted first.
 
-agent      the name under which its agent listens; – : it has none
+agent      the name under which its agent listens; – : it has none, aiomonitor : it runs that instead
 cpu        cores used since the last look
 
 Enter opens the process under the cursor.  The line below the list says what would happen: a process
@@ -122,7 +122,7 @@ class PickerScreen(Screen[None]):
         colours = palette(self.app.theme_variables)
         return (
             str(process.pid),
-            Text(process.agent, colours.accent) if process.agent else fmt.UNKNOWN,
+            Text(process.agent, colours.accent) if process.agent else _without_agent(process),
             process.user,
             process.python or fmt.UNKNOWN,
             fmt.age(time.time() - process.started),
@@ -166,9 +166,27 @@ def advice(process: PythonProcess | None) -> str:
         return ""
     if process.agent:
         return f"Enter opens {process.agent} (pid {process.pid}), which has an agent."
+    if process.monitor:
+        return _about_monitor(process)
     if process.obstacle:
         return f"No agent in {process.pid}, and it cannot get one: {process.obstacle}."
     return (
         f"No agent in {process.pid}.  Enter tries to bring one in; or start the program with "
         "`taskscope run`, or call taskscope.start() in it."
     )
+
+
+def _about_monitor(process: PythonProcess) -> str:
+    if process.obstacle:
+        return (
+            f"No agent in {process.pid}, and it cannot get one: {process.obstacle}.  It runs aiomonitor: "
+            f"Enter opens {process.monitor}."
+        )
+    return (
+        f"No agent in {process.pid}.  Enter tries to bring one in.  It runs aiomonitor, which tells less "
+        f"and needs nothing in it: taskscope attach {process.monitor}"
+    )
+
+
+def _without_agent(process: PythonProcess) -> str:
+    return "aiomonitor" if process.monitor else fmt.UNKNOWN

@@ -6,8 +6,8 @@ starts taskscope's agent then.  It prints ``ready`` once the monitor answers and
 ``start N``, ``end N``: that many more or fewer tasks; ``churn N``: tasks that end at once; ``fail``: one that
 fails, and one that is cancelled; ``open``, ``close``: the monitor, ``share``:
 another one on the same web port; ``agent``, ``no agent``: taskscope's;
-``locations``, ``records``, ``factory``: prints what aiomonitor says of each task, where it keeps that, and
-the loop's task factory, instead.
+``locations``, ``records``, ``sessions``, ``factory``: prints what aiomonitor says of each task, where it
+keeps that, how many sit in its console, and the loop's task factory, instead.
 """
 
 from __future__ import annotations
@@ -91,6 +91,9 @@ class Program:
             print(*sorted({f"{row.coro}@{row.created_location}" for row in rows}), flush=True)
         elif verb == "records":
             print(type(self.monitor._created_tracebacks).__name__, flush=True)
+        elif verb == "sessions":
+            tasks = asyncio.all_tasks(self.monitor._ui_loop)
+            print(sum("telnet" in repr(task) or "interact" in repr(task) for task in tasks), flush=True)
         elif verb == "factory":
             print(asyncio.get_running_loop().get_task_factory(), flush=True)
 
@@ -108,7 +111,7 @@ async def main(hook: str, web: str, *rest: str) -> None:
     print("ready", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         await program.do(*line.split())
-        if not line.startswith(("locations", "records", "factory")):
+        if not line.startswith(("locations", "records", "sessions", "factory")):
             print("done", flush=True)
     parents.cancel()
 
