@@ -55,6 +55,15 @@ class AgentClient:
         self._lines.close()
         self._socket.close()
 
+    def live(self) -> int:
+        """Live tasks in the first sample that has any: those older than the agent are counted by and by."""
+        live: int = self.sample()["tasks"]["live"]
+        deadline = time.monotonic() + 10
+        while not live:
+            assert time.monotonic() < deadline, "the agent sees no task"
+            live = self.next()["params"]["tasks"]["live"]
+        return live
+
     def __enter__(self) -> Self:
         return self
 

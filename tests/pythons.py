@@ -27,6 +27,12 @@ def _folders() -> list[Path]:
     return [*found, *sorted(Path.home().glob(".pyenv/versions/*/bin"))]
 
 
+def _is_script(path: Path) -> bool:
+    """A wrapper, that is: it would only pick one of the others, or find none to pick."""
+    with path.open("rb") as file:
+        return file.read(2) == b"#!"
+
+
 @functools.cache
 def installed() -> dict[str, Path]:
     """Interpreters by minor version (``3.13``), the first found of each."""
@@ -34,8 +40,8 @@ def installed() -> dict[str, Path]:
     for folder in _folders():
         for path in sorted(folder.glob("python3.*")):
             named = _NAME.fullmatch(path.name)
-            if named is None or named[1] in found or path.open("rb").read(2) == b"#!":
-                continue  # a script would only pick one of the others, or find none to pick
+            if named is None or named[1] in found or _is_script(path):
+                continue
             asked = subprocess.run(
                 [path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, check=False
             )

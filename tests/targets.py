@@ -163,7 +163,7 @@ uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listener])
     "C call": """
 import os, re
 print("ready", os.getpid())
-re.match("(a+)+b", "a" * 26)  # one to four seconds, and the GIL is held throughout
+re.match("(a+)+b", "a" * 25)  # a second or two, and the GIL is held throughout
 __import__("time").sleep(3600)
 """,
 }

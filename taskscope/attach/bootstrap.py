@@ -18,16 +18,23 @@ TYPE_CHECKING = False  # as `typing` has it, which the target may not have loade
 if TYPE_CHECKING:
     from typing import Any
 
+TRIES = 3
+"""A program in the midst of its own imports may have incomplete modules (``typing``) lying about."""
+
 
 def main(payload: dict[str, Any], reply: tuple[int, int] | str) -> None:
     """Starts the agent unless one is there; ``reply`` gets one JSON object that says what came of it."""
     if time.time() > payload["deadline"]:
         send(reply, {"state": "late"})
         return
-    try:
-        answer = running(payload["package"]) or start(payload)
-    except BaseException as error:  # noqa: BLE001  (the program must never see a failure of ours)
-        answer = {"state": "failed", "error": f"{type(error).__name__}: {error}", "where": where(error)}
+    answer: dict[str, Any] = {}
+    for _ in range(TRIES):
+        try:
+            answer = running(payload["package"]) or start(payload)
+            break
+        except BaseException as error:  # noqa: BLE001  (the program must never see a failure of ours)
+            answer = {"state": "failed", "error": f"{type(error).__name__}: {error}", "where": where(error)}
+            time.sleep(0.1)
     send(reply, answer)
 
 

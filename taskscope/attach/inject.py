@@ -17,7 +17,7 @@ from taskscope.attach import payload, procfs, remote_exec
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
 from taskscope.attach.presence import agent_in
-from taskscope.attach.target import PATIENCE, Target, examine
+from taskscope.attach.target import PATIENCE, Target, examine, explained
 
 __all__ = ["TIMEOUT", "AttachError", "ensure_agent"]
 
@@ -51,10 +51,11 @@ def ensure_agent(
     if target.stopped:
         progress(f"process {pid} is stopped: its agent starts when it is continued (kill -CONT {pid})")
     reply = None
-    if remote_exec.possible(target):
-        reply = remote_exec.attempt(target)
-        if reply is not None and reply["state"] == "started":
-            progress(f"process {pid} started the agent itself (sys.remote_exec): nothing was stopped")
+    with explained(pid):
+        if remote_exec.possible(target):
+            reply = remote_exec.attempt(target)
+    if reply is not None and reply["state"] == "started":
+        progress(f"process {pid} started the agent itself (sys.remote_exec): nothing was stopped")
     if reply is None or reply["state"] == "late":
         reply = _injected(target, timeout, progress)
     return _endpoint(target, reply, timeout, progress)
@@ -78,6 +79,7 @@ def _injected(target: Target, timeout: float, progress: Progress) -> dict[str, A
                 raise AttachError(event["sentence"], event["remedy"])
             elif event["event"] == "injected":
                 injected = True
+                hint = time.monotonic() + _HINT_AFTER
                 progress(_stopped(event))
             elif event["event"] == "reply":
                 return event
@@ -130,6 +132,8 @@ def _endpoint(target: Target, reply: dict[str, Any], timeout: float, progress: P
         )
     path = target.root + reply["socket"]
     if not endpoint.answers(path):
+        if procfs.ended(target.pid):
+            raise AttachError(f"process {target.pid} has ended")
         raise AttachError(
             f"process {target.pid} has an agent, but its socket {path} cannot be reached",
             "attach as its user or as root",

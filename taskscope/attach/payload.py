@@ -2,7 +2,8 @@
 
 The text holds the sources of ``taskscope``'s agent and of what it stands on, compressed.  Their imports are
 rewritten to a private top-level name, so that a ``taskscope`` that the target imports itself is neither
-found nor shadowed, and they come in an order in which each finds what it needs already loaded.
+found nor shadowed (and ``typing`` to ``lean_typing.py``), and they come in an order in which each finds what
+it needs already loaded.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PACKAGE = "_taskscope_agent"
 _ROOT = Path(__file__).resolve().parent.parent
 _PARTS = ("__init__.py", "model.py", "wire.py", "endpoint.py", "agent/*.py")
 _IMPORT = re.compile(r"\b(from|import)(\s+)taskscope\b")
+_TYPING = re.compile(r"\bfrom(\s+)typing\b")
 
 _MARSHAL = 4  # the newest version that every supported Python reads
 
@@ -81,6 +83,7 @@ def modules() -> tuple[tuple[str, str], ...]:
             parts = path.relative_to(_ROOT).with_suffix("").parts
             name = ".".join(("taskscope", *(part for part in parts if part != "__init__")))
             sources[name] = path.read_text()
+    sources["taskscope.typing"] = (Path(__file__).parent / "lean_typing.py").read_text()
     trees = {name: ast.parse(source) for name, source in sources.items()}
     needs = {name: _needs(tree, sources.keys()) - {name} for name, tree in trees.items()}
     order = graphlib.TopologicalSorter(needs).static_order()
@@ -97,7 +100,9 @@ def _needs(tree: ast.Module, known: Container[str]) -> set[str]:
     pending: list[ast.AST] = list(tree.body)
     while pending:
         node = pending.pop()
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "taskscope":
+        if isinstance(node, ast.ImportFrom) and node.module == "typing":
+            found.add("taskscope.typing")
+        elif isinstance(node, ast.ImportFrom) and _is_ours(node.module or ""):
             for name in node.names:
                 inner = f"{node.module}.{name.name}"
                 found.add(inner if inner in known else str(node.module))
@@ -109,13 +114,18 @@ def _needs(tree: ast.Module, known: Container[str]) -> set[str]:
 
 
 def _renamed(source: str, tree: ast.Module) -> str:
-    """``source`` with ``taskscope`` in its import statements replaced.  Lines stay where they are."""
+    """``source`` with the modules in its import statements replaced.  Lines stay where they are."""
     lines = source.splitlines(keepends=True)
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "taskscope":
-            lines[node.lineno - 1] = _IMPORT.sub(rf"\1\2{PACKAGE}", lines[node.lineno - 1])
-        elif isinstance(node, ast.Import) and any(
-            name.name.partition(".")[0] == "taskscope" for name in node.names
-        ):
+        line = getattr(node, "lineno", 0) - 1
+        if isinstance(node, ast.ImportFrom) and node.module == "typing":
+            lines[line] = _TYPING.sub(rf"from\1{PACKAGE}.typing", lines[line])
+        elif isinstance(node, ast.ImportFrom) and _is_ours(node.module or ""):
+            lines[line] = _IMPORT.sub(rf"\1\2{PACKAGE}", lines[line])
+        elif isinstance(node, ast.Import) and any(_is_ours(name.name) for name in node.names):
             raise ValueError(f"line {node.lineno}: the agent must say `from taskscope import …`")
     return "".join(lines)
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] == "taskscope"

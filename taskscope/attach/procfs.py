@@ -6,6 +6,7 @@ process (or thread) is no more, PermissionError when we may not look.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,18 @@ def threads(pid: int) -> tuple[int, ...]:
     """Native ids of its threads, the main thread first."""
     ids = {int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()}
     return (pid, *sorted(ids - {pid}))
+
+
+def age(pid: int) -> float:
+    """Seconds since the process began."""
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return uptime - start_time(pid) / os.sysconf("SC_CLK_TCK")
+
+
+def wakes(pid: int) -> int:
+    """How often its main thread has given up the processor so far: it grows while the thread is active."""
+    fields = status(pid)
+    return int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
 
 
 def blocked_in(pid: int, tid: int) -> tuple[int, ...] | None:

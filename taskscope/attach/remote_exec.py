@@ -1,9 +1,10 @@
 """Asks CPython itself to run the agent: ``sys.remote_exec``, 3.14 and later.
 
 Nothing is stopped, but only a target whose main thread executes bytecode soon ever answers; one that is idle
-in its event loop does not.  So the wait is short and another way follows.  What was asked for cannot be taken
-back: the target runs the script whenever its main thread wakes up.  By then the script is one that only
-removes itself, and the agent's once-token stands guard over the moment in between.
+in its event loop does not.  What was asked for cannot be taken back: the target runs the script whenever its
+main thread wakes up, and complains on its stderr if it never did before it ended.  So only a target that is
+seen to be awake is asked, the wait is short, and another way follows.  After the wait the script is one that
+only removes itself, and the agent's once-token stands guard over the moment in between.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ SINCE = (3, 14)
 WAIT = 0.3
 """Seconds.  A target that executes bytecode has answered within 0.1 s; another one never will."""
 
+_STARTED = 2.0
+"""Seconds of age at which a program has begun its work."""
+
+_WATCH = 0.05
+"""Seconds for which an idle main thread is watched."""
+
 _LOAD_SECONDS = 10.0
 """For so long the agent may take to load in a busy target, once the script has begun."""
 
@@ -41,7 +48,15 @@ _ALL = _FIRST + "try: __import__('os').rmdir({folder!r})\nexcept OSError: pass\n
 
 
 def possible(target: Target) -> bool:
-    """Whether its own interpreter can be run here, and reads the script where we write it."""
+    """Whether it can be asked, and would answer.
+
+    Its own interpreter can be run here and reads the script where we write it; it is past its start, when
+    a script in the midst of its imports would do no good; and its main thread is awake now and then.
+    """
+    return _reachable(target) and procfs.age(target.pid) > _STARTED and _awake(target.pid)
+
+
+def _reachable(target: Target) -> bool:
     return (
         target.version[:2] >= SINCE
         and not (target.other_pids or target.root or target.stopped)
@@ -75,6 +90,17 @@ def attempt(target: Target) -> dict[str, Any] | None:
             disarmed.rename(script)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _awake(pid: int) -> bool:
+    """Whether its main thread runs, or wakes up within a moment."""
+    before = procfs.wakes(pid)
+    deadline = time.monotonic() + _WATCH
+    while time.monotonic() < deadline:
+        if procfs.blocked_in(pid, pid) is None or procfs.wakes(pid) != before:
+            return True
+        time.sleep(0.005)
+    return False
 
 
 def _sweep() -> None:

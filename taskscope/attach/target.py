@@ -105,7 +105,10 @@ def _examine(pid: int) -> Target:
                 stopped=status["State"][:1] in "Tt",
                 other_pids=procfs.namespace(pid, "pid") != procfs.namespace("self", "pid"),
                 root=procfs.root(pid),
-                addresses=_addresses(python, C_API) | _addresses(threads, THREADS) | _addresses(libc, MEMORY),
+                addresses=_addresses(python, C_API)
+                | _finalizing(pid, python)
+                | _addresses(threads, THREADS)
+                | _addresses(libc, MEMORY),
                 # An executable with a malloc of its own may be stopped inside it, holding its lock.
                 text=() if python.symbol("malloc") else python.text,
                 libc_text=libc.text,
@@ -209,7 +212,15 @@ class _Images:
 
 
 def _addresses(image: elf.Image, names: tuple[str, ...]) -> dict[str, int]:
-    return {name: address for name in names if (address := image.symbol(name))}
+    return {name: image.symbol(name) or 0 for name in names}
+
+
+def _finalizing(pid: int, python: elf.Image) -> dict[str, int]:
+    """``Py_IsFinalizing``, which had an underscore before 3.13."""
+    address = python.symbol("Py_IsFinalizing") or python.symbol("_Py_IsFinalizing")
+    if address is None:
+        raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}")
+    return {"Py_IsFinalizing": address}
 
 
 def _version(pid: int, images: _Images, python: elf.Image) -> tuple[int, int, int]:

@@ -77,6 +77,9 @@ THREAD_BODY = bytes.fromhex(
     "4989fc"  #         mov  %rdi,%r12
     "41ff1424"  #       call *(%r12)           PyGILState_Ensure()
     "89c3"  #           mov  %eax,%ebx
+    "41ff542438"  #     call *56(%r12)         Py_IsFinalizing()
+    "85c0"  #           test %eax,%eax
+    "750a"  #           jnz  over the next two
     "498b7c2418"  #     mov  24(%r12),%rdi
     "41ff542408"  #     call *8(%r12)          PyRun_SimpleString(text)
     "89df"  #           mov  %ebx,%edi
@@ -94,7 +97,7 @@ THREAD_BODY = bytes.fromhex(
 def thread_argument(addresses: dict[str, int], text: int, block: int, size: int) -> bytes:
     """What ``THREAD_BODY`` is given: functions, the program text, and the memory to free at the end."""
     return struct.pack(
-        "<7Q",
+        "<8Q",
         addresses["PyGILState_Ensure"],
         addresses["PyRun_SimpleString"],
         addresses["PyGILState_Release"],
@@ -102,6 +105,7 @@ def thread_argument(addresses: dict[str, int], text: int, block: int, size: int)
         block,
         size,
         addresses["munmap"],
+        addresses["Py_IsFinalizing"],
     )
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach import inject
+from taskscope.attach import inject, remote_exec
 from taskscope.attach.errors import AttachError
+from taskscope.attach.presence import agent_in
 from tests import pythons, targets
 from tests.agent_client import AgentClient
 
@@ -40,7 +41,7 @@ def test_every_version_is_attached_to_and_left_as_it_was(version: str) -> None:
             client = AgentClient(point.path)
             assert client.hello["process"]["pid"] == program.pid
             assert client.hello["process"]["python"].startswith(version)
-            assert client.sample()["tasks"]["live"] == 6
+            assert client.live() == 6
             client.detach()
             settled(lambda: (program.threads(), program.descriptors()), before)
         assert program.alive
@@ -58,21 +59,25 @@ def test_every_kind_of_target_is_attached_to(name: str) -> None:
         assert program.alive
 
 
-def test_a_target_that_runs_bytecode_starts_the_agent_itself() -> None:
+def test_a_target_that_runs_bytecode_starts_the_agent_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_exec, "_STARTED", 0)
     with targets.running(pythons.require("3.14"), "tight loop") as program:
         point = inject.ensure_agent(program.pid)
         with AgentClient(point.path) as client:
             assert client.hello["arrived"] == "remote_exec"
 
 
-def test_an_idle_target_that_remote_exec_cannot_reach_is_reached_all_the_same() -> None:
+def test_an_idle_target_is_not_even_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_exec, "_STARTED", 0)
+    monkeypatch.setattr(remote_exec, "attempt", None)
     with targets.running(pythons.require("3.14"), "asyncio idle") as program:
         point = inject.ensure_agent(program.pid)
         with AgentClient(point.path) as client:
             assert client.hello["arrived"] == "injected"
 
 
-def test_an_armed_request_that_fires_later_starts_no_second_agent() -> None:
+def test_an_armed_request_that_fires_later_starts_no_second_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_exec, "possible", lambda target: True)
     text = """
 import asyncio, os, signal
 async def main():
@@ -125,7 +130,7 @@ print(ensure_agent(int(sys.argv[1])).path)
 def test_interpreter_options_do_not_matter(options: tuple[str, ...]) -> None:
     with targets.running(pythons.require("3.11"), "asyncio idle", options) as program:
         client = AgentClient(inject.ensure_agent(program.pid).path)
-        assert client.sample()["tasks"]["live"] == 6
+        assert client.live() == 6
         client.detach()
 
 
@@ -202,12 +207,21 @@ def test_a_stopped_target_stays_stopped_and_answers_when_it_goes_on() -> None:
         assert program.alive
 
 
-def test_a_c_call_that_holds_the_gil_is_named_and_waited_for() -> None:
+def test_a_c_call_that_holds_the_gil_is_named_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inject, "_HINT_AFTER", 0.2)
     with targets.running(pythons.require("3.11"), "C call") as program:
         said: list[str] = []
-        inject.ensure_agent(program.pid, progress=said.append)
-        assert any("C call holds the GIL" in text for text in said) or not said[1:]
+        AgentClient(inject.ensure_agent(program.pid, progress=said.append).path).detach()
+        assert any("a C call holds the GIL; waiting for it to return" in text for text in said)
         assert program.alive
+
+
+def test_who_does_not_wait_for_a_c_call_finds_the_agent_there_later() -> None:
+    with targets.running(pythons.require("3.11"), "C call") as program:
+        with pytest.raises(AttachError, match="a C call holds the GIL") as refusal:
+            inject.ensure_agent(program.pid, timeout=0.3)
+        assert "attach again" in refusal.value.remedy
+        settled(lambda: agent_in(program.pid) is not None, True)
 
 
 def state(pid: int) -> str:
