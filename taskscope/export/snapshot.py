@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import tempfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from taskscope.export.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,18 +34,9 @@ def save(snapshot: Mapping[str, Any], path: str | Path) -> int:
     data = (text(snapshot) + "\n").encode()
     if path.suffix == ".gz":
         data = gzip.compress(data, compresslevel=6)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        write_whole(path, data)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise SnapshotError(f"cannot write {path}: {error.strerror or error}") from None
     return len(data)
 
@@ -71,9 +62,3 @@ def load(path: str | Path) -> dict[str, Any]:
             f"read it with the version that wrote it ({snapshot.get('taskscope', 'unknown')})"
         )
     return snapshot
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

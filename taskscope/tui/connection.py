@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from taskscope.sources.base import SourceError, TargetGone
 from taskscope.tui.context import State
+from taskscope.tui.dismissed import Dismissed, DismissedError, default_path
+from taskscope.tui.referee import Referee
 from taskscope.tui.rows import TREND_SECONDS
 from taskscope.tui.store import ALL
 
@@ -38,6 +40,7 @@ class Connection:
         self.context = context
         self._reconnect = reconnect
         self._changed = changed
+        self._referee = Referee(context, changed)
         self._background: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -62,6 +65,7 @@ class Connection:
         """Lets go of the source."""
         for task in self._background:
             task.cancel()
+        self._referee.end()
         await self.context.source.close()
 
     async def _wait_for(self, reconnect: Reconnect) -> tuple[Source, Hello]:
@@ -84,15 +88,26 @@ class Connection:
     async def _feed(self, hello: Hello) -> None:
         source, store = self.context.source, self.context.store
         store.begin(hello)
+        self._load_dismissed(hello)
+        self._referee.begin(source, hello)
         first = True
         async for sample in source.samples():
             store.apply(sample)
+            self._referee.take(sample)
             if first:
                 first = False
                 self._become(State.LIVE if source.live else State.SAVED)
                 self.fill_past()
             else:
                 self._changed()
+
+    def _load_dismissed(self, hello: Hello) -> None:
+        dismissed = Dismissed(hello.process.name, default_path())
+        self.context.store.findings.dismissed = dismissed
+        try:
+            dismissed.load()
+        except DismissedError as problem:
+            self.context.error(f"Nothing is dismissed: {problem}")
 
     def fill_past(self) -> None:
         """Asks for the agent's record in the background (at the start, and after a pause)."""

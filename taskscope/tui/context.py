@@ -6,10 +6,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from taskscope.sources.base import SourceError
+from taskscope.tui import findings
+from taskscope.tui.dismissed import DismissedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from taskscope.model import Finding
     from taskscope.sources.base import Source
     from taskscope.tui.store import Store
 
@@ -91,6 +94,20 @@ class Context(Voice):
         if self.state is not State.LIVE or sample is None or age is None:
             return False
         return age > STALE * max(sample.interval, 1.0)
+
+    def dismiss(self, finding: Finding | None) -> None:
+        """Dismisses a finding for this target, or takes that back, and says so."""
+        if finding is None:
+            self.error("Nothing to dismiss: there is no finding at this site.")
+            return
+        try:
+            gone = self.store.findings.toggle(finding)
+        except DismissedError as problem:
+            self.error(f"Not dismissed: {problem}.")
+            return
+        self.store.version += 1
+        where = findings.place(finding)
+        self.status(f"Dismissed: {where}.  d takes it back." if gone else f"No longer dismissed: {where}.")
 
     async def ask(self, question: Awaitable[T]) -> T | None:
         """The answer; or None after saying, in the status line, why there is none."""

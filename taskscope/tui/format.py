@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 UNKNOWN = "–"
 IMPUTED = "~"
+THREAD = "thr"
+"""Marks the sites of threads among those of tasks."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -23,6 +27,11 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 def count(value: float | None) -> str:
     """``30,412``."""
     return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 stall``, ``2 stalls``."""
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
 
 
 def short(value: float | None) -> str:
@@ -123,6 +132,18 @@ def frame(where: Frame | None) -> str:
     if where is None:
         return UNKNOWN
     return f"{PurePath(where.file).name}:{where.line} {where.function}"
+
+
+def shortened(text: str, width: int) -> str:
+    """``file:line Class.function`` in at most ``width`` cells: what goes first are the classes."""
+    if cell_len(text) <= width:
+        return text
+    place, space, name = text.rpartition(" ")
+    while "." in name:
+        name = name.partition(".")[2]
+        if cell_len(short := f"{place}{space}…{name}") <= width:
+            return short
+    return set_cell_size(f"{place}{space}…{name}" if name != text else text, max(0, width - 1)) + "…"
 
 
 def site(where: Site) -> str:

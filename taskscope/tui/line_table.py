@@ -9,6 +9,7 @@ from rich.segment import Segment
 from textual.geometry import Region
 from textual.message import Message
 
+from taskscope.tui.format import shortened
 from taskscope.tui.line_list import Cell, LineList, cell_segments, fit
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Column:
     """One column.  ``width`` is its least width in cells; ``flex`` its share of what is left over.
 
     When not all fit, the columns with the highest ``priority`` number go first; 0 stays always.
+    ``shorten``: of a place in the code that is too long the classes go first.
     """
 
     key: str
@@ -37,6 +39,7 @@ class Column:
     align: Literal["left", "right"] = "left"
     priority: int = 0
     sortable: bool = True
+    shorten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,8 @@ class LineTable(LineList[Row]):
         for slot, cell in zip(slots, cells, strict=True):
             if slot.start > at:
                 line.append(Segment(" " * (slot.start - at), style))
+            if slot.column.shorten and isinstance(cell, str):
+                cell = shortened(cell, slot.width)  # noqa: PLW2901
             line.extend(cell_segments(cell, slot.width, slot.column.align, style, console))
             at = slot.start + slot.width
         if at < width:

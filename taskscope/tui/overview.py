@@ -12,6 +12,7 @@ from textual.widgets import Input
 from taskscope.tui import format as fmt
 from taskscope.tui.charts import COMPACT_HEIGHT, FULL_HEIGHT, Charts
 from taskscope.tui.context import LONG_LIVED, State
+from taskscope.tui.findings_panel import FindingsPanel
 from taskscope.tui.messages import OverviewLeft
 from taskscope.tui.ordering import Ordering, matches
 from taskscope.tui.site_table import BY_KEY, SiteTable
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from taskscope.tui.line_list import LineList
     from taskscope.tui.line_table import LineTable
     from taskscope.tui.rows import Row
+
+_ROOMY = 32
+"""Lines of the terminal from which charts are tall and findings have more than one line."""
 
 GROUPS_EVERY = 3.0
 """Seconds between two walks for groupings that need one."""
@@ -50,7 +54,10 @@ born/s     tasks started per second, end/s: ended per second, over the last 5 se
 err        tasks that ended by an exception, since the agent started
 10 min     live over the last ten minutes (the last minute of a young target), from zero to its highest
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
-!          a finding: see the line above the table
+!          a finding: tasks that pile up here.  LEAK: they grow, and keep what they gain, beyond what a
+           start-up does; SUSPECT: it is too early to tell, or a part of them ends.  The line above the
+           table says where, how fast, since when and why; Enter on the row or f tells the evidence
+thr        a line that starts threads, not tasks
 ~          imputed: the tasks are older than the agent, their site is a guess
 –          unknown
 
@@ -60,6 +67,7 @@ parent's site, or where tasks are parked.  While you move the cursor the order i
 seconds, and the cursor stays on its row whatever moves.
 
 m charts the next series, z the next time span.  space pauses.  i changes the interval of sampling.
+f lists the findings, d dismisses the one under the cursor for this target (d again takes it back).
 w writes a snapshot into the working directory.  t trees.  1 overview, 2 threads, 3 ended, 4 stalls,
 5 loops.  Enter opens what is under the cursor, Esc goes back.  ctrl+p lists every command."""
 
@@ -95,14 +103,16 @@ class OverviewScreen(ViewScreen):
         SiteTable { height: 1fr; }
         Input { display: none; padding: 0 1; background: $panel; }
         Input.-open { display: block; }
-        &.-tiny { Charts { display: none; } Caption { display: none; } }
+        &.-tiny { Charts, FindingsPanel, Caption { display: none; } }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Clear", show=False),
         Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("s", "sort", "Sort"),
+        Binding("s", "sort", "Sort", show=False),
         Binding("S", "reverse", "Sort the other way round", show=False),
+        Binding("f", "findings", "Leaks"),
+        Binding("d", "toggle_finding", "Dismiss a finding", show=False),
         Binding("m", "series", "Chart another series", show=False),
         Binding("z", "span", "Chart another time span", show=False),
         Binding("left_square_bracket", "threshold(-1)", "Long-lived from earlier", show=False),
@@ -121,6 +131,7 @@ class OverviewScreen(ViewScreen):
 
     def body(self) -> ComposeResult:
         yield Charts(self.context)
+        yield FindingsPanel(self.context)
         yield Caption()
         yield SiteTable(self.context)
         yield Input(placeholder="site, file or coroutine; Enter keeps, Esc clears", compact=True)
@@ -134,13 +145,15 @@ class OverviewScreen(ViewScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
-        room = event.size.height
-        self.query_one(Charts).styles.height = FULL_HEIGHT if room >= 32 else COMPACT_HEIGHT
+        roomy = event.size.height >= _ROOMY
+        self.query_one(Charts).styles.height = FULL_HEIGHT if roomy else COMPACT_HEIGHT
+        self.query_one(FindingsPanel).roomy = roomy
 
     # -- drawing
 
     def look(self) -> None:
         self.query_one(Charts).look()
+        self.query_one(FindingsPanel).look()
         store, table = self.context.store, self.query_one(SiteTable)
         table.fit_columns()
         if self._past != store.past_version:  # rates are known now that were not
@@ -214,6 +227,24 @@ class OverviewScreen(ViewScreen):
         from taskscope.tui.views.site import SiteScreen
 
         self.app.push_screen(SiteScreen(self.context, row))
+
+    def on_findings_panel_opened(self, event: FindingsPanel.Opened) -> None:
+        event.stop()
+        row = self.context.store.site(event.finding.id) if event.finding else None
+        if row is None:
+            self.action_findings()
+        else:
+            self._open(row)
+
+    def action_findings(self) -> None:
+        from taskscope.tui.views.findings import FindingsScreen
+
+        self.app.push_screen(FindingsScreen(self.context))
+
+    def action_toggle_finding(self) -> None:
+        row = self.query_one(SiteTable).cursor_row
+        self.context.dismiss(self.context.store.findings.of(row.sites) if row else None)
+        self.look()
 
     def on_line_table_header_selected(self, event: LineTable.HeaderSelected) -> None:
         event.stop()

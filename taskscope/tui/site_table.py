@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from taskscope.tui import format as fmt
+from taskscope.tui.findings import style_of
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.rows import TREND_SECONDS, Row
 from taskscope.tui.theme import palette
@@ -77,9 +78,14 @@ FIELDS = (
         "long-lived",
         lambda row, store: _age(row, store, row.oldest),
     ),
-    Field(Column("site", "site", 34, flex=3), "site", lambda row, _: row.label.lower(), descending=False),
     Field(
-        Column("coroutine", "coroutine", 16, flex=2, priority=3),
+        Column("site", "site", 34, flex=3, shorten=True),
+        "site",
+        lambda row, _: row.label.lower(),
+        descending=False,
+    ),
+    Field(
+        Column("coroutine", "coroutine", 16, flex=2, priority=3, shorten=True),
         "coroutine",
         lambda row, _: row.coroutine.lower(),
         descending=False,
@@ -176,11 +182,17 @@ class SiteTable(LineTable[Row]):
             fmt.rate_per_second(row.ends(now)),
             fmt.count(row.errors()),
             Text(self._trend(row, now), colours.accent),
-            LONG_LIVED if long_lived else " ",
+            self._mark(row, colours, long_lived=long_lived),
             row.label,
             row.coroutine,
         ]
         return cells
+
+    def _mark(self, row: Row, colours: Palette, *, long_lived: bool) -> Cell:
+        finding = self.context.store.findings.alarming(row.sites)
+        if finding is not None:
+            return Text(FINDING, style_of(finding, colours))
+        return LONG_LIVED if long_lived else " "
 
     def _trend(self, row: Row, now: float) -> str:
         """Minutes in ten steps: looking every few seconds is enough."""

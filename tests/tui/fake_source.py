@@ -270,7 +270,7 @@ class FakeSource:
             model.ParkedGroup("put", EXECUTOR, "queue.put", "Queue.put", 2, BOOT),
         )
 
-    async def facts(self, site: int, cuts: Sequence[float]) -> model.SiteFacts:
+    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
         return model.SiteFacts(site, self.now, self.live_of(site), tuple(0 for _ in cuts))
 
     async def groups(self, by: str) -> tuple[model.Group, ...]:

@@ -9,7 +9,6 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from taskscope.sources.base import SourceError
-from taskscope.tui import format as fmt
 from taskscope.tui.editor import EditorError, edit
 from taskscope.tui.line_table import LineTable
 from taskscope.tui.source_text import SourceReader
@@ -35,11 +34,6 @@ GENTLE = 4.0
 """A refresh follows no sooner than this many times what the one before took: few details need a walk
 over all tasks, and with 300,000 of them that must not go on all the time.
 """
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 stall``, ``2 stalls``."""
-    return f"{fmt.count(number)} {noun}" + ("" if number == 1 else "s")
 
 
 class Subject(Widget):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from taskscope.model import Loop
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
-from taskscope.tui.views.detail import DetailScreen, plural
+from taskscope.tui.views.detail import DetailScreen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ class LoopsScreen(DetailScreen):
         if any(loop.thread is not None and loop.thread not in self._names for loop in loops):
             self._names = {thread.ident: thread.name for thread in await self.context.source.threads()}
         running = sum(loop.running for loop in loops)
-        self.subject.show(plural(len(loops), "event loop"), f"{running} running", "4: stalls")
+        self.subject.show(fmt.plural(len(loops), "event loop"), f"{running} running", "4: stalls")
         self._table.show_empty("No event loop is known: none has run since the agent started.")
         self._table.show(loops)
 

@@ -21,7 +21,7 @@ from taskscope.tui.stack_panel import Section, StackPanel
 from taskscope.tui.task_list import EXPLAINS as TASK_COLUMNS
 from taskscope.tui.task_list import TaskList, fetch_of
 from taskscope.tui.theme import palette
-from taskscope.tui.views.detail import DetailScreen, plural
+from taskscope.tui.views.detail import DetailScreen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -221,7 +221,9 @@ class SiteScreen(DetailScreen):
         table.show_empty("No task of this site waits anywhere: none is live, or they are all running.")
         table.show(groups)
         total = sum(group.live for group in groups)
-        table.border_title = Content(f"parked at: {plural(total, 'task')} in {plural(len(groups), 'place')}")
+        table.border_title = Content(
+            f"parked at: {fmt.plural(total, 'task')} in {fmt.plural(len(groups), 'place')}"
+        )
 
     def _parked_cells(self, group: ParkedGroup) -> Sequence[Cell]:
         store = self.context.store

@@ -10,7 +10,7 @@ from taskscope.model import Stall
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.stack_panel import Link, Section, StackPanel
-from taskscope.tui.views.detail import DetailScreen, plural
+from taskscope.tui.views.detail import DetailScreen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ class StallsScreen(DetailScreen):
         longest = max((stall.duration for stall in stalls), default=0.0)
         lasting = sum(not stall.over for stall in stalls)
         self.subject.show(
-            plural(len(stalls), "stall"),
+            fmt.plural(len(stalls), "stall"),
             f"longest {fmt.latency(longest)}" if stalls else "no loop was held up",
             *([f"{lasting} still lasting"] if lasting else []),
         )

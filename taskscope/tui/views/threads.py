@@ -16,7 +16,7 @@ from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.line_tree import LineTree, Node
 from taskscope.tui.stack_panel import Section, StackPanel
 from taskscope.tui.theme import palette
-from taskscope.tui.views.detail import DetailScreen, plural
+from taskscope.tui.views.detail import DetailScreen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -138,9 +138,11 @@ class ThreadsScreen(DetailScreen):
         }
         queued = sum(pool.queued for pool in pools.values())
         self.subject.show(
-            plural(len(self._threads), "thread"),
+            fmt.plural(len(self._threads), "thread"),
             *(f"{name} {_pool(pool)}" for name, pool in pools.items() if pool.queued),
-            f"{plural(len(pools), 'executor')}, {plural(queued, 'job')} queued" if pools else "no executor",
+            f"{fmt.plural(len(pools), 'executor')}, {fmt.plural(queued, 'job')} queued"
+            if pools
+            else "no executor",
         )
 
     def _arrange(self) -> None:

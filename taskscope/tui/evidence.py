@@ -1,0 +1,93 @@
+"""Why something is a finding, in sentences: verdict, cause, evidence, what it takes along, when it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from taskscope.tui import findings as found
+from taskscope.tui import format as fmt
+from taskscope.tui.theme import palette
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from taskscope.model import Finding, Projection
+    from taskscope.tui.context import Context
+    from taskscope.tui.theme import Palette
+
+
+class EvidencePanel(VerticalScroll):
+    """The evidence for one finding; scrolls where there is little room."""
+
+    DEFAULT_CSS = "EvidencePanel { padding: 0 1; scrollbar-size-vertical: 1; }"
+
+    def __init__(self, context: Context, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.context = context
+        self._finding: Finding | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(markup=False)
+
+    def show(self, finding: Finding | None) -> None:
+        """None: there is none (any more)."""
+        if finding != self._finding:
+            self._finding = finding
+            text = evidence(finding, self.context, palette(self.app.theme_variables)) if finding else Text()
+            self.query_one(Static).update(text)
+
+
+def evidence(finding: Finding, context: Context, colours: Palette) -> Text:
+    """The whole of it; what comes first is what one line of room should show."""
+    head = Text.assemble(found.badge(finding, colours), "  ", (finding.text, colours.text))
+    lines = [head, *_where(finding, context, colours)]
+    cause = finding.cause
+    if cause is not None:
+        lines.append(Text(f"Why: {cause.text}" if cause.text else f"Why: {cause.pattern}", colours.strong))
+        lines += [Text(f"  · {each}", colours.text) for each in cause.evidence]
+    lines += [Text(f"  · {each}", colours.text) for each in moves(finding)]
+    if finding.projection is not None:
+        lines.append(Text(projected(finding.projection), colours.warning))
+    if finding.until_told:
+        lines.append(Text(f"Can be told from a leak in {fmt.age(finding.until_told)}.", colours.warning))
+    if cause is not None and cause.explanation:
+        lines.append(Text(cause.explanation, colours.dim))
+    return Text("\n").join(lines)
+
+
+def _where(finding: Finding, context: Context, colours: Palette) -> list[Text]:
+    """Since when, and the line itself where the nearest line of the user's is another."""
+    said = [f"since {found.since(finding, context.store)}"]
+    if finding.user_site is not None and finding.user_site != finding.site:
+        said.append(f"started at {fmt.frame(finding.site)}, called from {fmt.frame(finding.user_site)}")
+    if finding.known != "exact":
+        said.append("the line is a guess: these are older than the agent")
+    return [Text(f"  · {'; '.join(said)}", colours.text)]
+
+
+def moves(finding: Finding) -> list[str]:
+    """What of the process moves with the live count of this site."""
+    each = {"fds": "{:.2g} descriptors each", "threads": "{:.2g} threads each"}
+    told = []
+    for resource, numbers in dict(finding.evidence.get("moves", {})).items():
+        per, correlation = float(numbers["each"]), float(numbers["correlation"])
+        amount = (
+            f"{fmt.bytes(per)} each" if resource == "rss" else each.get(resource, "{:.2g} each").format(per)
+        )
+        name = found.RESOURCES[resource]
+        told.append(f"{name} move with it: {amount} (correlation {correlation:.2f})")
+    return told
+
+
+def projected(projection: Projection) -> str:
+    """When the limit is met, and between when and when that may be."""
+    spell = fmt.bytes if projection.resource == "rss" else fmt.count
+    latest = fmt.age(projection.latest) if projection.latest is not None else "never"
+    return (
+        f"{found.ahead(projection).capitalize()} (between {fmt.age(projection.earliest)} and {latest}): "
+        f"{spell(projection.now)} of {spell(projection.limit)}, +{spell(projection.rate_per_min)}/min."
+    )

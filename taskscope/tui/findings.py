@@ -1,0 +1,163 @@
+"""What was found, less what the user dismissed, and how it reads: badge, place, rate, cause, time left."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+from rich.text import Text
+
+from taskscope.tui import format as fmt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.model import Finding, Projection
+    from taskscope.tui.dismissed import Dismissed
+    from taskscope.tui.store import Store
+    from taskscope.tui.theme import Palette
+
+EARLY = 20.0
+"""Seconds of watching before silence means something."""
+
+BADGES = {"leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
+RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
+_RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
+_NOTES = {"long-lived": "long-lived site", "stall": "stalling line", "saturated": "saturated pool"}
+_DAY = 86400.0
+REVERSED = Style(reverse=True)
+
+
+class Findings:
+    """The newest verdicts, worst first.  ``judged``: there has been a verdict at all."""
+
+    def __init__(self) -> None:
+        self.dismissed: Dismissed | None = None
+        self.every: tuple[Finding, ...] = ()
+        self.judged = False
+        self.version = 0
+        """Changes with every verdict and with every dismissal."""
+        self._of_site: dict[int, Finding] = {}
+
+    def take(self, findings: Sequence[Finding]) -> None:
+        """The newest verdicts, in place of those before."""
+        self.every = tuple(findings)
+        self._of_site = {finding.id: finding for finding in reversed(self.every) if finding.id}
+        self.judged = True
+        self.version += 1
+
+    def forget(self) -> None:
+        """Another target."""
+        self.take(())
+        self.judged = False
+
+    def toggle(self, finding: Finding) -> bool:
+        """Dismisses, or takes that back; whether it is dismissed now.  Raises DismissedError."""
+        assert self.dismissed is not None
+        now = self.dismissed.toggle(finding)
+        self.version += 1
+        return now
+
+    def is_dismissed(self, finding: Finding) -> bool:
+        return self.dismissed is not None and finding in self.dismissed
+
+    @property
+    def top(self) -> list[Finding]:
+        """Leaks and suspects that are not dismissed, worst first."""
+        return [each for each in self.every if each.level != "info" and not self.is_dismissed(each)]
+
+    @property
+    def notes(self) -> list[Finding]:
+        """What is worth knowing and no fault."""
+        return [each for each in self.every if each.level == "info" and not self.is_dismissed(each)]
+
+    @property
+    def hidden(self) -> list[Finding]:
+        """Those dismissed."""
+        return [each for each in self.every if self.is_dismissed(each)]
+
+    def of(self, sites: Sequence[int]) -> Finding | None:
+        """The worst finding at one of these sites, dismissed or not."""
+        if not self._of_site:
+            return None
+        found = [self._of_site[site] for site in sites if site in self._of_site]
+        return min(found, key=self.every.index) if found else None
+
+    def alarming(self, sites: Sequence[int]) -> Finding | None:
+        """The same, if it is to be marked: neither a note nor dismissed."""
+        finding = self.of(sites)
+        if finding is None or finding.level == "info" or self.is_dismissed(finding):
+            return None
+        return finding
+
+
+def key_of(finding: Finding) -> tuple[str, int, str, int]:
+    """Tells one finding from another from verdict to verdict."""
+    return finding.kind, finding.id, finding.site.file, finding.site.line
+
+
+def style_of(finding: Finding, colours: Palette) -> Style:
+    return {"leak": colours.alarm, "suspect": colours.warning}.get(finding.level, colours.accent)
+
+
+def badge(finding: Finding, colours: Palette) -> Text:
+    """Letters first, colour on top: it reads without."""
+    style = style_of(finding, colours)
+    return Text(f" {BADGES[finding.level]} ", style + REVERSED if finding.level == "leak" else style)
+
+
+def place(finding: Finding) -> str:
+    """The nearest line of the user's; a guess is marked."""
+    sign = "" if finding.known == "exact" else fmt.IMPUTED
+    thread = f"{fmt.THREAD} " if finding.kind == "thread" else ""
+    return f"{thread}{sign}{fmt.frame(finding.user_site or finding.site)}"
+
+
+def rate(finding: Finding) -> str:
+    return f"{fmt.rate_per_min(finding.rate_per_min)}/min"
+
+
+def since(finding: Finding, store: Store) -> str:
+    """The clock on the wall when it began; with the date if that is a day ago."""
+    sample = store.sample
+    if sample is None:
+        return fmt.UNKNOWN
+    ago = sample.monotonic - finding.since
+    spelling = "%H:%M" if ago < _DAY else "%d %b %H:%M"
+    return time.strftime(spelling, time.localtime(sample.wall - ago))
+
+
+def cause(finding: Finding, *, short: bool = False) -> str:
+    """Why, in one line; a suspect of which nothing is known says when more can be told."""
+    if finding.cause is not None and (finding.cause.text or finding.cause.pattern):
+        named = finding.cause.pattern if short else ""
+        return named or finding.cause.text
+    if finding.until_told:
+        return f"can be told in {fmt.age(finding.until_told)}"
+    return "" if finding.level != "info" else finding.text
+
+
+def ahead(projection: Projection | None) -> str:
+    """``descriptors run out in 40m00s``."""
+    if projection is None:
+        return ""
+    return f"{_RUNS_OUT[projection.resource]} in {fmt.age(projection.seconds)}"
+
+
+def calm(findings: Findings, store: Store) -> str:
+    """The one line while there is nothing to be alarmed about."""
+    watched = store.now - store.hello.agent_since if store.hello else 0.0
+    if not findings.judged:
+        return "judging …" if store.sample else ""
+    parts = []
+    if store.hello is not None and watched < EARLY and not findings.every:
+        parts.append(f"too early: can be told in {fmt.age(EARLY - watched)}")
+    else:
+        parts.append(f"no leak seen in {fmt.age(watched)}")
+    notes = Counter(_NOTES.get(str(each.evidence.get("why")), "note") for each in findings.notes)
+    parts += [fmt.plural(number, noun) for noun, number in notes.most_common()]
+    if hidden := len(findings.hidden):
+        parts.append(f"{fmt.count(hidden)} dismissed")
+    return "; ".join(parts)

@@ -1,0 +1,122 @@
+"""All findings, worst first: leaks, suspects, what is worth knowing, and what was dismissed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+
+from taskscope.model import Finding
+from taskscope.tui import findings as found
+from taskscope.tui import format as fmt
+from taskscope.tui.evidence import EvidencePanel
+from taskscope.tui.line_table import Cell, Column, LineTable
+from taskscope.tui.theme import palette
+from taskscope.tui.view import ViewScreen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+
+    from taskscope.tui.context import Context
+    from taskscope.tui.line_list import LineList
+
+_COLUMNS = (
+    Column("level", "", 9, sortable=False),
+    Column("site", "site", 28, flex=2, sortable=False, shorten=True),
+    Column("rate", "Δ/min", 8, align="right", sortable=False),
+    Column("live", "live", 7, align="right", sortable=False, priority=2),
+    Column("since", "since", 6, sortable=False, priority=1),
+    Column("ahead", "runs out", 12, sortable=False, priority=4),
+    Column("cause", "cause", 18, flex=4, sortable=False, priority=3),
+)
+
+EXPLAINS = """\
+Findings, worst first.  Below, the evidence for the one under the
+cursor.
+
+LEAK      grows, and keeps what it gains, for longer than a start-up
+          takes or with tasks that show why they never end
+SUSPECT   grows, and it is too early to tell, or a part of it ends
+info      worth knowing, no fault: long-lived but flat, grew and
+          stopped, a stall of the loop, a saturated pool
+dismissed known and borne with: not shown on top
+
+rate      live tasks gained per minute; since: when that began
+runs out  when a limit of the process is met at today's rate
+
+Enter opens the site.  d dismisses a site for this target, d again
+takes it back; that is kept in dismissed.json in your config
+directory, by file, function and coroutine."""
+
+
+class FindingsScreen(ViewScreen):
+    """The list above, the evidence of one below."""
+
+    TITLE = "Findings"
+    EXPLAINS = EXPLAINS
+    DEFAULT_CSS = """
+    FindingsScreen {
+        LineTable { height: 1fr; min-height: 4; }
+        EvidencePanel { height: 2fr; border-top: solid $border; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "toggle_finding", "Dismiss"),
+        Binding("f", "back", "Back", show=False),
+    ]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._version = -1
+
+    def body(self) -> ComposeResult:
+        yield LineTable[Finding](_COLUMNS, self._cells, found.key_of)
+        yield EvidencePanel(self.context)
+
+    def on_mount(self) -> None:
+        self.query_one(LineTable).focus()
+
+    def look(self) -> None:
+        findings = self.context.store.findings
+        table: LineTable[Finding] = self.query_one(LineTable)
+        if findings.version == self._version:
+            return
+        self._version = findings.version
+        table.show_empty(f"No findings: {found.calm(findings, self.context.store)}.")
+        table.show([*findings.top, *findings.notes, *findings.hidden])
+        self.query_one(EvidencePanel).show(table.cursor_row)
+
+    def _cells(self, finding: Finding) -> Sequence[Cell]:
+        colours, store = palette(self.app.theme_variables), self.context.store
+        dismissed = store.findings.is_dismissed(finding)
+        grows = finding.level != "info"
+        return (
+            Text("dismissed", colours.dim) if dismissed else found.badge(finding, colours),
+            found.place(finding),
+            fmt.rate_per_min(finding.rate_per_min) if grows else "",
+            fmt.count(finding.live) if finding.id else "",
+            found.since(finding, store),
+            fmt.age(finding.projection.seconds) if finding.projection else "",
+            found.cause(finding) if grows else finding.text,
+        )
+
+    def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
+        event.stop()
+        self.query_one(EvidencePanel).show(event.row)
+
+    def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
+        event.stop()
+        row = self.context.store.site(event.row.id)
+        if row is None:
+            self.context.error("There is no site behind this finding: 4 lists stalls, 2 threads and pools.")
+            return
+        from taskscope.tui.views.site import SiteScreen
+
+        self.app.push_screen(SiteScreen(self.context, row))
+
+    def action_toggle_finding(self) -> None:
+        self.context.dismiss(self.query_one(LineTable).cursor_row)
+        self.look()
