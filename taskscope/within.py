@@ -16,7 +16,7 @@ def snapshot(agent: Agent) -> dict[str, Any]:
     """As ``taskscope snapshot`` gives it for another process."""
     state = agent.snapshot()
     judge = judge_of(state)
-    for site, cuts in judge.questions():
-        judge.facts(run(agent.facts.facts(site, cuts)))
+    for question in judge.questions():
+        judge.facts(run(agent.facts.facts(*question)))
     state["findings"] = wire.pack(judge.findings())
     return state

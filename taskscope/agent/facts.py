@@ -49,8 +49,13 @@ class FactFinder:
         self._places: dict[int, dict[int, tuple[ref[Any] | None, int]]] = {}
         self._numbers = itertools.count(1)
 
-    def facts(self, site: int, cuts: Sequence[float] = ()) -> Job[model.SiteFacts]:
-        """Raises NotFoundError for a site that is not known."""
+    def facts(
+        self, site: int, cuts: Sequence[float] = (), before: float | None = None
+    ) -> Job[model.SiteFacts]:
+        """``before``: only tasks born until then are looked into; all are counted.
+
+        Raises NotFoundError for a site that is not known.
+        """
         record = self._registry.by_id.get(site)
         if record is None:
             raise NotFoundError(f"site {site} is not known")
@@ -65,7 +70,7 @@ class FactFinder:
         seen: dict[int, tuple[ref[Any] | None, int]] = {}
         for reference in _ends(record):
             task = reference()
-            if task is not None and not task.done():
+            if task is not None and not task.done() and not _is_younger(task, before):
                 # A variable counts differently from version to version: compare with one of the same kind.
                 unheld = sys.getrefcount(task) - sys.getrefcount(probe) <= WAITED_ON
                 chain = tally.add(task, unheld=unheld)
@@ -143,6 +148,11 @@ def _ends(record: SiteRecord) -> Iterator[Any]:
         if id(reference) in taken:
             return
         yield reference
+
+
+def _is_younger(task: Any, moment: float | None) -> bool:
+    birth = task._taskscope_birth
+    return moment is not None and birth is not None and birth > moment
 
 
 def _forward(chunks: list[Chunk]) -> Iterator[Any]:

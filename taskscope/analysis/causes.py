@@ -86,15 +86,9 @@ def signs(cause: Cause | None, facts: SiteFacts | None, before: SiteFacts | None
     if cause is None or facts is None:
         return 0
     seen = clues(facts, before)
-    if cause.pattern in _CERTAIN:
-        return 2
-    if cause.pattern in _LIKELY:
-        return 1
-    if cause.pattern == "sleeper per event":
-        left = seen.group.remaining_max if seen.group is not None else None
-        return 0 if left is not None and left < SHORT_SLEEP else 1
-    if cause.pattern == "fire and forget":
-        return 1 if seen.stand_still else 0
+    known = _SIGNS.get(cause.pattern)
+    if known is not None:
+        return known(seen) if callable(known) else known
     in_use = seen.compared and not seen.stand_still
     return -1 if in_use or seen.most(facts.awaited) or seen.most(seen.parked("queue.get")) else 0
 
@@ -185,6 +179,21 @@ def _sleepers(seen: Clues) -> Named | None:
         return None
     kept = ", kept by nobody" if seen.most(facts.unheld) else ""
     return "sleeper per event", f"one sleeper per event: each sleeps once and ends, none is awaited{kept}"
+
+
+def _collectable(seen: Clues) -> Named | None:
+    """Kept by nobody, and waiting for what only they know: a ring that refers to nothing that lives."""
+    alone = sum(wait.waiters for wait in seen.facts.waits if wait.outside == 0)
+    if (
+        not seen.most(seen.facts.unheld)
+        or alone < MOST * sum(wait.waiters for wait in seen.facts.waits)
+        or not alone
+    ):
+        return None
+    return (
+        "left to the collector",
+        "they wait for what only they know, and nobody keeps them: the collector takes them",
+    )
 
 
 def _nobody_can_set(seen: Clues) -> Named | None:
@@ -281,6 +290,7 @@ def _join(kinds: set[str]) -> str:
 _TASK_PATTERNS: tuple[Callable[[Clues], Named | None], ...] = (
     _await_cycle,
     _generations,
+    _collectable,
     _handing_over,
     _sleepers,
     _nobody_can_set,
@@ -294,5 +304,39 @@ _TASK_PATTERNS: tuple[Callable[[Clues], Named | None], ...] = (
     _peer,
 )
 _THREAD_PATTERNS: tuple[Callable[[Clues], Named | None], ...] = (_pool_per_call, _endless_thread)
-_CERTAIN = ("await cycle", "generations overlap", "started twice")
-_LIKELY = ("stuck handing over", "nobody can set it", "orphan", "nobody feeds it", "pool per call")
+
+
+def _sleeps_long(seen: Clues) -> int:
+    left = seen.group.remaining_max if seen.group is not None else None
+    return 0 if left is not None and left < SHORT_SLEEP else 1
+
+
+def _stands_still(seen: Clues) -> int:
+    return 1 if seen.compared and seen.stand_still else 0
+
+
+def _left_behind(seen: Clues) -> int:
+    return 1 if seen.orphaned and seen.most(seen.facts.unheld) else 0
+
+
+def _waits_for_a_word(seen: Clues) -> int:
+    """A thread in an event's wait; one in a socket may be a connection in use."""
+    return 1 if seen.group is not None and "event" in seen.group.text else 0
+
+
+_SIGNS: dict[str, int | Callable[[Clues], int]] = {
+    "await cycle": 2,
+    "generations overlap": 2,
+    "started twice": 2,
+    "stuck handing over": 1,
+    "nobody can set it": 1,
+    "orphan": 1,
+    "pool per call": 1,
+    "sleeper per event": _sleeps_long,
+    "fire and forget": lambda seen: 1 if seen.stand_still else 0,
+    "blocking call": _stands_still,
+    "lock not released": _stands_still,
+    "nobody feeds it": _left_behind,
+    "thread never told to end": _waits_for_a_word,
+    "left to the collector": -1,
+}

@@ -74,4 +74,9 @@ EXPLANATIONS = {
         "Jobs that block longer than they come in pile up behind the workers. Give the calls a timeout, "
         "the pool more workers if the calls only wait, or limit how many are handed in with a semaphore."
     ),
+    "left to the collector": (
+        "Each of these tasks waits for something that nothing else refers to, and nothing refers to the "
+        "task: the garbage collector destroys them while they wait, and their work is lost. Keep the task, "
+        "and keep what it waits for where somebody can set it."
+    ),
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth
-from taskscope.analysis.cohorts import Cohorts, Survival
+from taskscope.analysis.cohorts import SETTLE, Cohorts, Survival
 from taskscope.analysis.hindrances import saturated, stalled
 from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import Track
@@ -129,8 +129,12 @@ class Judge:
         for counts in sample.sites:
             self._add(counts, sample.monotonic)
 
-    def questions(self) -> tuple[tuple[int, tuple[float, ...]], ...]:
-        """Sites whose facts are wanted now, with the moments to count cohorts at (see ``SiteFacts``)."""
+    def questions(self) -> tuple[tuple[int, tuple[float, ...], float | None], ...]:
+        """Sites whose facts are wanted now, with the moments to count cohorts at (see ``SiteFacts``).
+
+        Last in each: until when the tasks to look into must have been born.  Where many end, the young ones
+        are work in progress and would hide those that stay.
+        """
         due = [
             (weight, id)
             for id, watched in self._watched.items()
@@ -141,7 +145,9 @@ class Judge:
         for _, id in due[:QUESTIONS]:
             watched = self._watched[id]
             watched.asked = self.now
-            asked.append((id, watched.cohorts.ask(self.now)))
+            counts = watched.counts.counts
+            churns = counts.ended > counts.live
+            asked.append((id, watched.cohorts.ask(self.now), self.now - SETTLE if churns else None))
         return tuple(asked)
 
     def facts(self, facts: SiteFacts) -> None:
@@ -208,6 +214,10 @@ class Judge:
             if time > self._since + 1.5 * self._interval and not counts.adopted and self._fed != 1:
                 watched.whole.add(self._since, 0, 0, 0)
                 watched.recent.add(self._since, 0, 0, 0)
+        moved = counts.adopted - watched.counts.adopted
+        if moved:  # tasks older than the agent, whose site has become known: no growth, they were there
+            watched.whole.shift(moved)
+            watched.recent.shift(moved)
         watched.counts = counts
         total = counts.counts
         watched.whole.add(time, total.live, total.born, total.ended)

@@ -201,8 +201,8 @@ def _pace(bins: Sequence[Bin]) -> float:
     Long-lived tasks that fill up (N connections of a mean life) end the more the more there are, and
     settle; a share of tasks that never ends leaves the number of ends where it was.
     """
-    ends = [after.ended - before.ended for before, after in pairwise(bins)]
-    births = [after.born - before.born for before, after in pairwise(bins)]
+    ends = [max(0, after.ended - before.ended) for before, after in pairwise(bins)]
+    births = [max(0, after.born - before.born) for before, after in pairwise(bins)]
     living = [float(before.live) for before in bins[:-1]]
     all_living = sum(living)
     if not sum(ends) or not sum(births) or not all_living:

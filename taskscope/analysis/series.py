@@ -56,6 +56,12 @@ class Track:
         elif index - self._index[0] >= LENGTH:
             self._halve()
 
+    def shift(self, count: int) -> None:
+        """Corrects the past by ``count`` tasks that turned out to have belonged here (or elsewhere)."""
+        for column in (self._low, self._high, self._live, self._born):
+            for row, value in enumerate(column):
+                column[row] = max(0, value + count)
+
     def bins(self, now: float) -> list[Bin]:
         """Every bin up to ``now``, gaps filled with what held then."""
         if not self._index:

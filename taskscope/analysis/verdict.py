@@ -82,7 +82,7 @@ def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
     until = max(_patience(signs, uptime) - lasted, missing * growth.gap)
     if until > 0:
         return _verdict(growth, "suspect", "too early", until)
-    if signs < 1 and growth.slows:
+    if signs < 2 and growth.slows:
         return _verdict(growth, "suspect", "slows down")
     if _some_end(growth, signs):
         return _verdict(growth, "suspect", "some end")

@@ -72,8 +72,11 @@ class Source(Protocol):
     async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
         """Where the tasks of these sites are parked, most first."""
 
-    async def facts(self, site: int, cuts: Sequence[float]) -> model.SiteFacts:
-        """Why the tasks of a site do not end; ``cuts``: moments at which to count its cohorts."""
+    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
+        """Why the tasks of a site do not end; ``cuts``: moments at which to count its cohorts.
+
+        ``before``: only tasks born until then are looked into.
+        """
 
     async def groups(self, by: str) -> tuple[model.Group, ...]:
         """Live tasks by ``parent`` (the parent's site) or ``parked``, most first."""

@@ -45,8 +45,8 @@ class Judging:
             await self._past(sample)
         self.judge.feed(sample)
         with contextlib.suppress(NotAvailable):
-            for site, cuts in self.judge.questions():
-                self.judge.facts(await self._source.facts(site, cuts))
+            for question in self.judge.questions():
+                self.judge.facts(await self._source.facts(*question))
         if sample.monotonic >= self._next_note:
             self._next_note = sample.monotonic + NOTE_EVERY
             with contextlib.suppress(NotAvailable):
@@ -73,6 +73,6 @@ async def add_findings(source: Source, snapshot: dict[str, Any]) -> None:
     except (KeyError, wire.WireError):
         return  # an agent of another version, which leaves out what is needed
     with contextlib.suppress(NotAvailable):
-        for site, cuts in judge.questions():
-            judge.facts(await source.facts(site, cuts))
+        for question in judge.questions():
+            judge.facts(await source.facts(*question))
     snapshot["findings"] = wire.pack(judge.findings())

@@ -145,8 +145,8 @@ class LiveSource:
     async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
         return await self._many(model.ParkedGroup, "parked", sites=_list(sites))
 
-    async def facts(self, site: int, cuts: Sequence[float]) -> model.SiteFacts:
-        return await self._one(model.SiteFacts, "facts", site=site, cuts=list(cuts))
+    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
+        return await self._one(model.SiteFacts, "facts", site=site, cuts=list(cuts), before=before)
 
     async def groups(self, by: str) -> tuple[model.Group, ...]:
         return await self._many(model.Group, "groups", by=by)

@@ -140,7 +140,7 @@ class SavedSource:
             siblings=len(archive.children[record["parent"]]) - 1,
         )
 
-    async def facts(self, site: int, cuts: Sequence[float]) -> model.SiteFacts:
+    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
         raise NotAvailable("a snapshot holds its findings; nothing more can be found out from it")
 
     async def ages(self, sites: Sequence[int] | None) -> model.Ages:

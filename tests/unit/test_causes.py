@@ -52,6 +52,8 @@ UNSETTABLE = facts(
 CYCLE = facts(4, group("task", 4), cycles=4, awaited=4)
 OWN_QUEUES = tuple(WaitObject("queue.get", "Queue", 1, 0, 0, 1, 0, 2) for _ in range(5))
 UNFED = facts(40, group("queue.get", 40), waits=OWN_QUEUES)
+UNFED_ORPHANS = facts(40, group("queue.get", 40), waits=OWN_QUEUES, orphans=40, unheld=40, awaited=30)
+GARBAGE = facts(40, group("future", 40), waits=(WaitObject("future", "Future", 1, outside=0),), unheld=40)
 BLOCKED = facts(40, group("executor", 40))
 LOCKED = facts(40, group("lock", 40), waits=(WaitObject("lock", "Lock", 40, outside=2),))
 SILENT = facts(40, group("socket", 40))
@@ -68,9 +70,11 @@ SILENT = facts(40, group("socket", 40))
         (HANDING, "stuck handing over", 1),
         (UNSETTABLE, "nobody can set it", 1),
         (CYCLE, "await cycle", 2),
-        (UNFED, "nobody feeds it", 1),
-        (BLOCKED, "blocking call", 0),
-        (LOCKED, "lock not released", 0),
+        (UNFED, "nobody feeds it", 0),
+        (UNFED_ORPHANS, "nobody feeds it", 1),
+        (BLOCKED, "blocking call", 1),
+        (LOCKED, "lock not released", 1),
+        (GARBAGE, "left to the collector", -1),
         (SILENT, "waits for a peer", 0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -152,6 +156,12 @@ def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
     assert (
         cause(facts(40, group("sleep", 40), moved=40, orphans=8, rootless=30, looping=40)).pattern == "orphan"
     )
+
+
+def test_threads_that_wait_for_a_word_are_told_from_connections_in_use() -> None:
+    for text, sign in (("waits for a condition or event", 1), ("waits for a socket", 0)):
+        seen = facts(40, group("waiting", 40, text))
+        assert signs(cause(seen, "thread"), *seen) == sign
 
 
 def test_executors_made_for_each_call_are_told_from_one_big_pool() -> None:

@@ -42,7 +42,7 @@ def watch(
     said = []
     for sample in samples(lives, start, seconds):
         judge.feed(sample)
-        for id, cuts in judge.questions() if facts else ():
+        for id, cuts, _ in judge.questions() if facts else ():
             judge.facts(lives[id].facts(id, judge.now, cuts))
         if sample.seq % every == 0:
             said.append((sample.monotonic - start, judge.findings()))

@@ -33,7 +33,7 @@ def watch(
         live = [each.counts(0, sample.monotonic).counts.live for each in lives]
         at = sample.monotonic
         judge.feed(dataclasses.replace(sample, fds=fds(at, live), rss=rss(at)))
-        for id, cuts in judge.questions():
+        for id, cuts, _ in judge.questions():
             judge.facts(lives[id].facts(id, judge.now, cuts))
         if sample.seq % 5 == 0:
             judge.findings()

@@ -36,7 +36,7 @@ class Silent(SavedSource):
     async def stalls(self) -> NoReturn:
         raise NotAvailable("nothing")
 
-    async def facts(self, site: int, cuts: object) -> NoReturn:
+    async def facts(self, site: int, cuts: object, before: float | None = None) -> NoReturn:
         raise NotAvailable("nothing")
 
 

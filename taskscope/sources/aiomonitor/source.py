@@ -295,7 +295,7 @@ class AiomonitorSource:
     async def ages(self, sites: Sequence[int] | None) -> model.Ages:
         return answers.ages(self._tally, sites, self._now)
 
-    async def facts(self, site: int, cuts: Sequence[float]) -> model.SiteFacts:
+    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
         """How many live tasks were born before each moment; nothing of why they do not end."""
         found = answers.facts(self._tally, site, cuts, self._now)
         if found is None:
