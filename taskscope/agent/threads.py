@@ -244,16 +244,27 @@ def _activity(frame: FrameType | None, *, running: bool | None, loop: int | None
     if not running:
         if _is_worker(frame) or (frame.f_code.co_filename.endswith("queue.py") and _is_worker(frame.f_back)):
             return "idle", "waits for a job"
-        walk: FrameType | None = frame
-        for _ in range(4):
-            if walk is None:
-                break
-            known = _WAITS.get((os.path.basename(walk.f_code.co_filename), walk.f_code.co_name))  # noqa: PTH119
-            if known is not None:
-                return "idle" if loop is not None else "waiting", f"waits for {known}{_whom(walk)}"
-            walk = walk.f_back
+        blocked = _blocked_in(frame)
+        if blocked is not None:
+            state = "idle" if loop is not None else "waiting"
+            return state, f"waits for {_WAITS[_name(blocked)]}{_whom(blocked)}"
     function = origins.function_name(frame.f_code)
     return ("waiting", f"in a call made by {function}") if running is False else ("running", f"in {function}")
+
+
+def _blocked_in(frame: FrameType) -> FrameType | None:
+    """The outermost function of the standard library, next to other code, that is known to block."""
+    found = None
+    walk: FrameType | None = frame
+    while walk is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
+        if _name(walk) in _WAITS:
+            found = walk
+        walk = walk.f_back
+    return found
+
+
+def _name(frame: FrameType) -> tuple[str, str]:
+    return os.path.basename(frame.f_code.co_filename), frame.f_code.co_name  # noqa: PTH119
 
 
 def _is_worker(frame: FrameType | None) -> bool:
@@ -264,11 +275,21 @@ def _is_worker(frame: FrameType | None) -> bool:
 
 
 def _whom(frame: FrameType) -> str:
-    """The thread that is joined; only where reading locals leaves no copy of them in the frame."""
-    if frame.f_code.co_name != "join" or sys.version_info < (3, 13):
+    """What exactly is awaited, from the locals of a function of the standard library that blocks and then
+    returns: a copy of them goes with its frame.
+    """
+    owner = frame.f_locals.get("self")
+    try:
+        if isinstance(owner, threading.Thread):
+            return f", {owner.name}" if frame.f_code.co_name in {"join", "_wait_for_tstate_lock"} else ""
+        if frame.f_code.co_filename.endswith("queue.py") and frame.f_code.co_name in {"get", "put"}:
+            return f", {len(owner.queue)} of {owner.maxsize or 'any'} items"  # type: ignore[union-attr]
+        if frame.f_code.co_name == "readinto":
+            host, port, *_ = owner._sock.getpeername()  # type: ignore[union-attr]
+            return f", {host}:{port}"
+    except Exception:  # noqa: BLE001  (an outer edge: a subclass of the program's, a Unix socket)
         return ""
-    thread = frame.f_locals.get("self")
-    return f", {thread.name}" if isinstance(thread, threading.Thread) else ""
+    return ""
 
 
 def _executor(thread: Any) -> model.Executor | None:
