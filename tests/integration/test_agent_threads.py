@@ -7,6 +7,7 @@ import asyncio
 import concurrent.futures
 import queue
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -119,8 +120,8 @@ def test_pools_and_their_jobs() -> None:
 def test_a_worker_in_a_c_call_is_not_idle() -> None:
     with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="c") as pool:
         job = pool.submit(time.sleep, 0.6)
-        found = until_says("c_0", "in a call made by _WorkItem.run")
-        assert found.state == "waiting"
+        runner = "WorkerContext.run" if sys.version_info >= (3, 14) else "_WorkItem.run"
+        assert until_says("c_0", f"in a call made by {runner}").state == "waiting"
         job.result()
 
 
