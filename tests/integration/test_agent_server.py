@@ -86,6 +86,7 @@ def test_socket_and_directory_belong_to_the_user_alone(path: str) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # nobody may not start our python
 def test_another_user_is_turned_away(path: str) -> None:
     os.chmod(os.path.dirname(path), 0o711)
     os.chmod(path, 0o666)
