@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 PROTOCOL = 1
 """Version of the protocol; both ends must agree (see ``Hello``)."""
@@ -179,7 +179,6 @@ def _message(value: Any) -> Message:
 
 
 _names: dict[type, tuple[str, ...]] = {}
-_hints: dict[type, dict[str, Any]] = {}
 
 
 def pack(value: Any) -> Any:
@@ -201,30 +200,51 @@ def pack(value: Any) -> Any:
 def unpack(cls: type[T], value: Any) -> T:
     """``value`` (from JSON) as a ``cls``.  Unknown keys are ignored; WireError if it does not fit."""
     try:
-        result: T = _build(cls, value)
+        result: T = _builder(cls)(value)
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(f"not a {getattr(cls, '__name__', cls)}: {error}") from None
     return result
 
 
-def _build(kind: Any, value: Any) -> Any:
+def _builder(kind: Any) -> Callable[[Any], Any]:
+    """What makes a ``kind`` of a JSON value.  Types are looked into once: samples hold thousands of values."""
+    found = _builders.get(kind)
+    if found is None:
+        found = _builders[kind] = _new_builder(kind)
+    return found
+
+
+def _new_builder(kind: Any) -> Callable[[Any], Any]:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = _hints.get(kind)
-        if hints is None:
-            hints = _hints[kind] = get_type_hints(kind)
-        return kind(**{name: _build(hint, value[name]) for name, hint in hints.items() if name in value})
+        return _of_dataclass(kind)
     origin = get_origin(kind)
     if origin is tuple:
         item = get_args(kind)[0]
-        return tuple(value) if item in (int, str, float) else tuple(_build(item, each) for each in value)
+        if item in (int, str, float):
+            return tuple
+        each = _builder(item)
+        return lambda value: tuple([each(item) for item in value])
     if origin is dict:
-        return dict(value)
+        return dict
     if origin is not None:  # a union with None, the only kind the model has
-        if value is None:
-            return None
-        return _build(next(arg for arg in get_args(kind) if arg is not type(None)), value)
-    if kind is float and isinstance(value, int):
-        return float(value)
-    if kind in (int, str, bool, float) and not isinstance(value, kind):
+        some = _builder(next(arg for arg in get_args(kind) if arg is not type(None)))
+        return lambda value: None if value is None else some(value)
+    if kind is float:
+        return lambda value: float(value) if isinstance(value, int) else _checked(float, value)
+    if kind in (int, str, bool):
+        return lambda value: _checked(kind, value)
+    return lambda value: value
+
+
+def _of_dataclass(kind: type) -> Callable[[Any], Any]:
+    fields = [(name, _builder(hint)) for name, hint in get_type_hints(kind).items()]
+    return lambda value: kind(**{name: build(value[name]) for name, build in fields if name in value})
+
+
+def _checked(kind: type, value: Any) -> Any:
+    if not isinstance(value, kind):
         raise TypeError(f"{value!r} is not of type {kind.__name__}")
     return value
+
+
+_builders: dict[Any, Callable[[Any], Any]] = {}
