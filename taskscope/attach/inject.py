@@ -138,6 +138,8 @@ def _endpoint(target: Target, reply: dict[str, Any], timeout: float, progress: P
             f"process {target.pid} has an agent, but its socket {path} cannot be reached",
             "attach as its user or as root",
         )
+    if state == "started":
+        progress(f"the agent stays in process {target.pid}, idle, until `taskscope detach {target.pid}`")
     name = Path(path).name.removesuffix(".sock").partition(".")[2]
     return endpoint.Endpoint(path, target.pid, name)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from taskscope.attach import procfs, ptrace
 from taskscope.attach import x86_64 as machine
@@ -118,8 +118,13 @@ def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int 
             instruction = _syscall_instruction(target, thread)
             thread.take()
             return _start(target, thread, instruction, program)
-    except (ptrace.Stuck, ptrace.RemoteError) as error:
+    except ptrace.Stuck as error:
         raise AttachError(f"process {target.pid} was let go as it was: {error}", "try again") from None
+    except ptrace.RemoteError as error:
+        raise AttachError(
+            f"process {target.pid} was let go as it was: {error}",
+            "a limit of its, or a security policy (SELinux, seccomp), is in the way",
+        ) from None
     except (ptrace.Gone, ptrace.Taken):
         return None
 
@@ -145,45 +150,69 @@ def _syscall_instruction(target: Target, thread: ptrace.StoppedThread) -> int:
     raise AttachError(f"the C library of process {target.pid} has no system call instruction")
 
 
-def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, program: Program) -> int:
-    """Maps, creates the thread, cleans up; our end of the reply pipe.
+class _Scratch:
+    """Memory in the target from which functions are called on the stopped thread's behalf.
 
-    Whatever fails half-way leaves some mapped memory behind in the target, never a changed thread.
+    A context: on the way out the memory is unmapped again, unless the thread no longer obeys.
     """
 
-    def mapped(size: int) -> int:
-        """Memory whose first page is executable and never was writable: what hardened targets allow."""
-        start = thread.syscall(instruction, machine.MMAP, 0, size, _READ_WRITE, _PRIVATE, -1, 0)
-        return thread.syscall(instruction, machine.MMAP, start, _PAGE, _READ_EXECUTE, _PRIVATE_HERE, -1, 0)
+    def __init__(self, thread: ptrace.StoppedThread, instruction: int) -> None:
+        self._thread = thread
+        self._instruction = instruction
 
-    scratch = mapped(_PAGE + _STACK)
-    top = scratch + _PAGE + _STACK - 64
-    thread.write_code(scratch, machine.CALL)
+    def __enter__(self) -> Self:
+        self._start = self.mapped(_PAGE + _STACK)
+        self.slot = self._start + _PAGE + _STACK - 64
+        self._thread.write_code(self._start, machine.CALL)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None or issubclass(kind, (AttachError, ptrace.RemoteError)):
+            self.syscall(machine.MUNMAP, self._start, _PAGE + _STACK)
+
+    def syscall(self, number: int, *arguments: int) -> int:
+        return self._thread.syscall(self._instruction, number, *arguments)
+
+    def call(self, function: int, *arguments: int) -> int:
+        """Calls a C function; its ``int`` result.  Results by reference go to ``slot``, 64 bytes."""
+        return self._thread.call(self._start, self.slot, function, *arguments)
+
+    def mapped(self, size: int) -> int:
+        """New memory whose first page is executable and never was writable: hardened targets allow that."""
+        start = self.syscall(machine.MMAP, 0, size, _READ_WRITE, _PRIVATE, -1, 0)
+        return self.syscall(machine.MMAP, start, _PAGE, _READ_EXECUTE, _PRIVATE_HERE, -1, 0)
+
+    def pipe(self) -> tuple[int, int]:
+        """Read and write end of a new pipe of the target's."""
+        self.syscall(machine.PIPE2, self.slot, os.O_CLOEXEC)
+        ends = self._thread.read(self.slot, 8)
+        return int.from_bytes(ends[:4], "little"), int.from_bytes(ends[4:], "little")
+
+    def word(self) -> int:
+        """The word in ``slot``."""
+        return int.from_bytes(self._thread.read(self.slot, 8), "little")
+
+
+def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, program: Program) -> int:
+    """Starts the new thread; our end of the pipe that it replies to.  Raises AttachError, RemoteError."""
     addresses = target.addresses
-    if not thread.call(scratch, top, addresses["Py_IsInitialized"]):
-        thread.syscall(instruction, machine.MUNMAP, scratch, _PAGE + _STACK)
-        raise AttachError(f"the interpreter of process {target.pid} is starting or ending", "try again")
-
-    thread.syscall(instruction, machine.PIPE2, top, os.O_CLOEXEC)
-    ends = thread.read(top, 8)
-    read, write = int.from_bytes(ends[:4], "little"), int.from_bytes(ends[4:], "little")
-    text = (program % {"read": read, "write": write}).encode() + b"\0"
-    size = (_TEXT_AT + len(text) + _PAGE - 1) & -_PAGE
-    block = mapped(size)
-    thread.write_code(block, machine.THREAD_BODY)
-    thread.write(block + _PAGE, machine.thread_argument(addresses, block + _TEXT_AT, block, size))
-    thread.write(block + _TEXT_AT, text)
-    reply = os.open(f"/proc/{target.pid}/fd/{read}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-
-    failed = thread.call(scratch, top, addresses["pthread_create"], top, 0, block, block + _PAGE)
-    if failed:
+    with _Scratch(thread, instruction) as scratch:
+        if not scratch.call(addresses["Py_IsInitialized"]):
+            raise AttachError(f"the interpreter of process {target.pid} is starting or ending", "try again")
+        read, write = scratch.pipe()
+        text = (program % {"read": read, "write": write}).encode() + b"\0"
+        size = (_TEXT_AT + len(text) + _PAGE - 1) & -_PAGE
+        block = scratch.mapped(size)
+        thread.write_code(block, machine.THREAD_BODY)
+        thread.write(block + _PAGE, machine.thread_argument(addresses, block + _TEXT_AT, block, size))
+        thread.write(block + _TEXT_AT, text)
+        reply = os.open(f"/proc/{target.pid}/fd/{read}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        failed = scratch.call(addresses["pthread_create"], scratch.slot, 0, block, block + _PAGE)
+        if not failed:
+            scratch.call(addresses["pthread_detach"], scratch.word())
+            return reply
         os.close(reply)
-        for end in (read, write):
-            thread.syscall(instruction, machine.CLOSE, end)
-        thread.syscall(instruction, machine.MUNMAP, block, size)
-    else:
-        thread.call(scratch, top, addresses["pthread_detach"], int.from_bytes(thread.read(top, 8), "little"))
-    thread.syscall(instruction, machine.MUNMAP, scratch, _PAGE + _STACK)
-    if failed:
+        scratch.syscall(machine.MUNMAP, block, size)
+        scratch.syscall(machine.CLOSE, read)
+        scratch.syscall(machine.CLOSE, write)
         raise AttachError(f"process {target.pid} cannot start another thread: {os.strerror(failed)}")
-    return reply

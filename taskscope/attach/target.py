@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ C_API = ("Py_IsInitialized", "PyGILState_Ensure", "PyRun_SimpleString", "PyGILSt
 THREADS, MEMORY = ("pthread_create", "pthread_detach"), ("munmap",)
 """Functions of the C library; before glibc 2.34 the first two have a library of their own."""
 
-_LIBC = r"libc[.-]|libpthread[.-]|ld-musl"
+_LIBC = r"libc[.-]|libpthread[.-]"
 _EM_X86_64 = 62
 _NOT_CPYTHON = (
     "it does not export CPython's C API: not CPython, linked without its symbols, or still starting"
@@ -76,6 +77,8 @@ def examine(pid: int, patience: float = 0.0) -> Target:
 
 
 def _examine(pid: int) -> Target:
+    if sys.platform != "linux":
+        raise AttachError("attaching works on Linux only", "start the program with `taskscope run`")
     with explained(pid):
         status = procfs.status(pid)
         _refuse_by_status(pid, status)
@@ -88,7 +91,15 @@ def _examine(pid: int) -> Target:
                 raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}")
             version = _version(pid, images, python)
             if python.machine != _EM_X86_64:
-                raise AttachError(f"process {pid} is not an x86-64 program, the only kind supported so far")
+                raise AttachError(
+                    f"process {pid} is not an x86-64 program, the only kind that can be attached to so far",
+                    "start it with `taskscope run`",
+                )
+            if images.loaded(r"ld-musl|libc\.musl"):
+                raise AttachError(
+                    f"process {pid} uses the C library musl, whose threads have too small a stack for us",
+                    "start it with `taskscope run`",
+                )
             libc = images.exporting(MEMORY, _LIBC)
             threads = images.exporting(THREADS, _LIBC)
             if libc is None or threads is None:
@@ -189,6 +200,10 @@ class _Images:
 
     def read(self, address: int, size: int) -> bytes:
         return os.pread(self._memory, size, address)
+
+    def loaded(self, pattern: str) -> bool:
+        """Whether a file of such a name is loaded."""
+        return any(re.match(pattern, Path(path).name) for path in self._bases)
 
     def exporting(self, names: tuple[str, ...], pattern: str, executable: str = "") -> elf.Image | None:
         """The loaded file that exports all of ``names``, by file name (or the executable itself)."""

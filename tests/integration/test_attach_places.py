@@ -181,3 +181,40 @@ def test_beginnings_and_ends_harm_nobody(version: str) -> None:
             assert str(error)
         output, errors = child.communicate(timeout=20)
         assert (child.returncode, output, errors) == (0, "fine\n", "")
+
+
+def test_a_target_without_descriptors_left_is_let_go_as_it_was() -> None:
+    text = """
+import os, resource, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    while True:
+        os.dup(1)
+except OSError:
+    os.write(1, b"ready %d\\n" % os.getpid())
+time.sleep(3600)
+"""
+    with targets.running(pythons.require("3.11"), text) as program:
+        before = program.mappings()
+        with pytest.raises(AttachError, match="let go as it was: .*Too many open files"):
+            inject.ensure_agent(program.pid)
+        assert program.mappings() == before
+        assert program.alive
+
+
+@needs_root
+def test_a_target_that_may_start_no_thread_is_let_go_as_it_was() -> None:
+    text = """
+import os, resource, time
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+print("ready", os.getpid())
+time.sleep(3600)
+"""
+    with targets.running(pythons.require("3.14"), text, before=_as_user()) as program:
+        seen = []
+        for _ in range(3):
+            with pytest.raises(AttachError, match="cannot start another thread"):
+                inject.ensure_agent(program.pid)
+            seen.append((program.mappings(), program.descriptors()))
+        assert seen[0] == seen[1] == seen[2]  # the first try may have made the C library's heap grow
+        assert program.alive
