@@ -207,7 +207,7 @@ def unpack(cls: type[T], value: Any) -> T:
 
 
 def _builder(kind: Any) -> Callable[[Any], Any]:
-    """What makes a ``kind`` of a JSON value.  Types are looked into once: samples hold thousands of values."""
+    """What makes a ``kind`` of a JSON value.  A sample holds thousands: each type is looked into once."""
     found = _builders.get(kind)
     if found is None:
         found = _builders[kind] = _new_builder(kind)
