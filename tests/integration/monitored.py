@@ -1,7 +1,8 @@
 """Real child processes that run aiomonitor, as their users start it, and do what a line on stdin says.
 
 ``python monitored.py HOOK WEB_PORT [AGENT]``: HOOK is ``hook`` or ``plain``, AGENT ``before`` or ``after``
-starts taskscope's agent then.  It prints ``ready`` once the monitor answers and ``done`` after each command:
+starts taskscope's agent then, ``commands`` adds its commands to the console.  It
+prints ``ready`` once the monitor answers and ``done`` after each command:
 
 ``start N``, ``end N``: that many more or fewer tasks; ``churn N``: tasks that end at once; ``fail``: one that
 fails, and one that is cancelled; ``open``, ``close``: the monitor, ``share``:
@@ -100,6 +101,8 @@ class Program:
 
 async def main(hook: str, web: str, *rest: str) -> None:
     program = Program(hook == "hook", int(web))
+    if "commands" in rest:
+        import taskscope.aiomonitor_commands  # noqa: F401  (what its users write)
     if "before" in rest:
         await program.do("agent")
     if "alone" not in rest:
