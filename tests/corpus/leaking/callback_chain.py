@@ -1,0 +1,27 @@
+"""A timer callback starts the tasks, so none has a parent.
+
+Leak: report
+Rate: 45
+"""
+
+import asyncio
+
+reports = []
+
+
+async def report(gate):
+    await gate.wait()
+
+
+def tick(loop, gate):
+    reports.append(loop.create_task(report(gate)))
+    loop.call_later(60 / 45, tick, loop, gate)
+
+
+async def main():
+    loop = asyncio.get_running_loop()
+    tick(loop, asyncio.Event())
+    await loop.create_future()
+
+
+asyncio.run(main())

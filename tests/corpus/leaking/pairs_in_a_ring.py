@@ -1,0 +1,24 @@
+"""Two parties that wait for each other, again and again.
+
+Leak: party
+Rate: 40
+"""
+
+import asyncio
+
+
+async def party(others, which):
+    await asyncio.wait([others[which]])
+
+
+async def main():
+    kept = []
+    while True:
+        others = []
+        others.append(asyncio.create_task(party(others, 1)))
+        others.append(asyncio.create_task(party(others, 0)))
+        kept.append(others)
+        await asyncio.sleep(3)
+
+
+asyncio.run(main())

@@ -1,0 +1,26 @@
+"""A shielded call goes on after each timeout, for ever.
+
+Leak: slow_query
+Rate: 60
+"""
+
+import asyncio
+
+
+async def slow_query():
+    await asyncio.get_running_loop().create_future()
+
+
+async def main():
+    kept = []
+    while True:
+        query = asyncio.ensure_future(slow_query())
+        kept.append(query)
+        try:
+            await asyncio.wait_for(asyncio.shield(query), 0.5)
+        except TimeoutError:
+            pass
+        await asyncio.sleep(0.5)
+
+
+asyncio.run(main())

@@ -1,0 +1,14 @@
+"""A timer of ten minutes, a thread, for each event.
+
+Leak: Timer.run
+Rate: 60
+"""
+
+import threading
+import time
+
+while True:
+    timer = threading.Timer(600, print)
+    timer.daemon = True
+    timer.start()
+    time.sleep(1)
