@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import has_terminal, needs_terminal
+from taskscope.commands.common import has_terminal, needs_terminal, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -27,7 +27,7 @@ def main(options: Namespace) -> int:
         from taskscope.sources.resolve import resolve
 
         # What is wrong with the target is said before the screen is taken over.
-        resolve(options.target, bring=has_terminal())
+        resolve(options.target, bring=has_terminal(), progress=say)
     needs_terminal("attach")
     from taskscope.tui.app import run
 

@@ -39,7 +39,7 @@ def main(options: Namespace) -> int:
 async def _take(target: str, *, stacks: bool) -> dict[str, Any]:
     from taskscope.sources.resolve import resolve
 
-    source = resolve(target)
+    source = resolve(target, progress=say)
     await source.open()
     try:
         return await source.snapshot(stacks=stacks)

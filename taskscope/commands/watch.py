@@ -184,7 +184,7 @@ async def _watch(options: Namespace, samples: Samples) -> Observation:
     from taskscope.commands.observe import Observation, observe
     from taskscope.sources.resolve import resolve
 
-    source = resolve(options.target)
+    source = resolve(options.target, progress=say)
     observation = Observation(source, await source.open())
     progress = _progress(options.seconds)
 

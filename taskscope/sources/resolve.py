@@ -17,23 +17,27 @@ from taskscope.sources.live import LiveSource
 from taskscope.sources.saved import SavedSource
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from taskscope.endpoint import Endpoint
     from taskscope.sources.base import Source
+
+    Progress = Callable[[str], None]
 
 _WITHOUT_AGENT = "no agent in process {}: start it with `taskscope run`, or call taskscope.start() in it"
 
 
-def resolve(target: str, *, bring: bool = True) -> Source:
+def resolve(target: str, *, bring: bool = True, progress: Progress = lambda text: None) -> Source:
     """The source behind ``target``, not yet opened.  Raises SourceError with what to do instead.
 
-    A process without an agent gets one, unless ``bring`` is false.
+    A process without an agent gets one, unless ``bring`` is false; ``progress`` gets sentences about that.
     """
     if target.startswith("aiomonitor://"):
         from taskscope.sources.aiomonitor.source import AiomonitorSource
 
         return AiomonitorSource.at(target)
     if target.isascii() and target.isdigit():
-        return LiveSource(agent_of(int(target), bring=bring).path)
+        return LiveSource(agent_of(int(target), bring=bring, progress=progress).path)
     path = Path(target)
     try:
         mode = path.stat().st_mode
@@ -46,7 +50,7 @@ def resolve(target: str, *, bring: bool = True) -> Source:
     raise SourceError(f"{target} is neither a socket nor a snapshot file")
 
 
-def agent_of(pid: int, *, bring: bool) -> Endpoint:
+def agent_of(pid: int, *, bring: bool, progress: Progress = lambda text: None) -> Endpoint:
     """Where the agent of process ``pid`` listens, in whatever container it is.  Raises SourceError."""
     found = agent_in(pid)
     if found is not None:
@@ -54,7 +58,7 @@ def agent_of(pid: int, *, bring: bool) -> Endpoint:
     if not Path(f"/proc/{pid}").exists():
         raise SourceError(f"no such process: {pid}")
     if bring:
-        return _brought_into(pid)
+        return _brought_into(pid, progress)
     raise SourceError(_WITHOUT_AGENT.format(pid))
 
 
@@ -73,16 +77,13 @@ def agent_named(name: str) -> Endpoint:
     return found[0]
 
 
-def _brought_into(pid: int) -> Endpoint:
+def _brought_into(pid: int, progress: Progress) -> Endpoint:
     """The agent brought into a process that has none."""
     from taskscope.attach.errors import AttachError
+    from taskscope.attach.inject import ensure_agent
 
     try:
-        from taskscope.attach.inject import ensure_agent
-    except ImportError:
-        raise SourceError(_WITHOUT_AGENT.format(pid)) from None
-    try:
-        return ensure_agent(pid)
+        return ensure_agent(pid, progress=progress)
     except AttachError as error:
         raise SourceError(str(error)) from None
 

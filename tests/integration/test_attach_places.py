@@ -196,7 +196,7 @@ time.sleep(3600)
 """
     with targets.running(pythons.require("3.11"), text) as program:
         before = program.mappings()
-        with pytest.raises(AttachError, match="let go as it was: .*Too many open files"):
+        with pytest.raises(AttachError, match=r"let go as it was: .*Too many open files"):
             inject.ensure_agent(program.pid)
         assert program.mappings() == before
         assert program.alive

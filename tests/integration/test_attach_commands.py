@@ -1,0 +1,74 @@
+"""The verbs around attaching: doctor touches nothing, any verb brings the agent in, detach removes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import pythons, targets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def taskscope(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "taskscope", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+def test_from_an_unprepared_process_to_a_snapshot_and_back(version: str, tmp_path: Path) -> None:
+    with targets.running(pythons.require(version), "asyncio idle") as program:
+        before = program.threads(), program.descriptors()
+
+        told = taskscope("doctor", program.pid)
+        assert told.returncode == 0
+        assert f"process {program.pid} can be attached to" in told.stdout
+        assert f"CPython {version}." in told.stdout
+        assert "none yet; it would listen at" in told.stdout
+        assert (program.threads(), program.descriptors()) == before
+
+        taken = taskscope("snapshot", program.pid, "-o", tmp_path / "state.json")
+        assert taken.returncode == 0, taken.stderr
+        assert "stood still for" in taken.stderr
+        assert f"until `taskscope detach {program.pid}`" in taken.stderr
+        assert json.loads((tmp_path / "state.json").read_text())["process"]["pid"] == program.pid
+
+        assert "is there already" in taskscope("doctor", program.pid).stdout
+        gone = taskscope("detach", program.pid)
+        assert (gone.returncode, gone.stderr) == (0, f"the agent is gone from process {program.pid}\n")
+        assert (program.threads(), program.descriptors()) == before
+        assert program.alive
+
+
+def test_what_cannot_be_done_is_one_sentence_and_status_3() -> None:
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        told = taskscope("detach", program.pid)
+        assert told.returncode == 3
+        assert told.stderr == f"taskscope detach: process {program.pid} has no agent that could be removed\n"
+    for verb in ("detach", "doctor"):
+        told = taskscope(verb, program.pid)
+        assert (told.returncode, told.stderr) == (3, f"taskscope {verb}: there is no process {program.pid}\n")
+    with subprocess.Popen(["sleep", "60"]) as child:
+        told = taskscope("doctor", child.pid)
+        assert told.returncode == 3
+        assert "not CPython" in told.stderr
+        child.kill()
+    assert taskscope("doctor", "me").returncode == 2
+
+
+def test_doctor_says_that_a_process_is_stopped() -> None:
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        os.kill(program.pid, signal.SIGSTOP)
+        assert f"when it is continued (kill -CONT {program.pid})" in taskscope("doctor", program.pid).stdout
