@@ -158,6 +158,7 @@ async def root():
     return {"hello": "world"}
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
+listener.listen()
 uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listener])
 """,
     "C call": """

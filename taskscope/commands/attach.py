@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import has_terminal, needs_terminal, say
+from taskscope.commands.common import UsageError, has_terminal, needs_terminal, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -19,10 +19,18 @@ def register(parser: ArgumentParser) -> None:
         "to choose from."
     )
     parser.add_argument("target", nargs="?", metavar="TARGET", help=TARGET_HELP)
+    parser.add_argument(
+        "--detach-on-exit",
+        action="store_true",
+        help="remove the agent when the app ends, unless the program started it itself (TARGET: a pid)",
+    )
 
 
 def main(options: Namespace) -> int:
     """Runs the app until the user quits."""
+    pid = int(options.target) if options.target is not None and options.target.isdecimal() else None
+    if options.detach_on_exit and pid is None:
+        raise UsageError("--detach-on-exit needs a pid as TARGET")
     if options.target is not None:
         from taskscope.sources.resolve import resolve
 
@@ -31,4 +39,16 @@ def main(options: Namespace) -> int:
     needs_terminal("attach")
     from taskscope.tui.app import run
 
-    return run(options.target)
+    status = run(options.target)
+    if options.detach_on_exit and pid is not None:
+        _detach(pid)
+    return status
+
+
+def _detach(pid: int) -> None:
+    from taskscope.attach.presence import agent_in
+    from taskscope.commands.detach import remove
+
+    point = agent_in(pid)
+    if point is not None:
+        remove(point.path, pid, only_brought=True)

@@ -23,8 +23,6 @@ def register(parser: ArgumentParser) -> None:
 
 def main(options: Namespace) -> int:
     """Detaches, and waits until the agent is gone.  Raises Failure if there is none, or if it stays."""
-    import asyncio
-
     from taskscope.attach.presence import agent_in
 
     pid: int = options.pid
@@ -33,22 +31,37 @@ def main(options: Namespace) -> int:
     point = agent_in(pid)
     if point is None:
         raise Failure(f"process {pid} has no agent that could be removed")
-    asyncio.run(_detach(point.path))
+    remove(point.path, pid)
+    return 0
+
+
+def remove(path: str, pid: int, *, only_brought: bool = False) -> None:
+    """Removes the agent that listens at ``path``, and waits until it is gone.  Raises Failure, SourceError.
+
+    ``only_brought``: leaves one alone that the program started itself.
+    """
+    import asyncio
+
+    if not asyncio.run(_detach(path, only_brought=only_brought)):
+        say(f"process {pid} started its agent itself: it stays")
+        return
     deadline = time.monotonic() + _PATIENCE
-    while agent_in(pid) is not None:
+    while Path(path).exists():
         if time.monotonic() > deadline:
             raise Failure(f"the agent in process {pid} is still there after {_PATIENCE:g} s: try again")
         time.sleep(0.02)
     say(f"the agent is gone from process {pid}")
-    return 0
 
 
-async def _detach(path: str) -> None:
+async def _detach(path: str, *, only_brought: bool) -> bool:
     from taskscope.sources.live import LiveSource
 
     source = LiveSource(path)
-    await source.open()
+    hello = await source.open()
     try:
+        if only_brought and hello.arrived == "started":
+            return False
         await source.detach()
+        return True
     finally:
         await source.close()

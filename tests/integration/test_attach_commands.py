@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,3 +74,45 @@ def test_doctor_says_that_a_process_is_stopped() -> None:
     with targets.running(pythons.require("3.11"), "asyncio idle") as program:
         os.kill(program.pid, signal.SIGSTOP)
         assert f"when it is continued (kill -CONT {program.pid})" in taskscope("doctor", program.pid).stdout
+
+
+def in_a_terminal(*arguments: object, keys: bytes) -> int:
+    """Runs the app in a terminal of its own, types ``keys`` once it has drawn itself; its exit status."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm-256color", LINES="40", COLUMNS="120")
+        os.execv(sys.executable, [sys.executable, "-m", "taskscope", *map(str, arguments)])
+    drawn = b""
+    deadline = time.monotonic() + 45
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        while time.monotonic() < deadline:
+            try:
+                drawn += screen.read(65536)
+            except OSError:  # the app has closed the terminal
+                break
+            if keys and b"sleep" in drawn:
+                os.write(terminal, keys)
+                keys = b""
+    assert not keys, drawn[-2000:]
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_detach_on_exit_leaves_the_process_as_it_was() -> None:
+    text = """
+import asyncio, os
+async def main():
+    waiting = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(9)]
+    print("ready", os.getpid())
+    await asyncio.gather(*waiting)
+asyncio.run(main())
+"""
+    with targets.running(pythons.require("3.11"), text) as program:
+        before = program.threads(), program.descriptors()
+        assert in_a_terminal("attach", program.pid, "--detach-on-exit", keys=b"q") == 0
+        assert (program.threads(), program.descriptors()) == before
+        assert program.alive
+
+
+def test_detach_on_exit_wants_a_pid() -> None:
+    told = taskscope("attach", "orders", "--detach-on-exit")
+    assert (told.returncode, told.stderr) == (2, "taskscope attach: --detach-on-exit needs a pid as TARGET\n")
