@@ -78,19 +78,26 @@ def explain(site: Site, facts: SiteFacts | None, before: SiteFacts | None) -> Ca
     return Cause(name, text, evidence(seen, thread=site.kind == "thread"), EXPLANATIONS.get(name, ""))
 
 
-def signs(cause: Cause | None, facts: SiteFacts | None, before: SiteFacts | None) -> int:
+def signs(
+    cause: Cause | None, facts: SiteFacts | None, before: SiteFacts | None, *, never: bool = False
+) -> int:
     """How far the tasks themselves show that they will not end.
 
-    2: beyond doubt; 1: likely; 0: nothing is known; -1: they look like a pool or like work in progress.
+    3: beyond doubt; 2: likely; 1: they have ``never`` moved since they are known; 0: nothing is known; -1:
+    they look like a pool or like work in progress.
     """
     if cause is None or facts is None:
         return 0
     seen = clues(facts, before)
     known = _SIGNS.get(cause.pattern)
-    if known is not None:
-        return known(seen) if callable(known) else known
-    in_use = seen.compared and not seen.stand_still
-    return -1 if in_use or seen.most(facts.awaited) or seen.most(seen.parked("queue.get")) else 0
+    told = known(seen) if callable(known) else known
+    if told is not None:
+        return told
+    if (seen.compared and not seen.stand_still) or seen.most(facts.awaited):
+        return -1
+    if never and not seen.most(seen.parked("socket")):  # a connection may be idle for long
+        return 1
+    return -1 if seen.most(seen.parked("queue.get")) else 0
 
 
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
@@ -308,32 +315,32 @@ _THREAD_PATTERNS: tuple[Callable[[Clues], Named | None], ...] = (_pool_per_call,
 
 def _sleeps_long(seen: Clues) -> int:
     left = seen.group.remaining_max if seen.group is not None else None
-    return 0 if left is not None and left < SHORT_SLEEP else 1
+    return 0 if left is not None and left < SHORT_SLEEP else 2
 
 
-def _stands_still(seen: Clues) -> int:
-    return 1 if seen.compared and seen.stand_still else 0
+def _stands_still(seen: Clues) -> int | None:
+    return 2 if seen.compared and seen.stand_still else None
 
 
-def _left_behind(seen: Clues) -> int:
-    return 1 if seen.orphaned and seen.most(seen.facts.unheld) else 0
+def _left_behind(seen: Clues) -> int | None:
+    return 2 if seen.orphaned and seen.most(seen.facts.unheld) else None
 
 
-def _waits_for_a_word(seen: Clues) -> int:
+def _waits_for_a_word(seen: Clues) -> int | None:
     """A thread in an event's wait; one in a socket may be a connection in use."""
-    return 1 if seen.group is not None and "event" in seen.group.text else 0
+    return 2 if seen.group is not None and "event" in seen.group.text else None
 
 
-_SIGNS: dict[str, int | Callable[[Clues], int]] = {
-    "await cycle": 2,
-    "generations overlap": 2,
-    "started twice": 2,
-    "stuck handing over": 1,
-    "nobody can set it": 1,
-    "orphan": 1,
-    "pool per call": 1,
+_SIGNS: dict[str, int | Callable[[Clues], int | None]] = {
+    "await cycle": 3,
+    "generations overlap": 3,
+    "started twice": 3,
+    "stuck handing over": 2,
+    "nobody can set it": 2,
+    "orphan": 2,
+    "pool per call": 2,
     "sleeper per event": _sleeps_long,
-    "fire and forget": lambda seen: 1 if seen.stand_still else 0,
+    "fire and forget": lambda seen: 2 if seen.stand_still else 0,
     "blocking call": _stands_still,
     "lock not released": _stands_still,
     "nobody feeds it": _left_behind,

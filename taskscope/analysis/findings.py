@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from taskscope.analysis import causes, growth
 from taskscope.analysis.cohorts import SETTLE, Cohorts, Survival
 from taskscope.analysis.hindrances import saturated, stalled
+from taskscope.analysis.moves import Moves
 from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import Track
 from taskscope.analysis.verdict import Verdict, judge
@@ -81,6 +82,7 @@ class _Watched:
     recent: Track
     counts: SiteCounts
     cohorts: Cohorts = field(default_factory=Cohorts)
+    moves: Moves = field(default_factory=Moves)
     facts: SiteFacts | None = None
     before: SiteFacts | None = None
     asked: float = -1e9
@@ -156,10 +158,11 @@ class Judge:
         if watched is not None:
             watched.before, watched.facts = watched.facts, facts
             watched.cohorts.answer(facts)
+            watched.moves.add(facts)
             site = self._sites.get(facts.site)
             if site is not None:
                 watched.cause = causes.explain(site, facts, watched.before)
-                watched.signs = causes.signs(watched.cause, facts, watched.before)
+                watched.signs = causes.signs(watched.cause, facts, watched.before, never=watched.moves.never)
 
     def note(self, stalls: Iterable[Stall], threads: Iterable[Thread]) -> None:
         """What holds the loops and the pools up, as of now."""
@@ -364,7 +367,7 @@ def _about(
         since=since,
         text=text,
         evidence=evidence,
-        cause=watched.cause if level != "info" or watched.signs > 1 else None,
+        cause=watched.cause if level != "info" or watched.signs > 2 else None,
         known=site.known,
         until_told=until,
     )

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.growth import Growth
 
-PATIENCE = {2: 10.0, 1: 16.0, 0: 120.0, -1: 150.0}
+PATIENCE = {3: 10.0, 2: 16.0, 1: 45.0, 0: 120.0, -1: 150.0}
 """Seconds of growth before it is called a leak, by signs (see ``causes.signs``): tasks that show why they
 will not end need few; a start-up is mostly over in two minutes."""
 
-RISES = {2: 2, 1: 3, 0: 5, -1: 8}
+RISES = {3: 2, 2: 3, 1: 4, 0: 5, -1: 8}
 """Separate gains needed, likewise."""
 
 SETTLED = 600.0
@@ -65,7 +65,7 @@ def _patience(signs: int, uptime: float) -> float:
 
 
 def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
-    if growth.gained < 2 or growth.rises < (1 if signs == 2 else 2):
+    if growth.gained < 2 or growth.rises < (1 if signs == 3 else 2):
         return _verdict(growth, "flat", "no gain")
     if growth.gained < growth.noise or growth.late < 2 * growth.back:
         return _verdict(growth, "flat", "gives back")
@@ -82,7 +82,7 @@ def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
     until = max(_patience(signs, uptime) - lasted, missing * growth.gap)
     if until > 0:
         return _verdict(growth, "suspect", "too early", until)
-    if signs < 2 and growth.slows:
+    if signs < 3 and growth.slows:
         return _verdict(growth, "suspect", "slows down")
     if _some_end(growth, signs):
         return _verdict(growth, "suspect", "some end")
@@ -91,7 +91,7 @@ def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
 
 def _some_end(growth: Growth, signs: int) -> bool:
     """Whether a part ends, and it cannot be told yet if that part will grow with the number."""
-    return signs < 1 and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
+    return signs < 2 and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
 
 
 def _still_grows(growth: Growth) -> bool:

@@ -62,18 +62,18 @@ SILENT = facts(40, group("socket", 40))
 @pytest.mark.parametrize(
     ("seen", "pattern", "sign"),
     [
-        (SLEEPERS, "sleeper per event", 1),
-        (ORPHANS, "orphan", 1),
-        (FORGOTTEN, "fire and forget", 1),
-        (TWICE, "started twice", 2),
-        (OVERLAP, "generations overlap", 2),
-        (HANDING, "stuck handing over", 1),
-        (UNSETTABLE, "nobody can set it", 1),
-        (CYCLE, "await cycle", 2),
-        (UNFED, "nobody feeds it", 0),
-        (UNFED_ORPHANS, "nobody feeds it", 1),
-        (BLOCKED, "blocking call", 1),
-        (LOCKED, "lock not released", 1),
+        (SLEEPERS, "sleeper per event", 2),
+        (ORPHANS, "orphan", 2),
+        (FORGOTTEN, "fire and forget", 2),
+        (TWICE, "started twice", 3),
+        (OVERLAP, "generations overlap", 3),
+        (HANDING, "stuck handing over", 2),
+        (UNSETTABLE, "nobody can set it", 2),
+        (CYCLE, "await cycle", 3),
+        (UNFED, "nobody feeds it", -1),
+        (UNFED_ORPHANS, "nobody feeds it", 2),
+        (BLOCKED, "blocking call", 2),
+        (LOCKED, "lock not released", 2),
         (GARBAGE, "left to the collector", -1),
         (SILENT, "waits for a peer", 0),
     ],
@@ -124,6 +124,12 @@ def test_pools_and_work_in_progress_speak_against_a_leak(seen: tuple[SiteFacts, 
     assert signs(cause(seen), *seen) == -1
 
 
+def test_tasks_that_never_moved_are_a_sign_but_for_connections() -> None:
+    still = facts(40, group("event", 40), bound=())
+    assert signs(cause(still), *still, never=True) == 1
+    assert signs(cause(SILENT), *SILENT, never=True) == 0
+
+
 def test_short_sleepers_are_left_to_reach_their_number() -> None:
     seen = facts(40, group("sleep", 40, left=(0.0, 5.0)), unheld=40)
     assert signs(cause(seen), *seen) == 0
@@ -159,7 +165,7 @@ def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
 
 
 def test_threads_that_wait_for_a_word_are_told_from_connections_in_use() -> None:
-    for text, sign in (("waits for a condition or event", 1), ("waits for a socket", 0)):
+    for text, sign in (("waits for a condition or event", 2), ("waits for a socket", 0)):
         seen = facts(40, group("waiting", 40, text))
         assert signs(cause(seen, "thread"), *seen) == sign
 

@@ -1,0 +1,41 @@
+"""Who has moved since it was first looked at?  What is in use moves now and then; what leaked never does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskscope.model import SiteFacts
+
+WATCHED = 15.0
+"""Seconds a task must have been known for its standing still to say something."""
+
+FEW = 0.03
+"""Part of the tasks that may have moved in a site that is said to stand still."""
+
+
+class Moves:
+    """First marks of the tasks looked into, as long as they are looked into."""
+
+    __slots__ = ("_first", "_moved", "now")
+
+    def __init__(self) -> None:
+        self._first: dict[int, tuple[float, int]] = {}
+        self._moved: set[int] = set()
+        self.now = 0.0
+
+    def add(self, facts: SiteFacts) -> None:
+        """The next look."""
+        self.now = facts.monotonic
+        marks = {mark.serial: mark.where for mark in facts.marks}
+        self._first = {
+            serial: self._first.get(serial, (facts.monotonic, where)) for serial, where in marks.items()
+        }
+        moved = {serial for serial, where in marks.items() if self._first[serial][1] != where}
+        self._moved = (self._moved & marks.keys()) | moved
+
+    @property
+    def never(self) -> bool:
+        """Whether next to none of those known for a while has ever moved."""
+        old = [serial for serial, (since, _) in self._first.items() if self.now - since >= WATCHED]
+        return len(old) >= 2 and sum(1 for serial in old if serial in self._moved) <= FEW * len(old)

@@ -1,0 +1,42 @@
+"""What is in use moves now and then; what leaked never does."""
+
+from __future__ import annotations
+
+from taskscope.analysis.moves import Moves
+from taskscope.model import Mark, SiteFacts
+
+
+def look(at: float, places: dict[int, int]) -> SiteFacts:
+    return SiteFacts(0, at, len(places), (), len(places), marks=tuple(Mark(*each) for each in places.items()))
+
+
+def test_tasks_that_stand_where_they_stood_have_never_moved() -> None:
+    moves = Moves()
+    for at in range(0, 30, 5):
+        moves.add(look(at, {serial: serial for serial in range(10 + at)}))
+    assert moves.never
+
+
+def test_one_that_moved_once_is_remembered() -> None:
+    moves = Moves()
+    for at in range(0, 60, 5):
+        moves.add(
+            look(at, {serial: serial + (100 if serial == 3 and at >= 10 else 0) for serial in range(10)})
+        )
+    assert not moves.never
+
+
+def test_tasks_that_are_not_known_long_say_nothing() -> None:
+    moves = Moves()
+    assert not moves.never
+    moves.add(look(0, {1: 1, 2: 2}))
+    moves.add(look(10, {1: 1, 2: 2}))
+    assert not moves.never
+
+
+def test_tasks_that_ended_are_forgotten() -> None:
+    moves = Moves()
+    moves.add(look(0, {1: 1, 2: 2, 3: 3}))
+    moves.add(look(10, {1: 9, 2: 2, 3: 3}))
+    moves.add(look(20, {2: 2, 3: 3}))
+    assert moves.never
