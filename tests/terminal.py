@@ -36,6 +36,8 @@ class Terminal:
         self._size = struct.pack("HHHH", lines, columns, 0, 0)
         ours = {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none", "COLORTERM": "truecolor"}
         self._environment = {**os.environ, **ours, **(environment or {})}
+        for size in "COLUMNS", "LINES":  # would be believed more than the terminal
+            self._environment.pop(size, None)
         self.output = bytearray()
         self._news = asyncio.Event()
 
