@@ -7,17 +7,23 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+import taskscope
 from taskscope.attach import inject
 from taskscope.attach.diagnosis import diagnose
 from taskscope.attach.errors import AttachError
 from taskscope.attach.target import examine
 from tests import pythons, targets
 from tests.agent_client import AgentClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHROOT = 'mkdir /tmp/root && mount --rbind / /tmp/root && cd /tmp/root && exec chroot . "$@"'
 READ_ONLY = "mount -o remount,ro,bind / && mount -t tmpfs -o ro tmpfs /tmp && mount -t tmpfs -o ro tmpfs /run"
@@ -75,7 +81,7 @@ def test_root_attaches_to_a_program_of_another_user() -> None:
 
 
 @needs_root
-def test_another_user_is_refused_with_the_remedy() -> None:
+def test_another_user_is_refused_with_the_remedy(readable_copy: Path) -> None:
     code = "import sys; from taskscope.attach.target import examine; examine(int(sys.argv[1]))"
     with targets.running(pythons.require("3.14"), "asyncio idle") as program:
         asked = subprocess.run(
@@ -83,7 +89,7 @@ def test_another_user_is_refused_with_the_remedy() -> None:
             capture_output=True,
             text=True,
             check=False,
-            env={"PYTHONPATH": str(_readable_copy())},
+            env={"PYTHONPATH": str(readable_copy)},
         )
         assert f"process {program.pid} may not be looked into; it belongs to uid 0" in asked.stderr
 
@@ -92,17 +98,14 @@ def _as_user() -> tuple[str, ...]:
     return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
 
 
-@functools.cache
-def _readable_copy() -> Path:
+@pytest.fixture
+def readable_copy() -> Iterator[Path]:
     """Our package where every user may read it."""
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="taskscope-test-"))
-    folder.chmod(0o755)
-    import taskscope
-
-    shutil.copytree(Path(taskscope.__file__).parent, folder / "taskscope")
-    return folder
+    with tempfile.TemporaryDirectory(prefix="taskscope-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        shutil.copytree(Path(taskscope.__file__).parent, folder / "taskscope")
+        yield folder
 
 
 def test_a_process_being_debugged_is_refused_and_named() -> None:
