@@ -171,12 +171,22 @@ __import__("time").sleep(3600)
 
 
 CONTAINER = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c")
-"""Before a command: processes, files (``/tmp``, that is) and a network of its own; see ``container``."""
+"""Before a command: processes, files and a network of its own."""
+
+_SOCKETS = f"/tmp/taskscope-{os.geteuid()}"
+OWN_FILES = f"mkdir -m 700 -p {_SOCKETS} && mount -t tmpfs -o mode=700 tmpfs {_SOCKETS}"
+"""The rest of ``/tmp`` stays: the interpreter may lie there."""
+
+CHROOT = f"{OWN_FILES} && mkdir {_SOCKETS}/root && mount --rbind / {_SOCKETS}/root && cd {_SOCKETS}/root"
+READ_ONLY = """
+mount -o remount,ro,bind /
+for folder in /tmp /run; do if mountpoint -q $folder; then mount -o remount,ro,bind $folder; fi; done
+"""
 
 
-def container(script: str = "") -> tuple[str, ...]:
-    """What to put before a program so that it runs in a container, in which ``script`` has run."""
-    return (*CONTAINER, f'mount -t tmpfs tmpfs /tmp && {script or "true"} && exec "$@"', "sh")
+def container(script: str = OWN_FILES, before: str = "") -> tuple[str, ...]:
+    """What to put before a program so that it runs in a container, where ``script`` was run first."""
+    return (*CONTAINER, f'set -e; {script}\nexec {before} "$@"', "sh")
 
 
 def _descendants(pid: int) -> Iterator[int]:

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CHROOT = 'mkdir /tmp/root && mount --rbind / /tmp/root && cd /tmp/root && exec chroot . "$@"'
-PLACES = {"in a container": targets.container(), "in a chroot": targets.container(CHROOT)}
+PLACES = {
+    "in a container": targets.container(),
+    "in a chroot": targets.container(targets.CHROOT, "chroot ."),
+}
 ROWS = (*targets.PROGRAMS, *PLACES)
 
 
