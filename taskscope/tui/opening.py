@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskscope.attach.discover import PythonProcess
+    from taskscope.sources.aiomonitor.source import AiomonitorSource
     from taskscope.sources.base import Source
     from taskscope.tui.connection import Reconnect
 
@@ -25,10 +26,20 @@ def local_targets() -> Targets:
 
 
 def coming_back(source: Source) -> Reconnect | None:
-    """Finds an agent of the same name once the target ended; None where that makes no sense."""
-    if not isinstance(source, LiveSource):
-        return None
-    name = Path(source.path).name.partition(".")[2].removesuffix(".sock")
+    """Finds the target again once it ended; None where that makes no sense."""
+    if isinstance(source, LiveSource):
+        return _agent_coming_back(source)
+    if source.live:
+        from taskscope.sources.aiomonitor.source import AiomonitorSource
+
+        if isinstance(source, AiomonitorSource):
+            return _monitor_coming_back(source)
+    return None
+
+
+def _agent_coming_back(gone: LiveSource) -> Reconnect:
+    """An agent of the same name."""
+    name = Path(gone.path).name.partition(".")[2].removesuffix(".sock")
 
     async def look() -> Source | None:
         try:
@@ -36,6 +47,18 @@ def coming_back(source: Source) -> Reconnect | None:
         except SourceError:
             return None
         return LiveSource(found.path)
+
+    return look
+
+
+def _monitor_coming_back(gone: AiomonitorSource) -> Reconnect:
+    """An aiomonitor that answers at the same address."""
+
+    async def look() -> Source | None:
+        from taskscope.attach.peers import is_monitor
+
+        answers = await asyncio.to_thread(is_monitor, gone.host, gone.port)
+        return type(gone)(gone.host, gone.port) if answers else None
 
     return look
 

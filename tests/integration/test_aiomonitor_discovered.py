@@ -7,10 +7,12 @@ import time
 
 from taskscope.attach import peers
 from taskscope.attach.discover import PythonProcess, processes
+from taskscope.sources.aiomonitor.source import AiomonitorSource
+from taskscope.sources.resolve import resolve
 from taskscope.tui import opening
 from taskscope.tui.picker import advice
 from tests.integration.children import STANDING, running, says, taskscope
-from tests.integration.monitored import Child, monitored
+from tests.integration.monitored import Child, free_port, monitored
 
 
 def found(pid: int) -> PythonProcess:
@@ -65,3 +67,15 @@ def test_asking_its_telnet_port_leaves_no_session_behind() -> None:
         give_up = time.monotonic() + 5
         while child.do("sessions") != before:
             assert time.monotonic() < give_up, f"{child.do('sessions')} instead of {before}"
+
+
+async def test_an_aiomonitor_that_comes_back_is_found_again() -> None:
+    source = resolve(f"aiomonitor://127.0.0.1:{free_port()}")
+    assert isinstance(source, AiomonitorSource)
+    look = opening.coming_back(source)
+    assert look is not None
+    assert await look() is None
+    with monitored("hook", web=source.port):
+        again = await look()
+        assert isinstance(again, AiomonitorSource)
+        assert (again.host, again.port) == (source.host, source.port)
