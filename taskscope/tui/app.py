@@ -11,6 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from taskscope import wire
 from taskscope.tui import format as fmt
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice
@@ -205,6 +206,8 @@ class TaskScopeApp(App[None]):
         hello = self.context.store.hello
         if state is None or hello is None:
             return
+        if self.context.store.findings.judged:  # what is on the screen, rather than what one look can tell
+            state["findings"] = wire.pack(self.context.store.findings.every)
         path = snapshot_name(hello.process, time.localtime())
         try:
             size = await asyncio.to_thread(snapshot.save, state, path)

@@ -42,7 +42,8 @@ SERIES = (
     Series("loop_latency", "loop latency p99", fmt.latency),
 )
 
-SPANS = ((60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (6 * 3600.0, "6 h"), (ALL, "all"))
+SPANS = (60.0, 600.0, 3600.0, 6 * 3600.0, ALL)
+DEFAULT = SPANS.index(600.0)
 
 COMPACT_HEIGHT = 5
 FULL_HEIGHT = 9
@@ -70,16 +71,13 @@ class Charts(Widget):
 
     def choose_span(self) -> str:
         """The next time span; its label."""
-        self._chosen_span = (self._span + 1) % len(SPANS)
+        if self._chosen_span is None:
+            longer = (index for index, seconds in enumerate(SPANS) if seconds > self._seconds())
+            self._chosen_span = next(longer)
+        else:
+            self._chosen_span = (self._chosen_span + 1) % len(SPANS)
         self.refresh()
-        return SPANS[self._span][1]
-
-    @property
-    def _span(self) -> int:
-        """As chosen; until then ten minutes, or one while there is hardly more to show."""
-        if self._chosen_span is not None:
-            return self._chosen_span
-        return 0 if self.context.store.young else 1
+        return self._label()
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
@@ -101,15 +99,22 @@ class Charts(Widget):
             self.size,
             self.app.theme,
             self._chosen,
-            self._span,
+            self._chosen_span,
+            self._seconds(),
         )
 
     def _seconds(self) -> float:
-        """The span shown: "all" is as long as there is anything."""
-        store = self.context.store
-        if self._span < len(SPANS) - 1 or not store.history.times:
-            return SPANS[self._span][0]
+        """The span shown: as chosen, and "all" is as long as there is anything; until then what fits."""
+        store, chosen = self.context.store, self._chosen_span
+        if chosen is None:
+            return store.fitted(SPANS[DEFAULT])
+        if SPANS[chosen] < ALL or not store.history.times:
+            return SPANS[chosen]
         return max(60.0, store.now - store.history.times[0])
+
+    def _label(self) -> str:
+        chosen = self._chosen_span
+        return "all" if chosen is not None and SPANS[chosen] == ALL else fmt.span(self._seconds())
 
     def _panels(self) -> list[tuple[Series, int]]:
         """The chosen series first, and how wide each is."""
@@ -155,7 +160,7 @@ class Charts(Widget):
         return [heading, *(Text.assemble(" ", row, " ") for row in body)]
 
     def _title(self, series: Series) -> str:
-        return f"{series.label} {self._newest(series)}, {SPANS[self._span][1]}"
+        return f"{series.label} {self._newest(series)}, {self._label()}"
 
     def _newest(self, series: Series) -> str:
         value = self.context.store.last(series.column)

@@ -43,8 +43,9 @@ class EvidencePanel(VerticalScroll):
 
 def evidence(finding: Finding, context: Context, colours: Palette) -> Text:
     """The whole of it; what comes first is what one line of room should show."""
-    head = Text.assemble(found.badge(finding, colours), "  ", (finding.text, colours.text))
-    lines = [head, *_where(finding, context, colours)]
+    since = f"; since {found.since(finding, context.store)}"
+    head = Text.assemble(found.badge(finding, colours), "  ", (finding.text + since, colours.text))
+    lines = [head, *(Text(f"  · {each}", colours.text) for each in _where(finding))]
     cause = finding.cause
     if cause is not None:
         lines.append(Text(f"Why: {cause.text}" if cause.text else f"Why: {cause.pattern}", colours.strong))
@@ -59,14 +60,14 @@ def evidence(finding: Finding, context: Context, colours: Palette) -> Text:
     return Text("\n").join(lines)
 
 
-def _where(finding: Finding, context: Context, colours: Palette) -> list[Text]:
-    """Since when, and the line itself where the nearest line of the user's is another."""
-    said = [f"since {found.since(finding, context.store)}"]
+def _where(finding: Finding) -> list[str]:
+    """What is to be known of the line itself."""
+    said = []
     if finding.user_site is not None and finding.user_site != finding.site:
         said.append(f"started at {fmt.frame(finding.site)}, called from {fmt.frame(finding.user_site)}")
     if finding.known != "exact":
         said.append("the line is a guess: these are older than the agent")
-    return [Text(f"  · {'; '.join(said)}", colours.text)]
+    return said
 
 
 def moves(finding: Finding) -> list[str]:

@@ -152,7 +152,7 @@ def calm(findings: Findings, store: Store) -> str:
     if not findings.judged:
         return "judging …" if store.sample else ""
     parts = []
-    if store.hello is not None and watched < EARLY and not findings.every:
+    if store.hello is not None and watched < EARLY:
         parts.append(f"too early: can be told in {fmt.age(EARLY - watched)}")
     else:
         parts.append(f"no leak seen in {fmt.age(watched)}")

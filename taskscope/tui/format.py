@@ -84,6 +84,11 @@ def age(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
+def span(seconds: float) -> str:
+    """``1 min``, ``10 min``, ``6 h``: how much of the past a picture shows."""
+    return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
+
+
 def bytes(value: float | None) -> str:
     """``118 MB`` (powers of 1,000, as disks and dashboards count)."""
     if value is None:

@@ -1,7 +1,8 @@
 """Which rows are shown in which order: filter, sort, and holding still while somebody reads.
 
-Pure.  Of rows that compare equal the one with more live tasks comes first; otherwise they keep the order they
-had.  While the user navigates, a column that moves re-orders the rows only every few seconds.
+Pure.  Of rows that compare equal the one with more live tasks comes first, those where nothing goes on last;
+otherwise they keep the order they had.  While the user navigates, a column that moves re-orders the rows
+only every few seconds.
 """
 
 from __future__ import annotations
@@ -48,8 +49,13 @@ class Ordering:
         self._places.clear()
         self.reset()
 
-    def arrange(self, rows: Sequence[Row], value: Value, *, descending: bool, now: float) -> list[Row]:
-        """``rows`` in the order to show.  Unknown values come last, either way."""
+    def arrange(
+        self, rows: Sequence[Row], value: Value, *, descending: bool, now: float, moment: float
+    ) -> list[Row]:
+        """``rows`` in the order to show.  Unknown values come last, either way.
+
+        ``now`` is our time, ``moment`` the target's.
+        """
         places = self._places
         end = len(places)
         kept = sorted(rows, key=lambda row: places.get(row.key, end))
@@ -57,15 +63,20 @@ class Ordering:
         if now - self._sorted_at < (HELD if navigating else EVERY):
             self.held = navigating
             return kept
+        kept.sort(key=lambda row: (_asleep(row, moment), -row.live))  # of equal ones the larger comes first
         valued = [(value(row), row) for row in kept]
-        known = [(found, row.live, row) for found, row in valued if found is not None]
-        known.sort(key=lambda item: item[:2], reverse=descending)
-        unknown = sorted((row for found, row in valued if found is None), key=lambda row: -row.live)
-        result = [row for _, _, row in known] + unknown
+        known = [(found, row) for found, row in valued if found is not None]
+        known.sort(key=lambda item: item[:1], reverse=descending)
+        result = [row for _, row in known] + [row for found, row in valued if found is None]
         self._places = {row.key: place for place, row in enumerate(result)}
         self._sorted_at = now
         self.held = False
         return result
+
+
+def _asleep(row: Row, moment: float) -> bool:
+    """Nothing lives there, and nothing was born lately."""
+    return not row.live and not row.births(moment)
 
 
 def matches(row: Row, words: Sequence[str]) -> bool:

@@ -52,7 +52,7 @@ live       tasks that are not done
 oldest     age of the oldest live task; median: half of them are younger
 born/s     tasks started per second, end/s: ended per second, over the last 5 seconds
 err        tasks that ended by an exception, since the agent started
-10 min     live over the last ten minutes (the last minute of a young target), from zero to its highest
+10 min     live over the last ten minutes (fewer of a young target), from zero to its highest
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
 !          a finding: tasks that pile up here.  LEAK: they grow, and keep what they gain, beyond what a
            start-up does; SUSPECT: it is too early to tell, or a part of them ends.  The line above the
@@ -165,7 +165,7 @@ class OverviewScreen(ViewScreen):
         value = BY_KEY[self._sort].value
         now = self.context.clock()
         shown = self._ordering.arrange(
-            rows, lambda row: value(row, store), descending=self._descending, now=now
+            rows, lambda row: value(row, store), descending=self._descending, now=now, moment=store.now
         )
         table.show_empty(self._reason(len(every)))
         table.show(shown)

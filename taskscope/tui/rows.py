@@ -70,10 +70,10 @@ class SiteRow(Row):
 
     __slots__ = ("counts", "series", "site", "tick")
 
-    def __init__(self, site: Site, now: float) -> None:
+    def __init__(self, site: Site, now: float, settled: float) -> None:
         self.site = site
         self.key = f"site {site.id}"
-        self.label = fmt.site(site)
+        self.label = f"{fmt.THREAD} {fmt.site(site)}" if site.kind == "thread" else fmt.site(site)
         self.coroutine = site.coroutine
         self.frame = site.frame
         self.sites = (site.id,)
@@ -81,7 +81,7 @@ class SiteRow(Row):
         self.oldest: float | None = None
         self.median: float | None = None
         self.counts: SiteCounts | None = None
-        self.series = Series(3, SITE_TIERS)
+        self.series = Series(3, SITE_TIERS, settled)
         self.tick = now
 
     def update(self, now: float, counts: SiteCounts) -> None:

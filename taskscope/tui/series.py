@@ -24,14 +24,18 @@ class Series:
     plus the slack that makes thinning rare.
     """
 
-    __slots__ = ("_slack", "_tiers", "columns", "times")
+    __slots__ = ("_settled", "_slack", "_tiers", "columns", "times")
 
     _SLACK = 64
 
-    def __init__(self, columns: int, tiers: Sequence[tuple[float, float]]) -> None:
+    def __init__(
+        self, columns: int, tiers: Sequence[tuple[float, float]], settled: float = float("-inf")
+    ) -> None:
+        """Slopes look back no further than ``settled``: a start-up is no growth."""
         self.times = array("d")
         self.columns = tuple(array("d") for _ in range(columns))
         self._tiers = tuple(tiers)
+        self._settled = settled
         self._slack = self._limit()
 
     def _limit(self) -> int:
@@ -105,7 +109,7 @@ class Series:
         """
         if not self.times:
             return None
-        start = max(now - window, self.times[0])
+        start = max(now - window, self.times[0], self._settled)
         if now - start < _SLOPE_LEAST:
             return None
         if self.times[-1] <= start:

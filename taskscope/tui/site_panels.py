@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Context
     from taskscope.tui.series import Series
 
-_POINTS = 120  # of ten minutes: one every five seconds, two a cell in a narrow chart
+_POINTS = 120  # of ten minutes one every five seconds, two a cell in a narrow chart
 _BAR = "█"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -50,12 +50,20 @@ class SiteChart(Widget):
         store = self.context.store
         live = sum(row.live for row in map(store.site, self._sites) if row)
         return (
-            int(store.now / (TREND_SECONDS / _POINTS)),
+            int(store.now / self._step),
             live,
             self.size,
             self.app.theme,
             store.past_version,
         )
+
+    @property
+    def _seconds(self) -> float:
+        return self.context.store.fitted(TREND_SECONDS)
+
+    @property
+    def _step(self) -> float:
+        return self._seconds / _POINTS
 
     def render(self) -> Text:
         state = self._state()
@@ -69,10 +77,10 @@ class SiteChart(Widget):
         if height < 2:
             return Text()
         live, born, ended = (self._sum(column) for column in (LIVE, BORN, ENDED))
-        births, ends = _per_second(born), _per_second(ended)
+        births, ends = _per_second(born, self._step), _per_second(ended, self._step)
         self.border_title = Content(
-            f"10 min: live {_newest(live, fmt.count)}, births {_newest(births, fmt.rate_per_second)}/s, "
-            f"ends {_newest(ends, fmt.rate_per_second)}/s"
+            f"{fmt.span(self._seconds)}: live {_newest(live, fmt.count)}, "
+            f"births {_newest(births, fmt.rate_per_second)}/s, ends {_newest(ends, fmt.rate_per_second)}/s"
         )
         if width < 100:
             return self._chart(width, height, live, whole=True)
@@ -95,19 +103,18 @@ class SiteChart(Widget):
         return Text("\n", no_wrap=True).join([head, *rows])
 
     def _chart(self, width: int, height: int, values: Sequence[float | None], *, whole: bool = False) -> Text:
-        step = TREND_SECONDS / _POINTS
-        first = -TREND_SECONDS + step
+        step = self._step
+        first = -self._seconds + step
         points = [
             (first + step * index, float("nan") if value is None else value)
             for index, value in enumerate(values)
         ]
         line = Line(points, palette(self.app.theme_variables).accent_color)
-        return build_chart(width, height, [line], TREND_SECONDS, fmt.short, whole=whole)
+        return build_chart(width, height, [line], self._seconds, fmt.short, whole=whole)
 
     def _sum(self, column: int) -> list[float | None]:
         store = self.context.store
-        step = TREND_SECONDS / _POINTS
-        moments = [store.now - TREND_SECONDS + step * (index + 1) for index in range(_POINTS)]
+        moments = [store.now - self._seconds + self._step * (index + 1) for index in range(_POINTS)]
         rows = [row for row in map(store.site, self._sites) if row]
         return [
             _total(values)
@@ -140,9 +147,8 @@ def _total(values: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _per_second(totals: Sequence[float | None]) -> list[float | None]:
-    """Rates from totals that only grow."""
-    step = TREND_SECONDS / _POINTS
+def _per_second(totals: Sequence[float | None], step: float) -> list[float | None]:
+    """Rates from totals that only grow, ``step`` seconds apart."""
     rates: list[float | None] = [None]
     for before, after in pairwise(totals):
         rates.append(None if before is None or after is None else max(0.0, after - before) / step)

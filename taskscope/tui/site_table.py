@@ -37,13 +37,19 @@ class Field:
     descending: bool = True
 
 
+def _growth(row: Row, store: Store) -> float | None:
+    """As it is written: what reads alike is alike."""
+    growth = row.growth(store.now)
+    return None if growth is None else round(growth, 1)
+
+
 def _age(row: Row, store: Store, birth: float | None) -> float | None:
     return store.age(birth) if row.live else None
 
 
 FIELDS = (
     Field(Column("live", "live", 7, align="right"), "live", lambda row, _: row.live),
-    Field(Column("growth", "Δ/min", 8, align="right"), "growth", lambda row, store: row.growth(store.now)),
+    Field(Column("growth", "Δ/min", 8, align="right"), "growth", _growth),
     Field(
         Column("since", "Δ base", 8, align="right", priority=1),
         "change since the baseline",
@@ -113,15 +119,14 @@ class SiteTable(LineTable[Row]):
         self._read: dict[str, list[Cell]] = {}
         self._read_of: tuple[object, ...] = ()
         self._trends: dict[str, tuple[float, str]] = {}
-        self._columns_of = (True, True)
+        self._columns_of: object = None
         super().__init__(self._columns_now(), self._cells, lambda row: row.key)
 
     def _columns_now(self) -> Sequence[Column]:
         baseline = self.context.store.baseline
         columns = [field.column for field in FIELDS if baseline or field.column.key != "since"]
-        if self.context.store.young:
-            columns = [replace(each, label="1 min") if each.key == "trend" else each for each in columns]
-        return columns
+        label = fmt.span(self.context.store.fitted(TREND_SECONDS))
+        return [replace(each, label=label) if each.key == "trend" else each for each in columns]
 
     def show(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
         """Until the user moved the cursor it stays on top, whatever comes to stand there."""
@@ -136,7 +141,8 @@ class SiteTable(LineTable[Row]):
 
     def fit_columns(self) -> None:
         """The column of changes is there only while there is a baseline; the trend is as long as the past."""
-        state = (self.context.store.baseline is None, self.context.store.young)
+        store = self.context.store
+        state = (store.baseline is None, store.fitted(TREND_SECONDS))
         if state != self._columns_of:
             self._columns_of = state
             self._trends.clear()
@@ -200,7 +206,7 @@ class SiteTable(LineTable[Row]):
         if now - at >= TREND_EVERY or now < at:
             if len(self._trends) > 2 * len(self.rows) + 100:
                 self._trends.clear()  # of rows that are no more
-            seconds = 60.0 if self.context.store.young else TREND_SECONDS
+            seconds = self.context.store.fitted(TREND_SECONDS)
             text = fmt.sparkline(row.trend(now, seconds, TREND_WIDTH), TREND_WIDTH)
             self._trends[row.key] = (now, text)
         return text

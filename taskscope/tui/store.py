@@ -28,8 +28,11 @@ HISTORY = ("tasks", "born", "ended", "threads", "fds", "rss", "cpu", "loop_laten
 ALL = 48 * 3600.0
 """The longest history that an agent keeps, in seconds."""
 
-YOUNG = 90.0
-"""Seconds of past below which pictures show one minute instead of ten."""
+SETTLES = 5.0
+"""Seconds of the agent's life that are no growth: what is there is only being counted, or starts up."""
+
+_FITS = (60.0, 120.0, 300.0, 600.0)
+"""Seconds that pictures of a young target show, in place of ten nearly empty minutes."""
 
 _TIERS = ((620.0, 1.0), (6 * 3600.0, 10.0), (ALL, 60.0))
 
@@ -87,7 +90,7 @@ class Store:
             self.sites.clear()
             self._walked.clear()
             self._sums.clear()
-            self.history = Series(len(HISTORY), _TIERS)
+            self.history = Series(len(HISTORY), _TIERS, self._settled)
             self.baseline = None
             self.findings.forget()
             self.past_version += 1
@@ -135,7 +138,7 @@ class Store:
     def _learn(self, site: Site, now: float) -> None:
         known = self.sites.get(site.id)
         if known is None or known.site != site:
-            fresh = SiteRow(site, now)
+            fresh = SiteRow(site, now, self._settled)
             if known is not None:  # its line is known better now: its counts and its past stay
                 fresh.series = known.series
                 if known.counts is not None:
@@ -222,10 +225,14 @@ class Store:
         return self.sample.wall - self.hello.process.started_wall
 
     @property
-    def young(self) -> bool:
-        """So little is known of the past that ten minutes of it would be a nearly empty picture."""
+    def _settled(self) -> float:
+        return self.hello.agent_since + SETTLES if self.hello else 0.0
+
+    def fitted(self, seconds: float) -> float:
+        """At most so many seconds of the past: fewer, in round numbers, while no more of it is known."""
         times = self.history.times
-        return not times or self.now - times[0] < YOUNG
+        known = self.now - times[0] if times else 0.0
+        return min(seconds, next((fit for fit in _FITS if known <= fit), seconds))
 
     def slope(self, column: str) -> float | None:
         """Change per minute of one column of the history."""
@@ -247,25 +254,25 @@ class Store:
         return self.sites.get(id)
 
     def rows(self, by: str) -> Sequence[Row]:
-        """The task sites grouped by one of GROUPINGS, in no order."""
+        """The sites grouped by one of GROUPINGS, in no order."""
         if by in WALKED:
             return list(self._walked.get(by, {}).values())
-        tasks = [row for row in self.sites.values() if row.site.kind != "thread"]
         if by == "site":
-            return tasks
+            return list(self.sites.values())
         if by not in self._sums:
             members: dict[str, list[SiteRow]] = {}
-            for row in tasks:
+            for row in self.sites.values():
                 members.setdefault(_group(row, by), []).append(row)
             self._sums[by] = [SumRow(f"{by} {label}", label, rows) for label, rows in members.items()]
         return self._sums[by]
 
 
 def _group(row: SiteRow, by: str) -> str:
+    thread = f"{fmt.THREAD} " if row.site.kind == "thread" else ""
     if by == "coroutine":
-        return row.coroutine
+        return f"{thread}{row.coroutine}"
     where = row.site.user_frame
-    return fmt.frame(where) if where else f"(no user code) {row.label}"
+    return f"{thread}{fmt.frame(where)}" if where else f"(no user code) {row.label}"
 
 
 def _number(value: float | None) -> float:

@@ -108,14 +108,14 @@ async def test_until_touched_the_cursor_stays_on_top() -> None:
 
 async def test_filter_needs_every_word_and_says_how_many_of_how_many() -> None:
     async with running(FakeSource(start=250, quiet_sites=20)) as (app, pilot):
-        await until_shown(pilot, "creation sites (24)")
+        await until_shown(pilot, "creation sites (25)")
         await pilot.press("slash", *"book WATCH", "enter")
-        screen = await until_shown(pilot, "creation sites (1 of 24)")
+        screen = await until_shown(pilot, "creation sites (1 of 25)")
         assert "~book.py:9 watch" in screen
         assert "decay_after" not in screen
         assert app.focused is app.screen.query_one(SiteTable)
         await pilot.press("escape")
-        await until_shown(pilot, "creation sites (24)")
+        await until_shown(pilot, "creation sites (25)")
 
 
 async def test_a_filter_that_matches_nothing_says_what_to_do() -> None:
@@ -131,11 +131,11 @@ async def test_a_filter_that_matches_nothing_says_what_to_do() -> None:
 async def test_groupings_by_coroutine_and_by_what_only_the_agent_can_tell() -> None:
     source = FakeSource(start=250, quiet_sites=22)
     async with running(source) as (_, pilot):
-        await until_shown(pilot, "creation sites (26)")
+        await until_shown(pilot, "creation sites (27)")
         await pilot.press("g")
         await until_shown(pilot, "api.py:17 serve")
         await pilot.press("g")
-        screen = await until_shown(pilot, "coroutines (15)")
+        screen = await until_shown(pilot, "coroutines (16)")
         assert "decay_after" in screen
         await pilot.press("g")
         await until_shown(pilot, "parents' sites (2)")
@@ -180,7 +180,7 @@ async def test_long_lived_is_marked_by_shape_and_the_threshold_moves() -> None:
             lines = screen_text(app).split("\n")
             return {line.split(" · ")[1].split()[0] for line in lines if ".py:" in line and " · " in line}
 
-        assert marked() == {"stream.py:88"}  # at executor.py there is a finding
+        assert marked() == {"stream.py:88", "thr"}  # at executor.py there is a finding
         await pilot.press("right_square_bracket")
         await until_shown(pilot, "long-lived · from 5m00s")
         assert marked() == set()
@@ -192,13 +192,13 @@ async def test_long_lived_is_marked_by_shape_and_the_threshold_moves() -> None:
 
 async def test_charts_change_series_and_span() -> None:
     async with running(FakeSource(start=250)) as (_, pilot):
-        await until_shown(pilot, "╭ tasks 25,061, 10 min")
+        await until_shown(pilot, "╭ tasks 25,061, 5 min")
         await pilot.press("m")
-        await until_shown(pilot, "╭ rss 141 MB, 10 min")
+        await until_shown(pilot, "╭ rss 141 MB, 5 min")
         await pilot.press("z")
-        screen = await until_shown(pilot, "╭ rss 141 MB, 1 h")
-        assert "-30m" in screen
-        await pilot.press("z", "z")
+        screen = await until_shown(pilot, "╭ rss 141 MB, 10 min")
+        assert "-5m" in screen
+        await pilot.press("z", "z", "z")
         screen = await until_shown(pilot, "╭ rss 141 MB, all")
         assert "-4m" in screen
 
@@ -221,7 +221,7 @@ async def test_enter_opens_the_site_under_the_cursor() -> None:
         assert isinstance(screen, SiteScreen)
         assert screen.row.sites == (LEAK,)
         await pilot.press("escape")
-        await until_shown(pilot, "creation sites (4)")
+        await until_shown(pilot, "creation sites (5)")
 
 
 async def test_help_explains_the_columns() -> None:

@@ -29,7 +29,7 @@ async def test_a_site_shows_how_it_moves_and_its_oldest_tasks(size: tuple[int, i
         screen = await until_shown(pilot, "of 25,000, oldest first")
         assert "executor.py:231 record_failure" in screen
         assert "live 25,000, +6,000/min" in screen
-        assert "births 100.0/s" in screen
+        assert "LEAK" in screen
         assert "asyncio.sleep" in screen
         assert "4m10s" in screen
         assert all(len(line) == size[0] for line in screen.split("\n"))
@@ -43,6 +43,7 @@ async def test_a_large_terminal_shows_all_panels_at_once() -> None:
         assert "0.0s to 5m00s" in screen
         assert "▶  231     line_231()" in screen
         assert "24,000 ████" in screen
+        assert "births 100.0/s" in screen
         assert "task 7 was created by, innermost first" in screen
         assert "2  Queue.put" in screen
 
@@ -51,18 +52,19 @@ async def test_a_small_terminal_shows_one_panel_after_the_other() -> None:
     async with running(FakeSource(start=250)) as (_, pilot):
         await until_shown(pilot, "+6,000")
         await pilot.press("enter")
-        await until_shown(pilot, "[chart]")
+        await until_shown(pilot, "[finding]")
         for front, inside in [
+            ("[chart]", "births 100.0/s"),
             ("[source]", "▶  231"),
             ("[parked]", "24,998  asyncio.sleep"),
             ("[ages]", "24,000 ██"),
             ("[stack]", "__main__.py:12 main"),
-            ("[chart]", "births 100.0/s"),
+            ("[finding]", "LEAK"),
         ]:
             await pilot.press("v")
             screen = await until_shown(pilot, inside)
             assert front in screen
-        await pilot.click("PanelTabs", offset=(12, 0))
+        await pilot.click("PanelTabs", offset=(20, 0))
         await until_shown(pilot, "▶  231")
 
 

@@ -63,7 +63,7 @@ async def test_a_task_shows_its_chain_and_its_family(size: tuple[int, int]) -> N
         screen = await until_shown(pilot, "await chain, innermost first")
         await until_shown(pilot, "▶  244")
         assert "2 library frames: tasks.py:639 sleep" in screen
-        assert "✕ 1 requests to cancel" in screen
+        assert "✕ 1 request to cancel not honoured" in screen
         assert "→ task 6 Task-6" in screen
         assert "† task 12 Task-12  respond  from server.py:52 handle  (ended)" in screen
         assert "→ task 1 main" in screen

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from taskscope.model import ParkedGroup
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.tui import format as fmt
+from taskscope.tui.evidence import EvidencePanel
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.site_panels import AgeHistogram, SiteChart
 from taskscope.tui.source_panel import SourcePanel
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
-    from taskscope.model import Frame, SiteDetail
+    from taskscope.model import Finding, Frame, SiteDetail
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.rows import Row
 
-PANELS = ("chart", "source", "parked", "ages", "stack")
-"""The panels above the tasks; a small terminal shows one of them, ``v`` the next."""
+PANELS = ("finding", "chart", "source", "parked", "ages", "stack")
+"""The panels above the tasks; a small terminal shows one of them, ``v`` the next.  The finding is there
+while there is one.
+"""
 
 _ALL_AT_ONCE = (110, 36)  # columns and lines from which all panels are shown
 
@@ -51,6 +54,9 @@ EXPLAINS = f"""\
 A creation site is the line of code that starts tasks of one
 coroutine.
 
+finding    why this site is a finding: verdict, cause with its
+           evidence, what moves with it, when a limit is met, and the
+           usual fix; d dismisses it for this target
 chart      live tasks over ten minutes; births and ends per second
 source     the code around the line, which ▶ marks
 parked     where its tasks wait now, most first; Enter shows only
@@ -77,7 +83,7 @@ class PanelTabs(Widget):
         screen = self.screen
         assert isinstance(screen, SiteScreen)
         text = Text(" ", no_wrap=True, overflow="ellipsis")
-        for name in PANELS:
+        for name in screen.panels:
             front = name == screen.front
             text.append(f"[{name}]" if front else f" {name} ", colours.strong if front else colours.dim)
         return text.append("   v: next panel", colours.dim)
@@ -86,7 +92,7 @@ class PanelTabs(Widget):
         screen = self.screen
         assert isinstance(screen, SiteScreen)
         at = 1
-        for name in PANELS:
+        for name in screen.panels:
             at += len(name) + 2
             if event.x < at:
                 screen.bring(name)
@@ -111,18 +117,26 @@ class SiteScreen(DetailScreen):
             #panels > * { display: block; }
             #source { row-span: 2; }
         }
+        #panels > #finding { display: none; border-top: solid $border; border-title-color: $text-muted; }
+        &.-found #panels > #finding.-front { display: block; }
+        &.-found #panels { height: 10; }
+        &.-found.-roomy {
+            #panels { height: 70%; grid-size: 2 4; grid-rows: 13 3fr 2fr 2fr; }
+            #panels > #finding { display: block; column-span: 2; }
+        }
         &.-tiny { PanelTabs { display: none; } #panels { display: none; } }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "next_panel", "Panel"),
-        Binding("o", "order", "Order"),
+        Binding("o", "order", "Order", show=False),
+        Binding("d", "toggle_finding", "Dismiss the finding", show=False),
     ]
 
     def __init__(self, context: Context, row: Row) -> None:
         super().__init__(context)
         self.row = row
-        self.front = PANELS[0]
+        self.front = self.panels[0]
         self._detail: SiteDetail | None = None
         self._only: ParkedGroup | None = None
 
@@ -131,6 +145,7 @@ class SiteScreen(DetailScreen):
         yield self.subject
         yield PanelTabs()
         with Container(id="panels"):
+            yield EvidencePanel(context, id="finding")
             yield SiteChart(context, self.row.sites, id="chart")
             yield SourcePanel(self.reader, id="source")
             yield LineTable[ParkedGroup](
@@ -145,6 +160,7 @@ class SiteScreen(DetailScreen):
         yield TaskList(context, id="tasks")
 
     def on_mount(self) -> None:
+        self.query_one(EvidencePanel).border_title = Content("finding")
         self.query_one("#parked").border_title = Content("parked at")
         self.query_one("#stack").border_title = Content("created by")
         self.query_one(SourcePanel).show(self.row.frame)
@@ -160,8 +176,21 @@ class SiteScreen(DetailScreen):
 
     # -- data
 
+    @property
+    def finding(self) -> Finding | None:
+        return self.context.store.findings.of(self.row.sites)
+
+    @property
+    def panels(self) -> Sequence[str]:
+        """Those that there is something in."""
+        return PANELS if self.finding is not None else PANELS[1:]
+
     def look(self) -> None:
         super().look()
+        self.query_one(EvidencePanel).show(self.finding)
+        self.set_class(self.finding is not None, "-found")
+        if self.front not in self.panels:
+            self.bring(self.panels[0])
         self.query_one(SiteChart).look()
         self._say()
 
@@ -185,9 +214,10 @@ class SiteScreen(DetailScreen):
             return ["a guess: its tasks are older than the agent", *(f"or {other}" for other in others)]
         if site.known == "unknown":
             return ["unknown: older than the agent; shown is where the coroutine is defined"]
+        parts = [f"through {fmt.frame(site.via)}"] if site.via else []
         if site.user_frame and site.user_frame != site.frame:
-            return [f"called from {fmt.frame(site.user_frame)}"]
-        return []
+            parts.append(f"called from {fmt.frame(site.user_frame)}")
+        return parts
 
     async def load(self) -> None:
         if not self.row.sites:
@@ -241,7 +271,11 @@ class SiteScreen(DetailScreen):
         only = self._only
         fetch = fetch_of(self.context, sites=self.row.sites, parked=only.key if only else None)
         what = f"in {only.text} (Esc: all)" if only else "tasks"
-        why = "No task of this site is live now.  3 lists the tasks that ended lately."
+        why = (
+            "This line starts threads, no tasks: 2 lists them."
+            if self.row.label.startswith(f"{fmt.THREAD} ")
+            else "No task of this site is live now.  3 lists the tasks that ended lately."
+        )
         self.query_one(TaskList).ask_for(fetch, what, why)
 
     # -- what e and y act on
@@ -287,7 +321,11 @@ class SiteScreen(DetailScreen):
         self.query_one(TaskList).turn_round()
 
     def action_next_panel(self) -> None:
-        self.bring(PANELS[(PANELS.index(self.front) + 1) % len(PANELS)])
+        panels = self.panels
+        self.bring(panels[(panels.index(self.front) + 1) % len(panels)])
+
+    def action_toggle_finding(self) -> None:
+        self.context.dismiss(self.finding)
 
     def bring(self, name: str) -> None:
         """Brings a panel to the front, where only one is shown."""

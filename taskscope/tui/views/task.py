@@ -39,6 +39,7 @@ await chain   the frames it is suspended in, innermost first; Enter
               library frames are folded into one line
 waits on      what it needs before it can go on; → leads to a task,
               Enter goes there
+held by       tasks inside "async with" on the lock it waits for
 awaited by    tasks that wait for this one; none: nobody looks at
               its result (yet)
 created by    its parent, its parent's parent and so on; † has ended
@@ -132,7 +133,7 @@ class TaskScreen(DetailScreen):
         parts = [
             f"task {task.serial} {task.coroutine}",
             f"age {oldest_age(self.context, task.birth)}",
-            f"✕ {task.cancelling} requests to cancel not honoured" if task.cancelling else "",
+            f"✕ {fmt.plural(task.cancelling, 'request')} to cancel not honoured" if task.cancelling else "",
             parked_text(task.parked, task.state),
             "† orphan" if task.orphan else "",
             task.name,
@@ -146,6 +147,7 @@ class TaskScreen(DetailScreen):
                 "await chain, innermost first", detail.stack or ["it runs right now, or has not started"]
             ),
             Section("waits on", self._waits_on(detail)),
+            *([Section("held by", self._links(detail.held_by))] if detail.held_by else []),
             Section("awaited by", self._links(detail.awaited_by) or ["nobody: its result is not waited for"]),
             Section("created by", [*map(self._ancestor, detail.created_by), *self._origin(detail)]),
             Section("siblings", self._siblings(detail)),

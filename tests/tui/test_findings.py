@@ -1,0 +1,249 @@
+"""Findings in the app: on top of the overview, in their list, at their site; dismissed and taken back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope import model
+from taskscope.sources.base import NotAvailable
+from taskscope.tui import findings as found
+from taskscope.tui.app import TaskScopeApp
+from taskscope.tui.evidence import moves, projected
+from taskscope.tui.format import shortened
+from taskscope.tui.store import Store
+from tests.tui.fake_source import LEAK, STREAMS, FakeSource
+from tests.tui.running import SIZES, running
+from tests.tui.screen_text import screen_text, until, until_shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+EXPLAINED = model.Cause(
+    "sleeper per event",
+    "one sleeper per event: each sleeps once and ends",
+    ("200 of 200 tasks looked into are parked at executor.py:244",),
+    "Keep the times in a deque and let one ticker go through it.",
+)
+RUNS_OUT = model.Projection("fds", 212, 1024, 40.0, 1218.0, 1100.0, None, (LEAK,))
+
+
+class Saved(FakeSource):
+    """A saved state with the findings it was saved with."""
+
+    def __init__(self, *findings: model.Finding) -> None:
+        super().__init__(start=250)
+        self.live = False
+        self.findings = findings
+
+    async def samples(self) -> AsyncIterator[model.Sample]:
+        yield self.sample(full=True)
+
+
+def finding(site: int = LEAK, level: str = "leak", **changes: object) -> model.Finding:
+    where = next(each for each in FakeSource().sites if each.id == site)
+    plain = model.Finding(
+        level, where.kind, site, where.frame, where.user_frame, where.coroutine, 25_000, 6000.0, 1010.0,
+        "25,000 live, steadily +6,000 a minute", {"moves": {"fds": {"correlation": 0.98, "each": 0.5}}},
+        EXPLAINED, RUNS_OUT,
+    )  # fmt: skip
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_leak_is_told_with_its_line_its_rate_and_since_when(size: tuple[int, int]) -> None:
+    async with running(FakeSource(start=250), size) as (app, pilot):
+        await until_shown(pilot, "LEAK")
+        line = next(line for line in screen_text(app).split("\n") if "LEAK" in line)
+        assert "executor.py:231 record_failure" in line
+        assert "+6,000/min since" in line
+        row = next(line for line in screen_text(app).split("\n") if line.startswith("▌"))
+        assert " !  executor.py:231" in row
+
+
+async def test_80x24_has_one_line_with_the_worst_and_says_how_many_more_there_are() -> None:
+    three = Saved(finding(), finding(STREAMS, "suspect"), finding(4, "suspect", known="imputed"))
+    async with running(three) as (_, pilot):
+        screen = await until_shown(pilot, "+2 more")
+        line = next(line for line in screen.split("\n") if "+2 more" in line)
+        assert line.startswith("  LEAK   executor.py:231 record_failure   +6,000/min since")
+        assert "SUSPECT" not in screen
+
+
+async def test_a_wide_terminal_has_up_to_three_lines_with_causes_and_the_time_left() -> None:
+    four = Saved(
+        finding(), finding(STREAMS, "suspect"), finding(4, "suspect", known="imputed"), finding(3, "suspect")
+    )
+    async with running(four, (200, 60)) as (_, pilot):
+        screen = await until_shown(pilot, "+1 more")
+        assert screen.count("SUSPECT") == 2
+        assert "25,000 live" in screen
+        assert "sleeper per event" in screen
+        assert "descriptors run out in 20m18s" in screen
+        assert " ~book.py:9 watch" in screen
+
+
+async def test_all_is_well_in_one_calm_line() -> None:
+    async with running(Saved(finding(STREAMS, "info", evidence={"why": "long-lived"}))) as (_, pilot):
+        screen = await until_shown(pilot, "no leak seen in 4m10s; 1 long-lived site")
+        assert " !  " not in screen
+
+
+async def test_a_young_target_is_not_called_healthy() -> None:
+    class Still(FakeSource):
+        def live_of(self, site: int, seconds: int | None = None) -> int:
+            return 1
+
+        def born_of(self, site: int, seconds: int | None = None) -> int:
+            return 1
+
+    async with running(Still(start=4)) as (_, pilot):
+        await until_shown(pilot, "too early: can be told in 16s")
+
+
+async def test_the_list_tells_the_evidence_and_enter_opens_the_site() -> None:
+    two = Saved(finding(), finding(STREAMS, "info", text="50 live for up to 250 s, and no more of them"))
+    async with running(two, (120, 40)) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("f")
+        screen = await until_shown(pilot, "Why: one sleeper per event")
+        assert "200 of 200 tasks looked into are parked at executor.py:244" in screen
+        assert "Keep the times in a deque" in screen
+        assert "descriptors move with it: 0.5 descriptors each" in screen
+        assert "50 live for up to 250 s" in screen
+        await pilot.press("enter")
+        screen = await until_shown(pilot, "executor.py:231 record_failure   live 25,000")
+        assert "Why: one sleeper per event" in screen
+        assert "oldest first" in screen
+        await pilot.press("escape", "escape")
+        await until_shown(pilot, "creation sites")
+
+
+async def test_a_click_on_a_finding_opens_its_site() -> None:
+    two = Saved(finding(STREAMS), finding(LEAK, "suspect"))
+    async with running(two, (160, 40)) as (_, pilot):
+        screen = await until_shown(pilot, "SUSPECT")
+        line = next(y for y, text in enumerate(screen.split("\n")) if "SUSPECT" in text)
+        await pilot.click(offset=(30, line))
+        await until_shown(pilot, "executor.py:231 record_failure   live 25,000")
+
+
+async def test_a_dismissed_finding_leaves_the_top_and_comes_back(config: Path) -> None:
+    async with running(FakeSource(start=250)) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("d")
+        screen = await until_shown(pilot, "1 dismissed")
+        assert "LEAK" not in screen
+        assert "Dismissed: executor.py:231 record_failure" in screen
+    kept = json.loads((config / "taskscope" / "dismissed.json").read_text())
+    assert kept == {
+        "orders": [
+            {"file": "/srv/orders/executor.py", "function": "record_failure", "coroutine": "decay_after"}
+        ]
+    }
+    async with running(FakeSource(start=250)) as (_, pilot):
+        await until_shown(pilot, "1 dismissed")
+        await pilot.press("f")
+        await until_shown(pilot, "dismissed  executor.py:231")
+        await pilot.press("G", "d")
+        await until_shown(pilot, "No longer dismissed")
+        await pilot.press("f")
+        await until_shown(pilot, "LEAK")
+
+
+async def test_another_target_of_the_same_code_keeps_its_finding(config: Path) -> None:
+    async with running(FakeSource(start=250)) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("d")
+        await until_shown(pilot, "1 dismissed")
+    async with running(FakeSource(start=250, name="orders-2")) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"orders": [1]}'])
+async def test_a_damaged_file_is_said_and_left_alone(config: Path, content: str) -> None:
+    path = config / "taskscope" / "dismissed.json"
+    path.parent.mkdir()
+    path.write_text(content)
+    async with running(FakeSource(start=250), (200, 60)) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+        await until_shown(pilot, "is damaged: mend or delete it")
+        await pilot.press("d")
+        await until_shown(pilot, "Not dismissed")
+    assert path.read_text() == content
+
+
+async def test_nothing_to_dismiss_is_said() -> None:
+    async with running(FakeSource(start=250)) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("j", "j", "d")
+        await until_shown(pilot, "Nothing to dismiss")
+
+
+async def test_a_target_that_answers_no_questions_is_judged_by_its_counts() -> None:
+    class Mute(FakeSource):
+        async def facts(
+            self, site: int, cuts: Sequence[float], before: float | None = None
+        ) -> model.SiteFacts:
+            raise NotAvailable("not known here")
+
+    async with running(Mute(start=250)) as (_, pilot):
+        await until_shown(pilot, "+6,000/min since")
+
+
+async def test_verdicts_stand_still_while_paused() -> None:
+    source = FakeSource(start=250)
+    async with running(source) as (app, pilot):
+        await until_shown(pilot, "LEAK")
+        version = app.context.store.findings.version
+        await pilot.press("space")
+        source.advance(3)
+        await until(pilot, source._queue.empty)
+        assert app.context.store.findings.version == version
+
+
+async def test_a_snapshot_from_the_app_says_what_the_app_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with running(FakeSource(start=250)) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("w")
+        await until_shown(pilot, "Snapshot written")
+        (file,) = tmp_path.iterdir()
+        (saved,) = [each for each in json.loads(file.read_text())["findings"] if each["level"] == "leak"]
+        assert saved["site"]["function"] == "record_failure"
+        assert round(saved["rate_per_min"]) == 6000
+
+
+def test_what_moves_along_and_when_it_ends_are_sentences() -> None:
+    assert moves(finding()) == ["descriptors move with it: 0.5 descriptors each (correlation 0.98)"]
+    assert projected(RUNS_OUT) == (
+        "Descriptors run out in 20m18s (between 18m20s and never): 212 of 1,024, +40/min."
+    )
+
+
+def test_since_is_a_clock_and_a_date_when_long_ago() -> None:
+    store = Store()
+    store.apply(dataclasses.replace(FakeSource(start=100_000).sample(full=True), wall=1_790_000_000.0))
+    today, before = finding(since=store.now - 60), finding(since=store.now - 90_000)
+    assert len(found.since(today, store)) == 5
+    assert len(found.since(before, store)) > 10
+
+
+def test_of_a_long_place_the_classes_go_first() -> None:
+    place = "executor.py:44 DecayingFailures.record_failure"
+    assert shortened(place, 50) == place
+    assert shortened(place, 31) == "executor.py:44 …record_failure"
+    assert shortened(place, 20) == "executor.py:44 …rec…"
+    assert shortened("x", 0) == "…" or shortened("x", 1) == "x"
+
+
+def test_the_app_has_no_findings_before_it_has_judged() -> None:
+    app = TaskScopeApp(FakeSource())
+    assert app.connection is None
+    assert found.calm(Store().findings, Store()) == ""
