@@ -59,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--age", type=float, default=100.0, help="seconds that the service runs first")
     age = parser.parse_args().age
+    FOLDER.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "taskscope", "demo", "orders", "--headless"]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TASKSCOPE_DIR"] = folder
