@@ -48,7 +48,8 @@ def running(package: str) -> dict[str, Any] | None:
         if name == package and module is not None:
             if module._loaded_by == os.getpid():
                 return {"state": "busy"}  # another attacher's payload is loading this very moment
-            forget(package)  # we were forked while one was loading: here it never will be
+            # We were forked while one was loading: here it never will be.
+            forget({key: value for key, value in list(sys.modules.items()) if key.startswith(package)})
     return None
 
 
@@ -70,12 +71,12 @@ def start(payload: dict[str, Any]) -> dict[str, Any]:
         agent = modules[f"{package}.agent"].Agent(
             None, interval=1.0, control=False, version=payload["taskscope"], arrived=payload["arrived"]
         )
-        agent.on_stop = lambda: forget(package)
+        agent.on_stop = lambda: forget(modules)
         agent.start()
         modules[package]._agent = agent
         return {"state": "started", "socket": agent.server.path, "taskscope": agent.version}
     except BaseException:
-        forget(package)
+        forget(modules)
         raise
 
 
@@ -152,10 +153,11 @@ def import_threading_as_main() -> None:
         threading._active[main._ident] = main
 
 
-def forget(package: str) -> None:
-    for name in list(sys.modules):
-        if name == package or name.startswith(package + "."):
-            sys.modules.pop(name, None)
+def forget(modules: dict[str, Any]) -> None:
+    """Drops these very modules, not those of an agent that came after."""
+    for name, module in modules.items():
+        if sys.modules.get(name) is module:
+            del sys.modules[name]
 
 
 def where(error: BaseException) -> str:

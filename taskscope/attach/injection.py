@@ -127,6 +127,10 @@ def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int 
         ) from None
     except (ptrace.Gone, ptrace.Taken):
         return None
+    except (FileNotFoundError, ProcessLookupError):
+        if procfs.ended(target.pid):
+            raise
+        return None  # only that thread has ended
 
 
 def _is_safe(target: Target, thread: ptrace.StoppedThread) -> bool:

@@ -227,3 +227,20 @@ def test_who_does_not_wait_for_a_c_call_finds_the_agent_there_later() -> None:
 def state(pid: int) -> str:
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()[0]
+
+
+def test_threads_that_come_and_go_do_not_get_in_the_way() -> None:
+    text = """
+import os, threading, time
+print("ready", os.getpid())
+while True:
+    threads = [threading.Thread(target=time.sleep, args=(0.0005,)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+    with targets.running(pythons.require("3.11"), text) as program:
+        for _ in range(5):
+            AgentClient(inject.ensure_agent(program.pid).path).detach()
+        assert program.alive
