@@ -8,6 +8,7 @@ given a class of ours, in one assignment that can be taken back in one.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -83,9 +84,9 @@ def stack_of(task: Any) -> list[Any] | None:
     """The stack that created ``task``, outermost first, as a monitor noted it; None if none did."""
     if not hasattr(task, "_orig_coro"):
         return None
-    for monitor in monitors():
-        stack: list[Any] | None = monitor._created_tracebacks.get(task)
-        if stack:
+    for held in gc.get_referents(task.get_coro()):  # its wrapper is a method: the monitor stands in it
+        if _is_monitor(held):
+            stack: list[Any] | None = held._created_tracebacks.get(task)
             return stack
     return None
 

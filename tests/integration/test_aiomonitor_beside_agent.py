@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,14 @@ def loop(request: pytest.FixtureRequest) -> Iterator[str]:
     yield request.param
 
 
+def skip_broken_pair(hook: str, loop: str) -> None:
+    if (hook, loop) == ("hook", "uvloop") and sys.version_info >= (3, 13):
+        pytest.skip("uvloop gives factories eager_start here, which aiomonitor 0.7.1's does not take")
+
+
 @pytest.mark.parametrize("hook", ["hook", "plain"])
 def test_the_agent_first(hook: str, loop: str) -> None:
+    skip_broken_pair(hook, loop)
     with monitored(hook, "before", loop=loop) as child:
         child.do("start 7")
         assert settled(child, 7) == (7, 7, 0)
@@ -84,6 +91,7 @@ def test_the_agent_first(hook: str, loop: str) -> None:
 
 
 def test_aiomonitor_first(loop: str) -> None:
+    skip_broken_pair("hook", loop)
     with monitored("hook", loop=loop) as child:
         child.do("start 5")
         child.do("agent")
