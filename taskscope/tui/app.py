@@ -36,7 +36,7 @@ _OF_A_TARGET = frozenset(
     ("trees", "baseline", "unmark", "pause", "snapshot", "console", "interval", "overview", "view")
 )
 
-DRAW_EVERY = 0.4
+DRAW_EVERY = 0.7
 """Seconds between two drawings, at the least."""
 
 INTERVALS = (0.25, 0.5, 1.0, 2.0, 5.0)

@@ -7,6 +7,7 @@ only every few seconds.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 EVERY = 2.0
 """Seconds between two sorts while nobody navigates."""
+
+FRUGAL = 100.0
+"""A sort follows no sooner than this many times what the one before took: 1 % of a core at most."""
 
 HELD = 5.0
 """Seconds between two sorts while somebody navigates."""
@@ -33,6 +37,9 @@ class Ordering:
         self.held = False
         """Whether the order shown is older than it would be if nobody navigated."""
         self._places: dict[str, int] = {}
+        self._given: Sequence[Row] = ()
+        self._result: Sequence[Row] = ()
+        self._pause = 0.0
         self._sorted_at = float("-inf")
         self._touched_at = float("-inf")
 
@@ -51,27 +58,38 @@ class Ordering:
 
     def arrange(
         self, rows: Sequence[Row], value: Value, *, descending: bool, now: float, moment: float
-    ) -> list[Row]:
+    ) -> Sequence[Row]:
         """``rows`` in the order to show.  Unknown values come last, either way.
 
-        ``now`` is our time, ``moment`` the target's.
+        ``now`` is our time, ``moment`` the target's.  As long as the same object is given between two
+        sorts, the same is returned.
         """
+        navigating = now - self._touched_at < NAVIGATING
+        if now - self._sorted_at < max(HELD if navigating else EVERY, self._pause):
+            self.held = navigating
+            if rows is not self._given:
+                self._given, self._result = rows, self._as_before(rows)
+            return self._result
+        begun = time.thread_time()
+        self._given, self._result = rows, self._sort(rows, value, descending, moment)
+        self._places = {row.key: place for place, row in enumerate(self._result)}
+        self._pause = FRUGAL * (time.thread_time() - begun)
+        self._sorted_at = now
+        self.held = False
+        return self._result
+
+    def _as_before(self, rows: Sequence[Row]) -> list[Row]:
         places = self._places
         end = len(places)
-        kept = sorted(rows, key=lambda row: places.get(row.key, end))
-        navigating = now - self._touched_at < NAVIGATING
-        if now - self._sorted_at < (HELD if navigating else EVERY):
-            self.held = navigating
-            return kept
+        return sorted(rows, key=lambda row: places.get(row.key, end))
+
+    def _sort(self, rows: Sequence[Row], value: Value, descending: bool, moment: float) -> list[Row]:
+        kept = self._as_before(rows)
         kept.sort(key=lambda row: (_asleep(row, moment), -row.live))  # of equal ones the larger comes first
         valued = [(value(row), row) for row in kept]
         known = [(found, row) for found, row in valued if found is not None]
         known.sort(key=lambda item: item[:1], reverse=descending)
-        result = [row for _, row in known] + [row for found, row in valued if found is None]
-        self._places = {row.key: place for place, row in enumerate(result)}
-        self._sorted_at = now
-        self.held = False
-        return result
+        return [row for _, row in known] + [row for found, row in valued if found is None]
 
 
 def _asleep(row: Row, moment: float) -> bool:

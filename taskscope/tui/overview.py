@@ -21,6 +21,8 @@ from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual import events
     from textual.app import ComposeResult
 
@@ -127,6 +129,9 @@ class OverviewScreen(ViewScreen):
         self._descending = True
         self._filter = ""
         self._past = 0
+        self._every: Sequence[Row] = ()
+        self._words = ""
+        self._matching: Sequence[Row] = ()
         self._asking: set[str] = set()
 
     def body(self) -> ComposeResult:
@@ -160,12 +165,18 @@ class OverviewScreen(ViewScreen):
             self._past = store.past_version
             self._ordering.reset()
         every = store.rows(self._by)
-        words = self._filter.lower().split()
-        rows = [row for row in every if matches(row, words)]
+        if every is not self._every or self._filter != self._words:
+            self._every, self._words = every, self._filter
+            words = self._filter.lower().split()
+            self._matching = [row for row in every if matches(row, words)] if words else every
         value = BY_KEY[self._sort].value
         now = self.context.clock()
         shown = self._ordering.arrange(
-            rows, lambda row: value(row, store), descending=self._descending, now=now, moment=store.now
+            self._matching,
+            lambda row: value(row, store),
+            descending=self._descending,
+            now=now,
+            moment=store.now,
         )
         table.show_empty(self._reason(len(every)))
         table.show(shown)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 EVERY = 1.0
 """Seconds between two verdicts, at the least."""
 
-FRUGAL = 40.0
-"""A verdict follows no sooner than this many times what the one before took: 2.5 % of a core at most."""
+FRUGAL = 50.0
+"""A verdict follows no sooner than this many times what the one before took: 2 % of a core at most."""
 
 
 class Referee:

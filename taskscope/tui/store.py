@@ -72,7 +72,7 @@ class Store:
         self.paused = False
         self._held: Sample | None = None
         self._walked: dict[str, dict[str, WalkedRow]] = {}
-        self._sums: dict[str, list[SumRow]] = {}  # emptied whenever a site comes or goes
+        self._rows: dict[str, Sequence[Row]] = {}  # emptied whenever a site comes or goes
 
     # -- what goes in ------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class Store:
             self.sample = None
             self.sites.clear()
             self._walked.clear()
-            self._sums.clear()
+            self._rows.clear()
             self.history = Series(len(HISTORY), _TIERS, self._settled)
             self.baseline = None
             self.findings.forget()
@@ -118,7 +118,7 @@ class Store:
         if sample.full:
             for stale in sites.keys() - seen:
                 del sites[stale]
-                self._sums.clear()
+                self._rows.clear()
         self.sample = sample
         self.history.append(
             now,
@@ -146,7 +146,7 @@ class Store:
             elif self.sample is not None:  # a site first seen now had no task before
                 fresh.series.append(self.sample.monotonic, (0, 0, 0))
             self.sites[site.id] = fresh
-            self._sums.clear()
+            self._rows.clear()
 
     def merge_history(self, history: History) -> None:
         """The agent's own record of the past replaces ours as far as it goes."""
@@ -172,6 +172,7 @@ class Store:
             row.update(group, self.now)
             rows[group.key] = row
         self._walked[by] = rows
+        self._rows.pop(by, None)
         self.version += 1
 
     def pause(self) -> None:
@@ -254,17 +255,20 @@ class Store:
         return self.sites.get(id)
 
     def rows(self, by: str) -> Sequence[Row]:
-        """The sites grouped by one of GROUPINGS, in no order."""
+        """The sites grouped by one of GROUPINGS, in no order; the same object until one comes or goes."""
+        if by not in self._rows:
+            self._rows[by] = self._grouped(by)
+        return self._rows[by]
+
+    def _grouped(self, by: str) -> Sequence[Row]:
         if by in WALKED:
             return list(self._walked.get(by, {}).values())
         if by == "site":
             return list(self.sites.values())
-        if by not in self._sums:
-            members: dict[str, list[SiteRow]] = {}
-            for row in self.sites.values():
-                members.setdefault(_group(row, by), []).append(row)
-            self._sums[by] = [SumRow(f"{by} {label}", label, rows) for label, rows in members.items()]
-        return self._sums[by]
+        members: dict[str, list[SiteRow]] = {}
+        for row in self.sites.values():
+            members.setdefault(_group(row, by), []).append(row)
+        return [SumRow(f"{by} {label}", label, rows) for label, rows in members.items()]
 
 
 def _group(row: SiteRow, by: str) -> str:
