@@ -230,15 +230,25 @@ def _new_builder(kind: Any) -> Callable[[Any], Any]:
         some = _builder(next(arg for arg in get_args(kind) if arg is not type(None)))
         return lambda value: None if value is None else some(value)
     if kind is float:
-        return lambda value: float(value) if isinstance(value, int) else _checked(float, value)
+        return lambda value: value if type(value) is float else float(_checked(int, value))
     if kind in (int, str, bool):
-        return lambda value: _checked(kind, value)
+        return lambda value: value if type(value) is kind else _checked(kind, value)
     return lambda value: value
 
 
 def _of_dataclass(kind: type) -> Callable[[Any], Any]:
     fields = [(name, _builder(hint)) for name, hint in get_type_hints(kind).items()]
-    return lambda value: kind(**{name: build(value[name]) for name, build in fields if name in value})
+    every = len(fields)
+
+    def build(value: Any) -> Any:
+        if len(value) == every:  # most likely nothing is left out: by position is faster
+            try:
+                return kind(*[make(value[name]) for name, make in fields])
+            except KeyError:  # but then it holds a key unknown to us
+                pass
+        return kind(**{name: make(value[name]) for name, make in fields if name in value})
+
+    return build
 
 
 def _checked(kind: type, value: Any) -> Any:

@@ -92,6 +92,9 @@ def test_model_values_survive_the_wire() -> None:
 def test_unknown_keys_are_ignored_and_wrong_types_refused() -> None:
     packed = wire.pack(FRAME)
     assert wire.unpack(model.Frame, packed | {"newer": 1}) == FRAME
+    assert wire.unpack(model.Frame, {"file": "f", "line": 1, "function": "g", "newer": 1}) == model.Frame(
+        "f", 1, "g"
+    )
     for wrong in ({"line": "3"}, {"file": None}, {"line": True and "x"}):
         with pytest.raises(wire.WireError):
             wire.unpack(model.Frame, packed | wrong)
