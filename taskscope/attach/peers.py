@@ -96,6 +96,19 @@ def is_monitor(host: str, port: int) -> bool:
     return isinstance(value, dict) and set(value) == {"value"} and isinstance(value["value"], str)
 
 
+def is_console(host: str, port: int) -> bool:
+    """Whether who listens there speaks telnet first, as aiomonitor's console does; takes leave of it then."""
+    try:
+        with socket.create_connection((host, port), PATIENCE) as connection:
+            spoken = select.select([connection], [], [], 5 * GREETING)[0]
+            if not spoken or connection.recv(4096)[:1] != _TELNET:
+                return False
+            _take_leave(connection)
+            return True
+    except OSError:
+        return False
+
+
 def _asked(host: str, port: int, question: bytes) -> bytes:
     """The answer to ``question``; empty if there is none, or if who listens there speaks first."""
     said = bytearray()

@@ -9,7 +9,10 @@ from taskscope.commands.common import UsageError, has_terminal, needs_terminal, 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-TARGET_HELP = "a pid, a name given at start(name=...) or run --name, a socket path, or a snapshot file"
+TARGET_HELP = (
+    "a pid, a name given at start(name=...) or run --name, a socket path, a snapshot file, "
+    "or aiomonitor://HOST:PORT"
+)
 
 
 def register(parser: ArgumentParser) -> None:

@@ -6,7 +6,6 @@ target, so it passes ``wire.clean`` on the way in.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -115,8 +114,8 @@ def ended_tasks(text: str) -> list[EndedTask]:
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        value = wire.clean(json.loads(text))
-    except (ValueError, RecursionError):
+        value = wire.decode(text.encode())
+    except wire.WireError:
         raise ApiError("not JSON") from None
     if not isinstance(value, dict):
         raise ApiError("not a JSON object")
