@@ -7,11 +7,13 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from taskscope import wire
+from taskscope.tui import crash
 from taskscope.tui import format as fmt
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice
@@ -80,6 +82,7 @@ class TaskScopeApp(App[None]):
         self._reconnect = reconnect
         self._targets = targets
         self._clock = clock
+        self._failure: Exception | None = None
         self._telling = False
         self._told_at = float("-inf")
         self.connection: Connection | None = None
@@ -157,6 +160,16 @@ class TaskScopeApp(App[None]):
         voice = getattr(self.screen, "context", None) or getattr(self.screen, "voice", None)
         if isinstance(voice, Voice):
             (voice.status if severity == "information" else voice.error)(message)
+
+    # -- failing: Textual's two hooks for what nothing caught; it would print a page of traceback
+
+    def _handle_exception(self, error: Exception) -> None:
+        self._failure = error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        assert self._failure is not None
+        self.panic(Text(crash.told(self._failure)))
 
     # -- actions of every view
 

@@ -11,6 +11,7 @@ import pytest
 
 from taskscope.sources.base import SourceError
 from taskscope.tui.app import TaskScopeApp
+from taskscope.tui.overview import OverviewScreen
 from taskscope.tui.status import StatusLine
 from tests.tui.fake_source import HANDLER, LEAK, FakeSource
 from tests.tui.screen_text import screen_text, until, until_shown
@@ -250,6 +251,26 @@ async def test_counts_of_a_site_are_drawn_from_the_last_sample_only() -> None:
         await until_shown(pilot, "25,000")
         assert app.context.store.sites[LEAK].live == 25_000
         assert app.context.store.sites[HANDLER].errors() == 2
+
+
+async def test_a_crash_is_one_sentence_with_a_report_and_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: OverviewScreen) -> None:
+        raise ValueError("deliberate [/] mistake")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(OverviewScreen, "action_sort", broken)
+    with pytest.raises(ValueError, match="deliberate"):
+        async with running(FakeSource(start=250)) as (app, pilot):
+            await until_shown(pilot, "25,000")
+            await pilot.press("s")
+    assert app.return_code == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the app failed (ValueError: deliberate [/] mistake)" in said
+    assert "Traceback" not in said
+    (report,) = tmp_path.glob("taskscope-crash-*.txt")
+    assert "in broken" in report.read_text()
 
 
 async def test_every_command_of_the_palette_has_a_name_and_pause_works_from_there() -> None:

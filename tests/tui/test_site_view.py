@@ -210,6 +210,23 @@ async def test_an_imputed_site_says_that_it_is_a_guess_and_what_else_it_may_be()
         assert "or book.py:31 rewatch" in screen
 
 
+async def test_a_library_that_starts_tasks_for_others_is_named() -> None:
+    source = FakeSource(start=250)
+    via = model.Frame("/usr/lib/python3/site-packages/web/group.py", 40, "spawn", "library")
+    source.sites[0] = dataclasses.replace(source.sites[0], via=via)
+    async with running(source, (200, 60)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "through group.py:40 spawn")
+
+
+async def test_a_site_of_threads_says_where_these_are_listed() -> None:
+    async with running(FakeSource(start=250), (200, 60)) as (_, pilot):
+        await until_shown(pilot, "thr pool.py:5 start")
+        await pilot.press("slash", *"thr pool", "enter", "enter")
+        await until_shown(pilot, "This line starts threads, no tasks: 2 lists them.")
+
+
 @pytest.mark.parametrize("hostile", ["[/]", "[@click=app.quit]x[/]", "日本語" * 40, "x" * 2_000])
 async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
     class Hostile(FakeSource):

@@ -8,9 +8,10 @@ import dataclasses
 import pytest
 
 from taskscope import model
+from taskscope.tui.ordering import Ordering
 from taskscope.tui.series import Series
 from taskscope.tui.store import Store
-from tests.tui.fake_source import BOOT, HANDLER, IMPUTED, LEAK, STREAMS, FakeSource
+from tests.tui.fake_source import BOOT, HANDLER, IMPUTED, LEAK, SITES, STREAMS, FakeSource
 
 
 class Clock:
@@ -38,6 +39,44 @@ def pass_time(store: Store, source: FakeSource, seconds: int) -> None:
     for _ in range(seconds):
         source.seconds += 1
         store.apply(source.sample())
+
+
+def test_the_first_seconds_of_the_agent_are_no_growth() -> None:
+    source, store = FakeSource(start=1), Store()
+    store.begin(asyncio.run(source.open()))
+    for second, live in enumerate((0, 300, 900, *[900] * 12)):
+        counts = dataclasses.replace(source.counts(LEAK), counts=model.Counts(live, live))
+        sample = source.sample(full=not second)
+        store.apply(dataclasses.replace(sample, monotonic=BOOT + 1 + second, sites=(counts,)))
+    assert store.sites[LEAK].growth(store.now) == 0.0
+
+
+def test_rows_are_the_same_object_until_a_site_comes() -> None:
+    source, store = FakeSource(start=10), Store()
+    store.apply(source.sample(full=True))
+    rows = store.rows("site")
+    store.apply(source.sample())
+    assert store.rows("site") is rows
+    store.apply(dataclasses.replace(source.sample(), new_sites=(dataclasses.replace(SITES[0], id=77),)))
+    assert len(store.rows("site")) == len(rows) + 1
+
+
+def test_sites_of_threads_are_among_the_rows_and_marked() -> None:
+    store = Store()
+    store.apply(FakeSource(start=10).sample(full=True))
+    assert "thr pool.py:5 start" in [row.label for row in store.rows("site")]
+    assert "thr work" in [row.label for row in store.rows("coroutine")]
+
+
+def test_of_equal_sites_the_larger_comes_first_and_what_sleeps_last() -> None:
+    source, store = FakeSource(start=60, quiet_sites=3), Store()
+    dead = dataclasses.replace(source.counts(100), counts=model.Counts(0, 1, 1))
+    sample = source.sample(full=True)
+    sites = tuple(dead if each.site == 100 else each for each in sample.sites)
+    store.apply(dataclasses.replace(sample, sites=sites))
+    rows = Ordering().arrange(store.rows("site"), lambda _: 0.0, descending=True, now=0.0, moment=store.now)
+    assert [row.live for row in rows[:3]] == [6000, 50, 8]
+    assert rows[-1].sites == (100,)
 
 
 def test_rates_come_from_successive_samples(store: Store, source: FakeSource) -> None:

@@ -44,7 +44,15 @@ class Family(FakeSource):
             model.Ancestor(1, 2, "main", "main", True),
         )
         return model.TaskDetail(
-            own, (SLEEPING, SLEEPING, DECAY), (other,), (other,), chain, (EXECUTOR, MAIN), False, 99
+            own,
+            (SLEEPING, SLEEPING, DECAY),
+            (other,),
+            (other,),
+            chain,
+            (EXECUTOR, MAIN),
+            False,
+            99,
+            held_by=(self.make_task(77),),
         )
 
     async def cancel(self, serial: int) -> None:
@@ -65,6 +73,8 @@ async def test_a_task_shows_its_chain_and_its_family(size: tuple[int, int]) -> N
         assert "2 library frames: tasks.py:639 sleep" in screen
         assert "✕ 1 request to cancel not honoured" in screen
         assert "→ task 6 Task-6" in screen
+        assert "held by" in screen
+        assert "→ task 77 Task-77" in screen
         assert "† task 12 Task-12  respond  from server.py:52 handle  (ended)" in screen
         assert "→ task 1 main" in screen
         assert "→ 99 living tasks of the same parent" in screen
