@@ -106,16 +106,23 @@ class Watch:
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """After the fixtures of the test: looks, waits a little, and fails the test."""
         result = yield
-        if self._period is not None:
+        period = self._period
+        if period is not None and _has_left(period):
             from taskscope.guard import leftovers
             from taskscope.leftovers import described
 
             settings = _settings(item)
-            _let_end(self._period)
-            left = leftovers(self._period, (*self._allow, *settings.get("allow", ())))
+            _let_end(period)
+            left = leftovers(period, (*self._allow, *settings.get("allow", ())))
             if len(left) > int(settings.get("tolerance", self._tolerance)):
                 pytest.fail(described(left), pytrace=False)
         return result
+
+
+def _has_left(period: Period) -> bool:
+    from taskscope.leftovers import recorder
+
+    return bool(period.closed or recorder.tasks(period) or recorder.threads(period))
 
 
 def _let_end(period: Period) -> None:

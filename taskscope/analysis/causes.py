@@ -95,9 +95,9 @@ def signs(
         return told
     if (seen.compared and not seen.stand_still) or seen.most(facts.awaited):
         return -1
-    if never and not seen.most(seen.parked("socket")):  # a connection may be idle for long
-        return 1
-    return -1 if seen.most(seen.parked("queue.get")) else 0
+    if any(wait.kind == "queue.get" and seen.most(wait.waiters) for wait in facts.waits):
+        return -1  # workers at rest, all at one queue
+    return 1 if never and not seen.most(seen.parked("socket")) else 0  # a connection may be idle for long
 
 
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:

@@ -41,6 +41,9 @@ RECENT = 2.0
 QUESTIONS = 8
 """Sites asked about at a time; each question is a walk over the site's tasks."""
 
+QUIET_EVERY = 4
+"""Seconds between two judgements of a site of which there is nothing to say."""
+
 LOOK_AGAIN = 60.0
 """Seconds between looks at a site that is only long-lived."""
 
@@ -86,6 +89,7 @@ class _Watched:
     facts: SiteFacts | None = None
     before: SiteFacts | None = None
     asked: float = -1e9
+    judged: float | None = None
     level: _Level = field(default_factory=_Level)
     reading: growth.Growth | None = None
     verdict: Verdict | None = None
@@ -249,13 +253,30 @@ class Judge:
         return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
 
     def _finding(self, id: int, watched: _Watched) -> Finding | None:
-        self._judge(watched)
+        if self._is_due(id, watched):
+            self._judge(watched)
         site = self._sites.get(id)
         if site is None:
             return None
         if watched.level.shown in ("leak", "suspect"):
             return _grown(site, watched)
         return _noted(site, watched, self.now, self.long_lived)
+
+    def _is_due(self, id: int, watched: _Watched) -> bool:
+        """Whether to judge a site now: those that are named each time, the others now and then.
+
+        Thousands of quiet sites must cost next to nothing; they take turns, and one that holds no more
+        than it ever did is not read at all.
+        """
+        if watched.level.shown != "flat" or watched.judged is None:
+            due = True
+        else:
+            grew = watched.whole.gain > 1 or watched.recent.gain > 1 or watched.facts is not None
+            due = grew and self.now - watched.judged >= QUIET_EVERY
+        if due:
+            turn = id % QUIET_EVERY if watched.judged is None and self._fed > 1 else 0
+            watched.judged = self.now - turn
+        return due
 
     def _judge(self, watched: _Watched) -> None:
         survival = watched.cohorts.survival()

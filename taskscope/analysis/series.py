@@ -56,6 +56,14 @@ class Track:
         elif index - self._index[0] >= LENGTH:
             self._halve()
 
+    @property
+    def gain(self) -> int:
+        """A cheap guess at what it gained and kept: the least of its last third over that of its first."""
+        third = len(self._low) // 3
+        if third < 2:
+            return self._low[-1] - min(self._low) if self._low else 0
+        return min(self._low[-third:]) - min(self._low[:third])
+
     def shift(self, count: int) -> None:
         """Corrects the past by ``count`` tasks that turned out to have belonged here (or elsewhere)."""
         for column in (self._low, self._high, self._live, self._born):

@@ -70,7 +70,7 @@ SILENT = facts(40, group("socket", 40))
         (HANDING, "stuck handing over", 2),
         (UNSETTABLE, "nobody can set it", 2),
         (CYCLE, "await cycle", 3),
-        (UNFED, "nobody feeds it", -1),
+        (UNFED, "nobody feeds it", 0),
         (UNFED_ORPHANS, "nobody feeds it", 2),
         (BLOCKED, "blocking call", 2),
         (LOCKED, "lock not released", 2),
