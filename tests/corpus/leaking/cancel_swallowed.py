@@ -16,7 +16,7 @@ async def refresh():
     while True:
         with contextlib.suppress(BaseException):
             await fetch()
-        await asyncio.shield(asyncio.sleep(0.2))
+            await asyncio.sleep(0.2)
 
 
 async def main():
