@@ -39,6 +39,9 @@ MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
 FORK_DELAY = 1.0
 """Seconds a forked child runs before it listens: most exec something else, or end, before that."""
 
+ARRIVAL = 10.0
+"""Seconds that a snapshot waits at most for older tasks to be registered."""
+
 STRAY_SEARCH = 5.0
 """Seconds between searches for tasks made without a factory; more, so that they cost 0.1 % at most."""
 
@@ -73,6 +76,7 @@ class Agent:
         self.on_stop: Callable[[], None] = lambda: None
         self.running = False
         self.exiting = False
+        self.arriving = False  # tasks older than the agent are still being registered
         self._adoption: Job[Any] | None = None
         self._next_search = 0.0
 
@@ -159,6 +163,7 @@ class Agent:
         for loop in loops:
             hooks.guard(hooks.add_loop, loop)
         self._adoption = adopt.adopt_tasks(self.registry, loops)
+        self.arriving = bool(loops)
 
     def forked(self) -> None:
         """In a forked child: the same hooks and counters, a new thread and socket."""
@@ -173,12 +178,19 @@ class Agent:
         adoption, self._adoption = self._adoption, None
         if adoption is not None:
             yield from adoption
+            self.arriving = False
         elif self.hooks is not None and time.monotonic() >= self._next_search:
             begun = time.thread_time()
             yield from adopt.strays(self.registry, [loop for _, loop in self.watch.loops()])
             self._next_search = time.monotonic() + max(STRAY_SEARCH, 1000 * (time.thread_time() - begun))
         adopt.impute(self.registry)
         return (yield from self.sampler.sample(self.interval))
+
+    def settled(self, patience: float) -> Job[None]:
+        """Waits until older tasks are registered, so that a first answer does not say that there are none."""
+        end = time.monotonic() + patience
+        while self.arriving and time.monotonic() < end:
+            yield
 
     def hello(self) -> model.Hello:
         return model.Hello(
@@ -197,6 +209,7 @@ class Agent:
         """The answer to a request.  Raises NotFoundError, RemoteError, TypeError, ValueError."""
         params: dict[str, Any] = dict(request.params)
         if request.method == "snapshot":
+            yield from self.settled(ARRIVAL)
             emit = _part_sender(send)
             parts = yield from snapshot.snapshot(self, emit, with_stacks=bool(params.get("stacks", True)))
             return {"parts": parts}

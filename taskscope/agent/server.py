@@ -33,6 +33,9 @@ MAX_CLIENTS = 16
 MAX_JOBS = 32
 """Requests of one client under way.  Ours sends one at a time and view."""
 
+FIRST_SAMPLE = 1.0
+"""Seconds that a first sample waits at most for older tasks to be registered."""
+
 MAX_BACKLOG = 8 << 20
 """Bytes not yet read by a client.  Beyond it samples are left out (and counted), replies wait."""
 
@@ -347,6 +350,7 @@ class Server:
 
     def _subscribe(self, client: _Client) -> Job[None]:
         """Sends a full sample, then those made meanwhile: some of their changes are not in it."""
+        yield from self._agent.settled(FIRST_SAMPLE)
         client.missed = []
         sample = yield from self._agent.sampler.full(self._agent.interval)
         data = yield from encoded(_as_sample, sample)
