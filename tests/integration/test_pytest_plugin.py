@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,10 @@ go = threading.Event()
 """
 
 
+INSTALLED = any(each.value == "taskscope.pytest_plugin" for each in entry_points(group="pytest11"))
+"""Whether pytest finds the plugin by itself, as it does after an ordinary installation."""
+
+
 def suite(folder: Path, body: str, *options: str, ini: str = "") -> subprocess.CompletedProcess[str]:
     """Runs a suite with the plugin."""
     (folder / "test_it.py").write_text(HEAD + body)
@@ -40,7 +45,9 @@ def suite(folder: Path, body: str, *options: str, ini: str = "") -> subprocess.C
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n" + ini
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-    environment = {**os.environ, "PYTEST_ADDOPTS": "-p taskscope.pytest_plugin"}
+    if not INSTALLED:
+        command += ["-p", "taskscope.pytest_plugin"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
     )

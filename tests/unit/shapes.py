@@ -7,6 +7,7 @@ several sites into the samples that an agent would send.
 from __future__ import annotations
 
 import bisect
+import heapq
 import math
 import random
 from typing import TYPE_CHECKING
@@ -32,22 +33,32 @@ def site(id: int, kind: str = "task") -> Site:
 
 
 class Lives:
-    """The lives of one site's tasks, able to say what an agent would."""
+    """The lives of one site's tasks, able to say what an agent would.  Asked in order of time."""
 
     def __init__(self, lives: Sequence[Life]) -> None:
-        self.births = sorted(birth for birth, _ in lives)
-        self.ends = sorted(end for _, end in lives if end is not None)
-        self.lives = sorted(lives, key=lambda life: life[0])
+        self.coming = sorted(lives, key=lambda life: life[0], reverse=True)
+        self.ending: list[tuple[float, float]] = []
+        self.births: list[float] = []
+        self.born = 0
 
     def counts(self, id: int, now: float) -> SiteCounts:
-        born, ended = bisect.bisect_right(self.births, now), bisect.bisect_right(self.ends, now)
         living = self.living(now)
         oldest = living[0] if living else None
         median = living[len(living) // 2] if living else None
-        return SiteCounts(id, Counts(born - ended, born, ended), oldest, median)
+        ended = self.born - len(living)
+        return SiteCounts(id, Counts(len(living), self.born, ended), oldest, median)
 
     def living(self, now: float) -> list[float]:
-        return [birth for birth, end in self.lives if birth <= now and (end is None or end > now)]
+        """Births of those that live at ``now``, oldest first."""
+        while self.coming and self.coming[-1][0] <= now:
+            birth, end = self.coming.pop()
+            self.born += 1
+            self.births.append(birth)
+            if end is not None:
+                heapq.heappush(self.ending, (end, birth))
+        while self.ending and self.ending[0][0] <= now:
+            del self.births[bisect.bisect_left(self.births, heapq.heappop(self.ending)[1])]
+        return self.births
 
     def facts(self, id: int, now: float, cuts: Sequence[float]) -> SiteFacts:
         living = self.living(now)
