@@ -110,13 +110,14 @@ class FindingsPanel(Widget):
         place = fmt.shortened(found.place(finding), _PLACE if width >= _WIDE else max(12, least))
         if width >= _WIDE:
             place = place.ljust(_PLACE)
-        cause, short = found.cause(finding), found.cause(finding, short=True)
+        cause, pattern = found.cause(finding), found.cause(finding, short=True)
+        causes = dict.fromkeys((cause, cause.partition(";")[0], pattern))
         style = found.style_of(finding, colours)
         return [
             (0, (Text(place, colours.strong),)),
             (0, (Text(rate, style),)),
             (3, (Text(f"{fmt.count(finding.live)} live", colours.text),)),
-            (1, (Text(cause, colours.text), Text(short, colours.text))),
+            (1, tuple(Text(each, colours.text) for each in causes)),
             (2, (Text(found.ahead(finding.projection), colours.warning),)),
         ]
 
