@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST = 0.6
 """Part of the tasks looked into that must show a sign for it to be the site's."""
 
+SOME = 0.25
+"""Part that cannot be chance."""
+
 SHORT_SLEEP = 20.0
 """Sleepers that wake within these seconds are left to reach their number: they do not pile up far."""
 
@@ -42,6 +45,9 @@ class Clues:
 
     def most(self, count: int) -> bool:
         return count >= max(1, MOST * self.facts.sampled)
+
+    def some(self, count: int) -> bool:
+        return count >= max(1, SOME * self.facts.sampled)
 
     @property
     def orphaned(self) -> bool:
@@ -180,7 +186,7 @@ def _handing_over(seen: Clues) -> Named | None:
 
 def _sleepers(seen: Clues) -> Named | None:
     facts = seen.facts
-    if not seen.most(seen.parked("sleep")) or seen.most(facts.looping) or seen.most(facts.awaited):
+    if not seen.most(seen.parked("sleep")) or seen.some(facts.looping) or seen.most(facts.awaited):
         return None
     if not seen.stand_still:
         return None
@@ -220,8 +226,8 @@ def _orphaned_loops(seen: Clues) -> Named | None:
 def _started_twice(seen: Clues) -> Named | None:
     facts = seen.facts
     bound = max(facts.bound, key=lambda each: each.same_arguments, default=None)
-    if bound is None or bound.same_arguments < 2 or not seen.most(facts.looping):
-        return None
+    if bound is None or bound.same_arguments < 2 or not seen.some(facts.looping):
+        return None  # the young of them may not have come to their loop yet
     if seen.most(seen.parked("queue.get")) or seen.most(facts.awaited):
         return None  # workers of one pool, or children of one task
     return "started twice", f"started again: {bound.same_arguments:,} loops on one {bound.type}"

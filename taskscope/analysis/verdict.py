@@ -42,7 +42,8 @@ def judge(growth: Growth, survival: Survival | None, signs: int, *, uptime: floa
     by_counts = _by_counts(growth, signs, uptime)
     if survival is None or growth.ended <= 0.05 * growth.born:  # nothing ends: the count tells all
         verdict = by_counts
-    elif survival.drains:
+    elif survival.drains and not (by_counts.level != "flat" and growth.pace < -2):
+        # though a backlog whose oldest end while more come than end grows all the same
         verdict = _verdict(growth, "flat", "drains")
     else:
         by_cohorts = _by_cohorts(growth, survival, signs, uptime)

@@ -98,6 +98,11 @@ def test_two_loops_on_one_object_name_its_type() -> None:
     assert cause(TWICE).text == "started again: 4 loops on one ChaosController"
 
 
+def test_loops_that_sleep_before_they_begin_are_still_started_twice() -> None:
+    seen = facts(40, group("sleep", 40), looping=15, bound=(Bound("ChaosController", 2, 2),))
+    assert cause(seen).pattern == "started twice"
+
+
 def test_the_queue_says_how_full_it_is_and_who_waits() -> None:
     assert "the queue holds 8 of 8; 0 wait to take from it, 40 to put into it" in cause(HANDING).evidence
 

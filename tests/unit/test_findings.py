@@ -102,6 +102,11 @@ LEAKING: dict[str, tuple[Callable[[], tuple[Sequence[Life], float]], float, floa
         10,
     ),
     "under bursts": (lambda: (sawtooth(40, 30, 15, 400) + steady(1 / 15, 400), 0), 300, 4),
+    "a backlog served in order": (
+        lambda: ([(at, 2 * at + 1) for at in (i / 2 for i in range(800))], 0),
+        300,
+        60,
+    ),
     "half of all": (lambda: (churn(2, 2, 400) + steady(2, 400), 0), 150, 120),
 }
 
