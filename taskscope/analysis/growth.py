@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_POINTS = 60
 """Points of a slope: 1,770 pairs, about half a millisecond; more points are thinned evenly."""
 
+EARLY = 1.8
+"""Standard deviations before the middle from which gains are said to come early: 1 steady leak in 28."""
+
 _Z = 1.96  # both sides, 95 %
 
 
@@ -179,20 +182,23 @@ def _variation(rises: Sequence[tuple[float, int]]) -> float:
 
 
 def _slows(rises: Sequence[tuple[float, int]], begun: float, now: float) -> bool:
-    """Whether gains fall off from half to half beyond chance, and still do in the last third."""
+    """Whether gains come early beyond chance, and still fall off in the last third.
+
+    Gains at a steady rate lie in the middle of the time on average; what fills up lies before.
+    """
     begun = max(begun, rises[0][0]) if rises else begun
+    total = sum(gain for _, gain in rises)
+    span = now - begun
+    if total < 2 or span <= 0:
+        return False
+    weight = total * total / sum(gain * gain for _, gain in rises)
+    middle = sum((time - begun) / span * gain for time, gain in rises) / total
 
     def gained(lower: float, upper: float) -> int:
-        return sum(
-            gain
-            for time, gain in rises
-            if begun + lower * (now - begun) <= time <= begun + upper * (now - begun)
-        )
+        return sum(gain for time, gain in rises if lower <= (time - begun) / span <= upper)
 
-    first, second = gained(0, 0.5), gained(0.5, 1)
-    typical = (first + second) / max(1, len(rises))
-    beyond_chance = first - second > 2.5 * math.sqrt((first + second) * max(1.0, typical))
-    return beyond_chance and gained(2 / 3, 1) < 0.8 * gained(1 / 3, 2 / 3)
+    early = (0.5 - middle) * math.sqrt(12 * weight)
+    return early > EARLY and gained(2 / 3, 1) < 0.85 * gained(1 / 3, 2 / 3)
 
 
 def _pace(bins: Sequence[Bin]) -> float:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.growth import Growth
 
-PATIENCE = {3: 10.0, 2: 16.0, 1: 45.0, 0: 120.0, -1: 150.0}
+PATIENCE = {3: 10.0, 2: 16.0, 1: 45.0, 0: 140.0, -1: 165.0}
 """Seconds of growth before it is called a leak, by signs (see ``causes.signs``): tasks that show why they
-will not end need few; a start-up is mostly over in two minutes."""
+will not end need few; a start-up is mostly over in two minutes or a little more."""
 
 RISES = {3: 2, 2: 3, 1: 4, 0: 5, -1: 8}
 """Separate gains needed, likewise."""

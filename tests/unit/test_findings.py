@@ -85,11 +85,11 @@ def test_a_healthy_service_is_never_called_a_leak(shape: str, facts: bool) -> No
 
 
 LEAKING: dict[str, tuple[Callable[[], tuple[Sequence[Life], float]], float, float]] = {
-    "one sleeper per event": (lambda: (steady(50, 200), 0), 150, 3000),
-    "one each two seconds": (lambda: (steady(0.57, 400), 0), 150, 34.2),
+    "one sleeper per event": (lambda: (steady(50, 200), 0), 170, 3000),
+    "one each two seconds": (lambda: (steady(0.57, 400), 0), 170, 34.2),
     "two a minute": (lambda: (steady(2 / 60, 400), 0), 240, 2),
-    "at random": (lambda: ([(at, None) for at in arrivals(random.Random(3), 1 / 3, 400)], 0), 150, 20),
-    "in steps": (lambda: (steps(8, 14, 400), 0), 150, 8 / 14 * 60),
+    "at random": (lambda: ([(at, None) for at in arrivals(random.Random(3), 1 / 3, 400)], 0), 170, 20),
+    "in steps": (lambda: (steps(8, 14, 400), 0), 170, 8 / 14 * 60),
     "in rare steps": (lambda: (steps(20, 40, 400), 0), 240, 30),
     "two a minute among thousands of requests": (
         lambda: (churn(50, 0.5, 400) + steady(2 / 60, 400), 0),
@@ -107,7 +107,7 @@ LEAKING: dict[str, tuple[Callable[[], tuple[Sequence[Life], float]], float, floa
         300,
         60,
     ),
-    "half of all": (lambda: (churn(2, 2, 400) + steady(2, 400), 0), 150, 120),
+    "half of all": (lambda: (churn(2, 2, 400) + steady(2, 400), 0), 170, 120),
 }
 
 
@@ -130,7 +130,7 @@ def test_the_rate_of_a_steady_leak_is_within_a_few_percent_after_a_minute(rate: 
 
 
 def test_before_it_can_be_told_a_leak_is_a_suspect_with_the_time_it_needs() -> None:
-    _, said = watch(steady(1, 200), seconds=150)
+    _, said = watch(steady(1, 200), seconds=170)
     told = {at: findings[0] for at, findings in said if findings}
     assert told[30].level == "suspect"
     assert told[30].until_told is not None
