@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -39,7 +40,12 @@ _OF_A_TARGET = frozenset(
 )
 
 DRAW_EVERY = 0.7
-"""Seconds between two drawings, at the least."""
+"""Seconds between two drawings of numbers that changed, at the least; what the user does shows at once."""
+
+GARBAGE = (50_000, 20, 100)
+"""Thresholds of the garbage collector.  The app keeps some hundred thousand objects for as long as it runs;
+looking through them as often as Python does by itself costs a sixth of the app's CPU at 5,000 sites.
+"""
 
 INTERVALS = (0.25, 0.5, 1.0, 2.0, 5.0)
 """Seconds between samples to choose from."""
@@ -316,5 +322,6 @@ def run(target: str | None) -> int:
     else:
         source = resolve(target)
         app = TaskScopeApp(source, reconnect=coming_back(source))
+    gc.set_threshold(*GARBAGE)
     app.run()
     return app.return_code or 0
