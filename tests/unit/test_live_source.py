@@ -136,7 +136,7 @@ async def test_every_question_is_asked_by_the_name_and_parameters_of_the_protoco
             source.stalls(),
             source.loops(),
             source.source("f.py", 11, 3),
-            source.facts(13, (1.0, 2.0)),
+            source.facts(13, (1.0, 2.0), 5.0),
             source.cancel(12),
         ):
             with pytest.raises(NotAvailable, match="gone"):
@@ -159,7 +159,7 @@ async def test_every_question_is_asked_by_the_name_and_parameters_of_the_protoco
         ("stalls", {}),
         ("loops", {}),
         ("source", {"file": "f.py", "line": 11, "context": 3}),
-        ("facts", {"site": 13, "cuts": [1.0, 2.0]}),
+        ("facts", {"site": 13, "cuts": [1.0, 2.0], "before": 5.0}),
         ("cancel", {"serial": 12}),
     ]
 
