@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.tui.fake_source import FakeSource
 from tests.tui.running import running
@@ -22,7 +22,7 @@ class AnswersTooLate(FakeSource):
 
     def __init__(self) -> None:
         super().__init__(start=250)
-        self.view: Screen[None] | None = None
+        self.view: Screen[Any] | None = None
         self.answered = False
 
     async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
