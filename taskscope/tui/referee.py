@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from taskscope.sources.base import Source
     from taskscope.tui.context import Context
 
-EVERY = 1.0
+EVERY = 2.0
 """Seconds between two verdicts, at the least."""
 
-FRUGAL = 50.0
-"""A verdict follows no sooner than this many times what the one before took: 2 % of a core at most."""
+FRUGAL = 100.0
+"""A verdict follows no sooner than this many times what the one before took: 1 % of a core at most."""
 
 
 class Referee:
