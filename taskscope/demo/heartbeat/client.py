@@ -61,7 +61,7 @@ class FeedClient:
     async def connect(self) -> None:
         """Opens the connection and keeps it alive."""
         await self._open()
-        asyncio.create_task(self.heartbeat())  # noqa: RUF006  (the leak: nobody keeps it)
+        asyncio.create_task(self.heartbeat())
 
     async def heartbeat(self) -> None:
         """Tells the venue now and then that we are there."""

@@ -41,7 +41,7 @@ class DecayingFailures(Failures):
     def record_failure(self) -> None:
         self.total += 1
         self.recent += 1
-        asyncio.create_task(self.decay_after(self.window))  # noqa: RUF006  (the leak: nobody keeps it)
+        asyncio.create_task(self.decay_after(self.window))
 
     async def decay_after(self, seconds: float) -> None:
         """Takes one failure away after a while."""
