@@ -70,8 +70,8 @@ class Hub:
         """Serves one client; returns when it hung up."""
         client = Client(self, socket)
         self.register.put_nowait(client)
-        asyncio.create_task(client.write())  # noqa: RUF006
-        asyncio.create_task(client.read())  # noqa: RUF006
+        asyncio.create_task(client.write())
+        asyncio.create_task(client.read())
         await client.gone.wait()
 
     async def run(self) -> None:

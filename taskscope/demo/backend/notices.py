@@ -34,7 +34,7 @@ class Notices:
 
     async def announce(self, notice: str) -> None:
         """Sends a notice and goes on."""
-        asyncio.create_task(self.deliver(notice))  # noqa: RUF006
+        asyncio.create_task(self.deliver(notice))
 
     async def deliver(self, notice: str) -> None:
         """Sends a notice and waits for its acknowledgement."""

@@ -40,7 +40,7 @@ class RiskMonitor:
 
     async def on_event(self, account: str) -> None:
         """Has an account halted and goes on."""
-        asyncio.create_task(self.halt(account))  # noqa: RUF006
+        asyncio.create_task(self.halt(account))
 
     async def halt(self, account: str) -> None:
         """Halts one account and waits for the confirmation."""

@@ -23,7 +23,7 @@ class SignalProcessor:
     async def process(self) -> list[str]:
         """The scores that were ready in time."""
         for delay in DELAYS:
-            asyncio.create_task(self.score(delay))  # noqa: RUF006
+            asyncio.create_task(self.score(delay))
         return await self.collect()
 
     async def collect(self) -> list[str]:

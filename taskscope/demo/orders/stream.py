@@ -26,7 +26,7 @@ class MarketStreams:
         """Starts to follow; the streams run as long as the service."""
         for symbol in self._symbols:
             for kind in KINDS:
-                asyncio.create_task(self.read_stream(kind, symbol))  # noqa: RUF006  (never stopped)
+                asyncio.create_task(self.read_stream(kind, symbol))
 
     async def stop(self) -> None:
         """Nothing to do: the streams end with the process."""
