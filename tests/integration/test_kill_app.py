@@ -81,6 +81,15 @@ def look(child: subprocess.Popen[str]) -> dict[str, int]:
     }
 
 
+async def at_rest(child: subprocess.Popen[str]) -> dict[str, int]:
+    """The least over a while: whoever looked for the agent is let go of a moment later."""
+    looks = []
+    for _ in range(20):
+        looks.append(look(child))
+        await asyncio.sleep(0.02)
+    return {name: min(each[name] for each in looks) for name in looks[0]}
+
+
 async def settles(child: subprocess.Popen[str], before: dict[str, int]) -> None:
     """The agent may need a moment to see that somebody has gone."""
     end = time.monotonic() + 20
@@ -96,8 +105,7 @@ async def service() -> AsyncIterator[tuple[subprocess.Popen[str], str, dict[str,
         look(child)  # the first answer says that it runs
         point = agent_in(child.pid)
         assert point is not None
-        await asyncio.sleep(0)
-        yield child, point.path, look(child)
+        yield child, point.path, await at_rest(child)
         assert child.poll() is None
 
 
