@@ -13,6 +13,7 @@ from taskscope.agent.walk import live_tasks, merged, spent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
     from taskscope.agent.loops import LoopWatch
     from taskscope.agent.registry import Lineage, Registry, SiteRecord
@@ -42,27 +43,28 @@ class Queries:
     # -- one task as a value -------------------------------------------------------------------
 
     def row(self, task: Any) -> model.Task:
-        return self.row_and_shape(task)[0]
+        values, frames, shape = self.values(task)
+        parked = stacks.parked(task, frames, shape) if not task.done() else None
+        return model.Task(**values, parked=parked)
 
-    def row_and_shape(self, task: Any) -> tuple[model.Task, stacks.Shape]:
+    def values(self, task: Any) -> tuple[dict[str, Any], list[FrameType], stacks.Shape]:
+        """All of a task but where it is parked, by field name; and the frames that tell that."""
         frames = stacks.await_chain(task.get_coro())
-        shape = stacks.shape_of(frames)
         parent: Lineage | None = getattr(task, "_taskscope_parent", None)
         chunk = getattr(task, "_taskscope_chunk", None)
-        row = model.Task(
-            serial=getattr(task, "_taskscope_serial", 0),
-            name=task.get_name() if hasattr(task, "get_name") else "",
-            coroutine=chunk.site.site.coroutine if chunk is not None else stacks.coroutine_of(task),
-            state=stacks.state_of(task),
-            site=chunk.site.id if chunk is not None else NO_SITE,
-            parent=parent.serial if parent is not None else 0,
-            orphan=parent is not None and not parent.live,
-            loop=self._watch.id_of(task.get_loop()),
-            birth=getattr(task, "_taskscope_birth", None),
-            cancelling=task.cancelling() if hasattr(task, "cancelling") else 0,
-            parked=stacks.parked(task, frames, shape) if not task.done() else None,
-        )
-        return row, shape
+        values = {
+            "serial": getattr(task, "_taskscope_serial", 0),
+            "name": task.get_name() if hasattr(task, "get_name") else "",
+            "coroutine": chunk.site.site.coroutine if chunk is not None else stacks.coroutine_of(task),
+            "state": stacks.state_of(task),
+            "site": chunk.site.id if chunk is not None else NO_SITE,
+            "parent": parent.serial if parent is not None else 0,
+            "orphan": parent is not None and not parent.live,
+            "loop": self._watch.id_of(task.get_loop()),
+            "birth": getattr(task, "_taskscope_birth", None),
+            "cancelling": task.cancelling() if hasattr(task, "cancelling") else 0,
+        }
+        return values, frames, stacks.shape_of(frames)
 
     def _records(self, sites: Sequence[int] | None) -> list[SiteRecord]:
         if sites is None:

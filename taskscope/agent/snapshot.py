@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
-from taskscope.agent import stacks
+from taskscope.agent import stacks, waits
 from taskscope.agent.walk import live_tasks, spent
 
 if TYPE_CHECKING:
@@ -161,31 +161,21 @@ def _tasks(
 
 
 def _task(agent: Agent, task: Any, intern: _Interner, *, with_stacks: bool) -> dict[str, Any]:
-    row, shape = agent.queries.row_and_shape(task)
-    value: dict[str, Any] = {
-        "serial": row.serial,
-        "name": row.name,
-        "coroutine": row.coroutine,
-        "state": row.state,
-        "site": row.site,
-        "parent": row.parent,
-        "loop": row.loop,
-        "birth": row.birth,
-    }
-    if row.orphan:
-        value["orphan"] = True
-    if row.cancelling:
-        value["cancelling"] = row.cancelling
+    value, frames, shape = agent.queries.values(task)
+    for optional in ("orphan", "cancelling"):
+        if not value[optional]:
+            del value[optional]
     if with_stacks:
         value["stack"] = intern.shape(shape)
-    if row.parked is not None:
-        parked: dict[str, Any] = {"wait": row.parked.wait, "text": row.parked.text}
-        if row.parked.task is not None:
-            parked["task"] = row.parked.task
-        if row.parked.remaining is not None:
-            parked["remaining"] = row.parked.remaining
-        if row.parked.detail:
-            parked["detail"] = row.parked.detail
+    if shape.stack and not task.done():
+        wait = waits.describe(task, frames, shape.known)
+        parked: dict[str, Any] = {"wait": wait.wait, "text": wait.text}
+        if wait.task is not None:
+            parked["task"] = wait.task
+        if wait.remaining is not None:
+            parked["remaining"] = wait.remaining
+        if wait.detail:
+            parked["detail"] = wait.detail
         value["parked"] = parked
     return value
 
