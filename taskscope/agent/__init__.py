@@ -184,7 +184,7 @@ class Agent:
             yield from adopt.strays(self.registry, [loop for _, loop in self.watch.loops()])
             self._next_search = time.monotonic() + max(STRAY_SEARCH, 1000 * (time.thread_time() - begun))
         adopt.impute(self.registry)
-        return (yield from self.sampler.sample(self.interval))
+        return (yield from self.sampler.sample(self.interval, watched=self.server.watched))
 
     def settled(self, patience: float) -> Job[None]:
         """Waits until older tasks are registered, so that a first answer does not say that there are none."""

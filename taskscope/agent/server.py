@@ -155,6 +155,11 @@ class Server:
                 os.close(descriptor)
             self._wake = None
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody gets samples."""
+        return any(client.subscribed or client.missed is not None for client in self._clients.values())
+
     # -- the thread ----------------------------------------------------------------------------
 
     def _run(self, delay: float) -> None:
@@ -222,7 +227,7 @@ class Server:
 
     def _tick(self) -> Job[None]:
         sample = yield from self._agent.tick()
-        if not any(client.subscribed or client.missed is not None for client in self._clients.values()):
+        if not self.watched:
             return
         data = yield from encoded(_as_sample, sample)
         for client in list(self._clients.values()):
