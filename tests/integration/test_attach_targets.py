@@ -71,6 +71,9 @@ def test_an_idle_target_is_not_even_asked_to(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(remote_exec, "_STARTED", 0)
     monkeypatch.setattr(remote_exec, "attempt", None)
     with targets.running(pythons.require("3.14"), "asyncio idle") as program:
+        end = time.monotonic() + 10
+        while remote_exec._awake(program.pid) and time.monotonic() < end:
+            pass  # on its way to idleness, which takes a moment on a busy machine
         point = inject.ensure_agent(program.pid)
         with AgentClient(point.path) as client:
             assert client.hello["arrived"] == "injected"
