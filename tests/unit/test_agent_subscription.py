@@ -1,0 +1,47 @@
+"""A subscriber's first sample is made a slice at a time: what changes meanwhile must reach it too."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model
+from taskscope.agent import Agent, walk
+from taskscope.agent.server import _Client
+from taskscope.agent.walk import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def finish(job: Iterator[None]) -> None:
+    for _ in job:
+        pass
+
+
+def test_a_change_during_the_full_sample_is_sent_after_it() -> None:
+    agent = Agent("unstarted", interval=1.0, control=False, version="0")
+    frame = model.Frame("/app/a.py", 3, "f")
+    record = agent.registry.add(("first",), "task", frame, None, "work", ())
+    run(agent.tick())
+    near, far = socket.socketpair()
+    with near, far:
+        client = _Client(near)
+        agent.server._clients[near.fileno()] = client
+        subscription = agent.server._subscribe(client)
+        walk._end = 0.0  # the slice is used up from the start
+        next(subscription)  # so it pauses after the first site
+        record.born += 3
+        late = agent.registry.add(("second",), "task", frame, None, "later", ())
+        late.born += 1
+        finish(agent.server._tick())
+        finish(subscription)
+        far.settimeout(5)
+        lines = far.makefile("rb")
+        samples: list[dict[str, Any]] = [json.loads(lines.readline())["params"] for _ in range(2)]
+        lines.close()
+    assert [sample["full"] for sample in samples] == [True, False]
+    born = {each["site"]: each["counts"]["born"] for sample in samples for each in sample["sites"]}
+    assert born == {record.id: 3, late.id: 1}
+    assert client.subscribed
