@@ -9,12 +9,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from taskscope.model import Counts, SiteCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the protocol; both ends must agree (see ``Hello``)."""
 
 MAX_REQUEST = 1 << 20
@@ -30,6 +33,8 @@ PARSE_ERROR, INVALID_REQUEST, NO_METHOD, BAD_PARAMS, INTERNAL = -32700, -32600, 
 MISMATCH, NOT_FOUND, FORBIDDEN = -32000, -32001, -32002
 
 T = TypeVar("T")
+
+_NUMBERS = frozenset((int, float, type(None)))
 
 # C0, DEL, C1, format characters (bidi, zero width, soft hyphen, tags), line separators, surrogates.
 _HOSTILE = re.compile(
@@ -197,6 +202,23 @@ def pack(value: Any) -> Any:
     return value
 
 
+_COUNTS = tuple(field.name for field in dataclasses.fields(Counts))
+_AFTER = tuple(field.name for field in dataclasses.fields(SiteCounts))[2:]
+
+pack_row: Callable[[SiteCounts], tuple[float | None, ...]] = attrgetter(
+    "site", *(f"counts.{name}" for name in _COUNTS), *_AFTER
+)
+"""The counts of a site as a row of numbers: a sample holds thousands, and names would be most of it."""
+
+
+def unpack_row(row: list[Any]) -> SiteCounts:
+    """What ``pack_row`` packed.  Raises ValueError or TypeError if it does not fit."""
+    if not row or not _NUMBERS.issuperset(map(type, row)):
+        raise TypeError(f"{row!r} is not a row of numbers")
+    middle = 1 + len(_COUNTS)
+    return SiteCounts(row[0], Counts(*row[1:middle]), *row[middle:])
+
+
 def unpack(cls: type[T], value: Any) -> T:
     """``value`` (from JSON) as a ``cls``.  Unknown keys are ignored; WireError if it does not fit."""
     try:
@@ -216,7 +238,10 @@ def _builder(kind: Any) -> Callable[[Any], Any]:
 
 def _new_builder(kind: Any) -> Callable[[Any], Any]:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _of_dataclass(kind)
+        named = _of_dataclass(kind)
+        if kind is SiteCounts:
+            return lambda value: unpack_row(value) if type(value) is list else named(value)
+        return named
     origin = get_origin(kind)
     if origin is tuple:
         item = get_args(kind)[0]

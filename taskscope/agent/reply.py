@@ -8,7 +8,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from taskscope import wire
+from taskscope import model, wire
 from taskscope.agent.walk import spent
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def encoded(envelope: Callable[[Any], dict[str, Any]], value: Any) -> Job[bytes]
 
 
 def _pieces(value: Any) -> Job[list[bytes]]:
-    if isinstance(value, tuple) and len(value) > ROWS:
+    if isinstance(value, tuple):
         return (yield from _rows(value))
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return [_dump(wire.pack(value))]
@@ -38,7 +38,7 @@ def _pieces(value: Any) -> Job[list[bytes]]:
     for field in dataclasses.fields(value):
         parts.append((b"," if parts else b"{") + _dump(field.name) + b":")
         item = getattr(value, field.name)
-        if isinstance(item, tuple) and len(item) > ROWS:
+        if isinstance(item, tuple):
             parts.extend((yield from _rows(item)))
         else:
             parts.append(_dump(wire.pack(item)))
@@ -47,9 +47,10 @@ def _pieces(value: Any) -> Job[list[bytes]]:
 
 
 def _rows(rows: tuple[Any, ...]) -> Job[list[bytes]]:
+    pack = wire.pack_row if rows and isinstance(rows[0], model.SiteCounts) else wire.pack
     parts = [b"["]
     for start in range(0, len(rows), ROWS):
-        packed = _dump(wire.pack(rows[start : start + ROWS]))
+        packed = _dump([pack(row) for row in rows[start : start + ROWS]])
         parts.append((b"," if start else b"") + packed[1:-1])
         if spent():
             yield

@@ -96,7 +96,9 @@ class Track:
 
     def _forget(self, index: int) -> None:
         """Drops bins before ``index``, but keeps one: its counts hold until the next."""
-        gone = sum(1 for row in self._index[1:] if row <= index)
+        gone = 0
+        while gone + 1 < len(self._index) and self._index[gone + 1] <= index:
+            gone += 1
         if gone:
             for column in self._columns():
                 del column[:gone]

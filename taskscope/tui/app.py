@@ -39,8 +39,13 @@ _OF_A_TARGET = frozenset(
     ("trees", "baseline", "unmark", "pause", "snapshot", "console", "interval", "overview", "view")
 )
 
-DRAW_EVERY = 0.7
-"""Seconds between two drawings of numbers that changed, at the least; what the user does shows at once."""
+DRAW_EVERY, DRAW_AT_LAST = 0.7, 2.0
+"""Seconds between two drawings of numbers that changed; what the user does shows at once."""
+
+FRUGAL = 25.0
+"""Between these two a drawing waits for this many times the CPU time that the app used since the one before:
+what thousands of sites cost to read is spared in drawing, so that all stays below 5 % of a core.
+"""
 
 GARBAGE = (50_000, 20, 100)
 """Thresholds of the garbage collector.  The app keeps some hundred thousand objects for as long as it runs;
@@ -91,6 +96,8 @@ class TaskScopeApp(App[None]):
         self._failure: Exception | None = None
         self._telling = False
         self._told_at = float("-inf")
+        self._pause = DRAW_EVERY
+        self._used = 0.0
         self.connection: Connection | None = None
 
     def on_mount(self) -> None:
@@ -144,7 +151,7 @@ class TaskScopeApp(App[None]):
         """However fast samples come, the screen in front is told no faster than one can read."""
         if not self._telling:
             self._telling = True
-            wait = self._told_at + DRAW_EVERY - time.monotonic()
+            wait = self._told_at + self._pause - time.monotonic()
             if wait > 0:
                 self.set_timer(wait, self._tell)
             else:
@@ -153,6 +160,9 @@ class TaskScopeApp(App[None]):
     def _tell(self) -> None:
         self._telling = False
         self._told_at = time.monotonic()
+        used = time.process_time()
+        self._pause = min(max(DRAW_EVERY, FRUGAL * (used - self._used)), DRAW_AT_LAST)
+        self._used = used
         if self.screen_stack:  # there is none any more while the app closes
             self.screen.post_message(StoreChanged())
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 EVERY = 2.0
 """Seconds between two sorts while nobody navigates."""
 
-FRUGAL = 100.0
-"""A sort follows no sooner than this many times what the one before took: 1 % of a core at most."""
+FRUGAL = 200.0
+"""A sort follows no sooner than this many times what the one before took: 0.5 % of a core at most."""
 
 HELD = 5.0
 """Seconds between two sorts while somebody navigates."""

@@ -114,6 +114,9 @@ class Series:
             return None
         if self.times[-1] <= start:
             return 0.0  # nothing changed for that long
+        within = self.columns[column][max(0, bisect_right(self.times, start) - 1) :]
+        if min(within) == max(within):
+            return 0.0
         step = (now - start) / (_SLOPE_POINTS - 1)
         third = _SLOPE_POINTS // 3
         first = _median([self.at(start + step * index, column) for index in range(third)])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import taskscope
-from taskscope import endpoint, wire
+from taskscope import endpoint, model, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,12 +60,12 @@ class Client:
     def hello(self) -> dict[str, Any]:
         return self.ask("hello", protocol=wire.PROTOCOL, client="test")
 
-    def next_sample(self) -> dict[str, Any]:
+    def next_sample(self) -> model.Sample:
         while not self.samples:
             message = self.read()
             if message.get("method") == "sample":
                 self.samples.append(message["params"])
-        return self.samples.pop(0)
+        return wire.unpack(model.Sample, self.samples.pop(0))
 
 
 @contextmanager
@@ -171,32 +171,32 @@ async def test_samples_carry_what_changed_and_nothing_else(path: str) -> None:
     flat = asyncio.create_task(waits())
     await asyncio.sleep(0)
 
-    def first() -> tuple[Client, dict[str, Any]]:
+    def first() -> tuple[Client, model.Sample]:
         client = Client(path)
         client.hello()
         client.ask("subscribe")
         return client, client.next_sample()
 
     client, full = await asyncio.to_thread(first)
-    assert full["full"]
-    assert {site["id"] for site in full["new_sites"]} == {each["site"] for each in full["sites"]}
+    assert full.full
+    assert {site.id for site in full.new_sites} == {each.site for each in full.sites}
     more = [asyncio.create_task(waits()) for _ in range(3)]
 
-    def changed() -> dict[str, Any]:
+    def changed() -> tuple[model.Counts, bool]:
         site = None
         while True:
             sample = client.next_sample()
-            for each in sample["new_sites"]:
-                site = each["id"] if each["coroutine"].endswith("waits") else site
-            for each in sample["sites"]:
-                if each["site"] == site and each["counts"]["live"] == 3:
-                    return {"counts": each["counts"], "full": sample["full"]}
+            for each in sample.new_sites:
+                site = each.id if each.coroutine.endswith("waits") else site
+            for counts in sample.sites:
+                if counts.site == site and counts.counts.live == 3:
+                    return counts.counts, sample.full
 
-    seen = await asyncio.to_thread(changed)
-    assert not seen["full"]
-    assert (seen["counts"]["live"], seen["counts"]["born"]) == (3, 3)
+    counts, whole = await asyncio.to_thread(changed)
+    assert not whole
+    assert (counts.live, counts.born) == (3, 3)
     quiet = await asyncio.to_thread(lambda: [client.next_sample() for _ in range(3)][-1])
-    assert not [each for each in quiet["sites"] if each["counts"]["live"] == 3]
+    assert not [each for each in quiet.sites if each.counts.live == 3]
     gate.set()
     await asyncio.wait([flat, *more])
     client.file.close()

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from taskscope import wire
 from taskscope.attach.presence import agent_in
+from taskscope.model import Sample
 from tests.agent_client import AgentClient
 from tests.integration.monitored import Child, monitored
 from tests.integration.test_aiomonitor_source import HERE, line
@@ -30,20 +32,20 @@ def agent(child: Child) -> AgentClient:
     return AgentClient(point.path)
 
 
-def leaves(sample: dict[str, Any]) -> tuple[int, int, int]:
+def leaves(packed: dict[str, Any]) -> tuple[int, int, int]:
     """Live, born and adopted at the line that starts leaves."""
+    sample = wire.unpack(Sample, packed)
     sites = {
-        site["id"]: site
-        for site in sample["new_sites"]
-        if (site["frame"]["file"], site["frame"]["line"], site["coroutine"]) == (HERE, SPAWN, "leaf")
-        and site["known"] == "exact"
+        site.id
+        for site in sample.new_sites
+        if (site.frame.file, site.frame.line, site.coroutine) == (HERE, SPAWN, "leaf")
+        and site.known == "exact"
     }
-    found = [each for each in sample["sites"] if each["site"] in sites]
-    counts = [each["counts"] for each in found]
+    found = [each for each in sample.sites if each.site in sites]
     return (
-        sum(each["live"] for each in counts),
-        sum(each["born"] for each in counts),
-        sum(each["adopted"] for each in found),
+        sum(each.counts.live for each in found),
+        sum(each.counts.born for each in found),
+        sum(each.adopted for each in found),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from taskscope import model
+from taskscope import model, wire
 from taskscope.agent import Agent, walk
 from taskscope.agent.server import _Client
 from taskscope.agent.walk import run
@@ -39,9 +39,9 @@ def test_a_change_during_the_full_sample_is_sent_after_it() -> None:
         finish(subscription)
         far.settimeout(5)
         lines = far.makefile("rb")
-        samples: list[dict[str, Any]] = [json.loads(lines.readline())["params"] for _ in range(2)]
+        samples = [wire.unpack(model.Sample, json.loads(lines.readline())["params"]) for _ in range(2)]
         lines.close()
-    assert [sample["full"] for sample in samples] == [True, False]
-    born = {each["site"]: each["counts"]["born"] for sample in samples for each in sample["sites"]}
+    assert [sample.full for sample in samples] == [True, False]
+    born = {each.site: each.counts.born for sample in samples for each in sample.sites}
     assert born == {record.id: 3, late.id: 1}
     assert client.subscribed

@@ -135,3 +135,16 @@ def test_long_text_is_capped(text: str) -> None:
 
 def test_raw_delete_characters_are_caught_too() -> None:
     assert wire.decode(b'{"a":"x\x7fy"}') == {"a": "x\\x7fy"}
+
+
+def test_counts_of_a_site_go_as_a_row_of_numbers_and_as_an_object() -> None:
+    counts = model.SiteCounts(7, model.Counts(1, 9, 3, 2, 1, 1, 1), 12.5, None, 2, 3)
+    row = json.loads(json.dumps(wire.pack_row(counts)))
+    assert row == [7, 1, 9, 3, 2, 1, 1, 1, 12.5, None, 2, 3]
+    assert wire.unpack(model.SiteCounts, row) == counts == wire.unpack(model.SiteCounts, wire.pack(counts))
+
+
+@pytest.mark.parametrize("row", [["7", *range(11)], [7, [1]], [], list(range(13))])
+def test_a_row_that_is_no_counts_is_refused(row: list[object]) -> None:
+    with pytest.raises(wire.WireError):
+        wire.unpack(model.SiteCounts, row)
