@@ -96,6 +96,7 @@ class TaskScopeApp(App[None]):
         self._failure: Exception | None = None
         self._telling = False
         self._told_at = float("-inf")
+        self._told: State | None = None
         self._pause = DRAW_EVERY
         self._used = 0.0
         self.connection: Connection | None = None
@@ -126,6 +127,10 @@ class TaskScopeApp(App[None]):
         assert self.connection is not None
         return self.connection.context
 
+    @property
+    def _state(self) -> State | None:
+        return self.connection.context.state if self.connection is not None else None
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.connection is not None or action not in _OF_A_TARGET
 
@@ -149,7 +154,9 @@ class TaskScopeApp(App[None]):
 
     def _changed(self) -> None:
         """However fast samples come, the screen in front is told no faster than one can read."""
-        if not self._telling:
+        if self._state is not self._told:  # the target came, ended or came back
+            self.call_later(self._tell)
+        elif not self._telling:
             self._telling = True
             wait = self._told_at + self._pause - time.monotonic()
             if wait > 0:
@@ -159,7 +166,7 @@ class TaskScopeApp(App[None]):
 
     def _tell(self) -> None:
         self._telling = False
-        self._told_at = time.monotonic()
+        self._told_at, self._told = time.monotonic(), self._state
         used = time.process_time()
         self._pause = min(max(DRAW_EVERY, FRUGAL * (used - self._used)), DRAW_AT_LAST)
         self._used = used
