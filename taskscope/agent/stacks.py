@@ -28,8 +28,11 @@ def await_chain(coro: Any) -> list[FrameType]:
     for _ in range(MAX_CHAIN):
         if coro is None:
             break
-        if type(coro) is CoroutineType:
+        kind = type(coro)
+        if kind is CoroutineType:
             frame, inner = coro.cr_frame, coro.cr_await
+        elif kind.__name__ == "FutureIter":  # the end of most chains, which has no frame
+            break
         else:
             frame = (
                 getattr(coro, "gi_frame", None)
