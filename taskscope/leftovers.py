@@ -79,10 +79,14 @@ def described(found: Sequence[Leftover]) -> str:
 
 @dataclass(slots=True)
 class Period:
-    """A stretch of time whose births are watched.  ``exempt``: stretches within that are somebody else's."""
+    """A stretch of time whose births are watched.  ``exempt``: stretches within that are somebody else's.
+
+    ``serial`` was the registry's next one as it began.
+    """
 
     begun: float
     grace: float
+    serial: int
     exempt: list[tuple[float, float]] = field(default_factory=list)
     closed: list[Leftover] = field(default_factory=list)
 
@@ -149,7 +153,7 @@ class Recorder:
 
     def begin(self, grace: float) -> Period:
         """What is born from now on is watched."""
-        period = Period(time.monotonic(), grace)
+        period = Period(time.monotonic(), grace, self.registry.next_serial())
         self._periods.append(period)
         return period
 
@@ -157,17 +161,22 @@ class Recorder:
         """No longer."""
         self._periods.remove(period)
 
+    def has_left(self, period: Period) -> bool:
+        """Whether there is anything to tell of a period.  No task is looked at if none was born in it."""
+        no_births = self.registry.next_serial() == period.serial + 1
+        tasks = None if no_births else period.closed or self.tasks(period)
+        return bool(tasks or self.threads(period))
+
     def tasks(self, period: Period, loop: Any = None) -> list[Any]:
         """Pending tasks born in the period, of one loop or of all."""
-        current = _current()
-        return [
+        found = [
             task
             for each in ([loop] if loop is not None else list(self.hooks.loops))
             for task in asyncio.all_tasks(each)
             if period.holds(getattr(task, "_taskscope_birth", None))
-            and task is not current
-            and not _of_runner(task)
         ]
+        current = _current() if found else None
+        return [task for task in found if task is not current and not _of_runner(task)]
 
     def threads(self, period: Period) -> list[threading.Thread]:
         """Living threads born in the period, but for those of a living loop's own executor."""
@@ -195,6 +204,8 @@ class Recorder:
                 loop.run_until_complete(asyncio.wait(left, timeout=period.grace))
                 period.closed += [self.task(each) for each in left if not each.done()]
         self._original(loop)
+        if self._own:  # the two tasks with which a runner closes its loop would cost as much as all else
+            self.hooks.guard(self.hooks.let_go, loop)
 
     # -- describing ----------------------------------------------------------------------------
 

@@ -205,6 +205,14 @@ class TaskHooks:
                 return
         self.registry.drop("loops of an unknown class")
 
+    def let_go(self, loop: Any) -> None:
+        """Gives a loop the factory back that it had: nobody cares any more what it starts."""
+        for cls, (set_raw, get_raw) in self._raw.items():
+            if isinstance(loop, cls):
+                factory = get_raw(loop)
+                set_raw(loop, getattr(factory, "taskscope_inner", factory))
+                return
+
     # -- the hot path --------------------------------------------------------------------------
 
     def _wrap(self, inner: Factory | None) -> Factory:

@@ -19,6 +19,9 @@ _CREATORS = frozenset(
     {"create_task", "ensure_future", "_ensure_future", "factory", "_create_task", "__setitem__"}
 )
 
+_RUN_BY_PYTEST = frozenset({"pytest_pyfunc_call", "pytest_fixture_setup", "pytest_runtest_teardown"})
+"""Functions of pytest's with thirty frames of its own outside them, and none of the user's."""
+
 BRANCH: Any = object()
 """Stands under a site's short key when the record depends on more than the first frame."""
 
@@ -117,6 +120,8 @@ def nearest_user_frame(frame: FrameType) -> FrameType | None:
             return None
         if origins.is_user(walk.f_code):
             return walk
+        if walk.f_code.co_name in _RUN_BY_PYTEST:
+            return None
         walk = walk.f_back
     return None
 
