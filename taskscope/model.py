@@ -279,7 +279,8 @@ class TaskDetail:
 
     ``creation`` is this task's own creation stack, or if ``creation_exact`` is false one of the same
     site's.  ``siblings``: live tasks of the same parent.  ``waits_for``: tasks that it awaits.
-    ``held_by``: tasks inside ``async with`` on the lock that it waits for.
+    ``held_by``: tasks inside ``async with`` on the lock that it waits for.  ``holders``: who refers to the
+    bare future that it waits for, in words.
     """
 
     task: Task
@@ -291,6 +292,7 @@ class TaskDetail:
     creation_exact: bool
     siblings: int
     held_by: tuple[Task, ...] = ()
+    holders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,8 +561,9 @@ class Projection:
 class Finding:
     """A verdict on a site.  ``level`` is ``leak``, ``suspect`` or ``info``; ``kind`` ``task`` or ``thread``.
 
-    ``text`` is the verdict in one sentence; ``since`` the moment the growth began; ``evidence`` numbers
-    by name.  ``until_told``: seconds until a suspect can be told from a leak.
+    ``text`` is the verdict in one sentence; ``since`` the moment the growth began, in monotonic seconds of
+    the target, in the JSON of ``watch`` too; ``evidence`` numbers by name.  ``until_told``: seconds until a
+    suspect can be told from a leak.
     """
 
     level: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope.agent import stacks
-from taskscope.agent.waits import callbacks, closed_over
+from taskscope.agent.variables import variables_of
+from taskscope.agent.waits import callbacks, closed_over, todo_before_3_13, within_wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,15 +54,16 @@ def _in_a_group(task: Any) -> list[Any]:
     """Tasks that a wait, an as_completed or a task group still waits for: the names are theirs."""
     frames = stacks.await_chain(task.get_coro())
     known = stacks.shape_of(frames).known
-    if frames and frames[0].f_code.co_name == "wait_for" and "/asyncio/" in frames[0].f_code.co_filename:
-        inner = frames[0].f_locals.get("fut")  # 3.11; later ones await it directly
+    inner = within_wait_for(frames)
+    if inner is not None:
         return [inner] if hasattr(inner, "get_coro") else []
     if known is None or known.rule.wait != "gather":
         return []
-    names = frames[known.at].f_locals
+    names = variables_of(frames[known.at])
     owner = names.get("self")
     found: list[Any] = []
-    for pending in (names.get("fs"), getattr(owner, "_tasks", None), getattr(owner, "_todo", None)):
+    todo = getattr(owner, "_todo", None) or todo_before_3_13(task)
+    for pending in (names.get("fs"), getattr(owner, "_tasks", None), todo):
         if isinstance(pending, (set, frozenset, list, tuple)):
             found.extend(each for each in list(pending) if hasattr(each, "get_coro") and not each.done())
     return found

@@ -1,18 +1,17 @@
 """What one task tells about why it lives on: who keeps it, who awaits it, on which object it runs.
 
-Nothing here reads the locals of a user's frame (see ``stacks``): what a coroutine refers to is taken
-from the garbage collector's view of it, which leaves no trace.
+What a coroutine refers to is taken from the garbage collector's view of it, which leaves no trace.
 """
 
 from __future__ import annotations
 
 import gc
-import sys
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from taskscope.agent import awaiting, stacks
 from taskscope.agent.sites import unwrapped
+from taskscope.agent.variables import variables_of
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -175,7 +174,7 @@ def waited_object(task: Any, chain: list[Any]) -> Any | None:
     if frame is not None and "/asyncio/" in frame.f_code.co_filename:
         if frame.f_code.co_name == "sleep":
             return None
-        owner = frame.f_locals.get("self")
+        owner = variables_of(frame).get("self")
         if owner is not None:
             return owner
     return waiter
@@ -184,14 +183,7 @@ def waited_object(task: Any, chain: list[Any]) -> Any | None:
 def references_in(task: Any, chain: list[Any], thing: Any) -> int:
     """How many references to ``thing`` the task, its coroutines and what these await hold."""
     held = sum(1 for coro in chain for each in gc.get_referents(coro) if each is thing)
-    waiter = getattr(task, "_fut_waiter", None)
-    if waiter is thing:
-        return held + 1
-    return held + 1 if _LOCALS_STAY else held
-
-
-_LOCALS_STAY = sys.version_info < (3, 13)
-"""Whether ``waited_object`` has left a copy of the locals in asyncio's frame."""
+    return held + (getattr(task, "_fut_waiter", None) is thing)
 
 
 def awaited_lock(task: Any) -> Any | None:
@@ -200,7 +192,7 @@ def awaited_lock(task: Any) -> Any | None:
     for frame in reversed([each for each in frames if each is not None]):
         code = frame.f_code
         if code.co_name == "acquire" and any(mark in code.co_filename for mark in ("/asyncio/", "/anyio/")):
-            return frame.f_locals.get("self")
+            return variables_of(frame).get("self")
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent import awaiting, clues, groups, stacks, trees
+from taskscope.agent import awaiting, clues, groups, holders, stacks, trees
 from taskscope.agent.walk import live_tasks, merged, spent
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ class Queries:
         waits_for = tuple(self.row(each) for each in awaiting.waited_tasks(task)[:MAX_RELATED])
         awaited_by = tuple(self.row(each) for each in awaiting.awaiting_tasks(task)[:MAX_RELATED])
         lock = clues.awaited_lock(task)
+        search = holders.Search(task) if row.parked is not None and row.parked.wait == "future" else None
         del task
         held_by: list[model.Task] = []
         siblings = 0
@@ -197,6 +198,8 @@ class Queries:
                 siblings += 1
             if lock is not None and len(held_by) < MAX_RELATED and clues.holds(other, lock):
                 held_by.append(self.row(other))
+            if search is not None:
+                search.look(other)
         creation = exact if exact is not None else self._any_stack(chunk.site)
         return model.TaskDetail(
             row,
@@ -208,6 +211,7 @@ class Queries:
             exact is not None,
             max(0, siblings - 1),
             tuple(held_by),
+            search.result() if search is not None else (),
         )
 
     @staticmethod

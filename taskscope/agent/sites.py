@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from types import CellType
 from typing import TYPE_CHECKING, Any
 
 from taskscope.agent import origins
@@ -126,8 +127,13 @@ def nearest_user_frame(frame: FrameType) -> FrameType | None:
     return None
 
 
-_WRAPPERS = ("TaskHandle._run_coro", "TaskGroup._run_wrapped_task", "Monitor._coro_wrapper")
-"""Coroutines of anyio's and aiomonitor's around the one that their user asked for."""
+_WRAPPERS = (
+    "TaskHandle._run_coro",
+    "TaskGroup._run_wrapped_task",
+    "Monitor._coro_wrapper",
+    "run.<locals>.wrapper",
+)
+"""Coroutines of anyio's, aiomonitor's and uvloop's around the one that their user asked for."""
 
 
 def unwrapped(coro: Any) -> Any:
@@ -137,6 +143,8 @@ def unwrapped(coro: Any) -> Any:
         return coro
     for held in gc.get_referents(coro):  # its arguments: reading its locals would leave a copy in the frame
         inner = held._coro if type(held).__name__ == "TaskHandle" else held
+        if type(held) is CellType and held.cell_contents is not None:
+            inner = held.cell_contents
         if inner is not None and hasattr(inner, "cr_code"):
             return inner
     return coro

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent import origins, stacks
+from taskscope.agent.jobs import executor_of, is_worker
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.sites import nearest_user_frame
 
@@ -217,7 +218,7 @@ class ThreadView:
             state=state,
             text=text,
             loop=loop,
-            executor=_executor(thread),
+            executor=executor_of(thread),
             frame=frames[0] if frames else None,
         )
 
@@ -242,7 +243,7 @@ def _activity(frame: FrameType | None, *, running: bool | None, loop: int | None
     if frame is None:
         return "waiting", "no Python frame"
     if not running:
-        if _is_worker(frame) or (frame.f_code.co_filename.endswith("queue.py") and _is_worker(frame.f_back)):
+        if is_worker(frame) or (frame.f_code.co_filename.endswith("queue.py") and is_worker(frame.f_back)):
             return "idle", "waits for a job"
         blocked = _blocked_in(frame)
         if blocked is not None:
@@ -267,13 +268,6 @@ def _name(frame: FrameType) -> tuple[str, str]:
     return os.path.basename(frame.f_code.co_filename), frame.f_code.co_name  # noqa: PTH119
 
 
-def _is_worker(frame: FrameType | None) -> bool:
-    """Whether this is an executor's worker itself, not a job that it runs."""
-    return (
-        frame is not None and frame.f_code.co_name == "_worker" and "/concurrent/" in frame.f_code.co_filename
-    )
-
-
 def _whom(frame: FrameType) -> str:
     """What exactly is awaited, from the locals of a function of the standard library that blocks and then
     returns: a copy of them goes with its frame.
@@ -290,22 +284,6 @@ def _whom(frame: FrameType) -> str:
     except Exception:  # noqa: BLE001  (an outer edge: a subclass of the program's, a Unix socket)
         return ""
     return ""
-
-
-def _executor(thread: Any) -> model.Executor | None:
-    if getattr(getattr(thread, "_target", None), "__name__", "") != "_worker":
-        return None
-    args = getattr(thread, "_args", None) or ()
-    pool = args[0]() if args and callable(args[0]) else None
-    if pool is None or not hasattr(pool, "_work_queue"):
-        return None
-    return model.Executor(
-        name=str(getattr(pool, "_thread_name_prefix", "") or "ThreadPoolExecutor"),
-        workers=len(getattr(pool, "_threads", ())),
-        max_workers=int(getattr(pool, "_max_workers", 0)),
-        queued=pool._work_queue.qsize(),
-        id=id(pool),
-    )
 
 
 def _native_ids() -> list[int]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import concurrent.futures
+import contextlib
 import json
+import queue
+import signal
 import socket
 import sys
 import threading
@@ -93,6 +97,83 @@ async def future() -> None:
     await asyncio.get_running_loop().create_future()
 
 
+async def in_variable(future: asyncio.Future[None]) -> None:
+    await future
+
+
+async def keeper(future: asyncio.Future[None]) -> None:
+    await asyncio.sleep(500)
+
+
+async def timed_out() -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 500)
+
+
+class Client:
+    """Keeps futures as clients do."""
+
+    def __init__(self) -> None:
+        self.replies: dict[int, asyncio.Future[None]] = {}
+        self.reply: asyncio.Future[None] | None = None
+
+    async def call(self) -> None:
+        self.replies[7] = asyncio.get_running_loop().create_future()
+        await self.replies[7]
+
+    async def ask(self) -> None:
+        self.reply = asyncio.get_running_loop().create_future()
+        await self.reply
+
+
+class Slotted:
+    __slots__ = ("client", "waiters")
+
+    def __init__(self) -> None:
+        self.client = Client()
+        self.waiters: collections.deque[asyncio.Future[None]] = collections.deque()
+
+    async def wait(self) -> None:
+        self.waiters.append(asyncio.get_running_loop().create_future())
+        await self.waiters[-1]
+
+    async def forward(self) -> None:
+        future = self.client.reply = asyncio.get_running_loop().create_future()
+        await future
+
+
+async def in_module() -> None:
+    PENDING["a"] = asyncio.get_running_loop().create_future()
+    await PENDING["a"]
+
+
+async def in_timer() -> None:
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    loop.call_later(500, future.set_result, None)
+    await asyncio.wait_for(future, 600)
+
+
+async def in_thread(jobs: queue.Queue[Any]) -> None:
+    future = asyncio.get_running_loop().create_future()
+    jobs.put(Elsewhere(future))
+    await future
+
+
+class Elsewhere:
+    def __init__(self, future: asyncio.Future[None]) -> None:
+        self.futures = [future]
+
+
+def hold(jobs: queue.Queue[Any]) -> None:
+    held = jobs.get()
+    release.wait()
+    del held
+
+
+PENDING: dict[str, asyncio.Future[None]] = {}
+
+
 def job() -> None:
     release.wait()
 
@@ -129,6 +210,21 @@ async def process() -> None:
 
 async def serve(server: asyncio.Server) -> None:
     await server.serve_forever()
+
+
+async def completed_async() -> None:
+    async for each in asyncio.as_completed([sleep(), sleep()]):  # type: ignore[attr-defined]
+        await each
+
+
+async def dns() -> None:
+    with contextlib.suppress(OSError):
+        await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+
+
+async def connect() -> None:
+    with contextlib.suppress(OSError):
+        await asyncio.open_connection("localhost", 9)
 
 
 async def generator() -> None:
@@ -177,8 +273,57 @@ async def in_anyio() -> list[asyncio.Task[None]]:
     async def anyio_thread() -> None:
         await anyio.to_thread.run_sync(job)
 
-    ways = [anyio_send, anyio_receive, anyio_sleep, anyio_event]
-    ways += [anyio_lock, anyio_limiter, anyio_group, anyio_thread]
+    async def anyio_semaphore() -> None:
+        async with anyio.Semaphore(0):
+            pass
+
+    async def anyio_condition() -> None:
+        ready = anyio.Condition()
+        async with ready:
+            await ready.wait()
+
+    async def anyio_scope() -> None:
+        with anyio.move_on_after(500):
+            await anyio.sleep(600)
+
+    async def anyio_start() -> None:
+        async def never(*, task_status: Any) -> None:
+            await anyio.sleep_forever()
+
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(never)
+
+    async def anyio_accept() -> None:
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+            ports.put_nowait(listener.extra(anyio.abc.SocketAttribute.local_port))
+            await listener.serve(anyio_hold)
+
+    async def anyio_hold(stream: Any) -> None:
+        async with stream:
+            await anyio.Event().wait()
+
+    async def anyio_read() -> None:
+        async with await anyio.connect_tcp("127.0.0.1", await ports.get()) as stream:
+            await stream.receive()
+
+    async def anyio_process() -> None:
+        process = await anyio.open_process(["sleep", "500"])
+        try:
+            await process.wait()
+        finally:
+            process.kill()
+            with anyio.CancelScope(shield=True):
+                await process.aclose()
+
+    async def anyio_signal() -> None:
+        with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
+            async for _ in signals:
+                pass
+
+    ports: asyncio.Queue[int] = asyncio.Queue()
+    ways = [anyio_send, anyio_receive, anyio_sleep, anyio_event, anyio_semaphore, anyio_condition]
+    ways += [anyio_lock, anyio_limiter, anyio_group, anyio_thread, anyio_scope, anyio_start]
+    ways += [anyio_accept, anyio_read, anyio_process, anyio_signal]
     kept.extend([send, receive, other, empty])
     return [asyncio.create_task(way(), name=way.__name__) for way in ways]
 
@@ -197,6 +342,9 @@ async def main() -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     pool = concurrent.futures.ThreadPoolExecutor(1)
     other = asyncio.create_task(sleep(), name="other")
+    shared = asyncio.get_running_loop().create_future()
+    jobs: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=hold, args=(jobs,)).start()
     ways = {
         "sleep": sleep(),
         "queue_get": queue_get(asyncio.Queue()),
@@ -223,28 +371,47 @@ async def main() -> None:
         "process": process(),
         "serve": serve(server),
         "generator": generator(),
+        "timed_out": timed_out(),
+        "in_dict": Client().call(),
+        "in_attribute": Client().ask(),
+        "in_deque": Slotted().wait(),
+        "one_further": Slotted().forward(),
+        "in_variable": in_variable(shared),
+        "keeper": keeper(shared),
+        "in_module": in_module(),
+        "in_timer": in_timer(),
+        "in_thread": in_thread(jobs),
     }
+    del shared
     tasks = [asyncio.create_task(coro, name=name) for name, coro in ways.items()]
+    if sys.version_info >= (3, 13):
+        tasks.append(asyncio.create_task(completed_async(), name="completed_async"))
     if "anyio" in sys.argv:
         tasks += await in_anyio()
     end = time.monotonic() + 20
     while time.monotonic() < end:  # until everything is parked and the pipe is full
         await asyncio.sleep(0.01)
+        short = [asyncio.create_task(dns(), name="dns"), asyncio.create_task(connect(), name="connect")]
+        await asyncio.sleep(0)  # nothing can have come back: the loop has not looked yet
         snapshot = taskscope.snapshot()
+        await asyncio.wait(short)
         parked = {task["name"]: task.get("parked", {}).get("wait") for task in snapshot["tasks"]}
-        if "ready" not in parked.values() and parked.get("process") == "subprocess":
+        settled = "ready" not in parked.values() and parked.get("process") == "subprocess"
+        if settled and parked.get("anyio_process", "subprocess") == "subprocess":
             break
-    waiter = next(task for task in snapshot["tasks"] if task["name"] == "lock_waiter")
     assert taskscope._agent is not None
-    detail = run(taskscope._agent.queries.task(waiter["serial"]))
-    json.dump({"snapshot": snapshot, "held_by": [task.name for task in detail.held_by]}, sys.stdout)
+    ask = taskscope._agent.queries.task
+    details = {task["name"]: run(ask(task["serial"])) for task in snapshot["tasks"] if task["parked"]}
+    held_by = [task.name for task in details["lock_waiter"].held_by]
+    holders = {name: detail.holders for name, detail in details.items() if detail.holders}
+    json.dump({"snapshot": snapshot, "held_by": held_by, "holders": holders}, sys.stdout)
     release.set()
     for task in [*tasks, other]:
         task.cancel()
-    await asyncio.wait([*tasks, other])
-    writer.transport.abort()
+    writer.transport.abort()  # 3.12's server waits for its connections
     (await accepted).transport.abort()
     server.close()
+    await asyncio.wait([*tasks, other])
     for stream in kept:
         stream.close()
     far.close()

@@ -142,12 +142,13 @@ class TaskScreen(DetailScreen):
 
     def _sections(self, detail: TaskDetail) -> list[Section]:
         exact = "" if detail.creation_exact else ", of another task of the same site"
+        held: list[Link | str] = [*self._links(detail.held_by), *detail.holders]
         return [
             Section(
                 "await chain, innermost first", detail.stack or ["it runs right now, or has not started"]
             ),
             Section("waits on", self._waits_on(detail)),
-            *([Section("held by", self._links(detail.held_by))] if detail.held_by else []),
+            *([Section("held by", held)] if held else []),
             Section("awaited by", self._links(detail.awaited_by) or ["nobody: its result is not waited for"]),
             Section("created by", [*map(self._ancestor, detail.created_by), *self._origin(detail)]),
             Section("siblings", self._siblings(detail)),
