@@ -108,14 +108,17 @@ def decode(line: bytes) -> Any:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise WireError(f"not JSON: {error}") from None
-    if line.isascii() and b"\\" not in line and b"\x7f" not in line and len(line) <= MAX_TEXT:
-        return value
-    if line.isascii() and b"\\" not in line and b"\x7f" not in line and not _LONG.search(line):
+    if line.isascii() and b"\\" not in line and b"\x7f" not in line and not _has_long_text(line):
         return value
     return clean(value)
 
 
-_LONG = re.compile(rb'"[^"]{%d}' % MAX_TEXT)
+def _has_long_text(line: bytes) -> bool:
+    """Whether a string of ``line``, which holds no backslash, is longer than MAX_TEXT."""
+    return len(line) > MAX_TEXT and any(len(text) > MAX_TEXT for text in _STRINGS.findall(line))
+
+
+_STRINGS = re.compile(rb'"([^"]*)"')
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -135,14 +135,14 @@ class SiteHistories:
         self._origin = origin
         self._sites: dict[int, list[_SiteTier]] = {}
         self.unsettled: set[int] = set()
-        self.refused = 0
+        self.refused: set[int] = set()
 
     def add(self, site: int, time: float, live: int, born: int) -> None:
         """Notes a tick of a site that has changed, or that a coarser tier does not know (``unsettled``)."""
         tiers = self._sites.get(site)
         if tiers is None:
             if len(self._sites) >= MAX_SITES:
-                self.refused += 1
+                self.refused.add(site)
                 return
             tiers = self._sites[site] = [_SiteTier(period, size) for period, size in SITE_TIERS]
         tick = int((time - self._origin) * 10)

@@ -160,7 +160,7 @@ class Sampler:
         self._seq += 1
         dropped = dict(self._registry.dropped)
         if self.sites.refused:
-            dropped["histories of sites"] = self.sites.refused
+            dropped["histories of sites"] = len(self.sites.refused)
         return model.Sample(
             seq=self._seq,
             monotonic=now,

@@ -32,9 +32,10 @@ class Banner(Widget):
         """Shows, changes or goes."""
         text = sentence(self.context)
         if text != self._text:
+            longer = len(text) != len(self._text)  # only then can it need another line
             self._text = text
             self.display = bool(text)
-            self.refresh(layout=True)
+            self.refresh(layout=longer)
 
     def render(self) -> Text:
         return Text(self._text, palette(self.app.theme_variables).warning)

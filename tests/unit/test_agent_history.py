@@ -83,5 +83,5 @@ def test_too_many_sites_are_refused_and_counted() -> None:
     sites = SiteHistories(0.0)
     for site in range(MAX_SITES + 3):
         sites.add(site, 1.0, 1, 1)
-    assert sites.refused == 3
+    assert len(sites.refused) == 3
     assert sites.read(MAX_SITES + 1, 0).times == ()
