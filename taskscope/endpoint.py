@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import stat
+import struct
 import sys
 from dataclasses import dataclass
 
@@ -137,3 +138,12 @@ def sweep() -> None:
                 os.unlink(point.path)  # noqa: PTH108
             except OSError:
                 pass
+
+
+def allowed(connection: socket.socket) -> bool:
+    """Whether the peer at the other end of a Unix socket is this user or root."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True  # the directory's mode is all there is
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", raw)
+    return uid in (0, os.geteuid())

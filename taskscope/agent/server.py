@@ -11,7 +11,6 @@ import _thread
 import os
 import selectors
 import socket
-import struct
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -255,7 +254,7 @@ class Server:
             connection, _ = self._listener.accept()
         except OSError:
             return
-        if not _allowed(connection) or len(self._clients) >= MAX_CLIENTS:
+        if not endpoint.allowed(connection) or len(self._clients) >= MAX_CLIENTS:
             connection.close()
             return
         connection.setblocking(False)
@@ -390,12 +389,3 @@ class Server:
 
 def _as_sample(params: object) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "method": "sample", "params": params}
-
-
-def _allowed(connection: socket.socket) -> bool:
-    """Whether the peer is this user or root."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True  # the directory's mode is all there is
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", raw)
-    return uid in (0, os.geteuid())
