@@ -77,6 +77,7 @@ class Agent:
         self.running = False
         self.exiting = False
         self.arriving = False  # tasks older than the agent are still being registered
+        self._known_sites = 0
         self._adoption: Job[Any] | None = None
         self._next_search = 0.0
 
@@ -183,7 +184,9 @@ class Agent:
             begun = time.thread_time()
             yield from adopt.strays(self.registry, [loop for _, loop in self.watch.loops()])
             self._next_search = time.monotonic() + max(STRAY_SEARCH, 1000 * (time.thread_time() - begun))
-        adopt.impute(self.registry)
+        if len(self.registry.by_id) != self._known_sites:  # only another site can tell of the unknown ones
+            self._known_sites = len(self.registry.by_id)
+            adopt.impute(self.registry)
         return (yield from self.sampler.sample(self.interval, watched=self.server.watched))
 
     def settled(self, patience: float) -> Job[None]:
