@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model, wire
-from taskscope.agent import adopt, origins, process, snapshot, stacks
+from taskscope.agent import adopt, calls, origins, process, snapshot, stacks
 from taskscope.agent.console import Console
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.hooks import TaskHooks
@@ -121,6 +121,7 @@ class Agent:
             run(self._release(), PAUSE)
             hooks.release_class()
         stacks.forget_shapes()
+        calls.forget()
         self.on_stop()
 
     def _release(self) -> Job[None]:

@@ -290,7 +290,8 @@ def _thread_facts(
     groups: dict[str, list[model.Thread]] = {}
     pools: dict[int, list[model.Executor]] = {}
     for thread in ours:
-        groups.setdefault(f"{thread.state}|{thread.text}", []).append(thread)
+        alike = thread.text.partition(", ")[0]  # what follows differs from thread to thread
+        groups.setdefault(f"{thread.state}|{alike}", []).append(thread)
         if thread.executor is not None:
             pools.setdefault(thread.executor.id, []).append(thread.executor)
     return model.SiteFacts(
@@ -309,7 +310,7 @@ def _thread_facts(
                 key,
                 each[0].frame or record.site.frame,
                 each[0].state,
-                each[0].text,
+                key.partition("|")[2],
                 len(each),
                 min((thread.birth for thread in each if thread.birth), default=None),
             )

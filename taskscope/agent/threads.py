@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent import origins, stacks
-from taskscope.agent.jobs import executor_of, is_worker
+from taskscope.agent.blocking import activity
+from taskscope.agent.jobs import executor_of
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.sites import nearest_user_frame
 
@@ -23,20 +24,6 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from taskscope.agent.loops import LoopWatch
-
-_WAITS = {
-    ("threading.py", "wait"): "a condition or event",
-    ("threading.py", "_wait_for_tstate_lock"): "the end of another thread",
-    ("threading.py", "join"): "the end of another thread",
-    ("threading.py", "acquire"): "a semaphore",
-    ("queue.py", "get"): "queue.get",
-    ("queue.py", "put"): "queue.put",
-    ("selectors.py", "select"): "descriptors",
-    ("socket.py", "accept"): "a connection",
-    ("socket.py", "readinto"): "a socket",
-    ("subprocess.py", "_try_wait"): "a child process",
-    ("process.py", "wait_result_broken_or_wakeup"): "results of its processes",
-}
 
 
 class _Note:
@@ -196,7 +183,7 @@ class ThreadView:
         agent = ident == self._agent_thread()
         native = getattr(thread, "native_id", None) or (_agent_native(ident) if agent else 0)
         cpu, running = _kernel_view(native)
-        state, text = ("running", "observes") if agent else _activity(frame, running=running, loop=loop)
+        state, text = ("running", "observes") if agent else activity(frame, running=running, loop=loop)
         name = (
             thread.name
             if thread is not None
@@ -236,54 +223,6 @@ def register_agent_thread() -> int:
 
 def _agent_native(ident: int) -> int:
     return _agent_natives.get(ident, 0)
-
-
-def _activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> tuple[str, str]:
-    """State and text.  The kernel knows whether it runs, the innermost frame why it does not."""
-    if frame is None:
-        return "waiting", "no Python frame"
-    if not running:
-        if is_worker(frame) or (frame.f_code.co_filename.endswith("queue.py") and is_worker(frame.f_back)):
-            return "idle", "waits for a job"
-        blocked = _blocked_in(frame)
-        if blocked is not None:
-            state = "idle" if loop is not None else "waiting"
-            return state, f"waits for {_WAITS[_name(blocked)]}{_whom(blocked)}"
-    function = origins.function_name(frame.f_code)
-    return ("waiting", f"in a call made by {function}") if running is False else ("running", f"in {function}")
-
-
-def _blocked_in(frame: FrameType) -> FrameType | None:
-    """The outermost function of the standard library, next to other code, that is known to block."""
-    found = None
-    walk: FrameType | None = frame
-    while walk is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
-        if _name(walk) in _WAITS:
-            found = walk
-        walk = walk.f_back
-    return found
-
-
-def _name(frame: FrameType) -> tuple[str, str]:
-    return os.path.basename(frame.f_code.co_filename), frame.f_code.co_name  # noqa: PTH119
-
-
-def _whom(frame: FrameType) -> str:
-    """What exactly is awaited, from the locals of a function of the standard library that blocks and then
-    returns: a copy of them goes with its frame.
-    """
-    owner = frame.f_locals.get("self")
-    try:
-        if isinstance(owner, threading.Thread):
-            return f", {owner.name}" if frame.f_code.co_name in {"join", "_wait_for_tstate_lock"} else ""
-        if frame.f_code.co_filename.endswith("queue.py") and frame.f_code.co_name in {"get", "put"}:
-            return f", {len(owner.queue)} of {owner.maxsize or 'any'} items"  # type: ignore[union-attr]
-        if frame.f_code.co_name == "readinto":
-            host, port, *_ = owner._sock.getpeername()  # type: ignore[union-attr]
-            return f", {host}:{port}"
-    except Exception:  # noqa: BLE001  (an outer edge: a subclass of the program's, a Unix socket)
-        return ""
-    return ""
 
 
 def _native_ids() -> list[int]:

@@ -101,7 +101,7 @@ def test_a_thread_left_behind_fails_the_test(tmp_path: Path) -> None:
     assert outcome(done) == (1, 1), done.stdout
     assert "left behind: 1 thread" in done.stdout
     assert "started at" in done.stdout
-    assert "waits for a condition or event" in done.stdout
+    assert "waits for an event" in done.stdout
 
 
 CLEAN = """

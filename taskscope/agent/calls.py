@@ -1,0 +1,218 @@
+"""Which built-in function a thread's innermost frame stands in, and on what object it was called.
+
+The interpreter does not tell, but the code does: the instruction that calls has the position of its
+expression in the source, and so have those that loaded the function before it.  The names that these
+load are looked up again as they are now; nothing of the program is called for that.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from types import BuiltinMethodType, MemberDescriptorType, MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from taskscope.agent import walk
+from taskscope.agent.variables import variables_of
+
+if TYPE_CHECKING:
+    from dis import Instruction
+    from types import CodeType, FrameType
+
+MAX_CODES = 500
+"""Functions of which is remembered what stands in them."""
+
+MAX_ARGUMENTS = 200
+"""Instructions between a function and its call."""
+
+_NAMES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_GLOBAL", "LOAD_NAME")
+_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
+_ENTERS = ("BEFORE_WITH", "LOAD_SPECIAL")
+
+ENTER = "with"
+
+
+class Call(NamedTuple):
+    """``name`` as it is written, or ``with``; ``target`` the object of a method, None where not known."""
+
+    name: str
+    target: Any
+    function: Any
+
+
+class _Path(NamedTuple):
+    """How an expression is loaded: a variable, and attributes of it."""
+
+    variable: str
+    attributes: tuple[str, ...]
+
+
+class _Block(NamedTuple):
+    """The instructions inside a ``with`` statement."""
+
+    first: int
+    end: int
+    path: _Path
+
+
+class _Shown(NamedTuple):
+    instructions: list[Instruction]
+    blocks: list[_Block]
+
+
+_codes: dict[CodeType, _Shown] = {}
+
+
+def call_of(frame: FrameType) -> Call | None:
+    """The call under way in ``frame``, None where its code does not tell."""
+    instructions = _shown(frame.f_code).instructions
+    at = sum(1 for each in instructions if each.offset <= frame.f_lasti) - 1
+    if at < 0:
+        return None
+    entering = instructions[at].opname in _ENTERS or _enters(instructions, at)
+    if not entering and not instructions[at].opname.startswith("CALL"):
+        return None
+    path = _path(instructions, at)
+    if path is None:
+        return None
+    if entering:
+        return Call(ENTER, _value(frame, path), None)
+    function = _value(frame, path)
+    name = path.attributes[-1] if path.attributes else path.variable
+    if isinstance(function, (MethodType, BuiltinMethodType)) and function.__self__ is not None:
+        return Call(function.__name__, function.__self__, function)
+    if not path.attributes:
+        return Call(name, None, function)
+    return Call(name, _value(frame, path._replace(attributes=path.attributes[:-1])), function)
+
+
+def is_inside(frame: FrameType, thing: Any) -> bool:
+    """Whether ``frame`` stands inside ``with thing``, be it a condition with that lock."""
+    code = frame.f_code
+    if code not in _codes and _with_opcode() not in code.co_code[::2]:
+        return False
+    for block in _shown(code).blocks:
+        if block.first <= frame.f_lasti < block.end:
+            value = _value(frame, block.path)
+            if value is thing or (value is not None and _attribute(value, "_lock") is thing):
+                return True
+    return False
+
+
+def forget() -> None:
+    """Lets go of the code objects."""
+    _codes.clear()
+
+
+# -- reading code ------------------------------------------------------------------------------------
+
+
+def _shown(code: CodeType) -> _Shown:
+    known = _codes.get(code)
+    if known is None:
+        import dis
+
+        if len(_codes) >= MAX_CODES:
+            _codes.clear()
+        bytecode = dis.Bytecode(code)
+        instructions = list(bytecode)
+        entries = getattr(bytecode, "exception_entries", ())
+        known = _codes[code] = _Shown(instructions, _blocks(instructions, entries))
+        time.sleep(walk.PAUSE)  # a long function takes a millisecond
+    return known
+
+
+@functools.cache
+def _with_opcode() -> int:
+    import dis
+
+    return dis.opmap["WITH_EXCEPT_START"]
+
+
+def _blocks(instructions: list[Instruction], entries: Any) -> list[_Block]:
+    """``with`` statements are the ranges whose handler leaves a context."""
+    index = {each.offset: i for i, each in enumerate(instructions)}
+    ranges: dict[int, tuple[int, int]] = {}
+    for entry in entries:
+        at = index.get(entry.target, -1)
+        if any(each.opname == "WITH_EXCEPT_START" for each in instructions[at : at + 4] if at >= 0):
+            first, end = ranges.get(entry.target, (entry.start, entry.end))
+            ranges[entry.target] = min(first, entry.start), max(end, entry.end)
+    found = []
+    for first, end in ranges.values():
+        opener = index.get(first, 0) - 1
+        for at in range(opener, max(-1, opener - 8), -1):
+            if instructions[at].opname in _ENTERS:
+                path = _path(instructions, at)
+                if path is not None:
+                    found.append(_Block(first, end, path))
+                break
+    return found
+
+
+def _enters(instructions: list[Instruction], at: int) -> bool:
+    """From 3.14 on ``with`` loads ``__enter__`` and calls it."""
+    return at > 0 and instructions[at].opname == "CALL" and instructions[at - 1].opname == "LOAD_SPECIAL"
+
+
+def _path(instructions: list[Instruction], at: int) -> _Path | None:
+    """The names loaded for the expression that the instruction at ``at`` calls or enters."""
+    last = at - 1 if instructions[at].opname == "BEFORE_WITH" else at  # its position is the statement's
+    start = _start(instructions[last])
+    attributes: list[str] = []
+    for index in range(at - 1, max(-1, at - MAX_ARGUMENTS), -1):
+        each = instructions[index]
+        loads = each.opname.endswith(_NAMES) or each.opname.startswith(_NAMES)
+        if loads and isinstance(each.argval, tuple) and _start(instructions[index + 1]) == start:
+            return _Path(each.argval[-1], tuple(reversed(attributes)))  # two instructions in one
+        if start is None or _start(each) != start:
+            continue  # an argument
+        if each.opname in _ATTRIBUTES:
+            attributes.append(str(each.argval))
+        elif loads:
+            return _Path(each.argval, tuple(reversed(attributes))) if isinstance(each.argval, str) else None
+        elif each.opname.startswith(("CALL", "BINARY")):
+            return None  # it is the result of another expression
+    return None
+
+
+def _start(instruction: Instruction) -> tuple[int, int] | None:
+    where = instruction.positions
+    if where is None or where.lineno is None or where.col_offset is None:
+        return None
+    return where.lineno, where.col_offset
+
+
+# -- looking names up --------------------------------------------------------------------------------
+
+
+def _value(frame: FrameType, path: _Path) -> Any:
+    value = variables_of(frame).get(path.variable)
+    for names in (frame.f_globals, frame.f_builtins):
+        if value is None:
+            value = names.get(path.variable)
+    for name in path.attributes:
+        if value is None:
+            return None
+        value = _attribute(value, name)
+    return value
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    """An attribute as it is stored; None for what only the program's code could make."""
+    try:
+        found = object.__getattribute__(thing, "__dict__").get(name)
+    except AttributeError:
+        found = None
+    if found is not None:
+        return found
+    for cls in type.mro(type(thing)):
+        stored = vars(cls).get(name)
+        if type(stored) is MemberDescriptorType:
+            try:
+                return stored.__get__(thing)
+            except AttributeError:
+                return None
+        if stored is not None:
+            return None if hasattr(type(stored), "__get__") else stored
+    return None
