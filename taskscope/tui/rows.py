@@ -178,9 +178,12 @@ class SumRow(Row):
 
 
 class WalkedRow(Row):
-    """A group that takes a walk over the tasks (parent's site, parked-at), asked for now and then."""
+    """A group that takes a walk over the tasks (parent's site, parked-at), asked for now and then.
 
-    __slots__ = ("series",)
+    ``group`` and ``place`` are the agent's key and name of it.
+    """
+
+    __slots__ = ("group", "place", "series")
 
     def __init__(self, group: Group) -> None:
         self.series = Series(1, SITE_TIERS)
@@ -188,6 +191,8 @@ class WalkedRow(Row):
 
     def update(self, group: Group, now: float | None = None) -> None:
         self.key = f"group {group.key}"
+        self.group = group.key
+        self.place = group.label
         self.label = fmt.frame(group.frame) if group.frame else group.label
         self.coroutine = group.label if group.frame else ""
         self.frame = group.frame

@@ -230,6 +230,8 @@ class FakeSource:
         limit: int = 200,
     ) -> model.TaskPage:
         self.asked.append(f"tasks {after} {limit}")
+        if parked is not None:
+            self.asked.append(f"tasks parked at {parked}")
         wanted = [
             site.id for site in self.sites if site.kind == "task" and (sites is None or site.id in sites)
         ]

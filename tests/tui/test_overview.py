@@ -146,6 +146,19 @@ async def test_groupings_by_coroutine_and_by_what_only_the_agent_can_tell() -> N
         assert "groups parked" in source.asked
 
 
+async def test_a_group_of_tasks_parked_at_one_place_opens_on_those_alone() -> None:
+    source = FakeSource(start=250, quiet_sites=22)
+    async with running(source) as (_, pilot):
+        await until_shown(pilot, "creation sites (27)")
+        await pilot.press("g", "g", "g", "g")
+        await until_shown(pilot, "parked of decay_after")
+        await pilot.press("enter")
+        await until_shown(pilot, "in parked of decay_after (Esc: all)")
+        assert "tasks parked at a" in source.asked
+        await pilot.press("escape")
+        await until_shown(pilot, "─tasks: 1 to")
+
+
 class Slow(FakeSource):
     """Walks for longer than the overview waits between two walks."""
 

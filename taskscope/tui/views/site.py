@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -99,8 +100,16 @@ class PanelTabs(Widget):
                 return
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where tasks are parked: ``key`` as in ``Group`` and ``ParkedGroup``, ``text`` what a person reads."""
+
+    key: str
+    text: str
+
+
 class SiteScreen(DetailScreen):
-    """The tasks of ``row``: one site, or several taken together."""
+    """The tasks of ``row``: one site, or several taken together; ``only`` those parked at one place."""
 
     TITLE = "Site"
     EXPLAINS = EXPLAINS
@@ -133,12 +142,12 @@ class SiteScreen(DetailScreen):
         Binding("d", "toggle_finding", "Dismiss the finding", show=False),
     ]
 
-    def __init__(self, context: Context, row: Row) -> None:
+    def __init__(self, context: Context, row: Row, only: Place | None = None) -> None:
         super().__init__(context)
         self.row = row
         self.front = self.panels[0]
         self._detail: SiteDetail | None = None
-        self._only: ParkedGroup | None = None
+        self._only = only
 
     def body(self) -> ComposeResult:
         context = self.context
@@ -293,7 +302,7 @@ class SiteScreen(DetailScreen):
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
         event.stop()
         if isinstance(event.row, ParkedGroup):
-            self._only = event.row
+            self._only = Place(event.row.key, event.row.text)
             self._ask_tasks()
             self.query_one(TaskList).focus()
             return
