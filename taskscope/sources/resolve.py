@@ -85,7 +85,15 @@ def _brought_into(pid: int, progress: Progress) -> Endpoint:
     try:
         return ensure_agent(pid, progress=progress)
     except AttachError as error:
-        raise SourceError(str(error)) from None
+        raise SourceError(f"{error}{_other_way(pid)}") from None
+
+
+def _other_way(pid: int) -> str:
+    """What to do instead where aiomonitor runs in the process."""
+    from taskscope.attach import peers
+
+    monitor = peers.monitor_of(pid, 0.0) if peers.may_run_monitor(peers.maps_of(pid)) else ""
+    return f"; it runs aiomonitor, so `taskscope attach {monitor}` shows what that knows" if monitor else ""
 
 
 def _uids() -> list[int]:

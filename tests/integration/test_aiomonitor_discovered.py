@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 
 from taskscope.attach import peers
@@ -37,6 +38,26 @@ def test_one_that_cannot_get_an_agent_is_opened_through_its_aiomonitor() -> None
         )
         assert f"Enter opens {child.target}" in advice(process)
         assert opening._open(process).host == "127.0.0.1"  # type: ignore[attr-defined]
+
+
+DEBUGGER = """
+import ctypes, sys
+assert ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None) == 0
+print("seized", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_where_no_agent_can_be_brought_in_attach_says_that_aiomonitor_answers() -> None:
+    with (
+        monitored("hook") as child,
+        running(DEBUGGER, arguments=[str(child.pid)], stdin=subprocess.PIPE) as debugger,
+    ):
+        says(debugger, "seized")
+        refused = taskscope("snapshot", str(child.pid))
+        assert refused.returncode == 3
+        assert f"already being debugged, by process {debugger.pid}" in refused.stderr
+        assert f"`taskscope attach {child.target}`" in refused.stderr
 
 
 def test_a_process_without_it_is_not_asked_and_not_marked() -> None:
