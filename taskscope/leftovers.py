@@ -7,6 +7,7 @@ hooks without its thread and socket, and costs what the hooks cost: a microsecon
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from asyncio import runners
@@ -15,7 +16,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import taskscope
-from taskscope.agent import adopt, clues, stacks
+from taskscope.agent import adopt, clues, origins, sites, stacks
 from taskscope.agent.hooks import TaskHooks
 from taskscope.agent.imports import ImportWatch
 from taskscope.agent.loops import LoopWatch
@@ -34,6 +35,9 @@ OF_RUNNERS = ("TestRunner._run_tests_and_fixtures",)
 """Coroutines that anyio's plugin keeps running between tests; its runner ends them."""
 
 MAX_FRAMES = 12
+
+MAX_ALIKE = 3
+"""Told one by one of those that the same line has started; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,17 @@ def described(found: Sequence[Leftover]) -> str:
     counts = {kind: sum(1 for each in found if each.kind == kind) for kind in ("task", "thread")}
     parts = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count]
     lines = [f"left behind: {' and '.join(parts)}"]
+    alike: dict[tuple[str, str, Frame], list[Leftover]] = {}
     for each in found:
-        lines += ["", *each.lines()]
+        alike.setdefault((each.kind, each.does, each.site), []).append(each)
+    for group in alike.values():
+        for each in group[:MAX_ALIKE]:
+            lines += ["", *each.lines()]
+        if more := group[MAX_ALIKE:]:
+            lines += [
+                "",
+                f"and {len(more):,} more {group[0].kind}s that run {group[0].does}, from the same line",
+            ]
     return "\n".join(lines)
 
 
@@ -168,7 +181,7 @@ class Recorder:
         return bool(tasks or self.threads(period))
 
     def tasks(self, period: Period, loop: Any = None) -> list[Any]:
-        """Pending tasks born in the period, of one loop or of all."""
+        """Pending tasks born in the period, of one loop or of all, oldest first."""
         found = [
             task
             for each in ([loop] if loop is not None else list(self.hooks.loops))
@@ -176,7 +189,8 @@ class Recorder:
             if period.holds(getattr(task, "_taskscope_birth", None))
         ]
         current = _current() if found else None
-        return [task for task in found if task is not current and not _of_runner(task)]
+        found = [task for task in found if task is not current and not _of_runner(task)]
+        return sorted(found, key=lambda task: float(task._taskscope_birth))
 
     def threads(self, period: Period) -> list[threading.Thread]:
         """Living threads born in the period, but for those of a living loop's own executor."""
@@ -225,7 +239,7 @@ class Recorder:
         return Leftover(
             "task",
             task.get_name(),
-            stacks.coroutine_of(task),
+            sites.coroutine_name(sites.unwrapped(task.get_coro())),
             record.site.frame,
             parked,
             stacks.describe_raw(stack if stack is not None else next(iter(raw.values()), ())),
@@ -237,7 +251,8 @@ class Recorder:
         """A thread as a value."""
         site = vars(thread)["_taskscope"].record.site
         detail = self._threads.detail(thread.ident or 0)
-        frame = detail.thread.frame if detail is not None else None
+        stack = detail.stack if detail is not None else ()
+        frame = next((each for each in stack if each.origin == "user"), stack[0] if stack else None)
         text = detail.thread.text if detail is not None else "has not begun"
         return Leftover(
             "thread",
@@ -256,12 +271,13 @@ recorder = Recorder()
 
 
 def _telling(stack: Sequence[Frame]) -> Sequence[Frame]:
-    """Without asyncio's own on top, and without the test runner's below the outermost frame of the user."""
-    user = [index for index, frame in enumerate(stack) if frame.origin == "user"]
+    """Who asked whom: without the plumbing, the test runner, and all outside the user's outermost frame."""
+    inside = list(itertools.takewhile(lambda frame: "/_pytest/" not in frame.file, stack))
+    user = [index for index, frame in enumerate(inside) if frame.origin == "user"]
     if user:
-        stack = stack[: user[-1] + 1]
-    begin = next((index for index, frame in enumerate(stack) if frame.origin != "stdlib"), 0)
-    return stack[begin : begin + MAX_FRAMES]
+        inside = inside[: user[-1] + 1]
+    said = [frame for frame in inside if not origins.is_thread_plumbing(frame.file)]
+    return (said or inside)[:MAX_FRAMES]
 
 
 def _of_runner(task: Any) -> bool:

@@ -194,6 +194,12 @@ def test_the_ini_file_can_turn_it_on_and_allow(tmp_path: Path) -> None:
     assert "ERROR test_it.py::test_other" in done.stdout
 
 
+def test_a_folder_of_the_plugins_name_turns_nothing_on(tmp_path: Path) -> None:
+    (tmp_path / "taskscope").mkdir()
+    done = suite(tmp_path / "taskscope", "async def test_free():\n    start()\n")
+    assert outcome(done) == (1, 0), done.stdout
+
+
 def test_a_setting_that_is_no_number_is_refused_in_a_sentence(tmp_path: Path) -> None:
     done = suite(tmp_path, "def test_it(): pass", ini="taskscope_grace = soon\n")
     assert done.returncode == 4
@@ -231,6 +237,20 @@ async def test_a_task_that_outlives_the_context_is_told() -> None:
     assert left.site.function.endswith("outlives_the_context_is_told")
     assert "asyncio.sleep" in left.parked
     task.cancel()
+
+
+async def test_of_many_from_one_line_a_few_are_told_and_the_others_counted() -> None:
+    with pytest.raises(LeakError, match=r"left behind: 1001 tasks\n") as caught:
+        async with guard():
+            tasks = [asyncio.create_task(forgotten(), name=f"n{number}") for number in range(1000)]
+            tasks.append(asyncio.create_task(forgotten(), name="other"))
+    said = str(caught.value)
+    assert "task 'n0'" in said  # the oldest ones
+    assert "and 997 more tasks that run forgotten, from the same line" in said
+    assert "task 'other'" in said
+    assert len(said.splitlines()) < 40
+    for task in tasks:
+        task.cancel()
 
 
 async def test_what_was_there_before_is_not_told() -> None:
