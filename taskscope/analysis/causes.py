@@ -6,9 +6,9 @@ the tasks are parked is told and no more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from taskscope.analysis.clues import MOST, Clues, clues
 from taskscope.analysis.explanations import EXPLANATIONS
 from taskscope.model import Cause
 
@@ -17,93 +17,20 @@ if TYPE_CHECKING:
 
     from taskscope.model import ParkedGroup, Site, SiteFacts, WaitObject
 
-MOST = 0.6
-"""Part of the tasks looked into that must show a sign for it to be the site's."""
-
-SOME = 0.25
-"""Part that cannot be chance."""
-
-SHORT_SLEEP = 20.0
-"""Sleepers that wake within these seconds are left to reach their number: they do not pile up far."""
-
 _HOLDERS = ("lock", "semaphore", "condition")
 
 
-@dataclass(frozen=True, slots=True)
-class Clues:
-    """Facts with what follows from comparing them with those before.  ``cancelling``: the fewer of both."""
-
-    facts: SiteFacts
-    advanced: int
-    compared: int
-    cancelling: int
-
-    @property
-    def group(self) -> ParkedGroup | None:
-        """Where most of them are parked."""
-        return self.facts.groups[0] if self.facts.groups else None
-
-    def most(self, count: int) -> bool:
-        return count >= max(1, MOST * self.facts.sampled)
-
-    def some(self, count: int) -> bool:
-        return count >= max(1, SOME * self.facts.sampled)
-
-    @property
-    def orphaned(self) -> bool:
-        """Whether what started most of them has ended; of tasks older than the agent that is not known."""
-        known = self.facts.sampled - self.facts.rootless
-        return self.facts.orphans >= max(2, MOST * known)
-
-    def parked(self, *waits: str) -> int:
-        return sum(group.live for group in self.facts.groups if group.wait in waits)
-
-    @property
-    def stand_still(self) -> bool:
-        """Whether most of those seen twice have not moved.  Unknown counts as yes."""
-        return self.advanced <= (1 - MOST) * self.compared
-
-
-def clues(facts: SiteFacts, before: SiteFacts | None) -> Clues:
-    """Compares by serial; a task seen once tells nothing."""
-    known = {mark.serial: mark.where for mark in before.marks} if before is not None else {}
-    both = [mark for mark in facts.marks if mark.serial in known]
-    advanced = sum(1 for mark in both if known[mark.serial] != mark.where)
-    cancelling = min(facts.cancelling, before.cancelling) if before is not None else 0
-    return Clues(facts, advanced, len(both), cancelling)
-
-
-def explain(site: Site, facts: SiteFacts | None, before: SiteFacts | None) -> Cause | None:
-    """The cause, with its evidence; None if nothing was looked into."""
+def explain(
+    site: Site, facts: SiteFacts | None, before: SiteFacts | None, *, workers: bool = False
+) -> Cause | None:
+    """The cause, with its evidence; None if nothing was looked into.  ``workers``: see ``Clues``."""
     if facts is None or not facts.sampled:
         return None
-    seen = clues(facts, before)
+    seen = clues(facts, before, workers=workers)
     patterns = _THREAD_PATTERNS if site.kind == "thread" else _TASK_PATTERNS
     found = next((each for pattern in patterns if (each := pattern(seen)) is not None), None)
     name, text = found if found is not None else ("unknown", _known(seen))
     return Cause(name, text, evidence(seen, thread=site.kind == "thread"), EXPLANATIONS.get(name, ""))
-
-
-def signs(
-    cause: Cause | None, facts: SiteFacts | None, before: SiteFacts | None, *, never: bool = False
-) -> int:
-    """How far the tasks themselves show that they will not end.
-
-    3: beyond doubt; 2: likely; 1: they have ``never`` moved since they are known; 0: nothing is known; -1:
-    they look like a pool or like work in progress.
-    """
-    if cause is None or facts is None:
-        return 0
-    seen = clues(facts, before)
-    known = _SIGNS.get(cause.pattern)
-    told = known(seen) if callable(known) else known
-    if told is not None:
-        return told
-    if (seen.compared and not seen.stand_still) or seen.most(facts.awaited):
-        return -1
-    if any(wait.kind == "queue.get" and seen.most(wait.waiters) for wait in facts.waits):
-        return -1  # workers at rest, all at one queue
-    return 1 if never and not seen.most(seen.parked("socket")) else 0  # a connection may be idle for long
 
 
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
@@ -228,8 +155,8 @@ def _started_twice(seen: Clues) -> Named | None:
     bound = max(facts.bound, key=lambda each: each.same_arguments, default=None)
     if bound is None or bound.same_arguments < 2 or not seen.some(facts.looping):
         return None  # the young of them may not have come to their loop yet
-    if seen.most(seen.parked("queue.get")) or seen.most(facts.awaited):
-        return None  # workers of one pool, or children of one task
+    if seen.workers or seen.parked("queue.get") or seen.most(facts.awaited):
+        return None  # of one pool, or children of one task
     return "started twice", f"started again: {bound.same_arguments:,} loops on one {bound.type}"
 
 
@@ -237,8 +164,8 @@ def _nobody_feeds(seen: Clues) -> Named | None:
     queue = next((wait for wait in seen.facts.waits if wait.kind == "queue.get"), None)
     if queue is None or not seen.most(seen.parked("queue.get")) or not seen.stand_still or not seen.compared:
         return None
-    if len(seen.facts.waits) < 2 and not seen.orphaned:
-        return None  # one queue for all: a pool at rest
+    if seen.at_rest and not seen.orphaned:
+        return None
     return "nobody feeds it", "each waits for items of a queue that stays empty"
 
 
@@ -282,6 +209,13 @@ def _pool_per_call(seen: Clues) -> Named | None:
     return "pool per call", f"{pools} {more}executors were made here and never shut down; their workers stay"
 
 
+def _one_pool(seen: Clues) -> Named | None:
+    pool = next(iter(seen.facts.bound), None)
+    if pool is None or pool.runs < seen.facts.sampled:
+        return None
+    return "one pool", "workers of one executor, which starts them as it needs them, up to its limit"
+
+
 def _endless_thread(seen: Clues) -> Named | None:
     group = seen.group
     if group is None or group.wait == "running":
@@ -316,40 +250,8 @@ _TASK_PATTERNS: tuple[Callable[[Clues], Named | None], ...] = (
     _orphans,
     _peer,
 )
-_THREAD_PATTERNS: tuple[Callable[[Clues], Named | None], ...] = (_pool_per_call, _endless_thread)
-
-
-def _sleeps_long(seen: Clues) -> int:
-    left = seen.group.remaining_max if seen.group is not None else None
-    return 0 if left is not None and left < SHORT_SLEEP else 2
-
-
-def _stands_still(seen: Clues) -> int | None:
-    return 2 if seen.compared and seen.stand_still else None
-
-
-def _left_behind(seen: Clues) -> int | None:
-    return 2 if seen.orphaned and seen.most(seen.facts.unheld) else None
-
-
-def _waits_for_a_word(seen: Clues) -> int | None:
-    """A thread in an event's wait; one in a socket may be a connection in use."""
-    return 2 if seen.group is not None and "event" in seen.group.text else None
-
-
-_SIGNS: dict[str, int | Callable[[Clues], int | None]] = {
-    "await cycle": 3,
-    "generations overlap": 3,
-    "started twice": 3,
-    "stuck handing over": 2,
-    "nobody can set it": 2,
-    "orphan": 2,
-    "pool per call": 2,
-    "sleeper per event": _sleeps_long,
-    "fire and forget": lambda seen: 2 if seen.stand_still else 0,
-    "blocking call": _stands_still,
-    "lock not released": _stands_still,
-    "nobody feeds it": _left_behind,
-    "thread never told to end": _waits_for_a_word,
-    "left to the collector": -1,
-}
+_THREAD_PATTERNS: tuple[Callable[[Clues], Named | None], ...] = (
+    _pool_per_call,
+    _one_pool,
+    _endless_thread,
+)

@@ -6,16 +6,18 @@ facts it wants, brings them, and reads the findings.  Memory is bounded by the n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from bisect import bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth
-from taskscope.analysis.cohorts import SETTLE, Cohorts, Survival
+from taskscope.analysis.cohorts import SETTLE, Survival
 from taskscope.analysis.hindrances import saturated, stalled
-from taskscope.analysis.moves import Moves
 from taskscope.analysis.resources import RESOURCES, Resources
-from taskscope.analysis.series import Track
+from taskscope.analysis.series import LENGTH, Track
+from taskscope.analysis.signs import signs as signs_of
 from taskscope.analysis.verdict import Verdict, judge
+from taskscope.analysis.watched import RANK, Watched, grown, noted
 from taskscope.model import Counts, Finding, SiteCounts
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.series import Bin
     from taskscope.model import (
-        Cause,
         Hello,
         History,
         Projection,
@@ -48,55 +49,7 @@ LOOK_AGAIN = 60.0
 """Seconds between looks at a site that is only long-lived."""
 
 ASK_EVERY = 5.0
-CONFIRM = 1.5
-HOLD = {"leak": 20.0, "suspect": 10.0}
-"""Seconds a better verdict must last before the level falls: no flapping."""
-
 MAX_INFO = 20
-_RANK = {"leak": 0, "suspect": 1, "info": 2}
-
-
-@dataclass(slots=True)
-class _Level:
-    """The level shown, which follows the verdicts slowly."""
-
-    shown: str = "flat"
-    since: float = 0.0
-    other: str = "flat"
-    other_since: float = 0.0
-
-    def follow(self, level: str, now: float, *, first: bool) -> None:
-        if level == self.shown:
-            self.other = level
-            return
-        if level != self.other:
-            self.other, self.other_since = level, now
-        up = _RANK.get(level, 3) < _RANK.get(self.shown, 3)
-        wait = CONFIRM if up else max(HOLD[self.shown], (self.other_since - self.since) / 4)
-        if first or now - self.other_since >= wait:
-            self.shown, self.since = level, now
-
-
-@dataclass(slots=True)
-class _Watched:
-    """All that is remembered of one site."""
-
-    whole: Track
-    recent: Track
-    counts: SiteCounts
-    cohorts: Cohorts = field(default_factory=Cohorts)
-    moves: Moves = field(default_factory=Moves)
-    facts: SiteFacts | None = None
-    before: SiteFacts | None = None
-    asked: float = -1e9
-    judged: float | None = None
-    level: _Level = field(default_factory=_Level)
-    reading: growth.Growth | None = None
-    verdict: Verdict | None = None
-    said: Verdict | None = None
-    leaked: bool = False
-    cause: Cause | None = None
-    signs: int = 0
 
 
 class Judge:
@@ -109,7 +62,7 @@ class Judge:
         self._started = hello.monotonic - (hello.wall - hello.process.started_wall)
         self._interval = hello.interval
         self._sites: dict[int, Site] = {}
-        self._watched: dict[int, _Watched] = {}
+        self._watched: dict[int, Watched] = {}
         self._fed = 0
         self._hindrances: tuple[Finding, ...] = ()
         self.resources = Resources(hello.agent_since, hello.interval, hello.process)
@@ -123,8 +76,18 @@ class Judge:
         if history is not None:
             self.resources.past(history)
         for past in histories:
-            for time, live, born, ended in zip(past.times, past.live, past.born, past.ended, strict=True):
-                self._add(SiteCounts(past.site, Counts(live, born, ended)), time)
+            points = list(zip(past.times, past.live, past.born, past.ended, strict=True))
+            if not points:
+                continue
+            (time, *counts), *later = points
+            self._add(SiteCounts(past.site, Counts(*counts)), time)
+            watched = self._watched[past.site]
+            for point in later:
+                watched.whole.add(*point)
+            recent = bisect_right(past.times, past.times[-1] - RECENT * LENGTH)
+            for point in later[max(0, recent - 2) :]:  # and the one that held then
+                watched.recent.add(*point)
+            watched.counts = SiteCounts(past.site, Counts(*points[-1][1:]))
 
     def feed(self, sample: Sample) -> None:
         """The next sample."""
@@ -165,8 +128,9 @@ class Judge:
             watched.moves.add(facts)
             site = self._sites.get(facts.site)
             if site is not None:
-                watched.cause = causes.explain(site, facts, watched.before)
-                watched.signs = causes.signs(watched.cause, facts, watched.before, never=watched.moves.never)
+                moves = watched.moves
+                watched.cause = causes.explain(site, facts, watched.before, workers=moves.workers)
+                watched.signs = signs_of(watched.cause, facts, watched.before, never=moves.never)
 
     def note(self, stalls: Iterable[Stall], threads: Iterable[Thread]) -> None:
         """What holds the loops and the pools up, as of now."""
@@ -179,7 +143,7 @@ class Judge:
             for id, watched in self._watched.items()
             if (finding := self._finding(id, watched)) is not None
         ]
-        found.sort(key=lambda each: (_RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
+        found.sort(key=lambda each: (RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
         return (*self._with_resources(serious), *self._hindrances[:MAX_INFO], *infos[:MAX_INFO])
@@ -213,7 +177,7 @@ class Judge:
     def _add(self, counts: SiteCounts, time: float) -> None:
         watched = self._watched.get(counts.site)
         if watched is None:
-            watched = self._watched[counts.site] = _Watched(
+            watched = self._watched[counts.site] = Watched(
                 Track(self._since, self._interval, recent=False),
                 Track(self._since, max(RECENT, self._interval), recent=True),
                 counts,
@@ -230,7 +194,7 @@ class Judge:
         watched.whole.add(time, total.live, total.born, total.ended)
         watched.recent.add(time, total.live, total.born, total.ended)
 
-    def _weight(self, watched: _Watched) -> float:
+    def _weight(self, watched: Watched) -> float:
         """How much the facts of this site are worth; 0: not at all."""
         counts = watched.counts
         if counts.counts.live < 2:
@@ -247,22 +211,22 @@ class Judge:
             return age
         return 0.001 if age > self.long_lived and self.now - watched.asked > LOOK_AGAIN else 0.0
 
-    def _every(self, watched: _Watched) -> float:
+    def _every(self, watched: Watched) -> float:
         """Seconds between questions: a twelfth of the time that the cohorts span."""
         cuts = watched.cohorts.cuts
         return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
 
-    def _finding(self, id: int, watched: _Watched) -> Finding | None:
+    def _finding(self, id: int, watched: Watched) -> Finding | None:
         if self._is_due(id, watched):
             self._judge(watched)
         site = self._sites.get(id)
         if site is None:
             return None
         if watched.level.shown in ("leak", "suspect"):
-            return _grown(site, watched)
-        return _noted(site, watched, self.now, self.long_lived)
+            return grown(site, watched)
+        return noted(site, watched, self.now, self.long_lived)
 
-    def _is_due(self, id: int, watched: _Watched) -> bool:
+    def _is_due(self, id: int, watched: Watched) -> bool:
         """Whether to judge a site now: those that are named each time, the others now and then.
 
         Thousands of quiet sites must cost next to nothing; they take turns, and one that holds no more
@@ -278,13 +242,13 @@ class Judge:
             watched.judged = self.now - turn
         return due
 
-    def _judge(self, watched: _Watched) -> None:
+    def _judge(self, watched: Watched) -> None:
         survival = watched.cohorts.survival()
         signs = watched.signs
         result = self._verdict(watched, watched.whole, survival, signs)
-        if self.now - self._since > RECENT * 150:
+        if self.now - self._since > RECENT * LENGTH:
             late = self._verdict(watched, watched.recent, survival, signs)
-            if result is None or (late is not None and _RANK.get(late.level, 3) < _RANK.get(result.level, 3)):
+            if result is None or (late is not None and RANK.get(late.level, 3) < RANK.get(result.level, 3)):
                 result = late
         watched.level.follow(result.level if result else "flat", self.now, first=self._fed <= 1)
         watched.verdict = result
@@ -293,7 +257,7 @@ class Judge:
         watched.leaked = watched.leaked or watched.level.shown == "leak"
 
     def _verdict(
-        self, watched: _Watched, track: Track, survival: Survival | None, signs: int
+        self, watched: Watched, track: Track, survival: Survival | None, signs: int
     ) -> Verdict | None:
         if watched.counts.counts.live < 2 and watched.level.shown == "flat":
             return None
@@ -308,87 +272,3 @@ class Judge:
             highest = max(earlier, default=0)
         uptime = reading.begun - self._started
         return judge(reading, survival, signs, uptime=uptime, record=reading.live > highest)
-
-
-def _grown(site: Site, watched: _Watched) -> Finding:
-    """A leak or a suspect."""
-    reading, said = watched.reading, watched.said
-    assert reading is not None
-    assert said is not None
-    level = watched.level.shown
-    return _about(
-        site,
-        watched,
-        level,
-        rate=said.rate,
-        since=reading.since,
-        text=_sentence(level, said, reading, watched.counts.counts.live),
-        evidence={
-            "why": said.why,
-            "rate_low": round(said.low, 2),
-            "rate_high": round(said.high, 2),
-            "gained": reading.gained,
-            "born": reading.born,
-            "ended": reading.ended,
-            "watched_seconds": round(reading.window, 1),
-            "steps": reading.steps,
-        },
-        until=said.until if level == "suspect" else None,
-    )
-
-
-def _sentence(level: str, said: Verdict, reading: growth.Growth, live: int) -> str:
-    shape = "in steps" if reading.steps else "steadily"
-    text = f"{live:,} live, {shape} {said.rate:+,.1f} a minute ({said.low:,.1f} to {said.high:,.1f})"
-    text += f"; {reading.born:,} born and {reading.ended:,} ended in {reading.window:,.0f} s"
-    if level == "suspect":
-        text += f"; to be told in {said.until:,.0f} s" if said.until else f"; {said.why}"
-    return text
-
-
-def _noted(site: Site, watched: _Watched, now: float, long_lived: float) -> Finding | None:
-    """Worth knowing, no fault: plateau, lost or retained tasks, long-lived."""
-    counts = watched.counts
-    live = counts.counts.live
-    age = now - counts.oldest if counts.oldest is not None else 0.0
-    if watched.leaked and live:
-        text, kind = f"stopped growing at {live:,} live", "plateau"
-    elif counts.counts.lost:
-        text, kind = f"{counts.counts.lost:,} were destroyed while still waiting", "lost"
-    elif counts.retained >= max(100, live):
-        text, kind = f"{counts.retained:,} are done but still referenced", "retained"
-    elif live >= 2 and age >= long_lived:
-        text, kind = f"{live:,} live for up to {age:,.0f} s, and no more of them", "long-lived"
-    else:
-        return None
-    since = counts.oldest if counts.oldest is not None else now
-    return _about(site, watched, "info", rate=0.0, since=since, text=text, evidence={"why": kind})
-
-
-def _about(
-    site: Site,
-    watched: _Watched,
-    level: str,
-    *,
-    rate: float,
-    since: float,
-    text: str,
-    evidence: dict[str, object],
-    until: float | None = None,
-) -> Finding:
-    return Finding(
-        level=level,
-        kind=site.kind,
-        id=site.id,
-        site=site.frame,
-        user_site=site.user_frame,
-        coroutine=site.coroutine,
-        live=watched.counts.counts.live,
-        rate_per_min=round(rate, 2),
-        since=since,
-        text=text,
-        evidence=evidence,
-        cause=watched.cause if level != "info" or watched.signs > 2 else None,
-        known=site.known,
-        until_told=until,
-    )

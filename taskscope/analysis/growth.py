@@ -42,10 +42,10 @@ class Growth:
     ``gained``: live tasks more than at the start that were never given back; ``late`` those of the last
     two thirds and ``latest`` those of the last third.  ``back``: the most it ever fell afterwards.
     ``noise``: the gain that turnover alone may show.  ``rises``: separate moments at which it gained,
-    ``gap`` the time between them, ``since`` the first, ``last`` the latest.  ``pace``: log-likelihood
-    that ends grow with the live count, so that it will level off, against ends that do not.  ``load``:
-    share of the growth that more births alone explain.  ``slows``: it gains less and less, beyond chance.
-    ``steps``: it grows in few leaps rather than all the time.
+    ``gap`` the time between them, ``longest`` the longest such, ``since`` the first, ``last`` the latest.
+    ``pace``: log-likelihood that ends grow with the live count, so that it will level off, against ends
+    that do not.  ``load``: share of the growth that more births alone explain.  ``slows``: it gains less
+    and less, beyond chance.  ``steps``: it grows in few leaps rather than all the time.
     """
 
     begun: float
@@ -60,6 +60,7 @@ class Growth:
     noise: float
     rises: int
     gap: float
+    longest: float
     since: float
     last: float
     born: int
@@ -120,6 +121,7 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
     third, two = len(bins) // 3, 2 * len(bins) // 3
     born, ended = bins[-1].born - bins[0].born, bins[-1].ended - bins[0].ended
     times = [time for time, _ in rises]
+    gaps = [after - before for before, after in pairwise(times)]
     return Growth(
         begun=bins[0].time,
         now=now,
@@ -130,9 +132,10 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
         late=floor[-1] - floor[third],
         latest=floor[-1] - floor[two],
         back=_back(bins[third:]),
-        noise=4 * math.sqrt(2 * min(ended, floor[0]) + 0.5),
+        noise=4 * math.sqrt(2 * min(ended, floor[0]) + 0.5) if ended else 0.0,
         rises=len(rises),
-        gap=median(after - before for before, after in pairwise(times)) if len(times) > 1 else 0.0,
+        gap=median(gaps) if gaps else 0.0,
+        longest=max(gaps, default=0.0),
         since=times[0] if times else now,
         last=times[-1] if times else bins[0].time,
         born=born,
@@ -205,8 +208,11 @@ def _pace(bins: Sequence[Bin]) -> float:
     """Log-likelihood of ends in proportion to the live count, over ends in proportion to births.
 
     Long-lived tasks that fill up (N connections of a mean life) end the more the more there are, and
-    settle; a share of tasks that never ends leaves the number of ends where it was.
+    settle; a share of tasks that never ends leaves the number of ends where it was.  Counted from the
+    first end: a backlog may have grown before its oldest came to its turn.
     """
+    begun = next((row for row, bin in enumerate(bins) if bin.ended > bins[0].ended), len(bins))
+    bins = bins[max(0, begun - 1) :]
     ends = [max(0, after.ended - before.ended) for before, after in pairwise(bins)]
     births = [max(0, after.born - before.born) for before, after in pairwise(bins)]
     living = [float(before.live) for before in bins[:-1]]

@@ -15,11 +15,15 @@ FEW = 0.03
 
 
 class Moves:
-    """First marks of the tasks looked into, as long as they are looked into."""
+    """First marks of the tasks looked into, as long as they are looked into.
 
-    __slots__ = ("_first", "_moved", "now")
+    ``workers``: whether one of them was ever seen to wait for items of a queue.
+    """
+
+    __slots__ = ("_first", "_moved", "now", "workers")
 
     def __init__(self) -> None:
+        self.workers = False
         self._first: dict[int, tuple[float, int]] = {}
         self._moved: set[int] = set()
         self.now = 0.0
@@ -27,6 +31,7 @@ class Moves:
     def add(self, facts: SiteFacts) -> None:
         """The next look."""
         self.now = facts.monotonic
+        self.workers = self.workers or any(group.wait == "queue.get" for group in facts.groups)
         marks = {mark.serial: mark.where for mark in facts.marks}
         self._first = {
             serial: self._first.get(serial, (facts.monotonic, where)) for serial, where in marks.items()

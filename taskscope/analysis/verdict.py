@@ -10,19 +10,24 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from taskscope.analysis.signs import BOUNDED
+
 if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.growth import Growth
 
-PATIENCE = {3: 10.0, 2: 16.0, 1: 45.0, 0: 140.0, -1: 165.0}
-"""Seconds of growth before it is called a leak, by signs (see ``causes.signs``): tasks that show why they
-will not end need few; a start-up is mostly over in two minutes or a little more."""
+PATIENCE = {3: 16.0, 2: 40.0, 1: 45.0, 0: 140.0, -1: 165.0}
+"""Seconds of growth before it is called a leak, by signs (see ``signs.signs``).
 
-RISES = {3: 2, 2: 3, 1: 4, 0: 5, -1: 8}
-"""Separate gains needed, likewise."""
+What was meant to end and cannot needs few.  What is there to stay may be a start-up, mostly over in less
+than a minute; and what is not known to stay may be one too, or fill up, which takes two or a little more.
+"""
 
-SETTLED = 600.0
-"""Uptime after which a process is no longer warming up: it needs two thirds of the patience."""
+RISES = {3: 3, 2: 2, 1: 4, 0: 5, -1: 8}
+"""Separate gains needed, likewise; fewer if they are watched for longer than that."""
+
+GROWN_UP = 0.5
+"""Part of the patience that is needed at any age of the process: it need not wait for a start-up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Verdict:
 
 def judge(growth: Growth, survival: Survival | None, signs: int, *, uptime: float, record: bool) -> Verdict:
     """The verdict on one site.  ``record``: it holds more than it ever did before this series."""
+    if signs == BOUNDED:
+        return _verdict(growth, "flat", "bounded")
     by_counts = _by_counts(growth, signs, uptime)
     if survival is None or growth.ended <= 0.05 * growth.born:  # nothing ends: the count tells all
         verdict = by_counts
@@ -61,8 +68,13 @@ def _verdict(growth: Growth, level: str, why: str, until: float | None = None) -
     return Verdict(level, why, slope.rate, slope.low, slope.high, until)
 
 
-def _patience(signs: int, uptime: float) -> float:
-    return PATIENCE[signs] * (2 / 3 if uptime > SETTLED else 1)
+def _until(signs: int, age: float, lasted: float, gains: int, gap: float) -> float:
+    """Seconds until it has lasted long enough, with gains enough.  ``age``: of the process as it began."""
+    patience = PATIENCE[signs]
+    if signs < 1:
+        patience = max(patience * GROWN_UP, patience - age)
+    needed = min(RISES[signs], 1 + int(RISES[signs] * patience / lasted))
+    return max(patience - lasted, (max(2, needed) - gains) * gap)
 
 
 def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
@@ -78,9 +90,8 @@ def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
         return _verdict(growth, "flat", "levels off")
     if growth.load > 0.6:
         return _verdict(growth, "flat", "follows load")
-    lasted = growth.now - growth.since + growth.gap
-    missing = RISES[signs] - growth.rises
-    until = max(_patience(signs, uptime) - lasted, missing * growth.gap)
+    lasted = (growth.last - growth.since) * growth.rises / (growth.rises - 1)  # not to now: it may be over
+    until = _until(signs, uptime + growth.since - growth.begun, lasted, growth.rises, growth.gap)
     if until > 0:
         return _verdict(growth, "suspect", "too early", until)
     if signs < 3 and growth.slows:
@@ -92,14 +103,19 @@ def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
 
 def _some_end(growth: Growth, signs: int) -> bool:
     """Whether a part ends, and it cannot be told yet if that part will grow with the number."""
-    return signs < 2 and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
+    return signs < 3 and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
 
 
 def _still_grows(growth: Growth) -> bool:
-    """Whether the last gain is no longer ago than gaps were, and the last third had its share."""
-    mean_gap = (growth.last - growth.since) / max(1, growth.rises - 1)
+    """Whether the last gain is no longer ago than gaps were, and the last third had its share.
+
+    A pause that is longer than the longest of n gaps by 2/n of it is one in six or less by chance.
+    """
+    gaps = max(1, growth.rises - 1)
+    mean_gap = (growth.last - growth.since) / gaps
     resolution = growth.window / 50
-    if growth.now - growth.last > 4 * max(growth.gap, mean_gap) + resolution:
+    pause = min(4 * max(growth.gap, mean_gap), growth.longest * (1 + 2 / gaps))
+    if growth.now - growth.last > pause + resolution:
         return False
     expected = growth.gained * min(1.0, growth.window / 3 / (growth.now - growth.since))
     doubt = min(1.0, max(0.35, 1.5 / math.sqrt(growth.rises / 3)))
@@ -115,8 +131,7 @@ def _by_cohorts(growth: Growth, survival: Survival, signs: int, uptime: float) -
         return _verdict(growth, "flat", "levels off")
     rate = survival.rate
     doubt = 1.96 * survival.total**-0.5
-    lasted = survival.covered * 1.25
-    until = max(_patience(signs, uptime) - lasted, (RISES[signs] - survival.total) * 60 / rate)
+    until = _until(signs, uptime, survival.covered * 1.25, survival.total, 60 / rate)
     sure = survival.parts >= survival.stretches / 3 and not (filling and _some_end(growth, signs))
     level = "leak" if until <= 0 and sure else "suspect"
     return Verdict(

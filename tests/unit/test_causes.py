@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from taskscope.analysis.causes import explain, signs
+from taskscope.analysis.causes import explain
 from taskscope.analysis.explanations import EXPLANATIONS
+from taskscope.analysis.signs import BOUNDED, signs
 from taskscope.model import Bound, Frame, Mark, ParkedGroup, SiteFacts, WaitObject
 from tests.unit.shapes import site
 
@@ -29,7 +30,7 @@ def facts(
     """Two looks at a site, between which ``moved`` of its tasks have moved."""
     before = tuple(Mark(serial, serial) for serial in range(sampled))
     after = tuple(Mark(serial, serial + (1000 if serial < moved else 0)) for serial in range(sampled))
-    later = SiteFacts(0, 60.0, sampled, (), sampled, marks=after, groups=groups, **more)
+    later = SiteFacts(0, 60.0, more.pop("live", sampled), (), sampled, marks=after, groups=groups, **more)
     return later, dataclasses.replace(later, marks=before)
 
 
@@ -62,18 +63,18 @@ SILENT = facts(40, group("socket", 40))
 @pytest.mark.parametrize(
     ("seen", "pattern", "sign"),
     [
-        (SLEEPERS, "sleeper per event", 2),
-        (ORPHANS, "orphan", 2),
-        (FORGOTTEN, "fire and forget", 2),
-        (TWICE, "started twice", 3),
+        (SLEEPERS, "sleeper per event", 3),
+        (ORPHANS, "orphan", 1),
+        (FORGOTTEN, "fire and forget", 1),
+        (TWICE, "started twice", 2),
         (OVERLAP, "generations overlap", 3),
-        (HANDING, "stuck handing over", 2),
-        (UNSETTABLE, "nobody can set it", 2),
+        (HANDING, "stuck handing over", 3),
+        (UNSETTABLE, "nobody can set it", 1),
         (CYCLE, "await cycle", 3),
         (UNFED, "nobody feeds it", 0),
-        (UNFED_ORPHANS, "nobody feeds it", 2),
-        (BLOCKED, "blocking call", 2),
-        (LOCKED, "lock not released", 2),
+        (UNFED_ORPHANS, "nobody feeds it", 1),
+        (BLOCKED, "blocking call", 1),
+        (LOCKED, "lock not released", 1),
         (GARBAGE, "left to the collector", -1),
         (SILENT, "waits for a peer", 0),
     ],
@@ -129,6 +130,13 @@ def test_pools_and_work_in_progress_speak_against_a_leak(seen: tuple[SiteFacts, 
     assert signs(cause(seen), *seen) == -1
 
 
+def test_callers_at_the_queue_of_an_exhausted_pool_are_not_at_rest() -> None:
+    """They take what they wait for once, and would go on to their end."""
+    seen = facts(40, group("queue.get", 40), waits=(WaitObject("queue.get", "Queue", 40, 0, 0, 40, 0, 2),))
+    assert cause(seen).pattern == "nobody feeds it"
+    assert signs(cause(seen), *seen, never=True) == 1
+
+
 def test_tasks_that_never_moved_are_a_sign_but_for_connections() -> None:
     still = facts(40, group("event", 40), bound=())
     assert signs(cause(still), *still, never=True) == 1
@@ -136,8 +144,9 @@ def test_tasks_that_never_moved_are_a_sign_but_for_connections() -> None:
 
 
 def test_short_sleepers_are_left_to_reach_their_number() -> None:
-    seen = facts(40, group("sleep", 40, left=(0.0, 5.0)), unheld=40)
-    assert signs(cause(seen), *seen) == 0
+    for left, live, sign in ((5.0, 40, 0), (90.0, 40, 0), (90.0, 2000, 3), (600.0, 40, 3)):
+        seen = facts(40, group("sleep", 40, left=(0.0, left)), unheld=40, live=live)
+        assert signs(cause(seen), *seen) == sign
 
 
 def test_a_ticker_for_each_is_no_sleeper_for_each() -> None:
@@ -170,7 +179,7 @@ def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
 
 
 def test_threads_that_wait_for_a_word_are_told_from_connections_in_use() -> None:
-    for text, sign in (("waits for a condition or event", 2), ("waits for a socket", 0)):
+    for text, sign in (("waits for a condition or event", 1), ("waits for a socket", 0)):
         seen = facts(40, group("waiting", 40, text))
         assert signs(cause(seen, "thread"), *seen) == sign
 
@@ -180,4 +189,24 @@ def test_executors_made_for_each_call_are_told_from_one_big_pool() -> None:
     per_call = facts(40, idle, bound=tuple(Bound("ThreadPoolExecutor", 2, 2) for _ in range(5)))
     assert cause(per_call, "thread").pattern == "pool per call"
     one = facts(40, idle, bound=(Bound("ThreadPoolExecutor", 40, 40),))
-    assert cause(one, "thread").pattern != "pool per call"
+    named = cause(one, "thread")
+    assert (named.pattern, signs(named, *one)) == ("one pool", BOUNDED)
+
+
+def test_workers_that_were_seen_at_their_queue_were_not_started_twice() -> None:
+    """A pool grows when all its workers are busy."""
+    named = explain(site(0), *TWICE, workers=True)
+    assert named is not None
+    assert (named.pattern, signs(named, *TWICE)) == ("unknown", -1)
+
+
+def test_children_of_one_group_that_wait_each_for_their_own_may_be_stuck() -> None:
+    apart = facts(40, group("queue.get", 40), awaited=40, waits=OWN_QUEUES)
+    together = facts(40, group("event", 40), awaited=40, waits=(WaitObject("event", "Event", 40, outside=2),))
+    assert signs(cause(apart), *apart, never=True) == 1
+    assert signs(cause(together), *together, never=True) == -1
+
+
+def test_connections_in_use_whose_opener_has_ended_are_no_orphans_to_worry_about() -> None:
+    seen = facts(40, group("socket", 40), moved=35, looping=40, orphans=40)
+    assert (cause(seen).pattern, signs(cause(seen), *seen)) == ("orphan", -1)

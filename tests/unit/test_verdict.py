@@ -1,0 +1,54 @@
+"""How long growth is watched before it is called a leak, by what the tasks show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.analysis.growth import measure
+from taskscope.analysis.series import Track
+from taskscope.analysis.signs import BOUNDED
+from taskscope.analysis.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def levels(births: Iterable[float], signs: int, seconds: int) -> list[str]:
+    """The level at each second, of tasks that never end."""
+    births = sorted(births)
+    track = Track(0.0, 1.0, recent=False)
+    said = []
+    for now in range(seconds + 1):
+        live = sum(1 for birth in births if birth <= now)
+        track.add(float(now), live, live, 0)
+        growth = measure(track.bins(float(now)), float(now))
+        said.append(judge(growth, None, signs, uptime=0.0, record=True).level if growth else "flat")
+    return said
+
+
+def every(gap: float, until: float) -> list[float]:
+    return [gap * (row + 0.5) for row in range(int(until / gap))]
+
+
+@pytest.mark.parametrize(
+    ("signs", "gap", "within"),
+    [(3, 2, 20), (2, 20, 60), (1, 2, 50), (1, 10, 55), (1, 60, 160), (0, 2, 145), (-1, 2, 170)],
+)
+def test_the_more_the_tasks_show_the_sooner_a_leak_is_told(signs: int, gap: float, within: int) -> None:
+    assert levels(every(gap, 300), signs, 300)[within] == "leak"
+
+
+@pytest.mark.parametrize(("gap", "until"), [(0.2, 43), (1, 43), (6, 36), (10, 40), (20, 60)])
+def test_what_is_there_to_stay_may_be_started_one_after_another(gap: float, until: float) -> None:
+    assert "leak" not in levels(every(gap, until), 1, 120)
+
+
+def test_a_pause_as_long_as_those_before_is_no_end() -> None:
+    births = [second + 20 * burst for burst in range(10) for second in (1.0, 2.0, 3.0)]
+    assert set(levels(births, 1, 200)[65:]) == {"leak"}
+
+
+def test_what_is_bounded_is_never_a_leak() -> None:
+    assert set(levels(every(1, 400), BOUNDED, 400)) == {"flat"}
