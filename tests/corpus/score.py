@@ -13,9 +13,12 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +56,8 @@ class Program:
 
     def guilty(self, moment: float) -> list[Finding]:
         """Findings at level leak on the line that leaks."""
-        name = self.declared("Leak")
-        return [each for each in self.leaked(moment) if name and each.coroutine.endswith(name)]
+        names = tuple(self.declared("Leak").split(", "))
+        return [each for each in self.leaked(moment) if self.leaks and each.coroutine.endswith(names)]
 
     def leaked(self, moment: float) -> list[Finding]:
         return [each for each in self.said.get(moment, ()) if each.level == "leak"]
@@ -62,7 +65,7 @@ class Program:
     def verdict(self, moment: float) -> str:
         """A few words on what was said at a moment."""
         if moment not in self.said:
-            return self.trouble or "?"
+            return self.trouble[:46] or "?"
         named = self.guilty(moment) if self.leaks else self.leaked(moment)
         others = [each for each in self.leaked(moment) if each not in named]
         words = []
@@ -85,8 +88,9 @@ async def observe(program: Program, python: str, late: float, wait: float) -> No
         command = [python, "-m", "taskscope", "run", "--name", program.path.stem, str(program.path)]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     child = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        *command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
     try:
         await asyncio.sleep(late or 2)
         await judge(program, child.pid)
@@ -94,7 +98,7 @@ async def observe(program: Program, python: str, late: float, wait: float) -> No
         program.trouble = str(error)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)  # and what it has started
         await child.wait()
 
 
@@ -126,10 +130,19 @@ async def judge(program: Program, pid: int) -> None:
         await source.close()
 
 
-def runnable(program: Program, python: str) -> bool:
-    needs = program.declared("Needs")
-    command = [python, "-c", f"import {needs}"]
-    return not needs or subprocess.run(command, capture_output=True, check=False).returncode == 0
+def missing(program: Program, python: str) -> list[str]:
+    """Which of the modules that it ``Needs`` and the programs that it ``Runs`` are not here."""
+    modules, programs = (program.declared(word).split(", ") for word in ("Needs", "Runs"))
+    return [
+        *(each for each in modules if each and not importable(each, python)),
+        *(each for each in programs if each and shutil.which(each) is None),
+    ]
+
+
+@cache
+def importable(module: str, python: str) -> bool:
+    command = [python, "-c", f"import {module}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 async def main() -> None:
@@ -141,8 +154,8 @@ async def main() -> None:
     programs = [Program(path) for path in sorted(HERE.glob("*ing/*.py")) + sorted(HERE.glob("healthy/*.py"))]
     if options.names:
         programs = [each for each in programs if each.path.stem in options.names]
-    left_out = [each for each in programs if not runnable(each, options.python)]
-    programs = [each for each in programs if each not in left_out]
+    left_out = [(each, lack) for each in programs if (lack := missing(each, options.python))]
+    programs = [each for each in programs if each not in [program for program, _ in left_out]]
     places = enumerate(programs)
     await asyncio.gather(
         *(observe(each, options.python, options.late, place * APART) for place, each in places)
@@ -157,8 +170,8 @@ async def main() -> None:
         false += sum(1 for each in leaking if len(each.leaked(moment)) > len(each.guilty(moment)))
         precision = found / (found + false) if found + false else 1.0
         print(f"{moment:.0f} s: found {found} of {len(leaking)}, false {false}, precision {precision:.0%}")
-    for program in left_out:
-        print(f"left out: {program.path.stem} needs {program.declared('Needs')}")
+    for program, lack in left_out:
+        print(f"left out: {program.path.stem} needs {', '.join(lack)}")
 
 
 if __name__ == "__main__":
