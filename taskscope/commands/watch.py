@@ -22,7 +22,10 @@ _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 PROGRESS_LINES = 12
 
 MAX_SAMPLES = 1200
-"""Samples kept for the JSON; an even number, since neighbours are merged."""
+"""Samples kept for the JSON."""
+
+MAX_COUNTS = 60_000
+"""Counts of sites in all the samples kept: about 20 MB, however many sites and hours there are."""
 
 
 def rate(text: str) -> float:
@@ -161,23 +164,35 @@ class Samples:
 
     def __init__(self) -> None:
         self.kept: list[Sample] = []
-        self._every = 1
-        self._new = 0
+        self._every = 1  # samples made one
+        self._in_last = 0
+        self._counts = 0
 
     def add(self, sample: Sample) -> None:
         """The next one; what it says is never lost, only when."""
         from taskscope.sources.live import merged
 
-        if self._new % self._every:
-            self.kept[-1] = merged(self.kept[-1], sample)
+        if self._in_last % self._every:
+            last = self.kept.pop()
+            self._counts -= len(last.sites)
+            sample = merged(last, sample)
         else:
-            self.kept.append(sample)
-        self._new += 1
-        if len(self.kept) >= MAX_SAMPLES:
-            pairs = zip(self.kept[::2], self.kept[1::2], strict=True)
-            self.kept = [merged(older, newer) for older, newer in pairs]
-            self._every *= 2
-            self._new = 0
+            self._in_last = 0
+        self.kept.append(sample)
+        self._in_last += 1
+        self._counts += len(sample.sites)
+        while len(self.kept) > 1 and (len(self.kept) >= MAX_SAMPLES or self._counts > MAX_COUNTS):
+            self._halve()
+
+    def _halve(self) -> None:
+        from taskscope.sources.live import merged
+
+        if len(self.kept) % 2 == 0:
+            self._in_last += self._every
+        pairs = [self.kept[index : index + 2] for index in range(0, len(self.kept), 2)]
+        self.kept = [merged(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        self._every *= 2
+        self._counts = sum(len(each.sites) for each in self.kept)
 
 
 async def _watch(options: Namespace, samples: Samples) -> Observation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
@@ -10,7 +11,7 @@ import pytest
 from taskscope.commands.ci import annotation, write_junit
 from taskscope.commands.common import Failure
 from taskscope.commands.gate import Baseline, Check, Limits, checks, kept, matches, since
-from taskscope.commands.watch import MAX_SAMPLES, Samples
+from taskscope.commands.watch import MAX_COUNTS, MAX_SAMPLES, Samples
 from taskscope.model import Cause, Finding, Frame
 from tests.unit.test_watch import observed, sample
 
@@ -95,6 +96,18 @@ def test_samples_for_the_json_stay_within_bounds_and_lose_nothing() -> None:
     assert len(samples.kept) < MAX_SAMPLES
     assert sum(len(each.sites) for each in samples.kept) == 3 * MAX_SAMPLES
     assert samples.kept[-1].monotonic == 3 * MAX_SAMPLES - 1
+
+
+def test_samples_of_many_sites_are_fewer() -> None:
+    samples = Samples()
+    sites = dict.fromkeys(range(1000), 1)
+    for second in range(301):
+        samples.add(sample(second, sites, tuple(sites) if second == 0 else ()))
+        assert sum(len(each.sites) for each in samples.kept) <= MAX_COUNTS
+    assert len(samples.kept) > 20
+    assert samples.kept[-1].monotonic == 300
+    gaps = [b.monotonic - a.monotonic for a, b in itertools.pairwise(samples.kept[:-1])]
+    assert set(gaps) == {8.0}  # even, so that a chart of them is true
 
 
 def test_a_junit_file_has_a_case_for_each_check(tmp_path: Path) -> None:
