@@ -57,3 +57,7 @@ def require(version: str) -> Path:
     if path is None:
         pytest.skip(f"no Python {version} here (PATH, ~/.pyenv/versions, $TASKSCOPE_PYTHONS)")
     return path
+
+
+NEWEST = next((version for version in reversed(SUPPORTED) if version in installed()), SUPPORTED[-1])
+"""Of those that are here."""

@@ -14,12 +14,13 @@ from weakref import ref
 
 from taskscope import model
 from taskscope.agent import aiomonitor_peer, origins
-from taskscope.agent.sites import coroutine_name, unwrapped
+from taskscope.agent.sites import named
 from taskscope.agent.stacks import thread_frames
 from taskscope.agent.walk import spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import CodeType
 
     from taskscope.agent.registry import Chunk, Registry, SiteRecord
     from taskscope.agent.walk import Job
@@ -144,9 +145,8 @@ def strays(registry: Registry, loops: list[Any]) -> Job[int]:
 
 def adopt(registry: Registry, task: Any) -> bool:
     """Registers one task that the hooks have not seen; False if it takes no attributes."""
-    coro = unwrapped(task.get_coro())
-    name = coroutine_name(coro)
-    record = _record(registry, task, coro, name)
+    name, code = named(task.get_coro())
+    record = _record(registry, task, code, name)
     serial = getattr(task, "_taskscope_serial", 0) or registry.next_serial()
     chunk = record.chunk
     if chunk is None or not record.room:
@@ -214,11 +214,10 @@ def release(task: Any) -> None:
         pass
 
 
-def _record(registry: Registry, task: Any, coro: Any, name: str) -> SiteRecord:
+def _record(registry: Registry, task: Any, code: CodeType | None, name: str) -> SiteRecord:
     trace = getattr(task, "_source_traceback", None) or aiomonitor_peer.stack_of(task)
     if trace:
         return _from_traceback(registry, list(trace), name)
-    code = getattr(coro, "cr_code", None) or getattr(coro, "gi_code", None)
     frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
     user = frame if frame.origin == "user" else None
     return registry.add(("adopted", id(code), name), "task", frame, user, name, (code,), "unknown")

@@ -8,11 +8,9 @@ load are looked up again as they are now; nothing of the program is called for t
 from __future__ import annotations
 
 import functools
-import time
 from types import BuiltinMethodType, MemberDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taskscope.agent import walk
 from taskscope.agent.variables import variables_of
 
 if TYPE_CHECKING:
@@ -65,25 +63,37 @@ _codes: dict[CodeType, _Shown] = {}
 
 def call_of(frame: FrameType) -> Call | None:
     """The call under way in ``frame``, None where its code does not tell."""
-    instructions = _shown(frame.f_code).instructions
-    at = sum(1 for each in instructions if each.offset <= frame.f_lasti) - 1
-    if at < 0:
-        return None
-    entering = instructions[at].opname in _ENTERS or _enters(instructions, at)
-    if not entering and not instructions[at].opname.startswith("CALL"):
-        return None
-    path = _path(instructions, at)
+    path, entering = _under_way(frame.f_code, frame.f_lasti)
     if path is None:
         return None
     if entering:
         return Call(ENTER, _value(frame, path), None)
     function = _value(frame, path)
-    name = path.attributes[-1] if path.attributes else path.variable
     if isinstance(function, (MethodType, BuiltinMethodType)) and function.__self__ is not None:
         return Call(function.__name__, function.__self__, function)
     if not path.attributes:
-        return Call(name, None, function)
-    return Call(name, _value(frame, path._replace(attributes=path.attributes[:-1])), function)
+        return Call(path.variable, None, function)
+    target = _value(frame, path._replace(attributes=path.attributes[:-1]))
+    return Call(path.attributes[-1], target, function)
+
+
+@functools.lru_cache(MAX_CODES)
+def name_at(code: CodeType, place: int) -> str:
+    """The name of the function or method called at an instruction; "" where the code does not tell."""
+    path, _ = _under_way(code, place)
+    return (path.attributes[-1] if path.attributes else path.variable) if path is not None else ""
+
+
+def _under_way(code: CodeType, place: int) -> tuple[_Path | None, bool]:
+    """What is called at an instruction, and whether it is entered by ``with``."""
+    instructions = _shown(code).instructions
+    at = sum(1 for each in instructions if each.offset <= place) - 1
+    if at < 0:
+        return None, False
+    entering = instructions[at].opname in _ENTERS or _enters(instructions, at)
+    if not entering and not instructions[at].opname.startswith("CALL"):
+        return None, False
+    return _path(instructions, at), entering
 
 
 def is_inside(frame: FrameType, thing: Any) -> bool:
@@ -102,6 +112,7 @@ def is_inside(frame: FrameType, thing: Any) -> bool:
 def forget() -> None:
     """Lets go of the code objects."""
     _codes.clear()
+    name_at.cache_clear()
 
 
 # -- reading code ------------------------------------------------------------------------------------
@@ -118,7 +129,6 @@ def _shown(code: CodeType) -> _Shown:
         instructions = list(bytecode)
         entries = getattr(bytecode, "exception_entries", ())
         known = _codes[code] = _Shown(instructions, _blocks(instructions, entries))
-        time.sleep(walk.PAUSE)  # a long function takes a millisecond
     return known
 
 

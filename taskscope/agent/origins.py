@@ -19,7 +19,7 @@ _DEMO = os.path.join(_HERE, "demo", "")  # noqa: PTH118
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__))  # noqa: PTH100, PTH120
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
 # Matched with a slash in front of the file's name.
-_PLUMBING = ("/asyncio/", "/anyio/", "/uvloop/", "/aiomonitor/monitor.py")
+_PLUMBING = ("/asyncio/", "/anyio/", "/uvloop/", "/aiomonitor/monitor.py", "/contextlib.py")
 _THREAD_PLUMBING = ("/threading.py", "/concurrent/futures/")
 
 STARTS_FOR_OTHERS = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
-from types import CellType
+import sys
+from types import CellType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from taskscope.agent import origins
+from taskscope.agent import calls, origins, stacks
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
 
     from taskscope.agent.registry import Registry, SiteRecord
 
@@ -37,6 +39,7 @@ class Resolver:
         # Files whose frames are skipped.  events.py and runners.py stay out: a frame of theirs marks the
         # border between a callback and the loop that runs it, and is looked at in `_place`.
         self.skip: set[str] = set()
+        self._events = events.__file__
         self._stop = {events.__file__, runners.__file__}
 
     def record(self, start: FrameType, coro: Any) -> SiteRecord:
@@ -45,8 +48,7 @@ class Resolver:
         origin = self._place(start, frame)
         place = self._who_asked(origin)
         user = nearest_user_frame(place)
-        inner = unwrapped(coro)
-        body = getattr(inner, "cr_code", None)
+        name, body = named(coro)
         near = (id(frame.f_code), frame.f_lasti, id(getattr(coro, "cr_code", None)))
         through = (id(origin.f_code), origin.f_lasti)
         far = (
@@ -65,12 +67,13 @@ class Resolver:
                 "task",
                 origins.frame_of(place.f_code, place.f_lineno),
                 user and origins.frame_of(user.f_code, user.f_lineno),
-                coroutine_name(inner),
+                name,
                 (frame.f_code, origin.f_code, place.f_code, body, user and user.f_code),
                 via=None if origin is place else origins.frame_of(origin.f_code, origin.f_lineno),
             )
         if far in records:  # otherwise the code is not kept alive, and its id may be reused
-            records.setdefault(near, record if origin is place is frame is user and inner is coro else BRANCH)
+            plain = origin is place is frame is user and body is getattr(coro, "cr_code", None)
+            records.setdefault(near, record if plain else BRANCH)
         return record
 
     def _who_asked(self, origin: FrameType) -> FrameType:
@@ -79,7 +82,7 @@ class Resolver:
         while frame is not None and frame.f_code.co_filename not in self._stop:
             file = frame.f_code.co_filename
             if not origins.is_plumbing(file) and not origins.starts_for_others(file):
-                return frame
+                return frame if not origins.is_thread_plumbing(file) and not runs_a_loop(frame) else origin
             frame = frame.f_back
         return origin
 
@@ -97,27 +100,32 @@ class Resolver:
 
     def _place(self, start: FrameType, frame: FrameType) -> FrameType:
         """The frame to name: for a creation out of a callback the plumbing line that did it."""
-        if frame.f_code.co_filename not in self._stop:
+        running = runs_a_loop(frame)
+        if frame.f_code.co_filename not in self._stop and not running:
             return frame
-        inner = None
+        inner = last = None
         walk: FrameType | None = start
         while walk is not None and walk is not frame:
-            if walk.f_code.co_name not in _CREATORS:
-                inner = walk
+            if not origins.is_own(walk.f_code.co_filename):
+                last = walk
+                if walk.f_code.co_name not in _CREATORS:
+                    inner = walk
             walk = walk.f_back
         if inner is not None:
             return inner
+        if running or frame.f_code.co_filename == self._events:  # the loop itself calls `create_task`
+            return last or frame
         outer = frame  # Runner.run itself creates the main task: name whoever called it
         while outer.f_back is not None and origins.is_plumbing(outer.f_code.co_filename):
-            outer = outer.f_back
-        return outer
+            last, outer = outer, outer.f_back
+        return outer if not origins.is_thread_plumbing(outer.f_code.co_filename) else last or outer
 
 
 def nearest_user_frame(frame: FrameType) -> FrameType | None:
     """The first frame outwards that is neither the standard library's nor a library's."""
     walk: FrameType | None = frame
     for _ in range(MAX_WALK):
-        if walk is None or walk.f_code.co_name == "_run_once":
+        if walk is None or is_border(walk):
             return None
         if origins.is_user(walk.f_code):
             return walk
@@ -127,27 +135,80 @@ def nearest_user_frame(frame: FrameType) -> FrameType | None:
     return None
 
 
-_WRAPPERS = (
+def is_border(frame: FrameType) -> bool:
+    """Whether what stands outside of ``frame`` runs the loop, and has not asked for what happens inside."""
+    code = frame.f_code
+    if code.co_name in ("_run", "_run_once") and "/asyncio/" in code.co_filename:
+        return True
+    return runs_a_loop(frame)
+
+
+_RUN = {"run_until_complete", "run_forever"}
+
+
+def runs_a_loop(frame: FrameType) -> bool:
+    """Whether ``frame`` runs a loop of uvloop's, whose callbacks have no frame of the loop beneath them."""
+    if "uvloop" not in sys.modules or _RUN.isdisjoint(frame.f_code.co_names):
+        return False
+    if sys.modules["asyncio"]._get_running_loop() is None:  # it only makes the task to be run
+        return False
+    return calls.name_at(frame.f_code, frame.f_lasti) in _RUN
+
+
+_WRAPPERS = {
     "TaskHandle._run_coro",
     "TaskGroup._run_wrapped_task",
     "Monitor._coro_wrapper",
     "run.<locals>.wrapper",
-)
-"""Coroutines of anyio's, aiomonitor's and uvloop's around the one that their user asked for."""
+    "_wrap_awaitable",
+}
+"""Coroutines of anyio's, aiomonitor's, uvloop's and asyncio's around the one that their user asked for."""
+
+_CALLERS = {
+    "AsyncIOBackend.run_async_from_thread.<locals>.task_wrapper",
+    "BlockingPortal._call_func",
+}
+"""Coroutines of anyio's that will call the function that their user asked for."""
 
 
 def unwrapped(coro: Any) -> Any:
     """The coroutine that the program started, where a library put its own around it."""
-    code = getattr(coro, "cr_code", None)
-    if code is None or code.co_qualname not in _WRAPPERS or not origins.is_plumbing(code.co_filename):
+    if not _is_of(coro, _WRAPPERS):
         return coro
-    for held in gc.get_referents(coro):  # its arguments: reading its locals would leave a copy in the frame
+    for held in _held(coro):
         inner = held._coro if type(held).__name__ == "TaskHandle" else held
-        if type(held) is CellType and held.cell_contents is not None:
-            inner = held.cell_contents
-        if inner is not None and hasattr(inner, "cr_code"):
+        if inner is not None and (hasattr(inner, "cr_code") or stacks.is_step(inner)):
             return inner
     return coro
+
+
+def named(coro: Any) -> tuple[str, CodeType | None]:
+    """The name of what a task runs, without ``<locals>``, and its code: where it is known, the program's."""
+    inner: Any = unwrapped(coro)
+    if _is_of(inner, _CALLERS):
+        inner = next((held for held in _held(inner) if _is_other_function(held, inner)), inner)
+    elif stacks.is_step(inner):
+        inner = stacks.generator_of(inner) or inner
+    codes = (getattr(inner, name, None) for name in ("cr_code", "ag_code", "gi_code", "__code__"))
+    return coroutine_name(inner), next((code for code in codes if code is not None), None)
+
+
+def _is_other_function(held: Any, coro: Any) -> bool:
+    return type(held) in (FunctionType, MethodType) and held.__code__ is not coro.cr_code
+
+
+def _is_of(coro: Any, names: set[str]) -> bool:
+    code = getattr(coro, "cr_code", None)
+    return code is not None and code.co_qualname in names and origins.is_plumbing(code.co_filename)
+
+
+def _held(coro: Any) -> Iterator[Any]:
+    """Its arguments and what it closes over: reading its locals could leave a copy in the frame."""
+    for held in gc.get_referents(coro):
+        if type(held) is CellType:
+            yield from gc.get_referents(held)
+        else:
+            yield held
 
 
 def coroutine_name(coro: Any) -> str:

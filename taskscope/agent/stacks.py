@@ -88,12 +88,30 @@ def awaited_by(coro: Any) -> Any:
         return coro.gi_yieldfrom
     if kind == "async_generator":
         return coro.ag_await
-    if kind in _REFERENTS:  # these hide what they drive; the garbage collector's view shows it
-        inner = [
-            each for each in gc.get_referents(coro) if hasattr(each, "ag_frame") or hasattr(each, "cr_frame")
-        ]
-        return inner[0] if inner else None
+    if kind in _REFERENTS:
+        return _driven(coro)
     return getattr(coro, "cr_await", None)
+
+
+def _driven(step: Any) -> Any | None:
+    """What a step hides: the garbage collector's view shows it."""
+    kept = gc.get_referents(step)
+    return next((each for each in kept if hasattr(each, "ag_frame") or hasattr(each, "cr_frame")), None)
+
+
+def is_step(thing: Any) -> bool:
+    """Whether it is one step of an async generator, as ``anext`` or ``asend`` make them."""
+    return type(thing).__name__ in _REFERENTS
+
+
+def generator_of(step: Any) -> Any | None:
+    """The async generator that a step is one of; ``anext`` with a default puts one step around another."""
+    for each in gc.get_referents(step):
+        if hasattr(each, "ag_code"):
+            return each
+        if is_step(each):
+            return generator_of(each)
+    return None
 
 
 def thread_frames(frame: FrameType | None) -> list[FrameType]:

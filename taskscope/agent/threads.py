@@ -17,7 +17,7 @@ from taskscope.agent import origins, stacks
 from taskscope.agent.blocking import activity
 from taskscope.agent.jobs import executor_of
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
-from taskscope.agent.sites import nearest_user_frame
+from taskscope.agent.sites import is_border, nearest_user_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,9 @@ class ThreadHooks:
 
     def _note(self, thread: Any, frame: FrameType) -> None:
         outside = frame
-        while outside.f_back is not None and origins.is_thread_plumbing(outside.f_code.co_filename):
+        while origins.is_thread_plumbing(outside.f_code.co_filename):
+            if outside.f_back is None or is_border(outside.f_back):
+                break
             outside = outside.f_back
         user = nearest_user_frame(outside)
         name = target_name(thread)
@@ -191,7 +193,7 @@ class ThreadView:
             if agent
             else "(not started by threading)"
         )
-        frames = stacks.describe(stacks.thread_frames(frame)[:8])
+        frames = stacks.describe(stacks.thread_frames(frame)[:32])
         return model.Thread(
             ident=ident,
             native_id=native,
@@ -206,7 +208,7 @@ class ThreadView:
             text=text,
             loop=loop,
             executor=executor_of(thread),
-            frame=frames[0] if frames else None,
+            frame=next((each for each in frames if each.origin == "user"), frames[0] if frames else None),
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import taskscope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
 
 mode = sys.argv[1]
 started = 0
 gate: asyncio.Event
+kept: list[Any] = []
 
 
 async def live() -> None:
@@ -62,12 +64,110 @@ async def waited_for() -> None:
     await asyncio.wait_for(way("wait_for")(), 60)  # @ wait_for
 
 
+async def shielded() -> None:
+    await asyncio.shield(way("shield")())  # @ shield
+
+
+async def timed() -> None:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(way("timeout")())  # @ timeout
+
+
+async def waited() -> None:
+    await asyncio.wait([asyncio.create_task(way("wait")())])  # @ wait
+
+
+def stepping(name: str) -> AsyncGenerator[int, None]:
+    """An async generator called ``name``."""
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        await live()
+        yield 1
+
+    numbers.__qualname__ = numbers.__name__ = name
+    numbers.__code__ = numbers.__code__.replace(co_name=name, co_qualname=name)
+    return numbers()
+
+
+class Connection(asyncio.Protocol):
+    def data_received(self, data: bytes) -> None:
+        kept.append(asyncio.ensure_future(way("protocol")()))  # @ protocol
+
+
+def readable(sock: socket.socket) -> None:
+    asyncio.get_running_loop().remove_reader(sock)
+    kept.append(asyncio.create_task(way("add_reader")()))  # @ add_reader
+
+
+def later(links: int) -> None:
+    if links:
+        asyncio.get_running_loop().call_soon(later, links - 1)
+    else:
+        kept.append(asyncio.create_task(way("chain")()))  # @ chain
+
+
+async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await live()
+    writer.close()
+
+
+async def in_callbacks() -> None:
+    """Where no line of the program stands on the stack, or only that of a callback."""
+    loop = asyncio.get_running_loop()
+    loop.call_soon(loop.create_task, way("call_soon_direct")())
+    loop.call_later(0.001, asyncio.ensure_future, way("call_later_direct")())
+    loop.call_later(0.001, later, 3)
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    there.send(b"x")
+    loop.add_reader(here, readable, here)
+    server = await asyncio.start_server(handler, "127.0.0.1", 0)
+    other = await loop.create_server(Connection, "127.0.0.1", 0)
+    writers = [(await asyncio.open_connection(*each.sockets[0].getsockname()))[1] for each in (server, other)]
+    writers[1].write(b"x")
+    await gate.wait()
+    closing: tuple[Any, ...] = (*writers, here, there, server, other)
+    for each in closing:
+        each.close()
+
+
 async def in_anyio() -> None:
     import anyio
 
     async with anyio.create_task_group() as group:
         group.start_soon(way("anyio_start_soon"))  # @ anyio_start_soon
         await gate.wait()
+
+
+async def in_scope() -> None:
+    import anyio
+
+    with anyio.move_on_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(way("anyio_scope"))  # @ anyio_scope
+            with anyio.CancelScope():
+                await gate.wait()
+
+
+async def started_by_anyio() -> None:
+    import anyio
+
+    async def anyio_start(*, task_status: Any) -> None:
+        task_status.started()
+        await live()
+
+    async with anyio.create_task_group() as group:
+        await group.start(anyio_start)  # @ anyio_start
+
+
+async def in_worker_thread() -> None:
+    import anyio
+    import anyio.from_thread
+
+    def ask() -> None:
+        anyio.from_thread.run(way("anyio_from_thread"))  # @ anyio_from_thread
+
+    await anyio.to_thread.run_sync(ask)
 
 
 async def stubborn() -> None:
@@ -102,7 +202,7 @@ async def main() -> None:
     global gate
     gate = asyncio.Event()
     loop = asyncio.get_running_loop()
-    kept = [
+    kept[:] = [
         asyncio.create_task(way("create_task")(), name="named"),  # @ create_task
         loop.create_task(way("loop_create_task")()),  # @ loop_create_task
         asyncio.ensure_future(way("ensure_future")()),  # @ ensure_future
@@ -111,12 +211,21 @@ async def main() -> None:
         asyncio.create_task(gathered()),
         asyncio.create_task(completed()),
         asyncio.create_task(waited_for()),
+        asyncio.create_task(shielded()),
+        asyncio.create_task(timed()),
+        asyncio.create_task(waited()),
+        asyncio.create_task(in_callbacks()),
+        asyncio.ensure_future(stepping("asend").asend(None)),  # @ asend
+        asyncio.ensure_future(anext(stepping("anext"))),  # @ anext
+        asyncio.ensure_future(anext(stepping("anext_with_default"), 0)),  # @ anext_with_default
+        asyncio.gather(anext(stepping("gathered_anext"), 0)),  # @ gathered_anext
     ]
     stray = asyncio.Task(way("constructed")())
     cancelled = asyncio.create_task(stubborn())  # @ stubborn
     loop.call_soon(lambda: kept.append(loop.create_task(way("callback")())))  # @ callback
     if "anyio" in sys.argv:
-        kept.append(asyncio.create_task(in_anyio()))
+        ways = (in_anyio, in_scope, started_by_anyio, in_worker_thread)
+        kept.extend(asyncio.create_task(each()) for each in ways)
     if mode == "foreign-after":
         loop.set_task_factory(foreign_factory)
         assert loop.get_task_factory() is foreign_factory
@@ -138,7 +247,7 @@ async def main() -> None:
     await asyncio.to_thread(ready.wait)
     await asyncio.to_thread(caller.join)
     cancelled.cancel()
-    expected = 12 + ("anyio" in sys.argv) + (mode == "foreign-after")
+    expected = 25 + 4 * ("anyio" in sys.argv) + (mode == "foreign-after")
     while started < expected + 1 or not hasattr(stray, "_taskscope_serial"):
         await asyncio.sleep(0.01)
     json.dump(taskscope.snapshot(), sys.stdout)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.pythons import SUPPORTED, require
+from tests.packages import require as require_packages
+from tests.pythons import NEWEST, SUPPORTED, installed, require
 
 WAYS = Path(__file__).with_name("creation_ways.py")
 ROOT = Path(__file__).parents[2]
@@ -22,12 +23,24 @@ _MARKS = {
     for number, line in enumerate(WAYS.read_text().splitlines(), 1)
     if "# @" in line
 }
-_COROUTINES = {"other_loop": "way_of.other_loop"}
+_FROM_ANYIO = {"anyio_start_soon", "anyio_scope", "anyio_start", "anyio_from_thread"}
+_LIBRARY = {
+    "call_soon_direct": ("asyncio/base_events.py", "BaseEventLoop.create_task"),
+    "call_later_direct": ("asyncio/tasks.py", "ensure_future"),
+    "handler": ("asyncio/streams.py", "StreamReaderProtocol.connection_made"),
+}
+"""Where no line of the program's asked for the task: a callback of the loop's did."""
+_UVLOOP = _LIBRARY | {"call_soon_direct": ("asyncio/runners.py", "Runner.run")}
+"""uvloop's own functions have no frames: the last one before them."""
+_COROUTINES = {"anyio_start": "started_by_anyio.anyio_start", "other_loop": "way_of.other_loop"}
 _NOT_TASKS = {"main", "second_thread", "fails"}
 
 
-def _run(python: Path | str, mode: str, tmp_path: Path, *options: str) -> dict[str, Any]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TASKSCOPE_DIR": str(tmp_path)}
+def _run(
+    python: Path | str, mode: str, tmp_path: Path, *options: str, packages: Path | str = ""
+) -> dict[str, Any]:
+    path = os.pathsep.join([str(ROOT), str(packages)])
+    environment = os.environ | {"PYTHONPATH": path, "TASKSCOPE_DIR": str(tmp_path)}
     tmp_path.chmod(0o700)
     done = subprocess.run(
         [python, "-W", "error", WAYS, mode, *options],
@@ -49,8 +62,15 @@ def _lines(snapshot: dict[str, Any]) -> dict[str, int]:
     return {site["coroutine"]: site["frame"]["line"] for site in here}
 
 
-def _check(snapshot: dict[str, Any], absent: set[str]) -> None:
+def _check(
+    snapshot: dict[str, Any], absent: set[str], library: dict[str, tuple[str, str]] = _LIBRARY
+) -> None:
     found = _lines(snapshot)
+    sites = {site["coroutine"]: site for site in snapshot["sites"]}
+    for name, (file, function) in library.items():
+        frame = sites[name]["frame"]
+        assert frame["file"].endswith(file), name
+        assert (frame["function"], sites[name]["user_frame"]) == (function, None), name
     for name, line in _MARKS.items():
         if name not in absent | _NOT_TASKS:
             assert found.get(_COROUTINES.get(name, name)) == line, name
@@ -61,12 +81,8 @@ def _check(snapshot: dict[str, Any], absent: set[str]) -> None:
         ended = sum(numbers[outcome] for outcome in ("finished", "failed", "cancelled", "lost", "unseen"))
         assert numbers["born"] == numbers["live"] + ended
     living = {task["coroutine"] for task in snapshot["tasks"]}
-    assert living >= set(found) - {
-        "main.from_thread",
-        "other_thread",
-        "_worker",
-        "fails",
-    }
+    expected = set(_MARKS) - absent - _NOT_TASKS
+    assert living >= {_COROUTINES.get(name, name) for name in expected} | set(library)
     constructed = next(site for site in snapshot["sites"] if site["coroutine"] == "constructed")
     assert constructed["known"] == "unknown"
     assert snapshot["sample"]["disarmed"] == []
@@ -81,7 +97,14 @@ def test_sites_of_all_ways(mode: str, tmp_path: Path) -> None:
     absent = set() if mode == "foreign-after" else {"foreign"}
     if sys.version_info >= (3, 12):
         absent.add("wait_for")  # it makes no task of its own any more
-    _check(snapshot, absent)
+    _check(snapshot, absent, _UVLOOP if mode == "uvloop" else _LIBRARY)
+
+
+@pytest.mark.parametrize("mode", ["uvloop", "eager"])
+def test_sites_on_the_newest_python_with_anyio(mode: str, tmp_path: Path) -> None:
+    packages = require_packages(NEWEST, "anyio", "uvloop")
+    snapshot = _run(installed()[NEWEST], mode, tmp_path, "anyio", packages=packages)
+    _check(snapshot, {"foreign", "wait_for"}, _UVLOOP if mode == "uvloop" else _LIBRARY)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
@@ -96,9 +119,9 @@ def test_sites_on_other_versions(mode: str, version: str, tmp_path: Path) -> Non
     if mode == "eager" and version == "3.11":
         pytest.skip("eager tasks came with 3.12")
     snapshot = _run(python, mode, tmp_path)
-    absent = {"anyio_start_soon"} if mode == "foreign-after" else {"anyio_start_soon", "foreign"}
+    absent = _FROM_ANYIO if mode == "foreign-after" else _FROM_ANYIO | {"foreign"}
     if version != "3.11":
-        absent.add("wait_for")
+        absent = absent | {"wait_for"}
     _check(snapshot, absent)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.packages import require
-from tests.pythons import SUPPORTED, installed
+from tests.pythons import NEWEST, installed
 
 WAYS = Path(__file__).with_name("parked_ways.py")
 ROOT = Path(__file__).parents[2]
@@ -90,9 +90,6 @@ UVLOOP = {
 }
 UVLOOP_HOLDERS = {"in_timer": "a callback, Future.set_result"}
 """uvloop does not show its timers."""
-
-_versions = [each for each in SUPPORTED if each in installed()]
-NEWEST = _versions[-1] if _versions else SUPPORTED[-1]
 
 
 def _run(python: Path | str, tmp_path: Path, *options: str, packages: Path | str = "") -> dict[str, Any]:
