@@ -18,8 +18,11 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH
 _DEMO = os.path.join(_HERE, "demo", "")  # noqa: PTH118
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__))  # noqa: PTH100, PTH120
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
-# Matched with a slash in front of the file's name.
-_PLUMBING = ("/asyncio/", "/anyio/", "/uvloop/", "/aiomonitor/monitor.py", "/contextlib.py")
+_PLUMBING = {
+    "stdlib": ("/asyncio/", "/contextlib.py"),
+    "library": ("/anyio/", "/uvloop/", "/aiomonitor/monitor.py"),
+}
+"""Parts of file names, matched with a slash in front of the name.  Libraries have folders called asyncio."""
 _THREAD_PLUMBING = ("/threading.py", "/concurrent/futures/")
 
 STARTS_FOR_OTHERS = {
@@ -86,7 +89,7 @@ def is_plumbing(file: str) -> bool:
         if len(_plumbing) >= MAX_FILES:
             _plumbing.clear()
         whose = origin(file)
-        known = whose == "own" or (whose != "user" and any(mark in f"/{file}" for mark in _PLUMBING))
+        known = whose == "own" or any(mark in f"/{file}" for mark in _PLUMBING.get(whose, ()))
         _plumbing[file] = known
     return known
 

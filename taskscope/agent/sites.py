@@ -138,7 +138,7 @@ def nearest_user_frame(frame: FrameType) -> FrameType | None:
 def is_border(frame: FrameType) -> bool:
     """Whether what stands outside of ``frame`` runs the loop, and has not asked for what happens inside."""
     code = frame.f_code
-    if code.co_name in ("_run", "_run_once") and "/asyncio/" in code.co_filename:
+    if code.co_name in ("_run", "_run_once") and origins.is_plumbing(code.co_filename):
         return True
     return runs_a_loop(frame)
 
