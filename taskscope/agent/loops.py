@@ -33,6 +33,9 @@ STALL = 0.25
 
 STALLS_KEPT = 100
 
+MANY = 64
+"""Loops from which on it is looked whether some are closed as more come."""
+
 _EMPTY = contextvars.Context()
 
 
@@ -77,11 +80,22 @@ class LoopWatch:
         self._failed = failed
         self._ids = itertools.count(1)
         self._watched: dict[int, _Watched] = {}
+        self._enough = MANY
         self._stalls: deque[_Stall] = deque(maxlen=STALLS_KEPT)
 
     def add(self, loop: Any) -> None:
+        if len(self._watched) >= self._enough:
+            self._forget_closed()
+            self._enough = 2 * len(self._watched) + MANY
         watched = _Watched(next(self._ids), loop)
         self._watched[watched.id] = watched
+
+    def _forget_closed(self) -> None:
+        """Programs may run hundreds of loops between two probes, one after the other."""
+        for watched in list(self._watched.values()):
+            loop = watched.reference()
+            if loop is None or loop.is_closed():
+                self._watched.pop(watched.id, None)
 
     def id_of(self, loop: Any) -> int:
         for each in list(self._watched.values()):
@@ -104,11 +118,12 @@ class LoopWatch:
 
     def probe(self) -> None:
         """Hands each running loop a callback, or notices that it has not run the one before."""
+        self._forget_closed()
         for watched in list(self._watched.values()):
             loop = watched.reference()
-            if loop is None or loop.is_closed():
-                del self._watched[watched.id]
-            elif watched.sent:
+            if loop is None:
+                continue
+            if watched.sent:
                 self._late(watched, loop)
             elif loop.is_running():
                 if watched.stall is not None:

@@ -116,7 +116,7 @@ class ThreadHooks:
         if thread is threading.main_thread() or isinstance(thread, threading._DummyThread):
             return None
         name = target_name(thread)
-        target = getattr(thread, "_target", None)
+        target = getattr(thread, "_target", None) or type(thread).run
         code = getattr(target, "__code__", None)
         frame = origins.frame_of(code, None) if code else model.Frame("", 0, name, "library")
         record = self._registry.add(("thread", None, name), "thread", frame, None, name, (), "unknown")

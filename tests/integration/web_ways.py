@@ -124,8 +124,8 @@ async def on_uvicorn(listener: socket.socket) -> None:
 
 
 async def on_hypercorn(listener: socket.socket) -> None:
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
+    from hypercorn.asyncio import serve  # type: ignore[import-not-found]  # fetched by the test
+    from hypercorn.config import Config  # type: ignore[import-not-found]
 
     config = Config()
     config.bind = [f"fd://{listener.fileno()}"]
@@ -133,7 +133,7 @@ async def on_hypercorn(listener: socket.socket) -> None:
 
 
 async def on_aiohttp(listener: socket.socket) -> None:
-    import aiojobs
+    import aiojobs  # type: ignore[import-not-found]  # fetched by the test
     from aiohttp import web
 
     jobs = aiojobs.Scheduler()
