@@ -102,7 +102,7 @@ def _generations(seen: Clues) -> Named | None:
 
 
 def _handing_over(seen: Clues) -> Named | None:
-    if not seen.most(seen.parked("queue.put")):
+    if not seen.most(seen.parked("queue.put")) or seen.served:
         return None
     queue = next((wait for wait in seen.facts.waits if wait.kind == "queue.put"), None)
     if queue is not None and queue.getters:
@@ -170,13 +170,13 @@ def _nobody_feeds(seen: Clues) -> Named | None:
 
 
 def _blocked(seen: Clues) -> Named | None:
-    if not seen.most(seen.parked("executor")):
+    if not seen.most(seen.parked("executor")) or seen.served:
         return None
     return "blocking call", "they wait for jobs in threads that do not come back"
 
 
 def _locked(seen: Clues) -> Named | None:
-    if not seen.most(seen.parked(*_HOLDERS)) or not seen.stand_still:
+    if not seen.most(seen.parked(*_HOLDERS)) or not seen.stand_still or seen.served:
         return None
     return "lock not released", "they wait for a lock that is not given back"
 

@@ -19,13 +19,15 @@ SOME = 0.25
 class Clues:
     """Facts with what follows from comparing them with those before.
 
-    ``cancelling``: the fewer of both.  ``workers``: some were seen to wait for items of a queue.
+    ``cancelling``: the fewer of both.  ``served``: the oldest has ended since.  ``workers``: some were seen
+    to wait for items of a queue.
     """
 
     facts: SiteFacts
     advanced: int
     compared: int
     cancelling: int
+    served: bool = False
     workers: bool = False
 
     @property
@@ -71,4 +73,6 @@ def clues(facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False) 
     both = [mark for mark in facts.marks if mark.serial in known]
     advanced = sum(1 for mark in both if known[mark.serial] != mark.where)
     cancelling = min(facts.cancelling, before.cancelling) if before is not None else 0
-    return Clues(facts, advanced, len(both), cancelling, workers)
+    oldest = before.examples[:1] if before is not None else ()
+    served = bool(oldest) and oldest[0] not in facts.examples
+    return Clues(facts, advanced, len(both), cancelling, served, workers)

@@ -23,7 +23,7 @@ What was meant to end and cannot needs few.  What is there to stay may be a star
 than a minute; and what is not known to stay may be one too, or fill up, which takes two or a little more.
 """
 
-RISES = {3: 3, 2: 2, 1: 4, 0: 5, -1: 8}
+RISES = {3: 3, 2: 2, 1: 3, 0: 5, -1: 8}
 """Separate gains needed, likewise; fewer if they are watched for longer than that."""
 
 GROWN_UP = 0.5

@@ -47,7 +47,10 @@ class Judging:
         if not self._begun:
             self._begun = True
             await self._past(sample)
-        self.judge.feed(sample)
+        if sample.full:  # of 5,000 sites, 120 ms
+            await asyncio.to_thread(self.judge.feed, sample)
+        else:
+            self.judge.feed(sample)
         with contextlib.suppress(NotAvailable):
             for question in self.judge.questions():
                 self.judge.facts(await self._source.facts(*question))

@@ -108,6 +108,12 @@ def test_the_queue_says_how_full_it_is_and_who_waits() -> None:
     assert "the queue holds 8 of 8; 0 wait to take from it, 40 to put into it" in cause(HANDING).evidence
 
 
+def test_a_queue_that_is_served_however_slowly_is_not_one_that_nobody_reads() -> None:
+    later, before = facts(40, group("queue.put", 38), waits=(QUEUE,), examples=(7, 8, 9))
+    assert cause((later, before)).pattern == "stuck handing over"
+    assert cause((dataclasses.replace(later, examples=(8, 9)), before)).pattern != "stuck handing over"
+
+
 def test_sleepers_say_how_long_they_still_sleep() -> None:
     first = cause(SLEEPERS).evidence[0]
     assert (
