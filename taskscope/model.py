@@ -7,10 +7,15 @@ whoever draws, as ``sample.monotonic - birth``.  Field names are the JSON names 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
+    "AGE_EDGES",
     "Ages",
     "Ancestor",
     "Bound",
@@ -60,7 +65,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The target.  ``started_wall`` is seconds since the epoch."""
+    """The target.  ``started_wall`` is seconds since the epoch, ``memory_limit`` bytes.
+
+    ``thread_limit``: the threads that it may have while others use what they do; ``thread_limit_by`` which
+    limit that is.  None: no limit, or unknown.
+    """
 
     pid: int
     name: str
@@ -74,6 +83,8 @@ class Process:
     started_wall: float
     fd_limit: int | None = None
     memory_limit: int | None = None
+    thread_limit: int | None = None
+    thread_limit_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +167,7 @@ class Sample:
     ``cpu`` and ``agent_cpu`` are cores (0.31 = 31 % of one core) over the last interval, ``rss`` and
     ``agent_memory`` bytes, ``loop_latency`` the worst over loops of the 99th percentile of the last
     minute, in seconds.  None: unknown on this platform.  ``new_sites`` come before they are counted.
+    ``process`` is there when one of its limits has changed.
     """
 
     seq: int
@@ -175,6 +187,7 @@ class Sample:
     sites: tuple[SiteCounts, ...] = ()
     dropped: dict[str, int] = field(default_factory=dict)
     disarmed: tuple[str, ...] = ()
+    process: Process | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +352,10 @@ class Group:
     sites: tuple[int, ...]
 
 
+AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 172800.0)
+"""Seconds between the bars of ``Ages``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ages:
     """Histogram of ages: ``counts[i]`` live tasks younger than ``edges[i]`` seconds; last: older."""
@@ -346,6 +363,17 @@ class Ages:
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     unknown: int
+
+    @classmethod
+    def of(cls, births: Iterable[float | None], now: float) -> Ages:
+        """The histogram of what was born then; None: not known when."""
+        counts, unknown = [0] * (len(AGE_EDGES) + 1), 0
+        for birth in births:
+            if birth is None:
+                unknown += 1
+            else:
+                counts[bisect_right(AGE_EDGES, now - birth)] += 1
+        return cls(AGE_EDGES, tuple(counts), unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +425,7 @@ class Thread:
     """A thread.  ``state``: ``running``, ``idle`` or ``waiting`` as far as it can be told.
 
     ``ident`` is Python's, ``native_id`` the kernel's (0: unknown), ``cpu`` its seconds of CPU time.
+    ``frame``: the innermost of user code, or else the innermost; None: it runs no Python code just now.
     ``python`` false: a native thread that runs no Python code.  ``loop``: id of the loop it runs.
     """
 
@@ -544,7 +573,7 @@ class Projection:
     """When a resource runs out at today's rate: ``seconds`` from now, between ``earliest`` and ``latest``.
 
     ``resource`` is ``fds``, ``rss`` or ``threads``; ``latest`` None: perhaps never.  ``sites`` are those
-    whose live counts move with it, closest first.
+    whose live counts move with it, closest first.  ``limit_by``: which limit, where there are several.
     """
 
     resource: str
@@ -555,6 +584,7 @@ class Projection:
     earliest: float
     latest: float | None
     sites: tuple[int, ...] = ()
+    limit_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
@@ -13,11 +14,9 @@ if TYPE_CHECKING:
     from taskscope.agent.registry import SiteRecord
     from taskscope.agent.walk import Job
 
-AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 172800.0)
-
 
 def ages(records: list[SiteRecord]) -> Job[model.Ages]:
-    counts = [0] * (len(AGE_EDGES) + 1)
+    counts = [0] * (len(model.AGE_EDGES) + 1)
     unknown = 0
     now = time.monotonic()
     for task in live_tasks(records):
@@ -27,15 +26,9 @@ def ages(records: list[SiteRecord]) -> Job[model.Ages]:
         birth = task._taskscope_birth
         if birth is None:
             unknown += 1
-            continue
-        age = now - birth
-        for index, edge in enumerate(AGE_EDGES):
-            if age < edge:
-                counts[index] += 1
-                break
         else:
-            counts[-1] += 1
-    return model.Ages(AGE_EDGES, tuple(counts), unknown)
+            counts[bisect_right(model.AGE_EDGES, now - birth)] += 1
+    return model.Ages(model.AGE_EDGES, tuple(counts), unknown)
 
 
 def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:

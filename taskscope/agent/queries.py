@@ -70,7 +70,7 @@ class Queries:
         if sites is None:
             return self._registry.task_records()
         known = (self._registry.by_id.get(site) for site in sites)
-        return [record for record in known if record is not None]
+        return [record for record in known if record is not None and record.site.kind == "task"]
 
     # -- pages ---------------------------------------------------------------------------------
 

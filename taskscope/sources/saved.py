@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from taskscope.sources.archive import Record
 
-AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 172800.0)
-
 
 class SavedSource:
     """The snapshot in the file at ``path``."""
@@ -145,13 +143,8 @@ class SavedSource:
 
     async def ages(self, sites: Sequence[int] | None) -> model.Ages:
         archive = self._archive
-        counts, unknown = [0] * (len(AGE_EDGES) + 1), 0
-        for record in archive.select(sites):
-            if record["birth"] is None:
-                unknown += 1
-            else:
-                counts[bisect.bisect_right(AGE_EDGES, archive.sample.monotonic - record["birth"])] += 1
-        return model.Ages(AGE_EDGES, tuple(counts), unknown)
+        births = (record["birth"] for record in archive.select(sites))
+        return model.Ages.of(births, archive.sample.monotonic)
 
     async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
         archive = self._archive
@@ -217,8 +210,8 @@ class SavedSource:
 
     def _thread(self, value: dict[str, Any]) -> model.Thread:
         stack = self._archive.stack(value.get("stack"))
-        frame = wire.pack(stack[0]) if stack else None
-        return self._archive.one(model.Thread, {**value, "frame": frame})
+        frame = next((each for each in stack if each.origin == "user"), stack[0] if stack else None)
+        return self._archive.one(model.Thread, {**value, "frame": wire.pack(frame)})
 
     async def ended(self, limit: int) -> tuple[model.Ended, ...]:
         return self._archive.many(model.Ended, "ended")[:limit]

@@ -15,11 +15,11 @@ from taskscope.tui.context import LONG_LIVED, State
 from taskscope.tui.findings_panel import FindingsPanel
 from taskscope.tui.messages import OverviewLeft
 from taskscope.tui.ordering import Ordering, matches
-from taskscope.tui.rows import WalkedRow
 from taskscope.tui.site_table import BY_KEY, SiteTable
 from taskscope.tui.store import GROUPINGS, WALKED
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
+from taskscope.tui.views import site_screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,10 +236,7 @@ class OverviewScreen(ViewScreen):
         self._open(event.row)
 
     def _open(self, row: Row) -> None:
-        from taskscope.tui.views.site import Place, SiteScreen
-
-        only = Place(row.group, row.place) if isinstance(row, WalkedRow) and self._by == "parked" else None
-        self.app.push_screen(SiteScreen(self.context, row, only))
+        self.app.push_screen(site_screen(self.context, row))
 
     def on_findings_panel_opened(self, event: FindingsPanel.Opened) -> None:
         event.stop()

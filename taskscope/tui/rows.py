@@ -180,12 +180,13 @@ class SumRow(Row):
 class WalkedRow(Row):
     """A group that takes a walk over the tasks (parent's site, parked-at), asked for now and then.
 
-    ``group`` and ``place`` are the agent's key and name of it.
+    ``by`` which of them; ``group`` and ``place`` are the agent's key and name of it.
     """
 
-    __slots__ = ("group", "place", "series")
+    __slots__ = ("by", "group", "place", "series")
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, by: str) -> None:
+        self.by = by
         self.series = Series(1, SITE_TIERS)
         self.update(group)
 

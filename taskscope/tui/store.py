@@ -168,7 +168,7 @@ class Store:
         known = self._walked.get(by, {})
         rows: dict[str, WalkedRow] = {}
         for group in groups:
-            row = known.get(group.key) or WalkedRow(group)
+            row = known.get(group.key) or WalkedRow(group, by)
             row.update(group, self.now)
             rows[group.key] = row
         self._walked[by] = rows

@@ -11,6 +11,7 @@ from taskscope import model
 from taskscope.sources.base import NotAvailable, TargetGone
 from taskscope.tui.paging import PAGE
 from taskscope.tui.site_panels import AgeHistogram
+from taskscope.tui.stack_panel import StackPanel
 from taskscope.tui.task_list import TaskList
 from tests.tui.fake_source import FakeSource
 from tests.tui.running import SIZES, running
@@ -116,7 +117,7 @@ async def test_the_order_turns_round_by_key_and_by_click() -> None:
         await pilot.press("o")
         screen = await until_shown(pilot, "newest first")
         assert "age▴" in screen
-        await pilot.click("#tasks", offset=(5, 1))
+        await pilot.click("#members", offset=(5, 1))
         await until_shown(pilot, "oldest first")
 
 
@@ -220,11 +221,20 @@ async def test_a_library_that_starts_tasks_for_others_is_named() -> None:
         await until_shown(pilot, "through group.py:40 spawn")
 
 
-async def test_a_site_of_threads_says_where_these_are_listed() -> None:
-    async with running(FakeSource(start=250), (200, 60)) as (_, pilot):
+async def test_a_site_of_threads_lists_these_with_what_they_do_and_the_stack_of_one() -> None:
+    async with running(FakeSource(start=250), (200, 60)) as (app, pilot):
         await until_shown(pilot, "thr pool.py:5 start")
         await pilot.press("slash", *"thr pool", "enter", "enter")
-        await until_shown(pilot, "This line starts threads, no tasks: 2 lists them.")
+        screen = await until_shown(pilot, "─threads: 4─")
+        assert "parked at: 4 threads in 1 place" in screen
+        assert "worker-3" in screen
+        assert "MainThread" not in screen  # it was not started there
+        await until_shown(pilot, "stack, innermost first")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query_one(StackPanel).has_focus)
+        await pilot.click("#parked", offset=(10, 2))
+        await pilot.press("enter")
+        await until_shown(pilot, "in idle (Esc: all): 4")
 
 
 @pytest.mark.parametrize("hostile", ["[/]", "[@click=app.quit]x[/]", "日本語" * 40, "x" * 2_000])

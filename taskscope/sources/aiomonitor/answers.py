@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.sources.aiomonitor import learn
-from taskscope.sources.saved import AGE_EDGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,13 +48,7 @@ def detail(tally: Tally, known: Known, trace: Trace) -> model.TaskDetail:
 
 def ages(tally: Tally, sites: Sequence[int] | None, now: float) -> model.Ages:
     """Ages of the live tasks of these sites."""
-    counts, unknown = [0] * (len(AGE_EDGES) + 1), 0
-    for known in _members(tally, sites):
-        if known.birth is None:
-            unknown += 1
-        else:
-            counts[bisect.bisect_right(AGE_EDGES, now - known.birth)] += 1
-    return model.Ages(AGE_EDGES, tuple(counts), unknown)
+    return model.Ages.of((known.birth for known in _members(tally, sites)), now)
 
 
 def facts(tally: Tally, site: int, cuts: Sequence[float], now: float) -> model.SiteFacts | None:

@@ -1,1 +1,26 @@
-"""One module for each view that is opened from the overview."""
+"""One module for each view that is opened from the overview.
+
+Each is imported when it is opened first: the overview shall come up at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskscope.tui.context import Context
+    from taskscope.tui.rows import Row
+    from taskscope.tui.views.site import SiteScreen
+
+
+def site_screen(context: Context, row: Row) -> SiteScreen:
+    """The view on a row of the overview: on its tasks or on its threads."""
+    from taskscope.tui.rows import WalkedRow
+    from taskscope.tui.views.site import Place, SiteScreen
+    from taskscope.tui.views.thread_site import ThreadSiteScreen
+
+    found = [context.store.site(site) for site in row.sites]
+    if found and all(each is not None and each.site.kind == "thread" for each in found):
+        return ThreadSiteScreen(context, row)
+    only = Place(row.group, row.place) if isinstance(row, WalkedRow) and row.by == "parked" else None
+    return SiteScreen(context, row, only)

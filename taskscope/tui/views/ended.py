@@ -12,6 +12,7 @@ from taskscope.model import Ended
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.theme import palette
+from taskscope.tui.views import site_screen
 from taskscope.tui.views.detail import DetailScreen
 
 if TYPE_CHECKING:
@@ -149,9 +150,7 @@ class EndedScreen(DetailScreen):
         if row is None:
             self.context.error(f"The site of task {event.row.serial} is not known any more")
             return
-        from taskscope.tui.views.site import SiteScreen
-
-        self.app.push_screen(SiteScreen(self.context, row))
+        self.app.push_screen(site_screen(self.context, row))
 
     def action_outcome(self) -> None:
         self._only = OUTCOMES[(OUTCOMES.index(self._only) + 1) % len(OUTCOMES)]

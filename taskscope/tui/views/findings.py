@@ -14,6 +14,7 @@ from taskscope.tui.evidence import EvidencePanel
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
+from taskscope.tui.views import site_screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,9 +114,7 @@ class FindingsScreen(ViewScreen):
         if row is None:
             self.context.error("There is no site behind this finding: 4 lists stalls, 2 threads and pools.")
             return
-        from taskscope.tui.views.site import SiteScreen
-
-        self.app.push_screen(SiteScreen(self.context, row))
+        self.app.push_screen(site_screen(self.context, row))
 
     def action_toggle_finding(self) -> None:
         self.context.dismiss(self.query_one(LineTable).cursor_row)

@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 
-from taskscope.model import ParkedGroup
+from taskscope.model import ParkedGroup, Task
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.tui import format as fmt
 from taskscope.tui.evidence import EvidencePanel
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
-    from taskscope.model import Finding, Frame, SiteDetail
+    from taskscope.model import Finding, Frame, SiteDetail, Thread
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.rows import Row
@@ -51,9 +51,9 @@ _PARKED = (
     Column("where", "at", 16, flex=2, priority=1, sortable=False),
 )
 
-EXPLAINS = f"""\
+EXPLAINS_PANELS = """\
 A creation site is the line of code that starts tasks of one
-coroutine.
+coroutine, or threads of one function.
 
 finding    why this site is a finding: verdict, cause with its
            evidence, what moves with it, when a limit is met, and the
@@ -64,7 +64,10 @@ parked     where its tasks wait now, most first; Enter shows only
            those, Esc all again
 ages       how many are how old
 stack      who called the line when a task was created (a sample of
-           them)
+           them); of threads, that of the one under the cursor"""
+
+EXPLAINS = f"""\
+{EXPLAINS_PANELS}
 
 {TASK_COLUMNS}
 
@@ -109,16 +112,20 @@ class Place:
 
 
 class SiteScreen(DetailScreen):
-    """The tasks of ``row``: one site, or several taken together; ``only`` those parked at one place."""
+    """The tasks of ``row``: one site, or several taken together; ``only`` those parked at one place.
+
+    ``ThreadSiteScreen`` shows threads instead: it has other ``members`` and asks for them in its own way.
+    """
 
     TITLE = "Site"
+    NOUN: ClassVar[str] = "task"
     EXPLAINS = EXPLAINS
     DEFAULT_CSS = """
     SiteScreen {
         #panels { height: 8; }
         #panels > * { display: none; height: 1fr; width: 1fr; }
         #panels > .-front { display: block; }
-        TaskList { height: 1fr; }
+        #members { height: 1fr; border-top: solid $border; border-title-color: $text-muted; }
         #parked { border-top: solid $border; border-title-color: $text-muted; }
         &.-roomy {
             PanelTabs { display: none; }
@@ -166,7 +173,11 @@ class SiteScreen(DetailScreen):
             )
             yield AgeHistogram(id="ages")
             yield StackPanel(self.reader, inline=False, id="stack", empty="Reading the creation stacks …")
-        yield TaskList(context, id="tasks")
+        yield self.members()
+
+    def members(self) -> Widget:
+        """The list below the panels."""
+        return TaskList(self.context, id="members")
 
     def on_mount(self) -> None:
         self.query_one(EvidencePanel).border_title = Content("finding")
@@ -174,9 +185,8 @@ class SiteScreen(DetailScreen):
         self.query_one("#stack").border_title = Content("created by")
         self.query_one(SourcePanel).show(self.row.frame)
         self.bring(self.front)
-        tasks = self.query_one(TaskList)
-        self._ask_tasks()
-        tasks.focus()
+        self.ask_members()
+        self.query_one("#members").focus()
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
@@ -233,19 +243,25 @@ class SiteScreen(DetailScreen):
             return
         source, sites = self.context.source, self.row.sites
         if self._detail is None:
-            await self._load_detail()
+            await self.load_detail()
         self.query_one(TaskList).refresh_page()
         with suppress(NotAvailable):
             self.query_one(AgeHistogram).show(await source.ages(sites))
         try:
-            self._show_parked(await source.parked(sites))  # last: a walk over all of them
+            self.show_parked(await source.parked(sites))  # last: a walk over all of them
         except NotAvailable as problem:
             self.query_one("#parked", LineTable).show_empty(str(problem))
 
-    async def _load_detail(self) -> None:
+    async def load_detail(self) -> None:
+        """What does not change: where the site is, and how one comes there."""
         self._detail = await self.context.source.site(self.row.sites[0])
         self._say()
         self.query_one(SourcePanel).show(self._detail.site.frame)
+        self.show_stacks()
+
+    def show_stacks(self) -> None:
+        """Who called the line."""
+        assert self._detail is not None
         panel = self.query_one(StackPanel)
         panel.show_empty("No creation stack was kept: these tasks are older than the agent.")
         panel.show_sections(
@@ -255,13 +271,15 @@ class SiteScreen(DetailScreen):
             ]
         )
 
-    def _show_parked(self, groups: Sequence[ParkedGroup]) -> None:
+    def show_parked(self, groups: Sequence[ParkedGroup]) -> None:
         table = self.query_one("#parked", LineTable)
-        table.show_empty("No task of this site waits anywhere: none is live, or they are all running.")
+        table.show_empty(
+            f"No {self.NOUN} of this site waits anywhere: none is live, or they are all running."
+        )
         table.show(groups)
         total = sum(group.live for group in groups)
         table.border_title = Content(
-            f"parked at: {fmt.plural(total, 'task')} in {fmt.plural(len(groups), 'place')}"
+            f"parked at: {fmt.plural(total, self.NOUN)} in {fmt.plural(len(groups), 'place')}"
         )
 
     def _parked_cells(self, group: ParkedGroup) -> Sequence[Cell]:
@@ -276,15 +294,12 @@ class SiteScreen(DetailScreen):
             fmt.frame(group.frame),
         )
 
-    def _ask_tasks(self) -> None:
+    def ask_members(self) -> None:
+        """Fills the list below the panels."""
         only = self._only
         fetch = fetch_of(self.context, sites=self.row.sites, parked=only.key if only else None)
         what = f"in {only.text} (Esc: all)" if only else "tasks"
-        why = (
-            "This line starts threads, no tasks: 2 lists them."
-            if self.row.label.startswith(f"{fmt.THREAD} ")
-            else "No task of this site is live now.  3 lists the tasks that ended lately."
-        )
+        why = "No task of this site is live now.  3 lists the tasks that ended lately."
         self.query_one(TaskList).ask_for(fetch, what, why)
 
     # -- what e and y act on
@@ -303,12 +318,17 @@ class SiteScreen(DetailScreen):
         event.stop()
         if isinstance(event.row, ParkedGroup):
             self._only = Place(event.row.key, event.row.text)
-            self._ask_tasks()
-            self.query_one(TaskList).focus()
-            return
+            self.ask_members()
+            self.query_one("#members").focus()
+        else:
+            self.open_member(event.row)
+
+    def open_member(self, member: Task | Thread) -> None:
+        """Enter on a line of the list below the panels."""
         from taskscope.tui.views.task import TaskScreen
 
-        self.app.push_screen(TaskScreen(self.context, event.row))
+        assert isinstance(member, Task)
+        self.app.push_screen(TaskScreen(self.context, member))
 
     def on_task_list_failed(self, event: TaskList.Failed) -> None:
         event.stop()
@@ -324,7 +344,7 @@ class SiteScreen(DetailScreen):
             super().leave()
         else:
             self._only = None
-            self._ask_tasks()
+            self.ask_members()
 
     def action_order(self) -> None:
         self.query_one(TaskList).turn_round()

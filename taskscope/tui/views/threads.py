@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
@@ -12,55 +11,32 @@ from textual.content import Content
 from taskscope.model import Thread
 from taskscope.sources.base import NotAvailable
 from taskscope.tui import format as fmt
-from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.line_tree import LineTree, Node
-from taskscope.tui.stack_panel import Section, StackPanel
-from taskscope.tui.theme import palette
+from taskscope.tui.stack_panel import StackPanel
+from taskscope.tui.thread_table import EXPLAINS as THREAD_COLUMNS
+from taskscope.tui.thread_table import ThreadTable, pool_text, seconds_of, sections_of, state_of
 from taskscope.tui.views.detail import DetailScreen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from textual.app import ComposeResult
 
-    from taskscope.model import Executor, Frame, ThreadDetail
+    from taskscope.model import Frame, ThreadDetail
     from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
+    from taskscope.tui.line_table import Cell, LineTable
 
-COLUMNS = (
-    Column("state", "state", 9, sortable=False),
-    Column("cpu", "cpu s", 9, align="right"),
-    Column("now", "cpu now", 7, align="right", priority=2),
-    Column("name", "name", 18, flex=2),
-    Column("text", "does", 18, flex=2, priority=1, sortable=False),
-    Column("pool", "executor", 24, flex=1, priority=3, sortable=False),
-    Column("site", "started at", 20, flex=2, priority=4, sortable=False),
-    Column("age", "age", 7, align="right", priority=5, sortable=False),
-    Column("ident", "tid", 8, align="right", priority=6, sortable=False),
-)
-
-EXPLAINS = """\
+EXPLAINS = f"""\
 Every thread of the process, also those that threading did not
 start.  v shows who started whom.
 
-state       ● running, ○ idle (a worker without a job), ◐ waiting,
-            as far as it can be told
-cpu s       seconds of CPU time since it started; cpu now: share of
-            a core since the last look
-does        what it waits on or runs; loop 1: it runs the event loop
-            number 1
-executor    the pool it works for: workers of their limit, and jobs
-            queued for one
-started at  the line that started it; d: a daemon, the process does
-            not wait for it
-tid         the kernel's number, as top and gdb show it
+{THREAD_COLUMNS}
 
 Below: the stack of the thread under the cursor, innermost first, as
 it changes; Enter goes there and opens frames.  s sorts by CPU or
 name, e opens the editor at the line, y copies the stack."""
-
-_SIGNS = {"running": "●", "idle": "○", "waiting": "◐"}
 
 
 class ThreadsScreen(DetailScreen):
@@ -86,18 +62,15 @@ class ThreadsScreen(DetailScreen):
     def __init__(self, context: Context, *, as_tree: bool = False) -> None:
         super().__init__(context)
         self._as_tree = as_tree
-        self._sort = ""
         self._threads: dict[int, Thread] = {}
         self._by_ident: dict[int, Node[Thread]] = {}
-        self._busy: dict[int, float | None] = {}
-        self._measured_at: float | None = None
         self._detail: ThreadDetail | None = None
 
     def body(self) -> ComposeResult:
         yield self.subject
         with Container(id="threads"):
             empty = "Reading the threads …"
-            yield LineTable[Thread](COLUMNS, self._cells, lambda thread: thread.ident, empty=empty)
+            yield ThreadTable(self.context)
             tail = (("cpu s", 9), ("state", 10))
             yield LineTree[Thread]("thread", tail, self._tree_cells, empty=empty)
         yield StackPanel(self.reader, inline=False, empty="The stack of the thread under the cursor.")
@@ -108,29 +81,18 @@ class ThreadsScreen(DetailScreen):
 
     @property
     def _front(self) -> LineList[Thread] | LineList[Node[Thread]]:
-        return self.query_one(LineTree if self._as_tree else LineTable)
+        return self.query_one(LineTree) if self._as_tree else self.query_one(ThreadTable)
 
     # -- data
 
     async def load(self) -> None:
         threads = await self.context.source.threads()
-        self._measure(threads)
         self._threads = {thread.ident: thread for thread in threads}
         self._say()
-        self._arrange()
+        table = self.query_one(ThreadTable)
+        table.show_empty("The source knows no threads.")
+        self._show_tree(table.show_threads(threads))
         await self._load_stack()
-
-    def _measure(self, threads: Iterable[Thread]) -> None:
-        """CPU shares since the last look, from CPU times."""
-        now, before = self.context.store.now, self._measured_at
-        if before is not None and now <= before:
-            return
-        self._measured_at = now
-        self._busy = {}
-        for thread in threads:
-            old = self._threads.get(thread.ident)
-            if before is not None and old is not None and old.cpu is not None and thread.cpu is not None:
-                self._busy[thread.ident] = max(0.0, thread.cpu - old.cpu) / (now - before)
 
     def _say(self) -> None:
         pools = {
@@ -139,24 +101,13 @@ class ThreadsScreen(DetailScreen):
         queued = sum(pool.queued for pool in pools.values())
         self.subject.show(
             fmt.plural(len(self._threads), "thread"),
-            *(f"{name} {_pool(pool)}" for name, pool in pools.items() if pool.queued),
+            *(f"{name} {pool_text(pool)}" for name, pool in pools.items() if pool.queued),
             f"{fmt.plural(len(pools), 'executor')}, {fmt.plural(queued, 'job')} queued"
             if pools
             else "no executor",
         )
 
-    def _arrange(self) -> None:
-        threads = list(self._threads.values())
-        if not self._sort:  # in the order they were started, the main thread first
-            threads.sort(key=lambda thread: thread.native_id)
-        elif self._sort == "name":
-            threads.sort(key=lambda thread: thread.name)
-        else:
-            by = self._busy if self._sort == "now" else {each.ident: each.cpu for each in threads}
-            threads.sort(key=lambda thread: -(by.get(thread.ident) or 0.0))
-        table = self.query_one(LineTable)
-        table.show_empty("The source knows no threads.")
-        table.show(threads)
+    def _show_tree(self, threads: Sequence[Thread]) -> None:
         self.query_one(LineTree).show_roots(self._roots(threads))
 
     def _roots(self, threads: Sequence[Thread]) -> list[Node[Thread]]:
@@ -194,49 +145,21 @@ class ThreadsScreen(DetailScreen):
             panel.show_empty(str(problem))
             panel.show_sections([])
             return
-        started = self._detail.creation or [self._unknown_start(thread)]
-        panel.show_sections(
-            [
-                Section("stack, innermost first", self._detail.stack or [_no_stack(thread)]),
-                Section("started at, innermost first", started),
-            ]
-        )
-
-    def _unknown_start(self, thread: Thread) -> str:
-        hello = self.context.store.hello
-        if hello and thread.native_id == hello.process.pid:
-            return "the main thread: started with the process"
-        return "not known: it is older than the agent, or not started by Python"
+        panel.show_sections(sections_of(self._detail, self.context))
 
     def _current(self) -> Thread | None:
         row = self._front.cursor_row
         return row.data if isinstance(row, Node) else row
 
     def failed(self, problem: SourceError) -> str:
-        for each in (self.query_one(LineTable), self.query_one(LineTree)):
+        for each in (self.query_one(ThreadTable), self.query_one(LineTree)):
             each.show_empty(f"The threads could not be read: {problem}")
         return super().failed(problem)
 
     # -- drawing
 
-    def _cells(self, thread: Thread) -> Sequence[Cell]:
-        store, colours = self.context.store, palette(self.app.theme_variables)
-        site = store.site(thread.site) if thread.site is not None else None
-        busy = self._busy.get(thread.ident)
-        return (
-            Text(_state(thread), colours.accent if thread.state == "running" else colours.text),
-            _seconds(thread.cpu),
-            fmt.percent(busy),
-            thread.name + ("" if thread.python else " (native)"),
-            thread.text,
-            _pool(thread.executor) if thread.executor else "",
-            (site.label if site else fmt.UNKNOWN) + (" d" if thread.daemon else ""),
-            fmt.age(store.age(thread.birth)),
-            str(thread.native_id or fmt.UNKNOWN),
-        )
-
     def _tree_cells(self, thread: Thread) -> Sequence[Cell]:
-        return (f"{thread.name}  {thread.text}", _seconds(thread.cpu), _state(thread))
+        return (f"{thread.name}  {thread.text}", seconds_of(thread), state_of(thread))
 
     @property
     def frame(self) -> Frame | None:
@@ -270,16 +193,10 @@ class ThreadsScreen(DetailScreen):
 
     def on_line_table_header_selected(self, event: LineTable.HeaderSelected) -> None:
         event.stop()
-        self._sort_by(event.key)
+        self._show_tree(self.query_one(ThreadTable).sort_by(event.key))
 
     def action_sort(self) -> None:
-        order = ("", "cpu", "now", "name")
-        self._sort_by(order[(order.index(self._sort) + 1) % len(order)])
-
-    def _sort_by(self, key: str) -> None:
-        self._sort = key
-        self.query_one(LineTable).show_sort(key, descending=key != "name")
-        self._arrange()
+        self._show_tree(self.query_one(ThreadTable).sort_by_next())
 
     def action_next_tree(self) -> None:
         self._as_tree = not self._as_tree
@@ -292,19 +209,3 @@ def _older(one: Thread, other: Thread) -> bool:
     if one.ident == other.ident:
         return False
     return one.birth is None or other.birth is None or one.birth <= other.birth
-
-
-def _state(thread: Thread) -> str:
-    return f"{_SIGNS.get(thread.state, '?')} {thread.state}"
-
-
-def _seconds(cpu: float | None) -> str:
-    return fmt.UNKNOWN if cpu is None else f"{cpu:,.1f}"
-
-
-def _pool(executor: Executor) -> str:
-    return f"{executor.workers}/{executor.max_workers} workers, {fmt.count(executor.queued)} queued"
-
-
-def _no_stack(thread: Thread) -> str:
-    return "no Python stack just now" if thread.python else "a native thread: it runs no Python code"

@@ -1,0 +1,145 @@
+"""A table of threads: what each does, and how much of a core it takes since the last look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from taskscope.model import Thread
+from taskscope.tui import format as fmt
+from taskscope.tui.line_table import Cell, Column, LineTable
+from taskscope.tui.stack_panel import Section
+from taskscope.tui.theme import palette
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from taskscope.model import Executor, ThreadDetail
+    from taskscope.tui.context import Context
+
+COLUMNS = (
+    Column("state", "state", 9, sortable=False),
+    Column("cpu", "cpu s", 9, align="right"),
+    Column("now", "cpu now", 7, align="right", priority=2),
+    Column("name", "name", 18, flex=2),
+    Column("text", "does", 18, flex=2, priority=1, sortable=False),
+    Column("pool", "executor", 24, flex=1, priority=3, sortable=False),
+    Column("site", "started at", 20, flex=2, priority=4, sortable=False),
+    Column("age", "age", 7, align="right", priority=5, sortable=False),
+    Column("ident", "tid", 8, align="right", priority=6, sortable=False),
+)
+
+EXPLAINS = """\
+state       ● running, ○ idle (a worker without a job), ◐ waiting,
+            as far as it can be told
+cpu s       seconds of CPU time since it started; cpu now: share of
+            a core since the last look
+does        what it waits on or runs; loop 1: it runs the event loop
+            number 1
+executor    the pool it works for: workers of their limit, and jobs
+            queued for one
+started at  the line that started it; d: a daemon, the process does
+            not wait for it
+tid         the kernel's number, as top and gdb show it"""
+
+_ORDERS = ("", "cpu", "now", "name")
+_SIGNS = {"running": "●", "idle": "○", "waiting": "◐"}
+
+
+class ThreadTable(LineTable[Thread]):
+    """Give it threads (``show_threads``); it keeps them in the order the user wants."""
+
+    def __init__(self, context: Context, *, id: str | None = None) -> None:
+        super().__init__(
+            COLUMNS, self._cells, lambda thread: thread.ident, empty="Reading the threads …", id=id
+        )
+        self.context = context
+        self._sort = ""
+        self._cpu: dict[int, float | None] = {}
+        self._busy: dict[int, float] = {}
+        self._measured_at: float | None = None
+        self._threads: Sequence[Thread] = ()
+
+    def show_threads(self, threads: Iterable[Thread]) -> Sequence[Thread]:
+        """Shows them from now on; returns them in the order shown."""
+        self._threads = list(threads)
+        self._measure()
+        return self._arrange()
+
+    def sort_by(self, key: str) -> Sequence[Thread]:
+        """By one of the columns (empty: as they were started); returns the threads in that order."""
+        self._sort = key
+        self.show_sort(key, descending=key != "name")
+        return self._arrange()
+
+    def sort_by_next(self) -> Sequence[Thread]:
+        return self.sort_by(_ORDERS[(_ORDERS.index(self._sort) + 1) % len(_ORDERS)])
+
+    def _measure(self) -> None:
+        """CPU shares since the last look, from CPU times."""
+        now, before = self.context.store.now, self._measured_at
+        if before is not None and now <= before:
+            return
+        spent = {thread.ident: thread.cpu for thread in self._threads}
+        self._busy = {
+            ident: max(0.0, cpu - old) / (now - before)
+            for ident, cpu in spent.items()
+            if before is not None and cpu is not None and (old := self._cpu.get(ident)) is not None
+        }
+        self._cpu, self._measured_at = spent, now
+
+    def _arrange(self) -> Sequence[Thread]:
+        threads = list(self._threads)
+        if not self._sort:  # in the order they were started, the main thread first
+            threads.sort(key=lambda thread: thread.native_id)
+        elif self._sort == "name":
+            threads.sort(key=lambda thread: thread.name)
+        else:
+            by = self._busy if self._sort == "now" else self._cpu
+            threads.sort(key=lambda thread: -(by.get(thread.ident) or 0.0))
+        self.show(threads)
+        return threads
+
+    def _cells(self, thread: Thread) -> Sequence[Cell]:
+        store, colours = self.context.store, palette(self.app.theme_variables)
+        site = store.site(thread.site) if thread.site is not None else None
+        return (
+            Text(state_of(thread), colours.accent if thread.state == "running" else colours.text),
+            seconds_of(thread),
+            fmt.percent(self._busy.get(thread.ident)),
+            thread.name + ("" if thread.python else " (native)"),
+            thread.text,
+            pool_text(thread.executor) if thread.executor else "",
+            (site.label if site else fmt.UNKNOWN) + (" d" if thread.daemon else ""),
+            fmt.age(store.age(thread.birth)),
+            str(thread.native_id or fmt.UNKNOWN),
+        )
+
+
+def state_of(thread: Thread) -> str:
+    return f"{_SIGNS.get(thread.state, '?')} {thread.state}"
+
+
+def seconds_of(thread: Thread) -> str:
+    return fmt.UNKNOWN if thread.cpu is None else f"{thread.cpu:,.1f}"
+
+
+def pool_text(executor: Executor) -> str:
+    return f"{executor.workers}/{executor.max_workers} workers, {fmt.count(executor.queued)} queued"
+
+
+def sections_of(detail: ThreadDetail, context: Context) -> Sequence[Section]:
+    """Where it is and what started it, or why that is not known."""
+    thread = detail.thread
+    nowhere = "no Python stack just now" if thread.python else "a native thread: it runs no Python code"
+    hello = context.store.hello
+    unknown = (
+        "the main thread: started with the process"
+        if hello and thread.native_id == hello.process.pid
+        else "not known: it is older than the agent, or not started by Python"
+    )
+    return [
+        Section("stack, innermost first", detail.stack or [nowhere]),
+        Section("started at, innermost first", detail.creation or [unknown]),
+    ]
