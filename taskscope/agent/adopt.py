@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent import aiomonitor_peer, origins
+from taskscope.agent import aiomonitor_peer, creations, origins
+from taskscope.agent.registry import MAX_LINEAGE, Lineage
 from taskscope.agent.sites import named
 from taskscope.agent.stacks import thread_frames
 from taskscope.agent.walk import spent
@@ -31,6 +32,9 @@ MAX_STRAY_SEARCH = 3_000
 
 RIPE = 0.1
 """Seconds that a task must be without a serial to be taken for one that the hooks have not seen."""
+
+ENDED = "(ended before the agent came)"
+"""Name of a parent of which nothing else is known."""
 
 MAX_CANDIDATES = 10
 """Lines named for tasks whose creation was not seen."""
@@ -143,10 +147,13 @@ def strays(registry: Registry, loops: list[Any]) -> Job[int]:
     return (yield from adopt_tasks(registry, loops))
 
 
-def adopt(registry: Registry, task: Any) -> bool:
+def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
     """Registers one task that the hooks have not seen; False if it takes no attributes."""
     name, code = named(task.get_coro())
-    record = _record(registry, task, code, name)
+    known = aiomonitor_peer.noted(task)
+    parent = _lineage(registry, known.parent, depth) if known is not None else None
+    trace = known.stack if known is not None else getattr(task, "_source_traceback", None)
+    record = creations.record(registry, list(trace), name) if trace else _unknown(registry, code, name)
     serial = getattr(task, "_taskscope_serial", 0) or registry.next_serial()
     chunk = record.chunk
     if chunk is None or not record.room:
@@ -156,8 +163,8 @@ def adopt(registry: Registry, task: Any) -> bool:
     reference.chunk, reference.serial = chunk, serial
     try:
         task._taskscope_serial = serial
-        task._taskscope_birth = None
-        task._taskscope_parent = None
+        task._taskscope_birth = known.birth if known is not None else None
+        task._taskscope_parent = parent
         task._taskscope_lineage = getattr(task, "_taskscope_lineage", None)
         task._taskscope_chunk = chunk
     except AttributeError:
@@ -169,6 +176,27 @@ def adopt(registry: Registry, task: Any) -> bool:
     if task._taskscope_lineage is not None:  # it had children before it was adopted
         task._taskscope_lineage.chunk = chunk
     return True
+
+
+def _lineage(registry: Registry, reference: ref[Any] | None, depth: int) -> Lineage | None:
+    """What a child remembers of the parent that a monitor noted; the parent is adopted before its child."""
+    if reference is None or not depth:
+        return None
+    parent = reference()
+    if parent is None:
+        return Lineage(registry.next_serial(), None, None, ENDED)
+    if _is_unknown(parent):
+        adopt(registry, parent, depth - 1)
+    known: Lineage | None = getattr(parent, "_taskscope_lineage", None)
+    if known is None:
+        serial = getattr(parent, "_taskscope_serial", 0) or registry.next_serial()
+        chunk, above = getattr(parent, "_taskscope_chunk", None), getattr(parent, "_taskscope_parent", None)
+        known = Lineage(serial, above, chunk, parent.get_name())
+        try:
+            parent._taskscope_serial, parent._taskscope_lineage = serial, known
+        except AttributeError:  # of a class without room for it: its children do not know each other
+            pass
+    return known
 
 
 def impute(registry: Registry) -> None:
@@ -214,19 +242,7 @@ def release(task: Any) -> None:
         pass
 
 
-def _record(registry: Registry, task: Any, code: CodeType | None, name: str) -> SiteRecord:
-    trace = getattr(task, "_source_traceback", None) or aiomonitor_peer.stack_of(task)
-    if trace:
-        return _from_traceback(registry, list(trace), name)
+def _unknown(registry: Registry, code: CodeType | None, name: str) -> SiteRecord:
     frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
     user = frame if frame.origin == "user" else None
     return registry.add(("adopted", id(code), name), "task", frame, user, name, (code,), "unknown")
-
-
-def _from_traceback(registry: Registry, trace: list[Any], name: str) -> SiteRecord:
-    """Debug mode: the creation traceback, outermost frame first, is as good as having been there."""
-    outwards = [entry for entry in reversed(trace) if not origins.is_plumbing(entry.filename)] or trace[-1:]
-    frames = [model.Frame(e.filename, e.lineno or 0, e.name, origins.origin(e.filename)) for e in outwards]
-    user = next((frame for frame in frames if frame.origin == "user"), None)
-    key = ("traceback", frames[0].file, frames[0].line, name, user and (user.file, user.line))
-    return registry.add(key, "task", frames[0], user, name, ())

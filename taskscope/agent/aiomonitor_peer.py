@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
 if TYPE_CHECKING:
@@ -80,14 +80,29 @@ def _is_monitor(value: Any) -> bool:
     return any(cls.__module__ == _MODULE and cls.__name__ == "Monitor" for cls in type(value).__mro__)
 
 
-def stack_of(task: Any) -> list[Any] | None:
-    """The stack that created ``task``, outermost first, as a monitor noted it; None if none did."""
+class Noted(NamedTuple):
+    """What a monitor noted of a birth: the stack, outermost first, when (monotonic), and by which task.
+
+    ``parent``: None if it was created outside any task, else a weak reference, which may be dead.
+    """
+
+    stack: list[Any]
+    birth: float | None
+    parent: ref[Any] | None
+
+
+def noted(task: Any) -> Noted | None:
+    """What a monitor knows of ``task``; None if none made it."""
     if not hasattr(task, "_orig_coro"):
         return None
     for held in gc.get_referents(task.get_coro()):  # its wrapper is a method: the monitor stands in it
         if _is_monitor(held):
-            stack: list[Any] | None = held._created_tracebacks.get(task)
-            return stack
+            stack = held._created_tracebacks.get(task)
+            if stack is None:
+                return None
+            began = getattr(task, "_started_at", None)  # by the performance counter
+            birth = time.monotonic() - (time.perf_counter() - began) if began is not None else None
+            return Noted(stack, birth, getattr(held, "_created_traceback_chains", {}).get(task))
     return None
 
 
@@ -96,7 +111,7 @@ def in_the_making(task: Any) -> bool:
     if type(task).__module__ != "aiomonitor.task":
         return False
     now = time.perf_counter()
-    return now - getattr(task, "_started_at", now) < YOUNG and stack_of(task) is None
+    return now - getattr(task, "_started_at", now) < YOUNG and noted(task) is None
 
 
 def monitors() -> list[Any]:

@@ -110,6 +110,32 @@ def test_aiomonitor_first(loop: str) -> None:
         assert settled(child, 14)[0] == 14
 
 
+def test_what_the_monitor_noted_is_known_of_tasks_older_than_the_agent() -> None:
+    with monitored("hook") as child:
+        child.do("start 2")
+        child.do("agent")
+        child.do("start 1")
+        assert settled(child, 3) == (3, 3, 2)
+        with agent(child) as client:
+            born = client.hello["agent_since"]
+            sites = [
+                site
+                for site in client.sample()["new_sites"]
+                if (site["frame"]["line"], site["coroutine"]) == (SPAWN, "leaf")
+            ]
+            assert [site["frame"]["function"] for site in sites] == ["Program.do"]
+            page = client.ask("tasks", sites=[sites[0]["id"]])
+            (main,) = {task["parent"] for task in page["tasks"]}
+            assert client.ask("task", serial=main)["task"]["coroutine"] == "main"
+            assert sorted(task["birth"] < born for task in page["tasks"]) == [False, True, True]
+            family = next(task for task in client.ask("tasks")["tasks"] if task["coroutine"] == "family")
+            children = client.ask("tasks", parent=family["serial"])["tasks"]
+            assert [task["coroutine"] for task in children] == ["leaf", "leaf"]
+            assert family["parent"] == main
+            chain = client.ask("task", serial=children[0]["serial"])["created_by"]
+            assert [each["serial"] for each in chain] == [family["serial"], main]
+
+
 def test_tasks_of_an_aiomonitor_without_hook_are_ours_before_and_after_it_closes() -> None:
     with monitored("plain") as child:
         child.do("agent")

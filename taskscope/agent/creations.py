@@ -1,0 +1,83 @@
+"""Sites of tasks whose creation was written down before the agent came.
+
+asyncio's debug mode and aiomonitor keep a traceback of each task's creation: as good as having been there,
+but for the functions' names, which a traceback has without the class or function around them.  The code
+in the loaded modules tells these, so that later tasks of the same line have the same site.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model
+from taskscope.agent import origins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskscope.agent.registry import Registry, SiteRecord
+
+MAX_PLACES = 1_000
+"""Lines of which the function is remembered."""
+
+_CALLBACK = ("_run", "_run_once")
+
+
+def record(registry: Registry, trace: list[Any], name: str) -> SiteRecord:
+    """The record of a task of that coroutine; ``trace`` is its creation traceback, outermost frame first."""
+    inside: list[tuple[Any, bool]] = []
+    for entry in reversed(trace):
+        plumbing = origins.is_plumbing(entry.filename)
+        if plumbing and entry.name in _CALLBACK and inside:
+            break  # what stands further out runs the loop
+        inside.append((entry, plumbing))
+    asked = [entry for entry, plumbing in inside if not plumbing] or [inside[-1][0]]
+    origin = asked[0]
+    place = next((entry for entry in asked if not origins.starts_for_others(entry.filename)), origin)
+    user = next((entry for entry in asked if origins.origin(entry.filename) == "user"), None)
+    shown, by = _frame(place), _frame(user) if user is not None else None
+    via = _frame(origin) if origin is not place else None
+    key = ("traceback", shown, name, by, via)
+    return registry.add(key, "task", shown, by, name, (), via=via)
+
+
+def _frame(entry: Any) -> model.Frame:
+    line = entry.lineno or 0
+    return model.Frame(
+        entry.filename, line, function_at(entry.filename, line, entry.name), origins.origin(entry.filename)
+    )
+
+
+@functools.lru_cache(MAX_PLACES)
+def function_at(file: str, line: int, name: str) -> str:
+    """The qualified name of the function called ``name`` that has that line; ``name`` if it is not found."""
+    for module in list(sys.modules.values()):
+        variables = getattr(module, "__dict__", {})
+        if variables.get("__file__") == file:
+            for code in _codes(variables, file):
+                if code.co_name == name and any(each == line for _, _, each in code.co_lines()):
+                    return origins.function_name(code)
+    return name
+
+
+def _codes(variables: Any, file: str) -> Iterator[CodeType]:
+    """The code of a file's functions and methods, and of those inside them; runs nothing of the program's."""
+    for value in list(variables.values()):
+        if isinstance(value, type) and value.__dict__.get("__module__") == variables.get("__name__"):
+            yield from _codes({**vars(value), "__name__": variables["__name__"]}, file)
+            continue
+        function = getattr(value, "__func__", value) if type(value) in (staticmethod, classmethod) else value
+        while type(function) is FunctionType:
+            if function.__code__.co_filename == file:
+                yield from _with_inner(function.__code__)
+            function = function.__dict__.get("__wrapped__")
+
+
+def _with_inner(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if type(constant) is CodeType:
+            yield from _with_inner(constant)
