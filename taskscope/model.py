@@ -411,7 +411,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """A thread pool: its workers, and the jobs waiting for one."""
+    """A pool of threads or processes: its workers, and the jobs waiting for one.
+
+    ``max_workers`` 0: the pool has no bound of its own.
+    """
 
     name: str
     workers: int

@@ -151,10 +151,17 @@ def activity(frame: FrameType | None, *, running: bool | None, loop: int | None)
 
 def _is_idle(frame: FrameType) -> bool:
     """Whether it is a worker without a job: in its own loop, or in the queue that it takes jobs from."""
+    asked: FrameType | None = None
     walk: FrameType | None = frame
     while walk is not None and _name(walk)[0] in {"queue.py", "threading.py"}:
-        walk = walk.f_back
-    return is_worker(walk)
+        asked, walk = walk, walk.f_back
+    if walk is None or not is_worker(walk):
+        return False
+    names = variables_of(walk)
+    if asked is None:
+        return "work_queue" in names  # anyio's workers wait in a queue written in Python
+    jobs = names.get("work_queue") or getattr(names.get("self"), "queue", None)
+    return variables_of(asked).get("self") is jobs
 
 
 def _blocked_in(frame: FrameType) -> FrameType | None:

@@ -126,7 +126,8 @@ def seconds_of(thread: Thread) -> str:
 
 
 def pool_text(executor: Executor) -> str:
-    return f"{executor.workers}/{executor.max_workers} workers, {fmt.count(executor.queued)} queued"
+    bound = f"/{executor.max_workers}" if executor.max_workers else ""
+    return f"{executor.workers}{bound} workers, {fmt.count(executor.queued)} queued"
 
 
 def sections_of(detail: ThreadDetail, context: Context) -> Sequence[Section]:

@@ -144,6 +144,21 @@ def test_pools_and_their_jobs() -> None:
         concurrent.futures.wait(jobs)
 
 
+async def test_workers_of_anyio() -> None:
+    import anyio.to_thread
+
+    gate = threading.Event()
+    await anyio.to_thread.run_sync(int)
+    idle = until_says("AnyIO worker thread", "waits for a job")
+    assert idle.executor is not None
+    assert (idle.state, idle.executor.name, idle.executor.workers) == ("idle", "anyio worker threads", 1)
+    job = asyncio.create_task(anyio.to_thread.run_sync(gate.wait))
+    await asyncio.sleep(0)
+    assert until_says("AnyIO worker thread", "waits for an event").state == "waiting"
+    gate.set()
+    await job
+
+
 def test_a_worker_in_a_c_call_is_not_idle() -> None:
     with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="c") as pool:
         job = pool.submit(time.sleep, 0.6)
