@@ -153,8 +153,8 @@ async def test_workers_of_anyio() -> None:
     assert idle.executor is not None
     assert (idle.state, idle.executor.name, idle.executor.workers) == ("idle", "anyio worker threads", 1)
     job = asyncio.create_task(anyio.to_thread.run_sync(gate.wait))
-    await asyncio.sleep(0)
-    assert until_says("AnyIO worker thread", "waits for an event").state == "waiting"
+    busy = await asyncio.to_thread(until_says, "AnyIO worker thread", "waits for an event")
+    assert busy.state == "waiting"
     gate.set()
     await job
 
