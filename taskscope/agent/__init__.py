@@ -10,12 +10,13 @@ import atexit
 import os
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model, wire
-from taskscope.agent import adopt, calls, origins, process, snapshot, stacks
+from taskscope.agent import adopt, calls, limits, origins, process, snapshot, stacks
 from taskscope.agent.console import Console
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.hooks import TaskHooks
@@ -80,6 +81,7 @@ class Agent:
         self._known_sites = 0
         self._adoption: Job[Any] | None = None
         self._next_search = 0.0
+        self._next_limits = self.since + limits.EVERY
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -188,7 +190,16 @@ class Agent:
         if len(self.registry.by_id) != self._known_sites:  # only another site can tell of the unknown ones
             self._known_sites = len(self.registry.by_id)
             adopt.impute(self.registry)
-        return (yield from self.sampler.sample(self.interval, watched=self.server.watched))
+        sample = yield from self.sampler.sample(self.interval, watched=self.server.watched)
+        return (yield from self._with_limits(sample))
+
+    def _with_limits(self, sample: model.Sample) -> Job[model.Sample]:
+        """Looks now and then whether the process may have more or less than before."""
+        if sample.monotonic < self._next_limits:
+            return sample
+        self._next_limits = sample.monotonic + limits.EVERY
+        before, self.process = self.process, (yield from limits.with_limits(self.process))
+        return sample if self.process == before else replace(sample, process=self.process)
 
     def settled(self, patience: float) -> Job[None]:
         """Waits until older tasks are registered, so that a first answer does not say that there are none."""

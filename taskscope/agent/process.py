@@ -1,4 +1,4 @@
-"""What the operating system says of this process: descriptors, memory, CPU, limits.
+"""What the operating system says of this process: descriptors, memory, CPU, threads.
 
 ``/proc`` where there is one, else psutil if the program's environment has it, else unknown.
 """
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskscope import model
+from taskscope.agent import limits
+from taskscope.agent.walk import run
 
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -79,7 +81,7 @@ def _psutil() -> Any:
 
 def describe(name: str) -> model.Process:
     """This process, as it is now."""
-    return model.Process(
+    process = model.Process(
         pid=os.getpid(),
         name=name,
         python=".".join(map(str, sys.version_info[:3])) + _suffix(),
@@ -90,9 +92,8 @@ def describe(name: str) -> model.Process:
         user=_user(),
         cwd=_cwd(),
         started_wall=_started(),
-        fd_limit=_fd_limit(),
-        memory_limit=_memory_limit(),
     )
+    return run(limits.with_limits(process))
 
 
 def default_name() -> str:
@@ -134,46 +135,3 @@ def _started() -> float:
     except (OSError, ValueError, IndexError):
         return time.time()
     return time.time() - up + ticks / _TICK
-
-
-def _fd_limit() -> int | None:
-    try:
-        import resource
-
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    except (ImportError, OSError, ValueError):
-        return None
-    return soft if 0 < soft < 1 << 62 else None
-
-
-def _memory_limit() -> int | None:
-    """Bytes: the smallest of the cgroup's limits (its own and its parents') and the machine's memory."""
-    limits: list[int] = []
-    for path in _limit_files():
-        text = _read(path).strip()
-        if text.isdigit() and int(text) < 1 << 60:
-            limits.append(int(text))
-    memory = [line.split()[1] for line in _read("/proc/meminfo").splitlines() if line.startswith("MemTotal:")]
-    limits.extend(int(kilobytes) * 1024 for kilobytes in memory)
-    return min(limits, default=None)
-
-
-def _limit_files() -> list[str]:
-    files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-    for line in _read("/proc/self/cgroup").splitlines():
-        _, controllers, path = [*line.split(":", 2), "", ""][:3]
-        while path not in ("", "/"):
-            if not controllers:
-                files.append(f"/sys/fs/cgroup{path}/memory.max")
-            elif "memory" in controllers.split(","):
-                files.append(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes")
-            path = path.rpartition("/")[0]
-    return files
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:  # noqa: PTH123
-            return file.read()
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -49,7 +49,7 @@ class Resources:
 
     def __init__(self, since: float, interval: float, process: Process) -> None:
         self._tracks = {name: Track(since, interval, recent=False) for name in RESOURCES}
-        self._limits = {"fds": process.fd_limit, "rss": process.memory_limit, "threads": None}
+        self._process = process
 
     def past(self, history: History) -> None:
         """What was seen before we came; before the first sample."""
@@ -59,6 +59,7 @@ class Resources:
 
     def feed(self, sample: Sample) -> None:
         """The next sample."""
+        self._process = sample.process or self._process
         for name in RESOURCES:
             self._add(name, sample.monotonic, getattr(sample, name))
 
@@ -77,7 +78,7 @@ class Resources:
         """When each resource that grows meets its limit, soonest first.  ``sites``: the growing ones."""
         found = []
         for name in RESOURCES:
-            limit, rate = self._limits[name], self.rate(name, now)
+            limit, rate = self._limit(name), self.rate(name, now)
             if limit is None or rate is None:
                 continue
             bins = self._tracks[name].bins(now)
@@ -85,11 +86,17 @@ class Resources:
             seconds = left / rate.rate * 60
             if seconds > HORIZON:
                 continue
-            moving = tuple(each.site for each in self.movements(name, now, sites))
-            latest = left / rate.low * 60
             found.append(
                 Projection(
-                    name, bins[-1].live, limit, rate.rate, seconds, left / rate.high * 60, latest, moving
+                    name,
+                    now=bins[-1].live,
+                    limit=limit,
+                    rate_per_min=rate.rate,
+                    seconds=seconds,
+                    earliest=left / rate.high * 60,
+                    latest=left / rate.low * 60,
+                    sites=tuple(each.site for each in self.movements(name, now, sites)),
+                    limit_by=self._process.thread_limit_by if name == "threads" else "",
                 )
             )
         return tuple(sorted(found, key=lambda each: each.seconds))
@@ -106,6 +113,10 @@ class Resources:
             and (each := _ratio(bins, theirs)) is not None
         ]
         return tuple(sorted(found, key=lambda movement: -movement.likeness))
+
+    def _limit(self, name: str) -> int | None:
+        process = self._process
+        return {"fds": process.fd_limit, "rss": process.memory_limit, "threads": process.thread_limit}[name]
 
     def _add(self, name: str, time: float, value: float | None) -> None:
         if value is not None:

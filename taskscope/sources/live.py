@@ -336,6 +336,7 @@ def merged(older: model.Sample, newer: model.Sample) -> model.Sample:
         full=older.full or newer.full,
         new_sites=older.new_sites + newer.new_sites,
         sites=tuple(sites.values()),
+        process=newer.process or older.process,
     )
 
 

@@ -72,15 +72,14 @@ def _where(finding: Finding) -> list[str]:
 
 def moves(finding: Finding) -> list[str]:
     """What of the process moves with the live count of this site."""
-    each = {"fds": "{:.2g} descriptors each", "threads": "{:.2g} threads each"}
+    nouns = {"fds": "descriptor", "threads": "thread"}
     told = []
     for resource, numbers in dict(finding.evidence.get("moves", {})).items():
         per, correlation = float(numbers["each"]), float(numbers["correlation"])
-        amount = (
-            f"{fmt.bytes(per)} each" if resource == "rss" else each.get(resource, "{:.2g} each").format(per)
-        )
+        many = "" if per == 1 else "s"
+        amount = fmt.bytes(per) if resource == "rss" else f"{per:.2g} {nouns.get(resource, resource)}{many}"
         name = found.RESOURCES[resource]
-        told.append(f"{name} move with it: {amount} (correlation {correlation:.2f})")
+        told.append(f"{name} move with it: {amount} each (correlation {correlation:.2f})")
     return told
 
 
@@ -88,7 +87,8 @@ def projected(projection: Projection) -> str:
     """When the limit is met, and between when and when that may be."""
     spell = fmt.bytes if projection.resource == "rss" else fmt.count
     latest = fmt.age(projection.latest) if projection.latest is not None else "never"
+    by = f" ({projection.limit_by})" if projection.limit_by else ""
     return (
         f"{found.ahead(projection).capitalize()} (between {fmt.age(projection.earliest)} and {latest}): "
-        f"{spell(projection.now)} of {spell(projection.limit)}, +{spell(projection.rate_per_min)}/min."
+        f"{spell(projection.now)} of {spell(projection.limit)}{by}, +{spell(projection.rate_per_min)}/min."
     )

@@ -102,6 +102,22 @@ def test_memory_meets_its_limit() -> None:
     assert projection.seconds == pytest.approx(1024 - 200, rel=0.1)
 
 
+def test_threads_meet_the_limit_of_today() -> None:
+    lives = Lives(steady(0.5, 200))
+    process = dataclasses.replace(PROCESS, thread_limit=1000, thread_limit_by="RLIMIT_NPROC of the user")
+    judge = Judge(dataclasses.replace(hello(), process=process))
+    for sample in samples([lives], 0.0, 150):
+        live = lives.counts(0, sample.monotonic).counts.live
+        lower = dataclasses.replace(process, thread_limit=400) if sample.monotonic == 100 else None
+        judge.feed(dataclasses.replace(sample, threads=2 + live, process=lower))
+        if sample.monotonic == 90:
+            (before,) = judge.projections()
+    (projection,) = judge.projections()
+    assert (projection.resource, projection.limit_by) == ("threads", "RLIMIT_NPROC of the user")
+    assert before.seconds == pytest.approx((1000 - 2 - 45) / 0.5, rel=0.1)
+    assert projection.seconds == pytest.approx((400 - 2 - 75) / 0.5, rel=0.1)
+
+
 def test_growth_over_a_run_is_told_in_percent() -> None:
     judge = watch(pool(5), seconds=200, fds=lambda at, live: 100 + int(at / 10))
     assert judge.resources.percent("fds", judge.now) == pytest.approx(18, abs=2)
