@@ -15,7 +15,7 @@ from weakref import ref
 from taskscope import model
 from taskscope.agent import aiomonitor_peer, creations, origins
 from taskscope.agent.registry import MAX_LINEAGE, Lineage
-from taskscope.agent.sites import named
+from taskscope.agent.sites import code_of, coroutine_name, started
 from taskscope.agent.stacks import thread_frames
 from taskscope.agent.walk import spent
 
@@ -149,11 +149,14 @@ def strays(registry: Registry, loops: list[Any]) -> Job[int]:
 
 def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
     """Registers one task that the hooks have not seen; False if it takes no attributes."""
-    name, code = named(task.get_coro())
+    inner = started(task.get_coro())
+    name = coroutine_name(inner)
     known = aiomonitor_peer.noted(task)
     parent = _lineage(registry, known.parent, depth) if known is not None else None
     trace = known.stack if known is not None else getattr(task, "_source_traceback", None)
-    record = creations.record(registry, list(trace), name) if trace else _unknown(registry, code, name)
+    record = (
+        creations.record(registry, list(trace), name) if trace else _unknown(registry, code_of(inner), name)
+    )
     serial = getattr(task, "_taskscope_serial", 0) or registry.next_serial()
     chunk = record.chunk
     if chunk is None or not record.room:

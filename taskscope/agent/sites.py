@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gc
 import sys
-from types import CellType, FunctionType, MethodType
+from types import CellType, CoroutineType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from taskscope.agent import calls, origins, stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import CodeType, FrameType
 
     from taskscope.agent.registry import Registry, SiteRecord
@@ -48,7 +47,8 @@ class Resolver:
         origin = self._place(start, frame)
         place = self._who_asked(origin)
         user = nearest_user_frame(place)
-        name, body = named(coro)
+        inner = started(coro)
+        body = code_of(inner)
         near = (id(frame.f_code), frame.f_lasti, id(getattr(coro, "cr_code", None)))
         through = (id(origin.f_code), origin.f_lasti)
         far = (
@@ -67,7 +67,7 @@ class Resolver:
                 "task",
                 origins.frame_of(place.f_code, place.f_lineno),
                 user and origins.frame_of(user.f_code, user.f_lineno),
-                name,
+                coroutine_name(inner),
                 (frame.f_code, origin.f_code, place.f_code, body, user and user.f_code),
                 via=None if origin is place else origins.frame_of(origin.f_code, origin.f_lineno),
             )
@@ -82,7 +82,8 @@ class Resolver:
         while frame is not None and frame.f_code.co_filename not in self._stop:
             file = frame.f_code.co_filename
             if not origins.is_plumbing(file) and not origins.starts_for_others(file):
-                return frame if not origins.is_thread_plumbing(file) and not runs_a_loop(frame) else origin
+                runs_us = origins.origin(file) == "stdlib" and origins.is_thread_plumbing(file)
+                return origin if runs_us or runs_a_loop(frame) else frame
             frame = frame.f_back
         return origin
 
@@ -172,43 +173,48 @@ _CALLERS = {
 
 
 def unwrapped(coro: Any) -> Any:
-    """The coroutine that the program started, where a library put its own around it."""
+    """The coroutine that the program started, where a library put its own around it.
+
+    It is among what the wrapper refers to: reading its locals could leave a copy in the frame.
+    """
     if not _is_of(coro, _WRAPPERS):
         return coro
-    for held in _held(coro):
-        inner = held._coro if type(held).__name__ == "TaskHandle" else held
-        if inner is not None and (hasattr(inner, "cr_code") or stacks.is_step(inner)):
-            return inner
-    return coro
+    kept = gc.get_referents(coro)
+    for held in kept:
+        kind = type(held)
+        if kind is CoroutineType:
+            return held
+        if kind.__name__ == "TaskHandle" and held._coro is not None:
+            return held._coro
+    kept += [each for cell in kept if type(cell) is CellType for each in gc.get_referents(cell)]
+    return next((each for each in kept if hasattr(each, "cr_code") or stacks.is_step(each)), coro)
 
 
-def named(coro: Any) -> tuple[str, CodeType | None]:
-    """The name of what a task runs, without ``<locals>``, and its code: where it is known, the program's."""
-    inner: Any = unwrapped(coro)
-    if _is_of(inner, _CALLERS):
-        inner = next((held for held in _held(inner) if _is_other_function(held, inner)), inner)
-    elif stacks.is_step(inner):
-        inner = stacks.generator_of(inner) or inner
-    codes = (getattr(inner, name, None) for name in ("cr_code", "ag_code", "gi_code", "__code__"))
-    return coroutine_name(inner), next((code for code in codes if code is not None), None)
+def started(coro: Any) -> Any:
+    """What the program asked to be run: a coroutine, a function that will make one, or an async generator."""
+    inner = unwrapped(coro)
+    if type(inner) is not CoroutineType:
+        return (stacks.generator_of(inner) if stacks.is_step(inner) else None) or inner
+    if not _is_of(inner, _CALLERS):
+        return inner
+    kept = gc.get_referents(inner)
+    kept += [each for cell in kept if type(cell) is CellType for each in gc.get_referents(cell)]
+    functions = (each for each in kept if type(each) in (FunctionType, MethodType))
+    return next((each for each in functions if each.__code__ is not inner.cr_code), inner)
 
 
-def _is_other_function(held: Any, coro: Any) -> bool:
-    return type(held) in (FunctionType, MethodType) and held.__code__ is not coro.cr_code
+def code_of(thing: Any) -> CodeType | None:
+    """The code of what ``started`` found."""
+    for name in ("cr_code", "ag_code", "gi_code", "__code__"):
+        code: CodeType | None = getattr(thing, name, None)
+        if code is not None:
+            return code
+    return None
 
 
 def _is_of(coro: Any, names: set[str]) -> bool:
     code = getattr(coro, "cr_code", None)
     return code is not None and code.co_qualname in names and origins.is_plumbing(code.co_filename)
-
-
-def _held(coro: Any) -> Iterator[Any]:
-    """Its arguments and what it closes over: reading its locals could leave a copy in the frame."""
-    for held in gc.get_referents(coro):
-        if type(held) is CellType:
-            yield from gc.get_referents(held)
-        else:
-            yield held
 
 
 def coroutine_name(coro: Any) -> str:
