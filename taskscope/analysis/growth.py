@@ -23,6 +23,9 @@ MAX_POINTS = 60
 EARLY = 1.8
 """Standard deviations before the middle from which gains are said to come early: 1 steady leak in 28."""
 
+BURST, BULK = 4, 0.2
+"""A start-up gains so many times faster than what follows it, and so much of all that is gained."""
+
 _Z = 1.96  # both sides, 95 %
 
 
@@ -113,10 +116,12 @@ def kept(values: Sequence[int]) -> list[int]:
 
 
 def measure(bins: Sequence[Bin], now: float) -> Growth | None:
-    """Reads the series; None if it has fewer than 4 bins."""
+    """Reads the series from where its start-up was over; None if it has fewer than 4 bins."""
     if len(bins) < 4:
         return None
     floor = kept([bin.low for bin in bins])
+    first = _started(floor)
+    bins, floor = bins[first:], floor[first:]
     rises = _rises(bins, floor)
     third, two = len(bins) // 3, 2 * len(bins) // 3
     born, ended = bins[-1].born - bins[0].born, bins[-1].ended - bins[0].ended
@@ -145,6 +150,28 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
         steps=_in_leaps(bins, rises),
         slows=_slows(rises, bins[0].time, now),
     )
+
+
+def _started(floor: Sequence[int]) -> int:
+    """Where a start-up ended: the bin that best parts a fast beginning from slower growth.
+
+    What starts many at once and goes on with few would else be said to have stopped.  What fills up does
+    so after the part, too.  0: there was no such beginning in the first third, or nothing came after it.
+    """
+    span, total = len(floor) - 1, floor[-1] - floor[0]
+    if not total:
+        return 0
+
+    def likelihood(cut: int) -> float:
+        early = floor[cut] - floor[0]
+        parts = ((early, cut), (total - early, span - cut))
+        return sum(gain * math.log(gain / bins) for gain, bins in parts if gain)
+
+    cut = max(range(1, span // 3 + 1), key=likelihood, default=0)
+    early = floor[cut] - floor[0]
+    late = total - early
+    bulky = early >= BULK * total and early * (span - cut) >= BURST * late * cut
+    return cut if late and bulky else 0
 
 
 def _back(bins: Sequence[Bin]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,3 +53,18 @@ def test_a_pause_as_long_as_those_before_is_no_end() -> None:
 
 def test_what_is_bounded_is_never_a_leak() -> None:
     assert set(levels(every(1, 400), BOUNDED, 400)) == {"flat"}
+
+
+@pytest.mark.parametrize("startup", [0.3, 3, 12])
+def test_a_leak_that_follows_a_start_up_is_told_like_any_other(startup: float) -> None:
+    at_first = [startup * row / 170 for row in range(170)]
+    slowly = [startup + second for second in every(2, 300)]
+    assert "leak" not in levels(at_first, 3, 120)
+    assert set(levels([*at_first, *slowly], 3, 120)[60:]) == {"leak"}
+
+
+@pytest.mark.parametrize("tau", [5, 10, 20, 30])
+@pytest.mark.parametrize("signs", [1, 0, -1])
+def test_what_fills_up_ever_slower_is_no_leak(tau: float, signs: int) -> None:
+    births = [-tau * math.log(1 - row / 100) for row in range(100)]
+    assert "leak" not in levels(births, signs, 240)
