@@ -53,6 +53,7 @@ class Family(FakeSource):
             False,
             99,
             held_by=(self.make_task(77),),
+            holders=("Client.replies[7]",),
         )
 
     async def cancel(self, serial: int) -> None:
@@ -75,6 +76,7 @@ async def test_a_task_shows_its_chain_and_its_family(size: tuple[int, int]) -> N
         assert "→ task 6 Task-6" in screen
         assert "held by" in screen
         assert "→ task 77 Task-77" in screen
+        assert "Client.replies[7]" in screen
         assert "† task 12 Task-12  respond  from server.py:52 handle  (ended)" in screen
         assert "→ task 1 main" in screen
         assert "→ 99 living tasks of the same parent" in screen

@@ -39,7 +39,8 @@ await chain   the frames it is suspended in, innermost first; Enter
               library frames are folded into one line
 waits on      what it needs before it can go on; → leads to a task,
               Enter goes there
-held by       tasks inside "async with" on the lock it waits for
+held by       tasks inside "async with" on the lock it waits for; or
+              where the program keeps the bare future it waits for
 awaited by    tasks that wait for this one; none: nobody looks at
               its result (yet)
 created by    its parent, its parent's parent and so on; † has ended
