@@ -62,6 +62,7 @@ class Judge:
         self._started = hello.monotonic - (hello.wall - hello.process.started_wall)
         self._interval = hello.interval
         self._sites: dict[int, Site] = {}
+        self._kin: dict[tuple[str, str], set[int]] = {}
         self._watched: dict[int, Watched] = {}
         self._fed = 0
         self._hindrances: tuple[Finding, ...] = ()
@@ -69,7 +70,9 @@ class Judge:
 
     def learn(self, sites: Iterable[Site]) -> None:
         """Sites by number; samples bring new ones themselves."""
-        self._sites.update((site.id, site) for site in sites)
+        for site in sites:
+            self._sites[site.id] = site
+            self._kin.setdefault((site.kind, site.coroutine), set()).add(site.id)
 
     def past(self, histories: Iterable[SiteHistory], history: History | None = None) -> None:
         """What the agent saw before we came, of sites and of the process; before the first sample."""
@@ -270,5 +273,26 @@ class Judge:
         if track.recent:
             earlier = [bin.high for bin in watched.whole.bins(self.now) if bin.time < reading.begun]
             highest = max(earlier, default=0)
-        uptime = reading.begun - self._started
-        return judge(reading, survival, signs, uptime=uptime, record=reading.live > highest)
+        return judge(
+            reading,
+            survival,
+            signs,
+            uptime=reading.begun - self._started,
+            record=reading.live > highest,
+            replaced=self._replaced(watched, recent=track.recent) if reading.gained > 1 else 0,
+        )
+
+    def _replaced(self, watched: Watched, *, recent: bool) -> int:
+        """How many tasks of the same coroutine that are older than the agent have ended meanwhile.
+
+        What started them is not known for sure, so they are counted apart from those that came since.
+        """
+        site = self._sites.get(watched.counts.site)
+        kin = self._kin[site.kind, site.coroutine] if site is not None and site.known == "exact" else set()
+        older = [id for id in kin if self._sites[id].known != "exact" and id in self._watched]
+        ended = 0
+        for each in older:
+            track = self._watched[each].recent if recent else self._watched[each].whole
+            bins = track.bins(self.now)
+            ended += max(bin.high for bin in bins) - bins[-1].live
+        return ended // max(1, len(kin) - len(older))

@@ -24,6 +24,10 @@ CROWD = 1_000
 BOUNDED = -2
 """The sign of what cannot grow past its bound."""
 
+_OTHERS = ("socket", "subprocess", "dns", "server", "task", "gather")
+"""Waits in which standing still says nothing: a connection may be idle for long, and who waits for other
+tasks moves as they do."""
+
 _INSIDE = ("event", "condition", "queue", "lock", "semaphore", "barrier", "thread", "job")
 """What a thread may wait for that comes from within the process, as in ``Thread.text``."""
 
@@ -48,7 +52,7 @@ def signs(
         return -1
     if seen.at_rest:
         return -1
-    return 1 if never and not seen.most(seen.parked("socket")) else 0  # a connection may be idle for long
+    return 1 if never and not seen.most(seen.parked(*_OTHERS)) else 0
 
 
 def _sleeps_long(seen: Clues) -> int:

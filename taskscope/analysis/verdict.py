@@ -42,11 +42,28 @@ class Verdict:
     until: float | None = None
 
 
-def judge(growth: Growth, survival: Survival | None, signs: int, *, uptime: float, record: bool) -> Verdict:
-    """The verdict on one site.  ``record``: it holds more than it ever did before this series."""
+def judge(
+    growth: Growth,
+    survival: Survival | None,
+    signs: int,
+    *,
+    uptime: float,
+    record: bool,
+    replaced: int = 0,
+) -> Verdict:
+    """The verdict on one site.
+
+    ``uptime``: of the process when the series began.  ``record``: it holds more than it ever did before.
+    ``replaced``: older tasks of its kind, not in the series, have ended meanwhile.
+    """
     if signs == BOUNDED:
         return _verdict(growth, "flat", "bounded")
-    by_counts = _by_counts(growth, signs, uptime)
+    if growth.gained - replaced < 2 * math.sqrt(replaced):
+        by_counts = _verdict(growth, "flat", "replaces older ones")
+        if _fills(growth):
+            return by_counts
+    else:
+        by_counts = _by_counts(growth, signs, uptime)
     if survival is None or growth.ended <= 0.05 * growth.born:  # nothing ends: the count tells all
         verdict = by_counts
     elif survival.drains and not (by_counts.level != "flat" and growth.pace < -2):
@@ -106,6 +123,11 @@ def _some_end(growth: Growth, signs: int) -> bool:
     return signs < 3 and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
 
 
+def _fills(growth: Growth) -> bool:
+    """Whether they have not turned over often yet; if they have, cohorts tell more than counts."""
+    return growth.ended < 2 * growth.live
+
+
 def _still_grows(growth: Growth) -> bool:
     """Whether the last gain is no longer ago than gaps were, and the last third had its share.
 
@@ -126,7 +148,7 @@ def _by_cohorts(growth: Growth, survival: Survival, signs: int, uptime: float) -
     """Few that stay among many that end: the count is all noise, the cohorts are not."""
     if survival.stayed < 2 or survival.parts < 2 or not survival.keeps:
         return _verdict(growth, "flat", "ends")
-    filling = growth.ended < 2 * growth.live  # else they turn over often, and cohorts tell more
+    filling = _fills(growth)
     if (filling and growth.pace > 2) or not survival.goes_on:
         return _verdict(growth, "flat", "levels off")
     rate = survival.rate

@@ -149,6 +149,12 @@ def test_tasks_that_never_moved_are_a_sign_but_for_connections() -> None:
     assert signs(cause(SILENT), *SILENT, never=True) == 0
 
 
+def test_who_waits_for_other_tasks_is_judged_by_those() -> None:
+    own = tuple(WaitObject("gather", "_GatheringFuture", 1, outside=1) for _ in range(5))
+    seen = facts(40, group("gather", 40), waits=own)
+    assert signs(cause(seen), *seen, never=True) == 0
+
+
 def test_short_sleepers_are_left_to_reach_their_number() -> None:
     for left, live, sign in ((5.0, 40, 0), (90.0, 40, 0), (90.0, 2000, 3), (600.0, 40, 3)):
         seen = facts(40, group("sleep", 40, left=(0.0, left)), unheld=40, live=live)

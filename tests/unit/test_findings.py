@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -143,6 +144,24 @@ def test_a_leak_that_begins_after_hours_is_found_while_it_is_young() -> None:
     (finding,) = said[-1][1]
     assert finding.level == "leak"
     assert finding.since == pytest.approx(7200, abs=30)
+
+
+@pytest.mark.parametrize(("life", "stay", "leaks"), [(90, 1000, False), (15, 3, True)])
+def test_who_replaces_what_was_there_before_the_agent_is_no_growth(life: int, stay: int, leaks: bool) -> None:
+    """What is older is counted apart, since nobody saw which line started it.  One in ``stay`` never ends."""
+    births = [number + 0.5 for number in range(400)]
+    lives = [(birth, birth + life if (birth + 0.5) % stay else None) for birth in births]
+    come = Lives([each for each in lives if each[0] > 200])
+    were = Lives([each for each in lives if each[0] < 200 and (each[1] is None or each[1] > 200)])
+    judge = Judge(hello(200))
+    told = []
+    for sample in samples([come, were], 200, 180):
+        judge.feed(sample)
+        judge.learn([replace(site(1), coroutine=site(0).coroutine, known="unknown")])
+        for id, cuts, _ in judge.questions():
+            judge.facts((come, were)[id].facts(id, judge.now, cuts))
+        told.append(any(finding.level == "leak" for finding in judge.findings()))
+    assert (told[-1], any(told)) == (leaks, leaks)
 
 
 def test_what_comes_back_each_time_is_no_leak_however_long_one_climb_takes() -> None:
