@@ -477,7 +477,10 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The loop did not run for ``duration`` seconds; ``stack`` is what held it, innermost first."""
+    """The loop did not run for ``duration`` seconds; ``stack`` is what held it, innermost first.
+
+    ``queued`` is more than 0 where it was not held by one call but had so many callbacks yet to run.
+    """
 
     loop: int
     began: float
@@ -485,6 +488,7 @@ class Stall:
     over: bool
     task: int | None
     stack: tuple[Frame, ...]
+    queued: int = 0
 
 
 @dataclass(frozen=True, slots=True)

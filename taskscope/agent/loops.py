@@ -31,6 +31,9 @@ WINDOW = 300
 STALL = 0.25
 """Seconds without a turn of the loop that count as a stall."""
 
+TURNING = 0.005
+"""Seconds in which a loop that is not held by a single call gets through some callbacks."""
+
 STALLS_KEPT = 100
 
 MANY = 64
@@ -63,9 +66,12 @@ class _Watched:
 
 
 class _Stall:
-    __slots__ = ("began", "ended", "loop", "stack", "task")
+    __slots__ = ("began", "ended", "loop", "queued", "stack", "task")
 
-    def __init__(self, loop: int, began: float, task: int | None, stack: tuple[model.Frame, ...]) -> None:
+    def __init__(
+        self, loop: int, began: float, task: int | None, stack: tuple[model.Frame, ...], queued: int
+    ) -> None:
+        self.queued = queued
         self.loop = loop
         self.began = began
         self.ended: float | None = None
@@ -144,7 +150,8 @@ class LoopWatch:
         thread = self.thread_of(watched.id)
         frame = sys._current_frames().get(thread or 0)
         stack = stacks.describe(stacks.thread_frames(frame))
-        watched.stall = _Stall(watched.id, watched.sent, _current_serial(loop), stack)
+        serial = _current_serial(loop)
+        watched.stall = _Stall(watched.id, watched.sent, serial, stack, _crowd(loop))
         self._stalls.append(watched.stall)
 
     def latency(self) -> float | None:
@@ -201,7 +208,9 @@ class LoopWatch:
         """Newest first."""
         now = time.monotonic()
         return tuple(
-            model.Stall(s.loop, s.began, (s.ended or now) - s.began, s.ended is not None, s.task, s.stack)
+            model.Stall(
+                s.loop, s.began, (s.ended or now) - s.began, s.ended is not None, s.task, s.stack, s.queued
+            )
             for s in reversed(list(self._stalls))
         )
 
@@ -220,6 +229,16 @@ def _current_serial(loop: Any) -> int | None:
     except (RuntimeError, KeyError):
         return None
     return getattr(task, "_taskscope_serial", None)
+
+
+def _crowd(loop: Any) -> int:
+    """Callbacks that wait, if the loop gets on with them; 0: one call holds it, or it cannot be told."""
+    before = _length(loop, "_ready")
+    if not before:
+        return 0
+    time.sleep(TURNING)
+    now = _length(loop, "_ready") or 0
+    return now if now < before else 0
 
 
 def _length(loop: Any, name: str) -> int | None:

@@ -70,6 +70,11 @@ EXPLANATIONS = {
         "asynchronous form of the call, or hand it to a thread with asyncio.to_thread; cut long "
         "computations into pieces or give them to a process."
     ),
+    "callbacks queue up": (
+        "More becomes ready than the loop gets through, so everything waits its turn, timeouts too. Let "
+        "fewer tasks run at once (a semaphore, a queue with workers), do less in each step, or give "
+        "computations to a process."
+    ),
     "pool saturated": (
         "Jobs that block longer than they come in pile up behind the workers. Give the calls a timeout, "
         "the pool more workers if the calls only wait, or limit how many are handed in with a semaphore."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth
 from taskscope.analysis.cohorts import SETTLE, Survival
-from taskscope.analysis.hindrances import saturated, stalled
+from taskscope.analysis.hindrances import crowded, saturated, stalled
 from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import LENGTH, Track
 from taskscope.analysis.signs import signs as signs_of
@@ -21,12 +21,13 @@ from taskscope.analysis.watched import RANK, Watched, grown, noted
 from taskscope.model import Counts, Finding, SiteCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from taskscope.analysis.series import Bin
     from taskscope.model import (
         Hello,
         History,
+        Loop,
         Projection,
         Sample,
         Site,
@@ -135,9 +136,9 @@ class Judge:
                 watched.cause = causes.explain(site, facts, watched.before, workers=moves.workers)
                 watched.signs = signs_of(watched.cause, facts, watched.before, never=moves.never)
 
-    def note(self, stalls: Iterable[Stall], threads: Iterable[Thread]) -> None:
-        """What holds the loops and the pools up, as of now."""
-        self._hindrances = (*stalled(stalls, self.now), *saturated(threads))
+    def note(self, stalls: Iterable[Stall], threads: Sequence[Thread], loops: Iterable[Loop] = ()) -> None:
+        """What holds the loops and the pools up, as of now.  ``loops``: only where they are slow."""
+        self._hindrances = (*stalled(stalls, self.now), *crowded(loops, threads), *saturated(threads))
 
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said now, worst first."""

@@ -1,4 +1,7 @@
-"""What holds everybody up: a loop that stands still, a pool with no worker free.  Worth a note, no leak."""
+"""What holds everybody up: a loop that stands still or does not keep up, a pool with no worker free.
+
+Worth a note, no leak.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,41 @@ from taskscope.model import Cause, Executor, Finding, Frame
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from taskscope.model import Stall, Thread
+    from taskscope.model import Loop, Stall, Thread
 
 RECENT = 600.0
 """Seconds for which a stall is remembered."""
+
+CROWDED = 0.05
+"""Seconds that half of all callbacks wait at least where they are said to queue up."""
+
+QUEUED = 10
+"""Callbacks that must wait then: fewer are held up by one slow call, not by each other."""
 
 NO_SITE = 0
 
 
 def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
-    """One finding for each line that held a loop, the longest in all first."""
+    """One finding for each line that held a loop, the longest in all first.
+
+    Where a loop had many callbacks to run no line held it: see ``crowded``.
+    """
     by_line: dict[tuple[str, int], list[Stall]] = defaultdict(list)
     for stall in stalls:
-        if stall.began + stall.duration >= now - RECENT:
+        if not stall.queued and stall.began + stall.duration >= now - RECENT:
             frame = _guilty(stall.stack)
             by_line[frame.file, frame.line].append(stall)
     found = [_stall_finding(each) for each in by_line.values()]
     return tuple(sorted(found, key=lambda finding: -float(finding.evidence["total_seconds"])))
+
+
+def crowded(loops: Iterable[Loop], threads: Sequence[Thread]) -> tuple[Finding, ...]:
+    """One finding for each loop that has more to run than it gets through."""
+    return tuple(
+        _crowd_finding(loop, next((each for each in threads if each.loop == loop.id), None))
+        for loop in loops
+        if (loop.latency_p50 or 0.0) >= CROWDED and (loop.ready is None or loop.ready >= QUEUED)
+    )
 
 
 def saturated(threads: Iterable[Thread]) -> tuple[Finding, ...]:
@@ -55,7 +76,7 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
     frame = _guilty(worst.stack)
     times = "once" if len(stalls) == 1 else f"{len(stalls):,} times"
     text = f"the loop stood still {times}, {longest:,.2f} s at the longest, {total:,.2f} s in all"
-    said = tuple(f"{each.file.rpartition('/')[2]}:{each.line} in {each.function}" for each in worst.stack[:8])
+    said = tuple(f"{_at(each)} in {each.function}" for each in worst.stack[:8])
     return _finding(
         "stall",
         frame,
@@ -71,6 +92,35 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
         Cause("loop held", f"a call made in {frame.function} does not return to the loop", said,
               EXPLANATIONS["loop held"]),
     )  # fmt: skip
+
+
+def _crowd_finding(loop: Loop, thread: Thread | None) -> Finding:
+    said = [] if loop.ready is None else [f"{loop.ready:,} callbacks wait now"]
+    if thread is not None and thread.frame is not None:
+        said.append(f"just now it was in {thread.frame.function}, {_at(thread.frame)}")
+    half, most = loop.latency_p50 or 0.0, loop.latency_p99 or 0.0
+    return _finding(
+        "loop",
+        Frame("", 0, loop.kind.rpartition(".")[2], "stdlib"),
+        0.0,
+        f"callbacks queue up: half of them wait {half:,.2f} s for their turn, one in a hundred {most:,.2f} s",
+        {
+            "why": "crowded",
+            "ready": loop.ready,
+            "latency_p50_seconds": round(half, 3),
+            "latency_p99_seconds": round(most, 3),
+        },
+        Cause(
+            "callbacks queue up",
+            "more becomes ready than the loop gets through",
+            tuple(said),
+            EXPLANATIONS["callbacks queue up"],
+        ),
+    )
+
+
+def _at(frame: Frame) -> str:
+    return f"{frame.file.rpartition('/')[2]}:{frame.line}"
 
 
 def _is_full(workers: Sequence[Thread], pool: Executor) -> bool:

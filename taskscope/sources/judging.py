@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
 from taskscope.analysis.findings import Judge
+from taskscope.analysis.hindrances import CROWDED
 from taskscope.analysis.retrospect import judge_of
 from taskscope.sources.base import NotAvailable
 
@@ -57,7 +58,12 @@ class Judging:
         if sample.monotonic >= self._next_note:
             self._next_note = sample.monotonic + NOTE_EVERY
             with contextlib.suppress(NotAvailable):
-                self.judge.note(await self._source.stalls(), await self._source.threads())
+                await self._note(slow=(sample.loop_latency or 0.0) >= CROWDED)
+
+    async def _note(self, *, slow: bool) -> None:
+        """``slow``: only then the loops are asked about, which costs the target a walk over its tasks."""
+        stalls, threads = await self._source.stalls(), await self._source.threads()
+        self.judge.note(stalls, threads, await self._source.loops() if slow else ())
 
     def findings(self) -> tuple[Finding, ...]:
         """Worst first; of a saved state those that were saved with it."""

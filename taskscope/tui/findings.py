@@ -25,7 +25,12 @@ EARLY = 20.0
 BADGES = {"leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
 RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
-_NOTES = {"long-lived": "long-lived site", "stall": "stalling line", "saturated": "saturated pool"}
+_NOTES = {
+    "long-lived": "long-lived site",
+    "stall": "stalling line",
+    "crowded": "crowded loop",
+    "saturated": "saturated pool",
+}
 _DAY = 86400.0
 REVERSED = Style(reverse=True)
 

@@ -136,7 +136,7 @@ def frame(where: Frame | None) -> str:
     """``executor.py:231 record_failure``."""
     if where is None:
         return UNKNOWN
-    return f"{PurePath(where.file).name}:{where.line} {where.function}"
+    return f"{PurePath(where.file).name}:{where.line} {where.function}" if where.file else where.function
 
 
 def shortened(text: str, width: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskscope.analysis.findings import Judge
-from taskscope.analysis.hindrances import RECENT, saturated, stalled
-from taskscope.model import Executor, Frame, Stall, Thread
+from taskscope.analysis.hindrances import RECENT, crowded, saturated, stalled
+from taskscope.model import Executor, Frame, Loop, Stall, Thread
 from tests.unit.shapes import hello
 
 SLEEP = Frame("/usr/lib/python3.11/time.py", 1, "sleep", "stdlib")
@@ -54,6 +54,24 @@ def test_stalls_are_grouped_by_the_users_line_longest_in_all_first() -> None:
 def test_old_stalls_are_forgotten_and_one_without_a_stack_is_still_told() -> None:
     assert stalled([stall(0, 1, USER)], RECENT + 5) == ()
     assert stalled([stall(0, 1)], 5)[0].coroutine == "(not known)"
+
+
+def test_a_loop_with_many_callbacks_to_run_is_held_by_no_line() -> None:
+    assert stalled([replace(stall(10, 0.5, SLEEP, USER), queued=300)], 60) == ()
+    loop = Loop(
+        1, "asyncio.unix_events._UnixSelectorEventLoop", 7, True, False, 9, 300, 0, 0.12, 0.4, 0.5, ""
+    )
+    (found,) = crowded([loop], [replace(worker("running"), loop=1)])
+    assert (
+        found.text == "callbacks queue up: half of them wait 0.12 s for their turn, one in a hundred 0.40 s"
+    )
+    assert found.cause is not None
+    assert found.cause.evidence == ("300 callbacks wait now", "just now it was in render, report.py:12")
+    assert crowded([replace(loop, ready=3)], []) == ()  # held up by slow calls, not by each other
+    assert crowded([replace(loop, latency_p50=0.01)], []) == ()
+    (unknown,) = crowded([replace(loop, ready=None)], [])  # uvloop does not say
+    assert unknown.cause is not None
+    assert unknown.cause.evidence == ()
 
 
 def test_a_pool_is_saturated_only_if_jobs_wait_and_every_worker_is_at_work() -> None:
