@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from taskscope.leftovers import Period, Recorder
 
 HELP = "fail tests that leave asyncio tasks or threads behind"
+SETTINGS = ("enabled", "grace", "tolerance", "allow")
 MARKER = (
     "taskscope(enabled=True, grace=None, tolerance=None, allow=()): check this test for tasks and threads "
     "left behind (or not), with its own settings"
@@ -153,8 +154,20 @@ def _settings(item: pytest.Item) -> dict[str, Any] | None:
     markers = list(item.iter_markers("taskscope"))
     found: dict[str, Any] = {}
     for marker in reversed(markers):
-        found.update(marker.kwargs)
+        found.update(_given(marker))
     return found if markers else None  # a folder's name is a keyword too
+
+
+def _given(marker: pytest.Mark) -> dict[str, Any]:
+    """The settings of one marker.  Fails the test if there are others than those we know."""
+    given = {**dict(zip(SETTINGS, marker.args, strict=False)), **marker.kwargs}
+    strange = [str(each) for each in marker.args[len(SETTINGS) :]] + sorted(set(given) - set(SETTINGS))
+    if strange:
+        said = f"the taskscope marker has the settings {', '.join(SETTINGS)}, and no {strange[0]!r}"
+        pytest.fail(said, pytrace=False)
+    if isinstance(given.get("allow"), str):
+        given["allow"] = (given["allow"],)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _number(config: pytest.Config, name: str) -> float:

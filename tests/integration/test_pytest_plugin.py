@@ -158,7 +158,15 @@ async def test_allowed_by_what_it_runs():
 async def test_allowed_by_its_site():
     start()
 
-@pytest.mark.taskscope(tolerance=2)
+@pytest.mark.taskscope(allow="forgotten")
+async def test_allowed_by_one_pattern():
+    start()
+
+@pytest.mark.taskscope(False)
+async def test_not_checked_either():
+    start()
+
+@pytest.mark.taskscope(grace=None, tolerance=2)
 async def test_tolerated():
     start(), start()
 """
@@ -166,12 +174,12 @@ async def test_tolerated():
 
 def test_a_clean_suite_passes(tmp_path: Path) -> None:
     done = suite(tmp_path, CLEAN, "--taskscope")
-    assert (outcome(done), done.returncode) == ((12, 0), 0), done.stdout
+    assert (outcome(done), done.returncode) == ((14, 0), 0), done.stdout
 
 
 def test_in_parallel_each_worker_checks_its_own(tmp_path: Path) -> None:
     done = suite(tmp_path, CLEAN + LEAKING["pytest-asyncio"], "--taskscope", "-n", "2")
-    assert outcome(done) == (13, 1), done.stdout
+    assert outcome(done) == (15, 1), done.stdout
 
 
 def test_without_the_option_nothing_is_checked_but_what_is_marked(tmp_path: Path) -> None:
@@ -192,6 +200,14 @@ def test_the_ini_file_can_turn_it_on_and_allow(tmp_path: Path) -> None:
     done = suite(tmp_path, body, ini=ini)
     assert outcome(done) == (2, 1), done.stdout
     assert "ERROR test_it.py::test_other" in done.stdout
+
+
+def test_a_setting_that_the_marker_does_not_have_is_refused(tmp_path: Path) -> None:
+    done = suite(tmp_path, "@pytest.mark.taskscope(alow=['x'])\ndef test_it():\n    pass\n", "--taskscope")
+    assert outcome(done) == (0, 1), done.stdout
+    assert (
+        "the taskscope marker has the settings enabled, grace, tolerance, allow, and no 'alow'" in done.stdout
+    )
 
 
 def test_a_folder_of_the_plugins_name_turns_nothing_on(tmp_path: Path) -> None:
