@@ -102,6 +102,10 @@ def _host(names: dict[str, Any]) -> str:
     return f"{host}:{port}" if port else host
 
 
+def _remote(names: dict[str, Any]) -> str:
+    return f"{names['remote_host']}:{names['remote_port']}"
+
+
 def _child(names: dict[str, Any]) -> str:
     owner = names.get("self")
     pid = getattr(owner, "pid", None) or getattr(owner, "_pid", None)
@@ -157,6 +161,15 @@ ASYNCIO: dict[tuple[str, str], Rule] = {
     ("streams.py", "StreamWriter.drain"): Rule("socket", "StreamWriter.drain", _peer),
     ("streams.py", "StreamWriter.wait_closed"): Rule("socket", "StreamWriter.wait_closed", _peer),
     ("streams.py", "open_connection"): Rule("socket", "asyncio.open_connection", _host),
+    ("streams.py", "StreamWriter.start_tls"): Rule("socket", "StreamWriter.start_tls", _peer),
+    ("streams.py", "open_unix_connection"): Rule("socket", "asyncio.open_unix_connection"),
+    ("base_events.py", "BaseEventLoop.start_tls"): Rule("socket", "loop.start_tls"),
+    ("base_events.py", "BaseEventLoop.sendfile"): Rule("socket", "loop.sendfile"),
+    ("base_events.py", "BaseEventLoop.shutdown_default_executor"): Rule(
+        "executor", "the end of the executor's threads"
+    ),
+    ("subprocess.py", "create_subprocess_exec"): Rule("subprocess", "the start of a child process"),
+    ("subprocess.py", "create_subprocess_shell"): Rule("subprocess", "the start of a child process"),
     ("base_events.py", "BaseEventLoop.create_connection"): Rule("socket", "loop.create_connection", _host),
     ("base_events.py", "BaseEventLoop.getaddrinfo"): Rule("dns", "a DNS look-up", _host),
     ("base_events.py", "BaseEventLoop.getnameinfo"): Rule("dns", "a DNS look-up"),
@@ -210,6 +223,13 @@ ANYIO: dict[tuple[str, str], Rule] = {
     ("memory.py", "MemoryObjectSendStream.send"): Rule("queue.put", "anyio send", _buffer),
     ("_asyncio.py", "SocketStream.receive"): Rule("socket", "anyio SocketStream.receive", _peer),
     ("_asyncio.py", "SocketStream.send"): Rule("socket", "anyio SocketStream.send", _peer),
+    ("_asyncio.py", "UDPSocket.receive"): Rule("socket", "anyio UDPSocket.receive"),
+    ("_asyncio.py", "ConnectedUDPSocket.receive"): Rule("socket", "anyio UDPSocket.receive"),
+    ("_asyncio.py", "UNIXSocketStream.receive"): Rule("socket", "anyio SocketStream.receive"),
+    ("_asyncio.py", "UNIXSocketStream.send"): Rule("socket", "anyio SocketStream.send"),
+    ("_asyncio.py", "AsyncIOBackend.wait_readable"): Rule("socket", "anyio wait_readable"),
+    ("_asyncio.py", "AsyncIOBackend.wait_writable"): Rule("socket", "anyio wait_writable"),
+    ("_sockets.py", "connect_tcp"): Rule("socket", "anyio connect_tcp", _remote),
     ("_asyncio.py", "TCPSocketListener.accept"): Rule("socket", "anyio accept"),
     ("_asyncio.py", "UNIXSocketListener.accept"): Rule("socket", "anyio accept"),
 }

@@ -10,6 +10,7 @@ import json
 import queue
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -196,6 +197,14 @@ async def write(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+async def tls(port: int) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        await writer.start_tls(ssl.create_default_context(), server_hostname="localhost")
+    finally:
+        writer.transport.abort()
+
+
 async def sock_recv(sock: socket.socket) -> None:
     await asyncio.get_running_loop().sock_recv(sock, 10)
 
@@ -315,6 +324,15 @@ async def in_anyio() -> list[asyncio.Task[None]]:
             with anyio.CancelScope(shield=True):
                 await process.aclose()
 
+    async def anyio_datagram() -> None:
+        async with await anyio.create_udp_socket(local_host="127.0.0.1") as bound:
+            await bound.receive()
+
+    async def anyio_ready() -> None:
+        here, there = socket.socketpair()
+        with here, there:
+            await anyio.wait_readable(here)
+
     async def anyio_signal() -> None:
         with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
             async for _ in signals:
@@ -323,7 +341,7 @@ async def in_anyio() -> list[asyncio.Task[None]]:
     ports: asyncio.Queue[int] = asyncio.Queue()
     ways = [anyio_send, anyio_receive, anyio_sleep, anyio_event, anyio_semaphore, anyio_condition]
     ways += [anyio_lock, anyio_limiter, anyio_group, anyio_thread, anyio_scope, anyio_start]
-    ways += [anyio_accept, anyio_read, anyio_process, anyio_signal]
+    ways += [anyio_accept, anyio_read, anyio_process, anyio_signal, anyio_datagram, anyio_ready]
     kept.extend([send, receive, other, empty])
     return [asyncio.create_task(way(), name=way.__name__) for way in ways]
 
@@ -335,6 +353,7 @@ async def main() -> None:
     taken = asyncio.Semaphore(1)
     await taken.acquire()
     near, far = socket.socketpair()
+    mute = socket.create_server(("127.0.0.1", 0))
     near.setblocking(False)
     accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
     server = await asyncio.start_server(lambda reader, writer: accepted.set_result(writer), "127.0.0.1", 0)
@@ -367,6 +386,7 @@ async def main() -> None:
         "to_thread": to_thread(),
         "read": read(reader),
         "write": write(writer),
+        "tls": tls(mute.getsockname()[1]),
         "sock_recv": sock_recv(near),
         "process": process(),
         "serve": serve(server),
@@ -395,9 +415,10 @@ async def main() -> None:
         await asyncio.sleep(0)  # nothing can have come back: the loop has not looked yet
         snapshot = taskscope.snapshot()
         await asyncio.wait(short)
-        parked = {task["name"]: task.get("parked", {}).get("wait") for task in snapshot["tasks"]}
-        settled = "ready" not in parked.values() and parked.get("process") == "subprocess"
-        if settled and parked.get("anyio_process", "subprocess") == "subprocess":
+        parked = {task["name"]: task.get("parked", {}) for task in snapshot["tasks"]}
+        waits = {name: each.get("wait") for name, each in parked.items()}
+        settled = "ready" not in waits.values() and "start_tls" in parked["tls"]["text"]
+        if settled and waits["process"] == waits.get("anyio_process", "subprocess") == "subprocess":
             break
     assert taskscope._agent is not None
     ask = taskscope._agent.queries.task
@@ -414,8 +435,8 @@ async def main() -> None:
     await asyncio.wait([*tasks, other])
     for stream in kept:
         stream.close()
-    far.close()
-    near.close()
+    for each in (far, near, mute):
+        each.close()
     await asyncio.sleep(0.05)
 
 

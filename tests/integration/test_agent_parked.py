@@ -40,6 +40,7 @@ EXPECTED: dict[str, tuple[str, str, str]] = {
     "read": ("socket", "StreamReader.readline", "127.0.0.1:"),
     "write": ("socket", "StreamWriter.drain", "127.0.0.1:"),
     "sock_recv": ("socket", "loop.sock_recv", ""),
+    "tls": ("socket", "StreamWriter.start_tls", "127.0.0.1:"),
     "process": ("subprocess", "Process.wait", "pid "),
     "serve": ("server", "Server.serve_forever", ""),
     "generator": ("sleep", "asyncio.sleep", ""),
@@ -68,6 +69,8 @@ ANYIO = {
     "anyio_read": ("socket", "anyio SocketStream.receive", "127.0.0.1:"),
     "anyio_process": ("subprocess", "anyio Process.wait", "pid "),
     "anyio_signal": ("event", "a signal", ""),
+    "anyio_datagram": ("socket", "anyio UDPSocket.receive", ""),
+    "anyio_ready": ("socket", "anyio wait_readable", ""),
     "anyio.abc._sockets.SocketListener.serve": ("socket", "anyio accept", ""),
     "anyio.sleep_forever": ("sleep", "anyio.sleep_forever", ""),
 }
