@@ -239,7 +239,7 @@ class Recorder:
         return Leftover(
             "task",
             task.get_name(),
-            sites.coroutine_name(sites.unwrapped(task.get_coro())),
+            sites.coroutine_name(sites.started(task.get_coro())),
             record.site.frame,
             parked,
             stacks.describe_raw(stack if stack is not None else next(iter(raw.values()), ())),

@@ -9,7 +9,7 @@ import gc
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from taskscope.agent import awaiting, stacks
+from taskscope.agent import awaiting, origins, stacks
 from taskscope.agent.sites import unwrapped
 from taskscope.agent.variables import variables_of
 
@@ -141,7 +141,7 @@ def bound_object(chain: list[Any]) -> tuple[Any, tuple[int, ...]] | None:
     """The ``self`` of the outermost method among ``chain``, and the identities of the other arguments."""
     for coro in chain[:MAX_LEVELS]:
         code = getattr(coro, "cr_code", None)
-        if code is None or not code.co_argcount or "/asyncio/" in code.co_filename:
+        if code is None or not code.co_argcount or origins.is_plumbing(code.co_filename):
             continue
         referents = gc.get_referents(coro)
         for index, each in enumerate(referents):
@@ -171,7 +171,7 @@ def waited_object(task: Any, chain: list[Any]) -> Any | None:
     frame = next(
         (coro.cr_frame for coro in reversed(chain) if getattr(coro, "cr_frame", None) is not None), None
     )
-    if frame is not None and "/asyncio/" in frame.f_code.co_filename:
+    if frame is not None and origins.is_plumbing(frame.f_code.co_filename):
         if frame.f_code.co_name == "sleep":
             return None
         owner = variables_of(frame).get("self")

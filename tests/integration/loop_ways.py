@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RUNS = 300
+left: list[asyncio.Task[None]] = []
 
 
 async def ends() -> None:
@@ -35,9 +36,8 @@ async def stays() -> None:
 
 async def short() -> None:
     await asyncio.gather(ends(), ends())
-    left = asyncio.create_task(stays())
+    left[:] = [asyncio.create_task(stays())]  # for the runner to cancel
     await asyncio.sleep(0)
-    del left
 
 
 class Slotted(asyncio.Task[Any]):
@@ -111,6 +111,7 @@ kinds = {
 if sys.version_info >= (3, 12):
     kinds["eager"] = seen(asyncio.eager_task_factory)
     kinds["eager slotted"] = seen(asyncio.create_eager_task_factory(Slotted), Loop)
+left.clear()
 gc.collect()
 json.dump({"most": most, "kinds": kinds, "snapshot": taskscope.snapshot()}, sys.stdout)
 taskscope.stop()
