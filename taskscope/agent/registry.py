@@ -57,6 +57,14 @@ class Chunk(dict[int, "ref[Any]"]):
     __slots__ = ("site",)
     site: SiteRecord
 
+    def references(self) -> dict[int, ref[Any]]:
+        """A copy, made without an allocation that the collector counts.
+
+        A list of the items would be as many tuples, among which it may run: then tasks that it destroys
+        leave the chunk, or other threads get their turn, while the chunk is being listed.
+        """
+        return self.copy()
+
 
 class Lineage:
     """What children remember of their parent: it outlives the parent, and never keeps it alive."""

@@ -193,9 +193,9 @@ class Sampler:
             if budget <= 0:
                 break
             chunk = chunks[(self._sweep_at + step) % len(chunks)]
-            references = list(chunk.items())
+            references = chunk.references()
             budget -= len(references) + 1
-            for serial, reference in references:
+            for serial, reference in references.items():
                 task = reference()
                 if task is not None and task.done() and chunk.pop(serial, None) is not None:
                     chunk.site.retained += 1

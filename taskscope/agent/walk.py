@@ -77,7 +77,7 @@ def merged(registry: Registry, records: list[SiteRecord]) -> Iterator[Any | None
     import heapq
 
     streams = (
-        ((serial, reference) for chunk in list(r.chunks) for serial, reference in list(chunk.items()))
+        ((serial, reference) for chunk in list(r.chunks) for serial, reference in chunk.references().items())
         for r in records
     )
     for _, reference in heapq.merge(*streams, key=_serial):

@@ -1,0 +1,55 @@
+"""The collector may run in the agent's thread, and then tasks leave the chunk that is being looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from taskscope.agent import Agent
+from taskscope.agent.walk import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskscope.agent.registry import Chunk
+
+
+@contextmanager
+def collected_often(chunk: Chunk) -> Iterator[None]:
+    """The collector runs every few allocations, and each time a task leaves the chunk."""
+
+    def leave(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop":
+            chunk.popitem()
+
+    before = gc.get_threshold()
+    gc.callbacks.append(leave)
+    gc.set_threshold(40)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(leave)
+
+
+async def test_a_collection_in_the_middle_of_a_sweep_does_it_no_harm() -> None:
+    agent = Agent("x", interval=1.0, control=False, version="0")
+    agent._arm_tasks()
+    hooks = agent.hooks
+    assert hooks is not None
+    try:
+        tasks: list[Any] = [asyncio.create_task(asyncio.sleep(9)) for _ in range(500)]
+        await asyncio.sleep(0)
+        records = agent.registry.task_records()
+        chunk = max((each for record in records for each in record.chunks), key=len)
+        assert len(chunk) > 400  # one of its own for each of the first few
+        with collected_often(chunk):
+            run(agent.sampler._sweep(1.0, 20_000))
+        assert len(chunk) < 500
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        agent._undo()
