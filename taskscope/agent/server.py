@@ -170,6 +170,7 @@ class Server:
             self._serve()
         except Exception as error:  # noqa: BLE001  (an outer edge: the program must go on)
             self._agent.failed("agent thread", error)
+            self._take_leave(f"the agent failed and has left the process, which goes on: {error!r}")
         finally:
             try:
                 self._agent.thread_ended()
@@ -177,6 +178,11 @@ class Server:
             except Exception as error:  # noqa: BLE001  (an outer edge)
                 self._agent.failed("agent thread", error)
             self._ended.release()
+
+    def _take_leave(self, reason: str) -> None:
+        """Tells the clients why the connection ends; without a word the process has ended."""
+        for client in list(self._clients.values()):
+            self._send(client, wire.request(None, "leaving", {"reason": reason}))
 
     def _serve(self) -> None:
         assert self._listener is not None

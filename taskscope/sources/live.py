@@ -44,6 +44,7 @@ class LiveSource:
         self._one_snapshot = asyncio.Lock()
         self._progress: asyncio.Timeout | None = None
         self._gone: str | None = "not connected yet"
+        self._farewell = "the target has ended"
         self._reading: asyncio.Task[None] | None = None
         self._searching: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -278,17 +279,17 @@ class LiveSource:
     async def _read(self, reader: asyncio.StreamReader) -> None:
         """Hands every message to whoever waits for it, until the connection ends."""
         decoder = wire.Decoder(wire.MAX_MESSAGE)
-        reason = "the target has ended"
+        broken = ""
         try:
             while data := await reader.read(_CHUNK):
                 for message in decoder.feed(data):
                     self._receive(message)
         except (wire.WireError, SourceError) as error:
-            reason = f"the agent does not keep to the protocol: {error}"
+            broken = f"the agent does not keep to the protocol: {error}"
         except OSError as error:
-            reason = f"the connection broke: {error.strerror or error}"
+            broken = f"the connection broke: {error.strerror or error}"
         finally:
-            self._end(reason)
+            self._end(broken or self._farewell)
 
     def _receive(self, message: wire.Message) -> None:
         if isinstance(message, wire.Response):
@@ -305,6 +306,8 @@ class LiveSource:
                 oldest = self._samples.popleft()
                 self._samples[0] = merged(oldest, self._samples[0])
             self._news.set()
+        elif message.method == "leaving":
+            self._farewell = str(message.params.get("reason"))
         elif message.method == "part":
             self._take_part(message.params.get("section"), message.params.get("value"))
 
