@@ -7,6 +7,7 @@ neither the standard library's nor a library's.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from taskscope import model
@@ -73,9 +74,17 @@ def _classify(file: str) -> str:
         return "user" if file.startswith(_DEMO) else "own"
     if any(mark in file for mark in _LIBRARIES):
         return "library"
-    if file.startswith((_STDLIB + os.sep, "uvloop/")):
-        return "stdlib" if not file.startswith("uvloop/") else "library"
-    return "user"
+    if file.startswith(_STDLIB + os.sep):
+        return "stdlib"
+    return "library" if _is_compiled(file) else "user"
+
+
+def _is_compiled(file: str) -> bool:
+    """Whether it is a file of a library that was compiled by Cython: named as its package sees it."""
+    package, slash, _ = file.partition("/")
+    module = sys.modules.get(package) if slash and package else None
+    where = getattr(module, "__dict__", {}).get("__file__") or ""
+    return any(mark in where for mark in _LIBRARIES)
 
 
 def is_own(file: str) -> bool:
@@ -98,15 +107,20 @@ def is_thread_plumbing(file: str) -> bool:
     return is_plumbing(file) or (origin(file) == "stdlib" and any(mark in file for mark in _THREAD_PLUMBING))
 
 
+def package_of(file: str) -> str:
+    """The top package of a library's file; "" for other files."""
+    if origin(file) == "library":
+        for mark in _LIBRARIES:
+            _, found, inside = file.rpartition(mark)
+            if found:
+                return inside.partition("/")[0].removesuffix(".py")
+        return file.partition("/")[0]
+    return ""
+
+
 def starts_for_others(file: str) -> bool:
     """Whether ``file`` belongs to a library that starts tasks on behalf of its callers."""
-    if origin(file) != "library":
-        return False
-    for mark in _LIBRARIES:
-        _, found, inside = file.rpartition(mark)
-        if found:
-            return inside.partition("/")[0].removesuffix(".py") in STARTS_FOR_OTHERS
-    return False
+    return package_of(file) in STARTS_FOR_OTHERS
 
 
 def read_configuration() -> None:

@@ -128,7 +128,22 @@ def _by_future(waiter: Any, frames: list[FrameType]) -> Wait:
     if frames and "uvloop" in frames[0].f_code.co_filename:
         name = frames[0].f_code.co_name.rpartition(".")[2]
         return Wait(*primitives.UVLOOP.get(name, ("socket", f"uvloop {name}")))
-    return Wait("future", f"a bare {type(waiter).__name__}")
+    return Wait("future", _in_a_library(frames) or f"a bare {type(waiter).__name__}")
+
+
+def _in_a_library(frames: list[FrameType]) -> str:
+    """The library's function that awaits a future; the one that the program called, if it did."""
+    outer = None
+    for frame in frames:
+        whose = origins.origin(frame.f_code.co_filename)
+        if whose == "user":
+            break
+        public = not any(part.startswith("_") for part in frame.f_code.co_qualname.split("."))
+        if whose == "library" and public:
+            outer = frame.f_code
+    if outer is None or not origins.package_of(frames[0].f_code.co_filename):
+        return ""
+    return f"{origins.package_of(outer.co_filename)} {clip(origins.function_name(outer))}"
 
 
 def callbacks(waiter: Any) -> list[Any]:

@@ -74,6 +74,17 @@ _BY_ITSELF: dict[str, dict[str, str]] = {
 }
 
 
+# What is awaited in a library's function, by the function's name.
+_PARKED = {
+    "uvicorn": {("get", "aiohttp ClientResponse.read")},
+    "aiohttp": {
+        ("get", "aiohttp ClientResponse.start"),
+        ("RequestHandler._handle_request", "aiohttp WebSocketResponse.receive"),
+    },
+}
+_PARKED["hypercorn"] = _PARKED["uvicorn"]
+
+
 def _run(server: str, tmp_path: Path, *options: str) -> dict[str, Any]:
     extra = {"hypercorn": ["hypercorn"], "aiohttp": ["aiojobs"]}.get(server)
     path = [str(ROOT), str(require(HERE, *extra))] if extra else [str(ROOT)]
@@ -111,6 +122,7 @@ def test_the_line_that_decided(server: str, loop: str, tmp_path: Path) -> None:
         for site in sites[name]:
             assert file in site["frame"]["file"], name
             assert (site["user_frame"], site["via"]) == (None, None), name
+    assert _PARKED[server] <= {(task["coroutine"], task["parked"]["text"]) for task in snapshot["tasks"]}
     counts = {each["site"]: each["counts"] for each in snapshot["sample"]["sites"]}
     for site in snapshot["sites"]:
         numbers = counts[site["id"]]
