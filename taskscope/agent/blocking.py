@@ -11,7 +11,9 @@ import queue
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from taskscope.agent import calls, origins
 from taskscope.agent.jobs import is_worker, job_of
@@ -232,10 +234,22 @@ def _holder(lock: Any) -> str:
     if type(lock) is _RLOCK:
         owner = repr(lock).partition("owner=")[2].partition(" ")[0]
         return f"held by {_thread_name(int(owner))}" if owner.isdigit() and owner != "0" else "just released"
-    for ident, frame in list(sys._current_frames().items()):
-        if _is_inside(frame, lock):
-            return f"held by {_thread_name(ident)}"
-    return "Python does not know who holds it"
+    reference, made, text = _held.get(id(lock), (None, 0.0, ""))
+    if reference is None or reference() is not lock or time.monotonic() - made > FRESH:
+        if len(_held) >= MAX_LOCKS:
+            _held.clear()
+        inside = (ident for ident, frame in list(sys._current_frames().items()) if _is_inside(frame, lock))
+        holder = next(inside, None)
+        text = "Python does not know who holds it" if holder is None else f"held by {_thread_name(holder)}"
+        _held[id(lock)] = ref(lock), time.monotonic(), text
+    return text
+
+
+MAX_LOCKS = 100
+FRESH = 0.5
+"""Seconds for which a lock's holder is not looked for again: hundreds of threads may wait for one."""
+
+_held: dict[int, tuple[ref[Any], float, str]] = {}
 
 
 def _is_inside(frame: FrameType, lock: Any) -> bool:

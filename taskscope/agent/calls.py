@@ -99,7 +99,7 @@ def _under_way(code: CodeType, place: int) -> tuple[_Path | None, bool]:
 def is_inside(frame: FrameType, thing: Any) -> bool:
     """Whether ``frame`` stands inside ``with thing``, be it a condition with that lock."""
     code = frame.f_code
-    if code not in _codes and _with_opcode() not in code.co_code[::2]:
+    if not _has_with(code):
         return False
     for block in _shown(code).blocks:
         if block.first <= frame.f_lasti < block.end:
@@ -113,6 +113,7 @@ def forget() -> None:
     """Lets go of the code objects."""
     _codes.clear()
     name_at.cache_clear()
+    _has_with.cache_clear()
 
 
 # -- reading code ------------------------------------------------------------------------------------
@@ -132,11 +133,12 @@ def _shown(code: CodeType) -> _Shown:
     return known
 
 
-@functools.cache
-def _with_opcode() -> int:
+@functools.lru_cache(4 * MAX_CODES)
+def _has_with(code: CodeType) -> bool:
+    """Whether there may be a ``with`` in it: spares most functions from being taken apart."""
     import dis
 
-    return dis.opmap["WITH_EXCEPT_START"]
+    return dis.opmap["WITH_EXCEPT_START"] in code.co_code[::2]
 
 
 def _blocks(instructions: list[Instruction], entries: Any) -> list[_Block]:
