@@ -75,8 +75,17 @@ class Judge:
             self._sites[site.id] = site
             self._kin.setdefault((site.kind, site.coroutine), set()).add(site.id)
 
-    def past(self, histories: Iterable[SiteHistory], history: History | None = None) -> None:
-        """What the agent saw before we came, of sites and of the process; before the first sample."""
+    def past(
+        self,
+        histories: Iterable[SiteHistory],
+        history: History | None = None,
+        sample: Sample | None = None,
+    ) -> None:
+        """What the agent saw before we came, of sites and of the process; before the first ``sample``.
+
+        That tells which tasks are older than the agent: those did not come while it looked.
+        """
+        adopted = {each.site: each.adopted for each in sample.sites} if sample is not None else {}
         if history is not None:
             self.resources.past(history)
         for past in histories:
@@ -84,14 +93,15 @@ class Judge:
             if not points:
                 continue
             (time, *counts), *later = points
-            self._add(SiteCounts(past.site, Counts(*counts)), time)
+            older = adopted.get(past.site, 0)
+            self._add(SiteCounts(past.site, Counts(*counts), adopted=older), time)
             watched = self._watched[past.site]
             for point in later:
                 watched.whole.add(*point)
             recent = bisect_right(past.times, past.times[-1] - RECENT * LENGTH)
             for point in later[max(0, recent - 2) :]:  # and the one that held then
                 watched.recent.add(*point)
-            watched.counts = SiteCounts(past.site, Counts(*points[-1][1:]))
+            watched.counts = SiteCounts(past.site, Counts(*points[-1][1:]), adopted=older)
 
     def feed(self, sample: Sample) -> None:
         """The next sample."""
@@ -190,7 +200,9 @@ class Judge:
                 watched.whole.add(self._since, 0, 0, 0)
                 watched.recent.add(self._since, 0, 0, 0)
         moved = counts.adopted - watched.counts.adopted
-        if moved:  # tasks older than the agent, whose site has become known: no growth, they were there
+        if (
+            moved and self._fed > 1
+        ):  # tasks older than the agent: no growth, they were there; the past has them
             watched.whole.shift(moved)
             watched.recent.shift(moved)
         watched.counts = counts

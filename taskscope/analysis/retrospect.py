@@ -33,7 +33,7 @@ def judge_of(snapshot: Mapping[str, Any]) -> Judge:
     judge = Judge(hello)
     judge.learn(wire.unpack(Site, each) for each in snapshot["sites"])
     past = [wire.unpack(SiteHistory, each) for each in snapshot["site_history"]]
-    judge.past(past, wire.unpack(History, snapshot["history"]))
+    judge.past(past, wire.unpack(History, snapshot["history"]), sample)
     judge.feed(sample)
     judge.findings()  # what it then asks about depends on what it has found
     return judge

@@ -49,8 +49,12 @@ class Track:
             self._high[-1] = max(self._high[-1], live)
             self._live[-1], self._born[-1], self._ended[-1] = live, born, ended
             return
-        for column, value in zip(self._columns(), (index, live, live, live, born, ended), strict=True):
-            column.append(value)
+        self._index.append(index)
+        self._low.append(live)
+        self._high.append(live)
+        self._live.append(live)
+        self._born.append(born)
+        self._ended.append(ended)
         if self.recent:
             self._forget(index - LENGTH)
         elif index - self._index[0] >= LENGTH:

@@ -79,7 +79,7 @@ class Judging:
             await asyncio.to_thread(self.judge.past, (), history)
             for page in range(0, len(sites), PAGE):
                 for past in await self._source.site_history(sites[page : page + PAGE], PAST_SECONDS):
-                    self.judge.past((past,))
+                    self.judge.past((past,), None, sample)
                     await asyncio.sleep(0)  # up to 1,100 points each, 2 ms
 
 

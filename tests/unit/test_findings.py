@@ -214,6 +214,36 @@ def test_the_past_that_the_agent_kept_is_judged_at_once() -> None:
     assert finding.rate_per_min == pytest.approx(30, rel=0.05)
 
 
+def test_older_tasks_that_the_past_knows_too_are_not_counted_twice() -> None:
+    """Else they would seem to have ended, and those that leak since to take their place."""
+    judge = Judge(hello(200))
+    older = SiteCounts(0, Counts(100, 100), adopted=100)
+    unknown = replace(site(0), known="unknown", coroutine=site(1).coroutine)
+    came = Lives(steady(1, 400, start=200))
+    for sample in samples([came], 200, 90):
+        told = replace(
+            sample,
+            sites=(older, *(replace(each, site=1) for each in sample.sites)),
+            new_sites=(unknown, site(1)),
+        )
+        if not judge._fed:
+            judge.past([SiteHistory(0, (200.0,), (100,), (100,), (0,))], None, told)
+        judge.feed(told)
+        (finding, *_) = judge.findings() or (None,)
+    assert finding is not None
+    assert (finding.level, finding.id) == ("leak", 1)
+
+
+def test_older_tasks_are_in_the_past_that_the_agent_kept() -> None:
+    judge = Judge(hello(100))
+    judge.past([SiteHistory(0, (100.5, 101.5), (40, 40), (40, 40), (0, 0))])
+    counts = SiteCounts(0, Counts(40, 40), None, None, adopted=40)
+    judge.feed(
+        Sample(0, 102.0, 1102.0, 1.0, Counts(40), 1, 9, 9, 0.1, 0.0, 0.0, 9, True, (site(0),), (counts,))
+    )
+    assert {bin.high for bin in judge._watched[0].whole.bins(judge.now)} == {40}
+
+
 def test_lost_and_retained_tasks_are_worth_a_note() -> None:
     judge = Judge(hello())
     counts = (
