@@ -55,8 +55,8 @@ def _frame(entry: Any) -> model.Frame:
 def function_at(file: str, line: int, name: str) -> str:
     """The qualified name of the function called ``name`` that has that line; ``name`` if it is not found."""
     for module in list(sys.modules.values()):
-        variables = getattr(module, "__dict__", {})
-        if variables.get("__file__") == file:
+        variables = getattr(module, "__dict__", None)
+        if isinstance(variables, dict) and variables.get("__file__") == file:
             for code in _codes(variables, file):
                 if code.co_name == name and any(each == line for _, _, each in code.co_lines()):
                     return origins.function_name(code)
