@@ -200,9 +200,7 @@ class Judge:
                 watched.whole.add(self._since, 0, 0, 0)
                 watched.recent.add(self._since, 0, 0, 0)
         moved = counts.adopted - watched.counts.adopted
-        if (
-            moved and self._fed > 1
-        ):  # tasks older than the agent: no growth, they were there; the past has them
+        if moved:  # tasks older than the agent, whose site has become known: no growth, they were there
             watched.whole.shift(moved)
             watched.recent.shift(moved)
         watched.counts = counts

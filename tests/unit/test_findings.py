@@ -234,16 +234,6 @@ def test_older_tasks_that_the_past_knows_too_are_not_counted_twice() -> None:
     assert (finding.level, finding.id) == ("leak", 1)
 
 
-def test_older_tasks_are_in_the_past_that_the_agent_kept() -> None:
-    judge = Judge(hello(100))
-    judge.past([SiteHistory(0, (100.5, 101.5), (40, 40), (40, 40), (0, 0))])
-    counts = SiteCounts(0, Counts(40, 40), None, None, adopted=40)
-    judge.feed(
-        Sample(0, 102.0, 1102.0, 1.0, Counts(40), 1, 9, 9, 0.1, 0.0, 0.0, 9, True, (site(0),), (counts,))
-    )
-    assert {bin.high for bin in judge._watched[0].whole.bins(judge.now)} == {40}
-
-
 def test_lost_and_retained_tasks_are_worth_a_note() -> None:
     judge = Judge(hello())
     counts = (
