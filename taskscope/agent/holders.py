@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 import time
 from functools import partial
 from itertools import repeat
@@ -71,7 +72,8 @@ class Search:
         for coro in clues.coroutines(other):
             for each in gc.get_referents(coro):
                 if each is future:
-                    self._add(f"{other.get_name()}, {referents.variable_of(coro, future)}")
+                    variable = referents.variable_of(coro, future)
+                    self._add(f"{other.get_name()}, {variable}" if variable else other.get_name())
                 else:
                     self._visit(each, coro, future)
 
@@ -81,6 +83,8 @@ class Search:
         task, future = self._task(), self._future()
         if task is None or future is None or _awaited(task) is not future:
             return ()
+        if not self._found and self._outside:
+            self._found = _in_threads(future)
         if not self._found and self._outside and sys.getallocatedblocks() <= MAX_BLOCKS:
             self._found = _referrers(task, future)
         if not self._found:
@@ -90,7 +94,7 @@ class Search:
         return tuple(self._found)
 
     def _add(self, holder: str) -> None:
-        if holder not in self._found and len(self._found) < MAX_HOLDERS:
+        if holder and holder not in self._found and len(self._found) < MAX_HOLDERS:
             self._found.append(holder)
 
     def _near(self, task: Any, future: Any) -> None:
@@ -148,6 +152,19 @@ def _outside(task: Any) -> int:
     return max(0, count - clues.references_in(task, chain, future))
 
 
+def _in_threads(future: Any) -> list[str]:
+    """Variables of functions that run in other threads: the garbage collector does not see these."""
+    found = []
+    for ident, innermost in list(sys._current_frames().items()):
+        thread = vars(threading)["_active"].get(ident)
+        frames = stacks.thread_frames(innermost) if ident != threading.get_ident() else []
+        variables = (referents.variable_in(frame, future) for frame in frames)
+        variable = next((each for each in variables if each), "")
+        if variable:
+            found.append(f"thread {thread.name if thread is not None else ident}, {variable}")
+    return found[:MAX_HOLDERS]
+
+
 def _referrers(task: Any, future: Any) -> list[str]:
     """Up to three passes of the garbage collector's search: the container, its owner, that one's owner."""
     chain = clues.coroutines(task)
@@ -167,7 +184,7 @@ def _referrers(task: Any, future: Any) -> list[str]:
         pending = containers[:MAX_HOLDERS]
         if not pending:
             break
-    return (found or [f"a {type(each).__name__}" for each in pending])[:MAX_HOLDERS]
+    return [each for each in found if each][:MAX_HOLDERS]
 
 
 def _holder(thing: Any, future: Any) -> str:

@@ -27,6 +27,7 @@ from taskscope.agent.variables import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 MAX_ITEMS = 200_000
 """Entries of one container looked through: 100,000 take 6 ms, in which the program stands still."""
@@ -87,13 +88,20 @@ def name_of(thing: Any, coro: Any, future: Any) -> str:
 
 
 def variable_of(coro: Any, thing: Any, place: str = "") -> str:
-    """Which variable of a coroutine ``thing`` is."""
+    """Which variable of a coroutine ``thing`` is; "" if it has no name."""
     frame = getattr(coro, "cr_frame", None)
-    if frame is None:
-        return f"a {type(thing).__name__}"
-    names = variables_of(frame)
-    name = next((name for name, value in names.items() if value is thing), "a value")
-    return f"{name}{place} in {origins.function_name(frame.f_code)}"
+    names = variables_of(frame) if frame is not None else {}
+    name = next((name for name, value in names.items() if value is thing), "")
+    return f"{name}{place} in {origins.function_name(coro.cr_code)}" if name else ""
+
+
+def variable_in(frame: FrameType, future: Any) -> str:
+    """Which variable of a running function leads to ``future``; "" if none does."""
+    for name, value in variables_of(frame).items():
+        place = _place(value, future)
+        if place is not None:
+            return f"{name}{place} in {origins.function_name(frame.f_code)}"
+    return ""
 
 
 def name_in_module(names: dict[str, Any], future: Any) -> str:
@@ -107,8 +115,10 @@ def name_in_module(names: dict[str, Any], future: Any) -> str:
 
 
 def attribute_of(thing: Any, future: Any) -> str:
-    """Which attribute of an object leads to ``future``."""
+    """Which attribute of an object leads to ``future``; "" for the interpreter's own kinds of objects."""
     kind = type(thing).__qualname__.replace(".<locals>", "")
+    if type(thing).__module__ == "builtins":
+        return ""
     if kind in ("Handle", "TimerHandle"):
         return _call_to_come(thing)
     for name, value in _attributes(thing):
