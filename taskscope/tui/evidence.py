@@ -79,9 +79,8 @@ def moves(finding: Finding) -> list[str]:
         many = "" if per == 1 else "s"
         amount = fmt.bytes(per) if resource == "rss" else f"{per:.2g} {nouns.get(resource, resource)}{many}"
         name = found.RESOURCES[resource]
-        told.append(
-            f"{name} {'moves' if resource == 'rss' else 'move'} with it: {amount} each (correlation {correlation:.2f})"
-        )
+        verb = "moves" if resource == "rss" else "move"
+        told.append(f"{name} {verb} with it: {amount} each (correlation {correlation:.2f})")
     return told
 
 
