@@ -17,6 +17,7 @@ from taskscope.agent import aiomonitor_peer, creations, origins
 from taskscope.agent.registry import MAX_LINEAGE, Lineage
 from taskscope.agent.sites import code_of, coroutine_name, started
 from taskscope.agent.stacks import thread_frames
+from taskscope.agent.variables import variables_of
 from taskscope.agent.walk import spent
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def find_loops() -> list[Any]:
     for frame in list(sys._current_frames().values()):
         for each in thread_frames(frame):
             if each.f_code.co_name == "run_forever" and "/asyncio/" in each.f_code.co_filename:
-                loop = each.f_locals.get("self")
+                loop = variables_of(each).get("self")
                 if isinstance(loop, base):
                     found[id(loop)] = loop
     for reference in list(known_tasks())[:100_000]:

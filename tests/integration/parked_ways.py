@@ -161,6 +161,12 @@ async def in_thread(jobs: queue.Queue[Any]) -> None:
     await future
 
 
+async def in_thread_variable(jobs: queue.Queue[Any]) -> None:
+    future = asyncio.get_running_loop().create_future()
+    jobs.put(future)
+    await future
+
+
 class Elsewhere:
     def __init__(self, future: asyncio.Future[None]) -> None:
         self.futures = [future]
@@ -363,7 +369,9 @@ async def main() -> None:
     other = asyncio.create_task(sleep(), name="other")
     shared = asyncio.get_running_loop().create_future()
     jobs: queue.Queue[Any] = queue.Queue()
-    threading.Thread(target=hold, args=(jobs,)).start()
+    threading.Thread(target=hold, args=(jobs,), daemon=True).start()
+    direct: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=hold, args=(direct,), name="holder", daemon=True).start()
     ways = {
         "sleep": sleep(),
         "queue_get": queue_get(asyncio.Queue()),
@@ -401,6 +409,7 @@ async def main() -> None:
         "in_module": in_module(),
         "in_timer": in_timer(),
         "in_thread": in_thread(jobs),
+        "in_thread_variable": in_thread_variable(direct),
     }
     del shared
     tasks = [asyncio.create_task(coro, name=name) for name, coro in ways.items()]

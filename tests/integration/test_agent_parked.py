@@ -84,6 +84,7 @@ HOLDERS = {
     "in_module": "PENDING['a'] of module __main__",
     "in_timer": "a timer of the loop, Future.set_result in 4",
     "in_thread": "Elsewhere.futures[0]",
+    "in_thread_variable": "thread holder, held in hold",
 }
 """Who holds a bare future, or how that begins."""
 UVLOOP = {
