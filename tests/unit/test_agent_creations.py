@@ -67,7 +67,7 @@ def test_one_site_before_and_after_the_agent(name: str) -> None:
     async def main() -> list[dict[str, Any]]:
         before = WAYS[name]()
         await asyncio.sleep(0)
-        taskscope.start("creations", interval=60)
+        taskscope.start("creations", interval=0.1)
         after = WAYS[name]()
         await asyncio.sleep(0)
         while True:
@@ -89,7 +89,7 @@ def test_a_callback_is_not_told_from_what_runs_the_loop() -> None:
         loop.call_soon(asyncio.ensure_future, stays())
         await asyncio.sleep(0)
         kept = asyncio.all_tasks()
-        taskscope.start("creations", interval=60)
+        taskscope.start("creations", interval=0.1)
         while len(kept) == 2:
             snapshot = taskscope.snapshot()
             found = [site for site in snapshot["sites"] if site["coroutine"] == "stays"]
