@@ -25,7 +25,7 @@ _TERMINATED = re.compile(r"Stack of <TerminatedTask name=.* coro=\S* (.*)> \(mos
 _FAILURE = re.compile(r"exc=([\w.]+)")
 _STDLIB = re.compile(r"/lib/python\d[^/]*/")
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
-_PLUMBING = ("/asyncio/", "/anyio/", "/uvloop/")
+_PLUMBING = {"stdlib": ("/asyncio/",), "library": ("/anyio/", "/uvloop/")}  # others have a folder "asyncio"
 _OWN_FILE = "/aiomonitor/monitor.py"
 
 
@@ -155,7 +155,7 @@ def origin(file: str) -> str:
 
 def is_plumbing(frame: model.Frame) -> bool:
     """Code that creates tasks on behalf of whoever called it."""
-    return frame.origin != "user" and any(mark in frame.file for mark in _PLUMBING)
+    return any(mark in frame.file for mark in _PLUMBING.get(frame.origin, ()))
 
 
 def trace(page: str) -> Trace:
