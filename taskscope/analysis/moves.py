@@ -10,6 +10,12 @@ if TYPE_CHECKING:
 WATCHED = 15.0
 """Seconds a task must have been known for its standing still to say something."""
 
+STOOD = 500.0
+"""Seconds that all of them together must have stood still: what is used each two minutes would have moved."""
+
+LONG = 120.0
+"""Seconds after which standing still says something of few tasks, too."""
+
 FEW = 0.03
 """Part of the tasks that may have moved in a site that is said to stand still."""
 
@@ -42,5 +48,8 @@ class Moves:
     @property
     def never(self) -> bool:
         """Whether next to none of those known for a while has ever moved."""
-        old = [serial for serial, (since, _) in self._first.items() if self.now - since >= WATCHED]
-        return len(old) >= 2 and sum(1 for serial in old if serial in self._moved) <= FEW * len(old)
+        known = {serial: self.now - since for serial, (since, _) in self._first.items()}
+        old = {serial: seconds for serial, seconds in known.items() if seconds >= WATCHED}
+        stood = [seconds for serial, seconds in old.items() if serial not in self._moved]
+        enough = sum(stood) >= STOOD or (len(stood) > 1 and max(stood) >= LONG)
+        return enough and len(old) - len(stood) <= FEW * len(old)
