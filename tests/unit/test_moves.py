@@ -12,7 +12,7 @@ def look(at: float, places: dict[int, int]) -> SiteFacts:
 
 def test_tasks_that_stand_where_they_stood_have_never_moved() -> None:
     moves = Moves()
-    for at in range(0, 30, 5):
+    for at in range(0, 40, 5):
         moves.add(look(at, {serial: serial for serial in range(10 + at)}))
     assert moves.never
 
