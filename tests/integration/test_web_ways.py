@@ -112,7 +112,7 @@ def _run(version: str, server: str, tmp_path: Path, *options: str) -> dict[str, 
     return snapshot
 
 
-_EXTRA = {"hypercorn": ("hypercorn",), "aiohttp": ("aiojobs",)}
+_EXTRA: dict[str, tuple[str, ...]] = {"hypercorn": ("hypercorn",), "aiohttp": ("aiojobs",)}
 _ALL = ("aiohttp", "aiojobs", "fastapi", "hypercorn", "uvicorn", "uvloop", "websockets")
 """What the tests have anyway is not fetched for their own Python."""
 
