@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 WATCHED = 15.0
 """Seconds a task must have been known for its standing still to say something."""
 
-STOOD = 500.0
-"""Seconds that all of them together must have stood still: what is used each two minutes would have moved."""
+STOOD = 300.0
+"""Seconds that all together must have stood still: what is used every minute or two would have moved."""
 
 LONG = 120.0
 """Seconds after which standing still says something of few tasks, too."""
