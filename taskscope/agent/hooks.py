@@ -13,12 +13,15 @@ from __future__ import annotations
 import contextvars
 import sys
 import time
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
+from taskscope.agent import direct
 from taskscope.agent.aiomonitor_peer import MonitorPeer
 from taskscope.agent.registry import Chunk, Lineage, Registry, SiteRecord
 from taskscope.agent.sites import BRANCH, Resolver
+from taskscope.agent.task_class import build_task_class
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,59 +32,6 @@ if TYPE_CHECKING:
 
 MAX_REMOTE = 1_000
 """Coroutines on their way to another thread's loop whose sender is remembered."""
-
-
-def build_task_class(registry: Registry) -> Any:  # noqa: C901  (one piece: calls cost)
-    """A subclass of ``asyncio.Task`` that counts its own end.  One class for each start of the agent."""
-    import asyncio
-
-    base: Any = asyncio.Task
-    base_del = base.__del__
-    settle = registry.settle
-
-    class Task(base):  # type: ignore[misc]
-        __slots__ = (
-            "_taskscope_birth",
-            "_taskscope_chunk",
-            "_taskscope_lineage",
-            "_taskscope_parent",
-            "_taskscope_serial",
-        )
-
-        def __del__(self) -> None:
-            try:
-                chunk = self._taskscope_chunk
-                if chunk is None:  # detached meanwhile
-                    pass
-                elif chunk.pop(self._taskscope_serial, None) is None:
-                    chunk.site.retained -= 1  # the sweep has counted it already
-                elif self._state == "FINISHED":
-                    site = chunk.site
-                    if self._exception is None and site.keep <= 0:
-                        site.finished += 1
-                        return
-                    settle(self, chunk)
-                elif self._state == "CANCELLED":
-                    settle(self, chunk)
-                else:
-                    chunk.site.lost += 1
-                    registry.note_end(self, chunk.site, "lost", "")
-            except AttributeError:
-                pass  # the constructor failed, or the interpreter is going down
-            except Exception as error:  # noqa: BLE001  (an outer edge: the program must not see it)
-                registry.drop(f"ends ({type(error).__name__})")
-            base_del(self)
-
-    if sys.version_info[:2] == (3, 13):
-
-        def set_name(self: Any, name: object) -> None:
-            if name is not None:
-                base.set_name(self, name)
-
-        Task.set_name = set_name  # 3.13 calls set_name(None) wherever there is a factory: "None" it would be
-    Task.__qualname__ = "Task"
-    Task.__module__ = base.__module__
-    return Task
 
 
 class TaskHooks:
@@ -96,12 +46,13 @@ class TaskHooks:
         self.loops: WeakSet[Any] = WeakSet()
         self.on_loop: Callable[[Any], None] = lambda loop: None
         self._resolver = Resolver(registry)
-        self._resolver.skip.add(__file__)
+        self._resolver.skip.update((__file__, direct.__file__))
         self.task_class = build_task_class(registry)
         self._plain: Any = None
         self._classes: list[type] = [base_events.BaseEventLoop]
         self._saved: list[tuple[Any, str, Any, Any]] = []
         self._remote: dict[int, SiteRecord] = {}
+        self._making: set[int] = set()  # threads in which a factory of the program's makes a task
         self._raw: dict[type, tuple[Any, Any]] = {}
         self._base_events = base_events.__file__
         self._monitors = MonitorPeer(self)
@@ -114,6 +65,14 @@ class TaskHooks:
         for cls in self._classes:
             self._patch_class(cls)
         self._patch_run_coroutine_threadsafe()
+        note = self._build(direct.itself, foreign=True, named=True)
+        for known in direct.known_sets():
+            add = direct.noticing(known, note, self._passing_through)
+            self._patch(known, "add", lambda _, add=add: add)
+
+    def _passing_through(self) -> bool:
+        """Whether the task that this thread makes is noted by a factory of ours, or not at all."""
+        return not self.armed or get_ident() in self._making
 
     def add_loop_class(self, cls: type) -> None:
         """A loop class from elsewhere (uvloop); harmless if it derives from one that is known."""
@@ -230,7 +189,7 @@ class TaskHooks:
                 lambda coro, *, loop, **kwargs: build(loop, coro, **kwargs)
             )
         else:
-            factory = self._build(_swapped(inner), foreign=True, named=True)
+            factory = self._build(_swapped(inner, self._making), foreign=True, named=True)
         factory.taskscope_inner = inner
         factory.taskscope_shown = factory if self._is_eager(inner) else inner
         return factory  # type: ignore[no-any-return]
@@ -380,11 +339,16 @@ def _named(function: Any, original: Any) -> Any:
     return function
 
 
-def _swapped(factory: Any) -> Any:
-    """A factory in the shape of a task class."""
+def _swapped(factory: Any, making: set[int]) -> Any:
+    """A factory in the shape of a task class; ``making`` holds the thread meanwhile."""
 
     def make(coro: Any, *, loop: Any, **kwargs: Any) -> Any:
-        return factory(loop, coro, **kwargs)
+        thread = get_ident()
+        making.add(thread)
+        try:
+            return factory(loop, coro, **kwargs)
+        finally:
+            making.discard(thread)
 
     return make
 

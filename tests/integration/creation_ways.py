@@ -220,7 +220,7 @@ async def main() -> None:
         asyncio.ensure_future(anext(stepping("anext_with_default"), 0)),  # @ anext_with_default
         asyncio.gather(anext(stepping("gathered_anext"), 0)),  # @ gathered_anext
     ]
-    stray = asyncio.Task(way("constructed")())
+    stray = asyncio.Task(way("constructed")())  # @ constructed
     cancelled = asyncio.create_task(stubborn())  # @ stubborn
     loop.call_soon(lambda: kept.append(loop.create_task(way("callback")())))  # @ callback
     if "anyio" in sys.argv:

@@ -34,6 +34,8 @@ _UVLOOP = _LIBRARY | {"call_soon_direct": ("asyncio/runners.py", "Runner.run")}
 """uvloop's own functions have no frames: the last one before them."""
 _COROUTINES = {"anyio_start": "started_by_anyio.anyio_start", "other_loop": "way_of.other_loop"}
 _NOT_TASKS = {"main", "second_thread", "fails"}
+_PAST_FACTORIES = "constructed"
+"""Made by ``asyncio.Task``: seen as it is born up to Python 3.13, found by a search later."""
 
 
 def _run(
@@ -72,7 +74,7 @@ def _check(
         assert frame["file"].endswith(file), name
         assert (frame["function"], sites[name]["user_frame"]) == (function, None), name
     for name, line in _MARKS.items():
-        if name not in absent | _NOT_TASKS:
+        if name not in absent | _NOT_TASKS | {_PAST_FACTORIES}:
             assert found.get(_COROUTINES.get(name, name)) == line, name
     assert found["other_thread"] == _MARKS["second_thread"]
     counts = {each["site"]: each["counts"] for each in snapshot["sample"]["sites"]}
@@ -83,8 +85,11 @@ def _check(
     living = {task["coroutine"] for task in snapshot["tasks"]}
     expected = set(_MARKS) - absent - _NOT_TASKS
     assert living >= {_COROUTINES.get(name, name) for name in expected} | set(library)
-    constructed = next(site for site in snapshot["sites"] if site["coroutine"] == "constructed")
-    assert constructed["known"] == "unknown"
+    constructed = sites[_PAST_FACTORIES]
+    if tuple(map(int, snapshot["process"]["python"].split(".")[:2])) < (3, 14):
+        assert (constructed["known"], found[_PAST_FACTORIES]) == ("exact", _MARKS[_PAST_FACTORIES])
+    else:
+        assert constructed["known"] == "unknown"
     assert snapshot["sample"]["disarmed"] == []
     assert snapshot["sample"]["dropped"] == {}
 
