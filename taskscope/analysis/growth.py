@@ -23,6 +23,9 @@ MAX_POINTS = 60
 EARLY = 1.8
 """Standard deviations before the middle from which gains are said to come early: 1 steady leak in 28."""
 
+FEWEST, LONGER = 8, 2.3
+"""Gaps between gains of which a trend can be told, and its standard deviations: 1 steady leak in 93."""
+
 BURST, BULK = 4, 0.2
 """A start-up gains so many times faster than what follows it, and so much of all that is gained."""
 
@@ -228,7 +231,19 @@ def _slows(rises: Sequence[tuple[float, int]], begun: float, now: float) -> bool
         return sum(gain for time, gain in rises if lower <= (time - begun) / span <= upper)
 
     early = (0.5 - middle) * math.sqrt(12 * weight)
-    return early > EARLY and gained(2 / 3, 1) < 0.85 * gained(1 / 3, 2 / 3)
+    falls_off = early > EARLY and gained(2 / 3, 1) < 0.85 * gained(1 / 3, 2 / 3)
+    return falls_off or _longer_and_longer(rises)
+
+
+def _longer_and_longer(rises: Sequence[tuple[float, int]]) -> bool:
+    """Whether the gaps between gains grow, and still do: Mann and Kendall's test, best at regular ones."""
+    gaps = [after - before for (before, _), (after, _) in pairwise(rises)]
+    count = len(gaps)
+    third, two = count // 3, 2 * count // 3
+    if not FEWEST <= count <= MAX_POINTS or mean(gaps[two:]) < 1.1 * mean(gaps[third:two]):
+        return False
+    excess = sum((gaps[j] > gaps[i]) - (gaps[j] < gaps[i]) for j in range(count) for i in range(j))
+    return excess > LONGER * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
 
 
 def _pace(bins: Sequence[Bin]) -> float:

@@ -46,6 +46,13 @@ def test_what_is_there_to_stay_may_be_started_one_after_another(gap: float, unti
     assert "leak" not in levels(every(gap, until), 1, 120)
 
 
+def test_what_fills_up_ever_more_slowly_is_no_leak_however_regular() -> None:
+    births = [2.5]
+    while births[-1] < 120:
+        births.append(births[-1] + 2.4 * 1.06 ** len(births))
+    assert "leak" not in levels(births, 1, 65)
+
+
 def test_a_pause_as_long_as_those_before_is_no_end() -> None:
     births = [second + 20 * burst for burst in range(10) for second in (1.0, 2.0, 3.0)]
     assert set(levels(births, 1, 200)[65:]) == {"leak"}
