@@ -17,7 +17,7 @@ def screen_text(app: App[None]) -> str:
     return "\n".join(line.text for line in lines)
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], bool], tries: int = 200) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], bool], tries: int = 1_000) -> None:
     """Waits until the condition holds; fails with the screen if it never does."""
     for _ in range(tries):
         if condition():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,10 @@ async def test_a_site_shows_how_it_moves_and_its_oldest_tasks(size: tuple[int, i
     async with running(FakeSource(start=250), size) as (_, pilot):
         await until_shown(pilot, "+6,000")
         await pilot.press("enter")
+        await until_shown(pilot, "LEAK")
         screen = await until_shown(pilot, "of 25,000, oldest first")
         assert "executor.py:231 record_failure" in screen
         assert "live 25,000, +6,000/min" in screen
-        assert "LEAK" in screen
         assert "asyncio.sleep" in screen
         assert "4m10s" in screen
         assert all(len(line) == size[0] for line in screen.split("\n"))
@@ -69,11 +70,39 @@ async def test_a_small_terminal_shows_one_panel_after_the_other() -> None:
         await until_shown(pilot, "▶  231")
 
 
+class Late(FakeSource):
+    """Its facts, and so the verdict, come when they are let."""
+
+    def __init__(self) -> None:
+        super().__init__(start=250)
+        self.let = asyncio.Event()
+
+    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
+        await self.let.wait()
+        return await super().facts(site, cuts, before)
+
+
+@pytest.mark.parametrize(("keys", "front"), [("", "[finding]"), ("v", "[source]")])
+async def test_a_finding_that_comes_later_is_in_front_unless_the_user_chose_another_panel(
+    keys: str, front: str
+) -> None:
+    source = Late()
+    async with running(source) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "[chart] source")
+        await pilot.press(*keys)
+        source.let.set()
+        await until_shown(pilot, "finding")
+        assert front in screen_text(pilot.app)
+
+
 async def test_a_place_where_tasks_are_parked_narrows_the_list() -> None:
     source = FakeSource(start=250)
     async with running(source, (200, 60)) as (_, pilot):
         await until_shown(pilot, "+6,000")
         await pilot.press("enter")
+        await until_shown(pilot, "LEAK")  # it moves the panels
         await until_shown(pilot, "24,998  asyncio.sleep")
         await pilot.click("#parked", offset=(10, 3))
         await pilot.press("enter")
@@ -256,6 +285,7 @@ async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
     async with running(source, (200, 60)) as (app, pilot):
         await until_shown(pilot, "+6,000")
         await pilot.press("enter")
+        await until_shown(pilot, "LEAK")  # it moves the panels
         await until_shown(pilot, "oldest first")
         await pilot.click("#parked", offset=(10, 2))
         await until_shown(pilot, f"─in {hostile[:6]}")

@@ -99,7 +99,7 @@ class PanelTabs(Widget):
         for name in screen.panels:
             at += len(name) + 2
             if event.x < at:
-                screen.bring(name)
+                screen.choose(name)
                 return
 
 
@@ -153,6 +153,8 @@ class SiteScreen(DetailScreen):
         super().__init__(context)
         self.row = row
         self.front = self.panels[0]
+        self._offered: Sequence[str] = ()
+        self._chosen = False  # whether the user has brought a panel to the front
         self._detail: SiteDetail | None = None
         self._only = only
 
@@ -208,8 +210,10 @@ class SiteScreen(DetailScreen):
         super().look()
         self.query_one(EvidencePanel).show(self.finding)
         self.set_class(self.finding is not None, "-found")
-        if self.front not in self.panels:
-            self.bring(self.panels[0])
+        if self.panels != self._offered:  # the finding came, or is gone
+            self._offered = self.panels
+            keep = self._chosen and self.front in self.panels
+            self.bring(self.front if keep else self.panels[0])
         self.query_one(SiteChart).look()
         self._say()
 
@@ -351,7 +355,12 @@ class SiteScreen(DetailScreen):
 
     def action_next_panel(self) -> None:
         panels = self.panels
-        self.bring(panels[(panels.index(self.front) + 1) % len(panels)])
+        self.choose(panels[(panels.index(self.front) + 1) % len(panels)])
+
+    def choose(self, name: str) -> None:
+        """The user brings a panel to the front: no finding that comes takes its place."""
+        self._chosen = True
+        self.bring(name)
 
     def action_toggle_finding(self) -> None:
         self.context.dismiss(self.finding)

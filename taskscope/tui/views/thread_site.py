@@ -94,7 +94,7 @@ stack."""
             self.run_worker(self.context.ask(self._load_stack()), group="stack", exclusive=True)
 
     def open_member(self, member: Task | Thread) -> None:
-        self.bring("stack")
+        self.choose("stack")
         self.query_one(StackPanel).focus()
 
     def action_order(self) -> None:
