@@ -11,7 +11,7 @@ import functools
 from types import BuiltinMethodType, MemberDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taskscope.agent.variables import variables_of
+from taskscope.agent.variables import attributes_of, stored_in, variables_of
 
 if TYPE_CHECKING:
     from dis import Instruction
@@ -215,19 +215,17 @@ def _value(frame: FrameType, path: _Path) -> Any:
 
 def _attribute(thing: Any, name: str) -> Any:
     """An attribute as it is stored; None for what only the program's code could make."""
-    try:
-        found = object.__getattribute__(thing, "__dict__").get(name)
-    except AttributeError:
-        found = None
+    found = attributes_of(thing).get(name)
     if found is not None:
         return found
     for cls in type.mro(type(thing)):
-        stored = vars(cls).get(name)
+        stored = stored_in(cls).get(name)
         if type(stored) is MemberDescriptorType:
             try:
                 return stored.__get__(thing)
             except AttributeError:
                 return None
         if stored is not None:
-            return None if hasattr(type(stored), "__get__") else stored
+            is_descriptor = any("__get__" in stored_in(each) for each in type.mro(type(stored)))
+            return None if is_descriptor else stored
     return None

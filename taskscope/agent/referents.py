@@ -23,7 +23,7 @@ from types import (
 from typing import TYPE_CHECKING, Any
 
 from taskscope.agent import origins
-from taskscope.agent.variables import variables_of
+from taskscope.agent.variables import attributes_of, stored_in, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,13 +130,9 @@ def attribute_of(thing: Any, future: Any) -> str:
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
     """Attributes by name; runs no code of the program's."""
-    try:
-        names = object.__getattribute__(thing, "__dict__")
-    except AttributeError:
-        names = {}
-    yield from list(names.items())
+    yield from list(attributes_of(thing).items())
     for cls in type.mro(type(thing)):
-        for name, slot in list(vars(cls).items()):
+        for name, slot in list(stored_in(cls).items()):
             if type(slot) is MemberDescriptorType:
                 try:
                     yield name, slot.__get__(thing)

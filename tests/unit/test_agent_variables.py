@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from taskscope.agent.variables import variables_of
+from taskscope.agent.variables import attributes_of, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,3 +59,47 @@ def test_what_locals_gave_stays_as_it_was() -> None:
 
     _, kept = looked_at(asks)
     assert kept == {"number": 1, "now": 2}
+
+
+def test_a_debugger_that_stands_at_the_entry_of_a_function_does_not_lose_its_arguments() -> None:
+    def doubled(number: int) -> int:
+        return 2 * number
+
+    def traced(reached: threading.Event, go: threading.Event) -> int:
+        def stands(frame: Any, event: str, _: object) -> None:
+            if event == "call" and frame.f_code is doubled.__code__:
+                reached.set()
+                go.wait()
+
+        sys.settrace(stands)
+        try:
+            return doubled(21)
+        finally:
+            sys.settrace(None)
+
+    reached, go = threading.Event(), threading.Event()
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(traced(reached, go)))
+    thread.start()
+    reached.wait(5)
+    frame: Any = sys._current_frames()[thread.ident or 0]
+    while frame.f_code is not doubled.__code__:
+        frame = frame.f_back
+    variables_of(frame)
+    del frame
+    go.set()
+    thread.join()
+    assert results == [42]
+
+
+def test_a_proxy_is_not_asked_what_it_stands_for() -> None:
+    class Proxy:
+        @property
+        def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+            raise RuntimeError("working outside of request context")
+
+    thing = Thing()
+    thing.name = "x"  # type: ignore[attr-defined]
+    assert attributes_of(Proxy()) == {}
+    assert attributes_of(thing) == {"name": "x"}
+    assert attributes_of(threading)["Thread"] is threading.Thread
