@@ -40,8 +40,11 @@ def noticing(known: WeakSet[Any], note: Callable[..., Any], elsewhere: Callable[
         if pending:
             weak._commit_removals()
         remember(ref(task, remove))
-        if type(task) is plain and not elsewhere():
-            note(task.get_loop(), task.get_coro(), task=task)
+        try:
+            if type(task) is plain and not elsewhere():
+                note(task.get_loop(), task.get_coro(), task=task)
+        except RecursionError:
+            pass  # the program is at its own limit: the search for strays finds the task
 
     return add_and_note
 
