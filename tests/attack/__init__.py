@@ -1,0 +1,1 @@
+"""Attacks on the agent, on the client and on what lies between them: what each finds is mended and kept."""
