@@ -1,0 +1,203 @@
+"""What can be said of a process from outside: from /proc alone, without touching it.
+
+Asked when its agent is silent.  A thread that waits for the GIL gives itself away: it wakes every switch
+interval (5 ms) to ask again, so its voluntary context switches grow by some 200 a second while it sleeps in
+a futex.  Whoever holds the GIL then is busy, or blocked in a system call inside C code.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from taskscope.attach import procfs
+
+State = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
+"""``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call keeps the GIL; ``silent``: no reason
+shows.
+"""
+
+APART = 0.5
+"""Seconds between two looks that are compared, at the least."""
+
+MAX_THREADS = 200
+"""Threads looked at: three small files each, 40 us."""
+
+_ASKS = 60.0  # switches a second of a thread that waits for the GIL: 200 with the default interval
+_BUSY = 0.5  # cores from which a thread is said to compute
+_TICK = os.sysconf("SC_CLK_TCK")
+_X86_64 = {
+    0: "read", 1: "write", 7: "poll", 17: "pread64", 23: "select", 34: "pause", 35: "nanosleep",
+    42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 61: "wait4",
+    72: "fcntl", 73: "flock", 74: "fsync", 75: "fdatasync", 202: "futex", 230: "clock_nanosleep",
+    232: "epoll_wait", 247: "waitid", 257: "openat", 262: "newfstatat", 270: "pselect6", 271: "ppoll",
+    281: "epoll_pwait", 288: "accept4", 426: "io_uring_enter", 441: "epoll_pwait2",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Why a process may be silent: ``text`` is a whole sentence without its full stop, remedy included."""
+
+    state: State
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Thread:
+    state: str
+    ticks: int
+    switches: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """Which program a process runs: each exec puts the stack somewhere else."""
+
+    started: int
+    stack: int
+    name: str
+
+
+class Outside:
+    """Looks at process ``pid`` now and again, and compares with what was seen before."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._image = _image(pid)
+        self._before: tuple[float, dict[int, _Thread]] | None = None
+
+    def look(self) -> Condition:
+        """How it is now.  The first look tells less: nothing can be compared yet."""
+        try:
+            return self._gone() or self._halted() or self._at_work()
+        except (FileNotFoundError, ProcessLookupError, IndexError):
+            return Condition("ended", f"process {self.pid} has ended")
+        except OSError as error:
+            return Condition("silent", f"process {self.pid} may not be looked at ({error.strerror})")
+
+    def _gone(self) -> Condition | None:
+        image = _image(self.pid)
+        if image is None or (self._image is not None and image.started != self._image.started):
+            return Condition("ended", f"process {self.pid} has ended")
+        self._image = self._image or image
+        if image.stack != self._image.stack:
+            return Condition("replaced", f"process {self.pid} now runs another program ({image.name})")
+        return None
+
+    def _halted(self) -> Condition | None:
+        status = procfs.status(self.pid)
+        state = status["State"][0]
+        if state == "T":
+            return Condition("stopped", f"process {self.pid} is stopped (kill -CONT {self.pid})")
+        if state == "t":
+            tracer = status.get("TracerPid", "0")
+            return Condition("traced", f"process {self.pid} is stopped by a debugger, process {tracer}")
+        return None
+
+    def _at_work(self) -> Condition:
+        now, threads = time.monotonic(), _threads(self.pid)
+        before = self._before
+        if before is None or now - before[0] >= APART:
+            self._before = now, threads
+        seconds, old = (now - before[0], before[1]) if before is not None else (0.0, {})
+        known = {tid: (old[tid], each) for tid, each in threads.items() if tid in old} if seconds else {}
+        cores = {tid: (new.ticks - past.ticks) / _TICK / seconds for tid, (past, new) in known.items()}
+        asking = [
+            tid
+            for tid, (past, new) in known.items()
+            if new.state == "S" and (new.switches - past.switches) / seconds > _ASKS and cores[tid] < _BUSY
+        ]
+        stuck = [tid for tid, (past, new) in known.items() if new.state == "D" and past == new]
+        return self._told(threads, cores, asking, stuck)
+
+    def _told(
+        self, threads: dict[int, _Thread], cores: dict[int, float], asking: list[int], stuck: list[int]
+    ) -> Condition:
+        if stuck:
+            where = self._place(stuck[0])
+            return Condition(
+                "stuck",
+                f"process {self.pid} hangs: {self._name(stuck[0])} waits in the kernel{where} "
+                "and cannot be interrupted, most likely for a disk or a network file system",
+            )
+        busiest = max(cores, key=lambda tid: cores[tid], default=self.pid)
+        if asking and self.pid in threads:
+            holder = busiest if cores[busiest] >= _BUSY else self._suspect(threads, asking)
+            return Condition(
+                "held",
+                f"process {self.pid} does not let Python run: a C call holds the GIL "
+                f"({self._doing(holder, cores)})",
+            )
+        running = [tid for tid, each in threads.items() if each.state == "R"]
+        if running and cores and sum(cores.values()) < 0.05:
+            return Condition("starved", f"process {self.pid} is ready to run, but gets no processor time")
+        total = f", {sum(cores.values()):.0%} of a core" if cores else ""
+        number = f"{len(threads)} thread{'s' if len(threads) != 1 else ''}"
+        return Condition(
+            "silent",
+            f"process {self.pid} is there ({number}{total}; {self._doing(busiest, cores)}), "
+            "but its agent does not answer",
+        )
+
+    def _suspect(self, threads: dict[int, _Thread], asking: list[int]) -> int:
+        """Who holds the GIL, if nobody computes: one that does not ask for it, the main thread first."""
+        return next((tid for tid in (self.pid, *threads) if tid in threads and tid not in asking), self.pid)
+
+    def _name(self, tid: int) -> str:
+        return "its main thread" if tid == self.pid else f"its thread {tid}"
+
+    def _doing(self, tid: int, cores: dict[int, float]) -> str:
+        used = cores.get(tid, 0.0)
+        if used >= _BUSY:
+            return f"{self._name(tid)} uses {used:.0%} of a core"
+        return f"{self._name(tid)} waits{self._place(tid)}" if self._place(tid) else f"{self._name(tid)} runs"
+
+    def _place(self, tid: int) -> str:
+        """`` in NAME`` of the system call (or the kernel's function) that a thread waits in, or nothing."""
+        name = ""
+        try:
+            call = procfs.blocked_in(self.pid, tid)
+            if call is not None and os.uname().machine == "x86_64":
+                name = _X86_64.get(call[0], "")
+            if call is not None and not name:
+                name = Path(f"/proc/{self.pid}/task/{tid}/wchan").read_text()
+        except OSError:
+            pass
+        return f" in {name}" if name and name != "0" else ""
+
+
+def _image(pid: int) -> _Image | None:
+    """None: the process is no more."""
+    try:
+        name, fields = _stat(f"/proc/{pid}/stat")
+    except (OSError, ValueError):
+        return None
+    return None if fields[0] in "ZX" else _Image(int(fields[19]), int(fields[25]), name)
+
+
+def _threads(pid: int) -> dict[int, _Thread]:
+    found = {}
+    for tid in procfs.threads(pid)[:MAX_THREADS]:
+        folder = f"/proc/{pid}/task/{tid}"
+        try:
+            _, fields = _stat(f"{folder}/stat")
+            text = Path(f"{folder}/status").read_text(errors="replace")
+        except OSError:
+            continue  # it has just ended
+        switches = text.partition("\nvoluntary_ctxt_switches:")[2].split(None, 1)
+        found[tid] = _Thread(
+            fields[0], int(fields[11]) + int(fields[12]), int(switches[0]) if switches else 0
+        )
+    return found
+
+
+def _stat(path: str) -> tuple[str, list[str]]:
+    """The name in a stat file, and the fields after it.  The kernel writes control characters as they are."""
+    data = Path(path).read_bytes()
+    end = data.rindex(b")")
+    name = data[data.index(b"(") + 1 : end].decode("ascii", "replace")
+    return "".join(each if each.isprintable() else "?" for each in name), data[end + 2 :].decode().split()

@@ -1,0 +1,104 @@
+"""What is said of a silent process from outside, on real processes in every such state."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.attach.outside import Outside
+from tests.pythons import SUPPORTED, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskscope.attach.outside import Condition
+
+SECOND = """
+import ctypes, os, re, sys, threading, time
+threading.Thread(target=lambda: [time.sleep(0.01) for _ in range(9999)], daemon=True).start()
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+"""A program with a second thread, which wants the GIL; it goes on when told."""
+
+
+@contextmanager
+def program(then: str, python: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([python, "-c", SECOND + then], stdin=pipe, stdout=pipe, text=True) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            yield child
+        finally:
+            child.kill()
+
+
+def go_on(child: subprocess.Popen[str]) -> None:
+    assert child.stdin is not None
+    child.stdin.write("\n")
+    child.stdin.flush()
+
+
+def becomes(outside: Outside, state: str) -> Condition:
+    give_up = time.monotonic() + 8
+    while (seen := outside.look()).state != state:
+        assert time.monotonic() < give_up, seen
+        time.sleep(0.1)
+    return seen
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_a_c_call_that_sleeps_with_the_gil_is_told_with_its_system_call(version: str) -> None:
+    with program("ctypes.PyDLL(None).sleep(60)", str(require(version))) as child:
+        outside = Outside(child.pid)
+        go_on(child)
+        assert becomes(outside, "held").text == (
+            f"process {child.pid} does not let Python run: a C call holds the GIL "
+            "(its main thread waits in clock_nanosleep)"
+        )
+
+
+def test_a_c_call_that_computes_with_the_gil_is_told_with_its_thread() -> None:
+    with program("re.match('(a+)+b', 'a' * 60)") as child:
+        outside = Outside(child.pid)
+        go_on(child)
+        assert "a C call holds the GIL (its main thread uses " in becomes(outside, "held").text
+
+
+def test_a_stopped_process_is_told_at_the_first_look_and_goes_on() -> None:
+    with program("") as child:
+        outside = Outside(child.pid)
+        child.send_signal(signal.SIGSTOP)
+        os.waitpid(child.pid, os.WUNTRACED)
+        assert outside.look().text == f"process {child.pid} is stopped (kill -CONT {child.pid})"
+        child.send_signal(signal.SIGCONT)
+        assert becomes(outside, "silent").text.startswith(f"process {child.pid} is there (2 threads")
+
+
+@pytest.mark.parametrize(
+    ("then", "name"),
+    [("os.execvp('sleep', ['sleep', '60'])", "sleep"), ("os.execv(sys.executable, ['again'])", "")],
+)
+def test_a_program_in_place_of_the_one_known_is_told(then: str, name: str) -> None:
+    with program(then) as child:
+        outside = Outside(child.pid)
+        go_on(child)
+        said = becomes(outside, "replaced").text
+        assert said.startswith(f"process {child.pid} now runs another program ({name}")
+
+
+def test_an_ended_process_and_one_that_waits_for_its_parent_have_ended() -> None:
+    with program("") as child:
+        outside = Outside(child.pid)
+        go_on(child)
+        assert becomes(outside, "ended").text == f"process {child.pid} has ended"
+        child.wait()
+        assert outside.look().state == "ended"
