@@ -2,22 +2,28 @@
 
 The directory depends on the user id alone (not on the environment of whoever starts what), so that an
 operator's shell and a service manager's child agree on it.  It is 0700 and must belong to the user, the
-socket is ``PID.NAME.sock`` and 0600.
+socket is ``PID.NAME.sock`` and 0600.  What anybody else has put in its place is neither read nor believed.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
 import stat
 import struct
-import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 MAX_NAME = 32
 """Characters of a name; a Unix socket path holds 107 bytes in all."""
+
+_NOT_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_FILE = re.compile(rf"([0-9]{{1,10}})\.([A-Za-z0-9_-]{{1,{MAX_NAME}}})\.sock")
 
 
 class EndpointError(Exception):
@@ -58,22 +64,30 @@ def directory() -> str:
             problem = f"{parent} is not writable"
             continue
         try:
-            os.mkdir(path, 0o700)  # noqa: PTH102
-        except FileExistsError:
-            pass
+            return _made(path, uid)
         except OSError as error:
             problem = f"{path}: {error.strerror}"
-            continue
-        found = os.lstat(path)
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o077:
-            return path
-        problem = f"{path} must be a directory of uid {uid} with mode 0700; remove it or set TASKSCOPE_DIR"
     raise EndpointError(problem)
+
+
+def _made(path: str, uid: int) -> str:
+    """``path`` or what stands for it, made if needed.  Raises OSError."""
+    places = _places(path, (uid,))
+    if places:
+        return places[0]
+    if os.path.lexists(path):
+        if os.environ.get("TASKSCOPE_DIR"):
+            raise OSError(
+                errno.EPERM, f"not a directory of uid {uid} with mode 0700: remove it or choose another"
+            )
+        path = f"{path}-{os.urandom(4).hex()}"
+    os.mkdir(path, 0o700)  # noqa: PTH102
+    return path
 
 
 def socket_path(pid: int, name: str) -> str:
     """Where the agent of this process listens.  Raises EndpointError."""
-    path = f"{directory()}/{pid}.{_NAME.sub('-', name)[:MAX_NAME] or 'python'}.sock"
+    path = f"{directory()}/{pid}.{_NOT_NAME.sub('-', name)[:MAX_NAME] or 'python'}.sock"
     if len(os.fsencode(path)) > 106:  # one is kept for the name it has before it listens
         raise EndpointError(f"{path} is too long for a socket; set TASKSCOPE_DIR to a shorter directory")
     return path
@@ -81,69 +95,140 @@ def socket_path(pid: int, name: str) -> str:
 
 def listing(uid: int | None = None, root: str = "") -> tuple[Endpoint, ...]:
     """Every socket in the directories of ``uid`` (default: ours), in order of pid."""
+    owner = os.geteuid() if uid is None else uid
     found: dict[tuple[int, str], Endpoint] = {}
-    for folder in candidates(os.geteuid() if uid is None else uid, root):
-        for point in listing_in(folder):
+    for folder in candidates(owner, root):
+        for point in listing_in(folder, (owner,)):
             found.setdefault((point.pid, point.name), point)
     return tuple(sorted(found.values(), key=lambda point: point.pid))
 
 
-def listing_in(folder: str) -> tuple[Endpoint, ...]:
-    """Every socket in one directory; none if there is no such directory, or none of ours."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return ()
-    entries = [(name, *name.partition(".")[::2]) for name in names]
-    return tuple(
-        Endpoint(f"{folder}/{name}", int(pid), rest[:-5])
-        for name, pid, rest in entries
-        if pid.isdigit() and rest.endswith(".sock")
-    )
-
-
-def answers(path: str) -> bool:
-    """Whether somebody listens at ``path``.  A dead owner's socket refuses at once."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0.5)
+def listing_in(folder: str, owners: Collection[int]) -> tuple[Endpoint, ...]:
+    """Every socket in one directory, if it belongs to one of ``owners`` alone."""
+    found = []
+    for place in _places(folder, owners):
         try:
-            probe.connect(path)
-        except TimeoutError:
-            return True  # the backlog is full: somebody is there, only slow
+            names = os.listdir(place)  # noqa: PTH208
         except OSError:
-            return False
-    return True
+            continue
+        matches = [_FILE.fullmatch(name) for name in names]
+        found += [Endpoint(f"{place}/{match[0]}", int(match[1]), match[2]) for match in matches if match]
+    return tuple(found)
 
 
-def listener(path: str) -> int | None:
-    """The pid, as we see it, of whoever listens at ``path``; None: nobody.
+def _places(folder: str, owners: Collection[int]) -> list[str]:
+    """``folder`` if it belongs to one of ``owners`` alone, else those of theirs that stand for it.
 
-    The file name holds the pid that the agent sees itself, which in a container is another one.
+    Anybody may make a directory in ``/tmp`` under somebody else's name.  What lies in it is not read, and
+    the owner's agents listen in one whose name has a suffix that nobody could know.
+    """
+    if not os.path.lexists(folder):
+        return []
+    if any(is_private(folder, uid) for uid in owners):
+        return [folder]
+    parent, _, name = folder.rpartition("/")
+    try:
+        siblings = [f"{parent}/{each}" for each in os.listdir(parent) if each.startswith(f"{name}-")]  # noqa: PTH208
+    except OSError:
+        return []
+    return sorted(place for place in siblings if any(is_private(place, uid) for uid in owners))
+
+
+def is_private(folder: str, uid: int) -> bool:
+    """Whether it is a directory, not a link to one, of ``uid`` with mode 0700."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who listens on a socket: pid and uid as we see them."""
+
+    pid: int
+    uid: int
+
+
+class BusyError(Exception):
+    """Somebody listens, but takes no further connection: stopped, hung, or overrun."""
+
+
+def peer(path: str) -> Peer | None:
+    """Who listens at ``path``; None: nobody that we could reach.  Raises BusyError.
+
+    The file's name holds the pid that the agent sees itself, which in a container is another one.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(0.5)
         try:
             probe.connect(path)
+        except (BlockingIOError, TimeoutError):
+            raise BusyError from None
         except OSError:
             return None
-        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    return int.from_bytes(credentials[:4], sys.byteorder)
+        return peer_of(probe)
+
+
+def peer_of(connection: socket.socket) -> Peer | None:
+    """Who is at the other end; None where the system does not say."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", raw)
+    return Peer(pid, uid)
+
+
+def answers(path: str) -> bool:
+    """Whether somebody listens at ``path``, be it without room for us."""
+    try:
+        return peer(path) is not None
+    except BusyError:
+        return True
 
 
 def sweep() -> None:
-    """Removes our own stale sockets."""
+    """Removes the sockets of ours that no process has open any more."""
     for point in listing():
-        if not answers(point.path):
+        if _is_stale(point.path):
             try:
                 os.unlink(point.path)  # noqa: PTH108
             except OSError:
                 pass
 
 
+def _is_stale(path: str) -> bool:
+    """Whether the connection is refused: the kernel says so only of a socket that nobody listens on.
+
+    A stopped or overrun agent does not refuse (EAGAIN, time-out), and one that starts shows its socket only
+    when it listens.  The pid in the name proves nothing: after ``exec`` it lives on without the socket.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.5)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
 def allowed(connection: socket.socket) -> bool:
-    """Whether the peer at the other end of a Unix socket is this user or root."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True  # the directory's mode is all there is
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", raw)
-    return uid in (0, os.geteuid())
+    """Whether a client is this user or root."""
+    peer = peer_of(connection)
+    return peer is None or peer.uid in (0, os.geteuid())  # else the directory's mode is all there is
+
+
+def impostor(connection: socket.socket, path: str) -> str:
+    """Why the agent behind ``path`` is not to be believed; empty if it is.
+
+    It runs as us or as root; root believes any user's, if it owns the socket's file.
+    """
+    peer = peer_of(connection)
+    if peer is None or peer.uid in (0, os.geteuid()):
+        return ""
+    if os.geteuid() == 0 and peer.uid == os.lstat(path).st_uid:
+        return ""
+    return f"{path} is served by uid {peer.uid}, which is neither you nor root"

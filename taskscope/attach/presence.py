@@ -4,7 +4,7 @@ environment says.
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from taskscope import endpoint
@@ -18,28 +18,38 @@ def agent_in(pid: int) -> Endpoint | None:
     """The agent of process ``pid``; None if it has none that we can see.
 
     A file name is not trusted: it holds the pid as the agent sees it, and may be left from another process.
+    Only where the agent takes no connection (a stopped process) the name has to do.
     """
     try:
-        uid = Path(f"/proc/{pid}").stat().st_uid
-        inner = int(procfs.status(pid).get("NSpid", str(pid)).split()[-1])
-    except OSError:
+        status = procfs.status(pid)
+        owners = {*map(int, status["Uid"].split())}
+        inner = int(status.get("NSpid", str(pid)).split()[-1])
+    except (OSError, KeyError):
         return None
-    for folder in _folders(pid, uid):
-        for point in endpoint.listing_in(folder):
-            if point.pid in {pid, inner} and endpoint.listener(point.path) == pid:
+    for folder in _folders(pid, owners):
+        for point in endpoint.listing_in(folder, {*owners, os.geteuid()}):
+            if point.pid in {pid, inner} and _serves(pid, point.path):
                 return point
     return None
 
 
-def _folders(pid: int, uid: int) -> list[str]:
+def _serves(pid: int, path: str) -> bool:
+    try:
+        peer = endpoint.peer(path)
+    except endpoint.BusyError:
+        return True
+    return peer is not None and peer.pid == pid
+
+
+def _folders(pid: int, owners: set[int]) -> list[str]:
     """Where its agent may listen, as seen from here."""
-    folders = [*endpoint.candidates(uid)]
+    folders = [folder for uid in owners for folder in endpoint.candidates(uid)]
     try:
         root = procfs.root(pid)
         own = procfs.environment(pid).get("TASKSCOPE_DIR")
     except OSError:
-        return folders  # another user's: then we could not connect either
-    folders += endpoint.standard(uid, root)
+        return list(dict.fromkeys(folders))  # another user's: then we could not connect either
+    folders += [folder for uid in owners for folder in endpoint.standard(uid, root)]
     if own:
         folders.append(root + own)
     return list(dict.fromkeys(folders))

@@ -26,8 +26,10 @@ def main(options: Namespace) -> int:
     """Prints the list."""
     import asyncio
 
+    from taskscope import endpoint
     from taskscope.attach.discover import processes
 
+    endpoint.sweep()
     found = processes()
     rows = asyncio.run(_rows(found))
     if options.json:

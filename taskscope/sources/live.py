@@ -10,7 +10,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from taskscope import __version__, model, wire
+from taskscope import __version__, endpoint, model, wire
 from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 from taskscope.sources.impute import impute
 
@@ -62,6 +62,10 @@ class LiveSource:
             raise SourceError(f"no connection to {self.path} within {self._patience:g} s") from None
         except OSError as error:
             raise SourceError(f"cannot connect to {self.path}: {error.strerror or error}") from None
+        deceit = endpoint.impostor(self._writer.get_extra_info("socket"), self.path)
+        if deceit:
+            self._writer.close()
+            raise SourceError(deceit)
         self._gone = None
         self._reading = asyncio.create_task(self._read(reader), name="taskscope-reader")
         try:

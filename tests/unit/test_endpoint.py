@@ -78,3 +78,17 @@ def test_a_path_too_long_for_a_socket_is_one_clear_sentence(
     monkeypatch.setenv("TASKSCOPE_DIR", str(deep))
     with pytest.raises(endpoint.EndpointError, match="too long for a socket; set TASKSCOPE_DIR"):
         endpoint.socket_path(1, "x" * 100)
+
+
+def test_a_socket_without_room_for_us_is_neither_stale_nor_nobodys(folder: Path) -> None:
+    """As a stopped process: its backlog fills up, and the kernel answers EAGAIN."""
+    path = endpoint.socket_path(os.getpid(), "stopped")
+    with listen(path) as listener:
+        listener.listen(0)
+        with socket.socket(socket.AF_UNIX) as first:
+            first.connect(path)
+            assert endpoint.answers(path)
+            endpoint.sweep()
+            assert [point.path for point in endpoint.listing()] == [path]
+            with pytest.raises(endpoint.BusyError):
+                endpoint.peer(path)
