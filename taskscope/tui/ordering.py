@@ -1,8 +1,8 @@
 """Which rows are shown in which order: filter, sort, and holding still while somebody reads.
 
-Pure.  Of rows that compare equal the one with more live tasks comes first, those where nothing goes on last;
-otherwise they keep the order they had.  While the user navigates, a column that moves re-orders the rows
-only every few seconds.
+Pure.  Of rows that compare equal the one with more live tasks (or births a second) comes first, those where
+nothing goes on last; otherwise they keep the order they had.  While the user navigates, a column that moves
+re-orders the rows only every few seconds.
 """
 
 from __future__ import annotations
@@ -85,16 +85,16 @@ class Ordering:
 
     def _sort(self, rows: Sequence[Row], value: Value, descending: bool, moment: float) -> list[Row]:
         kept = self._as_before(rows)
-        kept.sort(key=lambda row: (_asleep(row, moment), -row.live))  # of equal ones the larger comes first
+        kept.sort(key=lambda row: -_activity(row, moment))  # of equal ones the larger comes first
         valued = [(value(row), row) for row in kept]
         known = [(found, row) for found, row in valued if found is not None]
         known.sort(key=lambda item: item[:1], reverse=descending)
         return [row for _, row in known] + [row for found, row in valued if found is None]
 
 
-def _asleep(row: Row, moment: float) -> bool:
-    """Nothing lives there, and nothing was born lately."""
-    return not row.live and not row.births(moment)
+def _activity(row: Row, moment: float) -> float:
+    """How much lives there, or comes and goes; 0: nothing does."""
+    return max(row.live, row.births(moment) or 0.0)
 
 
 def matches(row: Row, words: Sequence[str]) -> bool:

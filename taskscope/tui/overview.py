@@ -55,7 +55,8 @@ live       tasks that are not done
 oldest     age of the oldest live task; median: half of them are younger
 born/s     tasks started per second, end/s: ended per second, over the last 5 seconds
 err        tasks that ended by an exception, since the agent started
-10 min     live over the last ten minutes (fewer of a young target), from zero to its highest
+10 min     live over the last ten minutes (fewer of a young target), from zero to its highest; births
+           where none stays
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
 !          a finding: tasks that pile up here.  LEAK: they grow, and keep what they gain, beyond what a
            start-up does; SUSPECT: it is too early to tell, or a part of them ends.  The line above the

@@ -6,6 +6,7 @@ is on the screen, not the number of sites.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from taskscope.tui import format as fmt
@@ -21,7 +22,10 @@ SITE_TIERS = ((70.0, 1.0), (600.0, 10.0))
 
 TREND_SECONDS = 600.0
 RATE_SECONDS = 5.0
-"""Births and ends per second are means over this long, so that they can be read."""
+"""Births and ends per second are means over about this long, from sample to sample."""
+
+SHORTEST = 0.4
+"""Seconds between two samples from which a rate can be read."""
 
 LIVE, BORN, ENDED = range(3)
 
@@ -61,17 +65,28 @@ class Row:
         raise NotImplementedError
 
     def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
-        """Live count at ``points`` moments of the last ``seconds``."""
+        """Live count at ``points`` moments of the last ``seconds``; births between them where none lived."""
+        live = self.levels(now, seconds, points, LIVE)
+        if any(live):
+            return live
+        step = seconds / points
+        born = self.levels(now, seconds + step, points + 1, BORN)
+        return [None if None in pair else pair[1] - pair[0] for pair in pairwise(born)]  # type: ignore[operator]
+
+    def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
+        """Values of a column (LIVE, BORN, ENDED) at ``points`` moments of the last ``seconds``."""
         raise NotImplementedError
 
 
 class SiteRow(Row):
     """A creation site and what its counts were."""
 
-    __slots__ = ("counts", "series", "site", "tick")
+    __slots__ = ("counts", "series", "site", "tick", "ticks")
 
-    def __init__(self, site: Site, now: float, settled: float) -> None:
+    def __init__(self, site: Site, now: float, settled: float, ticks: Series) -> None:
+        """``ticks`` has a point for each sample of the target, whether this site was in it or not."""
         self.site = site
+        self.ticks = ticks
         self.key = f"site {site.id}"
         self.label = f"{fmt.THREAD} {fmt.site(site)}" if site.kind == "thread" else fmt.site(site)
         self.coroutine = site.coroutine
@@ -113,11 +128,8 @@ class SiteRow(Row):
             return None
         if now - self.tick > RATE_SECONDS:
             return 0.0  # nothing was heard of it for that long: nothing was born, nothing ended
-        start = max(now - RATE_SECONDS, series.times[0])
-        before = series.at(start, column)
-        if now - start < 0.5 or before is None:
-            return None
-        return max(0.0, series.columns[column][-1] - before) / (now - start)
+        start = max(self.ticks.nearest(now - RATE_SECONDS) or 0.0, series.times[0])
+        return per_second(series.at(start, column), series.columns[column][-1], now - start)
 
     def errors(self) -> int | None:
         return self.counts.counts.failed if self.counts else None
@@ -126,8 +138,8 @@ class SiteRow(Row):
         then = baseline.get(self.site.id)
         return self.live - (then.live if then else 0)
 
-    def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
-        return self.series.resample(now - seconds, now, points, LIVE)
+    def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
+        return self.series.resample(now - seconds, now, points, column)
 
 
 class SumRow(Row):
@@ -172,9 +184,9 @@ class SumRow(Row):
     def since(self, baseline: dict[int, Counts]) -> int | None:
         return sum(member.since(baseline) or 0 for member in self.members)
 
-    def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
-        columns = zip(*(member.trend(now, seconds, points) for member in self.members), strict=True)
-        return [_sum(column) for column in columns]
+    def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
+        of_members = (member.levels(now, seconds, points, column) for member in self.members)
+        return [_sum(values) for values in zip(*of_members, strict=True)]
 
 
 class WalkedRow(Row):
@@ -219,8 +231,17 @@ class WalkedRow(Row):
     def since(self, baseline: dict[int, Counts]) -> int | None:
         return None
 
-    def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
+    def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
+        if column != LIVE:
+            return [None] * points  # only who is asked about each task knows
         return self.series.resample(now - seconds, now, points)
+
+
+def per_second(before: float | None, after: float | None, seconds: float) -> float | None:
+    """The rate of a total that only grows, between two samples ``seconds`` apart; None: too near to tell."""
+    if before is None or after is None or seconds < SHORTEST:
+        return None
+    return max(0.0, after - before) / seconds
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

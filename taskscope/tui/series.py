@@ -91,6 +91,14 @@ class Series:
         index = bisect_right(self.times, time) - 1
         return None if index < 0 else self.columns[column][index]
 
+    def nearest(self, time: float) -> float | None:
+        """The moment of the point nearest to ``time``; None if there is none."""
+        times = self.times
+        index = bisect_right(times, time)
+        if index == len(times) or (index and time - times[index - 1] <= times[index] - time):
+            index -= 1
+        return times[index] if times else None
+
     def since(self, start: float, column: int = 0) -> tuple[array[float], array[float]]:
         """Times and values from ``start`` on."""
         index = bisect_right(self.times, start)

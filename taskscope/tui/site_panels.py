@@ -12,11 +12,11 @@ from textual.widget import Widget
 
 from taskscope.tui import format as fmt
 from taskscope.tui.chart import Line, build_chart
-from taskscope.tui.rows import BORN, ENDED, LIVE, TREND_SECONDS
+from taskscope.tui.rows import BORN, ENDED, LIVE, TREND_SECONDS, per_second
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from taskscope.model import Ages
     from taskscope.tui.context import Context
@@ -77,10 +77,11 @@ class SiteChart(Widget):
         if height < 2:
             return Text()
         live, born, ended = (self._sum(column) for column in (LIVE, BORN, ENDED))
-        births, ends = _per_second(born, self._step), _per_second(ended, self._step)
+        births, ends = _rates(born, self._step), _rates(ended, self._step)
         self.border_title = Content(
-            f"{fmt.span(self._seconds)}: live {_newest(live, fmt.count)}, "
-            f"births {_newest(births, fmt.rate_per_second)}/s, ends {_newest(ends, fmt.rate_per_second)}/s"
+            f"{fmt.span(self._seconds)}: live {fmt.count(live[-1])}, "
+            f"births {fmt.rate_per_second(self._rate(BORN))}/s, "
+            f"ends {fmt.rate_per_second(self._rate(ENDED))}/s"
         )
         if width < 100:
             return self._chart(width, height, live, whole=True)
@@ -111,6 +112,12 @@ class SiteChart(Widget):
         ]
         line = Line(points, palette(self.app.theme_variables).accent_color)
         return build_chart(width, height, [line], self._seconds, fmt.short, whole=whole)
+
+    def _rate(self, column: int) -> float | None:
+        """Births or ends per second, as the overview tells them."""
+        store = self.context.store
+        rows = [row for row in map(store.site, self._sites) if row]
+        return _total([row.births(store.now) if column == BORN else row.ends(store.now) for row in rows])
 
     def _sum(self, column: int) -> list[float | None]:
         store = self.context.store
@@ -147,16 +154,12 @@ def _total(values: Sequence[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _per_second(totals: Sequence[float | None], step: float) -> list[float | None]:
+def _rates(totals: Sequence[float | None], step: float) -> list[float | None]:
     """Rates from totals that only grow, ``step`` seconds apart."""
     rates: list[float | None] = [None]
     for before, after in pairwise(totals):
-        rates.append(None if before is None or after is None else max(0.0, after - before) / step)
+        rates.append(per_second(before, after, step))
     return rates
-
-
-def _newest(values: Sequence[float | None], spell: Callable[[float | None], str]) -> str:
-    return spell(values[-1] if values else None)
 
 
 class AgeHistogram(Widget):

@@ -138,7 +138,7 @@ class Store:
     def _learn(self, site: Site, now: float) -> None:
         known = self.sites.get(site.id)
         if known is None or known.site != site:
-            fresh = SiteRow(site, now, self._settled)
+            fresh = SiteRow(site, now, self._settled, self.history)
             if known is not None:  # its line is known better now: its counts and its past stay
                 fresh.series = known.series
                 if known.counts is not None:

@@ -205,7 +205,8 @@ async def test_long_lived_is_marked_by_shape_and_the_threshold_moves() -> None:
 
 async def test_charts_change_series_and_span() -> None:
     async with running(FakeSource(start=250)) as (_, pilot):
-        await until_shown(pilot, "╭ tasks 25,061, 5 min")
+        screen = await until_shown(pilot, "╭ tasks 25,061, 5 min")
+        assert "-2m30s" in screen
         await pilot.press("m")
         await until_shown(pilot, "╭ rss 141 MB, 5 min")
         await pilot.press("z")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import random
 
 import pytest
 
@@ -87,6 +88,44 @@ def test_rates_come_from_successive_samples(store: Store, source: FakeSource) ->
     assert leak.ends(store.now) == 0
     assert handler.births(store.now) == pytest.approx(310, abs=1)
     assert handler.growth(store.now) == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize("interval", [0.1, 1.0, 7.0, 20.0])
+def test_a_steady_rate_reads_steady_however_the_samples_jitter(interval: float) -> None:
+    """Each sample is late or early by up to a tenth; a fifth of the rate came and went with that."""
+    source, store, dice = FakeSource(start=10), Store(), random.Random(3)
+    at, read = BOOT + 10.0, set()
+    for number in range(80):
+        at += interval * dice.uniform(0.9, 1.1)
+        born = int((at - BOOT) * 1000)
+        counts = model.SiteCounts(LEAK, model.Counts(0, born, born))
+        sample = dataclasses.replace(source.sample(full=not number), monotonic=at, sites=(counts,))
+        store.apply(sample)
+        read.add(store.sites[LEAK].births(store.now))
+    assert all(rate == pytest.approx(1000, rel=0.01) for rate in read - {None}), read
+
+
+def test_a_rate_of_a_site_that_seldom_changes_is_over_the_same_seconds(
+    store: Store, source: FakeSource
+) -> None:
+    pass_time(store, source, 60)
+    counts = source.counts(STREAMS)
+    more = dataclasses.replace(counts, counts=dataclasses.replace(counts.counts, born=51, live=51))
+    source.seconds += 1
+    store.apply(dataclasses.replace(source.sample(), sites=(more,)))
+    assert store.sites[STREAMS].births(store.now) == pytest.approx(0.2)
+
+
+def test_what_only_comes_and_goes_stands_by_its_births_and_shows_them(
+    store: Store, source: FakeSource
+) -> None:
+    for second in range(1, 61):
+        source.seconds += 1
+        counts = model.SiteCounts(HANDLER, model.Counts(0, 500 * second, 500 * second))
+        store.apply(dataclasses.replace(source.sample(), sites=(counts,)))
+    rows = Ordering().arrange(store.rows("site"), lambda _: 0.0, descending=True, now=0.0, moment=store.now)
+    assert [row.sites for row in rows[:2]] == [(LEAK,), (HANDLER,)]
+    assert store.sites[HANDLER].trend(store.now, 50, 5) == [5000] * 5
 
 
 def test_a_site_that_is_not_in_the_sample_keeps_its_counts(store: Store, source: FakeSource) -> None:
