@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Collection
 
 MAX_NAME = 32
@@ -171,7 +172,7 @@ def peer(path: str) -> Peer | None:
         return peer_of(probe)
 
 
-def peer_of(connection: socket.socket) -> Peer | None:
+def peer_of(connection: _socket.socket) -> Peer | None:
     """Who is at the other end; None where the system does not say."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
@@ -215,7 +216,7 @@ def _is_stale(path: str) -> bool:
     return False
 
 
-def allowed(connection: socket.socket) -> bool:
+def allowed(connection: _socket.socket) -> bool:
     """Whether a client is this user or root."""
     peer = peer_of(connection)
     return peer is None or peer.uid in (0, os.geteuid())  # else the directory's mode is all there is

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from taskscope.leftovers import POLL, Leftover, Period, described, recorder
+from taskscope.leftovers import POLL, Leftover, Period, described, recorder, settled
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -72,9 +72,9 @@ class NoLeaks:
         assert period is not None
         try:
             if error is None:
-                until = time.monotonic() + (0 if _in_loop() else self._grace)
-                while self._living(period) and time.monotonic() < until:
-                    time.sleep(POLL)
+                until = clock.monotonic() + (0 if _in_loop() else self._grace)
+                while self._living(period) and clock.monotonic() < until:
+                    clock.sleep(POLL)
                 self._judge(period)
         finally:
             recorder.end(period)
@@ -89,9 +89,7 @@ class NoLeaks:
         period = self._period
         assert period is not None
         if error is None:
-            until = time.monotonic() + self._grace
-            while self._living(period) and time.monotonic() < until:  # noqa: ASYNC110  (threads set no event)
-                await asyncio.sleep(POLL)
+            await settled(lambda: self._living(period), self._grace)
         self.__exit__(kind, error, trace)
 
     def _living(self, period: Period) -> bool:

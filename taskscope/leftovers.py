@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-import time
 from asyncio import runners
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import taskscope
@@ -22,9 +23,10 @@ from taskscope.agent.imports import ImportWatch
 from taskscope.agent.loops import LoopWatch
 from taskscope.agent.registry import Registry
 from taskscope.agent.threads import ThreadHooks, ThreadView
+from taskscope.system import clock, system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from taskscope.model import Frame
 
@@ -166,7 +168,7 @@ class Recorder:
 
     def begin(self, grace: float) -> Period:
         """What is born from now on is watched."""
-        period = Period(time.monotonic(), grace, self.registry.next_serial())
+        period = Period(clock.monotonic(), grace, self.registry.next_serial())
         self._periods.append(period)
         return period
 
@@ -215,7 +217,7 @@ class Recorder:
         for period in list(self._periods):
             left = self.tasks(period, loop)
             if left:
-                loop.run_until_complete(asyncio.wait(left, timeout=period.grace))
+                loop.run_until_complete(settled(partial(_pending, left), period.grace))
                 period.closed += [self.task(each) for each in left if not each.done()]
         self._original(loop)
         if self._own:  # the two tasks with which a runner closes its loop would cost as much as all else
@@ -264,6 +266,31 @@ class Recorder:
             creation_exact=True,
             note=", a daemon" if thread.daemon else "",
         )
+
+
+def later(loop: Any, seconds: float, call: Callable[[], object]) -> None:
+    """As ``loop.call_later``, by the real clock: the loop's own stands still while a test has frozen it."""
+
+    def wait() -> None:
+        clock.sleep(seconds)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(call)
+
+    system.start_new_thread(wait, ())
+
+
+async def settled(living: Callable[[], bool], grace: float) -> None:
+    """Lets the loop run until nothing lives any more, for ``grace`` seconds at most."""
+    loop = asyncio.get_running_loop()
+    until = clock.monotonic() + grace
+    while living() and clock.monotonic() < until:
+        over = asyncio.Event()
+        later(loop, POLL, over.set)
+        await over.wait()
+
+
+def _pending(tasks: Iterable[Any]) -> bool:
+    return not all(task.done() for task in tasks)
 
 
 recorder = Recorder()

@@ -7,10 +7,11 @@ their set-up belongs to them, not to the test that happens to be first.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -86,11 +87,11 @@ class Watch:
         """What a fixture of a wider scope starts is not this test's."""
         if self._period is None or fixturedef.scope == "function":
             return (yield)
-        begun = time.monotonic()
+        begun = clock.monotonic()
         try:
             return (yield)
         finally:
-            self._period.exempt.append((begun, time.monotonic()))
+            self._period.exempt.append((begun, clock.monotonic()))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -129,8 +130,8 @@ def _let_end(recorder: Recorder, period: Period) -> None:
     """Gives what is left the grace period; loops that stay open between tests run meanwhile."""
     from taskscope.leftovers import POLL
 
-    until = time.monotonic() + period.grace
-    while time.monotonic() < until:
+    until = clock.monotonic() + period.grace
+    while clock.monotonic() < until:
         tasks = recorder.tasks(period)
         if not tasks and not recorder.threads(period):
             return
@@ -139,11 +140,13 @@ def _let_end(recorder: Recorder, period: Period) -> None:
         for loop in idle:
             _run_briefly(loop, POLL)
         if not idle:
-            time.sleep(POLL)
+            clock.sleep(POLL)
 
 
 def _run_briefly(loop: Any, seconds: float) -> None:
-    loop.call_later(seconds, loop.stop)
+    from taskscope.leftovers import later
+
+    later(loop, seconds, loop.stop)
     loop.run_forever()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from taskscope.agent.sampler import Sampler
 from taskscope.agent.server import Server
 from taskscope.agent.threads import ThreadHooks, ThreadView
 from taskscope.agent.walk import PAUSE, live_tasks, run
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class Agent:
         self.control = control
         self.version = version
         self.arrived = arrived
-        self.since = time.monotonic()
+        self.since = clock.monotonic()
         origins.read_configuration()
         self.process = process.describe(name or process.default_name())
         self.registry = Registry()
@@ -183,10 +183,10 @@ class Agent:
         if adoption is not None:
             yield from adoption
             self.arriving = False
-        elif self.hooks is not None and time.monotonic() >= self._next_search:
-            begun = time.thread_time()
+        elif self.hooks is not None and clock.monotonic() >= self._next_search:
+            begun = clock.thread_time()
             yield from adopt.strays(self.registry, [loop for _, loop in self.watch.loops()])
-            self._next_search = time.monotonic() + max(STRAY_SEARCH, 1000 * (time.thread_time() - begun))
+            self._next_search = clock.monotonic() + max(STRAY_SEARCH, 1000 * (clock.thread_time() - begun))
         if len(self.registry.by_id) != self._known_sites:  # only another site can tell of the unknown ones
             self._known_sites = len(self.registry.by_id)
             adopt.impute(self.registry)
@@ -203,8 +203,8 @@ class Agent:
 
     def settled(self, patience: float) -> Job[None]:
         """Waits until older tasks are registered, so that a first answer does not say that there are none."""
-        end = time.monotonic() + patience
-        while self.arriving and time.monotonic() < end:
+        end = clock.monotonic() + patience
+        while self.arriving and clock.monotonic() < end:
             yield
 
     def hello(self) -> model.Hello:
@@ -215,8 +215,8 @@ class Agent:
             interval=self.interval,
             control=self.control,
             agent_since=self.since,
-            monotonic=time.monotonic(),
-            wall=time.time(),
+            monotonic=clock.monotonic(),
+            wall=clock.wall(),
             arrived=self.arrived,
         )
 
@@ -282,11 +282,11 @@ class Agent:
 
     def _history(self, seconds: float) -> Job[model.History]:
         yield
-        return self.sampler.history.read(time.monotonic() - float(seconds))
+        return self.sampler.history.read(clock.monotonic() - float(seconds))
 
     def _site_history(self, sites: list[int], seconds: float) -> Job[tuple[model.SiteHistory, ...]]:
         found = []
-        since = time.monotonic() - float(seconds)
+        since = clock.monotonic() - float(seconds)
         for site in sites:
             found.append(self.sampler.sites.read(int(site), since))
             yield

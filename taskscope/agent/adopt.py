@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -19,6 +18,7 @@ from taskscope.agent.sites import code_of, coroutine_name, started
 from taskscope.agent.stacks import thread_frames
 from taskscope.agent.variables import variables_of
 from taskscope.agent.walk import spent
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,8 +114,8 @@ def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
         if spent():
             yield
     del references
-    ripe = time.monotonic() + RIPE
-    while candidates and time.monotonic() < ripe:
+    ripe = clock.monotonic() + RIPE
+    while candidates and clock.monotonic() < ripe:
         yield
     adopted = 0
     for reference in candidates:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import gc
 import sys
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
+
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from taskscope.agent.hooks import TaskHooks
@@ -101,7 +102,7 @@ def noted(task: Any) -> Noted | None:
             if stack is None:
                 return None
             began = getattr(task, "_started_at", None)  # by the performance counter
-            birth = time.monotonic() - (time.perf_counter() - began) if began is not None else None
+            birth = clock.monotonic() - (clock.perf_counter() - began) if began is not None else None
             return Noted(stack, birth, getattr(held, "_created_traceback_chains", {}).get(task))
     return None
 
@@ -110,7 +111,7 @@ def in_the_making(task: Any) -> bool:
     """Whether a monitor's factory has yet to write down where this task comes from."""
     if type(task).__module__ != "aiomonitor.task":
         return False
-    now = time.perf_counter()
+    now = clock.perf_counter()
     return now - getattr(task, "_started_at", now) < YOUNG and noted(task) is None
 
 

@@ -11,13 +11,13 @@ import queue
 import socket
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope.agent import calls, origins
 from taskscope.agent.jobs import is_worker, job_of
 from taskscope.agent.variables import variables_of
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,13 +235,13 @@ def _holder(lock: Any) -> str:
         owner = repr(lock).partition("owner=")[2].partition(" ")[0]
         return f"held by {_thread_name(int(owner))}" if owner.isdigit() and owner != "0" else "just released"
     reference, made, text = _held.get(id(lock), (None, 0.0, ""))
-    if reference is None or reference() is not lock or time.monotonic() - made > FRESH:
+    if reference is None or reference() is not lock or clock.monotonic() - made > FRESH:
         if len(_held) >= MAX_LOCKS:
             _held.clear()
         inside = (ident for ident, frame in list(sys._current_frames().items()) if _is_inside(frame, lock))
         holder = next(inside, None)
         text = "Python does not know who holds it" if holder is None else f"held by {_thread_name(holder)}"
-        _held[id(lock)] = ref(lock), time.monotonic(), text
+        _held[id(lock)] = ref(lock), clock.monotonic(), text
     return text
 
 

@@ -7,12 +7,12 @@ It takes no hook of its own, and goes when the agent goes.
 from __future__ import annotations
 
 import socket
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
 from taskscope.agent.aiomonitor_peer import monitors
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,9 +80,9 @@ class Console:
             ) from None
         outcome: list[Exception | None] = []
         loop.call_soon_threadsafe(self._start_on, start_monitor, loop, outcome)
-        give_up = time.monotonic() + PATIENCE
+        give_up = clock.monotonic() + PATIENCE
         while not outcome:
-            if time.monotonic() > give_up:
+            if clock.monotonic() > give_up:
                 raise wire.RemoteError(
                     wire.NOT_FOUND, "the event loop is blocked: its console opens once it runs again"
                 )

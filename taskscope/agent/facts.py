@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -17,6 +16,7 @@ from taskscope.agent import clues, stacks
 from taskscope.agent.groups import ParkedTally, parked_key
 from taskscope.agent.queries import NotFoundError
 from taskscope.agent.walk import live_tasks, spent
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -250,7 +250,7 @@ class _Tally:
         groups = sorted((tally.group(key) for key, tally in self.groups.items()), key=lambda each: -each.live)
         return model.SiteFacts(
             site,
-            time.monotonic(),
+            clock.monotonic(),
             live,
             alive,
             self.sampled,
@@ -296,7 +296,7 @@ def _thread_facts(
             pools.setdefault(thread.executor.id, []).append(thread.executor)
     return model.SiteFacts(
         record.id,
-        time.monotonic(),
+        clock.monotonic(),
         len(ours),
         tuple(sum(1 for birth in births if birth is None or birth <= cut) for cut in cuts),
         len(ours),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent import stacks, waits
 from taskscope.agent.walk import live_tasks
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from taskscope.agent.registry import SiteRecord
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def ages(records: list[SiteRecord]) -> Job[model.Ages]:
     counts = [0] * (len(model.AGE_EDGES) + 1)
     unknown = 0
-    now = time.monotonic()
+    now = clock.monotonic()
     for task in live_tasks(records):
         if task is None:
             yield

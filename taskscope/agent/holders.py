@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-import time
 from functools import partial
 from itertools import repeat
 from operator import is_
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope.agent import clues, referents, stacks, waits
+from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class Search:
             return
         if getattr(other, "_fut_waiter", None) is future:  # it waits as well
             return
-        self._until = time.thread_time() + PATIENCE
+        self._until = clock.thread_time() + PATIENCE
         for coro in clues.coroutines(other):
             for each in gc.get_referents(coro):
                 if each is future:
@@ -98,7 +98,7 @@ class Search:
             self._found.append(holder)
 
     def _near(self, task: Any, future: Any) -> None:
-        self._until = time.thread_time() + PATIENCE
+        self._until = clock.thread_time() + PATIENCE
         chain = clues.coroutines(task)
         self._seen.update(map(id, (task, future, *chain)))
         places = [(each, coro) for coro in reversed(chain) for each in gc.get_referents(coro)]
@@ -116,7 +116,7 @@ class Search:
     def _visit(self, thing: Any, coro: Any, future: Any) -> None:
         """``thing``, and the objects of the program's classes that it refers to."""
         for each in referents.with_objects_in(referents.content(thing)):
-            if time.thread_time() > self._until or len(self._seen) > MAX_OBJECTS:
+            if clock.thread_time() > self._until or len(self._seen) > MAX_OBJECTS:
                 return
             self._check(each, coro, future)
 
@@ -157,7 +157,7 @@ def _in_threads(future: Any) -> list[str]:
     found = []
     for ident, innermost in list(sys._current_frames().items()):
         thread = vars(threading)["_active"].get(ident)
-        frames = stacks.thread_frames(innermost) if ident != threading.get_ident() else []
+        frames = stacks.thread_frames(innermost) if ident != system.get_ident() else []
         variables = (referents.variable_in(frame, future) for frame in frames)
         variable = next((each for each in variables if each), "")
         if variable:

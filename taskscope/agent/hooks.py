@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextvars
 import sys
-import time
 from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
@@ -22,6 +21,7 @@ from taskscope.agent.aiomonitor_peer import MonitorPeer
 from taskscope.agent.registry import Chunk, Lineage, Registry, SiteRecord
 from taskscope.agent.sites import BRANCH, Resolver
 from taskscope.agent.task_class import build_task_class
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     import asyncio
@@ -212,7 +212,7 @@ class TaskHooks:
         next_serial = registry.next_serial
         skip = self._resolver.skip
         getframe = sys._getframe
-        now = time.monotonic
+        now = clock.monotonic
         resolve, first_child, trim = self._resolve, self._first_child, self._trim
         task_class, ended = self.task_class, self._ended
         hooks = self

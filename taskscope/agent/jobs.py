@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
 from taskscope.agent.variables import variables_of
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +92,10 @@ class _Jobs:
 
     def name(self, future: Any) -> str:
         found = self._known(future)
-        if not found and time.monotonic() - self._made > FRESH:
+        if not found and clock.monotonic() - self._made > FRESH:
             items = [(item.future, _function(item)) for item in _items() if hasattr(item, "future")]
             self._names = {id(each): (ref(each), name) for each, name in items}
-            self._made = time.monotonic()
+            self._made = clock.monotonic()
             found = self._known(future)
         return found
 

@@ -7,11 +7,11 @@ seconds, because limits can be changed while a process runs.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taskscope.agent.walk import spent
+from taskscope.system import system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def thread_limit(root: str = "") -> Job[ThreadLimit | None]:
         left.append((most - int(everywhere[0].rpartition("/")[2]), "kernel.threads-max"))
     users = _soft_limit("RLIMIT_NPROC")
     if users is not None and not _may_exceed(root):
-        now = yield from _threads_of_user(os.getuid(), root)
+        now = yield from _threads_of_user(system.getuid(), root)
         left.append((users - now, "RLIMIT_NPROC of the user"))
     if not left:
         return None
@@ -96,16 +96,16 @@ def _may_exceed(root: str) -> bool:
     if " ".join(_read(f"{root}/proc/self/uid_map").split()) != _EVERYBODY:
         return False  # root of a container with users of its own is a user as any other
     granted = _field(_read(f"{root}/proc/self/status"), "CapEff:", base=16) or 0
-    return os.getuid() == 0 or any(granted >> bit & 1 for bit in _MAY_EXCEED)
+    return system.getuid() == 0 or any(granted >> bit & 1 for bit in _MAY_EXCEED)
 
 
 def _threads_of_user(uid: int, root: str) -> Job[int]:
     """Threads of all processes of a user that can be seen from here: one ``stat`` a process."""
     found = 0
-    for name in os.listdir(f"{root}/proc"):  # noqa: PTH208
+    for name in system.listdir(f"{root}/proc"):
         if name.isdigit():
             try:
-                status = os.stat(f"{root}/proc/{name}/task")  # noqa: PTH116
+                status = system.stat(f"{root}/proc/{name}/task")
             except OSError:
                 continue  # it has ended
             found += status.st_nlink - 2 if status.st_uid == uid else 0
@@ -161,7 +161,6 @@ def _field(text: str, name: str, base: int = 10) -> int | None:
 
 def _read(path: str) -> str:
     try:
-        with open(path) as file:  # noqa: PTH123
-            return file.read()
+        return system.contents(path).decode()
     except (OSError, UnicodeDecodeError):
         return ""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextvars
 import itertools
 import sys
-import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
 from taskscope.agent import stacks
+from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +58,8 @@ class _Watched:
 
     def answer(self) -> None:
         """Runs in the loop."""
-        self.latencies.append(time.monotonic() - self.sent)
-        self.thread = threading.get_ident()
+        self.latencies.append(clock.monotonic() - self.sent)
+        self.thread = system.get_ident()
         self.sent = 0.0
         self.handle = None
 
@@ -137,14 +136,14 @@ class LoopWatch:
                         watched.latencies[-1] if watched.latencies else 0
                     )
                     watched.stall = None
-                watched.sent = time.monotonic()
+                watched.sent = clock.monotonic()
                 try:
                     watched.handle = loop.call_soon_threadsafe(watched.answer, context=_EMPTY)
                 except RuntimeError:  # closed meanwhile
                     watched.sent = 0.0
 
     def _late(self, watched: _Watched, loop: Any) -> None:
-        waited = time.monotonic() - watched.sent
+        waited = clock.monotonic() - watched.sent
         if waited < STALL or watched.stall is not None or not loop.is_running():
             return
         thread = self.thread_of(watched.id)
@@ -166,7 +165,7 @@ class LoopWatch:
     def _percentiles(self, watched: _Watched) -> tuple[float | None, float | None, float | None]:
         values = list(watched.latencies)
         if watched.sent and watched.reference() is not None:
-            waiting = time.monotonic() - watched.sent
+            waiting = clock.monotonic() - watched.sent
             if waiting > STALL:
                 values.append(waiting)
         if not values:
@@ -206,7 +205,7 @@ class LoopWatch:
 
     def stalls(self) -> tuple[model.Stall, ...]:
         """Newest first."""
-        now = time.monotonic()
+        now = clock.monotonic()
         return tuple(
             model.Stall(
                 s.loop, s.began, (s.ended or now) - s.began, s.ended is not None, s.task, s.stack, s.queued
@@ -236,7 +235,7 @@ def _crowd(loop: Any) -> int:
     before = _length(loop, "_ready")
     if not before:
         return 0
-    time.sleep(TURNING)
+    clock.sleep(TURNING)
     now = _length(loop, "_ready") or 0
     return now if now < before else 0
 

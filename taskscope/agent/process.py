@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from taskscope import model
 from taskscope.agent import limits
 from taskscope.agent.walk import run
+from taskscope.system import clock, system
 
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+_PAGE = system.sysconf("SC_PAGE_SIZE")
+_TICK = system.sysconf("SC_CLK_TCK")
 _SLOW_LISTING = 0.002
 """Seconds.  A listing of descriptors that takes longer is repeated less often."""
 
@@ -48,23 +48,22 @@ class Meter:
                     self._psutil.memory_info().rss, cpu, self._psutil.num_threads(), self._psutil.num_fds()
                 )
         try:
-            with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
-                fields = file.read().rpartition(b")")[2].split()
+            fields = system.contents("/proc/self/stat").rpartition(b")")[2].split()
         except OSError:
-            return Usage(None, time.process_time(), None, None)
+            return Usage(None, clock.process_time(), None, None)
         cpu = (int(fields[11]) + int(fields[12])) / _TICK
         return Usage(int(fields[21]) * _PAGE, cpu, int(fields[17]), self._descriptors())
 
     def _descriptors(self) -> int | None:
         """Open descriptors.  Linux 6.2 and later tell the number; before, they must be listed."""
         try:
-            size = os.stat("/proc/self/fd").st_size  # noqa: PTH116
+            size = system.stat("/proc/self/fd").st_size
             if size:
                 return size
-            begin = time.monotonic()
+            begin = clock.monotonic()
             if begin >= self._next_listing:
-                self._fds = len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208
-                took = time.monotonic() - begin
+                self._fds = len(system.listdir("/proc/self/fd")) - 1
+                took = clock.monotonic() - begin
                 self._next_listing = begin + (1000 * took if took > _SLOW_LISTING else 0)
         except OSError:
             return None
@@ -82,13 +81,13 @@ def _psutil() -> Any:
 def describe(name: str) -> model.Process:
     """This process, as it is now."""
     process = model.Process(
-        pid=os.getpid(),
+        pid=system.getpid(),
         name=name,
         python=".".join(map(str, sys.version_info[:3])) + _suffix(),
         implementation=sys.implementation.name,
         executable=sys.executable or "",
         argv=tuple(str(arg) for arg in getattr(sys, "orig_argv", sys.argv)),
-        host=os.uname().nodename if hasattr(os, "uname") else "",
+        host=system.uname().nodename,
         user=_user(),
         cwd=_cwd(),
         started_wall=_started(),
@@ -114,24 +113,22 @@ def _user() -> str:
     try:
         import pwd
 
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(system.getuid()).pw_name
     except (ImportError, KeyError, AttributeError):
-        return str(os.getuid()) if hasattr(os, "getuid") else ""
+        return str(system.getuid())
 
 
 def _cwd() -> str:
     try:
-        return os.getcwd()  # noqa: PTH109
+        return system.getcwd()
     except OSError:
         return ""
 
 
 def _started() -> float:
     try:
-        with open("/proc/self/stat", "rb") as file:  # noqa: PTH123
-            ticks = int(file.read().rpartition(b")")[2].split()[19])
-        with open("/proc/uptime", "rb") as file:  # noqa: PTH123
-            up = float(file.read().split()[0])
+        ticks = int(system.contents("/proc/self/stat").rpartition(b")")[2].split()[19])
+        up = float(system.contents("/proc/uptime").split()[0])
     except (OSError, ValueError, IndexError):
-        return time.time()
-    return time.time() - up + ticks / _TICK
+        return clock.wall()
+    return clock.wall() - up + ticks / _TICK

@@ -11,12 +11,12 @@ long as there is a GIL; a chunk is copied (one call into C) before it is walked.
 from __future__ import annotations
 
 import itertools
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent import origins
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,7 +289,7 @@ class Registry:
                     outcome,
                     error,
                     task._taskscope_birth,
-                    time.monotonic(),
+                    clock.monotonic(),
                 )
             )
 

@@ -7,7 +7,6 @@ that are done but still referenced by somebody; it is bounded to ``SWEEP`` tasks
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from taskscope import model
@@ -16,6 +15,7 @@ from taskscope.agent.process import Meter
 from taskscope.agent.queries import site_counts
 from taskscope.agent.registry import ENDED_A_SITE
 from taskscope.agent.walk import spent
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from taskscope.agent.loops import LoopWatch
@@ -50,13 +50,13 @@ class Sampler:
         self._sweep_at = 0
         self._totals = [0] * 6  # as the first six of `_state`, over all task sites
         self.history = ProcessHistory()
-        self.sites = SiteHistories(time.monotonic())
+        self.sites = SiteHistories(clock.monotonic())
         self.disarmed: list[str] = []
 
     def sample(self, interval: float, *, watched: bool = True) -> Job[model.Sample]:
         """The next sample, holding what changed.  A site that has not changed costs one comparison."""
         yield from self._sweep(interval, SWEEP if watched else SWEEP_ALONE)
-        now = time.monotonic()
+        now = clock.monotonic()
         births = self._threads.count()
         changed: list[model.SiteCounts] = []
         fresh: list[model.Site] = []
@@ -100,7 +100,7 @@ class Sampler:
             yield from self.sample(interval)
         last = self._last
         assert last is not None
-        now, wall = time.monotonic(), time.time()
+        now, wall = clock.monotonic(), clock.wall()
         births = self._threads.count()
         counts: list[model.SiteCounts] = []
         sites: list[model.Site] = []
@@ -149,7 +149,7 @@ class Sampler:
         changed: tuple[model.SiteCounts, ...],
     ) -> model.Sample:
         usage = self._meter.read()
-        own = time.thread_time()
+        own = clock.thread_time()
         cpu = agent_cpu = None
         if self._cpu is not None:
             at, process, thread = self._cpu
@@ -164,7 +164,7 @@ class Sampler:
         return model.Sample(
             seq=self._seq,
             monotonic=now,
-            wall=time.time(),
+            wall=clock.wall(),
             interval=interval,
             tasks=tasks,
             threads=usage.threads if usage.threads is not None else len(sys._current_frames()),

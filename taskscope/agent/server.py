@@ -7,12 +7,10 @@ thread is started below ``threading``, so the program does not find it in its ow
 
 from __future__ import annotations
 
-import _thread
-import os
 import selectors
 import socket
-import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from taskscope import endpoint, wire
@@ -21,8 +19,10 @@ from taskscope.agent.loops import PROBE_EVERY
 from taskscope.agent.queries import NotFoundError
 from taskscope.agent.reply import encoded
 from taskscope.agent.walk import PAUSE, begin_slice
+from taskscope.system import clock, system
 
 if TYPE_CHECKING:
+    import _socket
     from collections.abc import Callable
 
     from taskscope.agent import Agent
@@ -42,7 +42,7 @@ MAX_BACKLOG = 8 << 20
 class _Client:
     """One connection."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: _socket.socket) -> None:
         self.socket = connection
         self.decoder = wire.Decoder(wire.MAX_REQUEST)
         self.out: deque[memoryview] = deque()
@@ -67,10 +67,10 @@ class Server:
         self._clients: dict[int, _Client] = {}
         self._jobs: deque[tuple[_Client | None, int | None, Job[None]]] = deque()
         self._selector: selectors.BaseSelector | None = None
-        self._listener: socket.socket | None = None
+        self._listener: _socket.socket | None = None
         self._wake: tuple[int, int] | None = None
         self._stopping = False
-        self._ended = _thread.allocate_lock()
+        self._ended = system.allocate_lock()
         self.path = ""
         self.thread = 0
 
@@ -78,13 +78,13 @@ class Server:
 
     def start(self, delay: float = 0.0) -> None:
         """Starts the thread; ``delay`` seconds before it listens.  Raises EndpointError, OSError."""
-        self._wake = os.pipe()
-        os.set_blocking(self._wake[0], False)
+        self._wake = system.pipe()
+        system.set_blocking(self._wake[0], False)
         if not delay:
             self._listen()
         self._ended.acquire()
         try:
-            _thread.start_new_thread(self._run, (delay,))
+            system.start_new_thread(self._run, (delay,))
         except RuntimeError as error:
             self._ended.release()
             self._close()
@@ -95,10 +95,10 @@ class Server:
         self._stopping = True
         if self._wake is not None:
             try:
-                os.write(self._wake[1], b"x")
+                system.write(self._wake[1], b"x")
             except OSError:
                 pass
-        if self.thread == _thread.get_ident():
+        if self.thread == system.get_ident():
             return True  # asked for over the socket: the thread ends itself
         ended = self._ended.acquire(timeout=timeout)
         if ended:
@@ -115,19 +115,19 @@ class Server:
 
     def _listen(self) -> None:
         endpoint.sweep()
-        path = endpoint.socket_path(os.getpid(), self._agent.process.name)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path = endpoint.socket_path(system.getpid(), self._agent.process.name)
+        listener = system.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # It appears under its name when it answers, not before: bound and not yet listening it would
             # refuse, and another agent's sweep would take it for a dead one's.
             hidden = path + "~"
-            if os.path.exists(hidden):  # noqa: PTH110  (left by a process of the same pid)
-                os.unlink(hidden)  # noqa: PTH108
+            with suppress(FileNotFoundError):  # left by a process of the same pid
+                system.unlink(hidden)
             listener.bind(hidden)
-            os.chmod(hidden, 0o600)  # noqa: PTH101
+            system.chmod(hidden, 0o600)
             listener.listen(MAX_CLIENTS)
             listener.setblocking(False)
-            os.rename(hidden, path)  # noqa: PTH104
+            system.rename(hidden, path)
         except OSError:
             listener.close()
             raise
@@ -142,7 +142,7 @@ class Server:
             self._listener = None
         if self.path:
             try:
-                os.unlink(self.path)  # noqa: PTH108
+                system.unlink(self.path)
             except OSError:
                 pass
             self.path = ""
@@ -151,7 +151,7 @@ class Server:
             self._selector = None
         if self._wake is not None:
             for descriptor in self._wake:
-                os.close(descriptor)
+                system.close(descriptor)
             self._wake = None
 
     @property
@@ -165,7 +165,7 @@ class Server:
         try:
             self.thread = threads.register_agent_thread()
             if delay:
-                time.sleep(delay)
+                clock.sleep(delay)
                 self._listen()
             self._serve()
         except Exception as error:  # noqa: BLE001  (an outer edge: the program must go on)
@@ -190,9 +190,9 @@ class Server:
         selector = self._selector = selectors.DefaultSelector()
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
         selector.register(self._wake[0], selectors.EVENT_READ, self._woken)
-        next_probe = next_tick = time.monotonic()
+        next_probe = next_tick = clock.monotonic()
         while not self._stopping:
-            now = time.monotonic()
+            now = clock.monotonic()
             if now >= next_probe:
                 self._agent.watch.probe()
                 next_probe = now + PROBE_EVERY
@@ -200,10 +200,10 @@ class Server:
                 self._jobs.append((None, None, self._tick()))
                 next_tick = max(next_tick + self._agent.interval, now)
             if self._jobs:
-                time.sleep(PAUSE)  # a selector would round it up to a whole millisecond
+                clock.sleep(PAUSE)  # a selector would round it up to a whole millisecond
                 timeout = 0.0
             else:
-                timeout = max(0.0, min(next_probe, next_tick) - time.monotonic())
+                timeout = max(0.0, min(next_probe, next_tick) - clock.monotonic())
             for key, _ in selector.select(timeout):
                 key.data()
             self._step()
@@ -250,14 +250,14 @@ class Server:
     def _woken(self) -> None:
         assert self._wake is not None
         try:
-            os.read(self._wake[0], 64)
+            system.read(self._wake[0], 64)
         except OSError:
             pass
 
     def _accept(self) -> None:
         assert self._listener is not None
         try:
-            connection, _ = self._listener.accept()
+            connection = system.socket(fileno=self._listener._accept()[0])  # type: ignore[attr-defined]
         except OSError:
             return
         if not endpoint.allowed(connection) or len(self._clients) >= MAX_CLIENTS:
@@ -352,7 +352,7 @@ class Server:
             return wire.failure(
                 request.id,
                 wire.MISMATCH,
-                f"the agent in process {os.getpid()} is taskscope {ours} with protocol {wire.PROTOCOL}, "
+                f"the agent in process {system.getpid()} is taskscope {ours} with protocol {wire.PROTOCOL}, "
                 f"this client has protocol {theirs}: use the same version of taskscope on both sides",
             )
         client.greeted = True

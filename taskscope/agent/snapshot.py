@@ -6,12 +6,12 @@ Tasks that wait at one place share both, so 100,000 tasks stay within tens of me
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
 from taskscope.agent import stacks, waits
 from taskscope.agent.walk import live_tasks, spent
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ def _head(agent: Agent, sample: model.Sample) -> list[Part]:
                 "notes": list(hello.notes),
             },
         ),
-        ("time", {"wall": time.time(), "monotonic": time.monotonic()}),
+        ("time", {"wall": clock.wall(), "monotonic": clock.monotonic()}),
         ("sample", wire.pack(sample)),
         *((section, []) for section in EMPTY),
     ]

@@ -6,10 +6,8 @@ when somebody asks.  Threads that ``threading`` does not know are listed too.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
@@ -18,6 +16,7 @@ from taskscope.agent.blocking import activity
 from taskscope.agent.jobs import executor_of
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.sites import is_border, nearest_user_frame
+from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +94,7 @@ class ThreadHooks:
             (code, user and user.f_code),
         )
         record.born += 1
-        thread._taskscope = _Note(record, threading.get_ident(), time.monotonic(), raw_stack(frame))
+        thread._taskscope = _Note(record, system.get_ident(), clock.monotonic(), raw_stack(frame))
 
     def count(self) -> dict[int, list[float | None]]:
         """Births of the living threads of each site; also settles how many have ended."""
@@ -217,9 +216,9 @@ _agent_natives: dict[int, int] = {}
 
 def register_agent_thread() -> int:
     """Called by the agent's thread as it starts; it is not one of ``threading``'s."""
-    ident = threading.get_ident()
+    ident = system.get_ident()
     _agent_natives.clear()
-    _agent_natives[ident] = threading.get_native_id()
+    _agent_natives[ident] = system.get_native_id()
     return ident
 
 
@@ -229,7 +228,7 @@ def _agent_native(ident: int) -> int:
 
 def _native_ids() -> list[int]:
     try:
-        return sorted(int(entry) for entry in os.listdir("/proc/self/task"))  # noqa: PTH208
+        return sorted(int(entry) for entry in system.listdir("/proc/self/task"))
     except OSError:
         return []
 
@@ -237,8 +236,7 @@ def _native_ids() -> list[int]:
 def _native(tid: int) -> model.Thread:
     cpu, running = _kernel_view(tid)
     try:
-        with open(f"/proc/self/task/{tid}/comm") as file:  # noqa: PTH123
-            name = file.read().strip()
+        name = system.contents(f"/proc/self/task/{tid}/comm").decode().strip()
     except (OSError, UnicodeDecodeError):
         name = ""
     state = "running" if running else "waiting"
@@ -265,8 +263,7 @@ def _kernel_view(tid: int) -> tuple[float | None, bool | None]:
     if not tid:
         return None, None
     try:
-        with open(f"/proc/self/task/{tid}/stat", "rb") as file:  # noqa: PTH123
-            fields = file.read().rpartition(b")")[2].split()
+        fields = system.contents(f"/proc/self/task/{tid}/stat").rpartition(b")")[2].split()
     except OSError:
         return None, None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), fields[0] == b"R"
+    return (int(fields[11]) + int(fields[12])) / system.sysconf("SC_CLK_TCK"), fields[0] == b"R"

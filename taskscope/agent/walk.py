@@ -7,9 +7,10 @@ server lets the program run before it goes on.  Its return value is the answer. 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,12 +31,12 @@ _end = 0.0
 def begin_slice() -> None:
     """Called by whoever resumes a job, after the pause."""
     global _end  # noqa: PLW0603
-    _end = time.perf_counter() + SLICE
+    _end = clock.perf_counter() + SLICE
 
 
 def spent() -> bool:
     """Whether the running job has used up its slice and should yield."""
-    return time.perf_counter() >= _end
+    return clock.perf_counter() >= _end
 
 
 def run(job: Job[T], pause: float = 0.0) -> T:
@@ -45,7 +46,7 @@ def run(job: Job[T], pause: float = 0.0) -> T:
         try:
             next(job)
             if pause:
-                time.sleep(pause)
+                clock.sleep(pause)
         except StopIteration as end:
             result: T = end.value
             return result

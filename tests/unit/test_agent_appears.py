@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import socket
+import _socket
 from typing import TYPE_CHECKING, Any
 
 import taskscope
 from taskscope import endpoint
+from taskscope.system import system
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +20,13 @@ def test_another_agents_sweep_does_not_take_one_that_is_about_to_listen(
 ) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setenv("TASKSCOPE_DIR", str(tmp_path))
-    listen = socket.socket.listen
 
-    def swept(self: socket.socket, *args: Any) -> None:
-        endpoint.sweep()
-        listen(self, *args)
+    class Swept(_socket.socket):
+        def listen(self, *args: Any) -> None:
+            endpoint.sweep()
+            super().listen(*args)
 
-    monkeypatch.setattr(socket.socket, "listen", swept)
+    monkeypatch.setattr(system, "socket", Swept)
     taskscope.start("mine")
     try:
         (point,) = endpoint.listing()

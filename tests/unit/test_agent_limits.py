@@ -10,6 +10,7 @@ import pytest
 
 from taskscope.agent import Agent, limits
 from taskscope.agent.walk import run
+from taskscope.system import system
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,9 +143,8 @@ def test_a_users_limit_counts_for_all_but_root(
         for number in range(threads):
             os.makedirs(f"{machine.root}/proc/{pid}/task/{number}")
     monkeypatch.setattr(resource, "getrlimit", lambda which: (50, 60))
-    monkeypatch.setattr(os, "getuid", lambda: uid)
-    stat = os.stat
-    monkeypatch.setattr(os, "stat", lambda path: _as_of_proc(stat(path), path, uid))
+    monkeypatch.setattr(system, "getuid", lambda: uid)
+    monkeypatch.setattr(system, "stat", lambda path: _as_of_proc(os.stat(path), path, uid))
     found = machine.threads
     assert found is not None
     if counts:
