@@ -10,7 +10,7 @@ import dataclasses
 import json
 import re
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from taskscope.model import Counts, SiteCounts
 
@@ -31,10 +31,6 @@ MAX_TEXT = 1024
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, BAD_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
 MISMATCH, NOT_FOUND, FORBIDDEN = -32000, -32001, -32002
-
-T = TypeVar("T")
-
-_NUMBERS = frozenset((int, float, type(None)))
 
 # C0, DEL, C1, format characters (bidi, zero width, soft hyphen, tags), line separators, surrogates.
 _HOSTILE = re.compile(
@@ -205,84 +201,11 @@ def pack(value: Any) -> Any:
     return value
 
 
-_COUNTS = tuple(field.name for field in dataclasses.fields(Counts))
-_AFTER = tuple(field.name for field in dataclasses.fields(SiteCounts))[2:]
+COUNTS = tuple(field.name for field in dataclasses.fields(Counts))
+AFTER = tuple(field.name for field in dataclasses.fields(SiteCounts))[2:]
+"""The columns of a row: the site, then these."""
 
 pack_row: Callable[[SiteCounts], tuple[float | None, ...]] = attrgetter(
-    "site", *(f"counts.{name}" for name in _COUNTS), *_AFTER
+    "site", *(f"counts.{name}" for name in COUNTS), *AFTER
 )
 """The counts of a site as a row of numbers: a sample holds thousands, and names would be most of it."""
-
-
-def unpack_row(row: list[Any]) -> SiteCounts:
-    """What ``pack_row`` packed.  Raises ValueError or TypeError if it does not fit."""
-    if not row or not _NUMBERS.issuperset(map(type, row)):
-        raise TypeError(f"{row!r} is not a row of numbers")
-    middle = 1 + len(_COUNTS)
-    return SiteCounts(row[0], Counts(*row[1:middle]), *row[middle:])
-
-
-def unpack(cls: type[T], value: Any) -> T:
-    """``value`` (from JSON) as a ``cls``.  Unknown keys are ignored; WireError if it does not fit."""
-    try:
-        result: T = _builder(cls)(value)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WireError(f"not a {getattr(cls, '__name__', cls)}: {error}") from None
-    return result
-
-
-def _builder(kind: Any) -> Callable[[Any], Any]:
-    """What makes a ``kind`` of a JSON value.  A sample holds thousands: each type is looked into once."""
-    found = _builders.get(kind)
-    if found is None:
-        found = _builders[kind] = _new_builder(kind)
-    return found
-
-
-def _new_builder(kind: Any) -> Callable[[Any], Any]:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        named = _of_dataclass(kind)
-        if kind is SiteCounts:
-            return lambda value: unpack_row(value) if type(value) is list else named(value)
-        return named
-    origin = get_origin(kind)
-    if origin is tuple:
-        item = get_args(kind)[0]
-        if item in (int, str, float):
-            return tuple
-        each = _builder(item)
-        return lambda value: tuple([each(item) for item in value])
-    if origin is dict:
-        return dict
-    if origin is not None:  # a union with None, the only kind the model has
-        some = _builder(next(arg for arg in get_args(kind) if arg is not type(None)))
-        return lambda value: None if value is None else some(value)
-    if kind is float:
-        return lambda value: value if type(value) is float else float(_checked(int, value))
-    if kind in (int, str, bool):
-        return lambda value: value if type(value) is kind else _checked(kind, value)
-    return lambda value: value
-
-
-def _of_dataclass(kind: type) -> Callable[[Any], Any]:
-    fields = [(name, _builder(hint)) for name, hint in get_type_hints(kind).items()]
-    every = len(fields)
-
-    def build(value: Any) -> Any:
-        if len(value) == every:  # most likely nothing is left out: by position is faster
-            try:
-                return kind(*[make(value[name]) for name, make in fields])
-            except KeyError:  # but then it holds a key unknown to us
-                pass
-        return kind(**{name: make(value[name]) for name, make in fields if name in value})
-
-    return build
-
-
-def _checked(kind: type, value: Any) -> Any:
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is not of type {kind.__name__}")
-    return value
-
-
-_builders: dict[Any, Callable[[Any], Any]] = {}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
 from taskscope.analysis.findings import Judge
+from taskscope.checked import unpack
 from taskscope.model import Hello, History, Process, Sample, Site, SiteHistory
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ def judge_of(snapshot: Mapping[str, Any]) -> Judge:
     It can be asked for its questions and its findings at once; facts make these better.  Raises WireError
     or KeyError where something is missing.
     """
-    sample = wire.unpack(Sample, snapshot["sample"])
+    sample = unpack(Sample, snapshot["sample"])
     agent = snapshot["agent"]
     hello = Hello(
         protocol=wire.PROTOCOL,
         taskscope=snapshot["taskscope"],
-        process=wire.unpack(Process, snapshot["process"]),
+        process=unpack(Process, snapshot["process"]),
         interval=agent["interval"],
         control=False,
         agent_since=agent["since"],
@@ -31,9 +32,9 @@ def judge_of(snapshot: Mapping[str, Any]) -> Judge:
         wall=sample.wall,
     )
     judge = Judge(hello)
-    judge.learn(wire.unpack(Site, each) for each in snapshot["sites"])
-    past = [wire.unpack(SiteHistory, each) for each in snapshot["site_history"]]
-    judge.past(past, wire.unpack(History, snapshot["history"]), sample)
+    judge.learn(unpack(Site, each) for each in snapshot["sites"])
+    past = [unpack(SiteHistory, each) for each in snapshot["site_history"]]
+    judge.past(past, unpack(History, snapshot["history"]), sample)
     judge.feed(sample)
     judge.findings()  # what it then asks about depends on what it has found
     return judge

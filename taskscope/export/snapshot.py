@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import os
+import stat
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskscope import wire
+from taskscope.export.check import FORMAT, SCHEMA, check
 from taskscope.export.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT, SCHEMA = "taskscope-snapshot", 1
+MAX_BYTES = 192 << 20
+"""Of a snapshot, unpacked: one of 300,000 tasks has half of that."""
+
+MAX_CONTAINERS, MAX_VALUES = 1_200_000, 8_000_000
+"""Lists and objects, and commas, in one: a task has two of the former, twenty of the latter.  An empty list
+takes 30 times more memory than its text.
+"""
 
 
 class SnapshotError(Exception):
@@ -42,23 +53,50 @@ def save(snapshot: Mapping[str, Any], path: str | Path) -> int:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """The snapshot in ``path``.  Raises SnapshotError."""
+    """The snapshot in ``path``, checked.  Raises SnapshotError in two seconds, whatever the file holds."""
     try:
-        data = Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        snapshot = json.loads(data)
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise SnapshotError(f"{path} is damaged: it cannot be unpacked") from None
+        data = _unpacked(_read(path), path)
+        if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS or data.count(b",") > MAX_VALUES:
+            raise SnapshotError(f"{path} is not a TaskScope snapshot: it holds too many values")
+        snapshot = wire.decode(data)
     except OSError as error:
         raise SnapshotError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
+    except wire.WireError:
         raise SnapshotError(f"{path} is not a TaskScope snapshot: it is not JSON") from None
     if not isinstance(snapshot, dict) or snapshot.get("format") != FORMAT:
         raise SnapshotError(f"{path} is not a TaskScope snapshot")
-    if snapshot.get("schema") != SCHEMA:
+    schema, version = snapshot.get("schema"), snapshot.get("taskscope")
+    if type(schema) is int and schema != SCHEMA:
         raise SnapshotError(
-            f"{path} has snapshot schema {snapshot.get('schema')!r}, this TaskScope reads {SCHEMA}: "
-            f"read it with the version that wrote it ({snapshot.get('taskscope', 'unknown')})"
+            f"{path} has snapshot schema {schema}, this TaskScope reads {SCHEMA}: "
+            f"read it with the version that wrote it ({version if type(version) is str else 'unknown'})"
         )
-    return snapshot
+    try:
+        return check(snapshot)
+    except wire.WireError as error:
+        raise SnapshotError(f"{path} is damaged: {error}") from None
+
+
+def _read(path: str | Path) -> bytes:
+    """Raises OSError, SnapshotError: a device or a pipe may have no end."""
+    about = os.stat(path)  # noqa: PTH116 (a path with a null byte is no path: ValueError)
+    if not stat.S_ISREG(about.st_mode):
+        raise SnapshotError(f"{path} is not a file")
+    if about.st_size > MAX_BYTES:
+        raise SnapshotError(f"{path} is larger than any snapshot ({about.st_size >> 20:,} MB)")
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read(MAX_BYTES + 1)
+
+
+def _unpacked(data: bytes, path: str | Path) -> bytes:
+    """``data``, or what is packed in it, as far as MAX_BYTES.  Raises SnapshotError."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            unpacked = file.read(MAX_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise SnapshotError(f"{path} is damaged: it cannot be unpacked") from None
+    if len(unpacked) > MAX_BYTES:
+        raise SnapshotError(f"{path} is larger than any snapshot once it is unpacked")
+    return unpacked

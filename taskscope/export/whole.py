@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and files of others that are read within bounds."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -18,10 +19,31 @@ def write_whole(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
-    except OSError:
+    except BaseException:  # Ctrl-C, too
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def read_regular(path: str | Path, most: int) -> bytes:
+    """At most so many bytes of a regular file; nothing of one that is larger, or cannot be read.
+
+    Whoever named it may have meant a device without end or a pipe without a writer: nothing else is opened.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (opening a device may do something)
+            return b""
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return b""
+    with os.fdopen(file, "rb") as opened:
+        try:
+            about = os.fstat(opened.fileno())
+            if not stat.S_ISREG(about.st_mode) or about.st_size > most:
+                return b""
+            return opened.read(most + 1)[:most]
+        except OSError:
+            return b""
 
 
 def _umask() -> int:

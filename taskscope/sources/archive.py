@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from taskscope import model, wire
-from taskscope.sources.base import SourceError
+from taskscope import model
+from taskscope.checked import unpack, unpack_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,46 +19,30 @@ T = TypeVar("T")
 Record = dict[str, Any]
 """A task as the snapshot holds it."""
 
-_REQUIRED = {"serial", "name", "coroutine", "state", "site", "parent", "loop", "birth"}
 NOWHERE = model.Frame("", 0, "")
 
 
 class Archive:
-    """What is in ``snapshot``.  Raises SourceError where it does not keep to its format."""
+    """What is in ``snapshot``, which has passed ``export.check``."""
 
     def __init__(self, snapshot: Mapping[str, Any]) -> None:
         self.raw = snapshot
-        try:
-            self.frames = tuple(model.Frame(*fields) for fields in snapshot["frames"])
-            self.stacks: list[list[int]] = snapshot["stacks"]
-            self.records: list[Record] = sorted(snapshot["tasks"], key=_serial)
-            self.process = self.one(model.Process, snapshot["process"])
-            self.sample = self.one(model.Sample, snapshot["sample"])
-            self.sites = {site.id: site for site in self.many(model.Site, "sites")}
-        except (KeyError, TypeError, ValueError) as error:
-            raise SourceError(f"the snapshot is damaged: {error!r}") from None
-
-    def one(self, cls: type[T], value: Any) -> T:
-        try:
-            return wire.unpack(cls, value)
-        except wire.WireError as error:
-            raise SourceError(f"the snapshot is damaged: {error}") from None
+        self.frames = tuple(model.Frame(*fields) for fields in snapshot["frames"])
+        self.stacks: list[list[int]] = snapshot["stacks"]
+        self.by_serial: dict[int, Record] = {
+            record["serial"]: record for record in sorted(snapshot["tasks"], key=itemgetter("serial"))
+        }
+        self.records = list(self.by_serial.values())
+        self.process = unpack(model.Process, snapshot["process"])
+        self.sample = unpack(model.Sample, snapshot["sample"])
+        self.sites = {site.id: site for site in self.many(model.Site, "sites")}
 
     def many(self, cls: type[T], section: str) -> tuple[T, ...]:
-        return tuple(self.one(cls, value) for value in self.raw.get(section, ()))
+        return unpack_all(cls, self.raw[section])
 
     def stack(self, index: int | None) -> tuple[model.Frame, ...]:
         """Innermost first; empty if the snapshot has none."""
-        if index is None:
-            return ()
-        try:
-            return tuple(self.frames[each] for each in self.stacks[index])
-        except (IndexError, TypeError):
-            raise SourceError(f"the snapshot is damaged: no stack {index!r}") from None
-
-    @cached_property
-    def by_serial(self) -> dict[int, Record]:
-        return {record["serial"]: record for record in self.records}
+        return () if index is None else tuple(self.frames[each] for each in self.stacks[index])
 
     @cached_property
     def children(self) -> dict[int, list[int]]:
@@ -72,7 +57,7 @@ class Archive:
     @cached_property
     def waits(self) -> dict[int, int]:
         """Which task a task waits for."""
-        pairs = ((record["serial"], record.get("parked", {}).get("task")) for record in self.records)
+        pairs = ((record["serial"], (record.get("parked") or {}).get("task")) for record in self.records)
         return {serial: waited for serial, waited in pairs if waited is not None}
 
     @cached_property
@@ -164,13 +149,6 @@ def parked_key(where: model.Parked | None) -> str:
 
 def earliest(births: Iterable[float | None]) -> float | None:
     return min((birth for birth in births if birth is not None), default=None)
-
-
-def _serial(record: Record) -> int:
-    """Raises KeyError for a record that lacks what every task has."""
-    if not record.keys() >= _REQUIRED:
-        raise KeyError(*sorted(_REQUIRED - record.keys()))
-    return int(record["serial"])
 
 
 def _listed(pairs: Iterable[tuple[int, int]]) -> dict[int, list[int]]:

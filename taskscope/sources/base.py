@@ -6,6 +6,7 @@ at a time; a source that cannot answer a question raises `NotAvailable` with a s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -20,6 +21,18 @@ class SourceError(Exception):
 
 class TargetGone(SourceError):
     """The target (or its agent) ended; what was seen so far stays valid."""
+
+
+class AgentGone(TargetGone):
+    """The process goes on, but can no longer be seen: another program by exec, or an agent that has left."""
+
+
+class TargetSilent(SourceError):
+    """The target is there but does not answer; it may later.  The sentence says why, as far as known."""
+
+
+class SourceMisbehaves(SourceError):
+    """What came does not fit the model: a damaged file, an agent of another make or a hostile one."""
 
 
 class NotAvailable(SourceError):
@@ -100,6 +113,23 @@ class Source(Protocol):
 
     async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
         """The whole state in the snapshot format (``export/snapshot.schema.json``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No sample for ``seconds``, and why: ``state`` is a word of ``attach.outside``, ``text`` a sentence."""
+
+    seconds: float
+    state: str
+    text: str
+
+
+@runtime_checkable
+class Observed(Protocol):
+    """A source whose process can be looked at from outside."""
+
+    def silence(self) -> Silence | None:
+        """Since when no sample has come, and why; None while they come, or none were asked for."""
 
 
 @runtime_checkable

@@ -12,9 +12,16 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.export.whole import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+MAX_FILE = 2 << 20
+"""Bytes of a file that is searched: source is smaller, and its syntax tree has a hundred times as many."""
+
+MAX_TEXT = 64 << 20
+"""Bytes read in one search."""
 
 MAX_CANDIDATES = 10
 """Lines named for one coroutine."""
@@ -24,6 +31,30 @@ _STARTERS = frozenset(
 ) | {"run_until_complete", "run_coroutine_threadsafe", "wait", "start_soon", "start", "Task"}
 _FUNCTION_STARTERS = frozenset({"start_soon", "start", "run", "start_server", "start_unix_server"})
 """Calls that are handed the coroutine function itself."""
+
+
+def guesses(root: str, files: Sequence[str], sites: Sequence[model.Site]) -> list[model.Site]:
+    """These sites at their likely lines, as far as the sources tell.  ``root`` is put before the paths."""
+    sources = _read(root, files, sites)
+    return [found for site in sites if (found := impute(site, sources)) is not None]
+
+
+def _read(root: str, files: Sequence[str], sites: Sequence[model.Site]) -> dict[str, str]:
+    """Texts of the files that name a coroutine of ``sites``: the user's, and those of its own package."""
+    wanted = {site.frame.file for site in sites}
+    packages = {file.rpartition("/")[0] for file in wanted}
+    names = [site.coroutine.rpartition(".")[2] for site in sites]
+    found: dict[str, str] = {}
+    left = MAX_TEXT
+    for file in dict.fromkeys((*wanted, *files)):
+        if "/site-packages/" in file and not any(file.startswith(package) for package in packages):
+            continue
+        data = read_regular(root + file, min(MAX_FILE, left))
+        left -= len(data)
+        text = data.decode("utf-8", "replace")
+        if any(name in text for name in names):
+            found[file] = text
+    return found
 
 
 def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
@@ -38,11 +69,11 @@ def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
         if name not in text:
             continue
         try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
+            starts = [*_Search(name, owner).starts(ast.parse(text))]
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         same = 1 if file == site.frame.file else 0
-        for score, line, function in _Search(name, owner).starts(tree):
+        for score, line, function in starts:
             found.append((score + same, model.Frame(file, line, function, site.frame.origin)))
     if not found:
         return None

@@ -6,93 +6,87 @@ import asyncio
 import contextlib
 import dataclasses
 import re
+import time
 from collections import deque
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from taskscope import __version__, endpoint, model, wire
-from taskscope.sources.base import NotAvailable, SourceError, TargetGone
-from taskscope.sources.impute import impute
+from taskscope import __version__, model, wire
+from taskscope.checked import unpack, unpack_all
+from taskscope.export.check import SECTIONS, check
+from taskscope.sources.base import Silence, SourceError, TargetGone
+from taskscope.sources.impute import guesses
+from taskscope.sources.line import Line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 T = TypeVar("T")
 
 MAX_WAITING = 16
 """Samples kept for a reader who is slow; beyond this the oldest two become one (nothing is lost)."""
 
-_CHUNK = 1 << 18
+MAX_SNAPSHOT = 192 << 20
+"""Bytes of a snapshot: one of 300,000 tasks has half of that."""
+
+LATE = 2.5
+"""Intervals without a sample from which the target is called silent."""
+
 _ROOT = re.compile(r"/proc/\d+/root")
 """The target's view of the file system, where it differs from ours (a container)."""
-_REFUSALS = {wire.NOT_FOUND, wire.FORBIDDEN, wire.NO_METHOD}
 
 
 class LiveSource:
-    """The agent that listens at ``path``.  ``patience``: seconds an answer may take (see ``_ask``)."""
+    """The agent that listens at ``path``.  ``patience``: seconds an answer may take.
+
+    ``progress`` gets sentences for the person who waits for one.
+    """
 
     live = True
 
-    def __init__(self, path: str, *, patience: float = 30.0) -> None:
+    def __init__(
+        self, path: str, *, patience: float = 30.0, progress: Callable[[str], None] = lambda text: None
+    ) -> None:
         self.path = path
-        self._patience = patience
-        self._serial = 0
-        self._answers: dict[int, asyncio.Future[Any]] = {}
         self._samples: deque[model.Sample] = deque()
         self._news = asyncio.Event()
-        self._parts: dict[str, Any] = {}
+        self._line = Line(path, patience, self._receive, self._news.set, progress)
+        self._parts: dict[str, Any] | None = None
         self._one_snapshot = asyncio.Lock()
-        self._progress: asyncio.Timeout | None = None
-        self._gone: str | None = "not connected yet"
-        self._farewell = "the target has ended"
-        self._reading: asyncio.Task[None] | None = None
+        self._sampled: float | None = None
+        self._interval = 1.0
+        self._parts_from = 0
         self._searching: asyncio.Task[None] | None = None
-        self._writer: asyncio.StreamWriter | None = None
 
     async def open(self) -> model.Hello:
         """Connects and says hello.  Raises SourceError: nobody there, not allowed, another protocol."""
+        await self._line.open()
         try:
-            async with asyncio.timeout(self._patience):
-                reader, self._writer = await asyncio.open_unix_connection(self.path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise TargetGone(f"nobody listens at {self.path}: the process or its agent has ended") from None
-        except PermissionError:
-            raise SourceError(f"{self.path} belongs to another user: run as that user or root") from None
-        except TimeoutError:
-            raise SourceError(f"no connection to {self.path} within {self._patience:g} s") from None
-        except OSError as error:
-            raise SourceError(f"cannot connect to {self.path}: {error.strerror or error}") from None
-        deceit = endpoint.impostor(self._writer.get_extra_info("socket"), self.path)
-        if deceit:
-            self._writer.close()
-            raise SourceError(deceit)
-        self._gone = None
-        self._reading = asyncio.create_task(self._read(reader), name="taskscope-reader")
-        try:
-            return await self._hello()
+            hello = await self._hello()
         except BaseException:
             await self.close()
             raise
+        self._interval = hello.interval
+        return hello
 
     async def close(self) -> None:
         """Lets go of the connection; harmless if called twice."""
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.cancel()
-            await asyncio.wait([reading])
         if self._searching is not None:
             self._searching.cancel()
-        if self._writer is not None:
-            self._writer.close()
-            with contextlib.suppress(OSError):
-                await self._writer.wait_closed()
-        self._end("the connection is closed")
+        await self._line.close()
+
+    def silence(self) -> Silence | None:
+        if self._sampled is None or self._line.over is not None:
+            return None
+        seconds = time.monotonic() - self._sampled
+        condition = self._line.condition() if seconds > LATE * self._interval else None
+        return None if condition is None else Silence(seconds, condition.state, condition.text)
 
     async def samples(self) -> AsyncIterator[model.Sample]:
         """Yields a full sample, then what changed, as the agent sends it.  A slow agent is no error."""
         self._samples.clear()
         imputed: asyncio.Queue[model.Site] = asyncio.Queue()
-        await self._ask("subscribe")
+        self._sampled = time.monotonic()
+        await self._line.ask("subscribe")
         begun = False
         while True:
             while self._samples:
@@ -103,13 +97,14 @@ class LiveSource:
                 self._impute(sample.new_sites, imputed)
                 found = tuple(imputed.get_nowait() for _ in range(imputed.qsize()))
                 yield dataclasses.replace(sample, new_sites=sample.new_sites + found) if found else sample
-            if self._gone is not None:
-                raise TargetGone(self._gone)
+            if self._line.over is not None:
+                raise type(self._line.over)(str(self._line.over))
             self._news.clear()
             await self._news.wait()
 
     async def set_interval(self, seconds: float) -> None:
-        await self._ask("set_interval", seconds=seconds)
+        await self._line.ask("set_interval", seconds=seconds)
+        self._interval = seconds
 
     async def history(self, seconds: float) -> model.History:
         return await self._one(model.History, "history", seconds=seconds)
@@ -180,13 +175,14 @@ class LiveSource:
     async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
         """The whole state; the agent sends it in parts, for as long as it needs."""
         async with self._one_snapshot:  # parts do not say which snapshot they belong to
-            self._parts = {}
+            parts = self._parts = {}
+            self._parts_from = self._line.received
             try:
-                await self._ask("snapshot", stacks=stacks)
-                await self._impute_snapshot(self._parts)
-                snapshot = self._parts
+                await self._line.ask("snapshot", stacks=stacks)
             finally:
-                self._parts, self._progress = {}, None
+                self._parts = None
+        snapshot = self._fits(lambda: check(parts), "snapshot")
+        await self._impute_snapshot(snapshot)
         from taskscope.sources.judging import add_findings
 
         await add_findings(self, snapshot)
@@ -194,20 +190,20 @@ class LiveSource:
 
     async def cancel(self, serial: int) -> None:
         """Cancels a task; NotAvailable where the agent was started without control."""
-        await self._ask("cancel", serial=serial)
+        await self._line.ask("cancel", serial=serial)
 
     async def console(self) -> tuple[str, int]:
         """Where aiomonitor's console listens in the target; opens one if there is none and we may."""
-        answer = await self._ask("console")
-        try:
-            return str(answer["host"]), int(answer["port"])
-        except (KeyError, TypeError, ValueError):
-            raise SourceError("the agent's answer to 'console' does not say where") from None
+        answer = await self._line.ask("console")
+        match answer:
+            case {"host": str(host), "port": int(port)} if 0 < port < 65536:
+                return host, port
+        raise self._line.misbehaves("its answer to 'console' does not say where")
 
     async def detach(self) -> None:
         """Removes the agent from the target, which ends the connection."""
         with contextlib.suppress(TargetGone):  # it may be gone before its answer is out
-            await self._ask("detach")
+            await self._line.ask("detach")
 
     def _impute(self, sites: Sequence[model.Site], found: asyncio.Queue[model.Site]) -> None:
         """Starts a search for the lines of sites that nobody saw; it feeds ``found`` in the background."""
@@ -224,115 +220,78 @@ class LiveSource:
 
     async def _imputed(self, unknown: Sequence[model.Site]) -> list[model.Site]:
         """These sites with their likely lines, as far as the sources tell."""
-        files = await self._ask("modules")
+        answer = await self._line.ask("modules")
+        files = self._fits(lambda: unpack_all(str, answer), "modules")
         root = _ROOT.match(self.path)
-        sources = await asyncio.to_thread(_read_sources, root[0] if root else "", files, unknown)
-        found = await asyncio.to_thread(lambda: [impute(site, sources) for site in unknown])
-        return [site for site in found if site is not None]
+        return await asyncio.to_thread(guesses, root[0] if root else "", files, unknown)
 
-    async def _impute_snapshot(self, parts: dict[str, Any]) -> None:
-        packed: list[Any] = parts.get("sites", [])
-        sites = [_unpack(model.Site, each) for each in packed]
+    async def _impute_snapshot(self, snapshot: dict[str, Any]) -> None:
+        packed: list[Any] = snapshot["sites"]
+        sites = [unpack(model.Site, each) for each in packed]
         unknown = [site for site in sites if site.known == "unknown" and site.kind == "task"]
         if unknown:
             found = {site.id: wire.pack(site) for site in await self._imputed(unknown)}
             packed[:] = [found.get(each["id"], each) for each in packed]
 
     async def _hello(self) -> model.Hello:
-        answer = await self._ask("hello", protocol=wire.PROTOCOL, client=f"taskscope {__version__}")
+        answer = await self._line.ask("hello", protocol=wire.PROTOCOL, client=f"taskscope {__version__}")
         theirs = answer.get("protocol") if isinstance(answer, dict) else None
         if theirs != wire.PROTOCOL:
+            said = f"protocol {theirs}" if type(theirs) is int and 0 <= theirs < 10**6 else "another protocol"
             raise SourceError(
-                f"the agent speaks protocol {theirs}, this TaskScope {__version__} speaks {wire.PROTOCOL}: "
+                f"the agent speaks {said}, this TaskScope {__version__} speaks {wire.PROTOCOL}: "
                 "use the same version of TaskScope on both sides"
             )
-        return _unpack(model.Hello, answer)
+        return self._fits(lambda: unpack(model.Hello, answer), "hello")
 
     async def _one(self, cls: type[T], method: str, **params: Any) -> T:
-        return _unpack(cls, await self._ask(method, **params))
+        answer = await self._line.ask(method, **params)
+        return self._fits(lambda: unpack(cls, answer), method)
 
     async def _many(self, cls: type[T], method: str, **params: Any) -> tuple[T, ...]:
-        values = await self._ask(method, **params)
-        if not isinstance(values, list):
-            raise SourceError(f"the agent's answer to {method!r} is not a list")
-        return tuple(_unpack(cls, value) for value in values)
+        answer = await self._line.ask(method, **params)
+        return self._fits(lambda: unpack_all(cls, answer), method)
 
-    async def _ask(self, method: str, **params: Any) -> Any:
-        """The answer to a request.  Waits ``patience`` seconds, from the last part in case of a snapshot."""
-        if self._gone is not None:
-            raise TargetGone(self._gone)
-        assert self._writer is not None
-        self._serial += 1
-        serial = self._serial
-        answer = self._answers[serial] = asyncio.get_running_loop().create_future()
+    def _fits(self, make: Callable[[], T], method: str) -> T:
+        """What ``make`` unpacks.  Raises SourceMisbehaves, which names the message, if it does not fit."""
         try:
-            self._writer.write(wire.request(serial, method, params))
-            async with asyncio.timeout(self._patience) as limit:
-                if method == "snapshot":
-                    self._progress = limit
-                return await answer
-        except TimeoutError:
-            raise SourceError(f"the agent has not answered {method!r} within {self._patience:g} s") from None
-        except wire.RemoteError as error:
-            _refused(error)
-        finally:
-            self._answers.pop(serial, None)
-            if self._gone is None and (answer.cancelled() or not answer.done()):
-                self._writer.write(wire.request(None, "abandon", {"id": serial}))
+            return make()
+        except wire.WireError as error:
+            raise self._line.misbehaves(f"its answer to {method!r} does not fit: {error}") from None
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Hands every message to whoever waits for it, until the connection ends."""
-        decoder = wire.Decoder(wire.MAX_MESSAGE)
-        broken = ""
-        try:
-            while data := await reader.read(_CHUNK):
-                for message in decoder.feed(data):
-                    self._receive(message)
-        except (wire.WireError, SourceError) as error:
-            broken = f"the agent does not keep to the protocol: {error}"
-        except OSError as error:
-            broken = f"the connection broke: {error.strerror or error}"
-        finally:
-            self._end(broken or self._farewell)
-
-    def _receive(self, message: wire.Message) -> None:
-        if isinstance(message, wire.Response):
-            answer = self._answers.get(message.id or 0)
-            if answer is None or answer.done():
-                return  # its caller has gone
-            if message.error is not None:
-                answer.set_exception(message.error)
-            else:
-                answer.set_result(message.result)
-        elif message.method == "sample":
-            self._samples.append(_unpack(model.Sample, message.params))
-            if len(self._samples) > MAX_WAITING:
-                oldest = self._samples.popleft()
-                self._samples[0] = merged(oldest, self._samples[0])
-            self._news.set()
+    def _receive(self, message: wire.Request) -> None:
+        if message.method == "sample":
+            self._take_sample(message.params)
         elif message.method == "leaving":
-            self._farewell = str(message.params.get("reason"))
+            self._line.farewell = wire.clean_text(str(message.params.get("reason")))
         elif message.method == "part":
             self._take_part(message.params.get("section"), message.params.get("value"))
 
+    def _take_sample(self, params: Mapping[str, Any]) -> None:
+        try:
+            sample = unpack(model.Sample, params)
+        except wire.WireError as error:
+            raise self._line.misbehaves(f"a sample does not fit: {error}") from None
+        self._sampled, self._interval = time.monotonic(), sample.interval
+        self._samples.append(sample)
+        if len(self._samples) > MAX_WAITING:
+            oldest = self._samples.popleft()
+            self._samples[0] = merged(oldest, self._samples[0])
+        self._news.set()
+
     def _take_part(self, section: Any, value: Any) -> None:
-        if self._progress is None:
+        if self._parts is None:
             return  # of a snapshot whose caller has gone
-        self._progress.reschedule(asyncio.get_running_loop().time() + self._patience)
-        if isinstance(value, list):
-            self._parts.setdefault(section, []).extend(value)
+        if self._line.received - self._parts_from > MAX_SNAPSHOT:
+            raise self._line.misbehaves(f"its snapshot is larger than {MAX_SNAPSHOT >> 20} MB")
+        if section not in SECTIONS:
+            return  # of a newer agent
+        self._line.progressed()
+        known = self._parts.get(section)
+        if isinstance(value, list) and isinstance(known, list):
+            known.extend(value)
         else:
             self._parts[section] = value
-
-    def _end(self, reason: str) -> None:
-        if self._gone is None:
-            self._gone = reason
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(TargetGone(self._gone))
-        if self._writer is not None:
-            self._writer.close()
-        self._news.set()
 
 
 def merged(older: model.Sample, newer: model.Sample) -> model.Sample:
@@ -349,32 +308,3 @@ def merged(older: model.Sample, newer: model.Sample) -> model.Sample:
 
 def _list(sites: Sequence[int] | None) -> list[int] | None:
     return None if sites is None else list(sites)
-
-
-def _unpack(cls: type[T], value: Any) -> T:
-    try:
-        return wire.unpack(cls, value)
-    except wire.WireError as error:
-        raise SourceError(f"the agent's answer does not fit this version of TaskScope: {error}") from None
-
-
-def _refused(error: wire.RemoteError) -> NoReturn:
-    raise (NotAvailable if error.code in _REFUSALS else SourceError)(error.message) from None
-
-
-def _read_sources(root: str, files: Sequence[str], sites: Sequence[model.Site]) -> dict[str, str]:
-    """Texts of the files that name a coroutine of ``sites``: the user's, and those of its own package."""
-    wanted = {site.frame.file for site in sites}
-    packages = {str(Path(file).parent) for file in wanted}
-    names = [site.coroutine.rpartition(".")[2] for site in sites]
-    found: dict[str, str] = {}
-    for file in {*files, *wanted}:
-        if "/site-packages/" in file and not any(file.startswith(package) for package in packages):
-            continue
-        try:
-            text = Path(root + file).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        if any(name in text for name in names):
-            found[file] = text
-    return found

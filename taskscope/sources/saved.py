@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bisect
-import linecache
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
+from taskscope.checked import unpack
 from taskscope.export import snapshot as files
+from taskscope.export.check import Agent
+from taskscope.export.whole import read_regular
 from taskscope.sources.archive import Archive, earliest, parked_key
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.forest import await_tree, parent_tree
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from taskscope.sources.archive import Record
+
+MAX_SOURCE = 16 << 20
+"""Bytes of a source file that is shown."""
 
 
 class SavedSource:
@@ -36,22 +41,22 @@ class SavedSource:
     async def open(self) -> model.Hello:
         """Reads the file.  Raises SourceError if it is not a snapshot."""
         try:
-            snapshot = wire.clean(files.load(self.path))
+            snapshot = files.load(self.path)
         except files.SnapshotError as error:
             raise SourceError(str(error)) from None
         archive = self._opened = Archive(snapshot)
-        agent, sample = snapshot.get("agent", {}), archive.sample
+        agent, sample = unpack(Agent, snapshot["agent"]), archive.sample
         return model.Hello(
             protocol=wire.PROTOCOL,
-            taskscope=snapshot.get("taskscope", ""),
+            taskscope=snapshot["taskscope"],
             process=archive.process,
-            interval=agent.get("interval", sample.interval),
+            interval=agent.interval,
             control=False,
-            agent_since=agent.get("since", sample.monotonic),
+            agent_since=agent.since,
             monotonic=sample.monotonic,
             wall=sample.wall,
-            arrived=agent.get("arrived", "started"),
-            notes=tuple(agent.get("notes", ())),
+            arrived=agent.arrived,
+            notes=agent.notes,
         )
 
     @property
@@ -75,7 +80,7 @@ class SavedSource:
 
     async def history(self, seconds: float) -> model.History:
         archive = self._archive
-        whole = archive.one(model.History, archive.raw["history"])
+        whole = unpack(model.History, archive.raw["history"])
         first = bisect.bisect_left(whole.times, archive.sample.monotonic - seconds)
         return model.History(*(getattr(whole, name)[first:] for name in model.History.__slots__))
 
@@ -92,7 +97,7 @@ class SavedSource:
         counts = next((each for each in archive.sample.sites if each.site == site), None)
         stacks = tuple(
             model.CreationStack(each["serial"], archive.stack(each["stack"]))
-            for each in archive.raw.get("site_stacks", ())
+            for each in archive.raw["site_stacks"]
             if each["site"] == site
         )
         return model.SiteDetail(archive.sites[site], counts or model.SiteCounts(site, model.Counts()), stacks)
@@ -195,11 +200,11 @@ class SavedSource:
         return (await_tree if by == "await" else parent_tree)(self._archive, of)
 
     async def threads(self) -> tuple[model.Thread, ...]:
-        return tuple(self._thread(value) for value in self._archive.raw.get("threads", ()))
+        return tuple(self._thread(value) for value in self._archive.raw["threads"])
 
     async def thread(self, ident: int) -> model.ThreadDetail:
         archive = self._archive
-        for value in archive.raw.get("threads", ()):
+        for value in archive.raw["threads"]:
             if value["ident"] == ident:
                 return model.ThreadDetail(
                     self._thread(value),
@@ -211,7 +216,7 @@ class SavedSource:
     def _thread(self, value: dict[str, Any]) -> model.Thread:
         stack = self._archive.stack(value.get("stack"))
         frame = next((each for each in stack if each.origin == "user"), stack[0] if stack else None)
-        return self._archive.one(model.Thread, {**value, "frame": wire.pack(frame)})
+        return unpack(model.Thread, {**value, "frame": wire.pack(frame)})
 
     async def ended(self, limit: int) -> tuple[model.Ended, ...]:
         return self._archive.many(model.Ended, "ended")[:limit]
@@ -219,8 +224,8 @@ class SavedSource:
     async def stalls(self) -> tuple[model.Stall, ...]:
         archive = self._archive
         return tuple(
-            archive.one(model.Stall, {**value, "stack": wire.pack(archive.stack(value.get("stack")))})
-            for value in archive.raw.get("stalls", ())
+            unpack(model.Stall, {**value, "stack": wire.pack(archive.stack(value.get("stack")))})
+            for value in archive.raw["stalls"]
         )
 
     async def loops(self) -> tuple[model.Loop, ...]:
@@ -228,14 +233,12 @@ class SavedSource:
 
     async def source(self, file: str, line: int, context: int) -> model.Source:
         """The file as it is on this machine now: a snapshot holds no source."""
-        lines = linecache.getlines(file)
+        lines = read_regular(file, MAX_SOURCE).decode("utf-8", "replace").splitlines()
         if not lines:
             raise NotAvailable(f"{file} is not on this machine, and a snapshot holds no source")
         first = max(1, line - context)
         shown = lines[first - 1 : line + context]
-        return model.Source(
-            file, first, tuple(wire.clean_text(text.rstrip("\n").expandtabs()) for text in shown)
-        )
+        return model.Source(file, first, tuple(wire.clean_text(text.expandtabs()) for text in shown))
 
     async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
         """The snapshot as it was read (``stacks`` have been taken or not)."""

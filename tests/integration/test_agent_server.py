@@ -17,6 +17,7 @@ import pytest
 
 import taskscope
 from taskscope import endpoint, model, wire
+from taskscope.checked import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ class Client:
             message = self.read()
             if message.get("method") == "sample":
                 self.samples.append(message["params"])
-        return wire.unpack(model.Sample, self.samples.pop(0))
+        return unpack(model.Sample, self.samples.pop(0))
 
 
 @contextmanager

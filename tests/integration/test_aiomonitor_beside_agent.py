@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from taskscope import wire
 from taskscope.attach.presence import agent_in
+from taskscope.checked import unpack
 from taskscope.model import Sample
 from tests.agent_client import AgentClient
 from tests.integration.monitored import Child, monitored
@@ -34,7 +34,7 @@ def agent(child: Child) -> AgentClient:
 
 def leaves(packed: dict[str, Any]) -> tuple[int, int, int]:
     """Live, born and adopted at the line that starts leaves."""
-    sample = wire.unpack(Sample, packed)
+    sample = unpack(Sample, packed)
     sites = {
         site.id
         for site in sample.new_sites

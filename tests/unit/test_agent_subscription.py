@@ -6,10 +6,11 @@ import json
 import socket
 from typing import TYPE_CHECKING
 
-from taskscope import model, wire
+from taskscope import model
 from taskscope.agent import Agent, walk
 from taskscope.agent.server import _Client
 from taskscope.agent.walk import run
+from taskscope.checked import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def test_a_change_during_the_full_sample_is_sent_after_it() -> None:
         finish(subscription)
         far.settimeout(5)
         lines = far.makefile("rb")
-        samples = [wire.unpack(model.Sample, json.loads(lines.readline())["params"]) for _ in range(2)]
+        samples = [unpack(model.Sample, json.loads(lines.readline())["params"]) for _ in range(2)]
         lines.close()
     assert [sample.full for sample in samples] == [True, False]
     born = {each.site: each.counts.born for sample in samples for each in sample.sites}

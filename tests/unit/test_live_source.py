@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from taskscope import model, wire
-from taskscope.sources.base import NotAvailable, SourceError, TargetGone
+from taskscope.export.check import SECTIONS
+from taskscope.sources.base import AgentGone, NotAvailable, SourceError, SourceMisbehaves, TargetGone
 from taskscope.sources.live import MAX_WAITING, LiveSource
+from tests.unit.test_saved_source import snapshot, task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,11 +215,11 @@ async def test_the_end_of_the_target_reaches_everyone_who_waits(tmp_path: Path) 
         samples = source.samples()
         assert (await anext(samples)).full
         waiting = asyncio.ensure_future(anext(samples))
-        with pytest.raises(TargetGone, match="the target has ended"):
+        with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
             await source.threads()
-        with pytest.raises(TargetGone, match="the target has ended"):
+        with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
             await waiting
-        with pytest.raises(TargetGone, match="the target has ended"):
+        with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
             await source.loops()
 
 
@@ -252,25 +254,38 @@ async def test_a_reader_who_is_slow_loses_nothing(tmp_path: Path) -> None:
 async def test_a_snapshot_is_put_together_from_its_parts(tmp_path: Path) -> None:
     async def answer(peer: Peer, request: wire.Request) -> None:
         assert request.params == {"stacks": False}
-        for section, value in (("schema", 1), ("tasks", [1]), ("tasks", [2, 3]), ("process", {"pid": 1})):
+        whole = snapshot([task(1)])
+        for section, value in (*whole.items(), ("tasks", [task(2), task(3)]), ("unknown", [1])):
             peer.send(wire.request(None, "part", {"section": section, "value": value}))
         peer.send(wire.response(request.id, {"parts": 4}))
 
     async with agent(tmp_path, answer) as source:
         taken = await source.snapshot(stacks=False)
-        assert taken == {"schema": 1, "tasks": [1, 2, 3], "process": {"pid": 1}}
+        assert [each["serial"] for each in taken["tasks"]] == [1, 2, 3]
+        assert tuple(taken) == SECTIONS
         assert await source.snapshot(stacks=False) == taken
+
+
+async def test_a_snapshot_that_does_not_fit_is_said(tmp_path: Path) -> None:
+    async def answer(peer: Peer, request: wire.Request) -> None:
+        for section, value in snapshot([task(1, birth="yesterday")]).items():
+            peer.send(wire.request(None, "part", {"section": section, "value": value}))
+        peer.send(wire.response(request.id, {"parts": 4}))
+
+    async with agent(tmp_path, answer) as source:
+        with pytest.raises(SourceMisbehaves, match="'snapshot' does not fit: tasks: a task's birth is not a"):
+            await source.snapshot()
 
 
 async def test_a_long_snapshot_is_not_cut_short_while_parts_arrive(tmp_path: Path) -> None:
     async def answer(peer: Peer, request: wire.Request) -> None:
-        for part in range(10):
+        for section, value in snapshot([]).items():
             await asyncio.sleep(0.05)
-            peer.send(wire.request(None, "part", {"section": "tasks", "value": [part]}))
+            peer.send(wire.request(None, "part", {"section": section, "value": value}))
         peer.send(wire.response(request.id, {"parts": 10}))
 
     async with agent(tmp_path, answer, patience=0.3) as source:
-        assert await source.snapshot() == {"tasks": list(range(10))}
+        assert (await source.snapshot())["tasks"] == []
 
 
 @pytest.mark.parametrize(
@@ -282,7 +297,7 @@ async def test_an_agent_that_talks_nonsense_is_left(tmp_path: Path, nonsense: by
         peer.send(nonsense)
 
     async with agent(tmp_path, answer) as source:
-        with pytest.raises(TargetGone, match="does not keep to the protocol"):
+        with pytest.raises(SourceMisbehaves, match=r"the agent of process \d+ misbehaves: "):
             await source.threads()
 
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import os
+import resource
 import stat
+import subprocess
+import sys
+import time
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
-from taskscope import model
+from taskscope import model, wire
+from taskscope.export.check import check
 from taskscope.export.snapshot import SnapshotError, load, save, text
+from tests.unit.test_saved_source import snapshot, task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SNAPSHOT = {"format": "taskscope-snapshot", "schema": 1, "tasks": [{"name": "\x1b[31m \u202e é"}]}
+SNAPSHOT = check(snapshot([task(1, name="\x1b[31m \u202e é")]))
 SCHEMA = json.loads(files("taskscope.export").joinpath("snapshot.schema.json").read_text())
 
 
@@ -26,7 +33,7 @@ SCHEMA = json.loads(files("taskscope.export").joinpath("snapshot.schema.json").r
 def test_what_was_saved_is_read(tmp_path: Path, name: str) -> None:
     size = save(SNAPSHOT, tmp_path / name)
     assert (tmp_path / name).stat().st_size == size
-    assert load(tmp_path / name) == SNAPSHOT
+    assert load(tmp_path / name) == wire.clean(SNAPSHOT)
 
 
 def test_only_a_suffix_of_gz_compresses(tmp_path: Path) -> None:
@@ -48,7 +55,7 @@ def test_a_file_that_is_there_stays_until_the_new_one_is_complete(tmp_path: Path
         save({"unwritable": object()}, path)
     assert path.read_text() == "precious"
     save(SNAPSHOT, path)
-    assert load(path) == SNAPSHOT
+    assert load(path) == wire.clean(SNAPSHOT)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -94,6 +101,58 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, content: bytes, reaso
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match=r"cannot read .*: No such file"):
         load(tmp_path / "missing.json")
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    path.write_text("precious")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))  # Python ignores the signal that this sends
+    try:
+        with pytest.raises(SnapshotError, match=r"cannot write .*s\.json: File too large"):
+            save(SNAPSHOT, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert path.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("what", ["bomb", "devices", "pipe", "folder", "lists", "objects", "commas"])
+def test_files_that_have_no_end_are_left_in_time_and_within_memory(tmp_path: Path, what: str) -> None:
+    path = hostile_file(tmp_path, what)
+    command = [sys.executable, "-m", "taskscope", "diff", str(path), str(path)]
+    begun = time.monotonic()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        said = child.stderr.read()
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        seconds, peak = time.monotonic() - begun, used.ru_maxrss / 1024
+    print(f"{what}: {seconds:.1f} s, at most {peak:.0f} MB, {said}")
+    assert child.returncode == 3
+    assert said.startswith(f"taskscope diff: {path} is ")
+    assert said.count("\n") == 1
+    assert seconds < 6  # on a busy machine; two seconds at rest
+    assert peak < 500
+
+
+def hostile_file(folder: Path, what: str) -> Path:
+    path = folder / f"{what}.json.gz"
+    if what == "bomb":
+        with gzip.open(path, "wb", compresslevel=1) as file:
+            for _ in range(400):
+                file.write(b" " * (1 << 20))
+    elif what == "devices":
+        path.symlink_to("/dev/zero")
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        head = b'{"format":"taskscope-snapshot","schema":1,"tasks":['
+        item = {"lists": b"[],", "objects": b'{"a":1},', "commas": b"1,"}[what]
+        path.write_bytes(head + item * (60_000_000 // len(item)) + b"0]}")
+    return path
 
 
 def test_the_schema_is_a_schema() -> None:

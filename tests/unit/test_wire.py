@@ -8,6 +8,7 @@ import random
 import pytest
 
 from taskscope import model, wire
+from taskscope.checked import unpack
 
 FRAME = model.Frame("/app/a.py", 3, "f")
 SAMPLE = model.Sample(
@@ -86,20 +87,20 @@ def test_a_line_without_end_is_refused_before_memory_fills() -> None:
 
 def test_model_values_survive_the_wire() -> None:
     line = json.dumps(wire.pack(SAMPLE)).encode()
-    assert wire.unpack(model.Sample, wire.decode(line)) == SAMPLE
+    assert unpack(model.Sample, wire.decode(line)) == SAMPLE
 
 
 def test_unknown_keys_are_ignored_and_wrong_types_refused() -> None:
     packed = wire.pack(FRAME)
-    assert wire.unpack(model.Frame, packed | {"newer": 1}) == FRAME
-    assert wire.unpack(model.Frame, {"file": "f", "line": 1, "function": "g", "newer": 1}) == model.Frame(
+    assert unpack(model.Frame, packed | {"newer": 1}) == FRAME
+    assert unpack(model.Frame, {"file": "f", "line": 1, "function": "g", "newer": 1}) == model.Frame(
         "f", 1, "g"
     )
     for wrong in ({"line": "3"}, {"file": None}, {"line": True and "x"}):
         with pytest.raises(wire.WireError):
-            wire.unpack(model.Frame, packed | wrong)
+            unpack(model.Frame, packed | wrong)
     with pytest.raises(wire.WireError):
-        wire.unpack(model.Frame, {"file": "x"})
+        unpack(model.Frame, {"file": "x"})
 
 
 @pytest.mark.parametrize(
@@ -141,10 +142,10 @@ def test_counts_of_a_site_go_as_a_row_of_numbers_and_as_an_object() -> None:
     counts = model.SiteCounts(7, model.Counts(1, 9, 3, 2, 1, 1, 1), 12.5, None, 2, 3)
     row = json.loads(json.dumps(wire.pack_row(counts)))
     assert row == [7, 1, 9, 3, 2, 1, 1, 1, 12.5, None, 2, 3]
-    assert wire.unpack(model.SiteCounts, row) == counts == wire.unpack(model.SiteCounts, wire.pack(counts))
+    assert unpack(model.SiteCounts, row) == counts == unpack(model.SiteCounts, wire.pack(counts))
 
 
 @pytest.mark.parametrize("row", [["7", *range(11)], [7, [1]], [], list(range(13))])
 def test_a_row_that_is_no_counts_is_refused(row: list[object]) -> None:
     with pytest.raises(wire.WireError):
-        wire.unpack(model.SiteCounts, row)
+        unpack(model.SiteCounts, row)

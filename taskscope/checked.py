@@ -1,0 +1,300 @@
+"""Model values of JSON values, each checked against its type: the one gate for what an agent or a file says.
+
+What passes holds numbers that are finite and of a size that can be reckoned with, texts of bounded length,
+and nothing of another type than the model has.  What does not raises WireError, which names the field:
+``Sample.sites[3].oldest is inf, not a finite number``.  Nothing behind this gate checks types again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from operator import le
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from taskscope import model
+from taskscope.wire import AFTER, COUNTS, MAX_TEXT, WireError, clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Build = Callable[[Any], Any]
+
+T = TypeVar("T")
+
+MAX_INT = 1 << 64
+"""Ids of threads are addresses; serials, counts and bytes are smaller."""
+
+MAX_FLOAT = 1e15
+"""Seconds since the epoch are 2e9, bytes of memory below 1e13: sums of these stay exact."""
+
+MAX_ITEMS = 1_000_000
+"""Items of one list.  A message is smaller than that already; a saved section is not."""
+
+MAX_LENGTH = 10 * MAX_TEXT
+"""Characters of a text: ``clean_text`` caps them first, and escapes each then."""
+
+MAX_DEPTH = 4
+"""Lists within lists where the model leaves open what a value is (the evidence of a finding)."""
+
+
+class _Misfit(Exception):
+    """What is wrong; ``path`` grows on the way out."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.path = ""
+
+
+def unpack(cls: type[T], value: Any) -> T:
+    """``value`` (from JSON) as a ``cls``.  Unknown keys are ignored; WireError if it does not fit."""
+    try:
+        result: T = _builder(cls)(value)
+    except _Misfit as misfit:
+        raise WireError(f"{cls.__name__}{misfit.path} {misfit.what}") from None
+    return result
+
+
+def unpack_all(cls: type[T], values: Any) -> tuple[T, ...]:
+    """The same for a list of them."""
+    try:
+        result: tuple[T, ...] = _tuple(_builder(cls))(values)
+    except _Misfit as misfit:
+        raise WireError(f"{cls.__name__}{misfit.path} {misfit.what}") from None
+    return result
+
+
+def _builder(kind: Any) -> Build:
+    """What makes a ``kind`` of a JSON value.  A sample holds thousands: each type is looked into once."""
+    found = _builders.get(kind)
+    if found is None:
+        found = _builders[kind] = _new_builder(kind)
+    return found
+
+
+def _new_builder(kind: Any) -> Build:
+    if kind in _SIMPLE:
+        return _SIMPLE[kind]
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _dataclass(kind)
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is tuple and len(inner) == 2 and inner[1] is ...:
+        return _numbers(inner[0]) if inner[0] in _PLAIN else _tuple(_builder(inner[0]))
+    if origin is dict:
+        return _dict(_builder(inner[1]))
+    if origin is Literal:
+        return _word(frozenset(inner))
+    if origin in (Union, types.UnionType) and len(inner) == 2 and type(None) in inner:
+        some = _builder(inner[inner[0] is type(None)])
+        return lambda value: None if value is None else some(value)
+    raise TypeError(f"no JSON value can be made a {kind}")  # a mistake in the model, not in what came
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise _Misfit(f"is {_shown(value)}, not a whole number")
+    if not -MAX_INT < value < MAX_INT:
+        raise _Misfit("is too large a number")
+    return value
+
+
+def _real(value: Any) -> float:
+    if type(value) is not float:
+        if type(value) is not int:
+            raise _Misfit(f"is {_shown(value)}, not a number")
+        if -MAX_FLOAT < value < MAX_FLOAT:
+            return float(value)
+    elif -MAX_FLOAT < value < MAX_FLOAT:
+        return value
+    raise _Misfit(f"is {_shown(value)}, not a finite number")
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise _Misfit(f"is {_shown(value)}, not a text")
+    if len(value) > MAX_LENGTH:
+        raise _Misfit("is too long a text")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise _Misfit(f"is {_shown(value)}, neither true nor false")
+    return value
+
+
+def _open(value: Any, depth: int = 0) -> Any:
+    """What the model leaves open: plain values, in lists and objects to a small depth."""
+    if depth > MAX_DEPTH:
+        raise _Misfit("is nested too deep")
+    if type(value) is list:
+        return [_open(each, depth + 1) for each in value]
+    if type(value) is dict:
+        return {_text(key): _open(each, depth + 1) for key, each in value.items()}
+    if value is None or type(value) in (bool, str):
+        return value
+    return _whole(value) if type(value) is int else _real(value)
+
+
+_SIMPLE: dict[Any, Build] = {int: _whole, float: _real, str: _text, bool: _flag, Any: _open}
+
+
+def _word(words: frozenset[str]) -> Build:
+    def build(value: Any) -> Any:
+        if type(value) is not str or value not in words:
+            raise _Misfit(f"is {_shown(value)}, not one of {', '.join(sorted(words))}")
+        return value
+
+    return build
+
+
+def _tuple(each: Build) -> Build:
+    def build(value: Any) -> Any:
+        made: list[Any] = []
+        try:
+            for item in _list(value):
+                made.append(each(item))  # noqa: PERF401 (how many were made names the one that does not fit)
+        except _Misfit as misfit:
+            misfit.path = f"[{len(made)}]{misfit.path}"
+            raise
+        return tuple(made)
+
+    return build
+
+
+_PLAIN: dict[Any, frozenset[type]] = {
+    int: frozenset((int,)),
+    float: frozenset((int, float)),
+    float | None: frozenset((int, float, type(None))),
+}
+"""Numbers that histories have thousands of: their types are seen to all at once."""
+
+
+def _numbers(kind: Any) -> Build:
+    allowed, limit = _PLAIN[kind], MAX_INT if kind is int else MAX_FLOAT
+    one = _tuple(_builder(kind))
+
+    def build(value: Any) -> Any:
+        items = _list(value)
+        if allowed.issuperset(map(type, items)) and _within(items, limit):
+            return tuple(items)
+        return one(items)  # names the one that does not fit
+
+    return build
+
+
+def _within(items: list[Any], limit: float) -> bool:
+    known = [item for item in items if item is not None] if None in items else items
+    try:  # a sum of what holds NaN is NaN, which compares to nothing; without NaN, min and max can be trusted
+        return not known or (sum(known) < math.inf and -limit < min(known) and max(known) < limit)
+    except OverflowError:
+        return False
+
+
+def _list(value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise _Misfit(f"is {_shown(value)}, not a list")
+    if len(value) > MAX_ITEMS:
+        raise _Misfit(f"has {len(value):,} items")
+    return value
+
+
+def _dict(each: Build) -> Build:
+    def build(value: Any) -> Any:
+        if type(value) is not dict or len(value) > MAX_ITEMS:
+            raise _Misfit(f"is {_shown(value)}, not a small object")
+        return {_text(key): each(item) for key, item in value.items()}
+
+    return build
+
+
+def _dataclass(kind: Any) -> Build:
+    hints = get_type_hints(kind)
+    fields = [(each.name, _builder(hints[each.name]), _absent(each)) for each in dataclasses.fields(kind)]
+    rule = _RULES.get(kind)
+
+    def build(value: Any) -> Any:
+        if type(value) is not dict:
+            raise _Misfit(f"is {_shown(value)}, not an object")
+        name, values = "", []
+        try:
+            for name, make, absent in fields:
+                values.append(make(value[name]) if name in value else absent())
+        except _Misfit as misfit:
+            misfit.path = f".{name}{misfit.path}"
+            raise
+        made = kind(*values)
+        if rule is not None and (wrong := rule(made)):
+            raise _Misfit(wrong)
+        return made
+
+    return _row_or(build) if kind is model.SiteCounts else build
+
+
+def _absent(field: dataclasses.Field[Any]) -> Callable[[], Any]:
+    """What stands for a field that is left out."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory
+    if field.default is not dataclasses.MISSING:
+        return lambda: field.default
+
+    def missing() -> Any:
+        raise _Misfit("is missing")
+
+    return missing
+
+
+def _row_or(named: Build) -> Build:
+    """The counts of a site come as a row of numbers (``wire.pack_row``) or by name."""
+    middle, most = 1 + len(COUNTS), 1 + len(COUNTS) + len(AFTER)
+    whole = _numbers(int)
+    after = [_builder(kind) for name, kind in get_type_hints(model.SiteCounts).items() if name in AFTER]
+
+    def build(value: Any) -> Any:
+        if type(value) is not list:
+            return named(value)
+        if not middle <= len(value) <= most:
+            raise _Misfit(f"is a row of {len(value)} numbers, not of {middle} to {most}")
+        site, *counts = whole(value[:middle])
+        return model.SiteCounts(
+            site,
+            model.Counts(*counts),
+            *[make(each) for make, each in zip(after, value[middle:], strict=False)],
+        )
+
+    return build
+
+
+def _ordered(times: tuple[float, ...], *columns: tuple[Any, ...]) -> str:
+    if any(len(column) != len(times) for column in columns):
+        return "has columns of different lengths"
+    return "" if all(map(le, times, times[1:])) else "has times that are not in order"
+
+
+_RULES: dict[type, Callable[[Any], str]] = {
+    model.History: lambda it: _ordered(it.times, *(getattr(it, name) for name in model.History.__slots__)),
+    model.SiteHistory: lambda it: _ordered(it.times, it.live, it.born, it.ended),
+    model.Ages: lambda it: "" if len(it.counts) == len(it.edges) + 1 else "has bars without edges",
+    model.Hello: lambda it: _interval(it.interval),
+    model.Sample: lambda it: _interval(it.interval),
+}
+"""What a value must be beyond the types of its fields: a sentence where it is not."""
+
+
+def _interval(seconds: float) -> str:
+    return "" if 0.001 <= seconds <= 86400 else f"has an interval of {seconds:g} seconds"
+
+
+def _shown(value: Any) -> str:
+    """A foreign value in a few words."""
+    if type(value) in (list, dict):
+        return "a list" if type(value) is list else "an object"
+    if value is None or type(value) is bool:
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value) if type(value) is not int or abs(value) < MAX_INT else "a huge number"
+    return clean_text(text if len(text) <= 40 else text[:40] + "…")
+
+
+_builders: dict[Any, Build] = {}

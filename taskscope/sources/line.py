@@ -1,0 +1,262 @@
+"""The line to one agent: requests and answers over its socket, and what is known while it says nothing.
+
+While an answer is awaited the target is looked at from outside, so that whoever waits learns why within two
+seconds, and a stopped target is not waited for at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from taskscope import endpoint, wire
+from taskscope.attach.outside import Outside
+from taskscope.sources.base import (
+    AgentGone,
+    NotAvailable,
+    SourceError,
+    SourceMisbehaves,
+    TargetGone,
+    TargetSilent,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.attach.outside import Condition
+
+    Progress = Callable[[str], None]
+
+LOOK_EVERY = 0.5
+"""Seconds between looks from outside while an answer is awaited."""
+
+SAID_AFTER = 1.5
+"""Seconds without an answer after which the reason is said."""
+
+SAID_AGAIN = 10.0
+"""Seconds between two such sentences."""
+
+_PARTING = 0.5  # seconds in which a process that has closed the connection is seen to end, or to exec
+_CHUNK = 1 << 18
+_REFUSALS = {wire.NOT_FOUND, wire.FORBIDDEN, wire.NO_METHOD}
+
+
+class Line:
+    """The connection to the agent at ``path``.
+
+    ``patience``: seconds an answer may take; ``receive`` gets what the agent says unasked, and may raise
+    SourceError, which ends the line; ``ended`` is called then; ``progress`` gets sentences for who waits.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        patience: float,
+        receive: Callable[[wire.Request], None],
+        ended: Callable[[], None],
+        progress: Progress,
+    ) -> None:
+        self.path = path
+        self._progress = progress
+        self.over: SourceError | None = TargetGone("not connected yet")
+        """Why nothing more can be asked; None while it can."""
+        self.farewell = ""
+        """What the agent said when it left on purpose."""
+        self.received = 0
+        """Bytes so far."""
+        self._patience = patience
+        self._receive = receive
+        self._ended = ended
+        self._serial = 0
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._progressed = 0.0
+        self._said = 0.0
+        self._outside: Outside | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def open(self) -> None:
+        """Connects.  Raises SourceError: nobody there, not allowed, stopped."""
+        try:
+            async with asyncio.timeout(self._patience):
+                reader = await self._connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise TargetGone(f"nobody listens at {self.path}: the process or its agent has ended") from None
+        except PermissionError:
+            raise SourceError(f"{self.path} belongs to another user: run as that user or root") from None
+        except TimeoutError:
+            raise TargetSilent(f"no connection to {self.path} within {self._patience:g} s") from None
+        except OSError as error:
+            raise SourceError(f"cannot connect to {self.path}: {error.strerror or error}") from None
+        self.over = None
+        self._reading = asyncio.create_task(self._read(reader), name="taskscope-reader")
+
+    async def _connect(self) -> asyncio.StreamReader:
+        """A full backlog refuses nobody and lets nobody in: we come again.  Raises OSError, SourceError."""
+        while True:
+            reader, self._writer = await asyncio.open_unix_connection(self.path)
+            connection = self._writer.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                connection.getpeername()  # fails where the backlog was full
+                deceit = endpoint.impostor(connection, self.path)
+                if deceit:
+                    self._writer.close()
+                    raise SourceError(deceit)
+                peer = endpoint.peer_of(connection)
+                self._outside = _outside_of(peer.pid if peer is not None else 0)
+                return reader
+            self._writer.close()
+            self._outside = self._outside or _outside_of(_pid_in(self.path))
+            self._refuse_halted()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def close(self) -> None:
+        """Lets go of the connection; harmless if called twice."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])
+        if self._writer is not None:
+            self._writer.close()
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
+        self.end(TargetGone("the connection is closed"))
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        """The answer to a request.  Waits ``patience`` seconds, or so long after the last ``progressed``.
+
+        Raises SourceError.
+        """
+        if self.over is not None:
+            raise type(self.over)(str(self.over))
+        assert self._writer is not None
+        self._serial += 1
+        serial = self._serial
+        answer = self._answers[serial] = asyncio.get_running_loop().create_future()
+        try:
+            self._writer.write(wire.request(serial, method, params))
+            await self._wait(method, answer)
+            return answer.result()
+        except wire.RemoteError as error:
+            _refused(error)
+        finally:
+            self._answers.pop(serial, None)
+            if self.over is None and (answer.cancelled() or not answer.done()):
+                self._writer.write(wire.request(None, "abandon", {"id": serial}))
+
+    def progressed(self) -> None:
+        """A part of an answer has come."""
+        self._progressed = time.monotonic()
+
+    def condition(self) -> Condition | None:
+        """What can be said of the process from outside; None where it is not of this machine."""
+        return None if self._outside is None else self._outside.look()
+
+    def end(self, reason: SourceError) -> None:
+        """Nothing more can be asked, and whoever waits learns why."""
+        if self.over is None:
+            self.over = reason
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(type(self.over)(str(self.over)))
+        if self._writer is not None:
+            self._writer.close()
+        self._ended()
+
+    async def _wait(self, method: str, answer: asyncio.Future[Any]) -> None:
+        """Until the answer is there.  Raises TargetSilent."""
+        begun = time.monotonic()
+        while True:
+            await asyncio.wait([answer], timeout=min(LOOK_EVERY, self._patience))
+            if answer.done():
+                return
+            self._refuse_halted()
+            condition, now = self.condition(), time.monotonic()
+            waited = now - max(begun, self._progressed)
+            if waited >= self._patience:
+                reason = f": {condition.text}" if condition is not None else ""
+                raise TargetSilent(
+                    f"the agent has not answered {method!r} within {self._patience:g} s{reason}"
+                )
+            if condition is not None and waited >= SAID_AFTER and now - self._said >= SAID_AGAIN:
+                self._said = now
+                self._progress(f"no answer for {waited:.0f} s: {condition.text}; still waiting")
+
+    def _refuse_halted(self) -> None:
+        """Raises TargetSilent if it cannot answer before somebody lets it go on."""
+        condition = self.condition()
+        if condition is not None and condition.state in ("stopped", "traced"):
+            raise TargetSilent(condition.text)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        """Hands every message to whoever waits for it, until the connection ends."""
+        decoder = wire.Decoder(wire.MAX_MESSAGE)
+        reason: SourceError = TargetGone("the connection is closed")
+        try:
+            while data := await reader.read(_CHUNK):
+                self.received += len(data)
+                for message in decoder.feed(data):
+                    self._take(message)
+            reason = await self._parted()
+        except wire.WireError as error:
+            reason = self.misbehaves(f"its message is not of the protocol: {error}")
+        except SourceError as error:
+            reason = error
+        except OSError as error:
+            reason = TargetGone(f"the connection broke: {error.strerror or error}")
+        finally:
+            self.end(reason)
+
+    def _take(self, message: wire.Message) -> None:
+        if isinstance(message, wire.Request):
+            self._receive(message)
+            return
+        answer = self._answers.get(message.id or 0)
+        if answer is None or answer.done():
+            return  # its caller has gone
+        if message.error is not None:
+            answer.set_exception(message.error)
+        else:
+            answer.set_result(message.result)
+
+    async def _parted(self) -> SourceError:
+        """What the end of the connection means: the process has ended, runs another program, or goes on."""
+        if self.farewell:
+            return TargetGone(self.farewell)
+        deadline = time.monotonic() + _PARTING
+        condition = self.condition()
+        while condition is not None and time.monotonic() < deadline:
+            if condition.state in ("ended", "replaced"):
+                break
+            await asyncio.sleep(0.02)
+            condition = self.condition()
+        if condition is None or self._outside is None or condition.state == "ended":
+            return TargetGone("the target has ended")
+        if condition.state == "replaced":
+            return AgentGone(condition.text)
+        return AgentGone(f"process {self._outside.pid} goes on, but its agent has closed the connection")
+
+    def misbehaves(self, what: str) -> SourceMisbehaves:
+        """The sentence for an agent that does not keep to its word."""
+        who = f"of process {self._outside.pid}" if self._outside is not None else f"at {self.path}"
+        return SourceMisbehaves(f"the agent {who} misbehaves: {what}")
+
+
+def _outside_of(pid: int) -> Outside | None:
+    return Outside(pid) if pid and Path("/proc/self/stat").exists() else None
+
+
+def _pid_in(path: str) -> int:
+    """The process that listens at ``path``, as far as the name tells; 0: it does not."""
+    parts = Path(path).parts
+    if parts[:2] == ("/", "proc") and len(parts) > 3 and parts[3] == "root":
+        return int(parts[2]) if parts[2].isascii() and parts[2].isdigit() else 0
+    number = parts[-1].partition(".")[0] if parts else ""
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 11 else 0
+
+
+def _refused(error: wire.RemoteError) -> NoReturn:
+    raise (NotAvailable if error.code in _REFUSALS else SourceError)(error.message) from None
