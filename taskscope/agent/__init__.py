@@ -169,6 +169,13 @@ class Agent:
         self._adoption = adopt.adopt_tasks(self.registry, loops)
         self.arriving = bool(loops)
 
+    def deserted(self) -> None:
+        """No client is connected any more."""
+        try:
+            self.console.stop()
+        except Exception as error:  # noqa: BLE001  (an outer edge: the agent's thread goes on)
+            self.failed("console", error)
+
     def forked(self) -> None:
         """In a forked child: the same hooks and counters, a new thread and socket."""
         self.server.abandon()
@@ -256,6 +263,7 @@ class Agent:
             "set_interval": self._set_interval,
             "cancel": self._cancel,
             "console": self.console.where,
+            "leave_console": self.console.leave,
             "detach": lambda: _now(dict),
         }
 

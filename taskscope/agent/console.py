@@ -1,7 +1,7 @@
 """aiomonitor's console in this process: the one that runs, or one started on request.
 
-One is started only where the agent may control the program, and only if aiomonitor is installed there.
-It takes no hook of its own, and goes when the agent goes.
+One is started only on request, where the agent may control the program and aiomonitor is installed there.
+It takes no hook of its own, and goes when it is left, with the last client, or with the agent.
 """
 
 from __future__ import annotations
@@ -35,15 +35,21 @@ class Console:
         self._control = control
         self._started: Any = None
 
-    def where(self) -> Job[dict[str, Any]]:
-        """Its host and port, and whether we started it.  Raises RemoteError with the reason it has none."""
+    def where(self, start: bool = False) -> Job[dict[str, Any]]:
+        """Its host and port, and whether we started it; without one no host, or it is started.
+
+        Raises RemoteError with the reason that it cannot be had.
+        """
         yield
         running = monitors()
-        if not running:
+        if not running and start:
             yield from self._start()
             running = monitors()
+            if not running:
+                raise wire.RemoteError(wire.NOT_FOUND, "aiomonitor was started here and ended at once")
         if not running:
-            raise wire.RemoteError(wire.NOT_FOUND, "aiomonitor was started here and ended at once")
+            self._permitted()
+            return {"host": None, "port": None, "started": False}
         monitor = running[0]
         host = str(monitor.host)
         return {
@@ -51,6 +57,12 @@ class Console:
             "port": int(monitor.port),
             "started": monitor is self._started,
         }
+
+    def leave(self) -> Job[dict[str, Any]]:
+        """The client that had it started does not need it any more."""
+        yield
+        self.stop()
+        return {}
 
     def stop(self) -> None:
         """Ends the one that we started; the loop's task factory stays whose it is."""
@@ -61,13 +73,16 @@ class Console:
             monitor.close()  # sets the factory that was there when it started
             loop.set_task_factory(factory)
 
-    def _start(self) -> Job[None]:
+    def _permitted(self) -> None:
         if not self._control:
             raise wire.RemoteError(
                 wire.FORBIDDEN,
                 "no aiomonitor runs in this process, and its agent only observes: start the agent with "
                 "control=True, or aiomonitor.start_monitor() in the program",
             )
+
+    def _start(self) -> Job[None]:
+        self._permitted()
         loop = next((loop for _, loop in self._watch.loops() if loop.is_running()), None)
         if loop is None:
             raise wire.RemoteError(wire.NOT_FOUND, "no event loop runs in this process to open a console on")
@@ -80,13 +95,17 @@ class Console:
             ) from None
         outcome: list[Exception | None] = []
         loop.call_soon_threadsafe(self._start_on, start_monitor, loop, outcome)
+        blocked = wire.RemoteError(
+            wire.NOT_FOUND, "the event loop is blocked, so no console was opened: try again when it runs"
+        )
         give_up = clock.monotonic() + PATIENCE
-        while not outcome:
-            if clock.monotonic() > give_up:
-                raise wire.RemoteError(
-                    wire.NOT_FOUND, "the event loop is blocked: its console opens once it runs again"
-                )
-            yield
+        try:
+            while not outcome and clock.monotonic() < give_up:
+                yield
+        finally:  # also if the client has left: it must not come later
+            outcome.append(blocked)
+        if isinstance(outcome[0], wire.RemoteError):
+            raise outcome[0]
         if outcome[0] is not None:
             raise wire.RemoteError(wire.NOT_FOUND, f"aiomonitor did not start: {outcome[0]}")
 
@@ -94,6 +113,8 @@ class Console:
         self, start_monitor: Callable[..., Any], loop: Any, outcome: list[Exception | None]
     ) -> None:
         """Runs in the loop's thread, whose stack its console shows."""
+        if outcome:
+            return  # nobody waits for it any more
         try:
             console, telnet, web = _free_ports(3)
             self._started = start_monitor(

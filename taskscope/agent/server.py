@@ -318,6 +318,8 @@ class Server:
             self._selector.unregister(client.socket)
         self._clients.pop(client.socket.fileno(), None)
         client.socket.close()
+        if not self._clients:
+            self._agent.deserted()
 
     # -- requests ------------------------------------------------------------------------------
 

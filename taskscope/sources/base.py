@@ -144,5 +144,11 @@ class Control(Protocol):
 class Consoled(Protocol):
     """A source of a running process in which aiomonitor's console may be opened."""
 
-    async def console(self) -> tuple[str, int]:
-        """Host and port where it speaks telnet, as the target sees them.  NotAvailable says what to do."""
+    async def console(self, *, start: bool = False) -> tuple[str, int] | None:
+        """Host and port where it speaks telnet, as the target sees them.  NotAvailable says what to do.
+
+        None: none runs; one can be opened with ``start``, which listens until `leave_console`.
+        """
+
+    async def leave_console(self) -> None:
+        """Ends the one that was opened here, if any."""

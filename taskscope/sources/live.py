@@ -192,13 +192,19 @@ class LiveSource:
         """Cancels a task; NotAvailable where the agent was started without control."""
         await self._line.ask("cancel", serial=serial)
 
-    async def console(self) -> tuple[str, int]:
-        """Where aiomonitor's console listens in the target; opens one if there is none and we may."""
-        answer = await self._line.ask("console")
+    async def console(self, *, start: bool = False) -> tuple[str, int] | None:
+        """Where aiomonitor's console listens in the target; None: none runs, and ``start`` opens one."""
+        answer = await self._line.ask("console", start=start)
         match answer:
+            case {"host": None}:
+                return None
             case {"host": str(host), "port": int(port)} if 0 < port < 65536:
                 return host, port
         raise self._line.misbehaves("its answer to 'console' does not say where")
+
+    async def leave_console(self) -> None:
+        """Closes the ports of a console that was opened on request."""
+        await self._line.ask("leave_console")
 
     async def detach(self) -> None:
         """Removes the agent from the target, which ends the connection."""

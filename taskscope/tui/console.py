@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from textual.app import SuspendNotSupported
 
 from taskscope import wire
-from taskscope.sources.base import Consoled
+from taskscope.sources.base import Consoled, SourceError
+from taskscope.tui.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -18,17 +19,52 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Context
 
 
+OPENS = """\
+None runs in {name} (pid {pid}) yet.  This starts aiomonitor in it:
+
+· two TCP ports on 127.0.0.1, for the console and for a web page
+· no authentication: every user of that machine can connect, cancel tasks and run Python in the process
+· about {memory} more memory, for aiomonitor, aiohttp and their thread; the modules stay loaded
+
+The ports are closed when you leave the console, and when the app ends."""
+
+MEMORY = "33 MB"
+"""Measured on CPython 3.11 with aiomonitor 0.7.1."""
+
+
 async def enter(app: App[Any], context: Context) -> None:
-    """Opens the console and waits until it is left; says in the status line why it cannot be had."""
+    """Asks before one is opened, waits until it is left, and closes what was opened for it."""
     source = context.source
     if not isinstance(source, Consoled):
         context.error("A saved state has no console: it needs a running process.")
         return
     context.status("Looking for aiomonitor's console of the target …")
-    where = await context.ask(source.console())
-    if where is None:
+    try:
+        where, opened = await source.console(), False
+        if where is None:
+            if not await app.push_screen_wait(_question(context)):
+                context.status("No console was opened.")
+                return
+            where, opened = await source.console(start=True), True
+    except SourceError as problem:
+        context.error(str(problem))
         return
-    host, port = where
+    try:
+        if where is not None:
+            _visit(app, context, *where)
+    finally:
+        if opened:
+            await context.ask(source.leave_console())
+
+
+def _question(context: Context) -> ConfirmScreen:
+    assert context.store.hello is not None
+    process = context.store.hello.process
+    text = OPENS.format(name=process.name, pid=process.pid, memory=MEMORY)
+    return ConfirmScreen("Open a console in the target?", text, "opens it")
+
+
+def _visit(app: App[Any], context: Context, host: str, port: int) -> None:
     if importlib.util.find_spec("aiomonitor") is None:
         context.error(f"aiomonitor is not installed here; its console listens at {host}:{port} (telnet).")
         return

@@ -5,7 +5,8 @@ starts taskscope's agent then, ``commands`` adds its commands to the console.  I
 prints ``ready`` once the monitor answers and ``done`` after each command:
 
 ``start N``, ``end N``: that many more or fewer tasks; ``churn N``: tasks that end at once; ``fail``: one that
-fails, and one that is cancelled; ``open``, ``close``: the monitor, ``share``:
+fails, and one that is cancelled; ``open``, ``close``: the monitor, ``block N``: the
+loop for N seconds, ``share``:
 another one on the same web port; ``agent``, ``no agent``: taskscope's;
 ``locations``, ``records``, ``sessions``, ``factory``: prints what aiomonitor says of each task, where it
 keeps that, how many sit in its console, and the loop's task factory, instead.
@@ -18,6 +19,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +79,9 @@ class Program:
                 console_port=self.web + 1,
                 hook_task_factory=self.hook,
             )
+        elif verb == "block":
+            asyncio.get_running_loop().call_later(0.1, time.sleep, count)
+            await asyncio.sleep(0)
         elif verb == "close":
             self.monitor.close()
         elif verb == "agent":

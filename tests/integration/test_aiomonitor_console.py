@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -17,6 +17,9 @@ from tests.integration.children import REPO
 from tests.integration.monitored import Child, monitored
 from tests.integration.test_aiomonitor_beside_agent import agent, settled
 from tests.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 async def test_a_running_console_is_found_by_the_agent_and_over_the_web_api() -> None:
@@ -43,27 +46,82 @@ def test_an_agent_that_only_observes_starts_none() -> None:
         client.ask("console")
 
 
-def test_with_control_one_is_started_and_goes_with_the_agent() -> None:
+def test_with_control_one_is_opened_on_request_and_goes_with_who_asked_for_it() -> None:
     with monitored("plain", "alone") as child:
         child.do("agent control")
         child.do("start 3")
+        before = ports(child)
         with agent(child) as client:
-            answer = client.ask("console")
+            assert client.ask("console") == {"host": None, "port": None, "started": False}
+            assert ports(child) == before
+            answer = client.ask("console", start=True)
             assert answer["started"]
             assert client.ask("console") == answer
-        assert listens(answer)
+            assert len(ports(child) - before) == 2
+            client.ask("leave_console")
+            assert ports(child) == before
+            client.ask("console", start=True)
         assert settled(child, 3) == (3, 3, 0)
-        child.do("start 1")
-        assert settled(child, 4) == (4, 4, 0)
-        agent(child).detach()
-        give_up = time.monotonic() + 10
-        while listens(answer):
-            assert time.monotonic() < give_up, "the console outlives the agent"
+        until(lambda: ports(child) == before, "the console outlives its client")
+        with agent(child) as client:
+            client.ask("console", start=True)
+            agent(child).detach()
+            until(lambda: ports(child) == before, "the console outlives the agent")
         assert child.do("factory") == "None"
 
 
-def listens(answer: dict[str, Any]) -> bool:
-    return any(answer["port"] in tuple(each.laddr) for each in psutil.net_connections("tcp"))
+def test_none_is_opened_for_who_has_left_meanwhile() -> None:
+    with monitored("plain", "alone") as child:
+        child.do("agent control")
+        before = ports(child)
+        child.do("block 2")
+        with agent(child) as client, pytest.raises(TimeoutError):
+            client._socket.settimeout(0.5)
+            client.ask("console", start=True)
+        child.do("start 1")  # answers when the loop runs again
+        child.do("start 1")
+        assert ports(child) == before
+
+
+def until(condition: Callable[[], bool], otherwise: str) -> None:
+    give_up = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < give_up, otherwise
+        time.sleep(0.02)
+
+
+def ports(child: Child) -> set[int]:
+    """Where it listens."""
+    return {
+        each.laddr.port
+        for each in psutil.Process(child.pid).net_connections("tcp")
+        if each.status == "LISTEN"
+    }
+
+
+async def test_the_app_asks_before_it_opens_one_and_takes_it_away_again() -> None:
+    with monitored("plain", "alone") as child:
+        child.do("agent control")
+        before = ports(child)
+        command = [sys.executable, "-m", "taskscope", "attach", str(child.pid)]
+        async with Terminal(command, environment={"PYTHONPATH": str(REPO)}) as terminal:
+            await terminal.until("leaf")
+            terminal.press("c")
+            await terminal.until("two TCP ports on 127.0.0.1")
+            terminal.press("\x1b")
+            await terminal.until("No console was opened.")
+            assert ports(child) == before
+            terminal.output.clear()
+            terminal.press("c")
+            await terminal.until("no authentication")
+            terminal.press("y")
+            await terminal.until("monitor >>> ")
+            assert len(ports(child) - before) == 2
+            terminal.press("exit\r")
+            await terminal.until("Back from the console")
+            until(lambda: ports(child) == before, "the console outlives the visit")
+            terminal.press("q")
+            assert await terminal.ended() == 0
 
 
 async def test_the_app_goes_into_the_console_and_comes_back() -> None:

@@ -11,8 +11,31 @@ from tests.tui.screen_text import until_shown
 class Unconsoled(FakeSource):
     """Says why it has no console."""
 
-    async def console(self) -> tuple[str, int]:
+    async def console(self, *, start: bool = False) -> tuple[str, int] | None:
         raise NotAvailable("no aiomonitor [/] runs in this process")
+
+    async def leave_console(self) -> None:
+        raise AssertionError("nothing was opened")
+
+
+class Openable(Unconsoled):
+    """Would open one."""
+
+    async def console(self, *, start: bool = False) -> tuple[str, int] | None:
+        assert not start
+        return None
+
+
+async def test_nothing_is_opened_before_the_answer_to_what_that_means() -> None:
+    async with running(Openable()) as (app, pilot):
+        for no in ("escape", "n", "q"):
+            await pilot.press("c")
+            screen = await until_shown(pilot, "two TCP ports on 127.0.0.1")
+            for said in ("orders (pid 4121)", "no authentication", "more memory", "closed when you leave"):
+                assert said in screen
+            await pilot.press(no)
+            await until_shown(pilot, "No console was opened.")
+            app.context.status("")
 
 
 async def test_the_reason_is_said_in_the_sources_words() -> None:

@@ -350,7 +350,7 @@ class AiomonitorSource:
     async def loops(self) -> tuple[model.Loop, ...]:
         _refuse("of event loops")
 
-    async def console(self) -> tuple[str, int]:
+    async def console(self, *, start: bool = False) -> tuple[str, int]:
         """Where its console speaks telnet: by default the port below that of the web API."""
         assert self._process is not None
         found = await asyncio.to_thread(self._process.console)
@@ -360,6 +360,9 @@ class AiomonitorSource:
                 "run `python -m aiomonitor.cli -H HOST -p PORT` with the port given to start_monitor"
             )
         return found
+
+    async def leave_console(self) -> None:
+        """It is the program's own."""
 
     async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
         """What is known now.  Stacks of single tasks are left out: each is a page to be asked for."""
