@@ -26,7 +26,7 @@ APART = 0.5
 MAX_THREADS = 200
 """Threads looked at: three small files each, 40 us."""
 
-_ASKS = 60.0  # switches a second of a thread that waits for the GIL: 200 with the default interval
+_ASKS = 15.0  # switches a second of a thread that waits for the GIL: 200, or some 30 on a crowded machine
 _BUSY = 0.5  # cores from which a thread is said to compute
 _TICK = os.sysconf("SC_CLK_TCK")
 _X86_64 = {
@@ -109,14 +109,18 @@ class Outside:
         asking = [
             tid
             for tid, (past, new) in known.items()
-            if new.state == "S" and (new.switches - past.switches) / seconds > _ASKS and cores[tid] < _BUSY
+            if (new.switches - past.switches) / seconds > _ASKS
+            and cores[tid] < _BUSY
+            and self._place(tid) in ("", " in futex")
         ]
-        stuck = [tid for tid, (past, new) in known.items() if new.state == "D" and past == new]
-        return self._told(threads, cores, asking, stuck)
+        still = {tid: new.state for tid, (past, new) in known.items() if past == new}
+        return self._told(threads, cores, asking, still)
 
     def _told(
-        self, threads: dict[int, _Thread], cores: dict[int, float], asking: list[int], stuck: list[int]
+        self, threads: dict[int, _Thread], cores: dict[int, float], asking: list[int], still: dict[int, str]
     ) -> Condition:
+        """``still``: the states of threads that have neither run nor slept between the looks."""
+        stuck = [tid for tid, state in still.items() if state == "D"]
         if stuck:
             where = self._place(stuck[0])
             return Condition(
@@ -132,8 +136,7 @@ class Outside:
                 f"process {self.pid} does not let Python run: a C call holds the GIL "
                 f"({self._doing(holder, cores)})",
             )
-        running = [tid for tid, each in threads.items() if each.state == "R"]
-        if running and cores and sum(cores.values()) < 0.05:
+        if "R" in still.values():
             return Condition("starved", f"process {self.pid} is ready to run, but gets no processor time")
         total = f", {sum(cores.values()):.0%} of a core" if cores else ""
         number = f"{len(threads)} thread{'s' if len(threads) != 1 else ''}"

@@ -49,8 +49,9 @@ class Check:
 
 
 def checks(observation: Observation, limits: Limits, baseline: Baseline | None = None) -> tuple[Check, ...]:
-    """Everything that was asked for, held or not: the limits first, then each leak."""
+    """Everything that was asked for, held or not: whether there was something to see, limits, each leak."""
     return (
+        _seen(observation),
         *_totals(observation, limits, baseline),
         *_sites(observation, limits),
         *_findings(observation, limits),
@@ -76,6 +77,16 @@ def since(observation: Observation, baseline: Baseline) -> Diff | None:
     """What came, grew and went since the baseline; None if there was no sample."""
     last = observation.state()
     return None if last is None else compare(baseline.sites, baseline.sample, *last)
+
+
+def _seen(observation: Observation) -> Check:
+    """A watch that saw nothing for a while has not seen that all is well."""
+    failures = [f"no samples for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
+    if observation.lost:
+        failures.append(observation.ended)
+    elif observation.last is None and not failures:
+        failures.append(observation.ended or "no sample was received")
+    return Check("samples came throughout", "; ".join(failures))
 
 
 def _totals(observation: Observation, limits: Limits, baseline: Baseline | None) -> Iterator[Check]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
 from taskscope.model import Counts, SiteCounts
-from taskscope.sources.base import SourceError, TargetGone
+from taskscope.sources.base import AgentGone, Observed, SourceError, TargetGone, TargetSilent
 from taskscope.sources.judging import Judging
 from taskscope.sources.live import merged
 
@@ -18,7 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from taskscope.model import Finding, Hello, Sample, Site
-    from taskscope.sources.base import Source
+    from taskscope.sources.base import Silence, Source
+
+QUIET = 5.0
+"""Seconds without a sample that are a result of their own."""
+
+HALTED = ("stopped", "traced")
+"""What is said sooner: nothing comes until somebody lets it go on."""
+
+SAID_AGAIN = 30.0
+"""Seconds after which a silence that lasts is said again."""
+
+LOOK_EVERY = 0.5
+
+MAX_SILENCES = 100
 
 MAX_POINTS = 600
 """Points kept of one series; beyond, every other one goes."""
@@ -73,7 +87,8 @@ class Observation:
     """What is known of a target so far: feed it samples, read it at any moment.
 
     ``findings`` are the verdicts on the sites after the last sample, worst first; ``ended`` says how the
-    target ended, if it did.
+    target ended, if it did, ``lost`` that it goes on and cannot be seen.  ``silences`` are the times in
+    which no sample came.
     """
 
     def __init__(self, source: Source, hello: Hello) -> None:
@@ -88,6 +103,12 @@ class Observation:
         self.sites: dict[int, Seen] = {}
         self._known: dict[int, Site] = {}
         self.ended = ""
+        self.lost = False
+        self.watched = 0.0
+        """Seconds by our clock, with samples or without."""
+        self.silences: list[Silence] = []
+        self._silence: Silence | None = None
+        self._said = 0.0
 
     async def feed(self, sample: Sample) -> None:
         """The next sample; the first one holds every site.  Asks the source what the judge wants to know."""
@@ -106,8 +127,29 @@ class Observation:
                 seen.last, seen.oldest = each.counts, each.oldest
         for seen in self.sites.values():  # also those that did not change: a flat line is a line
             seen.live.add(sample.monotonic, seen.last.live)
-        await self._judging.feed(sample)
+        with contextlib.suppress(TargetSilent):  # judged by what is known
+            await self._judging.feed(sample)
         self.findings = self._judging.findings()  # each time: a level that has to last is only then seen to
+
+    def hear(self, silence: Silence | None) -> str:
+        """Takes note of how long no sample has come; what there is to say about it, or nothing."""
+        before = self._silence
+        if silence is None or (silence.seconds < QUIET and silence.state not in HALTED):
+            if before is None:
+                return ""
+            self.end_silence()
+            return f"samples come again, after {before.seconds:.0f} s"
+        self._silence = silence
+        if before is not None and before.state == silence.state and silence.seconds < self._said + SAID_AGAIN:
+            return ""
+        self._said = silence.seconds
+        return f"no samples for {silence.seconds:.0f} s: {silence.text}"
+
+    def end_silence(self) -> None:
+        """A silence is over, or the watch is."""
+        silence, self._silence = self._silence, None
+        if silence is not None and silence.seconds >= QUIET and len(self.silences) < MAX_SILENCES:
+            self.silences.append(silence)
 
     def _new(self, counts: SiteCounts, before: Sample | None) -> Seen:
         """A site seen for the first time: if there was a sample before, it has come from nothing."""
@@ -131,24 +173,44 @@ class Observation:
 
 
 async def observe(
-    observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
+    observation: Observation,
+    seconds: float,
+    interval: float,
+    told: Callable[[Sample], None],
+    say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Feeds samples to ``observation`` (and ``told``) until time is up, Ctrl-C, or the target ends."""
-    ctrl_c = asyncio.Event()
+    """Feeds samples to ``observation`` (and ``told``) until time is up, Ctrl-C, or the target ends.
+
+    ``say`` gets a sentence when no samples come, and when they come again.
+    """
+    begun, ctrl_c = time.monotonic(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ctrl_c.set)
     watching = asyncio.create_task(_feed(observation, seconds, interval, told))
     leaving = asyncio.create_task(ctrl_c.wait())
+    listening = asyncio.create_task(_listen(observation, say))
     try:
         await asyncio.wait([watching, leaving], timeout=seconds + 1, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             watching.result()
     except TargetGone as gone:
-        observation.ended = str(gone)
+        observation.ended, observation.lost = str(gone), isinstance(gone, AgentGone)
     finally:
-        watching.cancel()
-        leaving.cancel()
-        await asyncio.wait([watching, leaving])
+        for task in (watching, leaving, listening):
+            task.cancel()
+        await asyncio.wait([watching, leaving, listening])
+        observation.end_silence()
+        observation.watched = time.monotonic() - begun
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+
+async def _listen(observation: Observation, say: Callable[[str], None]) -> None:
+    """Hears when nothing comes, for which no sample would wake anybody."""
+    source = observation.source
+    while isinstance(source, Observed):
+        sentence = observation.hear(source.silence())
+        if sentence:
+            say(sentence)
+        await asyncio.sleep(LOOK_EVERY)
 
 
 async def _feed(

@@ -18,19 +18,27 @@ _HEADS = ("LIVE", "CHANGE", "PER MIN", "BORN/S", "ENDED/S", "OLDEST", "SITE")
 
 def report(observation: Observation) -> str:
     """The whole report."""
+    silences = _silences(observation)
     if observation.first is None or observation.last is None:
-        return "No sample was received; watch for longer than the agent's interval."
+        return "\n".join(silences or ["No sample was received; watch for longer than the agent's interval."])
     process, last = observation.hello.process, observation.last
-    watched = f"watched for {observation.seconds:.0f} s"
+    watched = f"watched for {max(observation.watched, observation.seconds):.0f} s"
     lines = [
         f"{process.name}  pid {process.pid}  Python {process.python}  {watched}",
         _totals(observation, last),
+        *silences,
         "",
         *_table(observation),
         "",
         *_findings(observation),
     ]
     return "\n".join(lines)
+
+
+def _silences(observation: Observation) -> list[str]:
+    """When nothing was seen, which no finding makes up for."""
+    said = [f"NO SAMPLES for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
+    return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent=" " * 8)]
 
 
 def _totals(observation: Observation, last: Sample) -> str:
@@ -81,7 +89,8 @@ def _row(observation: Observation, seen: Seen) -> tuple[str, ...]:
 
 def _findings(observation: Observation) -> list[str]:
     found = observation.findings
-    return [line for finding in found for line in _finding(finding)] or ["No findings."]
+    none = "No findings in what was seen." if observation.silences else "No findings."
+    return [line for finding in found for line in _finding(finding)] or [none]
 
 
 def _finding(finding: Finding) -> list[str]:

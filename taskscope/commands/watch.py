@@ -145,7 +145,7 @@ def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) 
         if check.failure:
             say(ci.annotation(check) if options.github else f"taskscope watch: {check.failure}")
     if options.junit:
-        ci.write_junit(options.junit, options.target, observation.seconds, found)
+        ci.write_junit(options.junit, options.target, observation.watched, found)
 
 
 async def _baseline(path: str) -> Baseline:
@@ -209,7 +209,7 @@ async def _watch(options: Namespace, samples: Samples) -> Observation:
             samples.add(sample)
 
     try:
-        await observe(observation, options.seconds, options.interval, told)
+        await observe(observation, options.seconds, options.interval, told, say)
     finally:
         await source.close()
     if observation.ended:
@@ -237,8 +237,14 @@ def _print_json(observation: Observation, samples: Samples) -> None:
     from taskscope import wire
 
     target = wire.pack(observation.hello.process)
-    findings = [finding_of_contract(finding) for finding in observation.findings]
-    print(json.dumps({"target": target, "samples": wire.pack(samples.kept), "findings": findings}))
+    said = {
+        "target": target,
+        "samples": wire.pack(samples.kept),
+        "findings": [finding_of_contract(finding) for finding in observation.findings],
+        "silences": wire.pack(observation.silences),
+        "ended": observation.ended or None,
+    }
+    print(json.dumps(said))
 
 
 def finding_of_contract(finding: Finding) -> dict[str, Any]:

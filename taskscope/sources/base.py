@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from taskscope import model
 
@@ -126,7 +126,12 @@ class Silence:
 
 @runtime_checkable
 class Observed(Protocol):
-    """A source whose process can be looked at from outside."""
+    """A source whose process can be looked at from outside.
+
+    ``progress`` gets sentences while an answer is long awaited.
+    """
+
+    progress: Callable[[str], None]
 
     def silence(self) -> Silence | None:
         """Since when no sample has come, and why; None while they come, or none were asked for."""

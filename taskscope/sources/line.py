@@ -39,6 +39,9 @@ SAID_AFTER = 1.5
 SAID_AGAIN = 10.0
 """Seconds between two such sentences."""
 
+SAT_OUT = {"hello", "snapshot", "detach"}
+"""Requests that a person waits for; others are made beside samples, whose absence is told."""
+
 _PARTING = 0.5  # seconds in which a process that has closed the connection is seen to end, or to exec
 _CHUNK = 1 << 18
 _REFUSALS = {wire.NOT_FOUND, wire.FORBIDDEN, wire.NO_METHOD}
@@ -181,7 +184,9 @@ class Line:
                 raise TargetSilent(
                     f"the agent has not answered {method!r} within {self._patience:g} s{reason}"
                 )
-            if condition is not None and waited >= SAID_AFTER and now - self._said >= SAID_AGAIN:
+            if condition is None or method not in SAT_OUT:
+                continue
+            if waited >= SAID_AFTER and now - self._said >= SAID_AGAIN:
                 self._said = now
                 self._progress(f"no answer for {waited:.0f} s: {condition.text}; still waiting")
 

@@ -38,7 +38,7 @@ _ROOT = re.compile(r"/proc/\d+/root")
 class LiveSource:
     """The agent that listens at ``path``.  ``patience``: seconds an answer may take.
 
-    ``progress`` gets sentences for the person who waits for one.
+    ``progress`` gets sentences for the person who waits for one; it may be exchanged.
     """
 
     live = True
@@ -49,7 +49,8 @@ class LiveSource:
         self.path = path
         self._samples: deque[model.Sample] = deque()
         self._news = asyncio.Event()
-        self._line = Line(path, patience, self._receive, self._news.set, progress)
+        self.progress = progress
+        self._line = Line(path, patience, self._receive, self._news.set, self._tell)
         self._parts: dict[str, Any] | None = None
         self._one_snapshot = asyncio.Lock()
         self._sampled: float | None = None
@@ -101,6 +102,9 @@ class LiveSource:
                 raise type(self._line.over)(str(self._line.over))
             self._news.clear()
             await self._news.wait()
+
+    def _tell(self, text: str) -> None:
+        self.progress(text)
 
     async def set_interval(self, seconds: float) -> None:
         await self._line.ask("set_interval", seconds=seconds)

@@ -37,14 +37,14 @@ def resolve(target: str, *, bring: bool = True, progress: Progress = lambda text
 
         return AiomonitorSource.at(target)
     if target.isascii() and target.isdigit():
-        return LiveSource(agent_of(int(target), bring=bring, progress=progress).path)
+        return LiveSource(agent_of(int(target), bring=bring, progress=progress).path, progress=progress)
     path = Path(target)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        return LiveSource(agent_named(target).path)
+        return LiveSource(agent_named(target).path, progress=progress)
     if stat.S_ISSOCK(mode):
-        return LiveSource(target)
+        return LiveSource(target, progress=progress)
     if stat.S_ISREG(mode):
         return SavedSource(target)
     raise SourceError(f"{target} is neither a socket nor a snapshot file")

@@ -47,6 +47,10 @@ def sentence(context: Context) -> str:
         kept = "  What was seen stays." if context.store.sample else ""
         waiting = "  Looking for it to come back." if context.waiting else ""
         return f"{context.reason.rstrip('.')}.{kept}{waiting}"
+    if context.state is State.CONNECTING:
+        return context.reason and f"{context.reason.rstrip('.')}."
+    if context.stale and context.silence is not None:
+        return f"No sample for {fmt.age(context.store.sample_age())}: {context.silence.text}."
     if context.stale:
         age = fmt.age(context.store.sample_age())
         return (

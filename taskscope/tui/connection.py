@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from taskscope.sources.base import SourceError, TargetGone
+from taskscope.sources.base import Observed, SourceError, SourceMisbehaves, TargetGone, TargetSilent
 from taskscope.tui.context import State
 from taskscope.tui.dismissed import Dismissed, DismissedError, default_path
 from taskscope.tui.referee import Referee
@@ -18,7 +18,7 @@ from taskscope.tui.rows import TREND_SECONDS
 from taskscope.tui.store import ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from taskscope.model import Hello
     from taskscope.sources.base import Source
@@ -48,14 +48,19 @@ class Connection:
         hello = None
         while True:
             try:
-                await self._feed(hello or await self.context.source.open())
+                await self._feed(hello or await self._opened())
             except TargetGone as gone:
                 self._become(State.ENDED, str(gone))
+            except SourceMisbehaves as problem:
+                self._become(State.FAILED, str(problem))
+                await self.close()
+                return  # another try would meet the same
             except SourceError as problem:
                 self._become(State.FAILED, str(problem))
             else:
                 return  # a saved state: it stays open for questions
             await self.close()
+            self.context.silence = None
             if self._reconnect is None or self.context.store.hello is None:
                 return  # never seen: another try would meet the same
             self.context.source, hello = await self._wait_for(self._reconnect)
@@ -67,6 +72,24 @@ class Connection:
             task.cancel()
         self._referee.end()
         await self.context.source.close()
+
+    async def _opened(self) -> Hello:
+        """The source's greeting; as long as it is only silent, why is said, and it is tried again."""
+        source = self.context.source
+        if isinstance(source, Observed):
+            source.progress = lambda text: self._become(State.CONNECTING, text)
+        while True:
+            try:
+                return await source.open()
+            except TargetSilent as problem:
+                self._become(State.CONNECTING, str(problem))
+            await asyncio.sleep(RETRY)
+
+    async def _listen(self, source: Observed) -> None:
+        """Hears when no samples come, and why."""
+        while True:
+            self.context.silence = source.silence()
+            await asyncio.sleep(RETRY)
 
     async def _wait_for(self, reconnect: Reconnect) -> tuple[Source, Hello]:
         """The target that came back, connected; what is there but refuses is said."""
@@ -90,6 +113,9 @@ class Connection:
         store.begin(hello)
         self._load_dismissed(hello)
         self._referee.begin(source, hello)
+        if isinstance(source, Observed):
+            source.progress = self.context.status
+            self._in_background(self._listen(source))
         first = True
         async for sample in source.samples():
             store.apply(sample)
@@ -111,7 +137,10 @@ class Connection:
 
     def fill_past(self) -> None:
         """Asks for the agent's record in the background (at the start, and after a pause)."""
-        task = asyncio.ensure_future(self._past())
+        self._in_background(self._past())
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from taskscope.model import Finding
-    from taskscope.sources.base import Source
+    from taskscope.sources.base import Silence, Source
     from taskscope.tui.store import Store
 
 T = TypeVar("T")
@@ -82,6 +82,8 @@ class Context(Voice):
         self.state = State.CONNECTING
         self.reason = ""
         """Why the connection is not live, in the source's own sentence."""
+        self.silence: Silence | None = None
+        """Why no sample comes, while none does."""
         self.waiting = False
         """Whether the app looks out for a target of that name to come back."""
         self.long_lived = 60.0
