@@ -10,20 +10,25 @@ This file is sent as it is, so it must stand alone: standard library only, and o
 
 from __future__ import annotations
 
-import os
+import _signal  # type: ignore[import-not-found]
+import posix
 import sys
-import time
+from _frozen_importlib import BuiltinImporter
 
 TYPE_CHECKING = False  # as `typing` has it, which the target may not have loaded
 if TYPE_CHECKING:
     from typing import Any
 
+# As in system.py: the clock as it is, whatever the program has put in its place.
+time: Any = BuiltinImporter.create_module(BuiltinImporter.find_spec("time"))  # type: ignore[arg-type]
+BuiltinImporter.exec_module(time)
+
 TRIES = 3
 """A program in the midst of its own imports may have incomplete modules (``typing``) lying about."""
 
 
-def main(payload: dict[str, Any], reply: tuple[int, int] | str) -> None:
-    """Starts the agent unless one is there; ``reply`` gets one JSON object that says what came of it."""
+def main(payload: dict[str, Any], reply: tuple[int, int, int]) -> None:
+    """Starts the agent unless one is there; ``reply`` gets one line that says what came of it."""
     if time.time() > payload["deadline"]:
         send(reply, {"state": "late"})
         return
@@ -33,7 +38,11 @@ def main(payload: dict[str, Any], reply: tuple[int, int] | str) -> None:
             answer = running(payload["package"]) or start(payload)
             break
         except BaseException as error:  # noqa: BLE001  (the program must never see a failure of ours)
-            answer = {"state": "failed", "error": f"{type(error).__name__}: {error}", "where": where(error)}
+            answer = {
+                "state": "failed",
+                "error": f"{type(error).__name__}: {error}",
+                "where": where(error),
+            }
             time.sleep(0.1)
     send(reply, answer)
 
@@ -42,11 +51,12 @@ def running(package: str) -> dict[str, Any] | None:
     """The agent that is already here: one injected before, or one that the program started itself."""
     for name in (package, "taskscope"):
         module: Any = sys.modules.get(name)
-        agent = getattr(module, "_agent", None)
+        # What else may be called so is the program's, and is not asked for anything.
+        agent = module.__dict__.get("_agent") if type(module) is type(sys) else None
         if agent is not None:
-            return {"state": "running", "socket": agent.server.path, "taskscope": agent.version}
+            return {"state": "running", "taskscope": agent.version}
         if name == package and module is not None:
-            if module._loaded_by == os.getpid():
+            if module._loaded_by == posix.getpid():
                 return {"state": "busy"}  # another attacher's payload is loading this very moment
             # We were forked while one was loading: here it never will be.
             forget({key: value for key, value in list(sys.modules.items()) if key.startswith(package)})
@@ -57,7 +67,7 @@ def start(payload: dict[str, Any]) -> dict[str, Any]:
     """Loads the modules, starts the agent and forgets them again when it is detached."""
     package = payload["package"]
     modules = create(payload["modules"])
-    modules[package]._loaded_by = os.getpid()
+    modules[package]._loaded_by = posix.getpid()
     # The one atomic step: of two payloads that get here together, one finds the other's module.
     if sys.modules.setdefault(package, modules[package]) is not modules[package]:
         return {"state": "busy"}
@@ -74,7 +84,7 @@ def start(payload: dict[str, Any]) -> dict[str, Any]:
         agent.on_stop = lambda: forget(modules)
         agent.start()
         modules[package]._agent = agent
-        return {"state": "started", "socket": agent.server.path, "taskscope": agent.version}
+        return {"state": "started", "taskscope": agent.version}
     except BaseException:
         forget(modules)
         raise
@@ -149,7 +159,7 @@ def import_threading_as_main() -> None:
         threading._shutdown_locks.add(sentinel)
     with threading._active_limbo_lock:
         threading._active.pop(main._ident, None)
-        main._ident, main._native_id, main._tstate_lock = idents[-1], os.getpid(), sentinel
+        main._ident, main._native_id, main._tstate_lock = idents[-1], posix.getpid(), sentinel
         threading._active[main._ident] = main
 
 
@@ -171,33 +181,34 @@ def where(error: BaseException) -> str:
     return f"{code.co_filename}:{trace.tb_lineno} {code.co_name}"
 
 
-def send(reply: tuple[int, int] | str, answer: dict[str, Any]) -> None:
-    """One line of JSON to the pipe ``(read end, write end)`` or to the file named; then it is closed."""
-    import json
+def send(reply: tuple[int, int, int], answer: dict[str, Any]) -> None:
+    """The fields of ``answer`` to our pipe (read end, write end, inode); then it is closed.
 
-    data = json.dumps(answer).encode()[:4000] + b"\n"
-    if isinstance(reply, tuple):
-        # We still hold the read end: no SIGPIPE, and 4,000 bytes always fit into an empty pipe.
-        os.write(reply[1], data)
-        os.close(reply[1])
-        os.close(reply[0])
-    else:
-        with open(f"{reply}.part", "wb") as file:  # noqa: PTH123  (pathlib may not be loaded there)
-            file.write(data)
-        os.rename(f"{reply}.part", reply)  # noqa: PTH104
-
-
-def block_signals() -> None:
-    """The program's signals go to the program's threads; ours, and those we start, take none."""
-    import signal
-
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-
-
-def in_background(payload: dict[str, Any], reply: tuple[int, int] | str) -> None:
-    """Body of a thread of ours."""
+    Its numbers may be the program's by now: a program that closes what it does not know gets them again.
+    """
+    read, write, inode = reply
+    fields = [f"{name}={value}".replace("\n", " ").replace("\0", " ") for name, value in answer.items()]
+    ours = [end for end in (write, read) if is_pipe(end, inode)]
     try:
-        block_signals()
-        main(payload, reply)
-    except BaseException:  # noqa: BLE001  (nobody is left to tell)
-        pass
+        if write in ours and read in ours:
+            # We still hold the read end: no SIGPIPE, and 4,000 bytes always fit into an empty pipe.
+            posix.write(write, "\0".join(fields).encode("utf-8", "backslashreplace")[:4000] + b"\n")
+    finally:
+        for end in ours:
+            posix.close(end)
+
+
+def is_pipe(descriptor: int, inode: int) -> bool:
+    """Whether it is an end of that very pipe."""
+    try:
+        found = posix.fstat(descriptor)
+    except OSError:
+        return False
+    return found.st_mode & 0o170000 == 0o010000 and found.st_ino == inode
+
+
+def begin(payload: dict[str, Any], reply: tuple[int, int, int]) -> None:
+    """Body of the injected thread.  What it raises makes the program's text close the pipe."""
+    # The program's signals go to the program's threads; ours, and those we start, take none.
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
+    main(payload, reply)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
 from collections import Counter
 from dataclasses import dataclass
 
 from taskscope import endpoint
-from taskscope.attach import injection, remote_exec
+from taskscope.attach import attempt, injection, outside, procfs, room
+from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
-from taskscope.attach.target import Target, examine
+from taskscope.attach.target import Target, examine, explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +23,67 @@ class Fact:
     text: str
 
 
-def diagnose(pid: int) -> tuple[Fact, ...]:
-    """What would happen.  Raises AttachError if the process cannot be attached to."""
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is known, and what is in the way; None: it can be attached to."""
+
+    facts: tuple[Fact, ...]
+    obstacle: AttachError | None
+
+
+def diagnose(pid: int) -> Diagnosis:
+    """What would happen.  Raises AttachError if the process could not even be looked at."""
     target = examine(pid)
-    point = agent_in(pid)
     facts = [
         Fact("python", f"CPython {'.'.join(map(str, target.version))}, {target.executable}"),
         Fact("permission", _permission(target)),
         Fact("namespaces", _namespaces(target)),
         Fact("threads", _threads(target)),
     ]
-    if target.stopped:
-        facts.append(Fact("stopped", f"the agent would start when it is continued (kill -CONT {pid})"))
+    point = agent_in(pid)
     if point is not None:
         facts.append(Fact("agent", f"is there already, at {point.path}: nothing would be changed"))
-    else:
-        facts.append(Fact("agent", f"none yet; it would listen at {_socket(target)}"))
-        facts.append(Fact("way in", _way(target)))
-    return tuple(facts)
+        return Diagnosis(tuple(facts), None)
+    place = _socket(target)
+    facts.append(Fact("agent", f"none yet; it would listen {f'at {place}' if place else 'nowhere'}"))
+    facts.append(Fact("way in", _WAY))
+    with explained(pid):
+        return Diagnosis(tuple(facts), waiting(pid) or obstacle(target) or _no_place(target, place))
+
+
+def obstacle(target: Target) -> AttachError | None:
+    """Why no agent can be brought in now although the process may be traced.  Raises OSError."""
+    pid = target.pid
+    if target.stopped:
+        return AttachError(
+            f"process {pid} is stopped, so no agent could start in it", f"kill -CONT {pid}, then attach again"
+        )
+    lacking = room.shortage(pid)
+    if lacking is not None:
+        return AttachError(f"process {pid} is left unchanged: it {lacking.text}", lacking.remedy)
+    return None
+
+
+def waiting(pid: int) -> AttachError | None:
+    """That an earlier attempt waits, and for what.  Takes half a second if so.  Raises OSError."""
+    earlier = attempt.waiting(pid)
+    if earlier is None:
+        return None
+    look = outside.Outside(pid)
+    look.look()
+    time.sleep(outside.APART)
+    reason = look.look()
+    does = "does nothing when it runs" if earlier.taken_back else "brings the agent when it runs"
+    return AttachError(f"{earlier} waits in process {pid} and {does}: {reason.text}")
+
+
+def _no_place(target: Target, place: str) -> AttachError | None:
+    if place:
+        return None
+    return AttachError(
+        f"an agent in process {target.pid} would have no place to listen at",
+        f"uid {target.uid} must be able to write to /run/user/{target.uid}, /tmp or /dev/shm there",
+    )
 
 
 def _permission(target: Target) -> str:
@@ -65,15 +111,31 @@ def _threads(target: Target) -> str:
 
 
 def _socket(target: Target) -> str:
-    for folder in endpoint.standard(target.uid, target.root):
-        parent = os.path.dirname(folder)  # noqa: PTH120
-        if os.access(parent, os.W_OK | os.X_OK):
+    """Where an agent would listen; empty: nowhere."""
+    own = _environment(target.pid).get("TASKSCOPE_DIR")
+    for folder in (target.root + own,) if own else endpoint.standard(target.uid, target.root):
+        if endpoint.is_private(folder, target.uid) or _may_write(target, os.path.dirname(folder)):  # noqa: PTH120
             return f"{folder}/{target.inner_pid}.NAME.sock"
-    return "no place: neither /run/user, /tmp nor /dev/shm can be written to"
+    return ""
 
 
-def _way(target: Target) -> str:
-    stop = "a thread of ours, started while one of its threads stands still for about a millisecond"
-    if remote_exec.possible(target):
-        return f"sys.remote_exec if its main thread runs Python within {remote_exec.WAIT:g} s; or else {stop}"
-    return stop
+def _environment(pid: int) -> dict[str, str]:
+    try:
+        return procfs.environment(pid)
+    except OSError:
+        return {}
+
+
+def _may_write(target: Target, folder: str) -> bool:
+    """Whether the target may make something in ``folder``, by owner and mode (its uid may not be ours)."""
+    try:
+        found = os.stat(folder)  # noqa: PTH116
+        if not stat.S_ISDIR(found.st_mode) or os.statvfs(folder).f_flag & os.ST_RDONLY:
+            return False
+    except OSError:
+        return False
+    shift = 6 if found.st_uid == target.uid else 3 if found.st_gid == target.gid else 0
+    return target.uid == 0 or found.st_mode >> shift & 3 == 3
+
+
+_WAY = "a thread of ours, started while one of its threads stands still for about a millisecond"

@@ -16,6 +16,8 @@ DT_STRTAB, DT_SYMTAB, DT_GNU_HASH = 5, 6, 0x6FFFFEF5
 _SYMBOL_SIZE = 24
 _CHAIN_STEP = 64
 _LONGEST_CHAIN = 4096
+_MOST_DYNAMIC = 1 << 16
+"""Bytes; the interpreter's has some 600.  The process may have written anything there."""
 
 Reader = Callable[[int, int], bytes]
 """``read(address, size)`` of the process's memory; raises OSError."""
@@ -37,14 +39,14 @@ class Image:
     """One loaded 64-bit ELF file, mapped from ``base`` on.  Raises ElfError, OSError."""
 
     def __init__(self, read: Reader, base: int) -> None:
-        self._read = read
-        header = read(base, 64)
+        self._reader = read
+        header = self._read(base, 64)
         if header[:6] != b"\x7fELF\x02\x01":
             raise ElfError("not a 64-bit little-endian ELF image")
         self.machine: int = struct.unpack_from("<H", header, 18)[0]
         (table,) = struct.unpack_from("<Q", header, 32)
         size, count = struct.unpack_from("<HH", header, 54)
-        segments = [_segment(read(base + table + size * index, 56)) for index in range(count)]
+        segments = [_segment(self._read(base + table + size * index, 56)) for index in range(count)]
         loaded = [segment for segment in segments if segment.kind == PT_LOAD]
         if not loaded:
             raise ElfError("nothing is loaded from it")
@@ -59,8 +61,17 @@ class Image:
             raise ElfError("it is linked statically")
         self._tables = self._dynamic(dynamic)
 
+    def _read(self, address: int, size: int) -> bytes:
+        """Exactly ``size`` bytes.  Raises ElfError where the image says nonsense, OSError."""
+        if not 0 <= address < 1 << 63:
+            raise ElfError("it points outside of memory")
+        data = self._reader(address, size)
+        if len(data) != size:
+            raise ElfError("it ends too early")
+        return data
+
     def _dynamic(self, segment: Segment) -> dict[int, int]:
-        data = self._read(segment.address + self._bias, segment.size)
+        data = self._read(segment.address + self._bias, min(segment.size, _MOST_DYNAMIC))
         tables = {}
         for tag, value in struct.iter_unpack("<qQ", data[: len(data) & ~15]):
             if tag in (DT_STRTAB, DT_SYMTAB, DT_GNU_HASH):

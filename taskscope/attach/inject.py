@@ -1,21 +1,24 @@
-"""Makes sure that a process has an agent: the one place that picks the way in and explains what fails.
+"""Makes sure that a process has an agent: the one place that brings it in and explains what fails.
 
-The ways, in this order: an agent that is there already; ``sys.remote_exec`` (3.14 and later, no stop, but
-only for a target that executes bytecode soon); a thread started at a safe point (every version).
+An agent that is there already is used, and an attempt that waits is waited for.  Else a thread of ours is
+started in the process at a safe point.  ``sys.remote_exec`` (3.14 and later) is not used: it has to run the
+process's own interpreter, which root must not, and what it was asked for cannot be taken back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from taskscope import __version__, endpoint
-from taskscope.attach import payload, procfs, remote_exec
+from taskscope import __version__, endpoint, wire
+from taskscope.attach import attempt, payload, procfs, room
+from taskscope.attach.diagnosis import obstacle
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
+from taskscope.attach.outside import Condition, Outside
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import PATIENCE, Target, examine, explained
 
@@ -33,6 +36,9 @@ LATEST_START = 3600.0
 _HINT_AFTER = 1.5
 """Seconds without an answer after which we say what the target is probably doing."""
 
+_REACHED = 3.0
+"""Seconds within which an agent that says that it runs can be reached; a forked child listens after 1."""
+
 Progress = Callable[[str], None]
 
 
@@ -41,52 +47,126 @@ def ensure_agent(
 ) -> endpoint.Endpoint:
     """The endpoint of the agent in process ``pid``, which is brought there if need be.
 
-    ``progress`` gets sentences for the user: which way, how long a thread stood still, what is waited for.
+    ``progress`` gets sentences for the user: how long a thread stood still, what is waited for.
     Raises AttachError: nothing was changed in the target, or, if it says so, the agent comes later.
     """
     target = examine(pid, PATIENCE)
     point = agent_in(pid)
     if point is not None:
         return replace(point, pid=pid)
-    if target.stopped:
-        progress(f"process {pid} is stopped: its agent starts when it is continued (kill -CONT {pid})")
-    reply = None
     with explained(pid):
-        if remote_exec.possible(target):
-            reply = remote_exec.attempt(target)
-    if reply is not None and reply["state"] == "started":
-        progress(f"process {pid} started the agent itself (sys.remote_exec): nothing was stopped")
-    if reply is None or reply["state"] == "late":
-        reply = _injected(target, timeout, progress)
-    return _endpoint(target, reply, timeout, progress)
+        earlier = attempt.waiting(pid)
+        in_the_way = obstacle(target)
+        if in_the_way is not None:
+            raise in_the_way
+        if earlier is not None and time.time() - earlier.since < LATEST_START:
+            earlier.renew()
+            progress(f"{earlier} waits in process {pid} already: no other thread is added")
+            found = _Waiting(pid, timeout, progress).for_attempt()
+            if found is not None:
+                return found
+    return _endpoint(target, _injected(target, timeout, progress), timeout, progress)
 
 
-def _injected(target: Target, timeout: float, progress: Progress) -> dict[str, Any]:
+class _Waiting:
+    """For an agent that is on its way into process ``pid``; says once what it is that takes so long."""
+
+    def __init__(self, pid: int, timeout: float, progress: Progress) -> None:
+        self._pid = pid
+        self._timeout = timeout
+        self._progress = progress
+        self._deadline = time.monotonic() + timeout
+        self.begin()
+
+    def begin(self) -> None:
+        """From here on ``_HINT_AFTER`` counts, and the process is compared with what it is now."""
+        self._hint = time.monotonic() + _HINT_AFTER
+        self._outside = Outside(self._pid)
+        self._outside.look()
+
+    def seconds(self) -> float:
+        """Until ``told`` has something to say."""
+        return max(0.0, min(self._hint, self._deadline) - time.monotonic())
+
+    def told(self) -> None:
+        """Says why it takes long, or raises AttachError if there is no more time or no more hope."""
+        if self.seconds() > 0:
+            return
+        condition = self._outside.look()
+        if condition.state in ("ended", "replaced", "stopped"):
+            raise self.over(condition)
+        if time.monotonic() >= self._deadline:
+            raise AttachError(
+                f"the agent has not started within {self._timeout:g} s: {_reason(self._pid, condition)}",
+                f"it starts when that is over, and `taskscope detach {self._pid}` takes it back until then",
+            )
+        self._progress(f"{_reason(self._pid, condition)}; waiting")
+        self._hint = float("inf")
+
+    def over(self, condition: Condition | None = None) -> AttachError:
+        """What ended the attempt, as far as it shows."""
+        condition = condition or self._outside.look()
+        if condition.state in ("ended", "replaced"):
+            return AttachError(condition.text)
+        if condition.state == "stopped":
+            return AttachError(
+                f"process {self._pid} was stopped meanwhile; its agent starts when it is continued",
+                f"kill -CONT {self._pid}, then attach again",
+            )
+        return _failure(self._pid, f"process {self._pid} did not start the agent", "try again")
+
+    def for_attempt(self) -> endpoint.Endpoint | None:
+        """The agent that an earlier attempt brings; None if that ends without one.  Raises AttachError."""
+        while attempt.waiting(self._pid) is not None:
+            time.sleep(0.02)
+            self.told()
+        return self.for_endpoint(_REACHED)
+
+    def for_endpoint(self, seconds: float) -> endpoint.Endpoint | None:
+        """The agent as soon as it can be reached; None if it cannot within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while True:
+            point = agent_in(self._pid)
+            if point is not None:
+                return replace(point, pid=self._pid)
+            if procfs.ended(self._pid):
+                raise self.over()
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.02)
+
+
+def _failure(pid: int, text: str, remedy: str = "") -> AttachError:
+    """Nothing of the agent is left; what the process has run short of meanwhile explains most such ends."""
+    with contextlib.suppress(OSError):
+        lacking = room.shortage(pid)
+        if lacking is not None:
+            return AttachError(f"process {pid} is left unchanged: it {lacking.text}", lacking.remedy)
+    return AttachError(text, remedy)
+
+
+def _reason(pid: int, condition: Condition) -> str:
+    return f"process {pid} has not run it yet" if condition.state == "silent" else condition.text
+
+
+def _injected(target: Target, timeout: float, progress: Progress) -> dict[str, str]:
     """Starts a thread in the target that starts the agent; its reply.  Raises AttachError."""
-    program = payload.for_pipe("injected", LATEST_START)
-    deadline = time.monotonic() + timeout
-    hint = time.monotonic() + _HINT_AFTER
-    injected = False
+    program = payload.program("injected", LATEST_START)
+    waiting = _Waiting(target.pid, timeout, progress)
     with Injector(target, program, SAFE_POINT_SECONDS) as injector:
         while True:
-            event = injector.event(max(0.0, min(hint, deadline) - time.monotonic()))
-            if event is None and time.monotonic() >= deadline:
-                raise AttachError(*_overdue(target, timeout, injected=injected))
+            event = injector.event(waiting.seconds())
             if event is None:
-                progress(_waiting(target, injected=injected))
-                hint = float("inf")
+                waiting.told()
             elif event["event"] == "refused":
                 raise AttachError(event["sentence"], event["remedy"])
             elif event["event"] == "injected":
-                injected = True
-                hint = time.monotonic() + _HINT_AFTER
+                waiting.begin()
                 progress(_stopped(event))
             elif event["event"] == "reply":
-                return event
-            elif procfs.ended(target.pid):
-                raise AttachError(f"process {target.pid} has ended")
+                return _fields(event["text"])
             else:
-                raise AttachError(f"process {target.pid} did not start the agent", "try again")
+                raise waiting.over()
 
 
 def _stopped(event: dict[str, Any]) -> str:
@@ -95,62 +175,30 @@ def _stopped(event: dict[str, Any]) -> str:
     return f"{still}; the agent is starting"
 
 
-def _waiting(target: Target, *, injected: bool) -> str:
-    if not injected:
-        return f"looking for a moment when process {target.pid} can be stopped safely"
-    if target.stopped:
-        return f"process {target.pid} is still stopped; its agent starts when it is continued"
-    return f"process {target.pid} does not let Python run: a C call holds the GIL; waiting for it to return"
+def _fields(text: str) -> dict[str, str]:
+    """What ``bootstrap.send`` wrote, or whatever else the process did."""
+    fields = (field.partition("=") for field in text.split("\0"))
+    return {name: wire.clean_text(value) for name, _, value in fields}
 
 
-def _overdue(target: Target, timeout: float, *, injected: bool) -> tuple[str, str]:
-    if not injected:
-        return f"process {target.pid} could not be stopped within {timeout:g} s", "try again"
-    if target.stopped:
-        return (
-            f"process {target.pid} is stopped; its agent starts when it is continued",
-            f"kill -CONT {target.pid}, then attach again",
-        )
-    return (
-        f"process {target.pid} has not run the agent within {timeout:g} s: a C call holds the GIL",
-        "the agent starts when that call returns; attach again then",
-    )
-
-
-def _endpoint(target: Target, reply: dict[str, Any], timeout: float, progress: Progress) -> endpoint.Endpoint:
+def _endpoint(target: Target, reply: dict[str, str], timeout: float, progress: Progress) -> endpoint.Endpoint:
     """Where the agent that replied can be reached from here.  Raises AttachError."""
-    state = reply["state"]
+    pid, state = target.pid, reply.get("state")
     if state == "failed":
         where = f" ({reply['where']})" if reply.get("where") else ""
-        raise AttachError(f"the agent could not start in process {target.pid}: {reply['error']}{where}")
-    if state == "busy" or not reply["socket"]:
-        # Somebody else is bringing one in, or a child was forked from a process that has one.
-        return _awaited(target, timeout)
-    if reply["taskscope"] != __version__:
-        progress(
-            f"the agent in process {target.pid} is TaskScope {reply['taskscope']}, this is {__version__}"
-        )
-    path = target.root + reply["socket"]
-    if not endpoint.answers(path):
-        if procfs.ended(target.pid):
-            raise AttachError(f"process {target.pid} has ended")
+        raise _failure(pid, f"the agent could not start in process {pid}: {reply.get('error')}{where}")
+    if state not in {"started", "running", "busy"}:
+        raise _failure(pid, f"process {pid} did not start the agent", "try again")
+    version = reply.get("taskscope", __version__)
+    if version != __version__:
+        progress(f"the agent in process {pid} is TaskScope {version}, this is {__version__}")
+    # "busy": somebody else is bringing one in at this moment.
+    found = _Waiting(pid, timeout, progress).for_endpoint(timeout if state == "busy" else _REACHED)
+    if found is None:
         raise AttachError(
-            f"process {target.pid} has an agent, but its socket {path} cannot be reached",
-            "attach as its user or as root",
+            f"process {pid} has an agent, but its socket cannot be found or reached",
+            "attach as its user or as root, with the TASKSCOPE_DIR that it has",
         )
     if state == "started":
-        progress(f"the agent stays in process {target.pid}, idle, until `taskscope detach {target.pid}`")
-    name = Path(path).name.removesuffix(".sock").partition(".")[2]
-    return endpoint.Endpoint(path, target.pid, name)
-
-
-def _awaited(target: Target, seconds: float) -> endpoint.Endpoint:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        point = agent_in(target.pid)
-        if point is not None:
-            return replace(point, pid=target.pid)
-        if procfs.ended(target.pid):
-            raise AttachError(f"process {target.pid} has ended")
-        time.sleep(0.02)
-    raise AttachError(f"another attacher's agent did not appear in process {target.pid}", "try again")
+        progress(f"the agent stays in process {pid}, idle, until `taskscope detach {pid}`")
+    return found

@@ -2,7 +2,8 @@
 
 One thread of the target is stopped at a safe point for about a millisecond.  On its behalf two stretches of
 memory are mapped, the new thread is created with ``pthread_create``, and all is put back.  The new thread
-waits for the GIL like any other, runs the text, frees its memory and ends.
+waits for the GIL like any other, runs the text, frees its memory and ends.  Until then its memory shows that
+an attempt waits (``attempt.py``), and whoever attaches next waits with it instead of adding another.
 
 A safe point is one where the stopped thread holds no lock that ``pthread_create`` needs (malloc's above
 all): blocked in a harmless system call, or executing the interpreter's own instructions.  A thread that is
@@ -12,12 +13,14 @@ tracemalloc it takes the GIL, which the stopped thread may be waiting for.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from taskscope.attach import procfs, ptrace
+from taskscope.attach import attempt, procfs, ptrace
 from taskscope.attach import x86_64 as machine
 from taskscope.attach.errors import AttachError
 from taskscope.attach.target import explained
@@ -31,7 +34,8 @@ _PAGE = 4096
 _STACK = 16 * _PAGE
 _READ_WRITE, _READ_EXECUTE = 3, 5
 _PRIVATE, _PRIVATE_HERE = 0x22, 0x32  # MAP_PRIVATE | MAP_ANONYMOUS (| MAP_FIXED)
-_TEXT_AT = _PAGE + 64
+_DONT_FORK = 10  # MADV_DONTFORK
+_TEXT_AT = attempt.RECORD_AT + attempt.RECORD.size
 
 _PAUSES = (0.0005, 0.001, 0.002, 0.003, 0.005)
 """Between two tries; together with the stops themselves at most 10 % of a busy thread's time."""
@@ -40,7 +44,7 @@ _MOST = 16
 """Of 500 threads, so many at most are tried in a row."""
 
 Program = str
-"""Python text with ``%(read)d`` and ``%(write)d`` where the ends of the reply pipe belong."""
+"""Python text with ``%(read)d``, ``%(write)d`` and ``%(inode)d`` where the reply pipe's ends belong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +123,24 @@ def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int 
             thread.take()
             return _start(target, thread, instruction, program)
     except ptrace.Stuck as error:
-        raise AttachError(f"process {target.pid} was let go as it was: {error}", "try again") from None
+        raise AttachError(f"process {target.pid} is left unchanged: {error}", "try again") from None
     except ptrace.RemoteError as error:
-        raise AttachError(
-            f"process {target.pid} was let go as it was: {error}",
-            "a limit of its, or a security policy (SELinux, seccomp), is in the way",
-        ) from None
+        raise AttachError(f"process {target.pid} is left unchanged: {_refusal(error)}", _REMEDY) from None
     except (ptrace.Gone, ptrace.Taken):
         return None
     except (FileNotFoundError, ProcessLookupError):
         if procfs.ended(target.pid):
             raise
         return None  # only that thread has ended
+
+
+_REMEDY = "a limit of its, or a security policy (SELinux, seccomp), is in the way"
+
+
+def _refusal(error: ptrace.RemoteError) -> str:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "it has no free file descriptors"
+    return "it may have no more memory" if error.errno == errno.ENOMEM else str(error)
 
 
 def _is_safe(target: Target, thread: ptrace.StoppedThread) -> bool:
@@ -204,13 +214,17 @@ def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, progr
         if not scratch.call(addresses["Py_IsInitialized"]):
             raise AttachError(f"the interpreter of process {target.pid} is starting or ending", "try again")
         read, write = scratch.pipe()
-        text = (program % {"read": read, "write": write}).encode() + b"\0"
-        size = (_TEXT_AT + len(text) + _PAGE - 1) & -_PAGE
+        reply, inode = _read_end(target.pid, read)
+        names = {"read": read, "write": write, "inode": inode}
+        texts = [(text % names).encode() + b"\0" for text in (program, attempt.TAKEN_BACK)]
+        size = (_TEXT_AT + sum(map(len, texts)) + _PAGE - 1) & -_PAGE
         block = scratch.mapped(size)
+        scratch.syscall(machine.MADVISE, block, size, _DONT_FORK)
+        starts = block + _TEXT_AT, block + _TEXT_AT + len(texts[0])
         thread.write_code(block, machine.THREAD_BODY)
-        thread.write(block + _PAGE, machine.thread_argument(addresses, block + _TEXT_AT, block, size))
-        thread.write(block + _TEXT_AT, text)
-        reply = os.open(f"/proc/{target.pid}/fd/{read}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        thread.write(block + _PAGE, machine.thread_argument(addresses, starts[0], block, size))
+        thread.write(block + attempt.RECORD_AT, attempt.RECORD.pack(time.time(), *starts))
+        thread.write(block + _TEXT_AT, b"".join(texts))
         failed = scratch.call(addresses["pthread_create"], scratch.slot, 0, block, block + _PAGE)
         if not failed:
             scratch.call(addresses["pthread_detach"], scratch.word())
@@ -219,4 +233,26 @@ def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, progr
         scratch.syscall(machine.MUNMAP, block, size)
         scratch.syscall(machine.CLOSE, read)
         scratch.syscall(machine.CLOSE, write)
-        raise AttachError(f"process {target.pid} cannot start another thread: {os.strerror(failed)}")
+        raise AttachError(
+            f"process {target.pid} is left unchanged: it cannot start another thread ({os.strerror(failed)})"
+        )
+
+
+def _read_end(pid: int, descriptor: int) -> tuple[int, int]:
+    """Our end of the pipe of which the process has ``descriptor``, and its inode.  Raises AttachError.
+
+    The process may have put another file under that number meanwhile, one that only we may open: so it is
+    looked at before it is opened.
+    """
+    closed = AttachError(f"process {pid} has closed the pipe for the answer", "try again")
+    try:
+        seen = os.open(f"/proc/{pid}/fd/{descriptor}", os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise closed from None
+    try:
+        found = os.fstat(seen)
+        if not stat.S_ISFIFO(found.st_mode):
+            raise closed
+        return os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), found.st_ino
+    finally:
+        os.close(seen)

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from taskscope.attach.target import Target
 
 _CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from taskscope.attach import injector; injector.main()"
@@ -38,6 +36,7 @@ class Injector:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            cwd="/",  # ours may be deleted by now
         )
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -99,8 +98,9 @@ def main() -> None:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     _tell({"event": "injected", "thread": done.thread, "tries": done.tries, "stopped": done.stopped})
-    for line in _replies(done.reply):
-        _tell({"event": "reply", **json.loads(line)})
+    answer = _answer(done.reply)
+    if answer is not None:
+        _tell({"event": "reply", "text": answer.decode("utf-8", "replace")})
 
 
 def _come_first() -> None:
@@ -120,24 +120,24 @@ def _wanted() -> bool:
     return not select.select([0], [], [], 0)[0]
 
 
-def _replies(reply: int) -> Iterator[bytes]:
-    """Lines from the target's pipe, until it is closed or our parent has closed our standard input."""
+def _answer(reply: int) -> bytes | None:
+    """The line that the target writes into its pipe, whatever it may say.
+
+    None: there is none, or our parent has closed our standard input.
+    """
     waiting = select.poll()
     waiting.register(reply, select.POLLIN)
     waiting.register(0, select.POLLIN)
     data = b""
-    while True:
+    while b"\n" not in data and len(data) < MAX_REPLY:
         ready = dict(waiting.poll())
-        if reply in ready:
-            more = os.read(reply, MAX_REPLY)
-            data += more
-            while b"\n" in data:
-                line, _, data = data.partition(b"\n")
-                yield line
-            if not more:
-                return
-        elif 0 in ready:
-            return
+        if reply not in ready:
+            return None
+        more = os.read(reply, MAX_REPLY)
+        if not more:
+            return None
+        data += more
+    return data.partition(b"\n")[0]
 
 
 def _tell(event: dict[str, Any]) -> None:

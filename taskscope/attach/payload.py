@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskscope import __version__
+from taskscope.attach import attempt
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -28,36 +29,26 @@ PACKAGE = "_taskscope_agent"
 """The agent's name inside a target that it was brought into."""
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PARTS = ("__init__.py", "model.py", "system.py", "wire.py", "endpoint.py", "agent/*.py")
+_PARTS = ("__init__.py", "model.py", "system.py", "wire.py", "endpoint.py", "agent/**/*.py")
 _IMPORT = re.compile(r"\b(from|import)(\s+)taskscope\b")
 _TYPING = re.compile(r"\bfrom(\s+)typing\b")
 
 _MARSHAL = 4  # the newest version that every supported Python reads
 
 
-def for_pipe(arrived: str, seconds: float) -> str:
-    """Text with ``%(read)d`` and ``%(write)d`` for the pipe that the reply goes to.
+def program(arrived: str, seconds: float) -> str:
+    """Text with ``%(read)d``, ``%(write)d`` and ``%(inode)d`` for the pipe that the reply goes to.
 
     It does nothing if it is run more than ``seconds`` from now.
     """
-    return _text(_payload(arrived, seconds), "d['in_background'](d['payload'],(%(read)d,%(write)d))")
-
-
-def for_file(arrived: str, seconds: float, reply: str) -> str:
-    """Text that replies into the file ``reply``, and gives back the thread that runs it at once."""
-    payload = {**_payload(arrived, seconds), "reply": reply}
-    start = "__import__('_thread').start_new_thread"
-    return _text(payload, f"{start}(d['in_background'],(d['payload'],d['payload']['reply']))")
-
-
-def _payload(arrived: str, seconds: float) -> dict[str, Any]:
-    return {
+    payload = {
         "package": PACKAGE,
         "taskscope": __version__,
         "modules": modules(),
         "arrived": arrived,
         "deadline": time.time() + seconds,
     }
+    return _text(payload, "d['begin'](d['payload'],(%(read)d,%(write)d,%(inode)d))")
 
 
 def _text(payload: dict[str, Any], call: str) -> str:
@@ -67,7 +58,9 @@ def _text(payload: dict[str, Any], call: str) -> str:
     load = f"d=__import__('marshal').loads({unpack})"
     run = "exec(compile(d['bootstrap'],'<taskscope>/attach/bootstrap.py','exec',0,True,0),d)"
     # It runs in __main__: one exec with globals of its own, so that no name of the program's is touched.
-    return f'try:\n exec("{load};{run};{call}",{{"p":"{packed}"}})\nexcept BaseException: pass\n'
+    return (
+        f'try:\n exec("{load};{run};{call}",{{"p":"{packed}"}})\nexcept BaseException:\n {attempt.TAKEN_BACK}'
+    )
 
 
 def _packed(value: dict[str, Any]) -> str:

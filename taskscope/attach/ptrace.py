@@ -54,7 +54,11 @@ class Taken(Exception):
 
 
 class RemoteError(Exception):
-    """A system call made on the thread's behalf was refused."""
+    """A system call made on the thread's behalf was refused, with this ``errno``."""
+
+    def __init__(self, number: int, code: int) -> None:
+        super().__init__(f"system call {number} on its behalf: {os.strerror(code)}")
+        self.errno = code
 
 
 class _Vector(ctypes.Structure):
@@ -142,7 +146,7 @@ class StoppedThread:
         end = instruction + len(machine.SYSCALL)
         result = machine.signed(self._run_to(end, _SINGLESTEP).rax)
         if -4096 < result < 0:
-            raise RemoteError(f"system call {number} on its behalf: {os.strerror(-result)}")
+            raise RemoteError(number, -result)
         return result
 
     def call(self, stub: int, stack: int, function: int, *arguments: int) -> int:

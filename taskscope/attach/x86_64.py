@@ -34,7 +34,7 @@ class Registers(ctypes.Structure):
 SYSCALL = b"\x0f\x05"
 """The instruction that enters the kernel."""
 
-MMAP, MUNMAP, PIPE2, CLOSE = 9, 11, 293, 3
+MMAP, MUNMAP, PIPE2, CLOSE, MADVISE = 9, 11, 293, 3, 28
 
 _FUTEX = 202
 _FUTEX_WAIT_BITSET = 9  # condition variables and semaphores; a contended mutex uses FUTEX_WAIT instead
@@ -107,6 +107,10 @@ def thread_argument(addresses: dict[str, int], text: int, block: int, size: int)
         addresses["munmap"],
         addresses["Py_IsFinalizing"],
     )
+
+
+TEXT_POINTER = 24
+"""Offset of the text's address in ``thread_argument``: one aligned word, so it can be changed at any time."""
 
 
 def in_syscall(registers: Registers) -> bool:

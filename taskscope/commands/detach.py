@@ -29,10 +29,25 @@ def main(options: Namespace) -> int:
     if not Path(f"/proc/{pid}").exists():
         raise Failure(f"there is no process {pid}")
     point = agent_in(pid)
-    if point is None:
+    if point is not None:
+        remove(point.path, pid)
+    elif not _take_back(pid):
         raise Failure(f"process {pid} has no agent that could be removed")
-    remove(point.path, pid)
     return 0
+
+
+def _take_back(pid: int) -> bool:
+    """Has an attempt that waits in the process come to nothing; false if there is none."""
+    from taskscope.attach import attempt
+    from taskscope.attach.target import explained
+
+    with explained(pid):
+        waiting = attempt.waiting(pid)
+        if waiting is None:
+            return False
+        waiting.take_back()
+    say(f"{waiting} is taken back: its thread ends, and starts no agent, when process {pid} lets Python run")
+    return True
 
 
 def remove(path: str, pid: int, *, only_brought: bool = False) -> None:

@@ -15,12 +15,14 @@ def register(parser: ArgumentParser) -> None:
 
 
 def main(options: Namespace) -> int:
-    """Prints what would happen; AttachError (status 3) if it cannot be attached to."""
+    """Prints what would happen; raises AttachError (status 3) if it cannot be attached to."""
     from taskscope.attach.diagnosis import diagnose
     from taskscope.wire import clean_text
 
-    facts = diagnose(options.pid)
-    print(f"process {options.pid} can be attached to")
-    for fact in facts:
+    found = diagnose(options.pid)
+    print(f"process {options.pid} {'can' if found.obstacle is None else 'cannot'} be attached to")
+    for fact in found.facts:
         print(f"  {fact.topic:<11} {clean_text(fact.text)}")
+    if found.obstacle is not None:
+        raise found.obstacle
     return 0

@@ -70,7 +70,7 @@ def attach(python: Path, row: str) -> Cell:
             return Cell("", 0, 0, str(error))
     words = [text.split() for text in said if "stood still" in text]
     stopped = max((float(line[line.index("for") + 1]) / 1000 for line in words), default=0.0)
-    return Cell("injected" if words else "remote_exec", took, stopped)
+    return Cell("injected", took, stopped)
 
 
 @contextmanager

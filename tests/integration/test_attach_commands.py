@@ -73,7 +73,12 @@ def test_what_cannot_be_done_is_one_sentence_and_status_3() -> None:
 def test_doctor_says_that_a_process_is_stopped() -> None:
     with targets.running(pythons.require("3.11"), "asyncio idle") as program:
         os.kill(program.pid, signal.SIGSTOP)
-        assert f"when it is continued (kill -CONT {program.pid})" in taskscope("doctor", program.pid).stdout
+        told = taskscope("doctor", program.pid)
+        assert (told.returncode, told.stdout.splitlines()[0]) == (
+            3,
+            f"process {program.pid} cannot be attached to",
+        )
+        assert f"is stopped, so no agent could start in it; kill -CONT {program.pid}" in told.stderr
 
 
 def in_a_terminal(*arguments: object, keys: bytes) -> int:

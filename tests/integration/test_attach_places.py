@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import taskscope
-from taskscope.attach import inject
+from taskscope.attach import inject, room
 from taskscope.attach.diagnosis import diagnose
 from taskscope.attach.errors import AttachError
 from taskscope.attach.target import examine
@@ -52,7 +52,7 @@ def test_a_container_is_attached_to_from_outside(version: str, place: str) -> No
         assert point.path.startswith(f"/proc/{program.pid}/root/")
         assert point.pid == program.pid
         assert inject.ensure_agent(program.pid) == point
-        told = {fact.topic: fact.text for fact in diagnose(program.pid)}
+        told = {fact.topic: fact.text for fact in diagnose(program.pid).facts}
         assert "it is 1 there" in told["namespaces"]
         client = AgentClient(point.path)
         assert client.hello["process"]["pid"] == 1
@@ -184,8 +184,7 @@ def test_beginnings_and_ends_harm_nobody(version: str) -> None:
         assert (child.returncode, output, errors) == (0, "fine\n", "")
 
 
-def test_a_target_without_descriptors_left_is_let_go_as_it_was() -> None:
-    text = """
+NO_DESCRIPTORS = """
 import os, resource, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 try:
@@ -195,16 +194,37 @@ except OSError:
     os.write(1, b"ready %d\\n" % os.getpid())
 time.sleep(3600)
 """
-    with targets.running(pythons.require("3.11"), text) as program:
-        before = program.mappings()
-        with pytest.raises(AttachError, match=r"let go as it was: .*Too many open files"):
+
+
+def test_a_target_without_descriptors_left_is_let_go_as_it_was() -> None:
+    with targets.running(pythons.require("3.11"), NO_DESCRIPTORS) as program:
+        before = program.mappings(), program.threads()
+        with pytest.raises(AttachError, match="left unchanged: it has no free file descriptors") as refusal:
             inject.ensure_agent(program.pid)
-        assert program.mappings() == before
+        assert (program.mappings(), program.threads()) == before
+        found = diagnose(program.pid).obstacle
+        assert found is not None
+        assert str(found) == str(refusal.value)
         assert program.alive
 
 
+def test_descriptors_that_go_while_the_agent_comes_are_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inject, "obstacle", lambda target: None)
+    for free in range(4):
+        text = NO_DESCRIPTORS.replace(
+            "os.write", f"[os.close(each) for each in range(60 - {free}, 60)]\n    os.write"
+        )
+        with targets.running(pythons.require("3.13"), text) as program:
+            before = program.descriptors(), program.threads()
+            with pytest.raises(
+                AttachError, match=r"left unchanged: it has (no free|only . of its 64) file desc"
+            ):
+                inject.ensure_agent(program.pid, timeout=5)
+            assert (program.descriptors(), program.threads()) == before
+
+
 @needs_root
-def test_a_target_that_may_start_no_thread_is_let_go_as_it_was() -> None:
+def test_a_target_that_may_start_no_thread_is_let_go_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     text = """
 import os, resource, time
 resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
@@ -214,8 +234,12 @@ time.sleep(3600)
     with targets.running(pythons.require("3.14"), text, before=_as_user()) as program:
         seen = []
         for _ in range(3):
-            with pytest.raises(AttachError, match="cannot start another thread"):
+            with pytest.raises(AttachError, match="may start no further threads"):
                 inject.ensure_agent(program.pid)
+            monkeypatch.setattr(room, "THREADS", -(1 << 20))
+            with pytest.raises(AttachError, match="left unchanged: it cannot start another thread"):
+                inject.ensure_agent(program.pid)
+            monkeypatch.undo()
             seen.append((program.mappings(), program.descriptors()))
         assert seen[0] == seen[1] == seen[2]  # the first try may have made the C library's heap grow
         assert program.alive

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach import inject, remote_exec
+from taskscope.attach import inject
+from taskscope.attach.diagnosis import diagnose
 from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from tests import pythons, targets
@@ -57,47 +58,6 @@ def test_every_kind_of_target_is_attached_to(name: str) -> None:
         assert any("stood still for" in text for text in said)
         client.detach()
         assert program.alive
-
-
-def test_a_target_that_runs_bytecode_starts_the_agent_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_exec, "_STARTED", 0)
-    with targets.running(pythons.require("3.14"), "tight loop") as program:
-        point = inject.ensure_agent(program.pid)
-        with AgentClient(point.path) as client:
-            assert client.hello["arrived"] == "remote_exec"
-
-
-def test_an_idle_target_is_not_even_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_exec, "_STARTED", 0)
-    monkeypatch.setattr(remote_exec, "attempt", None)
-    with targets.running(pythons.require("3.14"), "asyncio idle") as program:
-        end = time.monotonic() + 10
-        while remote_exec._awake(program.pid) and time.monotonic() < end:
-            pass  # on its way to idleness, which takes a moment on a busy machine
-        point = inject.ensure_agent(program.pid)
-        with AgentClient(point.path) as client:
-            assert client.hello["arrived"] == "injected"
-
-
-def test_an_armed_request_that_fires_later_starts_no_second_agent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_exec, "possible", lambda target: True)
-    text = """
-import asyncio, os, signal
-async def main():
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, print, "woken")
-    print("ready", os.getpid())
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
-    with targets.running(pythons.require("3.14"), text) as program:
-        point = inject.ensure_agent(program.pid)
-        threads = program.threads()
-        os.kill(program.pid, signal.SIGUSR1)
-        assert program.child.stdout is not None
-        assert program.child.stdout.readline() == "woken\n"
-        assert program.threads() == threads
-        with AgentClient(point.path) as client:
-            assert client.hello["arrived"] == "injected"
 
 
 def test_an_agent_that_is_there_is_used(tmp_path: Path) -> None:
@@ -195,36 +155,83 @@ def test_a_deleted_executable_and_another_directory_do_not_matter(tmp_path: Path
         assert program.alive
 
 
-def test_a_stopped_target_stays_stopped_and_answers_when_it_goes_on() -> None:
+def test_a_stopped_target_is_named_at_once_and_left_alone() -> None:
     with targets.running(pythons.require("3.11"), "asyncio idle") as program:
         os.kill(program.pid, signal.SIGSTOP)
         settled(lambda: state(program.pid), "T")
-        said: list[str] = []
+        before = program.threads(), program.descriptors(), program.mappings()
+        began = time.monotonic()
         with pytest.raises(AttachError, match="is stopped") as refusal:
-            inject.ensure_agent(program.pid, timeout=1, progress=said.append)
+            inject.ensure_agent(program.pid)
+        assert time.monotonic() - began < 5
         assert "kill -CONT" in refusal.value.remedy
-        assert "is stopped" in said[0]
         assert state(program.pid) == "T"
+        assert (program.threads(), program.descriptors(), program.mappings()) == before
         os.kill(program.pid, signal.SIGCONT)
         AgentClient(inject.ensure_agent(program.pid).path).detach()
         assert program.alive
 
 
 def test_a_c_call_that_holds_the_gil_is_named_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inject, "_HINT_AFTER", 0.2)
+    monkeypatch.setattr(inject, "_HINT_AFTER", 0.7)
     with targets.running(pythons.require("3.11"), "C call") as program:
         said: list[str] = []
         AgentClient(inject.ensure_agent(program.pid, progress=said.append).path).detach()
-        assert any("a C call holds the GIL; waiting for it to return" in text for text in said)
+        assert any("a C call holds the GIL (its main thread" in text for text in said), said
         assert program.alive
 
 
-def test_who_does_not_wait_for_a_c_call_finds_the_agent_there_later() -> None:
-    with targets.running(pythons.require("3.11"), "C call") as program:
-        with pytest.raises(AttachError, match="a C call holds the GIL") as refusal:
-            inject.ensure_agent(program.pid, timeout=0.3)
-        assert "attach again" in refusal.value.remedy
+HOLDS_THE_GIL = """
+import ctypes, os, signal, time
+signal.signal(signal.SIGUSR1, lambda *_: None)
+os.write(1, b"ready %d\\n" % os.getpid())
+ctypes.PyDLL(None).pause()
+time.sleep(60)
+"""
+
+
+def test_further_attempts_add_nothing_to_one_that_waits() -> None:
+    with targets.running(pythons.require("3.13"), HOLDS_THE_GIL) as program:
+        with pytest.raises(AttachError, match=r"holds the GIL \(its main thread waits in pause\)") as refusal:
+            inject.ensure_agent(program.pid, timeout=2)
+        assert f"`taskscope detach {program.pid}`" in refusal.value.remedy
+        before = program.threads(), program.descriptors(), program.mappings()
+        for _ in range(2):
+            said: list[str] = []
+            with pytest.raises(AttachError, match="holds the GIL"):
+                inject.ensure_agent(program.pid, timeout=0.6, progress=said.append)
+            assert "no other thread is added" in said[0]
+        assert (program.threads(), program.descriptors(), program.mappings()) == before
+        found = diagnose(program.pid).obstacle
+        assert found is not None
+        assert "waits in process" in found.sentence
+        assert "brings the agent when it runs" in found.sentence
+        os.kill(program.pid, signal.SIGUSR1)  # the call returns
+        assert program.child.stdout is not None
         settled(lambda: agent_in(program.pid) is not None, True)
+
+
+def test_detach_takes_an_attempt_back_that_waits() -> None:
+    with targets.running(pythons.require("3.11"), HOLDS_THE_GIL) as program:
+        before = program.threads(), program.descriptors()
+        with pytest.raises(AttachError, match="holds the GIL"):
+            inject.ensure_agent(program.pid, timeout=1)
+        assert program.threads() == before[0] + 1
+        told = subprocess.run(
+            [sys.executable, "-m", "taskscope", "detach", str(program.pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert told.returncode == 0
+        assert "is taken back" in told.stderr
+        found = diagnose(program.pid).obstacle
+        assert found is not None
+        assert "does nothing when it runs" in found.sentence
+        os.kill(program.pid, signal.SIGUSR1)
+        settled(lambda: (program.threads(), program.descriptors()), before)
+        assert agent_in(program.pid) is None
+        AgentClient(inject.ensure_agent(program.pid).path).detach()
 
 
 def state(pid: int) -> str:

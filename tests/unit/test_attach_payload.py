@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -55,15 +56,40 @@ def test_imports_that_go_round_in_circles_are_refused(
         payload.modules.__wrapped__()
 
 
-def test_run_too_late_it_does_nothing_but_say_so(tmp_path: Path) -> None:
-    reply = tmp_path / "reply"
-    program = payload.for_file("late", -1, str(reply))
-    code = f"{program}\nimport os, time\nwhile not os.path.exists({str(reply)!r}): time.sleep(0.001)"
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=30)
-    assert reply.read_text() == '{"state": "late"}\n'
+def run(seconds: float, before: str = "", after: str = "") -> str:
+    """Runs the program in a bare interpreter; what it replied."""
+    program = payload.program("injected", seconds)
+    read, write = os.pipe()
+    names = {"read": read, "write": write, "inode": os.fstat(read).st_ino}
+    code = f"{before}\n{program % names}\n{after}"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    subprocess.run(command, check=True, timeout=30, pass_fds=(read, write))
+    os.close(write)
+    with open(read, "rb") as reply:
+        return reply.read().decode()
 
 
-def test_it_leaves_no_name_in_the_program_that_runs_it(tmp_path: Path) -> None:
-    program = payload.for_file("late", -1, str(tmp_path / "reply"))
-    code = f"before = set(globals())\n{program}\nassert set(globals()) - before == {{'before'}}"
-    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=30)
+def test_run_too_late_it_does_nothing_but_say_so() -> None:
+    assert run(-1) == "state=late\n"
+
+
+def test_it_leaves_no_name_in_the_program_that_runs_it() -> None:
+    run(-1, "before = set(globals())", "assert set(globals()) - before == {'before'}")
+
+
+def test_a_pipe_whose_numbers_are_the_programs_by_now_is_left_alone() -> None:
+    program = payload.program("injected", -1) % {"read": 5, "write": 6, "inode": 1}
+    code = f"""
+import os
+ends = os.pipe()
+for end, number in zip(ends, (5, 6)): os.dup2(end, number)
+{program}
+os.set_blocking(5, False)
+os.fstat(6)
+try: print(os.read(5, 10))
+except BlockingIOError: print("untouched")
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout, done.stderr) == ("untouched\n", "")

@@ -1,0 +1,93 @@
+"""Attempts that wait inside a process: threads of ours that have not run yet: something holds the GIL.
+
+Such a thread cannot be taken away from outside.  But what it will do can be changed, by one aligned word in
+its memory, and nobody needs to add another to it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskscope.attach import procfs
+from taskscope.attach import x86_64 as machine
+
+_PAGE = 4096
+
+RECORD_AT = _PAGE + 64
+"""Offset in the thread's memory: a page of code, ``machine.thread_argument``, the record, the texts."""
+
+RECORD = struct.Struct("<d2Q")
+"""When it was injected (wall seconds), the address of the program, and of ``TAKEN_BACK``."""
+
+_CLOSE = """try:
+ import posix
+ for end in (%(read)d, %(write)d):
+  try: found = posix.fstat(end)
+  except OSError: continue
+  if found.st_mode & 0o170000 == 0o010000 and found.st_ino == %(inode)d: posix.close(end)
+except BaseException: pass
+"""
+"""The numbers of the reply pipe's ends may be the program's by now."""
+
+TAKEN_BACK = f"exec({_CLOSE!r},{{}})\n"
+"""Runs in place of the program: closes the reply pipe."""
+
+_MOST = 64
+"""Stretches of executable memory without a file that are looked at; a program without a JIT has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """``since``: wall seconds.  ``taken_back``: it does nothing when it runs."""
+
+    pid: int
+    since: float
+    taken_back: bool
+    block: int
+    texts: tuple[int, int]
+
+    def take_back(self) -> None:
+        """Has it do nothing when it runs.  Raises OSError."""
+        self._point_to(self.texts[1])
+
+    def renew(self) -> None:
+        """Has it start the agent after all.  Raises OSError."""
+        self._point_to(self.texts[0])
+
+    def _point_to(self, text: int) -> None:
+        with Path(f"/proc/{self.pid}/mem").open("r+b", buffering=0) as memory:
+            os.pwrite(memory.fileno(), struct.pack("<Q", text), self.block + _PAGE + machine.TEXT_POINTER)
+
+    def __str__(self) -> str:
+        return f"an attempt to attach of {time.strftime('%H:%M:%S', time.localtime(self.since))}"
+
+
+def waiting(pid: int) -> Attempt | None:
+    """The one that waits in process ``pid``.  Raises OSError."""
+    blocks = [each.end - _PAGE for each in procfs.maps(pid) if each.executable and not each.path]
+    if not blocks:
+        return None
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for block in blocks[:_MOST]:
+            found = _attempt(pid, memory.fileno(), block)
+            if found is not None:
+                return found
+    return None
+
+
+def _attempt(pid: int, memory: int, block: int) -> Attempt | None:
+    if os.pread(memory, len(machine.THREAD_BODY), block) != machine.THREAD_BODY:
+        return None
+    size = RECORD_AT - _PAGE + RECORD.size
+    argument = os.pread(memory, size, block + _PAGE)
+    if len(argument) != size:
+        return None
+    since, program, nothing = RECORD.unpack_from(argument, RECORD_AT - _PAGE)
+    (text,) = struct.unpack_from("<Q", argument, machine.TEXT_POINTER)
+    if not 0 < since <= time.time() + 1:
+        return None  # not written yet; or somebody plays with us
+    return Attempt(pid, since, text == nothing, block, (program, nothing))

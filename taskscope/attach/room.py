@@ -1,0 +1,80 @@
+"""Whether a process has room for an agent: descriptors, memory and threads, counted from outside."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskscope.attach import procfs
+
+DESCRIPTORS = 6
+"""What an agent and its first client need: a pipe for the answer, a socket, its wake-up, ``/proc``."""
+
+MEMORY = 48 << 20
+"""Bytes of address space: the stacks of two threads, their heaps, the agent's modules."""
+
+THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """``text`` goes on from "process N …"."""
+
+    text: str
+    remedy: str
+
+
+def shortage(pid: int) -> Shortage | None:
+    """What the process has too little of for an agent; None: nothing that shows.  Raises OSError."""
+    soft, hard = limit(pid, "Max open files")
+    free = soft - len(os.listdir(f"/proc/{pid}/fd")) if soft is not None else DESCRIPTORS  # noqa: PTH208
+    if free < DESCRIPTORS:
+        text = f"only {free} of its {soft} file descriptors free" if free > 0 else "no free file descriptors"
+        more = (soft or 0) + 64
+        remedy = f"prlimit --pid {pid} --nofile={more}: gives it more" if hard is None or hard >= more else ""
+        return Shortage(f"has {text}; an agent needs {DESCRIPTORS}", remedy)
+    soft, _ = limit(pid, "Max address space")
+    status = procfs.status(pid)
+    used = int(status.get("VmSize", "0").split()[0]) << 10
+    if soft is not None and soft - used < MEMORY:
+        left = max(0, soft - used) >> 20
+        return Shortage(f"may have {left} MB more of memory (RLIMIT_AS); an agent needs {MEMORY >> 20}", "")
+    return _threads(pid, status)
+
+
+def _threads(pid: int, status: dict[str, str]) -> Shortage | None:
+    soft, _ = limit(pid, "Max processes")
+    uid = status["Uid"].split()[0]
+    if soft is None or uid == "0":
+        return None
+    left = soft - _threads_of(uid)
+    if left >= THREADS:
+        return None
+    return Shortage(f"may start no further threads: uid {uid} has all {soft} that it may have", "")
+
+
+def _threads_of(uid: str) -> int:
+    count = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                status = procfs.status(int(folder.name))
+            except OSError:
+                continue
+            if status["Uid"].split()[0] == uid:
+                count += int(status["Threads"])
+    return count
+
+
+def limit(pid: int, name: str) -> tuple[int | None, int | None]:
+    """Soft and hard limit by its name in ``/proc/PID/limits``; None: unlimited.  Raises OSError."""
+    for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
+        if line.startswith(f"{name} "):
+            soft, hard = line[len(name) :].split()[:2]
+            return _number(soft), _number(hard)
+    return None, None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
