@@ -477,9 +477,13 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The loop did not run for ``duration`` seconds; ``stack`` is what held it, innermost first.
+    """A loop did not turn for ``duration`` seconds (``at_least``: or longer, its beginning was not seen).
 
-    ``queued`` is more than 0 where it was not held by one call but had so many callbacks yet to run.
+    ``why``: ``held`` by one call, whose ``stack`` is (innermost first) while it ran ``task``; ``crowd``: it
+    was running callback after callback, and ``queued`` were yet to run; ``asleep``: it slept although
+    ``queued`` callbacks were ready (0: although a timer was due) since nothing had woken it, and ``stack`` is
+    that of the ``task`` which could have gone on.  For ``paused`` of these seconds the process neither ran
+    nor used the processor: the machine or the process was stopped, or a call held the GIL and waited.
     """
 
     loop: int
@@ -489,6 +493,9 @@ class Stall:
     task: int | None
     stack: tuple[Frame, ...]
     queued: int = 0
+    why: str = "held"
+    at_least: bool = False
+    paused: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -596,7 +603,10 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict on a site.  ``level`` is ``leak``, ``suspect`` or ``info``; ``kind`` ``task`` or ``thread``.
+    """A verdict.  ``level`` is ``leak``, ``suspect`` or ``info``.
+
+    ``kind``: ``task`` or ``thread`` of a site, or what holds the program up (``id`` 0): ``wakeup`` (a loop
+    that sleeps on), ``stall``, ``loop`` or ``executor``.
 
     ``text`` is the verdict in one sentence; ``since`` the moment the growth began, in monotonic seconds of
     the target, in the JSON of ``watch`` too; ``evidence`` numbers by name.  ``until_told``: seconds until a

@@ -209,9 +209,12 @@ class Agent:
         return sample if self.process == before else replace(sample, process=self.process)
 
     def settled(self, patience: float) -> Job[None]:
-        """Waits until older tasks are registered, so that a first answer does not say that there are none."""
+        """Waits until older tasks are registered and loops that seem to oversleep were looked at again.
+
+        So a first answer does not say that there are none.
+        """
         end = clock.monotonic() + patience
-        while self.arriving and clock.monotonic() < end:
+        while (self.arriving or self.watch.in_doubt) and clock.monotonic() < end:
             yield
 
     def hello(self) -> model.Hello:

@@ -1,8 +1,18 @@
-"""How long the loops take to get to a callback, and what holds them when they do not.
+"""How late the loops get to a callback, what holds them, and which of them sleep although they should not.
 
-Each loop gets one callback at a time from another thread; the time until it runs is the latency.  A
-callback that has not run for ``STALL`` seconds means that the loop is blocked: the stack of its thread
-says by what.
+The principle: a loop is looked at, not asked.  A callback handed to it would wake it, and that heals the
+very fault for which we may have been called: a wake-up that another thread forgot.  So all is read from
+the frames of its thread (see ``turns``), five times a second.
+
+- A loop that runs callbacks is as late as its turn is old: who comes at a random moment finds, on average
+  and at every percentile, as much of it past as is left.  If it gets on from one callback to the next, what
+  waits in its queue counts at that speed.
+- A loop that sleeps with nothing to do would wake as late as our own thread, which slept too, just did.
+- A loop that sleeps with callbacks in its queue or with a timer overdue, twice in a row, has lost a
+  wake-up.  That is told, and left as it is.
+
+A loop that is not written in Python (uvloop) does not show its turns.  It is handed a callback, but only
+while code of the program is seen to run in it: it is awake, and will look into its queue in any case.
 """
 
 from __future__ import annotations
@@ -11,214 +21,327 @@ import contextvars
 import itertools
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent import stacks
+from taskscope.agent import stacks, turns
+from taskscope.agent.watched import Probe, Stall, Watched
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from types import FrameType
 
-PROBE_EVERY = 0.2
-"""Seconds.  Five wake-ups a second of each loop: about 0.01 % of a core."""
+    from taskscope.agent.turns import Turn
 
-WINDOW = 300
-"""Latencies kept of each loop: one minute."""
+LOOK_EVERY = 0.2
+"""Seconds between looks.  One costs 20 microseconds and a loop 5 more: about 0.02 % of a core."""
+
+FINE = 0.02
+"""Seconds between looks at a stall that has just begun; later 2 % of its length."""
 
 STALL = 0.25
 """Seconds without a turn of the loop that count as a stall."""
 
-TURNING = 0.005
-"""Seconds in which a loop that is not held by a single call gets through some callbacks."""
+OVERSLEPT = 0.5
+"""Seconds for which a loop is seen to sleep with something to do before it has lost a wake-up."""
+
+PAUSED = 0.1
+"""Seconds of neither waking nor using the processor from which on the process is said to have been paused."""
+
+MANY_CALLS = 10
+"""Callbacks of a turn after which their speed tells when those in the queue get theirs."""
+
+LOST = 60.0
+"""Seconds after which a callback that we handed to a loop is given up."""
 
 STALLS_KEPT = 100
 
 MANY = 64
-"""Loops from which on it is looked whether some are closed as more come."""
-
-_EMPTY = contextvars.Context()
-
-
-class _Watched:
-    """One loop.  ``sent`` is when the callback under way was handed over (0: none is)."""
-
-    __slots__ = ("handle", "id", "kind", "latencies", "reference", "sent", "stall", "thread")
-
-    def __init__(self, id: int, loop: Any) -> None:
-        self.id = id
-        self.reference = ref(loop)
-        self.kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
-        self.thread: int | None = None
-        self.sent = 0.0
-        self.handle: Any = None
-        self.latencies: deque[float] = deque(maxlen=WINDOW)
-        self.stall: _Stall | None = None
-
-    def answer(self) -> None:
-        """Runs in the loop."""
-        self.latencies.append(clock.monotonic() - self.sent)
-        self.thread = system.get_ident()
-        self.sent = 0.0
-        self.handle = None
-
-
-class _Stall:
-    __slots__ = ("began", "ended", "loop", "queued", "stack", "task")
-
-    def __init__(
-        self, loop: int, began: float, task: int | None, stack: tuple[model.Frame, ...], queued: int
-    ) -> None:
-        self.queued = queued
-        self.loop = loop
-        self.began = began
-        self.ended: float | None = None
-        self.task = task
-        self.stack = stack
+"""Prune closed loops above this many."""
 
 
 class LoopWatch:
     """All loops that the hooks have met.  Weak references only."""
 
-    def __init__(self, failed: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, failed: Callable[[str, BaseException], None], born: float = 0.0) -> None:
         self._failed = failed
+        self._born = born
         self._ids = itertools.count(1)
-        self._watched: dict[int, _Watched] = {}
+        self._watched: dict[int, Watched] = {}
         self._enough = MANY
-        self._stalls: deque[_Stall] = deque(maxlen=STALLS_KEPT)
+        self._stalls: deque[Stall] = deque(maxlen=STALLS_KEPT)
+        self._due, self._cpu = clock.monotonic(), clock.process_time()
+        self._idle = 0.0  # seconds for which neither we nor the processor did anything before this look
+
+    # -- which loops there are -----------------------------------------------------------------
 
     def add(self, loop: Any) -> None:
+        """A new loop, in the thread that makes it or finds it."""
         if len(self._watched) >= self._enough:
             self._forget_closed()
             self._enough = 2 * len(self._watched) + MANY
-        watched = _Watched(next(self._ids), loop)
-        self._watched[watched.id] = watched
+        self._watched[id(loop)] = Watched(next(self._ids), loop, system.get_ident())
 
     def _forget_closed(self) -> None:
-        """Programs may run hundreds of loops between two probes, one after the other."""
+        """Programs may run hundreds of loops between two looks, one after the other."""
         for watched in list(self._watched.values()):
             loop = watched.reference()
-            if loop is None or loop.is_closed():
-                self._watched.pop(watched.id, None)
+            if loop is None or turns.is_closed(loop):
+                self._forget(watched)
+
+    def _forget(self, watched: Watched) -> None:
+        if self._watched.get(watched.key) is watched:
+            self._watched.pop(watched.key, None)
+        if watched.stall is not None:
+            watched.stall.ended = clock.monotonic()
 
     def id_of(self, loop: Any) -> int:
-        for each in list(self._watched.values()):
-            if each.reference() is loop:
-                return each.id
-        return 0
+        watched = self._watched.get(id(loop))
+        return watched.id if watched is not None and watched.reference() is loop else 0
 
     def loops(self) -> list[tuple[int, Any]]:
         """Ids and living loops."""
         found = [(each.id, each.reference()) for each in list(self._watched.values())]
         return [(id, loop) for id, loop in found if loop is not None]
 
-    def thread_of(self, id: int) -> int | None:
-        watched = self._watched.get(id)
-        if watched is None:
-            return None
-        loop = watched.reference()
-        thread: int | None = getattr(loop, "_thread_id", None) or watched.thread
-        return thread if loop is not None and loop.is_running() else None
+    def running(self) -> dict[int, int]:
+        """Ids of the loops that run in this process, by thread."""
+        frames = sys._current_frames()
+        found = {}
+        for watched in list(self._watched.values()):
+            turn = self._turn(watched, watched.reference(), frames)
+            if turn is not None:
+                found[turn.thread] = watched.id
+        return found
 
-    def probe(self) -> None:
-        """Hands each running loop a callback, or notices that it has not run the one before."""
+    def _turn(self, watched: Watched, loop: Any, frames: Mapping[int, FrameType]) -> Turn | None:
+        if loop is None:
+            return None
+        if turns.is_open_book(loop):
+            return turns.look(loop, frames, self._born, clock.monotonic())
+        return turns.look_from_outside(loop, frames, watched.thread)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a loop seems to sleep with something to do, and was not yet seen so for long enough."""
+        return any(type(each.mark) is ref and not each.stall for each in list(self._watched.values()))
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def look(self, late: float | None = None) -> float:
+        """Looks at every loop; returns the seconds until the next look.
+
+        ``late``: how much later than it should our thread woke just now; None: not known.
+        """
+        now, cpu = clock.monotonic(), clock.process_time()
+        self._idle = max(0.0, now - self._due - (cpu - self._cpu))
         self._forget_closed()
+        frames = sys._current_frames()
+        frames.pop(system.get_ident(), None)  # it would refer to itself
+        wait = LOOK_EVERY
         for watched in list(self._watched.values()):
             loop = watched.reference()
             if loop is None:
                 continue
-            if watched.sent:
-                self._late(watched, loop)
-            elif loop.is_running():
-                if watched.stall is not None:
-                    watched.stall.ended = watched.stall.began + (
-                        watched.latencies[-1] if watched.latencies else 0
-                    )
-                    watched.stall = None
-                watched.sent = clock.monotonic()
-                try:
-                    watched.handle = loop.call_soon_threadsafe(watched.answer, context=_EMPTY)
-                except RuntimeError:  # closed meanwhile
-                    watched.sent = 0.0
+            try:
+                turn = self._turn(watched, loop, frames)
+                see = self._see if turns.is_open_book(loop) else self._see_from_outside
+                wait = min(wait, see(watched, loop, turn, now, late))
+            except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
+                self._forget(watched)
+                self._failed("loops", error)
+        self._due, self._cpu = clock.monotonic() + wait, clock.process_time()
+        return wait
 
-    def _late(self, watched: _Watched, loop: Any) -> None:
-        waited = clock.monotonic() - watched.sent
-        if waited < STALL or watched.stall is not None or not loop.is_running():
-            return
-        thread = self.thread_of(watched.id)
-        frame = sys._current_frames().get(thread or 0)
-        stack = stacks.describe(stacks.thread_frames(frame))
-        serial = _current_serial(loop)
-        watched.stall = _Stall(watched.id, watched.sent, serial, stack, _crowd(loop))
-        self._stalls.append(watched.stall)
+    def _see(self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None) -> float:
+        """A loop that shows its turns.  Returns the seconds after which to look again."""
+        if turn is None or not watched.stands_at(turn.mark):
+            self._over(watched, now, turn.begun if turn is not None else None)
+            watched.stand(turn, now)
+        if turn is None:
+            return LOOK_EVERY
+        self._pause(watched, now)
+        if turn.doing == "calling":
+            return self._calling(watched, loop, turn, now)
+        if turn.doing == "overslept":
+            self._overslept(watched, loop, turn, now)
+        else:
+            watched.note(late, now)
+        return LOOK_EVERY
+
+    def _calling(self, watched: Watched, loop: Any, turn: Turn, now: float) -> float:
+        lasted, stall = now - watched.since, watched.stall
+        waiting = turns.length(loop, "_ready") or 0
+        crowd = min(10.0, max(1.0, waiting / turn.calls)) if turn.calls >= MANY_CALLS else 1.0
+        watched.note(lasted * crowd, now)
+        if stall is None:
+            if lasted < STALL:
+                return min(LOOK_EVERY, STALL - lasted)
+            stall = self._held(watched, turn, at_least=turn.begun is None)
+            stall.task = _current_serial(loop)
+        elif turn.calls != watched.calls:  # it gets on: not one call holds it, but many
+            stall.why, stall.queued = "crowd", max(1, waiting)
+        watched.calls = turn.calls
+        stall.paused = watched.paused
+        return min(LOOK_EVERY, max(FINE, lasted / 50))
+
+    def _overslept(self, watched: Watched, loop: Any, turn: Turn, now: float) -> None:
+        watched.note(now - watched.found, now)
+        if watched.stall is None and now - watched.found >= OVERSLEPT:
+            stall = self._begin(watched, Stall(watched.id, "asleep", watched.since, turn.begun is None))
+            stall.queued = turns.length(loop, "_ready") or 0
+            if turn.task is not None:
+                stall.task = getattr(turn.task, "_taskscope_serial", None)
+                stall.stack = stacks.describe(stacks.await_chain(turn.task.get_coro()))
+
+    def _see_from_outside(
+        self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None
+    ) -> float:
+        """A loop that does not show its turns."""
+        probe = watched.probe
+        if probe is not None and (turn is None or probe.ran is not None or now - probe.sent > LOST):
+            if probe.ran is None:
+                probe.handle.cancel()
+            else:
+                watched.note(probe.ran - probe.sent, now)
+            self._over(watched, now, probe.ran)
+            watched.probe = probe = None
+        if turn is None:
+            return LOOK_EVERY
+        watched.thread = turn.thread
+        if probe is None:
+            if turn.doing == "calling":
+                self._hand_over(watched, loop, now)
+            else:
+                watched.note(late, now)
+            return LOOK_EVERY
+        self._pause(watched, now)
+        waited = now - probe.sent
+        if waited < STALL:
+            return min(LOOK_EVERY, STALL - waited)
+        if watched.stall is None and turn.doing == "calling":
+            self._held(watched, turn, at_least=True)
+        if watched.stall is not None:
+            watched.stall.paused = watched.paused
+        return LOOK_EVERY
+
+    @staticmethod
+    def _hand_over(watched: Watched, loop: Any, now: float) -> None:
+        """Hands a callback to a loop that is awake, in a context of its own: threads cannot share one."""
+        call = turns.builtin_method(loop, "call_soon_threadsafe")
+        if call is not None:
+            probe = Probe(now)
+            with suppress(RuntimeError):  # closed meanwhile
+                probe.handle = call(probe, context=contextvars.Context())
+                watched.probe = probe
+                watched.stand(None, now)
+
+    def _pause(self, watched: Watched, now: float) -> None:
+        """Takes account of the time in which the process got no processor at all."""
+        if self._idle >= PAUSED and now - watched.since >= self._idle:
+            watched.paused += self._idle
+            watched.found += self._idle
+
+    # -- stalls --------------------------------------------------------------------------------
+
+    def _held(self, watched: Watched, turn: Turn, *, at_least: bool) -> Stall:
+        stall = self._begin(watched, Stall(watched.id, "held", watched.since, at_least))
+        inside = [frame for frame in turn.frames if frame.f_code.co_qualname != "Handle._run"]
+        stall.stack = stacks.describe(inside[: stacks.MAX_CHAIN])
+        return stall
+
+    def _begin(self, watched: Watched, stall: Stall) -> Stall:
+        watched.stall = stall
+        self._stalls.append(stall)
+        return stall
+
+    @staticmethod
+    def _over(watched: Watched, now: float, over: float | None) -> None:
+        """What the loop was in the middle of has ended, at the moment ``over`` at the latest."""
+        stall, watched.stall = watched.stall, None
+        if stall is not None:
+            stall.ended = now if over is None else min(now, max(over, stall.began))
+            watched.latencies.append(stall.ended - watched.waiting_since(stall))
+
+    def stalls(self) -> tuple[model.Stall, ...]:
+        """Newest first."""
+        now = clock.monotonic()
+        return tuple(stall.told(now) for stall in reversed(list(self._stalls)))
+
+    # -- what is told of the loops -------------------------------------------------------------
 
     def latency(self) -> float | None:
         """The worst loop's 99th percentile over the last minute, seconds."""
-        known = [
-            each
-            for each in (self._percentiles(w)[1] for w in list(self._watched.values()))
-            if each is not None
-        ]
-        return max(known, default=None)
-
-    def _percentiles(self, watched: _Watched) -> tuple[float | None, float | None, float | None]:
-        values = list(watched.latencies)
-        if watched.sent and watched.reference() is not None:
-            waiting = clock.monotonic() - watched.sent
-            if waiting > STALL:
-                values.append(waiting)
-        if not values:
-            return None, None, None
-        values.sort()
-        last = len(values) - 1
-        return values[last // 2], values[round(last * 0.99)], values[last]
+        now = clock.monotonic()
+        every = [each.percentiles(now)[1] for each in list(self._watched.values())]
+        return max((each for each in every if each is not None), default=None)
 
     def describe(self, live: dict[int, int]) -> tuple[model.Loop, ...]:
         """``live``: tasks of each loop id."""
+        frames = sys._current_frames()
         found = []
         for watched in list(self._watched.values()):
             loop = watched.reference()
             if loop is None:
                 continue
-            p50, p99, worst = self._percentiles(watched)
-            factory = loop.get_task_factory()
-            found.append(
-                model.Loop(
-                    id=watched.id,
-                    kind=watched.kind,
-                    thread=self.thread_of(watched.id),
-                    running=loop.is_running(),
-                    debug=loop.get_debug(),
-                    live=live.get(watched.id, 0),
-                    ready=_length(loop, "_ready"),
-                    timers=_length(loop, "_scheduled"),
-                    latency_p50=p50,
-                    latency_p99=p99,
-                    latency_max=worst,
-                    factory=""
-                    if factory is None
-                    else getattr(factory, "__qualname__", type(factory).__qualname__),
-                )
-            )
+            try:
+                found.append(self._describe(watched, loop, frames, live.get(watched.id, 0)))
+            except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
+                self._forget(watched)
+                self._failed("loops", error)
         return tuple(found)
 
-    def stalls(self) -> tuple[model.Stall, ...]:
-        """Newest first."""
-        now = clock.monotonic()
-        return tuple(
-            model.Stall(
-                s.loop, s.began, (s.ended or now) - s.began, s.ended is not None, s.task, s.stack, s.queued
-            )
-            for s in reversed(list(self._stalls))
+    def _describe(
+        self, watched: Watched, loop: Any, frames: Mapping[int, FrameType], live: int
+    ) -> model.Loop:
+        turn = self._turn(watched, loop, frames)
+        p50, p99, worst = watched.percentiles(clock.monotonic())
+        return model.Loop(
+            id=watched.id,
+            kind=watched.kind,
+            thread=turn.thread if turn is not None else None,
+            running=turn is not None,
+            debug=turns.debug(loop),
+            live=live,
+            ready=turns.length(loop, "_ready"),
+            timers=turns.length(loop, "_scheduled"),
+            latency_p50=p50,
+            latency_p99=p99,
+            latency_max=worst,
+            factory=turns.factory_name(loop),
         )
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def forked(self) -> None:
+        """In a forked child: what was measured is the parent's, and so is every turn that began before."""
+        self._born = self._due = clock.monotonic()
+        self._stalls.clear()
+        for watched in list(self._watched.values()):
+            watched.latencies.clear()
+            watched.stall = watched.probe = watched.mark = None  # ours, or pending in a loop that is no more
+
+    def forget_copies(self) -> tuple[Any, ...]:
+        """Loops that say that they run and do not: a forked child's copies of its parent's.  Forgets them."""
+        copies = tuple(loop for _, loop in self.loops() if self.is_copy(loop))
+        for loop in copies:
+            self._watched.pop(id(loop), None)
+        return copies
+
+    def is_copy(self, loop: Any) -> bool:
+        """Whether it is a copy of a loop that runs in another process, from which this one was forked."""
+        now = clock.monotonic()
+        claims = turns.claimed_thread(loop) is not None
+        return claims and turns.look(loop, sys._current_frames(), self._born, now) is None
 
     def stop(self) -> None:
         """Takes back the callbacks still under way."""
         for watched in list(self._watched.values()):
-            handle = watched.handle
-            if handle is not None:
-                handle.cancel()
+            if watched.probe is not None:
+                watched.probe.handle.cancel()
         self._watched.clear()
 
 
@@ -228,20 +351,3 @@ def _current_serial(loop: Any) -> int | None:
     except (RuntimeError, KeyError):
         return None
     return getattr(task, "_taskscope_serial", None)
-
-
-def _crowd(loop: Any) -> int:
-    """Callbacks that wait, if the loop gets on with them; 0: one call holds it, or it cannot be told."""
-    before = _length(loop, "_ready")
-    if not before:
-        return 0
-    clock.sleep(TURNING)
-    now = _length(loop, "_ready") or 0
-    return now if now < before else 0
-
-
-def _length(loop: Any, name: str) -> int | None:
-    try:
-        return len(getattr(loop, name))
-    except (AttributeError, TypeError):
-        return None

@@ -7,6 +7,7 @@ thread is started below ``threading``, so the program does not find it in its ow
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
 from collections import deque
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import endpoint, wire
 from taskscope.agent import threads
-from taskscope.agent.loops import PROBE_EVERY
 from taskscope.agent.queries import NotFoundError
 from taskscope.agent.reply import encoded
 from taskscope.agent.walk import PAUSE, begin_slice
@@ -70,6 +70,7 @@ class Server:
         self._listener: _socket.socket | None = None
         self._wake: tuple[int, int] | None = None
         self._stopping = False
+        self._late = 0.0  # seconds by which this thread woke too late just now
         self._ended = system.allocate_lock()
         self.path = ""
         self.thread = 0
@@ -190,23 +191,30 @@ class Server:
         selector = self._selector = selectors.DefaultSelector()
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
         selector.register(self._wake[0], selectors.EVENT_READ, self._woken)
-        next_probe = next_tick = clock.monotonic()
+        next_look = next_tick = clock.monotonic()
         while not self._stopping:
             now = clock.monotonic()
-            if now >= next_probe:
-                self._agent.watch.probe()
-                next_probe = now + PROBE_EVERY
+            if now >= next_look:
+                next_look = now + self._agent.watch.look(self._late)
             if now >= next_tick:
                 self._jobs.append((None, None, self._tick()))
                 next_tick = max(next_tick + self._agent.interval, now)
-            if self._jobs:
-                clock.sleep(PAUSE)  # a selector would round it up to a whole millisecond
-                timeout = 0.0
-            else:
-                timeout = max(0.0, min(next_probe, next_tick) - clock.monotonic())
-            for key, _ in selector.select(timeout):
+            for key, _ in self._rest(selector, min(next_look, next_tick)):
                 key.data()
             self._step()
+
+    def _rest(self, selector: selectors.BaseSelector, until: float) -> list[tuple[Any, int]]:
+        """Lets the program run; also measures how late we wake, which tells how late others would."""
+        now = clock.monotonic()
+        if self._jobs:
+            clock.sleep(PAUSE)  # a selector would round it up to a whole millisecond
+            self._late = clock.monotonic() - now - PAUSE
+            return selector.select(0.0)
+        timeout = math.ceil(max(0.0, until - now) * 1e3) / 1e3
+        events = selector.select(timeout)
+        if timeout and not events:
+            self._late = clock.monotonic() - now - timeout
+        return events
 
     def _step(self) -> None:
         """Runs one slice of one job."""

@@ -153,7 +153,7 @@ class ThreadView:
         """Every thread: those of ``threading``, other Python threads, and native ones."""
         frames = stacks.current_frames()
         known = {thread.ident: thread for thread in _known_threads()}
-        loops = {self._watch.thread_of(id): id for id, _ in self._watch.loops()}
+        loops = self._watch.running()
         found = [
             self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident))
             for ident in sorted(set(frames) | {each for each in known if each is not None})
@@ -170,7 +170,7 @@ class ThreadView:
         thread = next((each for each in _known_threads() if each.ident == ident), None)
         if thread is None and ident not in frames:
             return None
-        loops = {self._watch.thread_of(id): id for id, _ in self._watch.loops()}
+        loops = self._watch.running()
         frame = frames.get(ident)
         note = thread.__dict__.get("_taskscope") if thread is not None else None
         return model.ThreadDetail(

@@ -70,6 +70,17 @@ EXPLANATIONS = {
         "asynchronous form of the call, or hand it to a thread with asyncio.to_thread; cut long "
         "computations into pieces or give them to a process."
     ),
+    "lost wake-up": (
+        "Objects of asyncio belong to one loop. Another thread used call_soon, or set a future, fed a queue "
+        "or released a lock of this loop: the callback is queued, but the loop sleeps on. From other threads "
+        "use loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe, and share no lock between loops. "
+        "TaskScope has not woken it; cancelling a task would."
+    ),
+    "process paused": (
+        "Neither the program nor TaskScope's thread ran or used the processor: the process was stopped "
+        "(SIGSTOP, a debugger), the machine was suspended or overcommitted, or a call waited while it held "
+        "the interpreter's lock. The line that was running is not to blame."
+    ),
     "callbacks queue up": (
         "More becomes ready than the loop gets through, so everything waits its turn, timeouts too. Let "
         "fewer tasks run at once (a semaphore, a queue with workers), do less in each step, or give "

@@ -16,6 +16,7 @@ from taskscope.analysis.hindrances import crowded, saturated, stalled
 from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import LENGTH, Track
 from taskscope.analysis.signs import signs as signs_of
+from taskscope.analysis.sleeping import overslept, paused
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched import RANK, Watched, grown, noted
 from taskscope.model import Counts, Finding, SiteCounts
@@ -148,7 +149,14 @@ class Judge:
 
     def note(self, stalls: Iterable[Stall], threads: Sequence[Thread], loops: Iterable[Loop] = ()) -> None:
         """What holds the loops and the pools up, as of now.  ``loops``: only where they are slow."""
-        self._hindrances = (*stalled(stalls, self.now), *crowded(loops, threads), *saturated(threads))
+        stalls = tuple(stalls)
+        self._hindrances = (
+            *overslept(stalls, self.now),
+            *stalled(stalls, self.now),
+            *paused(stalls, self.now),
+            *crowded(loops, threads),
+            *saturated(threads),
+        )
 
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said now, worst first."""
@@ -160,7 +168,8 @@ class Judge:
         found.sort(key=lambda each: (RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
-        return (*self._with_resources(serious), *self._hindrances[:MAX_INFO], *infos[:MAX_INFO])
+        every = (*self._hindrances[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
+        return tuple(sorted(every, key=lambda each: RANK[each.level]))
 
     def projections(self) -> tuple[Projection, ...]:
         """When resources run out at today's rate, soonest first."""

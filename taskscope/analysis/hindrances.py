@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.explanations import EXPLANATIONS
+from taskscope.analysis.sleeping import guilty_part, is_pause
 from taskscope.model import Cause, Executor, Finding, Frame
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
     """
     by_line: dict[tuple[str, int], list[Stall]] = defaultdict(list)
     for stall in stalls:
-        if not stall.queued and stall.began + stall.duration >= now - RECENT:
+        held = stall.why == "held" and not stall.queued and not is_pause(stall)
+        if held and stall.began + stall.duration >= now - RECENT:
             frame = _guilty(stall.stack)
             by_line[frame.file, frame.line].append(stall)
     found = [_stall_finding(each) for each in by_line.values()]
@@ -76,7 +78,7 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
     frame = _guilty(worst.stack)
     times = "once" if len(stalls) == 1 else f"{len(stalls):,} times"
     text = f"the loop stood still {times}, {longest:,.2f} s at the longest, {total:,.2f} s in all"
-    said = tuple(f"{_at(each)} in {each.function}" for each in worst.stack[:8])
+    said = tuple(f"{_at(each)} in {each.function}" for each in guilty_part(worst.stack))
     return _finding(
         "stall",
         frame,

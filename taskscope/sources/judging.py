@@ -25,6 +25,9 @@ PAST_SITES = 200
 NOTE_EVERY = 10.0
 """Seconds between looks at stalls and pools."""
 
+NOTE_AGAIN = 2.0
+"""Seconds from the first look to the second: an agent that has just arrived knows more by then."""
+
 PAST_SECONDS = 48 * 3600.0
 
 PAGE = 4
@@ -39,6 +42,7 @@ class Judging:
         self._source = source
         self._begun = False
         self._next_note = 0.0
+        self._noted = False
 
     async def feed(self, sample: Sample) -> None:
         """Takes the next sample and brings the facts that the judge then wants.
@@ -56,7 +60,8 @@ class Judging:
             for question in self.judge.questions():
                 self.judge.facts(await self._source.facts(*question))
         if sample.monotonic >= self._next_note:
-            self._next_note = sample.monotonic + NOTE_EVERY
+            self._next_note = sample.monotonic + (NOTE_EVERY if self._noted else NOTE_AGAIN)
+            self._noted = True
             with contextlib.suppress(NotAvailable):
                 await self._note(slow=(sample.loop_latency or 0.0) >= CROWDED)
 

@@ -28,6 +28,7 @@ _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": 
 _NOTES = {
     "long-lived": "long-lived site",
     "stall": "stalling line",
+    "paused": "pause of the process",
     "crowded": "crowded loop",
     "saturated": "saturated pool",
 }

@@ -105,7 +105,8 @@ class FindingsPanel(Widget):
         return line
 
     def _parts(self, finding: Finding, width: int, room: int, colours: Palette) -> list[Part]:
-        rate = f"{found.rate(finding)} since {found.since(finding, self.context.store)}"
+        since = found.since(finding, self.context.store)
+        rate = f"{found.rate(finding)} since {since}" if finding.id else finding.text
         least = room - cell_len(rate) - len(_GAP)
         place = fmt.shortened(found.place(finding), _PLACE if width >= _WIDE else max(12, least))
         if width >= _WIDE:
@@ -116,7 +117,7 @@ class FindingsPanel(Widget):
         return [
             (0, (Text(place, colours.strong),)),
             (0, (Text(rate, style),)),
-            (3, (Text(f"{fmt.count(finding.live)} live", colours.text),)),
+            (3, (Text(f"{fmt.count(finding.live)} live" if finding.id else "", colours.text),)),
             (1, tuple(Text(each, colours.text) for each in causes)),
             (2, (Text(found.ahead(finding.projection), colours.warning),)),
         ]

@@ -93,7 +93,7 @@ class FindingsScreen(ViewScreen):
     def _cells(self, finding: Finding) -> Sequence[Cell]:
         colours, store = palette(self.app.theme_variables), self.context.store
         dismissed = store.findings.is_dismissed(finding)
-        grows = finding.level != "info"
+        grows = finding.level != "info" and finding.id > 0
         return (
             Text("dismissed", colours.dim) if dismissed else found.badge(finding, colours),
             found.place(finding),
