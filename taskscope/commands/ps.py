@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from taskscope import model
     from taskscope.attach.discover import PythonProcess
 
-PATIENCE = 2.0
-"""Seconds that one agent may take to answer; the list does not wait for a stuck one."""
-
 
 def register(parser: ArgumentParser) -> None:
     """Sets the parser's description and adds the verb's arguments."""
@@ -46,27 +43,10 @@ def main(options: Namespace) -> int:
 async def _rows(found: tuple[PythonProcess, ...]) -> list[dict[str, Any]]:
     import asyncio
 
-    samples = await asyncio.gather(*(_sample(process) for process in found))
+    from taskscope.sources.glance import glance
+
+    samples = await asyncio.gather(*map(glance, found))
     return [_row(process, sample) for process, sample in zip(found, samples, strict=True)]
-
-
-async def _sample(process: PythonProcess) -> model.Sample | None:
-    """What its agent counts now; None without an agent, or when it does not answer in time."""
-    from taskscope.attach.presence import agent_in
-    from taskscope.sources.base import SourceError
-    from taskscope.sources.live import LiveSource
-
-    point = agent_in(process.pid) if process.agent is not None else None
-    if point is None:
-        return None
-    source = LiveSource(point.path, patience=PATIENCE)
-    try:
-        await source.open()
-        return await anext(source.samples())
-    except SourceError:
-        return None
-    finally:
-        await source.close()
 
 
 def _row(process: PythonProcess, sample: model.Sample | None) -> dict[str, Any]:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from taskscope import wire
+from taskscope.sources.base import Consoled
 from taskscope.tui import crash
 from taskscope.tui import format as fmt
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice
+from taskscope.tui.keys import name_of
 from taskscope.tui.line_list import LineList
 from taskscope.tui.messages import StoreChanged
 from taskscope.tui.overview import OverviewScreen
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from taskscope.tui.picker import Targets
 
 _OF_A_TARGET = frozenset(
-    ("trees", "baseline", "unmark", "pause", "snapshot", "console", "interval", "overview", "view")
-)
+    ("trees", "baseline", "unmark", "pause", "resume", "snapshot", "console", "try_console", "interval")
+) | {"overview", "view"}
 
 DRAW_EVERY, DRAW_AT_LAST = 0.7, 2.0
 """Seconds between two drawings of numbers that changed; what the user does shows at once."""
@@ -52,6 +54,9 @@ GARBAGE = (50_000, 20, 100)
 looking through them as often as Python does by itself costs a sixth of the app's CPU at 5,000 sites.
 """
 
+QUIT_SECONDS = 3.0
+"""A second ctrl+c within this long quits."""
+
 INTERVALS = (0.25, 0.5, 1.0, 2.0, 5.0)
 """Seconds between samples to choose from."""
 
@@ -65,19 +70,23 @@ class TaskScopeApp(App[None]):
     TITLE = "taskscope"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "trees", "Trees"),
+        Binding("space", "pause", "Pause"),
+        Binding("space", "resume", "Resume"),
         Binding("b", "baseline", "Baseline", show=False),
         Binding("B", "unmark", "Clear baseline", show=False),
-        Binding("space", "pause", "Pause", key_display="␣"),
         Binding("w", "snapshot", "Save"),
         Binding("c", "console", "Console"),
+        Binding("c", "try_console", "Console", show=False),
         Binding("i", "interval", "Change the interval", show=False),
         Binding("1", "overview", "Overview", show=False),
         Binding("2", "view('threads')", "Threads", show=False),
         Binding("3", "view('ended')", "Ended tasks", show=False),
         Binding("4", "view('stalls')", "Stalls", show=False),
         Binding("5", "view('loops')", "Loops", show=False),
-        Binding("question_mark", "screen.explain", "Help", key_display="?"),
+        Binding("M", "messages", "Messages", show=False),
+        Binding("question_mark", "screen.explain", "Help"),
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+z", "suspend_process", "Suspend the app", show=False),
     ]
 
     def __init__(
@@ -98,6 +107,7 @@ class TaskScopeApp(App[None]):
         self._told_at = float("-inf")
         self._told: State | None = None
         self._pause = DRAW_EVERY
+        self._asked_at = float("-inf")
         self._used = 0.0
         self.connection: Connection | None = None
 
@@ -112,6 +122,8 @@ class TaskScopeApp(App[None]):
     def _watch(self, source: Source, reconnect: Reconnect | None) -> None:
         context = Context(source, Store(self._clock), self._clock)
         context.on_said = self._said
+        if (before := self._voice_in_front()) is not None:
+            context.said = before.said
         self.connection = Connection(context, reconnect, self._changed)
         self.push_screen(OverviewScreen(context))
         self.run_worker(self.connection.run(), group="connection", exclusive=True)
@@ -132,7 +144,18 @@ class TaskScopeApp(App[None]):
         return self.connection.context.state if self.connection is not None else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self.connection is not None or action not in _OF_A_TARGET
+        if self.connection is None:
+            return action not in _OF_A_TARGET
+        if action in ("pause", "resume"):
+            return self.context.store.paused == (action == "resume")
+        return action != "console" or self._has_console()
+
+    def _has_console(self) -> bool:
+        """Whether it is likely enough for the line of keys; c tries in any case."""
+        hello = self.context.store.hello
+        if not isinstance(self.context.source, Consoled) or hello is None:
+            return False
+        return hello.control or hello.arrived == "aiomonitor"
 
     async def on_unmount(self) -> None:
         if self.connection is not None:
@@ -176,13 +199,18 @@ class TaskScopeApp(App[None]):
     def _said(self) -> None:
         if self.screen_stack:
             for line in self.screen.query(StatusLine):
-                line.refresh()
+                line.look()
 
     def notify(self, message: str, *, severity: str = "information", **_: Any) -> None:
         """Textual's own notices go to the status line: no toasts, and no markup in what a target says."""
-        voice = getattr(self.screen, "context", None) or getattr(self.screen, "voice", None)
-        if isinstance(voice, Voice):
+        voice = self._voice_in_front()
+        if voice is not None:
             (voice.status if severity == "information" else voice.error)(message)
+
+    def _voice_in_front(self) -> Voice | None:
+        """Of the view in front; a help page over it has none of its own."""
+        screens = reversed(self.screen_stack)
+        return next((each.voice for each in screens if isinstance(each, (ViewScreen, PickerScreen))), None)
 
     # -- failing: Textual's two hooks for what nothing caught; it would print a page of traceback
 
@@ -197,15 +225,19 @@ class TaskScopeApp(App[None]):
     # -- actions of every view
 
     def action_pause(self) -> None:
-        store = self.context.store
-        if store.paused:
-            store.resume()
-            if self.context.state is State.LIVE and self.connection is not None:
-                self.connection.fill_past()
-            self.context.status("Goes on.")
-        else:
-            store.pause()
-            self.context.status("Paused: the picture stands still, the target does not.  space goes on.")
+        self.context.store.pause()
+        self.context.status("Display paused; the target keeps running.")
+        self._paused()
+
+    def action_resume(self) -> None:
+        self.context.store.resume()
+        if self.context.state is State.LIVE and self.connection is not None:
+            self.connection.fill_past()
+        self.context.status("Resumed.")
+        self._paused()
+
+    def _paused(self) -> None:
+        self.refresh_bindings()
         self._tell()
 
     def action_baseline(self) -> None:
@@ -257,6 +289,23 @@ class TaskScopeApp(App[None]):
 
         self.run_worker(console.enter(self, self.context), group="console", exclusive=True)
 
+    action_try_console = action_console
+
+    def action_messages(self) -> None:
+        from taskscope.tui.message_log import MessageLog
+
+        voice = self._voice_in_front()
+        if voice is not None and not isinstance(self.screen, ModalScreen):
+            self.push_screen(MessageLog(voice.said))
+
+    def action_help_quit(self) -> None:
+        """ctrl+c: the second one quits."""
+        now = time.monotonic()
+        if now - self._asked_at < QUIT_SECONDS:
+            self.exit()
+        self._asked_at = now
+        self.notify("Quit?  ctrl+c again quits, and so does q; the target keeps running.")
+
     # -- views
 
     def action_overview(self) -> None:
@@ -286,8 +335,9 @@ class TaskScopeApp(App[None]):
             binding = active.binding
             listed = binding.show if isinstance(active.node, LineList) else isinstance(active.node, _OURS)
             if listed and active.enabled and binding.description and binding.action not in _TEXTUALS:
-                key = f"key {self.get_key_display(binding)}"
-                yield SystemCommand(binding.description, key, self._doing(binding.action))
+                yield SystemCommand(
+                    binding.description, f"key: {name_of(binding)}", self._doing(binding.action)
+                )
 
     def _doing(self, action: str) -> Callable[[], None]:
         def run() -> None:

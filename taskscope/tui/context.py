@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +31,10 @@ STATUS_SECONDS = 8.0
 """A confirmation may be forgotten after this long; an error only when read."""
 
 
+QUEUED, KEPT = 20, 200
+"""Errors that wait to be read, and messages that can be read again."""
+
+
 class State(Enum):
     """Of the connection to the target."""
 
@@ -38,33 +45,57 @@ class State(Enum):
     FAILED = "no connection"
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something that was said at the bottom; ``at`` is wall time."""
+
+    at: float
+    text: str
+    error: bool
+
+
 class Voice:
-    """What the status line says."""
+    """What is said at the bottom of the screen, now and before."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.on_said: Callable[[], None] = lambda: None
-        self.unread = ""
-        """The error not read yet, if any."""
+        self.errors: deque[str] = deque(maxlen=QUEUED)
+        """Those not read yet, oldest first."""
+        self.said: deque[Said] = deque(maxlen=KEPT)
+        """What can be read again, oldest first."""
         self._status = ""
         self._said_at = 0.0
 
     def status(self, message: str) -> None:
-        """Confirms an action in one line at the bottom."""
+        """Confirms an action."""
         self._status = message
         self._said_at = self.clock()
-        self.on_said()
+        self._say(message, error=False)
 
     def error(self, message: str) -> None:
         """Says what went wrong; stays until `read`."""
-        self.unread = message
+        if message not in self.errors:
+            self.errors.append(message)
+            self._say(message, error=True)
+
+    def _say(self, message: str, *, error: bool) -> None:
+        if message:
+            self.said.append(Said(time.time(), message, error))
         self.on_said()
 
     def read(self) -> bool:
-        """The user has read the error; False if there was none."""
-        had, self.unread = bool(self.unread), ""
+        """The user has read the newest error; the one before follows.  False if there was none."""
+        if not self.errors:
+            return False
+        self.errors.pop()
         self.on_said()
-        return had
+        return True
+
+    @property
+    def unread(self) -> str:
+        """The newest error to be read, if any: the answer to the last key is never hidden."""
+        return self.errors[-1] if self.errors else ""
 
     @property
     def confirmation(self) -> str:

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.app import ComposeResult
     from textual.binding import BindingType
+
+EVERYWHERE = """\
+Everywhere
+1 to 5     overview, threads, ended tasks, stalls, loops; t: trees
+space      pauses the display, the target keeps running
+b          marks a baseline, B clears it
+w          writes a snapshot into the working directory
+c          aiomonitor's console in the target; asks before it opens one
+i          changes the interval of sampling
+M          messages: what was said at the bottom, again
+ctrl+p     lists every command, and the themes
+ctrl+z     suspends the app; q quits it"""
+
+_TERM = re.compile(r"(\S(?:.{0,12}?[^\s.;:,])?) {2,}(\S.*)")
+"""A line of a list: what is explained, two blanks or more, the explanation."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -34,4 +53,36 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll() as scroll:
             scroll.border_subtitle = "Esc closes"
-            yield Static(Text.assemble((f"{self._heading}\n\n", "bold"), self._text))
+            yield Static(flowing(f"{self._heading}\n\n{self._text}"))
+
+
+def flowing(text: str) -> RenderableType:
+    """Paragraphs and lists that take the width there is; a line that goes on begins with blanks or a word."""
+    blocks: list[RenderableType] = []
+    for number, block in enumerate(text.split("\n\n")):
+        if number:
+            blocks.append(Text())
+        blocks += _block(block.split("\n"), heading=not number)
+    return Group(*blocks)
+
+
+def _block(lines: list[str], *, heading: bool) -> list[RenderableType]:
+    terms: list[tuple[str, str]] = []
+    prose: list[str] = []
+    for line in lines:
+        found = _TERM.fullmatch(line)
+        if found:
+            terms.append((found[1], found[2]))
+        elif terms and line.startswith(" "):
+            terms[-1] = (terms[-1][0], f"{terms[-1][1]} {line.strip()}")
+        else:
+            prose.append(line.strip())
+    parts: list[RenderableType] = [Text(" ".join(prose), "bold" if heading else "")] if prose else []
+    if terms:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column()
+        for term, explanation in terms:
+            table.add_row(Text(term), Text(explanation))
+        parts.append(table)
+    return parts

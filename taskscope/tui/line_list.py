@@ -81,7 +81,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         Binding("G,end", "last", "Last", show=False),
         Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False),
         Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False),
-        Binding("enter", "select", "Open", show=False),
+        Binding("enter", "select", "Open"),
     ]
     HEADER_LINES: ClassVar[int] = 0
 
@@ -196,10 +196,14 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         position = index - self._first
         return self._rows[position] if 0 <= position < len(self._rows) else None
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "select" or bool(self._total)
+
     def _resize(self) -> None:
         size = Size(0, self._total + self.HEADER_LINES if self._total else 0)
         if size != self.virtual_size:
             self.virtual_size = size
+            self.refresh_bindings()
 
     def _follow_cursor(self) -> None:
         """Finds the cursor's row again.  Costs a scan of the loaded rows if it moved."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.geometry import Region
 from textual.message import Message
 
-from taskscope.tui.format import shortened
+from taskscope.tui.format import UNKNOWN, shortened
 from taskscope.tui.line_list import Cell, LineList, cell_segments, fit
 
 if TYPE_CHECKING:
@@ -156,6 +157,18 @@ class LineTable(LineList[Row]):
     def shown_columns(self) -> tuple[str, ...]:
         """Keys of the columns that fit at the present width."""
         return tuple(slot.column.key for slot in self._arranged(self.scrollable_content_region.width - 1))
+
+    def not_shown(self) -> list[tuple[str, str]]:
+        """Label and text of the current row's cells that are cut, then of its columns that do not fit."""
+        row = self.cursor_row
+        if row is None:
+            return []
+        slots = self._arranged(self.scrollable_content_region.width - 1)
+        texts = [cell if isinstance(cell, str) else cell.plain for cell in self._render_cells(row)]
+        cut = [slot.index for slot in slots if cell_len(texts[slot.index]) > slot.width]
+        shown = {slot.index for slot in slots}
+        hidden = [at for at, text in enumerate(texts) if at not in shown and text.strip(f" {UNKNOWN}")]
+        return [(self._columns[at].label, texts[at].strip()) for at in (*cut, *hidden)]
 
     def _arranged(self, width: int) -> tuple[_Slot, ...]:
         if width != self._slots_width:

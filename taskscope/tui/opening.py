@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def local_targets() -> Targets:
     """The Python processes of this machine."""
-    return Targets(_processes, _open, coming_back)
+    return Targets(_processes, _open, coming_back, _tasks)
 
 
 def coming_back(source: Source) -> Reconnect | None:
@@ -67,6 +67,13 @@ def _processes() -> Sequence[PythonProcess]:
     from taskscope.attach.discover import processes
 
     return processes()
+
+
+async def _tasks(process: PythonProcess) -> int | None:
+    from taskscope.sources.glance import glance
+
+    sample = await glance(process)
+    return sample.tasks.live if sample else None
 
 
 def _open(process: PythonProcess) -> Source:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
-from textual.widgets import Input
 
 from taskscope.tui import format as fmt
 from taskscope.tui.charts import COMPACT_HEIGHT, FULL_HEIGHT, Charts
 from taskscope.tui.context import LONG_LIVED, State
+from taskscope.tui.filter_field import FilterField
 from taskscope.tui.findings_panel import FindingsPanel
 from taskscope.tui.messages import OverviewLeft
 from taskscope.tui.ordering import Ordering, matches
@@ -105,17 +105,15 @@ class OverviewScreen(ViewScreen):
     DEFAULT_CSS = """
     OverviewScreen {
         SiteTable { height: 1fr; }
-        Input { display: none; padding: 0 1; background: $panel; }
-        Input.-open { display: block; }
         &.-tiny { Charts, FindingsPanel, Caption { display: none; } }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Clear", show=False),
-        Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("s", "sort", "Sort", show=False),
+        Binding("slash", "filter", "Filter"),
+        Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Sort the other way round", show=False),
-        Binding("f", "findings", "Leaks"),
+        Binding("f", "findings", "Findings"),
         Binding("d", "toggle_finding", "Dismiss a finding", show=False),
         Binding("m", "series", "Chart another series", show=False),
         Binding("z", "span", "Chart another time span", show=False),
@@ -141,7 +139,7 @@ class OverviewScreen(ViewScreen):
         yield FindingsPanel(self.context)
         yield Caption()
         yield SiteTable(self.context)
-        yield Input(placeholder="site, file or coroutine; Enter keeps, Esc clears", compact=True)
+        yield FilterField("site, file or coroutine")
 
     def on_mount(self) -> None:
         table = self.query_one(SiteTable)
@@ -299,27 +297,22 @@ class OverviewScreen(ViewScreen):
         self.look()
 
     def action_filter(self) -> None:
-        field = self.query_one(Input)
-        field.add_class("-open")
-        field.focus()
+        self.query_one(FilterField).open()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
+    def on_input_changed(self, event: FilterField.Changed) -> None:
         self._filter = event.value.strip()
         self._ordering.reset()
         self.look()
 
     def on_input_submitted(self) -> None:
-        self._leave_filter()
+        self._leave_filter(clear=False)
 
-    def _leave_filter(self) -> None:
-        self.query_one(Input).remove_class("-open")
+    def _leave_filter(self, *, clear: bool) -> bool:
+        was = self.query_one(FilterField).close(clear=clear)
         self.query_one(SiteTable).focus()
+        return was
 
     def leave(self) -> None:
         """Esc: clears the filter, if there is one."""
-        field = self.query_one(Input)
-        if field.has_class("-open") or field.value:
-            field.value = ""
-            self._leave_filter()
-        else:
+        if not self._leave_filter(clear=True):
             self.post_message(OverviewLeft())

@@ -11,16 +11,18 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from taskscope.sources.base import SourceError
 from taskscope.tui import format as fmt
+from taskscope.tui.filter_field import FilterField
+from taskscope.tui.keys import KeyBar
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.status import StatusLine
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
@@ -31,38 +33,55 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Voice
     from taskscope.tui.line_list import LineList
 
+    Key = tuple[int, float]
+    """Pid and start: a pid alone is used again."""
+
 LOOK_EVERY = 3.0
 """Seconds between two looks at the processes; one look costs some 10 ms for each hundred."""
 
+ASK_EVERY = 15.0
+"""Seconds between two questions to the same agent for its count of tasks."""
+
 COLUMNS = (
     Column("pid", "pid", 7, align="right"),
-    Column("agent", "agent", 10, flex=1),
-    Column("user", "user", 8, priority=3),
-    Column("python", "python", 6, priority=4),
-    Column("up", "up", 6, align="right", priority=2),
-    Column("rss", "rss", 7, align="right", priority=1),
-    Column("cpu", "cpu", 6, align="right", priority=1),
-    Column("threads", "threads", 7, align="right", priority=5),
+    Column("agent", "agent", 10, flex=1, sortable=False),
+    Column("asyncio", "asyncio", 7, priority=2),
+    Column("tasks", "tasks", 7, align="right", priority=1),
+    Column("user", "user", 8, priority=5),
+    Column("python", "python", 6, priority=6, sortable=False),
+    Column("up", "up", 6, align="right", priority=4),
+    Column("rss", "rss", 7, align="right", priority=2),
+    Column("cpu", "cpu", 6, align="right", priority=3),
+    Column("threads", "threads", 7, align="right", priority=7),
     Column("command", "command", 20, flex=6),
 )
 
 EXPLAINS = """\
-The Python processes of this machine, most likely wanted first.
+The Python processes of this machine, likeliest targets first.
 
-agent      the name under which its agent listens; – : it has none, aiomonitor : it runs that instead
+agent      the name under which its agent listens; –: none, aiomonitor: it runs that instead
+asyncio    whether it has loaded asyncio; –: that does not show
+tasks      live tasks, as its agent counts them
 cpu        cores used since the last look
 
-Enter opens the process under the cursor.  The line below the list says what would happen: a process
-with an agent is opened at once; one without needs an agent first."""
+Enter opens the process under the cursor; the line below the list says what that does.  A process
+with an agent is opened at once; into one without, Enter injects the agent.  The cursor stays on its
+process: if that ends, the next Enter says so and opens nothing.
+
+/ filters by command, pid, user or agent; s sorts by the next column, and so does a click on its head."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Where the picker's rows come from, and what opens one of them (off the app's loop: both may block)."""
+    """Where the picker's rows come from, and what opens one of them (off the app's loop: both may block).
+
+    ``tasks`` asks the agent of a process for its live tasks; None if that cannot be had.
+    """
 
     processes: Callable[[], Sequence[PythonProcess]]
     open: Callable[[PythonProcess], Source]
     reconnect: Callable[[Source], Reconnect | None]
+    tasks: Callable[[PythonProcess], Awaitable[int | None]]
 
 
 class PickerScreen(Screen[None]):
@@ -72,10 +91,14 @@ class PickerScreen(Screen[None]):
     PickerScreen {
         LineTable { height: 1fr; }
         .title { height: 1; background: $surface; padding: 0 1; }
-        .advice { height: 2; padding: 0 1; background: $panel; }
+        .advice { height: auto; min-height: 2; max-height: 4; padding: 0 1; background: $panel; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "read", "Read", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter"),
+        Binding("s", "sort", "Sort"),
+        Binding("escape", "back", "Clear", show=False),
+    ]
 
     class TargetChosen(Message):
         """A source was found for the process chosen."""
@@ -89,18 +112,29 @@ class PickerScreen(Screen[None]):
         super().__init__()
         self.voice = voice
         self._targets = targets
+        self._found: Sequence[PythonProcess] = ()
+        self._gone: tuple[int, Key] | None = (
+            None  # the process that ended under the cursor, and who took its line
+        )
+        self._sort = ""
+        self._filter = ""
+        self._tasks: dict[Key, int | None] = {}
+        self._asked: dict[Key, float] = {}
 
     def compose(self) -> ComposeResult:
         yield Static(Text("taskscope  Python processes on this machine"), classes="title")
-        yield LineTable(
-            COLUMNS, self._cells, lambda process: process.pid, empty="Looking for Python processes …"
-        )
+        yield LineTable(COLUMNS, self._cells, key_of, empty="Looking for Python processes …")
+        yield FilterField("command, pid, user or agent")
         yield Static(classes="advice")
         yield StatusLine(self.voice)
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyBar()
+
+    @property
+    def _table(self) -> LineTable[PythonProcess]:
+        return self.query_one(LineTable)
 
     def on_mount(self) -> None:
-        self.query_one(LineTable).focus()
+        self._table.focus()
         self.set_interval(LOOK_EVERY, self._look_again)
         self._look_again()
 
@@ -112,17 +146,48 @@ class PickerScreen(Screen[None]):
             self.run_worker(self._look(), group="look", exclusive=True)
 
     async def _look(self) -> None:
-        found = await asyncio.to_thread(self._targets.processes)
-        table = self.query_one(LineTable)
-        table.show_empty("No other Python process is running here that this user may see.")
-        table.show(found)
+        self._found = await asyncio.to_thread(self._targets.processes)
+        self._show()
+        await self._count_tasks()
+
+    def _show(self) -> None:
+        """Shows those that match, in order.  From the first time on the cursor belongs to its process."""
+        table, words = self._table, self._filter.lower().split()
+        shown = [each for each in self._found if _matches(each, words)]
+        if self._sort:
+            shown.sort(key=lambda each: _VALUES[self._sort](each, self._tasks.get(key_of(each))))
+        was = table.cursor_row
+        table.show_empty(
+            f"Nothing matches “{self._filter}”.  Esc clears the filter."
+            if words
+            else "No other Python process is running here that this user may see."
+        )
+        table.show(shown)
+        if was is None:
+            table.move_to(0)
+        elif shown and key_of(was) not in {key_of(each) for each in self._found}:
+            self._gone = was.pid, key_of(shown[table.cursor])
         self._advise(table.cursor_row)
+
+    async def _count_tasks(self) -> None:
+        now = time.monotonic()
+        due = [
+            each
+            for each in self._found
+            if each.agent and now - self._asked.get(key_of(each), -ASK_EVERY) >= ASK_EVERY
+        ]
+        for process in due:
+            self._asked[key_of(process)] = now
+            self._tasks[key_of(process)] = await self._targets.tasks(process)
+            self._table.refresh_rows()
 
     def _cells(self, process: PythonProcess) -> Sequence[Cell]:
         colours = palette(self.app.theme_variables)
         return (
             str(process.pid),
             Text(process.agent, colours.accent) if process.agent else _without_agent(process),
+            fmt.UNKNOWN if process.asyncio is None else "yes" if process.asyncio else "no",
+            fmt.count(self._tasks.get(key_of(process))),
             process.user,
             process.python or fmt.UNKNOWN,
             fmt.age(time.time() - process.started),
@@ -133,12 +198,20 @@ class PickerScreen(Screen[None]):
         )
 
     def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
+        if self._gone is not None and event.key != self._gone[1]:
+            self._gone = None  # moved by the user since
         self._advise(event.row)
 
     def _advise(self, process: PythonProcess | None) -> None:
         self.query_one(".advice", Static).update(Text(advice(process)))
 
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
+        if self._gone is not None:
+            (pid, _), self._gone = self._gone, None
+            self.voice.error(
+                f"Process {pid} has ended; the cursor is on {event.row.pid} now.  Enter again opens that."
+            )
+            return
         self.voice.read()
         self.voice.status(f"Opening {event.row.pid} …")
         self.run_worker(self._open(event.row), group="open", exclusive=True)
@@ -151,13 +224,68 @@ class PickerScreen(Screen[None]):
             return
         self.post_message(self.TargetChosen(source, self._targets.reconnect(source)))
 
-    def action_read(self) -> None:
-        self.voice.read()
+    # -- order and filter
+
+    def action_sort(self) -> None:
+        """By the next of the columns that are shown; after the last one the likeliest come first again."""
+        keys = ["", *(key for key in self._table.shown_columns if key in _VALUES)]
+        self._sort_by(keys[(keys.index(self._sort) + 1) % len(keys)] if self._sort in keys else "")
+
+    def on_line_table_header_selected(self, event: LineTable.HeaderSelected) -> None:
+        event.stop()
+        self._sort_by(event.key)
+
+    def _sort_by(self, key: str) -> None:
+        self._sort = key
+        self._table.show_sort(key, descending=key not in ("pid", "user", "command"))
+        self.voice.status(f"Sorted by {key}." if key else "Likeliest targets first.")
+        self._show()
+
+    def action_filter(self) -> None:
+        self.query_one(FilterField).open()
+
+    def on_input_changed(self, event: FilterField.Changed) -> None:
+        self._filter = event.value.strip()
+        self._show()
+
+    def on_input_submitted(self) -> None:
+        self.query_one(FilterField).close(clear=False)
+        self._table.focus()
+
+    def action_back(self) -> None:
+        """Esc: first the unread error, then the filter."""
+        if not self.voice.read():
+            self.query_one(FilterField).close(clear=True)
+            self._table.focus()
 
     def action_explain(self) -> None:
         from taskscope.tui.help import HelpScreen
 
         self.app.push_screen(HelpScreen("Python processes", EXPLAINS))
+
+
+def key_of(process: PythonProcess) -> Key:
+    """Tells one process from every other, also from a later one of the same number."""
+    return process.pid, process.started
+
+
+_VALUES: dict[str, Callable[[PythonProcess, int | None], float | str]] = {
+    "pid": lambda process, _: process.pid,
+    "asyncio": lambda process, _: -1 if process.asyncio else 0 if process.asyncio is None else 1,
+    "tasks": lambda _, tasks: 1 if tasks is None else -tasks,
+    "user": lambda process, _: process.user,
+    "up": lambda process, _: process.started,
+    "rss": lambda process, _: -process.rss,
+    "cpu": lambda process, _: -process.cpu,
+    "threads": lambda process, _: -process.threads,
+    "command": lambda process, _: process.command.lower(),
+}
+"""What a column sorts by, the most wanted first."""
+
+
+def _matches(process: PythonProcess, words: Sequence[str]) -> bool:
+    text = f"{process.pid} {process.user} {process.agent or ''} {process.monitor} {process.command}".lower()
+    return all(word in text for word in words)
 
 
 def advice(process: PythonProcess | None) -> str:
@@ -171,7 +299,7 @@ def advice(process: PythonProcess | None) -> str:
     if process.obstacle:
         return f"No agent in {process.pid}, and it cannot get one: {process.obstacle}."
     return (
-        f"No agent in {process.pid}.  Enter tries to bring one in; or start the program with "
+        f"No agent in {process.pid}.  Enter injects the agent; or start the program with "
         "`taskscope run`, or call taskscope.start() in it."
     )
 
@@ -183,7 +311,7 @@ def _about_monitor(process: PythonProcess) -> str:
             f"Enter opens {process.monitor}."
         )
     return (
-        f"No agent in {process.pid}.  Enter tries to bring one in.  It runs aiomonitor, which tells less "
+        f"No agent in {process.pid}.  Enter injects the agent.  It runs aiomonitor, which tells less "
         f"and needs nothing in it: taskscope attach {process.monitor}"
     )
 

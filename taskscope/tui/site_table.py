@@ -105,7 +105,6 @@ class SiteTable(LineTable[Row]):
     """Rows read the store when they are drawn: only visible ones cost anything."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Open"),
         Binding("g", "screen.group", "Group"),
     ]
 

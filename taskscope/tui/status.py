@@ -1,4 +1,4 @@
-"""The bottom line: what the last action did, and what went wrong until it is read."""
+"""Above the keys: what the last action did, and what went wrong until it is read; all of it, wrapped."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
+from taskscope.tui import format as fmt
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
@@ -14,29 +15,38 @@ if TYPE_CHECKING:
 
 
 class StatusLine(Widget):
-    """One line.  Empty when there is nothing to say, so that nothing below or above it moves."""
+    """One line while there is little to say, so that nothing above it moves; as many as an error takes."""
 
-    DEFAULT_CSS = "StatusLine { height: 1; background: $surface; }"
+    DEFAULT_CSS = """
+    StatusLine { height: auto; min-height: 1; max-height: 8; padding: 0 1; background: $surface; }
+    """
 
     def __init__(self, voice: Voice) -> None:
         super().__init__()
         self.voice = voice
-        self._drawn = ""
+        self._drawn = Text()
 
     def on_mount(self) -> None:
-        self.set_interval(1.0, self._forget)
+        self.set_interval(1.0, self.look)
+        self.look()
 
-    def _forget(self) -> None:
-        if self._drawn != self.voice.confirmation:
-            self.refresh()
+    def look(self) -> None:
+        """Draws what is said now, if that is something else."""
+        text = self._text()
+        if text != self._drawn:
+            self._drawn = text
+            self.refresh(layout=True)
 
     def render(self) -> Text:
+        return self._drawn
+
+    def _text(self) -> Text:
         colours = palette(self.app.theme_variables)
-        self._drawn = self.voice.confirmation
-        line = Text(no_wrap=True, overflow="ellipsis")
-        if self.voice.unread:
-            line.append(f" {self.voice.unread}", colours.warning)
-            line.append("  (Esc: read)", colours.dim)
-        if self._drawn:
-            line.append(f" {self._drawn}", colours.text)
-        return line
+        lines = []
+        if self.voice.errors:
+            more = len(self.voice.errors) - 1
+            hint = f"  (Esc to dismiss{f', {fmt.count(more)} more' if more else ''})"
+            lines.append(Text.assemble((self.voice.unread, colours.warning), (hint, colours.dim)))
+        if confirmation := self.voice.confirmation:
+            lines.append(Text(confirmation, colours.text))
+        return Text("\n").join(lines)

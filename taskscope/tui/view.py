@@ -1,23 +1,26 @@
-"""The frame that every view shares: header above, its own body, status line and keys below."""
+"""The frame that every view shares: header above, its own body; the whole row, status and keys below."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.geometry import Size
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from taskscope.tui.banner import Banner
 from taskscope.tui.header import Header
+from taskscope.tui.keys import KeyBar
+from taskscope.tui.line_list import LineList
 from taskscope.tui.status import StatusLine
+from taskscope.tui.whole_line import WholeLine
 
 if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from taskscope.tui.context import Context
+    from taskscope.tui.context import Context, Voice
 
 
 TINY = Size(60, 16)
@@ -32,7 +35,7 @@ class ViewScreen(Screen[None]):
     runs when the view comes back to the front.
     """
 
-    DEFAULT_CSS = "ViewScreen.-tiny { Header { display: none; } Footer { display: none; } }"
+    DEFAULT_CSS = "ViewScreen.-tiny { Header { display: none; } KeyBar, WholeLine { display: none; } }"
     EXPLAINS: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "back", "Back"),
@@ -42,12 +45,18 @@ class ViewScreen(Screen[None]):
         super().__init__()
         self.context = context
 
+    @property
+    def voice(self) -> Voice:
+        """What the status line says."""
+        return self.context
+
     def compose(self) -> ComposeResult:
         yield Header(self.context)
         yield Banner(self.context)
         yield from self.body()
+        yield WholeLine()
         yield StatusLine(self.context)
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyBar()
 
     def body(self) -> ComposeResult:
         """The view's own widgets."""
@@ -60,12 +69,24 @@ class ViewScreen(Screen[None]):
         self.query_one(Header).refresh()
         self.query_one(Banner).look()
         self.look()
+        self._show_whole()
+
+    @on(LineList.RowHighlighted)
+    def _row_changed(self) -> None:
+        self._show_whole()
+
+    def on_descendant_focus(self) -> None:
+        self._show_whole()
+
+    def _show_whole(self) -> None:
+        self.query_one(WholeLine).look()
 
     def on_screen_resume(self) -> None:
         self.on_store_changed()
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < TINY.width or event.size.height < TINY.height, "-tiny")
+        self.call_after_refresh(self._show_whole)
 
     def action_back(self) -> None:
         """Esc: first the unread error, then this view."""
@@ -77,6 +98,6 @@ class ViewScreen(Screen[None]):
         self.app.pop_screen()
 
     def action_explain(self) -> None:
-        from taskscope.tui.help import HelpScreen
+        from taskscope.tui.help import EVERYWHERE, HelpScreen
 
-        self.app.push_screen(HelpScreen(str(self.TITLE or "help"), self.EXPLAINS))
+        self.app.push_screen(HelpScreen(str(self.TITLE or "help"), f"{self.EXPLAINS}\n\n{EVERYWHERE}"))

@@ -209,13 +209,63 @@ async def test_an_error_stays_until_read_while_confirmations_fade() -> None:
         await pilot.press("w")
         await until_shown(pilot, "no snapshot: the disk [/] is full")
         clock.now += 100
-        app.screen.query_one(StatusLine).refresh()
+        app.screen.query_one(StatusLine).look()
         await pilot.pause()
         assert "the disk [/] is full" in screen_text(app)
         assert "Taking a snapshot" not in screen_text(app)
         await pilot.press("escape")
         await pilot.pause()
         assert "the disk" not in screen_text(app)
+
+
+async def test_the_answer_to_a_key_shows_beside_errors_that_are_not_read_and_all_can_be_read_again() -> None:
+    long = "no such thing: " + "because of this and that, " * 6 + "so do what stands here at the end"
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        app.context.error("the first")
+        app.context.error(long)
+        await until_shown(pilot, "(Esc to dismiss, 1 more)")
+        assert "at the end" in screen_text(app)
+        await pilot.press("space")
+        screen = await until_shown(pilot, "Display paused; the target keeps running.")
+        assert "so do what stands here at the end" in " ".join(screen.split())
+        await pilot.press("escape")
+        await until_shown(pilot, "the first  (Esc to dismiss)")
+        await pilot.press("escape", "M")
+        await until_shown(pilot, "messages")
+        log = " ".join(screen_text(app).split())
+        assert log.index("Display paused") < log.index("at the end") < log.index("the first")
+
+
+async def test_ctrl_c_asks_and_the_second_one_quits() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        await pilot.press("ctrl+c")
+        assert "[b]" not in await until_shown(pilot, "ctrl+c again quits")
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_the_line_of_keys_fits_the_view_and_the_state() -> None:
+    def keys(app: TaskScopeApp) -> str:
+        return screen_text(app).splitlines()[-1].strip()
+
+    source = FakeSource(start=250)
+    async with running(source, size=(100, 24)) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        assert keys(app).startswith("Enter Open  / Filter  s Sort  f Findings")
+        assert keys(app).endswith("? Help  q Quit")
+        assert "Console" not in keys(app)
+        await pilot.press("space")
+        await until(pilot, lambda: "space Resume" in keys(app))
+        await pilot.press("space", "slash")
+        await until(pilot, lambda: keys(app) == "Enter Keep the filter  Esc Clear it")
+        await pilot.press("escape", "enter")
+        await until(pilot, lambda: "Esc Back" in keys(app))
+        await pilot.resize_terminal(40, 24)
+        await pilot.press("escape")
+        app.screen.remove_class("-tiny")
+        await until(pilot, lambda: keys(app).endswith("? Help  q Quit"))
 
 
 async def test_the_interval_is_asked_of_the_agent() -> None:

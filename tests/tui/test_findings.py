@@ -180,7 +180,7 @@ async def test_a_damaged_file_is_said_and_left_alone(config: Path, content: str)
 async def test_nothing_to_dismiss_is_said() -> None:
     async with running(FakeSource(start=250)) as (_, pilot):
         await until_shown(pilot, "LEAK")
-        await pilot.press("j", "j", "d")
+        await pilot.press("j", "d")
         await until_shown(pilot, "Nothing to dismiss")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ ROWS = (
 
 @asynccontextmanager
 async def picking(
-    rows: Sequence[PythonProcess] = ROWS,
+    rows: Sequence[PythonProcess] | list[PythonProcess] = ROWS,
 ) -> AsyncIterator[tuple[TaskScopeApp, Pilot[None], FakeSource]]:
     source = FakeSource(start=250)
 
@@ -55,7 +56,10 @@ async def picking(
             raise SourceError(f"no agent in process {chosen.pid}: start it with `taskscope run`")
         return source
 
-    app = TaskScopeApp(targets=Targets(lambda: rows, open_one, lambda _: None))
+    async def tasks(_: PythonProcess) -> int | None:
+        return 1234
+
+    app = TaskScopeApp(targets=Targets(lambda: rows, open_one, lambda _: None, tasks))
     async with app.run_test(size=(100, 24)) as pilot:
         yield app, pilot, source
 
@@ -80,10 +84,62 @@ async def test_a_process_without_an_agent_says_what_to_do() -> None:
         await until_shown(pilot, "No agent in 4200.")
         assert "taskscope run" in screen_text(app)
         await pilot.press("enter")
-        await until_shown(pilot, "no agent in process 4200: start it with `taskscope run`  (Esc: read)")
+        await until_shown(pilot, "no agent in process 4200: start it with `taskscope run`  (Esc to dismiss)")
         await pilot.press("escape", "j")
         await until_shown(pilot, "it cannot get one: another user's: run taskscope as that user or as root.")
-        assert "Esc: read" not in screen_text(app)
+        assert "Esc to dismiss" not in screen_text(app)
+
+
+async def test_the_cursor_belongs_to_a_process_from_the_first_paint() -> None:
+    rows = list(ROWS)
+    async with picking(rows) as (app, pilot, _):
+        await until_shown(pilot, "Enter opens orders (pid 4121)")
+        rows.insert(0, process(77, "newcomer.py"))
+        await look_again(app)
+        screen = await until_shown(pilot, "newcomer.py")
+        assert "Enter opens orders (pid 4121)" in screen
+        assert next(line for line in screen.splitlines() if line.startswith("▌")).split()[1] == "4121"
+
+
+async def test_where_the_process_has_ended_enter_opens_no_other() -> None:
+    rows = list(ROWS)
+    async with picking(rows) as (app, pilot, _):
+        await until_shown(pilot, "Enter opens orders (pid 4121)")
+        del rows[0]
+        await look_again(app)
+        await until_shown(pilot, "No agent in 4200")
+        await pilot.press("enter")
+        await until_shown(pilot, "Process 4121 has ended; the cursor is on 4200 now.")
+        assert "Opening" not in screen_text(app)
+        await pilot.press("escape", "enter")
+        await until_shown(pilot, "no agent in process 4200")
+
+
+async def test_a_number_used_again_is_another_process() -> None:
+    rows = list(ROWS)
+    async with picking(rows) as (app, pilot, _):
+        await until_shown(pilot, "Enter opens orders (pid 4121)")
+        rows[0] = dataclasses.replace(rows[0], started=5.0, command="another")
+        await look_again(app)
+        await until_shown(pilot, "another")
+        await pilot.press("enter")
+        await until_shown(pilot, "Process 4121 has ended")
+
+
+async def test_the_list_can_be_filtered_and_sorted_and_counts_tasks() -> None:
+    async with picking() as (app, pilot, _):
+        await until_shown(pilot, "1,234")
+        await pilot.press("slash", *"PLAIN", "enter")
+        await until(pilot, lambda: "orders --live" not in screen_text(app))
+        assert "plain.py" in screen_text(app)
+        await pilot.press("escape", "s")
+        await until_shown(pilot, "Sorted by pid.")
+        assert "orders --live" in screen_text(app)
+
+
+async def look_again(app: TaskScopeApp) -> None:
+    assert isinstance(app.screen, PickerScreen)
+    await app.screen._look()
 
 
 async def test_no_process_says_so() -> None:
@@ -98,4 +154,4 @@ async def test_keys_of_a_target_do_nothing_in_the_picker() -> None:
         await pilot.pause()
         assert isinstance(app.screen, PickerScreen)
         await pilot.press("question_mark")
-        await until_shown(pilot, "most likely wanted first")
+        await until_shown(pilot, "likeliest targets first")

@@ -1,0 +1,32 @@
+"""What an agent counts now, without staying connected: for lists of processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope.sources.base import SourceError
+from taskscope.sources.live import LiveSource
+
+if TYPE_CHECKING:
+    from taskscope import model
+    from taskscope.attach.discover import PythonProcess
+
+PATIENCE = 2.0
+"""Seconds that one agent may take to answer; the list does not wait for a stuck one."""
+
+
+async def glance(process: PythonProcess) -> model.Sample | None:
+    """One sample; None without an agent, or when it does not answer in time."""
+    from taskscope.attach.presence import agent_in
+
+    point = agent_in(process.pid) if process.agent is not None else None
+    if point is None:
+        return None
+    source = LiveSource(point.path, patience=PATIENCE)
+    try:
+        await source.open()
+        return await anext(source.samples())
+    except SourceError:
+        return None
+    finally:
+        await source.close()

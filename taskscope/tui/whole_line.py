@@ -1,0 +1,45 @@
+"""What the table has no room for: the current row's cut cells in full, and its columns that do not fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from textual.widget import Widget
+
+from taskscope.tui.line_table import LineTable
+from taskscope.tui.theme import palette
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class WholeLine(Widget):
+    """Not there while the row under the cursor shows all; once it was needed it keeps its place."""
+
+    DEFAULT_CSS = "WholeLine { height: 2; padding: 0 1; background: $panel; display: none; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn = Text()
+
+    def look(self) -> None:
+        """Draws the row under the cursor of the table in use."""
+        table = self.screen.focused
+        text = self._text(table) if isinstance(table, LineTable) else Text()
+        if text == self._drawn:
+            return
+        self._drawn = text
+        self.display = self.display or bool(text)
+        self.refresh()
+
+    def render(self) -> Text:
+        return self._drawn
+
+    def _text(self, table: LineTable[Any]) -> Text:
+        colours = palette(self.app.theme_variables)
+        text = Text()
+        for label, cell in table.not_shown():
+            text.append(f"{label} " if label else "", colours.dim)
+            text.append(f"{cell}   ", colours.text)
+        return text
