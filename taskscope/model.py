@@ -413,7 +413,7 @@ class Ended:
 class Executor:
     """A pool of threads or processes: its workers, and the jobs waiting for one.
 
-    ``max_workers`` 0: the pool has no bound of its own.
+    ``max_workers`` 0: the pool has no bound of its own.  ``more_queued``: ``queued`` is a lower bound.
     """
 
     name: str
@@ -421,6 +421,7 @@ class Executor:
     max_workers: int
     queued: int
     id: int = 0
+    more_queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)

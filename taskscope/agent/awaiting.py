@@ -6,94 +6,104 @@ shield or a task group, each of which leaves a callback that refers to what the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from types import FunctionType
+from typing import TYPE_CHECKING
 
-from taskscope.agent import stacks
+from taskscope.agent import futures, stacks
+from taskscope.agent.looking import arguments_of, attribute, called, items, owner_of
 from taskscope.agent.variables import variables_of
-from taskscope.agent.waits import callbacks, closed_over, todo_before_3_13, within_wait_for
+from taskscope.agent.waits import closed_over, todo_before_3_13, within_wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MAX_TASKS = 1_000
+"""Tasks behind one future that are looked at."""
 
 MAX_DEPTH = 6
 """Futures between two tasks: a shield of a gather of a wait."""
 
 
-def waited_tasks(task: Any) -> list[Any]:
-    """The living tasks that ``task`` waits for."""
-    waiter = getattr(task, "_fut_waiter", None)
-    return [] if waiter is None else list(_behind(waiter, task, MAX_DEPTH))
+def waited_tasks(task: object) -> list[object]:
+    """The living tasks that ``task`` waits for; of a gather or a wait the first ``MAX_TASKS``."""
+    waiter = futures.waiter_of(task)
+    return [] if waiter is None else list(islice(_behind(waiter, task, MAX_DEPTH), MAX_TASKS))
 
 
-def _behind(waiter: Any, task: Any, depth: int) -> Iterator[Any]:
+def _behind(waiter: object, task: object, depth: int) -> Iterator[object]:
     """Tasks that have to end before ``waiter`` is done."""
-    if hasattr(waiter, "get_coro"):
-        if not waiter.done():
+    plain = futures.is_plain(waiter)
+    if not plain and futures.is_task(waiter):
+        if not futures.is_done(waiter):
             yield waiter
         return
-    between = list(_parts(waiter)) if depth else []
+    between = list(_parts(waiter, plain=plain)) if depth else []
     for each in between:
         yield from _behind(each, None, depth - 1)
     if not between and task is not None:
         yield from _in_a_group(task)
 
 
-def _parts(waiter: Any) -> Iterator[Any]:
+def _parts(waiter: object, *, plain: bool) -> Iterator[object]:
     """The futures behind a gather or a shield."""
-    for child in list(getattr(waiter, "_children", None) or ()):
-        if not child.done():
+    for child in () if plain else items(attribute(waiter, "_children"), MAX_TASKS):
+        if not futures.is_done(child):
             yield child
-    for callback in callbacks(waiter):
-        if getattr(callback, "__qualname__", "").startswith("shield"):
+    for callback in futures.callbacks(waiter):
+        if type(callback) is FunctionType and called(callback).startswith("shield"):
             inner = closed_over(callback, "inner")
             if inner is not None:
                 yield inner
 
 
-def _in_a_group(task: Any) -> list[Any]:
+def _in_a_group(task: object) -> list[object]:
     """Tasks that a wait, an as_completed or a task group still waits for: the names are theirs."""
-    frames = stacks.await_chain(task.get_coro())
+    frames = stacks.await_chain(futures.coroutine(task))
     known = stacks.shape_of(frames).known
     inner = within_wait_for(frames)
     if inner is not None:
-        return [inner] if hasattr(inner, "get_coro") else []
+        return [inner] if futures.is_task(inner) else []
     if known is None or known.rule.wait != "gather":
         return []
     names = variables_of(frames[known.at])
     owner = names.get("self")
-    found: list[Any] = []
-    todo = getattr(owner, "_todo", None) or todo_before_3_13(task)
-    for pending in (names.get("fs"), getattr(owner, "_tasks", None), todo):
-        if isinstance(pending, (set, frozenset, list, tuple)):
-            found.extend(each for each in list(pending) if hasattr(each, "get_coro") and not each.done())
+    todo = attribute(owner, "_todo")
+    todo = todo if todo is not None else todo_before_3_13(task)
+    found: list[object] = []
+    for pending in (names.get("fs"), attribute(owner, "_tasks"), todo):
+        tasks = (each for each in items(pending, MAX_TASKS) if futures.is_task(each))
+        found.extend(each for each in tasks if not futures.is_done(each))
     return found
 
 
-def awaiting_tasks(task: Any) -> list[Any]:
-    """The tasks that wait for the end of ``task``."""
-    found: dict[int, Any] = {}
-    for each in _ahead(task, MAX_DEPTH):
-        found[id(each)] = each
-    return list(found.values())
+def awaiting_tasks(task: object) -> list[object]:
+    """The tasks that wait for the end of ``task``, some of them if there are very many."""
+    return list({id(each): each for each in _ahead(task, MAX_DEPTH)}.values())
 
 
-def _ahead(future: Any, depth: int) -> Iterator[Any]:
+def is_awaited(task: object) -> bool:
+    """Whether some task waits for its end."""
+    return next(_ahead(task, MAX_DEPTH), None) is not None
+
+
+def _ahead(future: object, depth: int) -> Iterator[object]:
     """Tasks that go on when ``future`` is done."""
     if depth == 0:
         return
-    for callback in callbacks(future):
-        owner = getattr(callback, "__self__", None)
-        if hasattr(owner, "get_coro"):  # its wake-up
-            yield owner
-        parent = getattr(owner, "_parent_task", None)  # a task group's
-        if parent is not None:
-            yield parent
+    for callback in futures.callbacks(future, futures.MAX_CALLBACKS):
+        owner = owner_of(callback)
+        if owner is not None:
+            if futures.is_task(owner):  # its wake-up
+                yield owner
+            parent = attribute(owner, "_parent_task")  # a task group's
+            if parent is not None:
+                yield parent
         group = closed_over(callback, "self")  # anyio's task group
-        host = getattr(getattr(group, "cancel_scope", None), "_host_task", None)
+        host = attribute(attribute(group, "cancel_scope"), "_host_task") if group is not None else None
         if host is not None:
             yield host
         between = [closed_over(callback, name) for name in ("outer", "waiter")]
-        between.extend(getattr(callback, "args", ()) if hasattr(callback, "func") else ())
-        for each in between:
-            if hasattr(each, "add_done_callback"):
+        for each in (*between, *arguments_of(callback)):
+            if each is not None and futures.is_future(each):
                 yield from _ahead(each, depth - 1)

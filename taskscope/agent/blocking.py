@@ -6,16 +6,20 @@ library that is known to block, or the built-in function that was called last.
 
 from __future__ import annotations
 
-import os
-import queue
-import socket
+import _socket
+import _thread
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from _queue import SimpleQueue
+from collections.abc import Mapping
+from types import BuiltinFunctionType
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from taskscope.agent import calls, origins
 from taskscope.agent.jobs import is_worker, job_of
+from taskscope.agent.looking import attribute, class_name, is_a, kinds, module_of, native, number, size, text
+from taskscope.agent.primitives import address, other_end, own_end
 from taskscope.agent.variables import variables_of
 from taskscope.system import clock
 
@@ -30,51 +34,59 @@ MAX_DEPTH = 40
 # -- functions of the standard library: what they wait for, and a detail from their variables ---------
 
 
-def _other_thread(names: dict[str, Any]) -> str:
-    return str(names["self"].name)
+_Names = Mapping[str, object]
 
 
-def _items(names: dict[str, Any]) -> str:
-    waited = names["self"]
-    return f"{len(waited.queue)} of {waited.maxsize or 'any'} items"
+def _own(names: _Names, name: str) -> object:
+    """An attribute of the object whose method it is."""
+    return attribute(names.get("self"), name)
 
 
-def _unfinished(names: dict[str, Any]) -> str:
-    return f"{names['self'].unfinished_tasks} unfinished"
+def _other_thread(names: _Names) -> str:
+    return text(_own(names, "_name"))
 
 
-def _parties(names: dict[str, Any]) -> str:
-    barrier = names["self"]
-    return f"{barrier.n_waiting} of {barrier.parties} there"
+def _items(names: _Names) -> str:
+    most = number(_own(names, "maxsize"))
+    return f"{size(_own(names, 'queue')) or 0} of {most or 'any'} items"
 
 
-def _pid(names: dict[str, Any]) -> str:
-    return f"pid {names['self'].pid}"
+def _unfinished(names: _Names) -> str:
+    return f"{number(_own(names, 'unfinished_tasks')) or 0} unfinished"
 
 
-def _job(names: dict[str, Any]) -> str:
-    return job_of(names["self"])
+def _parties(names: _Names) -> str:
+    there, parties = number(_own(names, "_count")), number(_own(names, "_parties"))
+    return f"{there} of {parties} there" if there is not None and parties is not None else ""
 
 
-def _stream(names: dict[str, Any]) -> str:
-    return _peer(names["self"]._sock)
+def _pid(names: _Names) -> str:
+    pid = number(_own(names, "pid"))
+    return f"pid {pid}" if pid is not None else ""
 
 
-def _own(names: dict[str, Any]) -> str:
-    return _peer(names["self"])
+def _job(names: _Names) -> str:
+    return job_of(names.get("self"))
 
 
-def _address(names: dict[str, Any]) -> str:
-    host, port, *_ = names["address"]
-    return f"{host}:{port}"
+def _stream(names: _Names) -> str:
+    return other_end(_own(names, "_sock"))
 
 
-def _bound(names: dict[str, Any]) -> str:
-    host, port, *_ = socket.socket.getsockname(names["self"])
-    return f"on {host}:{port}"
+def _connection(names: _Names) -> str:
+    return other_end(names.get("self"))
 
 
-_WAITS: dict[tuple[str, str], tuple[str, Callable[[dict[str, Any]], str] | None]] = {
+def _address(names: _Names) -> str:
+    return address(names.get("address"))
+
+
+def _bound(names: _Names) -> str:
+    here = own_end(names.get("self"))
+    return f"on {here}" if here else ""
+
+
+_WAITS: dict[tuple[str, str], tuple[str, Callable[[_Names], str] | None]] = {
     ("threading.py", "Event.wait"): ("an event", None),
     ("threading.py", "Condition.wait"): ("a condition", None),
     ("threading.py", "Condition.wait_for"): ("a condition", None),
@@ -90,7 +102,7 @@ _WAITS: dict[tuple[str, str], tuple[str, Callable[[dict[str, Any]], str] | None]
     ("socket.py", "create_connection"): ("a connection", _address),
     ("socket.py", "SocketIO.readinto"): ("a socket", _stream),
     ("socket.py", "SocketIO.write"): ("a socket", _stream),
-    ("socket.py", "getaddrinfo"): ("a DNS look-up", lambda names: str(names["host"])),
+    ("socket.py", "getaddrinfo"): ("a DNS look-up", lambda names: text(names.get("host"))),
     ("subprocess.py", "Popen._wait"): ("a child process", _pid),
     ("subprocess.py", "Popen.communicate"): ("a child process", _pid),
     ("_base.py", "Future.result"): ("the result of a job", _job),
@@ -108,14 +120,15 @@ _WAITS: dict[tuple[str, str], tuple[str, Callable[[dict[str, Any]], str] | None]
         for kind in ("Epoll", "_PollLike", "Select", "Kqueue")
     },
     **{
-        ("ssl.py", f"SSLSocket.{name}"): ("a socket", _own)
+        ("ssl.py", f"SSLSocket.{name}"): ("a socket", _connection)
         for name in ("read", "write", "recv", "recv_into", "send", "sendall", "do_handshake")
     },
 }
 
 # -- built-in functions and methods ------------------------------------------------------------------
 
-_LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
+_LOCK, _RLOCK = type(_thread.allocate_lock()), _thread.RLock
+_LOCKS = kinds(_LOCK, _RLOCK)
 _LOCKING = {calls.ENTER, "__enter__", "acquire"}
 _READY = {("select", "select"), ("select", "poll"), ("select", "epoll"), ("select", "devpoll")}
 _BUILTINS = {
@@ -162,7 +175,8 @@ def _is_idle(frame: FrameType) -> bool:
     names = variables_of(walk)
     if asked is None:
         return "work_queue" in names  # anyio's workers wait in a queue written in Python
-    jobs = names.get("work_queue") or getattr(names.get("self"), "queue", None)
+    jobs = names.get("work_queue")
+    jobs = jobs if jobs is not None else attribute(names.get("self"), "queue")
     return variables_of(asked).get("self") is jobs
 
 
@@ -178,18 +192,15 @@ def _blocked_in(frame: FrameType) -> FrameType | None:
 
 
 def _name(frame: FrameType) -> tuple[str, str]:
-    return os.path.basename(frame.f_code.co_filename), frame.f_code.co_qualname  # noqa: PTH119
+    return origins.file_of(frame.f_code).rpartition("/")[2], text(frame.f_code.co_qualname)
 
 
 def _told(frame: FrameType) -> str:
-    text, detail = _WAITS[_name(frame)]
+    what, detail = _WAITS[_name(frame)]
     if detail is None:
-        return text
-    try:
-        more = detail(variables_of(frame))
-    except Exception:  # noqa: BLE001  (an outer edge: a subclass of the program's, a Unix socket)
-        return text
-    return f"{text}, {more}" if more else text
+        return what
+    more = detail(variables_of(frame))
+    return f"{what}, {more}" if more else what
 
 
 def _in_a_builtin(frame: FrameType) -> str:
@@ -203,33 +214,29 @@ def _in_a_builtin(frame: FrameType) -> str:
 
 def _of_call(call: calls.Call) -> str:
     kind = type(call.target)
-    if call.name in _LOCKING and kind in (_LOCK, _RLOCK):
+    if call.name in _LOCKING and id(kind) in _LOCKS:
         return f"waits for a lock, {_holder(call.target)}"
-    if issubclass(kind, queue.SimpleQueue):
-        return f"waits for {kind.__name__}.{call.name}, {call.target.qsize()} items"
-    if issubclass(kind, socket.socket):
-        peer = _peer(call.target)
+    if issubclass(kind, SimpleQueue):
+        waiting = number(native(call.target, "qsize")) or 0
+        return f"waits for {class_name(call.target)}.{call.name}, {waiting} items"
+    if issubclass(kind, _socket.socket):
+        peer = other_end(call.target)
         return f"waits for a socket, {peer}" if peer else f"waits for a socket, in {call.name}"
-    if (kind.__module__, kind.__name__) in _READY:
+    if (module_of(kind), class_name(call.target)) in _READY:
         return "waits for descriptors"
-    where = getattr(call.function, "__module__", None), getattr(call.function, "__name__", "")
+    function = call.function
+    where = ("", "")
+    if is_a(function, BuiltinFunctionType):
+        where = text(function.__module__), text(function.__name__)
     if where == ("time", "sleep"):
         return "sleeps"
     return f"waits for {_BUILTINS[where]}" if where in _BUILTINS else ""
 
 
-def _peer(sock: Any) -> str:
-    try:
-        host, port, *_ = socket.socket.getpeername(sock)
-    except (OSError, ValueError):  # not connected, or a Unix socket
-        return ""
-    return f"{host}:{port}"
-
-
 # -- who holds a lock --------------------------------------------------------------------------------
 
 
-def _holder(lock: Any) -> str:
+def _holder(lock: object) -> str:
     """A reentrant lock knows its owner.  A plain one does not: a thread inside ``with lock`` holds it."""
     if type(lock) is _RLOCK:
         owner = repr(lock).partition("owner=")[2].partition(" ")[0]
@@ -249,15 +256,15 @@ MAX_LOCKS = 100
 FRESH = 0.5
 """Seconds for which a lock's holder is not looked for again: hundreds of threads may wait for one."""
 
-_held: dict[int, tuple[ref[Any], float, str]] = {}
+_held: dict[int, tuple[ref[object], float, str]] = {}
 
 
-def _is_inside(frame: FrameType, lock: Any) -> bool:
+def _is_inside(frame: FrameType, lock: object) -> bool:
     walk: FrameType | None = frame
     for _ in range(MAX_DEPTH):
         if walk is None:
             break
-        if _name(walk) == ("threading.py", "Condition.wait") and variables_of(walk)["self"]._lock is lock:
+        if _name(walk) == ("threading.py", "Condition.wait") and _own(variables_of(walk), "_lock") is lock:
             return False  # which gives it up meanwhile
         if calls.is_inside(walk, lock):
             return True
@@ -266,5 +273,5 @@ def _is_inside(frame: FrameType, lock: Any) -> bool:
 
 
 def _thread_name(ident: int) -> str:
-    thread = vars(threading)["_active"].get(ident)
-    return thread.name if thread is not None else f"thread {ident}"
+    name = text(attribute(vars(threading)["_active"].get(ident), "_name"))
+    return name or f"thread {ident}"

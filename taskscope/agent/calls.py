@@ -7,13 +7,14 @@ load are looked up again as they are now; nothing of the program is called for t
 
 from __future__ import annotations
 
-import functools
-from types import BuiltinMethodType, MemberDescriptorType, MethodType
+from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taskscope.agent.variables import attributes_of, stored_in, variables_of
+from taskscope.agent.looking import Known, attribute, is_a, lookup, text
+from taskscope.agent.variables import variables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from dis import Instruction
     from types import CodeType, FrameType
 
@@ -34,8 +35,8 @@ class Call(NamedTuple):
     """``name`` as it is written, or ``with``; ``target`` the object of a method, None where not known."""
 
     name: str
-    target: Any
-    function: Any
+    target: object
+    function: object
 
 
 class _Path(NamedTuple):
@@ -58,7 +59,9 @@ class _Shown(NamedTuple):
     blocks: list[_Block]
 
 
-_codes: dict[CodeType, _Shown] = {}
+_codes: Known[_Shown] = Known(MAX_CODES)
+_names: Known[dict[int, str]] = Known(MAX_CODES)
+_with: Known[bool] = Known(4 * MAX_CODES)
 
 
 def call_of(frame: FrameType) -> Call | None:
@@ -69,17 +72,27 @@ def call_of(frame: FrameType) -> Call | None:
     if entering:
         return Call(ENTER, _value(frame, path), None)
     function = _value(frame, path)
-    if isinstance(function, (MethodType, BuiltinMethodType)) and function.__self__ is not None:
-        return Call(function.__name__, function.__self__, function)
+    if is_a(function, BuiltinMethodType) and function.__self__ is not None:
+        return Call(text(function.__name__), function.__self__, function)
+    if type(function) is MethodType:
+        return Call(text(attribute(function.__func__, "__name__")), function.__self__, function)
     if not path.attributes:
         return Call(path.variable, None, function)
     target = _value(frame, path._replace(attributes=path.attributes[:-1]))
     return Call(path.attributes[-1], target, function)
 
 
-@functools.lru_cache(MAX_CODES)
 def name_at(code: CodeType, place: int) -> str:
     """The name of the function or method called at an instruction; "" where the code does not tell."""
+    names = _names.get(code)
+    if names is None:
+        names = _names.put(code, {})
+    if place not in names:
+        names[place] = _name_at(code, place)
+    return names[place]
+
+
+def _name_at(code: CodeType, place: int) -> str:
     try:
         path, _ = _under_way(code, place)
     except Exception:  # noqa: BLE001  (an outer edge: code that some tool has made)
@@ -99,7 +112,7 @@ def _under_way(code: CodeType, place: int) -> tuple[_Path | None, bool]:
     return _path(instructions, at), entering
 
 
-def is_inside(frame: FrameType, thing: Any) -> bool:
+def is_inside(frame: FrameType, thing: object) -> bool:
     """Whether ``frame`` stands inside ``with thing``, be it a condition with that lock."""
     code = frame.f_code
     if not _has_with(code):
@@ -107,7 +120,7 @@ def is_inside(frame: FrameType, thing: Any) -> bool:
     for block in _shown(code).blocks:
         if block.first <= frame.f_lasti < block.end:
             value = _value(frame, block.path)
-            if value is thing or (value is not None and _attribute(value, "_lock") is thing):
+            if value is thing or (value is not None and attribute(value, "_lock") is thing):
                 return True
     return False
 
@@ -115,8 +128,8 @@ def is_inside(frame: FrameType, thing: Any) -> bool:
 def forget() -> None:
     """Lets go of the code objects."""
     _codes.clear()
-    name_at.cache_clear()
-    _has_with.cache_clear()
+    _names.clear()
+    _with.clear()
 
 
 # -- reading code ------------------------------------------------------------------------------------
@@ -127,24 +140,24 @@ def _shown(code: CodeType) -> _Shown:
     if known is None:
         import dis
 
-        if len(_codes) >= MAX_CODES:
-            _codes.clear()
         bytecode = dis.Bytecode(code)
         instructions = list(bytecode)
-        entries = getattr(bytecode, "exception_entries", ())
-        known = _codes[code] = _Shown(instructions, _blocks(instructions, entries))
+        entries: list[Any] = vars(bytecode).get("exception_entries", [])
+        known = _codes.put(code, _Shown(instructions, _blocks(instructions, entries)))
     return known
 
 
-@functools.lru_cache(4 * MAX_CODES)
 def _has_with(code: CodeType) -> bool:
     """Whether there may be a ``with`` in it: spares most functions from being taken apart."""
-    import dis
+    known = _with.get(code)
+    if known is None:
+        import dis
 
-    return dis.opmap["WITH_EXCEPT_START"] in code.co_code[::2]
+        known = _with.put(code, dis.opmap["WITH_EXCEPT_START"] in code.co_code[::2])
+    return known
 
 
-def _blocks(instructions: list[Instruction], entries: Any) -> list[_Block]:
+def _blocks(instructions: list[Instruction], entries: Sequence[Any]) -> list[_Block]:
     """``with`` statements are the ranges whose handler leaves a context."""
     index = {each.offset: i for i, each in enumerate(instructions)}
     ranges: dict[int, tuple[int, int]] = {}
@@ -201,31 +214,11 @@ def _start(instruction: Instruction) -> tuple[int, int] | None:
 # -- looking names up --------------------------------------------------------------------------------
 
 
-def _value(frame: FrameType, path: _Path) -> Any:
+def _value(frame: FrameType, path: _Path) -> object:
     value = variables_of(frame).get(path.variable)
     for names in (frame.f_globals, frame.f_builtins):
         if value is None:
-            value = names.get(path.variable)
+            value = lookup(names, path.variable)
     for name in path.attributes:
-        if value is None:
-            return None
-        value = _attribute(value, name)
+        value = attribute(value, name)
     return value
-
-
-def _attribute(thing: Any, name: str) -> Any:
-    """An attribute as it is stored; None for what only the program's code could make."""
-    found = attributes_of(thing).get(name)
-    if found is not None:
-        return found
-    for cls in type.mro(type(thing)):
-        stored = stored_in(cls).get(name)
-        if type(stored) is MemberDescriptorType:
-            try:
-                return stored.__get__(thing)
-            except AttributeError:
-                return None
-        if stored is not None:
-            is_descriptor = any("__get__" in stored_in(each) for each in type.mro(type(stored)))
-            return None if is_descriptor else stored
-    return None

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import gc
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING
 
-from taskscope.agent import awaiting, origins, stacks
+from taskscope.agent import awaiting, futures, origins, stacks
+from taskscope.agent.looking import Known, called, in_class, is_a
 from taskscope.agent.sites import unwrapped
 from taskscope.agent.variables import variables_of
 
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, FrameType
 
 MAX_HOPS = 50
 """Tasks followed from one to the one it waits for; a longer chain is taken to have an end."""
@@ -23,7 +25,7 @@ MAX_LEVELS = 3
 """Coroutines looked into, outermost first: the outer ones may be wrappers of the one that works."""
 
 MAX_PLACES = 2_000
-"""Places in code of which is remembered whether they are in a loop."""
+"""Functions of which is remembered which places are in a loop."""
 
 _AWAITERS = frozenset(
     (
@@ -44,37 +46,33 @@ _AWAITERS = frozenset(
 _ENDS = ("JUMP", "RETURN_VALUE", "RETURN_CONST", "RERAISE", "RAISE")
 """How the names of instructions begin after which the next one does not follow."""
 
-_loops: dict[tuple[CodeType, int], bool] = {}
+_loops: Known[dict[int, bool]] = Known(MAX_PLACES)
 
 
-def is_awaited(task: Any) -> bool:
+def is_awaited(task: object) -> bool:
     """Whether somebody waits for its end: a task, a gather, a task group, the runner."""
-    for entry in getattr(task, "_callbacks", None) or ():
-        callback = entry[0] if isinstance(entry, tuple) else entry
-        callback = getattr(callback, "func", callback)
-        name = getattr(callback, "__qualname__", "") or type(callback).__name__
-        if name.rpartition(".")[2].strip("_") in _AWAITERS:
-            return True
-    return False
+    return any(
+        called(callback).rpartition(".")[2].strip("_") in _AWAITERS
+        for callback in futures.callbacks(task, futures.MAX_CALLBACKS)
+    )
 
 
-def is_cancelling(task: Any) -> bool:
+def is_cancelling(task: object) -> bool:
     """Whether its end was asked for and it goes on."""
-    return bool(getattr(task, "_must_cancel", False)) or bool(task.cancelling())
+    return futures.field(task, "_must_cancel") is True or futures.cancels_of(task) > 0
 
 
-def is_looping(task: Any) -> bool:
+def is_looping(task: object) -> bool:
     """Whether its outermost coroutine can come back to where it stands: made to go round, not to end."""
-    frame = getattr(unwrapped(task.get_coro()), "cr_frame", None)
+    frame = stacks.frame_of(unwrapped(futures.coroutine(task)))
     if frame is None:
         return False
-    place = (frame.f_code, frame.f_lasti)
-    known = _loops.get(place)
-    if known is None:
-        if len(_loops) >= MAX_PLACES:
-            _loops.clear()
-        known = _loops[place] = _comes_back(*place)
-    return known
+    places = _loops.get(frame.f_code)
+    if places is None:
+        places = _loops.put(frame.f_code, {})
+    if frame.f_lasti not in places:
+        places[frame.f_lasti] = _comes_back(frame.f_code, frame.f_lasti)
+    return places[frame.f_lasti]
 
 
 def _comes_back(code: CodeType, place: int) -> bool:
@@ -95,7 +93,7 @@ def _comes_back(code: CodeType, place: int) -> bool:
             onward.append(following.offset)
         if instruction.opcode in jumps and isinstance(instruction.argval, int):
             onward.append(instruction.argval)
-    for entry in getattr(bytecode, "exception_entries", ()):
+    for entry in vars(bytecode).get("exception_entries", ()):
         for offset, onward in ways.items():
             if entry.start <= offset < entry.end:
                 onward.append(entry.target)
@@ -114,7 +112,7 @@ def _comes_back(code: CodeType, place: int) -> bool:
     return place in reached
 
 
-def in_cycle(task: Any) -> bool:
+def in_cycle(task: object) -> bool:
     """Whether what it waits for waits, in the end, for itself."""
     each = task
     for _ in range(MAX_HOPS):
@@ -127,88 +125,84 @@ def in_cycle(task: Any) -> bool:
     return False
 
 
-def coroutines(task: Any) -> list[Any]:
+def coroutines(task: object) -> list[object]:
     """The coroutines it is suspended in, outermost first; the last may be what yields to the loop."""
-    found: list[Any] = []
-    coro = unwrapped(task.get_coro())
+    found: list[object] = []
+    coro = unwrapped(futures.coroutine(task))
     while coro is not None and len(found) < stacks.MAX_CHAIN:
         found.append(coro)
         coro = stacks.awaited_by(coro)
     return found
 
 
-def bound_object(chain: list[Any]) -> tuple[Any, tuple[int, ...]] | None:
+def frames_of(chain: list[object]) -> list[FrameType]:
+    """The frames of coroutines."""
+    frames = (stacks.frame_of(coro) for coro in chain)
+    return [frame for frame in frames if frame is not None]
+
+
+def bound_object(chain: list[object]) -> tuple[object, tuple[int, ...]] | None:
     """The ``self`` of the outermost method among ``chain``, and the identities of the other arguments."""
     for coro in chain[:MAX_LEVELS]:
-        code = getattr(coro, "cr_code", None)
-        if code is None or not code.co_argcount or origins.is_plumbing(code.co_filename):
+        code = stacks.code_of(coro)
+        if code is None or not code.co_argcount or origins.is_plumbing(origins.file_of(code)):
             continue
         referents = gc.get_referents(coro)
         for index, each in enumerate(referents):
-            if _has_method(type(each), code) or (isinstance(each, type) and _has_method(each, code)):
+            if _has_method(type(each), code) or (is_a(each, type) and _has_method(each, code)):
                 others = code.co_argcount - 1 + code.co_kwonlyargcount
                 return each, tuple(id(other) for other in referents[index + 1 : index + 1 + others])
     return None
 
 
 def _has_method(cls: type, code: CodeType) -> bool:
-    """Whether ``code`` is that of a method of ``cls``.  Runs nothing of the program's."""
-    for base in type.mro(cls) if cls is not type else ():
-        method = base.__dict__.get(code.co_name)
-        method = (
-            getattr(method, "__func__", method) if isinstance(method, (classmethod, staticmethod)) else method
-        )
-        if getattr(method, "__code__", None) is code:
-            return True
-    return False
+    """Whether ``code`` is that of a method of ``cls``."""
+    method = in_class(cls, origins.name_of(code))
+    if type(method) is classmethod or type(method) is staticmethod:
+        method = method.__func__
+    return type(method) is FunctionType and method.__code__ is code
 
 
-def waited_object(task: Any, chain: list[Any]) -> Any | None:
+def waited_object(task: object, chain: list[object]) -> object:
     """The queue, event, lock or future that it waits on; None when it sleeps or waits for nothing."""
-    waiter = getattr(task, "_fut_waiter", None)
-    if waiter is None:
+    waiter = futures.waiter_of(task)
+    frames = frames_of(chain)
+    if waiter is None or not frames or not origins.is_plumbing(origins.file_of(frames[-1].f_code)):
+        return waiter
+    if origins.name_of(frames[-1].f_code) == "sleep":
         return None
-    frame = next(
-        (coro.cr_frame for coro in reversed(chain) if getattr(coro, "cr_frame", None) is not None), None
-    )
-    if frame is not None and origins.is_plumbing(frame.f_code.co_filename):
-        if frame.f_code.co_name == "sleep":
-            return None
-        owner = variables_of(frame).get("self")
-        if owner is not None:
-            return owner
-    return waiter
+    owner = variables_of(frames[-1]).get("self")
+    return owner if owner is not None else waiter
 
 
-def references_in(task: Any, chain: list[Any], thing: Any) -> int:
+def references_in(task: object, chain: list[object], thing: object) -> int:
     """How many references to ``thing`` the task, its coroutines and what these await hold."""
     held = sum(1 for coro in chain for each in gc.get_referents(coro) if each is thing)
-    return held + (getattr(task, "_fut_waiter", None) is thing)
+    return held + (futures.waiter_of(task) is thing)
 
 
-def awaited_lock(task: Any) -> Any | None:
+def awaited_lock(task: object) -> object:
     """The lock, semaphore or condition that ``task`` waits to acquire, if that is what it waits for."""
-    frames = [getattr(coro, "cr_frame", None) for coro in coroutines(task)]
-    for frame in reversed([each for each in frames if each is not None]):
+    for frame in reversed(frames_of(coroutines(task))):
         code = frame.f_code
-        if code.co_name == "acquire" and any(mark in code.co_filename for mark in ("/asyncio/", "/anyio/")):
+        acquires = origins.name_of(code) == "acquire"
+        if acquires and any(mark in origins.file_of(code) for mark in ("/asyncio/", "/anyio/")):
             return variables_of(frame).get("self")
     return None
 
 
-def holds(task: Any, lock: Any) -> bool:
+def holds(task: object, lock: object) -> bool:
     """Whether ``task`` is inside ``async with lock``.
 
     There the interpreter keeps ``__aexit__`` on the coroutine's stack: bound to the lock, or from 3.14 on
     as a function beside it.  A lock taken by ``await lock.acquire()`` alone cannot be told.
     """
-    if awaited_lock(task) is lock:
-        return False
-    leave = getattr(type(lock), "__aexit__", None)
+    leave = in_class(type(lock), "__aexit__")
     for coro in coroutines(task):
         kept = gc.get_referents(coro)
-        if any(getattr(each, "__self__", None) is lock and each.__name__ == "__aexit__" for each in kept):
-            return True
-        if any(each is lock for each in kept) and any(each is leave for each in kept):
-            return True
+        beside = any(each is lock for each in kept) and any(each is leave for each in kept)
+        if beside or any(
+            type(each) is MethodType and each.__self__ is lock and each.__func__ is leave for each in kept
+        ):
+            return awaited_lock(task) is not lock
     return False

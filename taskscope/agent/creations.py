@@ -14,9 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent import origins
+from taskscope.agent.looking import (
+    MAX_WRAPPED,
+    attributes_of,
+    is_a,
+    lookup,
+    module_of,
+    own_attributes,
+    text,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from taskscope.agent.registry import Registry, SiteRecord
 
@@ -55,25 +64,29 @@ def _frame(entry: Any) -> model.Frame:
 def function_at(file: str, line: int, name: str) -> str:
     """The qualified name of the function called ``name`` that has that line; ``name`` if it is not found."""
     for module in list(sys.modules.values()):
-        variables = getattr(module, "__dict__", None)
-        if isinstance(variables, dict) and variables.get("__file__") == file:
+        variables = attributes_of(module)
+        if text(lookup(variables, "__file__")) == file:
             for code in _codes(variables, file):
                 if code.co_name == name and any(each == line for _, _, each in code.co_lines()):
                     return origins.function_name(code)
     return name
 
 
-def _codes(variables: Any, file: str) -> Iterator[CodeType]:
+def _codes(variables: Mapping[str, object], file: str, module: str | None = None) -> Iterator[CodeType]:
     """The code of a file's functions and methods, and of those inside them; runs nothing of the program's."""
+    module = module if module is not None else text(lookup(variables, "__name__"))
     for value in list(variables.values()):
-        if isinstance(value, type) and value.__dict__.get("__module__") == variables.get("__name__"):
-            yield from _codes({**vars(value), "__name__": variables["__name__"]}, file)
+        if is_a(value, type):
+            if module_of(value) == module:
+                yield from _codes(own_attributes(value), file, module)
             continue
-        function = getattr(value, "__func__", value) if type(value) in (staticmethod, classmethod) else value
-        while type(function) is FunctionType:
-            if function.__code__.co_filename == file:
+        function = value.__func__ if type(value) is staticmethod or type(value) is classmethod else value
+        for _ in range(MAX_WRAPPED):
+            if type(function) is not FunctionType:
+                break
+            if origins.file_of(function.__code__) == file:
                 yield from _with_inner(function.__code__)
-            function = function.__dict__.get("__wrapped__")
+            function = lookup(function.__dict__, "__wrapped__")
 
 
 def _with_inner(code: CodeType) -> Iterator[CodeType]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent import clues, stacks
+from taskscope.agent import clues, futures, stacks
 from taskscope.agent.groups import ParkedTally, parked_key
+from taskscope.agent.looking import attribute, class_name, number, size
 from taskscope.agent.queries import NotFoundError
 from taskscope.agent.walk import live_tasks, spent
 from taskscope.system import clock
@@ -40,13 +41,17 @@ MAX_SITES = 16
 """Sites whose tasks' waiters are remembered, to tell next time who has advanced."""
 
 
+_Place = tuple["ref[object] | None", int]
+"""What a task waits for, and a number that is another one when it waits for something else."""
+
+
 class FactFinder:
     """Answers ``facts`` for the server.  Holds weak references only."""
 
     def __init__(self, registry: Registry, threads: Callable[[], tuple[model.Thread, ...]]) -> None:
         self._registry = registry
         self._threads = threads
-        self._places: dict[int, dict[int, tuple[ref[Any] | None, int]]] = {}
+        self._places: dict[int, dict[int, _Place]] = {}
         self._numbers = itertools.count(1)
 
     def facts(
@@ -67,14 +72,14 @@ class FactFinder:
         tally = _Tally()
         probe = object()
         places = self._remembered(site)
-        seen: dict[int, tuple[ref[Any] | None, int]] = {}
+        seen: dict[int, _Place] = {}
         for reference in _ends(record):
             task = reference()
-            if task is not None and not task.done() and not _is_younger(task, before):
+            if task is not None and not futures.is_done(task) and not _is_younger(task, before):
                 # A variable counts differently from version to version: compare with one of the same kind.
                 unheld = sys.getrefcount(task) - sys.getrefcount(probe) <= WAITED_ON
                 chain = tally.add(task, unheld=unheld)
-                seen[task._taskscope_serial] = self._place(task, chain, places)
+                seen[futures.serial_of(task) or 0] = self._place(task, places)
                 del chain
             del task
             if spent():
@@ -89,18 +94,16 @@ class FactFinder:
         marks = tuple(model.Mark(serial, place[1]) for serial, place in seen.items())
         return tally.facts(site, record.counts().live, alive, marks)
 
-    def _remembered(self, site: int) -> dict[int, tuple[ref[Any] | None, int]]:
+    def _remembered(self, site: int) -> dict[int, _Place]:
         known = self._places.pop(site, {})
         while len(self._places) >= MAX_SITES:
             del self._places[next(iter(self._places))]
         return known
 
-    def _place(
-        self, task: Any, chain: list[Any], known: dict[int, tuple[ref[Any] | None, int]]
-    ) -> tuple[ref[Any] | None, int]:
+    def _place(self, task: object, known: dict[int, _Place]) -> _Place:
         """The same number as last time if it still waits for the same future; ``id()`` would be reused."""
-        waiter = getattr(task, "_fut_waiter", None)
-        before = known.get(task._taskscope_serial)
+        waiter = futures.waiter_of(task)
+        before = known.get(futures.serial_of(task) or 0)
         if before is not None and waiter is not None and before[0] is not None and before[0]() is waiter:
             return before
         try:
@@ -134,7 +137,7 @@ def _slot(reference: Any, cuts: Sequence[float]) -> int | None:
     task = reference()
     if task is None:
         return None
-    birth = task._taskscope_birth
+    birth = futures.birth_of(task)
     return 0 if birth is None else bisect_left(cuts, birth)
 
 
@@ -150,8 +153,8 @@ def _ends(record: SiteRecord) -> Iterator[Any]:
         yield reference
 
 
-def _is_younger(task: Any, moment: float | None) -> bool:
-    birth = task._taskscope_birth
+def _is_younger(task: object, moment: float | None) -> bool:
+    birth = futures.birth_of(task)
     return moment is not None and birth is not None and birth > moment
 
 
@@ -200,9 +203,9 @@ class _Tally:
         self.groups: dict[str, ParkedTally] = {}
         self.examples: list[int] = []
 
-    def add(self, task: Any, *, unheld: bool) -> list[Any]:
+    def add(self, task: object, *, unheld: bool) -> list[object]:
         """Looks into one task; returns its coroutines, outermost first."""
-        lineage = task._taskscope_parent
+        lineage = futures.lineage_of(task)
         chain = clues.coroutines(task)
         self.sampled += 1
         for name, holds in (
@@ -215,24 +218,24 @@ class _Tally:
             ("cycles", clues.in_cycle(task)),
         ):
             self.flags[name] += holds
-        where = stacks.parked(task, stacks.await_chain(task.get_coro()))
+        where = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
         if where is not None:
             self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
         self._add_waited(task, chain, where.wait if where is not None else "unknown")
         if len(self.examples) < MAX_EXAMPLES:
-            self.examples.append(task._taskscope_serial)
+            self.examples.append(futures.serial_of(task) or 0)
         return chain
 
-    def add_bound(self, chain: list[Any]) -> None:
+    def add_bound(self, chain: list[object]) -> None:
         """On which object the outermost method runs."""
         bound = clues.bound_object(chain)
         if bound is not None:
             owner, arguments = bound
-            run = self.bound.setdefault(id(owner), _Bound(type(owner).__qualname__))
+            run = self.bound.setdefault(id(owner), _Bound(class_name(owner)))
             run.runs += 1
             run.arguments[arguments] = run.arguments.get(arguments, 0) + 1
 
-    def _add_waited(self, task: Any, chain: list[Any], wait: str) -> None:
+    def _add_waited(self, task: object, chain: list[object], wait: str) -> None:
         probe = object()
         thing = clues.waited_object(task, chain)
         if thing is not None:
@@ -263,19 +266,20 @@ class _Tally:
         )
 
 
-def _wait_object(thing: Any, wait: str, waiters: int, outside: int) -> model.WaitObject:
+def _wait_object(thing: object, wait: str, waiters: int, outside: int) -> model.WaitObject:
     """Sizes of a queue are read from asyncio's own attributes; other things have none."""
-    queue = getattr(thing, "_queue", None) if hasattr(thing, "_getters") else None
-    if queue is None:
-        return model.WaitObject(wait, type(thing).__qualname__, waiters, outside=outside)
+    getters = size(attribute(thing, "_getters"))
+    queued = size(attribute(thing, "_queue")) if getters is not None else None
+    if queued is None:
+        return model.WaitObject(wait, class_name(thing), waiters, outside=outside)
     return model.WaitObject(
         wait,
-        type(thing).__qualname__,
+        class_name(thing),
         waiters,
-        len(queue),
-        thing._maxsize,
-        len(thing._getters),
-        len(thing._putters),
+        queued,
+        number(attribute(thing, "_maxsize")),
+        getters,
+        size(attribute(thing, "_putters")),
         outside,
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent import stacks, waits
+from taskscope.agent import futures, stacks, waits
 from taskscope.agent.walk import live_tasks
 from taskscope.system import clock
 
@@ -23,7 +23,7 @@ def ages(records: list[SiteRecord]) -> Job[model.Ages]:
         if task is None:
             yield
             continue
-        birth = task._taskscope_birth
+        birth = futures.birth_of(task)
         if birth is None:
             unknown += 1
         else:
@@ -38,7 +38,7 @@ def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:
         if task is None:
             yield
             continue
-        frames = stacks.await_chain(task.get_coro())
+        frames = stacks.await_chain(futures.coroutine(task))
         shape = stacks.shape_of(frames)
         if not shape.stack:
             continue
@@ -69,19 +69,31 @@ def grouped(records: list[SiteRecord], by: str) -> Job[tuple[model.Group, ...]]:
     return tuple(sorted(groups, key=lambda group: -group.live))
 
 
-def _parent_key(task: Any) -> tuple[str, str, model.Frame | None]:
-    lineage = task._taskscope_parent
+def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
+    lineage = futures.lineage_of(task)
+    if lineage is None and futures.has_unknown_parent(task):
+        return "?", "(older than the agent)", None
     if lineage is None or lineage.chunk is None:
         return "0", "(created outside any task)", None
     site = lineage.chunk.site.site
     return str(site.id), site.coroutine, site.frame
 
 
-def _place_key(task: Any) -> tuple[str, str, model.Frame | None]:
-    where = stacks.parked(task, stacks.await_chain(task.get_coro()))
+def _place_key(task: object) -> tuple[str, str, model.Frame | None]:
+    where = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
     if where is None:
         return "-", "(no frame)", None
     return parked_key(where), where.text, where.user_frame or where.frame
+
+
+def key_of(task: object) -> str:
+    """The ``parked_key`` of where a task is; cheaper than all that a page shows of it."""
+    frames = stacks.await_chain(futures.coroutine(task))
+    shape = stacks.shape_of(frames)
+    if not shape.stack:
+        return "-"
+    wait = waits.describe(task, frames, shape.known, detailed=False)
+    return parked_key(model.Parked(shape.stack[0], shape.user, wait.wait, wait.text))
 
 
 def parked_key(where: model.Parked | None) -> str:
@@ -103,9 +115,9 @@ class ParkedTally:
         self.least: float | None = None
         self.most: float | None = None
 
-    def add(self, task: Any, wait: model.Parked | waits.Wait) -> None:
+    def add(self, task: object, wait: model.Parked | waits.Wait) -> None:
         self.live += 1
-        self.oldest = earlier(self.oldest, task._taskscope_birth)
+        self.oldest = earlier(self.oldest, futures.birth_of(task))
         self._extend(wait.remaining, wait.remaining)
 
     def merge(self, other: ParkedTally) -> None:
@@ -134,10 +146,12 @@ class _GroupTally:
         self.oldest: float | None = None
         self.sites: set[int] = set()
 
-    def add(self, task: Any) -> None:
+    def add(self, task: object) -> None:
         self.live += 1
-        self.oldest = earlier(self.oldest, task._taskscope_birth)
-        self.sites.add(task._taskscope_chunk.site.id)
+        self.oldest = earlier(self.oldest, futures.birth_of(task))
+        chunk = futures.chunk_of(task)
+        if chunk is not None:
+            self.sites.add(chunk.site.id)
 
     def group(self, key: str) -> model.Group:
         return model.Group(key, self.label, self.frame, self.live, self.oldest, tuple(sorted(self.sites)))

@@ -15,10 +15,11 @@ from functools import partial
 from itertools import repeat
 from operator import is_
 from types import BuiltinMethodType, FrameType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import ref
 
-from taskscope.agent import clues, referents, stacks, waits
+from taskscope.agent import clues, futures, referents, stacks, waits
+from taskscope.agent.looking import attribute, called, items, owner_of, text
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ MAX_HOLDERS = 5
 NOT_FOUND = "somebody, but it was not found who"
 NOBODY = "nobody: nothing else refers to it, so it can never be done"
 
-_last: tuple[Callable[[], Any], int, list[str]] = (lambda: None, 0, [])
+_last: tuple[Callable[[], object], int, list[str]] = (lambda: None, 0, [])
 """The answer given last, for so many references to that future: a view asks again every second."""
 
 
 class Search:
     """Looks for the holders of the future that ``task`` waits for; refers to neither between two calls."""
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: object) -> None:
         self._task = ref(task)
         self._outside = _outside(task)
         future = _awaited(task)
@@ -61,19 +62,20 @@ class Search:
         else:
             self._near(task, future)
 
-    def look(self, other: Any) -> None:
+    def look(self, other: object) -> None:
         """Another task: the variables of its coroutines, and what these work on."""
         future = self._future()
         if self._found or future is None or other is self._task():
             return
-        if getattr(other, "_fut_waiter", None) is future:  # it waits as well
+        if futures.waiter_of(other) is future:  # it waits as well
             return
         self._until = clock.thread_time() + PATIENCE
         for coro in clues.coroutines(other):
             for each in gc.get_referents(coro):
                 if each is future:
                     variable = referents.variable_of(coro, future)
-                    self._add(f"{other.get_name()}, {variable}" if variable else other.get_name())
+                    name = futures.name_of(other)
+                    self._add(f"{name}, {variable}" if variable else name)
                 else:
                     self._visit(each, coro, future)
 
@@ -97,15 +99,16 @@ class Search:
         if holder and holder not in self._found and len(self._found) < MAX_HOLDERS:
             self._found.append(holder)
 
-    def _near(self, task: Any, future: Any) -> None:
+    def _near(self, task: object, future: object) -> None:
         self._until = clock.thread_time() + PATIENCE
         chain = clues.coroutines(task)
         self._seen.update(map(id, (task, future, *chain)))
-        places = [(each, coro) for coro in reversed(chain) for each in gc.get_referents(coro)]
-        places += [(getattr(callback, "__self__", None), None) for callback in waits.callbacks(future)]
-        frames = [getattr(coro, "cr_frame", None) for coro in chain]
-        places += [(frame.f_globals, None) for frame in frames if frame is not None]
-        for handle in _timers(task.get_loop(), future):
+        places: list[tuple[object, object]] = [
+            (each, coro) for coro in reversed(chain) for each in gc.get_referents(coro)
+        ]
+        places += [(owner_of(callback), None) for callback in futures.callbacks(future)]
+        places += [(frame.f_globals, None) for frame in clues.frames_of(chain)]
+        for handle in _timers(futures.loop_of(task), future):
             self._seen.add(id(handle))
             self._add(referents.attribute_of(handle, future))
         for thing, coro in places:
@@ -113,36 +116,36 @@ class Search:
         for thing, coro in places:
             self._visit(thing, coro, future)
 
-    def _visit(self, thing: Any, coro: Any, future: Any) -> None:
+    def _visit(self, thing: object, coro: object, future: object) -> None:
         """``thing``, and the objects of the program's classes that it refers to."""
         for each in referents.with_objects_in(referents.content(thing)):
             if clock.thread_time() > self._until or len(self._seen) > MAX_OBJECTS:
                 return
             self._check(each, coro, future)
 
-    def _check(self, thing: Any, coro: Any, future: Any) -> None:
+    def _check(self, thing: object, coro: object, future: object) -> None:
         if thing is not None and id(thing) not in self._seen:
             self._seen.add(id(thing))
-            if not issubclass(type(thing), referents.NOT_LOOKED_INTO) and referents.leads(thing, future, 2):
+            if referents.is_looked_into(thing) and referents.leads(thing, future, 2):
                 self._add(referents.name_of(thing, coro, future))
 
 
-def _awaited(task: Any) -> Any:
-    return waits.awaited_future(task, stacks.await_chain(task.get_coro()))
+def _awaited(task: object) -> object:
+    return waits.awaited_future(task, stacks.await_chain(futures.coroutine(task)))
 
 
 # -- timers, counts, the heap ------------------------------------------------------------------------
 
 
-def _timers(loop: Any, future: Any) -> Iterator[Any]:
+def _timers(loop: object, future: object) -> Iterator[object]:
     """Calls that the loop was asked to make later, and that get the future."""
-    for handle in list(getattr(loop, "_scheduled", ()))[: referents.MAX_NESTED]:
-        callback, args = handle._callback, handle._args or ()
-        if getattr(callback, "__self__", None) is future or any(map(is_, args, repeat(future))):
+    for handle in items(attribute(loop, "_scheduled"), referents.MAX_NESTED):
+        given = items(attribute(handle, "_args"), referents.MAX_NESTED)
+        if owner_of(attribute(handle, "_callback")) is future or any(map(is_, given, repeat(future))):
             yield handle
 
 
-def _outside(task: Any) -> int:
+def _outside(task: object) -> int:
     """References to the future from elsewhere than the task that waits for it.
 
     Versions count variables differently: compared is with another object in the same kind of variable.
@@ -152,7 +155,7 @@ def _outside(task: Any) -> int:
     return max(0, count - clues.references_in(task, chain, future))
 
 
-def _in_threads(future: Any) -> list[str]:
+def _in_threads(future: object) -> list[str]:
     """Variables of functions that run in other threads: the garbage collector does not see these."""
     found = []
     for ident, innermost in list(sys._current_frames().items()):
@@ -161,11 +164,12 @@ def _in_threads(future: Any) -> list[str]:
         variables = (referents.variable_in(frame, future) for frame in frames)
         variable = next((each for each in variables if each), "")
         if variable:
-            found.append(f"thread {thread.name if thread is not None else ident}, {variable}")
+            name = text(attribute(thread, "_name")) or str(ident)
+            found.append(f"thread {name}, {variable}")
     return found[:MAX_HOLDERS]
 
 
-def _referrers(task: Any, future: Any) -> list[str]:
+def _referrers(task: object, future: object) -> list[str]:
     """Up to three passes of the garbage collector's search: the container, its owner, that one's owner."""
     chain = clues.coroutines(task)
     found: list[str] = []
@@ -173,11 +177,11 @@ def _referrers(task: Any, future: Any) -> list[str]:
     ours = {id(each) for each in (task, chain, found, *chain)}
     for _ in range(3):
         ours |= {id(pending), *map(id, pending)}
-        containers: list[Any] = []
+        containers: list[object] = []
         for each in gc.get_referrers(*pending):
             if id(each) in ours or type(each) is FrameType:
                 continue
-            if type(each) in referents.CONTAINERS and not (type(each) is dict and "__builtins__" in each):
+            if referents.is_container(each) and not referents.is_globals(each):
                 containers.append(each)
             elif not issubclass(type(each), type):
                 found.append(_holder(each, future))
@@ -187,11 +191,11 @@ def _referrers(task: Any, future: Any) -> list[str]:
     return [each for each in found if each][:MAX_HOLDERS]
 
 
-def _holder(thing: Any, future: Any) -> str:
+def _holder(thing: object, future: object) -> str:
     if type(thing) is dict:
         return referents.name_in_module(thing, future)
-    if type(thing) in referents.COROUTINES:
-        return f"a variable of {thing.__qualname__.replace('.<locals>', '')}"
+    if id(type(thing)) in referents.COROUTINES:
+        return f"a variable of {stacks.name_of(thing)}"
     if issubclass(type(thing), (MethodType, BuiltinMethodType, partial)):
-        return f"a callback, {referents.called(thing)}"
+        return f"a callback, {called(thing)}"
     return referents.attribute_of(thing, future)

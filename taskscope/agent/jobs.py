@@ -5,10 +5,22 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from taskscope import model
+from taskscope.agent import futures, origins
+from taskscope.agent.looking import (
+    attribute,
+    called,
+    class_name,
+    column,
+    items,
+    module_of,
+    number,
+    size,
+    text,
+)
 from taskscope.agent.variables import variables_of
 from taskscope.system import clock
 
@@ -19,24 +31,28 @@ if TYPE_CHECKING:
 MAX_QUEUED = 10_000
 """Jobs of one pool looked at."""
 
+MAX_POOLS = 100
+
 FRESH = 0.05
 """Seconds for which the list of jobs is not made anew: many tasks that wait for jobs are asked at once."""
 
 
-def executor_of(thread: Any) -> model.Executor | None:
+def executor_of(thread: object) -> model.Executor | None:
     """The pool whose worker (or manager) ``thread`` is."""
     if _is_anyio_worker(thread):
         return _anyio_pool(thread)
     pool = _pool(thread)
     if pool is None:
         return None
-    processes = getattr(pool, "_processes", None)
+    processes = attribute(pool, "_processes")
+    queued = _queued_in(pool)
     return model.Executor(
-        name=str(getattr(pool, "_thread_name_prefix", "") or type(pool).__name__),
-        workers=len(getattr(pool, "_threads", ()) if processes is None else processes),
-        max_workers=int(getattr(pool, "_max_workers", 0)),
-        queued=pool._work_queue.qsize() if processes is None else _waiting(pool),
+        name=text(attribute(pool, "_thread_name_prefix")) or class_name(pool),
+        workers=size(processes if processes is not None else attribute(pool, "_threads")) or 0,
+        max_workers=number(attribute(pool, "_max_workers")) or 0,
+        queued=queued.jobs,
         id=id(pool),
+        more_queued=queued.more,
     )
 
 
@@ -44,39 +60,60 @@ def is_worker(frame: FrameType | None) -> bool:
     """Whether this is an executor's worker itself, not a job that it runs."""
     if frame is None:
         return False
-    name, file = frame.f_code.co_qualname, frame.f_code.co_filename
+    name, file = text(frame.f_code.co_qualname), origins.file_of(frame.f_code)
     return (name == "_worker" and "/concurrent/" in file) or (
         name == "WorkerThread.run" and "/anyio/" in file
     )
 
 
-def _pool(thread: Any) -> Any | None:
-    reference = getattr(thread, "executor_reference", None)  # the thread that manages a pool of processes
-    if reference is None and getattr(getattr(thread, "_target", None), "__name__", "") == "_worker":
-        reference = next(iter(getattr(thread, "_args", None) or ()), None)
-    pool = reference() if isinstance(reference, ref) else None
-    return pool if hasattr(pool, "_work_queue") or hasattr(pool, "_pending_work_items") else None
+def _pool(thread: object) -> object:
+    reference = attribute(thread, "executor_reference")  # the thread that manages a pool of processes
+    if reference is None and called(attribute(thread, "_target")) == "_worker":
+        reference = next(iter(items(attribute(thread, "_args"), 1)), None)
+    pool = reference() if type(reference) is ref else None
+    known = ("_work_queue", "_pending_work_items")
+    return pool if any(attribute(pool, name) is not None for name in known) else None
 
 
-def _waiting(pool: Any) -> int:
-    """Jobs of a pool of processes that none of them has begun, as far as it can be told here."""
-    items = list((getattr(pool, "_pending_work_items", None) or {}).values())
-    return sum(1 for item in items if not item.future.running())
+class _Queued(NamedTuple):
+    """Jobs of ``pool`` that wait, counted at ``made``; of ``looked_at`` ones, and there may be ``more``."""
+
+    pool: ref[object]
+    made: float
+    looked_at: int
+    jobs: int
+    more: bool
 
 
-def _is_anyio_worker(thread: Any) -> bool:
-    kind = type(thread)
-    return kind.__name__ == "WorkerThread" and kind.__module__ == "anyio._backends._asyncio"
+_queues: dict[int, _Queued] = {}
 
 
-def _anyio_pool(thread: Any) -> model.Executor:
+def _queued_in(pool: object) -> _Queued:
+    """Jobs of a pool that nobody has begun and somebody still waits for.
+
+    Those given up are passed over when their turn comes; what a shutdown puts into the queue is no job.
+    """
+    pending = attribute(pool, "_pending_work_items")
+    jobs = _queued(attribute(pool, "_work_queue")) if pending is None else items(pending, MAX_QUEUED)
+    known, now = _queues.get(id(pool)), clock.monotonic()
+    if known is None or known.pool() is not pool or known.looked_at != len(jobs) or now - known.made > FRESH:
+        if len(_queues) >= MAX_POOLS:
+            _queues.clear()
+        states = column(column(jobs, "future"), "_state")
+        waiting = sum(1 for each in states if text(each) == "PENDING")
+        known = _queues[id(pool)] = _Queued(ref(pool), now, len(jobs), waiting, len(jobs) >= MAX_QUEUED)
+    return known
+
+
+def _is_anyio_worker(thread: object) -> bool:
+    return class_name(thread) == "WorkerThread" and module_of(type(thread)) == "anyio._backends._asyncio"
+
+
+def _anyio_pool(thread: object) -> model.Executor:
     """anyio's threads each have a queue of their own; how many there may be is up to a limiter."""
+    workers = attribute(thread, "workers")
     return model.Executor(
-        name="anyio worker threads",
-        workers=len(getattr(thread, "workers", ())),
-        max_workers=0,
-        queued=0,
-        id=id(getattr(thread, "workers", None)),
+        name="anyio worker threads", workers=size(workers) or 0, max_workers=0, queued=0, id=id(workers)
     )
 
 
@@ -88,18 +125,21 @@ class _Jobs:
 
     def __init__(self) -> None:
         self._made = 0.0
-        self._names: dict[int, tuple[ref[Any], str]] = {}
+        self._names: dict[int, tuple[ref[object], str]] = {}
 
-    def name(self, future: Any) -> str:
+    def name(self, future: object) -> str:
         found = self._known(future)
         if not found and clock.monotonic() - self._made > FRESH:
-            items = [(item.future, _function(item)) for item in _items() if hasattr(item, "future")]
-            self._names = {id(each): (ref(each), name) for each, name in items}
+            self._names = {}
+            for item in _items():
+                theirs = attribute(item, "future")
+                if futures.state_of(theirs):
+                    self._names[id(theirs)] = ref(theirs), _function(item)
             self._made = clock.monotonic()
             found = self._known(future)
         return found
 
-    def _known(self, future: Any) -> str:
+    def _known(self, future: object) -> str:
         reference, name = self._names.get(id(future), (None, ""))
         return name if reference is not None and reference() is future else ""
 
@@ -107,29 +147,30 @@ class _Jobs:
 _jobs = _Jobs()
 
 
-def job_of(future: Any) -> str:
+def job_of(future: object) -> str:
     """The name of the function that an executor runs, or will run, for a concurrent future; "" if unknown."""
     return _jobs.name(future)
 
 
-def _items() -> Iterator[Any]:
+def _items() -> Iterator[object]:
     """Work items of every pool, running ones and queued ones."""
     frames = sys._current_frames()
-    queues: dict[int, Any] = {}
+    queues: dict[int, object] = {}
     for thread in list(vars(threading)["_active"].values()):
         pool = _pool(thread)
         if pool is None:
             continue
-        yield from list((getattr(pool, "_pending_work_items", None) or {}).values())
-        running = _running(frames.get(thread.ident))
+        yield from items(attribute(pool, "_pending_work_items"), MAX_QUEUED)
+        ident = number(attribute(thread, "_ident"))
+        running = _running(frames.get(ident)) if ident is not None else None
         if running is not None:
             yield running
-        queues[id(pool)] = getattr(pool, "_work_queue", None)
+        queues[id(pool)] = attribute(pool, "_work_queue")
     for queue in queues.values():
         yield from _queued(queue)
 
 
-def _running(frame: FrameType | None) -> Any:
+def _running(frame: FrameType | None) -> object:
     while frame is not None:
         if is_worker(frame):
             return variables_of(frame).get("work_item")
@@ -137,21 +178,19 @@ def _running(frame: FrameType | None) -> Any:
     return None
 
 
-def _queued(queue: Any) -> list[Any]:
+def _queued(queue: object) -> list[object]:
     """What stands in a SimpleQueue, which has no way to be looked into but the garbage collector's."""
-    found: list[Any] = []
-    for each in gc.get_referents(queue):
-        found.extend(each if isinstance(each, list) else [each])
+    found: list[object] = items(attribute(queue, "queue"), MAX_QUEUED)  # some pools have one in Python
+    for each in gc.get_referents(queue) if not found else ():
+        found.extend(each[:MAX_QUEUED] if type(each) is list else [each])
         if len(found) > MAX_QUEUED:
             break
     return found[:MAX_QUEUED]
 
 
-def _function(item: Any) -> str:
+def _function(item: object) -> str:
     """The name of what a work item calls, without the wrappers that asyncio puts around it."""
-    function: Any = getattr(item, "fn", None) or getattr(item, "task", (None,))[0]
-    while hasattr(function, "func"):  # a partial
-        inner = function.func
-        wraps = getattr(inner, "__qualname__", "") == "Context.run" and function.args
-        function = function.args[0] if wraps else inner
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
+    function = attribute(item, "fn")
+    if function is None:  # since 3.14
+        function = next(iter(items(attribute(item, "task"), 1)), None)
+    return called(function)

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.agent.looking import attributes_of, lookup, text
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -55,8 +56,18 @@ _cache: dict[str, str] = {}
 _plumbing: dict[str, bool] = {}
 
 
+def file_of(code: CodeType) -> str:
+    """The file's name as a plain string: who compiles may give any subclass of it."""
+    return text(code.co_filename)
+
+
+def name_of(code: CodeType) -> str:
+    return text(code.co_name)
+
+
 def origin(file: str) -> str:
     """``user``, ``library``, ``stdlib`` or ``own`` (the agent itself, never shown)."""
+    file = text(file)
     known = _cache.get(file)
     if known is None:
         if len(_cache) >= MAX_FILES:
@@ -83,7 +94,7 @@ def _is_compiled(file: str) -> bool:
     """Whether it is a file of a library that was compiled by Cython: named as its package sees it."""
     package, slash, _ = file.partition("/")
     module = sys.modules.get(package) if slash and package else None
-    where = getattr(module, "__dict__", {}).get("__file__") or ""
+    where = text(lookup(attributes_of(module), "__file__"))
     return any(mark in where for mark in _LIBRARIES)
 
 
@@ -93,6 +104,7 @@ def is_own(file: str) -> bool:
 
 def is_plumbing(file: str) -> bool:
     """Code that creates tasks on behalf of whoever called it."""
+    file = text(file)
     known = _plumbing.get(file)
     if known is None:
         if len(_plumbing) >= MAX_FILES:
@@ -143,17 +155,17 @@ def line_of(code: CodeType, lasti: int) -> int:
 
 
 def frame_at(code: CodeType, lasti: int) -> model.Frame:
-    return model.Frame(code.co_filename, line_of(code, lasti), function_name(code), origin(code.co_filename))
+    return frame_of(code, line_of(code, lasti))
 
 
 def frame_of(code: CodeType, line: int | None) -> model.Frame:
-    file = code.co_filename
+    file = file_of(code)
     return model.Frame(file, line or code.co_firstlineno, function_name(code), origin(file))
 
 
 def function_name(code: CodeType) -> str:
     """The qualified name without ``<locals>``, as people write it."""
-    return code.co_qualname.replace(".<locals>", "")
+    return text(code.co_qualname).replace(".<locals>", "")
 
 
 def is_user(code: CodeType) -> bool:

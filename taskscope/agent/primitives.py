@@ -1,16 +1,35 @@
 """The functions of asyncio, anyio and uvloop that tasks wait in: what each waits for, and its details.
 
-A detail reads the variables of the primitive's own frame.  Nothing of the program is called but getters
-of asyncio's own objects; whatever they raise, there is no detail then.
+A detail reads the variables of the primitive's own frame, and of its objects what is stored in them.
 """
 
 from __future__ import annotations
 
-import socket
+import _socket
+from collections.abc import Mapping
+from io import FileIO
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from taskscope.agent.futures import is_done, name_of
+from taskscope.agent.looking import (
+    MAX_NAME,
+    attribute,
+    called,
+    is_a,
+    items,
+    lookup,
+    native,
+    number,
+    seconds,
+    size,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MAX_LAYERS = 4
+"""Transports on top of one another looked through."""
 
 
 class Rule(NamedTuple):
@@ -18,121 +37,173 @@ class Rule(NamedTuple):
 
     wait: str
     text: str
-    detail: Callable[[dict[str, Any]], str] | None = None
+    detail: Callable[[Mapping[str, object]], str] | None = None
 
 
 def clip(text: str) -> str:
     """A name of the program's, not longer than a line."""
-    return text if len(text) <= 200 else text[:199] + "…"
+    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
 # -- details: each reads the locals of the primitive's own frame -------------------------------------
 
+_Names = Mapping[str, object]
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _queue(names: dict[str, Any]) -> str:
-    queue = names.get("self")
-    size, bound = len(getattr(queue, "_queue", ())), getattr(queue, "_maxsize", 0)
-    return f"{size} of {_count(bound, 'item')}" if bound else f"{_count(size, 'item')}, unbounded"
+MAX_COUNTED = 2_000
+"""Futures of which is counted how many are done: 0.3 ms."""
 
 
-def _unfinished(names: dict[str, Any]) -> str:
-    return f"{_count(getattr(names.get('self'), '_unfinished_tasks', 0), 'item')} unfinished"
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _waiters(names: dict[str, Any]) -> str:
-    waiters = getattr(names.get("self"), "_waiters", None)
-    return f"{len(waiters)} waiting" if waiters else ""
+def _own(names: _Names, name: str) -> object:
+    """An attribute of the object whose method it is."""
+    return attribute(names.get("self"), name)
 
 
-def _barrier(names: dict[str, Any]) -> str:
-    barrier = names.get("self")
-    return f"{getattr(barrier, '_count', '?')} of {getattr(barrier, '_parties', '?')} there"
+def left_of(awaited: object) -> str:
+    """How many of some futures are not done."""
+    whole = size(awaited) or 0
+    if whole > MAX_COUNTED:
+        return f"of {whole}"
+    return f"{sum(1 for each in items(awaited, MAX_COUNTED) if not is_done(each))} of {whole} left"
 
 
-def _left(names: dict[str, Any]) -> str:
-    futures = names.get("fs") or ()
-    return f"{sum(1 for each in list(futures) if not each.done())} of {len(futures)} left"
+def _queue(names: _Names) -> str:
+    length, bound = size(_own(names, "_queue")) or 0, number(_own(names, "_maxsize"))
+    return f"{length} of {_count(bound, 'item')}" if bound else f"{_count(length, 'item')}, unbounded"
 
 
-def _group(names: dict[str, Any]) -> str:
-    return f"{_count(len(getattr(names.get('self'), '_tasks', ()) or ()), 'task')} left"
+def _unfinished(names: _Names) -> str:
+    return f"{_count(number(_own(names, '_unfinished_tasks')) or 0, 'item')} unfinished"
 
 
-def completed(names: dict[str, Any]) -> str:
+def _waiters(names: _Names) -> str:
+    waiting = size(_own(names, "_waiters"))
+    return f"{waiting} waiting" if waiting else ""
+
+
+def _barrier(names: _Names) -> str:
+    there, parties = number(_own(names, "_count")), number(_own(names, "_parties"))
+    return f"{there} of {parties} there" if there is not None and parties is not None else ""
+
+
+def _left(names: _Names) -> str:
+    return left_of(names.get("fs"))
+
+
+def _group(names: _Names) -> str:
+    return f"{_count(size(_own(names, '_tasks')) or 0, 'task')} left"
+
+
+def completed(names: _Names) -> str:
     """Before 3.13 its frame does not tell, see ``waits.todo_before_3_13``."""
-    todo = getattr(names.get("self"), "_todo", None)
-    return f"{len(todo)} left" if isinstance(todo, set) else ""
+    todo = size(_own(names, "_todo"))
+    return f"{todo} left" if todo is not None else ""
 
 
-def _peer(names: dict[str, Any]) -> str:
+def address(thing: object) -> str:
+    """Host and port as the socket module gives them, or the path of a Unix socket; "" for anything else."""
+    if type(thing) is not tuple or len(thing) < 2:
+        return text(thing)
+    host, port = text(thing[0]), number(thing[1])
+    return f"{host}:{port}" if host and port is not None else ""
+
+
+def _peer(names: _Names) -> str:
     """The other end of a connection, from its reader, writer or protocol."""
-    owner = names.get("self")
-    transport = getattr(owner, "_transport", None)
+    transport = _own(names, "_transport")
     if transport is None:
         return ""
-    address = transport.get_extra_info("peername")
-    if isinstance(address, (tuple, list)) and len(address) >= 2:
-        return f"{address[0]}:{address[1]}"
-    if not address:
-        pipe = transport.get_extra_info("pipe")
-        return f"pipe {pipe.name}" if pipe is not None and hasattr(pipe, "name") else "a Unix socket"
-    return str(address)
+    peer = _extra(transport, "peername")
+    if peer is not None and peer != "":
+        return address(peer)
+    pipe = _extra(transport, "pipe")
+    name = attribute(pipe, "name") if type(pipe) is FileIO else None
+    if pipe is not None:
+        return f"pipe {text(name) or number(name)}" if name is not None else ""
+    return "a Unix socket" if peer is not None else ""
 
 
-def _socket(names: dict[str, Any]) -> str:
+def _extra(transport: object, name: str) -> object:
+    """What a transport of asyncio's or uvloop's knows of its connection, below TLS too."""
+    for _ in range(MAX_LAYERS):
+        known = attribute(transport, "_extra")
+        if known is not None:
+            found = lookup(known, name)
+            if found is not None:
+                return found
+        below = attribute(transport, "_ssl_protocol")
+        below = attribute(below if below is not None else transport, "_transport")
+        if below is None:
+            break
+        transport = below
+    return native(transport, "get_extra_info", name)
+
+
+def other_end(sock: object) -> str:
+    """The address that a socket is connected to; "" if it is none, or not connected."""
+    return _end(sock, _socket.socket.getpeername)
+
+
+def own_end(sock: object) -> str:
+    """The address of a socket itself."""
+    return _end(sock, _socket.socket.getsockname)
+
+
+def _end(sock: object, ask: Callable[[Any], object]) -> str:
+    try:
+        return address(ask(sock)) if is_a(sock, _socket.socket) else ""
+    except OSError:  # not connected any more
+        return ""
+
+
+def _sock(names: _Names) -> str:
     """The other end of a bare socket."""
-    host, port, *_ = socket.socket.getpeername(names["sock"])
-    return f"{host}:{port}"
+    return other_end(names.get("sock"))
 
 
-def _listener(names: dict[str, Any]) -> str:
-    host, port, *_ = socket.socket.getsockname(names["sock"])
-    return f"on {host}:{port}"
+def _listener(names: _Names) -> str:
+    here = own_end(names.get("sock"))
+    return f"on {here}" if here else ""
 
 
-def _host(names: dict[str, Any]) -> str:
-    host, port = names.get("host"), names.get("port")
-    if not isinstance(host, str):
-        address = names.get("address")
-        return f"{address[0]}:{address[1]}" if isinstance(address, tuple) and len(address) >= 2 else ""
+def _host(names: _Names) -> str:
+    host, port = text(names.get("host")), number(names.get("port")) or text(names.get("port"))
+    if not host:
+        return address(names.get("address"))
     return f"{host}:{port}" if port else host
 
 
-def _remote(names: dict[str, Any]) -> str:
-    return f"{names['remote_host']}:{names['remote_port']}"
+def _remote(names: _Names) -> str:
+    return f"{text(names.get('remote_host'))}:{number(names.get('remote_port'))}"
 
 
-def _child(names: dict[str, Any]) -> str:
-    owner = names.get("self")
-    pid = getattr(owner, "pid", None) or getattr(owner, "_pid", None)
-    return f"pid {pid}" if isinstance(pid, int) else ""
+def _child(names: _Names) -> str:
+    around = _own(names, "_process")  # anyio's
+    pid = number(_own(names, "pid")) or number(_own(names, "_pid")) or number(attribute(around, "pid"))
+    return f"pid {pid}" if pid is not None else ""
 
 
-def _function(names: dict[str, Any]) -> str:
-    function = names.get("func")
-    return f"in {clip(str(getattr(function, '__qualname__', type(function).__qualname__)))}"
+def _function(names: _Names) -> str:
+    return f"in {called(names.get('func'))}"
 
 
-def _limiter(names: dict[str, Any]) -> str:
-    limiter = names.get("self")
-    borrowers = getattr(limiter, "_borrowers", None)
-    return (
-        f"{len(borrowers)} of {getattr(limiter, '_total_tokens', '?')} taken" if borrowers is not None else ""
-    )
+def _limiter(names: _Names) -> str:
+    taken, tokens = size(_own(names, "_borrowers")), seconds(_own(names, "_total_tokens"))
+    return f"{taken} of {tokens:g} taken" if taken is not None and tokens is not None else ""
 
 
-def _holder(names: dict[str, Any]) -> str:
-    owner = getattr(names.get("self"), "_owner_task", None)
-    return f"held by {clip(owner.get_name())}" if owner is not None else ""
+def _holder(names: _Names) -> str:
+    owner = _own(names, "_owner_task")
+    return f"held by {clip(name_of(owner))}" if owner is not None else ""
 
 
-def _buffer(names: dict[str, Any]) -> str:
-    state = getattr(names.get("self"), "_state", None)
-    return f"{len(getattr(state, 'buffer', ()))} of {_count(getattr(state, 'max_buffer_size', 0), 'item')}"
+def _buffer(names: _Names) -> str:
+    state = _own(names, "_state")
+    most = seconds(attribute(state, "max_buffer_size")) or 0
+    return f"{size(attribute(state, 'buffer')) or 0} of {most:g} item{'' if most == 1 else 's'}"
 
 
 # -- the table: the last part of the file's path, and the function -----------------------------------
@@ -184,7 +255,7 @@ ASYNCIO: dict[tuple[str, str], Rule] = {
     ("subprocess.py", "Process.communicate"): Rule("subprocess", "Process.communicate", _child),
     **{("streams.py", f"StreamReader.{n}"): Rule("socket", f"StreamReader.{n}", _peer) for n in _READ},
     **{
-        ("selector_events.py", f"BaseSelectorEventLoop.sock_{n}"): Rule("socket", f"loop.sock_{n}", _socket)
+        ("selector_events.py", f"BaseSelectorEventLoop.sock_{n}"): Rule("socket", f"loop.sock_{n}", _sock)
         for n in _SOCK
     },
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent import awaiting, clues, groups, holders, stacks, trees
+from taskscope.agent import awaiting, clues, futures, groups, holders, stacks, trees
 from taskscope.agent.walk import live_tasks, merged, spent
 
 if TYPE_CHECKING:
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     from taskscope.agent.loops import LoopWatch
     from taskscope.agent.registry import Lineage, Registry, SiteRecord
-    from taskscope.agent.walk import Job
+    from taskscope.agent.walk import Entry, Job
 
 MAX_PAGE = 1_000
 """Rows of one page: about 12 ms for the client to read."""
 
 NO_SITE = 0
+
+UNREADABLE = "details of tasks that cannot be read"
+"""What is counted as dropped where one odd object was in the way."""
 
 
 MAX_RELATED = 100
@@ -42,27 +45,25 @@ class Queries:
 
     # -- one task as a value -------------------------------------------------------------------
 
-    def row(self, task: Any) -> model.Task:
-        values, frames, shape = self.values(task)
-        parked = stacks.parked(task, frames, shape) if not task.done() else None
-        return model.Task(**values, parked=parked)
+    def row(self, task: object) -> model.Task:
+        """A task that cannot be read is shown with what the registry knows of it, and counted."""
+        try:
+            values, frames, shape = self.values(task)
+            parked = stacks.parked(task, frames, shape) if not futures.is_done(task) else None
+            return model.Task(**values, parked=parked)
+        except Exception:  # noqa: BLE001  (an outer edge: one odd object must not hide all the others)
+            self._registry.drop(UNREADABLE)
+            return model.Task(**known(task), name="", state="pending", loop=0)
 
-    def values(self, task: Any) -> tuple[dict[str, Any], list[FrameType], stacks.Shape]:
+    def values(self, task: object) -> tuple[dict[str, Any], list[FrameType], stacks.Shape]:
         """All of a task but where it is parked, by field name; and the frames that tell that."""
-        frames = stacks.await_chain(task.get_coro())
-        parent: Lineage | None = getattr(task, "_taskscope_parent", None)
-        chunk = getattr(task, "_taskscope_chunk", None)
+        frames = stacks.await_chain(futures.coroutine(task))
         values = {
-            "serial": getattr(task, "_taskscope_serial", 0),
-            "name": task.get_name() if hasattr(task, "get_name") else "",
-            "coroutine": chunk.site.site.coroutine if chunk is not None else stacks.coroutine_of(task),
+            **known(task),
+            "name": futures.name_of(task),
             "state": stacks.state_of(task),
-            "site": chunk.site.id if chunk is not None else NO_SITE,
-            "parent": parent.serial if parent is not None else 0,
-            "orphan": parent is not None and not parent.live,
-            "loop": self._watch.id_of(task.get_loop()),
-            "birth": getattr(task, "_taskscope_birth", None),
-            "cancelling": task.cancelling() if hasattr(task, "cancelling") else 0,
+            "loop": self._watch.id_of(futures.loop_of(task)),
+            "cancelling": futures.cancels_of(task),
         }
         return values, frames, stacks.shape_of(frames)
 
@@ -85,90 +86,57 @@ class Queries:
     ) -> Job[model.TaskPage]:
         records = self._records(sites)
         limit = max(1, min(int(limit), MAX_PAGE))
-        plain = parent is None and parked is None
-        serials, total = (
-            (yield from self._some(records, order, after, limit + 1))
-            if plain
-            else (yield from self._matching(records, parent, parked, order, after, limit + 1))
-        )
+        newest = order == "newest"
+        if parent is None and parked is None:
+            found = yield from self._some(records, after, limit + 1, newest=newest)
+            total = yield from _live(records)
+        else:
+            found, total = yield from self._matching(records, parent, parked, after, limit + 1, newest=newest)
         rows = []
-        for serial in serials[:limit]:
-            task = self._find(records, serial)
-            if task is not None and not task.done():
+        for _, reference in found[:limit]:
+            task = reference()
+            if task is not None and not futures.is_done(task):
                 rows.append(self.row(task))
             del task
             if spent():
                 yield
-        more = serials[limit - 1] if len(serials) > limit else None
-        return model.TaskPage(tuple(rows), total, more)
+        return model.TaskPage(tuple(rows), total, found[limit - 1][0] if len(found) > limit else None)
 
-    def _find(self, records: list[SiteRecord], serial: int) -> Any | None:
-        for record in records:
-            for chunk in list(record.chunks):
-                reference = chunk.get(serial)
-                if reference is not None:
-                    return reference()
-        return None
-
-    def _some(
-        self, records: list[SiteRecord], order: str, after: int | None, limit: int
-    ) -> Job[tuple[list[int], int]]:
-        """Serials of the next ``limit`` tasks.  Whole chunks before the cursor are passed over by a look
-        at one of their serials, so that a page deep inside 300,000 tasks costs no more than the first.
-        """
-        newest = order == "newest"
-        found: list[int] = []
-        for record in records:
-            taken = 0
-            chunks = list(record.chunks)
-            for index, chunk in enumerate(reversed(chunks) if newest else chunks):
-                if taken >= limit:
+    @staticmethod
+    def _some(records: list[SiteRecord], after: int | None, limit: int, *, newest: bool) -> Job[list[Entry]]:
+        """The next ``limit`` live tasks."""
+        found: list[Entry] = []
+        for entry in merged(records, newest=newest, after=after):
+            if entry is None:
+                yield
+            elif not _has_ended(entry):
+                found.append(entry)
+                if len(found) == limit:
                     break
-                if after is not None and not newest and index + 1 < len(chunks):
-                    following = next(iter(list(chunks[index + 1])[:1]), None)
-                    if following is not None and following <= after:
-                        continue
-                serials = list(chunk)
-                if after is not None:
-                    serials = [s for s in serials if (s < after if newest else s > after)]
-                if newest:
-                    serials.reverse()
-                found.extend(serials[:limit])
-                taken += len(serials[:limit])
-                if spent():
-                    yield
-        found.sort(reverse=newest)
-        return found[:limit], sum(record.counts().live for record in records)
+        return found
 
+    @staticmethod
     def _matching(
-        self,
         records: list[SiteRecord],
         parent: int | None,
         parked: str | None,
-        order: str,
         after: int | None,
         limit: int,
-    ) -> Job[tuple[list[int], int]]:
-        serials: list[int] = []
-        for task in merged(self._registry, records):
-            if task is None:
+        *,
+        newest: bool,
+    ) -> Job[tuple[list[Entry], int]]:
+        """The next ``limit`` of those that match, and how many these are in all: looks at every task."""
+        found: list[Entry] = []
+        total = 0
+        for entry in merged(records, newest=newest):
+            if entry is None:
                 yield
-                continue
-            lineage = getattr(task, "_taskscope_parent", None)
-            if parent is not None and (lineage.serial if lineage is not None else 0) != parent:
-                continue
-            if (
-                parked is not None
-                and groups.parked_key(stacks.parked(task, stacks.await_chain(task.get_coro()))) != parked
-            ):
-                continue
-            serials.append(task._taskscope_serial)
-        total = len(serials)
-        if order == "newest":
-            serials.reverse()
-        if after is not None:
-            serials = [s for s in serials if (s < after if order == "newest" else s > after)]
-        return serials[:limit], total
+            elif _matches(entry[1](), parent, parked):
+                total += 1
+                passed = after is None or (entry[0] < after if newest else entry[0] > after)
+                if passed and len(found) < limit:
+                    found.append(entry)
+        return found, total
 
     # -- one task, one site --------------------------------------------------------------------
 
@@ -176,12 +144,12 @@ class Queries:
         task = self._registry.find(serial)
         if task is None:
             raise NotFoundError(f"task {serial} is no more")
-        chunk = task._taskscope_chunk
-        lineage: Lineage | None = task._taskscope_parent
-        parent_serial = lineage.serial if lineage is not None else 0
+        chunk, lineage = futures.chunk_of(task), futures.lineage_of(task)
+        if chunk is None:
+            raise NotFoundError(f"task {serial} is no more")
         exact = self._stack_of(chunk.site, serial)
         row = self.row(task)
-        stack = stacks.describe(stacks.await_chain(task.get_coro()))
+        stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
         waits_for = tuple(self.row(each) for each in awaiting.waited_tasks(task)[:MAX_RELATED])
         awaited_by = tuple(self.row(each) for each in awaiting.awaiting_tasks(task)[:MAX_RELATED])
         lock = clues.awaited_lock(task)
@@ -193,8 +161,8 @@ class Queries:
             if other is None:
                 yield
                 continue
-            theirs = other._taskscope_parent
-            if theirs is lineage or (theirs.serial if theirs is not None else 0) == parent_serial:
+            theirs = futures.lineage_of(other)
+            if lineage is not None and theirs is not None and theirs.serial == lineage.serial:
                 siblings += 1
             if lock is not None and len(held_by) < MAX_RELATED and clues.holds(other, lock):
                 held_by.append(self.row(other))
@@ -254,6 +222,42 @@ class Queries:
         return level(self._registry.task_records(), of)
 
 
+def known(task: object) -> dict[str, Any]:
+    """What the registry knows of a task, by field name: nothing is asked of the task itself."""
+    parent, chunk = futures.lineage_of(task), futures.chunk_of(task)
+    return {
+        "serial": futures.serial_of(task) or 0,
+        "coroutine": chunk.site.site.coroutine if chunk is not None else stacks.coroutine_of(task),
+        "site": chunk.site.id if chunk is not None else NO_SITE,
+        "parent": parent.serial if parent is not None else 0,
+        "orphan": parent is not None and not parent.live,
+        "birth": futures.birth_of(task),
+    }
+
+
+def _has_ended(entry: Entry) -> bool:
+    task = entry[1]()
+    return task is None or futures.is_done(task)
+
+
+def _matches(task: object, parent: int | None, parked: str | None) -> bool:
+    if task is None or futures.is_done(task):
+        return False
+    lineage = futures.lineage_of(task)
+    if parent is not None and (lineage.serial if lineage is not None else 0) != parent:
+        return False
+    return parked is None or groups.key_of(task) == parked
+
+
+def _live(records: list[SiteRecord]) -> Job[int]:
+    total = 0
+    for record in records:
+        total += record.live
+        if spent():
+            yield
+    return total
+
+
 def ancestors(lineage: Lineage | None) -> tuple[model.Ancestor, ...]:
     """The chain of parents, nearest first."""
     found = []
@@ -286,4 +290,4 @@ def site_counts(record: SiteRecord) -> model.SiteCounts:
 
 def _birth(reference: Any) -> float | None:
     task = reference() if reference is not None else None
-    return getattr(task, "_taskscope_birth", None)
+    return futures.birth_of(task)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict, defaultdict, deque
-from functools import partial
-from itertools import compress, repeat
+from itertools import compress, islice, repeat
 from operator import is_
 from types import (
     AsyncGeneratorType,
@@ -17,13 +16,28 @@ from types import (
     CoroutineType,
     FunctionType,
     GeneratorType,
-    MemberDescriptorType,
     ModuleType,
 )
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from taskscope.agent import origins
-from taskscope.agent.variables import attributes_of, stored_in, variables_of
+from taskscope.agent import origins, stacks, timers
+from taskscope.agent.looking import (
+    attribute,
+    attributes_of,
+    called,
+    class_name,
+    in_class,
+    is_a,
+    items,
+    kinds,
+    lookup,
+    module_of,
+    pairs,
+    size,
+    slots_of,
+    text,
+)
+from taskscope.agent.variables import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,24 +51,31 @@ MAX_NESTED = 1_000
 
 TIMER = "a timer of the loop"
 
-CONTAINERS = {dict, list, tuple, set, frozenset, deque, defaultdict, OrderedDict}
-COROUTINES = {CoroutineType, GeneratorType, AsyncGeneratorType}
+CONTAINERS = kinds(dict, list, tuple, set, frozenset, deque, defaultdict, OrderedDict)
+COROUTINES = kinds(CoroutineType, GeneratorType, AsyncGeneratorType)
 NOT_LOOKED_INTO = (str, bytes, int, float, type, ModuleType, FunctionType)
 
 
-def _is_object(thing: Any) -> bool:
+def is_container(thing: object) -> bool:
+    return id(type(thing)) in CONTAINERS
+
+
+def is_looked_into(thing: object) -> bool:
+    return thing is not None and not issubclass(type(thing), NOT_LOOKED_INTO)
+
+
+def _is_object(thing: object) -> bool:
     """Whether it is of a class of the program's or a library's; told from its type alone."""
-    kind = type(thing)
-    looked_into = not issubclass(kind, NOT_LOOKED_INTO) and kind not in CONTAINERS and kind is not CellType
-    return looked_into and kind not in COROUTINES and gc.is_tracked(thing)
+    plain = is_container(thing) or type(thing) is CellType or id(type(thing)) in COROUTINES
+    return is_looked_into(thing) and not plain and gc.is_tracked(thing)
 
 
-def with_objects_in(thing: Any) -> Iterator[Any]:
+def with_objects_in(thing: object) -> Iterator[object]:
     """``thing``, and the objects of the program's classes that it refers to."""
-    if thing is None or issubclass(type(thing), NOT_LOOKED_INTO):
+    if not is_looked_into(thing):
         return
     yield thing
-    if type(thing) in CONTAINERS and len(thing) > MAX_NESTED:
+    if is_container(thing) and (size(thing) or 0) > MAX_NESTED:
         return
     for each in gc.get_referents(thing):
         if type(each) is dict and len(each) <= MAX_NESTED:
@@ -63,39 +84,44 @@ def with_objects_in(thing: Any) -> Iterator[Any]:
             yield each
 
 
-def leads(thing: Any, future: Any, depth: int) -> bool:
+def leads(thing: object, future: object, depth: int) -> bool:
     """Whether ``thing`` refers to ``future``, itself or through containers."""
-    if type(thing) not in CONTAINERS:
+    if not is_container(thing):
         inside = gc.get_referents(thing)
-    elif len(thing) <= MAX_ITEMS:
-        inside = thing.values() if issubclass(type(thing), dict) else thing
+    elif (size(thing) or 0) <= MAX_ITEMS:
+        inside = items(thing, MAX_ITEMS)
     else:
         return False
     if any(map(is_, inside, repeat(future))):
         return True
     if not depth or len(inside) > MAX_NESTED:
         return False
-    return any(type(each) in CONTAINERS and leads(each, future, depth - 1) for each in list(inside))
+    return any(is_container(each) and leads(each, future, depth - 1) for each in inside)
 
 
-def name_of(thing: Any, coro: Any, future: Any) -> str:
+def name_of(thing: object, coro: object, future: object) -> str:
     """The path to ``future`` from ``thing``, which ``coro`` refers to (None: a module does)."""
-    if type(thing) is dict and "__builtins__" in thing:
+    if is_globals(thing):
         return name_in_module(thing, future)
-    if type(thing) in CONTAINERS:
+    if is_container(thing):
         return variable_of(coro, thing, _place(thing, future) or "")
     return attribute_of(thing, future)
 
 
-def variable_of(coro: Any, thing: Any, place: str = "") -> str:
+def is_globals(thing: object) -> bool:
+    """Whether it is the dictionary of a module."""
+    return type(thing) is dict and lookup(thing, "__builtins__") is not None
+
+
+def variable_of(coro: object, thing: object, place: str = "") -> str:
     """Which variable of a coroutine ``thing`` is; "" if it has no name."""
-    frame = getattr(coro, "cr_frame", None)
+    frame = stacks.frame_of(coro)
     names = variables_of(frame) if frame is not None else {}
     name = next((name for name, value in names.items() if value is thing), "")
-    return f"{name}{place} in {origins.function_name(coro.cr_code)}" if name else ""
+    return f"{name}{place} in {origins.function_name(frame.f_code)}" if name and frame is not None else ""
 
 
-def variable_in(frame: FrameType, future: Any) -> str:
+def variable_in(frame: FrameType, future: object) -> str:
     """Which variable of a running function leads to ``future``; "" if none does."""
     for name, value in variables_of(frame).items():
         place = _place(value, future)
@@ -104,85 +130,74 @@ def variable_in(frame: FrameType, future: Any) -> str:
     return ""
 
 
-def name_in_module(names: dict[str, Any], future: Any) -> str:
+def name_in_module(names: object, future: object) -> str:
     """Which global variable of a module leads to ``future``."""
-    module = names.get("__name__")
-    for name, value in list(names.items()):
+    module = text(lookup(names, "__name__"))
+    for name, value in pairs(names):
         place = _place(value, future)
         if place is not None:
-            return f"{name}{place} of module {module}"
+            return f"{text(name)}{place} of module {module}"
     return f"module {module}"
 
 
-def attribute_of(thing: Any, future: Any) -> str:
+def attribute_of(thing: object, future: object) -> str:
     """Which attribute of an object leads to ``future``; "" for the interpreter's own kinds of objects."""
-    kind = type(thing).__qualname__.replace(".<locals>", "")
-    if type(thing).__module__ == "builtins":
+    kind = class_name(thing)
+    if module_of(type(thing)) == "builtins":
         return ""
     if kind in ("Handle", "TimerHandle"):
         return _call_to_come(thing)
-    for name, value in _attributes(thing):
+    for name, value in (*pairs(attributes_of(thing)), *slots_of(thing)):
         place = _place(value, future)
         if place is not None:
-            return f"{kind}.{name}{place}"
+            return f"{kind}.{text(name)}{place}"
     return f"a {kind}"
 
 
-def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Attributes by name; runs no code of the program's."""
-    yield from list(attributes_of(thing).items())
-    for cls in type.mro(type(thing)):
-        for name, slot in list(stored_in(cls).items()):
-            if type(slot) is MemberDescriptorType:
-                try:
-                    yield name, slot.__get__(thing)
-                except AttributeError:  # not set
-                    continue
-
-
-def _place(value: Any, future: Any, depth: int = 2) -> str | None:
+def _place(value: object, future: object, depth: int = 2) -> str | None:
     """Where in ``value`` it stands: ``[17]``, ``['a'][0]``; "" if it is the future, None if nowhere."""
     if value is future:
         return ""
-    if type(value) not in CONTAINERS or len(value) > MAX_ITEMS or not depth:
+    length = size(value) if is_container(value) and depth else None
+    if length is None or length > MAX_ITEMS:
         return None
-    keyed = issubclass(type(value), dict)
-    keys, values = (value.keys(), value.values()) if keyed else (range(len(value)), value)
-    known = keyed or issubclass(type(value), (list, tuple))
-    for key in compress(keys, map(is_, values, repeat(future))):
-        return _entry(key if known else None)
-    for key, each in list(zip(keys, values, strict=True)) if len(value) <= MAX_NESTED else ():
+    inside = items(value, MAX_ITEMS)
+    for at in compress(range(length), map(is_, inside, repeat(future))):
+        return _entry(_key(value, at))
+    for at, each in enumerate(inside) if length <= MAX_NESTED else ():
         further = _place(each, future, depth - 1)
         if further is not None:
-            return _entry(key if known else None) + further
+            return _entry(_key(value, at)) + further
     return None
 
 
-def _entry(key: Any) -> str:
-    return f"[{repr(key)[:60] if type(key) in (int, str) else '…'}]"
+def _key(container: object, at: int) -> object:
+    """The key of the entry at a place; None where entries have none, as in a set."""
+    if is_a(container, dict):
+        return next(islice(dict.keys(container), at, None), None)
+    return at if is_a(container, list) or is_a(container, tuple) else None
 
 
-def content(thing: Any) -> Any:
+def _entry(key: object) -> str:
+    return f"[{repr(key)[:60] if type(key) is int or type(key) is str else '…'}]"
+
+
+def content(thing: object) -> object:
     """What a cell holds; anything else is itself."""
     if type(thing) is not CellType:
         return thing
     try:
-        return thing.cell_contents
+        found: object = thing.cell_contents
     except ValueError:  # not bound yet
         return None
+    return found
 
 
-def _call_to_come(handle: Any) -> str:
+def _call_to_come(handle: object) -> str:
     """A call that a loop will make.  uvloop's do not show what they call."""
-    callback, loop = getattr(handle, "_callback", None), getattr(handle, "_loop", None)
+    callback = attribute(handle, "_callback")
     name = f", {called(callback)}" if callback is not None else ""
-    if not hasattr(handle, "when"):
+    if in_class(type(handle), "when") is None:
         return f"a callback of the loop{name}"
-    left = f" in {max(0.0, handle.when() - loop.time()):.1f} s" if loop is not None else ""
-    return f"{TIMER}{name}{left}"
-
-
-def called(callback: Any) -> str:
-    """The name of what a callback calls."""
-    callback = callback.func if type(callback) is partial else callback
-    return str(getattr(callback, "__qualname__", type(callback).__qualname__)).replace(".<locals>", "")
+    left = timers.left(handle, attribute(handle, "_loop"))
+    return f"{TIMER}{name}{f' in {left:.1f} s' if left is not None else ''}"

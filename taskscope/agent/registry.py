@@ -15,7 +15,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent import origins
+from taskscope.agent import futures, origins
+from taskscope.agent.looking import class_name, number, text
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -192,11 +193,15 @@ _Shown = tuple[str, model.Frame, "model.Frame | None", str, str, "model.Frame | 
 _OTHER = model.Frame("", 0, "(other sites)", "library")
 
 
-def _said(failure: BaseException) -> str:
+def _said(failure: object) -> str:
     """Type and message of an error, without running code of the program's."""
-    kind = type(failure).__qualname__
-    first = failure.args[0] if failure.args else None
-    return f"{kind}: {first}"[:MAX_ERROR] if type(first) in (str, int) else kind
+    kind = class_name(failure)
+    given = _arguments_of(failure)
+    said = text(given[0]) or number(given[0]) if given else ""
+    return f"{kind}: {said}"[:MAX_ERROR] if said or said == 0 else kind
+
+
+_arguments_of: Any = BaseException.__dict__["args"].__get__
 
 
 def raw_stack(frame: FrameType | None) -> tuple[tuple[CodeType, int], ...]:
@@ -280,7 +285,7 @@ class Registry:
             record.keep -= 1
             if record.keep < -ENDED_A_SITE:
                 return
-            name = task.get_name() if hasattr(task, "get_name") else ""
+            name = futures.name_of(task)
             self.ended.append(
                 (
                     task._taskscope_serial,
@@ -296,11 +301,11 @@ class Registry:
     def settle(self, task: Any, chunk: Chunk) -> None:
         """Counts the end of a task that is done.  Whoever pops it from its chunk has the right to."""
         record = chunk.site
-        if task.cancelled():
+        if futures.state_of(task) == "CANCELLED":
             record.cancelled += 1
             outcome, error = "cancelled", ""
         else:
-            failure = getattr(task, "_exception", None)  # `exception()` would mark it as retrieved
+            failure = futures.field(task, "_exception")  # `exception()` would mark it as retrieved
             if failure is None:
                 record.finished += 1
                 outcome, error = "finished", ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import sys
-from types import CellType, CoroutineType, FunctionType, MethodType
+from types import CellType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from taskscope.agent import calls, origins, stacks
+from taskscope.agent.looking import attribute, class_name, innermost, text
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -172,7 +173,7 @@ _CALLERS = {
 """Coroutines of anyio's that will call the function that their user asked for."""
 
 
-def unwrapped(coro: Any) -> Any:
+def unwrapped(coro: object) -> object:
     """The coroutine that the program started, where a library put its own around it.
 
     It is among what the wrapper refers to: reading its locals could leave a copy in the frame.
@@ -181,16 +182,20 @@ def unwrapped(coro: Any) -> Any:
         return coro
     kept = gc.get_referents(coro)
     for held in kept:
-        kind = type(held)
-        if kind is CoroutineType:
+        if type(held) is CoroutineType:
             return held
-        if kind.__name__ == "TaskHandle" and held._coro is not None:
-            return held._coro
+        inner = attribute(held, "_coro") if class_name(held) == "TaskHandle" else None
+        if inner is not None:
+            return inner
     kept += [each for cell in kept if type(cell) is CellType for each in gc.get_referents(cell)]
-    return next((each for each in kept if hasattr(each, "cr_code") or stacks.is_step(each)), coro)
+    return next((each for each in kept if _is_coroutine(each) or stacks.is_step(each)), coro)
 
 
-def started(coro: Any) -> Any:
+def _is_coroutine(thing: object) -> bool:
+    return type(thing) is not GeneratorType and stacks.code_of(thing) is not None
+
+
+def started(coro: object) -> object:
     """What the program asked to be run: a coroutine, a function that will make one, or an async generator."""
     inner = unwrapped(coro)
     if type(inner) is not CoroutineType:
@@ -199,25 +204,21 @@ def started(coro: Any) -> Any:
         return inner
     kept = gc.get_referents(inner)
     kept += [each for cell in kept if type(cell) is CellType for each in gc.get_referents(cell)]
-    functions = (each for each in kept if type(each) in (FunctionType, MethodType))
-    return next((each for each in functions if each.__code__ is not inner.cr_code), inner)
+    functions = (each for each in kept if type(each) is FunctionType or type(each) is MethodType)
+    return next((each for each in functions if code_of(each) is not inner.cr_code), inner)
 
 
-def code_of(thing: Any) -> CodeType | None:
+def code_of(thing: object) -> CodeType | None:
     """The code of what ``started`` found."""
-    for name in ("cr_code", "ag_code", "gi_code", "__code__"):
-        code: CodeType | None = getattr(thing, name, None)
-        if code is not None:
-            return code
-    return None
+    function = innermost(thing)
+    return function.__code__ if type(function) is FunctionType else stacks.code_of(thing)
 
 
-def _is_of(coro: Any, names: set[str]) -> bool:
-    code = getattr(coro, "cr_code", None)
-    return code is not None and code.co_qualname in names and origins.is_plumbing(code.co_filename)
+def _is_of(coro: object, names: set[str]) -> bool:
+    code = stacks.code_of(coro)
+    return code is not None and text(code.co_qualname) in names and origins.is_plumbing(code.co_filename)
 
 
-def coroutine_name(coro: Any) -> str:
+def coroutine_name(coro: object) -> str:
     """The qualified name of a coroutine (or what stands in for one), without ``<locals>``."""
-    name = getattr(coro, "__qualname__", None) or type(coro).__qualname__
-    return str(name).replace(".<locals>", "")
+    return stacks.name_of(coro)

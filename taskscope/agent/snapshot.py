@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
-from taskscope.agent import stacks, waits
+from taskscope.agent import futures, queries, stacks, waits
 from taskscope.agent.walk import live_tasks, spent
 from taskscope.system import clock
 
@@ -160,24 +160,32 @@ def _tasks(
         out([*intern.take(), ("tasks", rows)])
 
 
-def _task(agent: Agent, task: Any, intern: _Interner, *, with_stacks: bool) -> dict[str, Any]:
-    value, frames, shape = agent.queries.values(task)
+def _task(agent: Agent, task: object, intern: _Interner, *, with_stacks: bool) -> dict[str, Any]:
+    try:
+        value, frames, shape = agent.queries.values(task)
+        parked = _parked(waits.describe(task, frames, shape.known)) if shape.stack else {}
+    except Exception:  # noqa: BLE001  (an outer edge: one odd object must not hide all the others)
+        agent.registry.drop(queries.UNREADABLE)
+        return queries.known(task) | {"name": "", "state": "pending", "loop": 0}
     for optional in ("orphan", "cancelling"):
         if not value[optional]:
             del value[optional]
     if with_stacks:
         value["stack"] = intern.shape(shape)
-    if shape.stack and not task.done():
-        wait = waits.describe(task, frames, shape.known)
-        parked: dict[str, Any] = {"wait": wait.wait, "text": wait.text}
-        if wait.task is not None:
-            parked["task"] = wait.task
-        if wait.remaining is not None:
-            parked["remaining"] = wait.remaining
-        if wait.detail:
-            parked["detail"] = wait.detail
+    if parked and not futures.is_done(task):
         value["parked"] = parked
     return value
+
+
+def _parked(wait: waits.Wait) -> dict[str, Any]:
+    parked: dict[str, Any] = {"wait": wait.wait, "text": wait.text}
+    if wait.task is not None:
+        parked["task"] = wait.task
+    if wait.remaining is not None:
+        parked["remaining"] = wait.remaining
+    if wait.detail:
+        parked["detail"] = wait.detail
+    return parked
 
 
 def _threads(agent: Agent, out: Callable[[list[Part]], None], intern: _Interner) -> Job[None]:

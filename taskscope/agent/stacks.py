@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import gc
 import sys
-from types import CoroutineType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
+from typing import NamedTuple
 
 from taskscope import model
-from taskscope.agent import origins, waits
-
-if TYPE_CHECKING:
-    from types import CodeType, FrameType
+from taskscope.agent import futures, origins, waits
+from taskscope.agent.looking import attribute, called, class_name, written
 
 MAX_CHAIN = 128
 """Coroutines followed inwards; deeper ones recurse without end."""
@@ -22,29 +20,47 @@ MAX_CHAIN = 128
 _REFERENTS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable")
 
 
-def await_chain(coro: Any) -> list[FrameType]:
+def await_chain(coro: object) -> list[FrameType]:
     """Frames of the coroutines that ``coro`` is suspended in, innermost first."""
     frames: list[FrameType] = []
     for _ in range(MAX_CHAIN):
         if coro is None:
             break
-        kind = type(coro)
-        if kind is CoroutineType:
+        if type(coro) is CoroutineType:
             frame, inner = coro.cr_frame, coro.cr_await
-        elif kind.__name__ == "FutureIter":  # the end of most chains, which has no frame
+        elif class_name(coro) == "FutureIter":  # the end of most chains, which has no frame
             break
         else:
-            frame = (
-                getattr(coro, "gi_frame", None)
-                or getattr(coro, "ag_frame", None)
-                or getattr(coro, "cr_frame", None)
-            )
-            inner = awaited_by(coro)
+            frame, inner = frame_of(coro), awaited_by(coro)
         if frame is not None:
             frames.append(frame)
         coro = inner
     frames.reverse()
     return frames
+
+
+def frame_of(coro: object) -> FrameType | None:
+    """The frame of a coroutine, or of a generator that serves as one; None: it has none, or has ended."""
+    if type(coro) is CoroutineType:
+        return coro.cr_frame
+    if type(coro) is GeneratorType:
+        return coro.gi_frame
+    if type(coro) is AsyncGeneratorType:
+        return coro.ag_frame
+    frame = attribute(coro, "cr_frame")
+    return frame if type(frame) is FrameType else None
+
+
+def code_of(coro: object) -> CodeType | None:
+    """The code of a coroutine or generator; None of other objects."""
+    if type(coro) is CoroutineType:
+        return coro.cr_code
+    if type(coro) is AsyncGeneratorType:
+        return coro.ag_code
+    if type(coro) is GeneratorType:
+        return coro.gi_code
+    code = attribute(coro, "cr_code")
+    return code if type(code) is CodeType else None
 
 
 class Shape(NamedTuple):
@@ -80,37 +96,37 @@ def forget_shapes() -> None:
     _shapes.clear()
 
 
-def awaited_by(coro: Any) -> Any:
-    kind = type(coro).__name__
-    if kind == "coroutine":
+def awaited_by(coro: object) -> object:
+    """What a coroutine, or what serves as one, awaits."""
+    if type(coro) is CoroutineType:
         return coro.cr_await
-    if kind == "generator":
+    if type(coro) is GeneratorType:
         return coro.gi_yieldfrom
-    if kind == "async_generator":
+    if type(coro) is AsyncGeneratorType:
         return coro.ag_await
-    if kind in _REFERENTS:
-        return _driven(coro)
-    return getattr(coro, "cr_await", None)
+    return _driven(coro) if is_step(coro) else attribute(coro, "cr_await")
 
 
-def _driven(step: Any) -> Any | None:
+def _driven(step: object) -> object:
     """What a step hides: the garbage collector's view shows it."""
     kept = gc.get_referents(step)
-    return next((each for each in kept if hasattr(each, "ag_frame") or hasattr(each, "cr_frame")), None)
+    return next(
+        (each for each in kept if type(each) is AsyncGeneratorType or code_of(each) is not None), None
+    )
 
 
-def is_step(thing: Any) -> bool:
+def is_step(thing: object) -> bool:
     """Whether it is one step of an async generator, as ``anext`` or ``asend`` make them."""
-    return type(thing).__name__ in _REFERENTS
+    return class_name(thing) in _REFERENTS
 
 
-def generator_of(step: Any) -> Any | None:
+def generator_of(step: object, depth: int = 8) -> AsyncGeneratorType[object, object] | None:
     """The async generator that a step is one of; ``anext`` with a default puts one step around another."""
-    for each in gc.get_referents(step):
-        if hasattr(each, "ag_code"):
+    for each in gc.get_referents(step) if depth else ():
+        if type(each) is AsyncGeneratorType:
             return each
         if is_step(each):
-            return generator_of(each)
+            return generator_of(each, depth - 1)
     return None
 
 
@@ -136,21 +152,23 @@ def describe_raw(raw: tuple[tuple[CodeType, int], ...]) -> tuple[model.Frame, ..
     return tuple(origins.frame_at(code, lasti) for code, lasti in raw)
 
 
-def state_of(task: Any) -> str:
+def state_of(task: object) -> str:
     """``pending``, ``running``, ``finished``, ``failed`` or ``cancelled``."""
-    if not task.done():
-        coro = task.get_coro()
-        return "running" if getattr(coro, "cr_running", False) and not _suspended(coro) else "pending"
-    if task.cancelled():
+    state = futures.state_of(task)
+    if state == "CANCELLED":
         return "cancelled"
-    return "failed" if getattr(task, "_exception", None) is not None else "finished"
+    if state == "FINISHED":
+        return "failed" if futures.field(task, "_exception") is not None else "finished"
+    return "running" if is_running(futures.coroutine(task)) else "pending"
 
 
-def _suspended(coro: Any) -> bool:
-    return getattr(coro, "cr_await", None) is not None
+def is_running(coro: object) -> bool:
+    """Whether it runs now, and not only one that drives it."""
+    running = coro.cr_running if type(coro) is CoroutineType else attribute(coro, "cr_running")
+    return running is True and awaited_by(coro) is None
 
 
-def parked(task: Any, frames: list[FrameType], shape: Shape | None = None) -> model.Parked | None:
+def parked(task: object, frames: list[FrameType], shape: Shape | None = None) -> model.Parked | None:
     """Where ``task`` is suspended and on what; None if it has no frame left."""
     shape = shape or shape_of(frames)
     if not shape.stack:
@@ -161,12 +179,17 @@ def parked(task: Any, frames: list[FrameType], shape: Shape | None = None) -> mo
     )
 
 
-def coroutine_of(task: Any) -> str:
+def coroutine_of(task: object) -> str:
     """The qualified name of a task's coroutine."""
-    coro = task.get_coro()
-    if coro is None:  # an eager task that is done
-        return "?"
-    return str(getattr(coro, "__qualname__", type(coro).__qualname__)).replace(".<locals>", "")
+    coro = futures.coroutine(task)
+    return "?" if coro is None else name_of(coro)  # an eager task that is done
+
+
+def name_of(coro: object) -> str:
+    """The qualified name of a coroutine (or what stands in for one), without ``<locals>``."""
+    if code_of(coro) is not None:
+        return written(attribute(coro, "__qualname__")) or class_name(coro)
+    return called(coro)
 
 
 def current_frames() -> dict[int, FrameType]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent import awaiting
+from taskscope.agent.futures import birth_of, chunk_of, lineage_of, serial_of
 from taskscope.agent.groups import earlier
 from taskscope.agent.walk import live_tasks
 
@@ -31,11 +32,11 @@ def by_parent(records: list[SiteRecord], of: int | None) -> Job[tuple[model.Tree
         if task is None:
             yield
             continue
-        lineage = task._taskscope_parent
+        chunk, lineage = chunk_of(task), lineage_of(task)
         parent = lineage.serial if lineage is not None else 0
         if parent == level:
-            record = task._taskscope_chunk.site
-            _tally(members, record).add(task._taskscope_serial, task._taskscope_birth)
+            if chunk is not None:
+                _tally(members, chunk.site).add(serial_of(task) or 0, birth_of(task))
         elif lineage is not None and lineage.chunk is not None:
             above = lineage.parent
             if lineage.live:
@@ -45,6 +46,7 @@ def by_parent(records: list[SiteRecord], of: int | None) -> Job[tuple[model.Tree
                 ghost = _tally(members, lineage.chunk.site, ended=True)
                 ghost.children += 1
                 ghost.add(lineage.serial, None)
+        del task
     return _groups(members)
 
 
@@ -60,20 +62,18 @@ def by_await(records: list[SiteRecord], of: int | None) -> Job[tuple[model.TreeG
         if task is None:
             yield
             continue
-        serial = task._taskscope_serial
-        targets = [each for each in awaiting.waited_tasks(task) if hasattr(each, "_taskscope_chunk")]
+        known = _known(task)
+        if known is None:
+            continue
+        serial, record, birth = known
+        targets = [each for each in map(_known, awaiting.waited_tasks(task)) if each is not None]
         if targets:
-            edges[serial] = [each._taskscope_serial for each in targets]
-            nodes[serial] = (task._taskscope_chunk.site, task._taskscope_birth)
-            nodes.update(
-                {
-                    each._taskscope_serial: (each._taskscope_chunk.site, each._taskscope_birth)
-                    for each in targets
-                }
-            )
-        elif of is None and not awaiting.awaiting_tasks(task):
-            _tally(members, task._taskscope_chunk.site).add(serial, task._taskscope_birth)
-        del targets
+            edges[serial] = [target for target, _, _ in targets]
+            nodes[serial] = record, birth
+            nodes.update({target: (theirs, since) for target, theirs, since in targets})
+        elif of is None and not awaiting.is_awaited(task):
+            _tally(members, record).add(serial, birth)
+        del task
     chosen = _await_roots(edges) if of is None else dict.fromkeys(edges.get(of, ()), False)
     for serial, cycle in chosen.items():
         record, birth = nodes[serial]
@@ -81,6 +81,12 @@ def by_await(records: list[SiteRecord], of: int | None) -> Job[tuple[model.TreeG
         tally.add(serial, birth)
         tally.children += len(edges.get(serial, ()))
     return _groups(members)
+
+
+def _known(task: object) -> tuple[int, SiteRecord, float | None] | None:
+    """Serial, site and birth of a task; None if it is not in the registry."""
+    chunk, serial = chunk_of(task), serial_of(task)
+    return (serial, chunk.site, birth_of(task)) if chunk is not None and serial is not None else None
 
 
 def _await_roots(edges: dict[int, list[int]]) -> dict[int, bool]:

@@ -14,7 +14,8 @@ from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodDe
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
-from taskscope.agent.variables import attributes_of, stored_in, variables_of
+from taskscope.agent.looking import attributes_of, mro, own_attributes
+from taskscope.agent.variables import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,7 +146,7 @@ def _goes_by_the_clock(loop: Any) -> bool:
     """Whether its times are those of the machine: neither its own clock nor a test's."""
     if type(sys.modules["time"].monotonic) is not BuiltinFunctionType or "time" in attributes_of(loop):
         return False
-    owner = next((cls for cls in type.mro(type(loop)) if "time" in stored_in(cls)), None)
+    owner = next((cls for cls in mro(type(loop)) if "time" in own_attributes(cls)), None)
     return owner is sys.modules["asyncio"].BaseEventLoop
 
 
@@ -177,8 +178,8 @@ def builtin(loop: Any, name: str) -> Any:
 
 def builtin_method(loop: Any, name: str) -> Callable[..., Any] | None:
     """A method of a loop that is not written in Python: to call it runs no code of the program's."""
-    for cls in type.mro(type(loop)):
-        found = stored_in(cls).get(name)
+    for cls in mro(type(loop)):
+        found = own_attributes(cls).get(name)
         if found is not None:
             native = type(found) is MethodDescriptorType or type(found).__module__.startswith("_cython")
             return found.__get__(loop) if native else None

@@ -20,6 +20,13 @@ def TypeVar(*_: object, **__: object) -> None:  # noqa: N802  (its name is typin
     return None
 
 
+class Generic:
+    """A base of classes that are generic to a type checker only."""
+
+    def __class_getitem__(cls, item: object) -> type:
+        return cls
+
+
 class _Fields(type):
     """Makes a class with annotations a named tuple, methods and defaults included."""
 

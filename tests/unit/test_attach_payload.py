@@ -62,8 +62,8 @@ def run(seconds: float, before: str = "", after: str = "") -> str:
     read, write = os.pipe()
     names = {"read": read, "write": write, "inode": os.fstat(read).st_ino}
     code = f"{before}\n{program % names}\n{after}"
-    command = [sys.executable, "-I", "-S", "-c", code]
-    subprocess.run(command, check=True, timeout=30, pass_fds=(read, write))
+    command = [sys.executable, "-I", "-S", "-"]
+    subprocess.run(command, input=code, text=True, check=True, timeout=30, pass_fds=(read, write))
     os.close(write)
     with open(read, "rb") as reply:
         return reply.read().decode()
@@ -90,6 +90,6 @@ try: print(os.read(5, 10))
 except BlockingIOError: print("untouched")
 """
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=30
+        [sys.executable, "-I", "-S", "-"], input=code, capture_output=True, text=True, timeout=30
     )
     assert (done.stdout, done.stderr) == ("untouched\n", "")

@@ -1,0 +1,383 @@
+"""The one way in which the agent looks at objects of the program: none of its code runs.
+
+Any object may be hostile, or just clever: a proxy that answers every attribute over the network, a mock,
+a property that takes a lock, a ``__getattr__`` that raises.  So nothing is asked of an object but its type,
+its identity, and what is stored: in the slots of its class, in its ``__dict__``, in a built-in container.
+What is read so is typed ``object``, which forbids most of what would run code; a test forbids the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+from collections import deque
+from itertools import islice, repeat
+from operator import is_
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import ref
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeGuard
+
+T = TypeVar("T")
+
+MAX_NAMES = 1_000
+"""Names that an object has at most; a larger dictionary is a value of it."""
+
+MAX_NAME = 200
+"""Characters shown of a name."""
+
+MAX_WRAPPED = 16
+"""Partials and methods around a function; more go round for ever."""
+
+MAX_CLASSES = 5_000
+"""Classes of which is remembered that their attributes have plain names."""
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset, deque)
+
+_mro_of: Any = type.__dict__["__mro__"].__get__
+_dict_of: Any = type.__dict__["__dict__"].__get__
+_name_of: Any = type.__dict__["__qualname__"].__get__
+_module_of: Any = type.__dict__["__module__"].__get__
+_func: Any = functools.partial.__dict__["func"].__get__
+_args: Any = functools.partial.__dict__["args"].__get__
+
+_plain: dict[int, ref[type]] = {}
+
+
+# -- kinds -------------------------------------------------------------------------------------------
+
+
+def is_a(thing: object, kind: type[T]) -> TypeGuard[T]:
+    """As ``isinstance``, but nobody is asked: ``__class__`` may be a property.  ``kind`` is no ABC."""
+    return issubclass(type(thing), kind)
+
+
+def mro(cls: type) -> tuple[type, ...]:
+    """The class and its bases, whatever its metaclass says."""
+    found: tuple[type, ...] = _mro_of(cls)
+    return found
+
+
+def class_name(thing: object) -> str:
+    """The qualified name of the class of ``thing``, as people write it."""
+    return name_of_class(type(thing))
+
+
+def name_of_class(cls: type) -> str:
+    """The same of a class itself."""
+    return written(_name_of(cls))
+
+
+def module_of(cls: type) -> str:
+    """The module that a class says it is from; "" if it says nothing."""
+    try:
+        return text(_module_of(cls))
+    except AttributeError:
+        return ""
+
+
+def kinds(*builtin: type) -> frozenset[int]:
+    """Built-in types to look ``id(type(thing))`` up in: a metaclass may compare and hash as it likes."""
+    return frozenset(map(id, builtin))
+
+
+_SLOTS = kinds(MemberDescriptorType, GetSetDescriptorType)
+_UNBOUND = kinds(FunctionType, functools.partial)
+
+
+# -- what is stored ----------------------------------------------------------------------------------
+
+
+def attribute(thing: object, name: str) -> object:
+    """What is stored under ``name``: in a slot, in the ``__dict__``, in the class; None if nothing is.
+
+    None as well for what only code would make, as a property does.
+    """
+    stored = in_class(type(thing), name)
+    if id(type(stored)) in _SLOTS:
+        return _in_slot(stored, thing)
+    if stored is None or not _is_descriptor(stored):
+        if _are_plain(thing):
+            return _instance(thing, name)
+        found = lookup(attributes_of(thing), name)
+        return found if found is not None else stored
+    return lookup(attributes_of(thing), name)
+
+
+def column(things: list[object], name: str) -> list[object]:
+    """``attribute`` of many objects that are likely of one class: 0.1 µs each."""
+    plain: dict[int, bool] = {}
+    found = []
+    for each in things:
+        kind = type(each)
+        if id(kind) not in plain:
+            stored = in_class(kind, name)
+            plain[id(kind)] = stored is None or type(stored) is MemberDescriptorType
+        found.append(_instance(each, name) if plain[id(kind)] else attribute(each, name))
+    return found
+
+
+def _instance(thing: object, name: str) -> object:
+    """Asked of the interpreter itself: it does not make a ``__dict__`` where there is none yet."""
+    try:
+        found: object = object.__getattribute__(thing, name)
+    except AttributeError:
+        return None
+    return found
+
+
+def _are_plain(thing: object) -> bool:
+    """Whether the names in its dictionary, if it has one, can be compared; no may mean another dictionary."""
+    inside = [each for each in gc.get_referents(thing) if type(each) is dict]
+    return all(len(each) > MAX_NAMES or _has_plain_names(each) for each in inside)
+
+
+def _in_slot(slot: Any, thing: object) -> object:
+    try:
+        found: object = slot.__get__(thing)
+    except Exception:  # noqa: BLE001  (not set; or an object that was never initialised)
+        return None
+    return found
+
+
+def in_class(cls: type, name: str) -> object:
+    """What a class or its bases store under ``name``, as it is; None if nothing is."""
+    for each in mro(cls):
+        stored = _dict_of(each)
+        known = _plain.get(id(each))
+        if known is None or known() is not each:
+            if not _has_plain_names(stored):
+                continue
+            _remember(each)
+        found: object = stored.get(name)
+        if found is not None:
+            return found
+    return None
+
+
+def _remember(cls: type) -> None:
+    """Names added to a class later are always plain: only those that it was made with may not be."""
+    if len(_plain) >= MAX_CLASSES:
+        _plain.clear()
+    _plain[id(cls)] = ref(cls)
+
+
+def _has_plain_names(names: Any) -> bool:
+    """Whether looking a name up compares it with plain strings only, and not by code of the program's."""
+    try:
+        return all(map(is_, map(type, names), repeat(str)))
+    except RuntimeError:  # it grows meanwhile
+        return False
+
+
+def _is_descriptor(stored: object) -> bool:
+    return in_class(type(stored), "__get__") is not None
+
+
+def attributes_of(thing: object) -> Mapping[str, Any]:
+    """The ``__dict__`` of ``thing``; empty if it has none of its own, or one that its class makes up."""
+    stored = in_class(type(thing), "__dict__")
+    found = _in_slot(stored, thing) if id(type(stored)) in _SLOTS else None
+    if type(found) is dict or type(found) is MappingProxyType:
+        return found
+    return _NONE
+
+
+def own_attributes(cls: type) -> Mapping[str, Any]:
+    """What a class itself defines, past any metaclass."""
+    found: Mapping[str, Any] = _dict_of(cls)
+    return found
+
+
+def slots_of(thing: object) -> list[tuple[str, object]]:
+    """Attributes in slots that Python classes define, by name."""
+    found = []
+    for cls in mro(type(thing)):
+        for name, slot in list(_dict_of(cls).items()):
+            if type(slot) is MemberDescriptorType:
+                value = _in_slot(slot, thing)
+                if value is not None:
+                    found.append((text(name), value))
+    return found
+
+
+def lookup(names: object, name: str) -> object:
+    """The value under a name in a dictionary that belongs to the program; None if there is none."""
+    if issubclass(type(names), dict):
+        keyed: Any = names
+        return dict.get(keyed, name) if _has_plain_names(dict.keys(keyed)) else None
+    if type(names) is MappingProxyType and _has_plain_names(names):
+        found: object = names.get(name)
+        return found
+    return None
+
+
+# -- plain values ------------------------------------------------------------------------------------
+
+
+def text(thing: object) -> str:
+    """A string as a plain one; "" for anything else.  Subclasses of ``str`` may do what they like."""
+    if type(thing) is str:
+        return thing
+    return str.__str__(thing) if issubclass(type(thing), str) else ""
+
+
+def number(thing: object) -> int | None:
+    """An integer as a plain one; None for anything else."""
+    if type(thing) is int:
+        return thing
+    whole: Any = thing
+    return int.__add__(whole, 0) if issubclass(type(thing), int) else None
+
+
+def seconds(thing: object) -> float | None:
+    """A number as a float; None for anything else."""
+    if type(thing) is float:
+        return thing
+    whole = number(thing)
+    try:
+        return float(whole) if whole is not None else None
+    except OverflowError:
+        return None
+
+
+def size(thing: object) -> int | None:
+    """The length of a built-in container, or of a subclass as the container sees it; None for others."""
+    for kind in _CONTAINERS:
+        if issubclass(type(thing), kind):
+            length: int = kind.__len__(thing)
+            return length
+    return None
+
+
+def items(thing: object, most: int) -> list[object]:
+    """What stands in a built-in container, the values of a dictionary; at most so many."""
+    for kind in _CONTAINERS:
+        if issubclass(type(thing), kind):
+            try:
+                walk = iter(dict.values(thing)) if kind is dict else kind.__iter__(thing)  # type: ignore[arg-type]
+                return list(islice(walk, most))
+            except RuntimeError:  # it changes meanwhile
+                return []
+    return []
+
+
+def pairs(names: object) -> list[tuple[object, object]]:
+    """The entries of a dictionary, or of what a class shows of its own."""
+    keyed: Any = names
+    try:
+        if issubclass(type(names), dict):
+            return list(zip(dict.keys(keyed), dict.values(keyed), strict=False))
+        return list(keyed.items()) if type(names) is MappingProxyType else []
+    except RuntimeError:  # it changes meanwhile
+        return []
+
+
+class Known(Generic[T]):
+    """What was worked out of objects that must be neither hashed nor compared; keeps ``most`` of them alive.
+
+    Code objects are such: their hash is that of their names and constants, which can be anything.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: dict[int, tuple[object, T]] = {}
+
+    def get(self, thing: object) -> T | None:
+        found = self._values.get(id(thing))
+        return found[1] if found is not None else None
+
+    def put(self, thing: object, value: T) -> T:
+        if len(self._values) >= self._most:
+            self._values.clear()
+        self._values[id(thing)] = thing, value
+        return value
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
+# -- functions ---------------------------------------------------------------------------------------
+
+
+def innermost(function: object) -> object:
+    """The function that a callable calls in the end: past partials, bound methods and contexts."""
+    for _ in range(MAX_WRAPPED):
+        if is_a(function, functools.partial):
+            inner = _func(function)
+            given = _args(function)
+            runs = is_a(inner, BuiltinFunctionType) and inner.__name__ == "run" and len(given) > 0
+            function = given[0] if runs else inner
+        elif type(function) is MethodType:
+            function = function.__func__
+        else:
+            break
+    return function
+
+
+def called(function: object) -> str:
+    """The qualified name of what a callable calls in the end, as people write it."""
+    inner = innermost(function)
+    if type(inner) is FunctionType:
+        return written(inner.__qualname__)
+    if is_a(inner, BuiltinFunctionType):
+        owner = inner.__self__
+        bound = owner is not None and not is_a(owner, ModuleType)
+        return f"{class_name(owner)}.{inner.__name__}" if bound else text(inner.__name__)
+    if type(inner) is MethodDescriptorType:
+        return text(inner.__name__)
+    if type(inner) is WrapperDescriptorType:
+        return text(inner.__name__)
+    return name_of_class(inner) if is_a(inner, type) else class_name(inner)
+
+
+def arguments_of(function: object) -> tuple[object, ...]:
+    """The arguments that a partial brings along; none of other callables."""
+    given: tuple[object, ...] = _args(function) if is_a(function, functools.partial) else ()
+    return given
+
+
+def owner_of(function: object) -> object:
+    """What a method is bound to; None for other callables."""
+    if type(function) is MethodType:
+        return function.__self__
+    if is_a(function, BuiltinFunctionType):
+        return function.__self__
+    return attribute(function, "__self__") if id(type(function)) not in _UNBOUND else None
+
+
+def native(thing: object, name: str, *args: object) -> object:
+    """The result of a method that is written in C or Cython; None if it is not, or fails."""
+    stored: Any = in_class(type(thing), name)
+    if type(stored) is not MethodDescriptorType and class_name(stored) != "cython_function_or_method":
+        return None
+    try:
+        found: object = stored.__get__(thing)(*args)
+    except Exception:  # noqa: BLE001  (an outer edge: a handle or loop that is gone already)
+        return None
+    return found
+
+
+def written(name: object) -> str:
+    """A name of the program's as people write it, not longer than a line."""
+    shown = text(name).replace(".<locals>", "")
+    return shown if len(shown) <= MAX_NAME else shown[: MAX_NAME - 1] + "…"
+
+
+def forget() -> None:
+    """Lets go of what is remembered of classes."""
+    _plain.clear()
