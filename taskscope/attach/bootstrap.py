@@ -10,13 +10,16 @@ This file is sent as it is, so it must stand alone: standard library only, and o
 
 from __future__ import annotations
 
+import _frozen_importlib_external
 import _signal  # type: ignore[import-not-found]
+import marshal
 import posix
 import sys
 from _frozen_importlib import BuiltinImporter
 
 TYPE_CHECKING = False  # as `typing` has it, which the target may not have loaded
 if TYPE_CHECKING:
+    from types import CodeType
     from typing import Any
 
 # As in system.py: the clock as it is, whatever the program has put in its place.
@@ -26,11 +29,21 @@ BuiltinImporter.exec_module(time)
 TRIES = 3
 """A program in the midst of its own imports may have incomplete modules (``typing``) lying about."""
 
+SLICE, PAUSE = 0.001, 0.0005
+"""Seconds: after so much work the program's threads get the GIL unasked; to ask would take them 5 ms."""
+
+LONG = 3000  # characters of source that take about SLICE to compile
+
+ANNOTATIONS = 0x1000000  # `from __future__ import annotations`, as `__future__` has it since 3.11
+
 
 def main(payload: dict[str, Any], reply: tuple[int, int, int]) -> None:
     """Starts the agent unless one is there; ``reply`` gets one line that says what came of it."""
     if time.time() > payload["deadline"]:
         send(reply, {"state": "late"})
+        return
+    if payload["magic"] not in (None, _frozen_importlib_external.MAGIC_NUMBER):
+        send(reply, {"state": "foreign"})
         return
     answer: dict[str, Any] = {}
     for _ in range(TRIES):
@@ -74,14 +87,13 @@ def start(payload: dict[str, Any]) -> dict[str, Any]:
     try:
         import_threading_as_main()
         sys.modules.update(modules)
-        for name, source in payload["modules"]:
-            module = modules[name]
-            code = compile(source, module.__file__, "exec", dont_inherit=True, optimize=0)
-            exec(code, module.__dict__)  # noqa: S102
+        load(payload["modules"], modules)
+        time.sleep(PAUSE)
         agent = modules[f"{package}.agent"].Agent(
             None, interval=1.0, control=False, version=payload["taskscope"], arrived=payload["arrived"]
         )
         agent.on_stop = lambda: forget(modules)
+        time.sleep(PAUSE)
         agent.start()
         modules[package]._agent = agent
         return {"state": "started", "taskscope": agent.version}
@@ -90,21 +102,40 @@ def start(payload: dict[str, Any]) -> dict[str, Any]:
         raise
 
 
-def create(sources: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+def load(sources: tuple[tuple[str, str, tuple[Any, ...]], ...], modules: dict[str, Any]) -> None:
+    """Runs the modules' statements, in slices."""
+    begun = time.perf_counter()
+    for name, file, pieces in sources:
+        for piece in pieces:
+            is_code = type(piece) is bytes
+            if time.perf_counter() - begun > SLICE or (not is_code and len(piece[1]) > LONG):
+                time.sleep(PAUSE)
+                begun = time.perf_counter()
+            code = marshal.loads(piece) if is_code else compiled(piece[0], piece[1], file)  # noqa: S302
+            exec(code, modules[name].__dict__)  # noqa: S102
+
+
+def compiled(first: int, text: str, file: str) -> CodeType:
+    """Statements whose first line is line ``first`` of ``file``.  Docstrings are of no use in a target."""
+    source = "\n" * (first - 1) + text
+    code: CodeType = compile(source, file, "exec", ANNOTATIONS, True, 2)
+    return code
+
+
+def create(sources: tuple[tuple[str, str, tuple[Any, ...]], ...]) -> dict[str, Any]:
     """Empty modules, each set on its parent package, so that importing one from another finds it there."""
     kind: Any = type(sys)
-    packages = {name.rpartition(".")[0] for name, _ in sources} - {""}
     builtins = unpatched()
     modules = {}
-    for name, _ in sorted(sources):
+    for name, file, _ in sorted(sources):
         module = modules[name] = kind(name)
-        path = name.replace(".", "/").replace(name.partition(".")[0], "<taskscope>", 1)
-        module.__file__ = f"{path}/__init__.py" if name in packages else f"{path}.py"
+        module.__file__ = file
         module.__dict__["__builtins__"] = builtins
         parent, _, child = name.rpartition(".")
-        if name in packages:
+        is_package = file.endswith("/__init__.py")
+        if is_package:
             module.__path__ = []
-        module.__package__ = name if name in packages else parent
+        module.__package__ = name if is_package else parent
         if parent:
             setattr(modules[parent], child, module)
     return modules
@@ -118,7 +149,8 @@ def unpatched() -> dict[str, Any]:
     """
     import builtins
 
-    originals = getattr(sys.modules.get("gevent.monkey"), "saved", {})
+    module: Any = sys.modules.get("gevent.monkey")
+    originals = module.__dict__.get("saved") if type(module) is type(sys) else None
     if not originals:
         return vars(builtins)
     kind: Any = type(sys)
@@ -207,8 +239,12 @@ def is_pipe(descriptor: int, inode: int) -> bool:
     return found.st_mode & 0o170000 == 0o010000 and found.st_ino == inode
 
 
-def begin(payload: dict[str, Any], reply: tuple[int, int, int]) -> None:
+def begin(packed: str, reply: tuple[int, int, int]) -> None:
     """Body of the injected thread.  What it raises makes the program's text close the pipe."""
     # The program's signals go to the program's threads; ours, and those we start, take none.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
-    main(payload, reply)
+    time.sleep(PAUSE)
+    import binascii
+    import zlib
+
+    main(marshal.loads(zlib.decompress(binascii.a2b_base64(packed))), reply)  # noqa: S302  (it is ours)

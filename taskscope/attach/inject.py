@@ -65,7 +65,10 @@ def ensure_agent(
             found = _Waiting(pid, timeout, progress).for_attempt()
             if found is not None:
                 return found
-    return _endpoint(target, _injected(target, timeout, progress), timeout, progress)
+    reply = _injected(target, timeout, progress, compiled=target.same_bytecode)
+    if reply.get("state") == "foreign":  # of our version, but built to have another bytecode
+        reply = _injected(target, timeout, progress, compiled=False)
+    return _endpoint(target, reply, timeout, progress)
 
 
 class _Waiting:
@@ -149,9 +152,9 @@ def _reason(pid: int, condition: Condition) -> str:
     return f"process {pid} has not run it yet" if condition.state == "silent" else condition.text
 
 
-def _injected(target: Target, timeout: float, progress: Progress) -> dict[str, str]:
+def _injected(target: Target, timeout: float, progress: Progress, *, compiled: bool) -> dict[str, str]:
     """Starts a thread in the target that starts the agent; its reply.  Raises AttachError."""
-    program = payload.program("injected", LATEST_START)
+    program = payload.program("injected", LATEST_START, compiled=compiled)
     waiting = _Waiting(target.pid, timeout, progress)
     with Injector(target, program, SAFE_POINT_SECONDS) as injector:
         while True:

@@ -16,14 +16,15 @@ import marshal
 import re
 import time
 import zlib
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskscope import __version__
-from taskscope.attach import attempt
+from taskscope.attach import attempt, bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterator
 
 PACKAGE = "_taskscope_agent"
 """The agent's name inside a target that it was brought into."""
@@ -36,35 +37,82 @@ _TYPING = re.compile(r"\bfrom(\s+)typing\b")
 _MARSHAL = 4  # the newest version that every supported Python reads
 
 
-def program(arrived: str, seconds: float) -> str:
+_PIECE = 30
+"""Lines after which a piece of a module ends.  A class is not divided: to compile the largest takes 3 ms."""
+
+Piece = tuple[int, str] | bytes
+"""Whole statements of a module: their first line and source, or their code (marshalled)."""
+
+
+def program(arrived: str, seconds: float, *, compiled: bool) -> str:
     """Text with ``%(read)d``, ``%(write)d`` and ``%(inode)d`` for the pipe that the reply goes to.
 
-    It does nothing if it is run more than ``seconds`` from now.
+    It does nothing if it is run more than ``seconds`` from now.  ``compiled``: with code of this very
+    interpreter's kind, so that the target need not compile while its own threads wait for the GIL.
     """
     payload = {
         "package": PACKAGE,
         "taskscope": __version__,
-        "modules": modules(),
+        "magic": MAGIC_NUMBER if compiled else None,
+        "modules": pieces(compiled=compiled),
         "arrived": arrived,
         "deadline": time.time() + seconds,
     }
-    return _text(payload, "d['begin'](d['payload'],(%(read)d,%(write)d,%(inode)d))")
+    return _text(payload)
 
 
-def _text(payload: dict[str, Any], call: str) -> str:
-    bootstrap = (_ROOT / "attach" / "bootstrap.py").read_text()
-    packed = _packed({"payload": payload, "bootstrap": bootstrap})
-    unpack = "__import__('zlib').decompress(__import__('binascii').a2b_base64(p))"
-    load = f"d=__import__('marshal').loads({unpack})"
-    run = "exec(compile(d['bootstrap'],'<taskscope>/attach/bootstrap.py','exec',0,True,0),d)"
+def _text(payload: dict[str, Any]) -> str:
+    unpack = "__import__('zlib').decompress(__import__('binascii').a2b_base64(b))"
+    load = f"d={{}};exec(compile({unpack},'<taskscope>/attach/bootstrap.py','exec',0,True,2),d)"
+    run = "d['begin'](p,(%(read)d,%(write)d,%(inode)d))"
+    packed = _packed(Path(bootstrap.__file__).read_bytes()), _packed(marshal.dumps(payload, _MARSHAL))
     # It runs in __main__: one exec with globals of its own, so that no name of the program's is touched.
-    return (
-        f'try:\n exec("{load};{run};{call}",{{"p":"{packed}"}})\nexcept BaseException:\n {attempt.TAKEN_BACK}'
-    )
+    names = '{{"b":"{}","p":"{}"}}'.format(*packed)
+    return f'try:\n exec("{load};{run}",{names})\nexcept BaseException:\n {attempt.TAKEN_BACK}'
 
 
-def _packed(value: dict[str, Any]) -> str:
-    return base64.b64encode(zlib.compress(marshal.dumps(value, _MARSHAL), 6)).decode()
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 6)).decode()
+
+
+@functools.cache
+def pieces(*, compiled: bool) -> tuple[tuple[str, str, tuple[Piece, ...]], ...]:
+    """Name, file name and pieces of every module, in the order of ``modules``."""
+    return tuple((name, file_name(name), _pieces(name, source, compiled)) for name, source in modules())
+
+
+def file_name(name: str) -> str:
+    """What stands for the module's file in tracebacks; the agent knows its own frames by it."""
+    is_package = any(other.startswith(f"{name}.") for other, _ in modules())
+    path = name.replace(".", "/").replace(PACKAGE, "<taskscope>", 1)
+    return f"{path}/__init__.py" if is_package else f"{path}.py"
+
+
+def _pieces(name: str, source: str, compiled: bool) -> tuple[Piece, ...]:
+    lines = source.splitlines(keepends=True)
+    found: list[Piece] = []
+    for first, last in _stretches(ast.parse(source)):
+        text = "".join(lines[first - 1 : last])
+        if compiled:
+            found.append(marshal.dumps(bootstrap.compiled(first, text, file_name(name))))
+        else:
+            found.append((first, text))
+    return tuple(found)
+
+
+def _stretches(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    """First and last line of each piece."""
+    first = last = 0
+    for node in tree.body:
+        if isinstance(node, ast.Expr) or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+            continue  # a docstring; and the one future that we use is a flag of ``compiled``
+        starts = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+        if first and (node.end_lineno or 0) - first >= _PIECE:
+            yield first, last
+            first = 0
+        first, last = first or starts, node.end_lineno or starts
+    if first:
+        yield first, last
 
 
 @functools.cache

@@ -53,6 +53,7 @@ class Target:
     gid: int
     executable: str
     version: tuple[int, int, int]
+    same_bytecode: bool
     stopped: bool
     other_pids: bool
     root: str
@@ -89,7 +90,7 @@ def _examine(pid: int) -> Target:
             python = images.exporting(C_API, r"libpython3", executable)
             if python is None:
                 raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}")
-            version = _version(pid, images, python)
+            hexversion = _hexversion(pid, images, python)
             if python.machine != _EM_X86_64:
                 raise AttachError(
                     f"process {pid} is not an x86-64 program, the only kind that can be attached to so far",
@@ -112,7 +113,8 @@ def _examine(pid: int) -> Target:
                 uid=int(uids[1]),
                 gid=int(status["Gid"].split()[1]),
                 executable=executable,
-                version=version,
+                version=(hexversion >> 24, hexversion >> 16 & 0xFF, hexversion >> 8 & 0xFF),
+                same_bytecode=_kind(hexversion) == _kind(sys.hexversion),
                 stopped=status["State"][:1] in "Tt",
                 other_pids=procfs.namespace(pid, "pid") != procfs.namespace("self", "pid"),
                 root=procfs.root(pid),
@@ -238,16 +240,24 @@ def _finalizing(pid: int, python: elf.Image) -> dict[str, int]:
     return {"Py_IsFinalizing": address}
 
 
-def _version(pid: int, images: _Images, python: elf.Image) -> tuple[int, int, int]:
-    """Its version, from the constant ``Py_Version`` (3.11 on).  Raises AttachError if not supported."""
+def _kind(hexversion: int) -> int:
+    """Equal for versions with the same bytecode: that of a minor version stays once it is released."""
+    return hexversion >> 16 if hexversion & 0xF0 == 0xF0 else hexversion
+
+
+def _hexversion(pid: int, images: _Images, python: elf.Image) -> int:
+    """Its version as ``sys.hexversion`` has it, from the constant ``Py_Version`` (3.11 on).
+
+    Raises AttachError if it is not supported.
+    """
     supported = f"TaskScope attaches to CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
     constant = python.symbol("Py_Version")
     if constant is None:
         raise AttachError(f"process {pid} runs Python {images.old_version()}; {supported}")
-    code = int.from_bytes(images.read(constant, 8), "little")
-    version = (code >> 24 & 0xFF, code >> 16 & 0xFF, code >> 8 & 0xFF)
+    code = int.from_bytes(images.read(constant, 4), "little")
+    version = (code >> 24, code >> 16 & 0xFF, code >> 8 & 0xFF)
     if not OLDEST <= version[:2] <= NEWEST:
         raise AttachError(f"process {pid} runs Python {'.'.join(map(str, version))}; {supported}")
     if python.symbol("_Py_MergeZeroLocalRefcount"):
         raise AttachError(f"process {pid} runs a free-threaded Python, which is not supported yet")
-    return version
+    return code

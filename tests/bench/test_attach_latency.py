@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 
@@ -17,6 +18,9 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 CYCLES = 15
 MOST_ADDED = 5.0
 """Milliseconds by which the worst wake-up may exceed that of half a quiet second (medians)."""
+
+FIRST = ("chrt", "--fifo", "10") if os.geteuid() == 0 else ()
+"""What else the machine does is not what is measured."""
 
 TICKER = """
 import asyncio, os, time
@@ -40,13 +44,15 @@ asyncio.run(main())
 def test_a_loop_hardly_feels_that_an_agent_comes(version: str) -> None:
     quiet, coming, going = [], [], []
     ours, theirs = socket.socketpair()
-    with ours, theirs, targets.running(pythons.require(version), TICKER, stdin=theirs) as program:
+    python = pythons.require(version)
+    with ours, theirs, targets.running(python, TICKER, before=FIRST, stdin=theirs) as program:
 
         def worst() -> float:
             ours.sendall(b"\n")
             assert program.child.stdout is not None
             return float(program.child.stdout.readline())
 
+        AgentClient(inject.ensure_agent(program.pid).path).detach()
         before = program.rss()
         for _ in range(CYCLES):
             worst()
@@ -66,5 +72,5 @@ def test_a_loop_hardly_feels_that_an_agent_comes(version: str) -> None:
             for name, each in (("half a quiet second", quiet), ("attaching", coming), ("detaching", going))
         ],
     )
-    print(f"RSS after {CYCLES} cycles: {grown:+.1f} MB")
+    print(f"RSS after {CYCLES} cycles, against that after the first: {grown:+.1f} MB")
     assert added < MOST_ADDED

@@ -6,14 +6,14 @@ import ast
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from taskscope.attach import payload
+import taskscope.agent
+from taskscope.attach import bootstrap, payload
 
-if TYPE_CHECKING:
-    from pathlib import Path
+REPO = Path(__file__).parents[2]
 
 
 def test_it_holds_the_agent_and_what_that_stands_on_and_nothing_else() -> None:
@@ -58,7 +58,7 @@ def test_imports_that_go_round_in_circles_are_refused(
 
 def run(seconds: float, before: str = "", after: str = "") -> str:
     """Runs the program in a bare interpreter; what it replied."""
-    program = payload.program("injected", seconds)
+    program = payload.program("injected", seconds, compiled=True)
     read, write = os.pipe()
     names = {"read": read, "write": write, "inode": os.fstat(read).st_ino}
     code = f"{before}\n{program % names}\n{after}"
@@ -78,7 +78,7 @@ def test_it_leaves_no_name_in_the_program_that_runs_it() -> None:
 
 
 def test_a_pipe_whose_numbers_are_the_programs_by_now_is_left_alone() -> None:
-    program = payload.program("injected", -1) % {"read": 5, "write": 6, "inode": 1}
+    program = payload.program("injected", -1, compiled=True) % {"read": 5, "write": 6, "inode": 1}
     code = f"""
 import os
 ends = os.pipe()
@@ -93,3 +93,45 @@ except BlockingIOError: print("untouched")
         [sys.executable, "-I", "-S", "-"], input=code, capture_output=True, text=True, timeout=30
     )
     assert (done.stdout, done.stderr) == ("untouched\n", "")
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_every_module_of_the_agent_is_carried_and_runs_in_a_bare_interpreter(compiled: bool) -> None:
+    carried = {name: (file, pieces) for name, file, pieces in payload.pieces(compiled=compiled)}
+    folder = Path(taskscope.agent.__file__).parent
+    for path in folder.rglob("*.py"):
+        inner = path.relative_to(folder.parent)
+        assert f"<taskscope>/{inner}" in {file for file, _ in carried.values()}
+    code = f"""
+import sys
+sys.path.insert(0, {str(folder.parent.parent)!r})
+from taskscope.attach import bootstrap
+for name in [name for name in sys.modules if name.startswith("taskscope") and name != bootstrap.__name__]:
+    del sys.modules[name]
+sys.path.clear()
+sys.path += {[path for path in sys.path if "site-packages" not in path and str(REPO) not in path]!r}
+pieces = {payload.pieces(compiled=compiled)!r}
+modules = bootstrap.create(pieces)
+sys.modules.update(modules)
+bootstrap.load(pieces, modules)
+assert not any(name.split(".")[0] == "taskscope" and name != bootstrap.__name__ for name in sys.modules)
+print(len(modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-"], input=code, capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout.strip(), done.stderr) == (str(len(carried)), "")
+
+
+def test_lines_of_a_piece_are_those_of_its_file() -> None:
+    source = Path(taskscope.agent.__file__).read_text().splitlines()
+    _, file, pieces = next(
+        each for each in payload.pieces(compiled=False) if each[0] == f"{payload.PACKAGE}.agent"
+    )
+    assert file == "<taskscope>/agent/__init__.py"
+    first, text = pieces[-1]
+    assert isinstance(first, int)
+    assert isinstance(text, str)
+    last = bootstrap.compiled(first, text, file)
+    function = next(each for each in last.co_consts if hasattr(each, "co_firstlineno"))
+    assert f"def {function.co_name}" in source[function.co_firstlineno - 1]
