@@ -57,8 +57,8 @@ class Track:
         self._ended.append(ended)
         if self.recent:
             self._forget(index - LENGTH)
-        elif index - self._index[0] >= LENGTH:
-            self._halve()
+        else:
+            self._span(index)
 
     @property
     def gain(self) -> int:
@@ -78,6 +78,8 @@ class Track:
         """Every bin up to ``now``, gaps filled with what held then."""
         if not self._index:
             return []
+        if not self.recent:
+            self._span(int((now - self.origin) / self.width))
         last = max(int((now - self.origin) / self.width), self._index[-1])
         first = max(self._index[0], last - LENGTH + 1) if self.recent else self._index[0]
         filled: list[Bin] = []
@@ -91,6 +93,12 @@ class Track:
                 for gap in range(max(index + 1, first), until)
             ]
         return filled
+
+    def _span(self, index: int) -> None:
+        """Halves the resolution until a bin that far off is among the last: a foreign clock may leap."""
+        while index - self._index[0] >= LENGTH:
+            self._halve()
+            index //= 2
 
     def _columns(self) -> tuple[array[int], ...]:
         return self._index, self._low, self._high, self._live, self._born, self._ended

@@ -115,7 +115,10 @@ class Observation:
         before = self.last
         self.first = self.first or sample
         self.last = sample
-        self._known.update((site.id, site) for site in sample.new_sites)
+        for site in sample.new_sites:
+            self._known[site.id] = site
+            if site.id in self.sites:  # its line is known better now
+                self.sites[site.id].site = site
         self.tasks.add(sample.monotonic, sample.tasks.live)
         if sample.rss is not None:
             self.rss.add(sample.monotonic, sample.rss)

@@ -43,9 +43,18 @@ def main(options: Namespace) -> int:
 async def _rows(found: tuple[PythonProcess, ...]) -> list[dict[str, Any]]:
     import asyncio
 
+    from taskscope.commands.common import say
+    from taskscope.sources.base import SourceMisbehaves
     from taskscope.sources.glance import glance
 
-    samples = await asyncio.gather(*map(glance, found))
+    async def look(process: PythonProcess) -> model.Sample | None:
+        try:
+            return await glance(process)
+        except SourceMisbehaves as error:
+            say(f"taskscope ps: {error}")
+            return None
+
+    samples = await asyncio.gather(*map(look, found))
     return [_row(process, sample) for process, sample in zip(found, samples, strict=True)]
 
 

@@ -86,7 +86,7 @@ SECTIONS = (
 
 def check(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """The snapshot with every section that a snapshot has.  Raises WireError."""
-    if snapshot.get("format") != FORMAT or type(snapshot.get("schema")) is not int:
+    if (snapshot.get("format"), snapshot.get("schema")) != (FORMAT, SCHEMA):
         raise WireError(f"it is no {FORMAT}")
     for section in ("process", "sample", "sites", "frames", "stacks", "tasks"):
         if section not in snapshot:

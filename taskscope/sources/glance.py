@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from taskscope.sources.base import SourceError
+from taskscope.sources.base import SourceError, SourceMisbehaves
 from taskscope.sources.live import LiveSource
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ PATIENCE = 2.0
 
 
 async def glance(process: PythonProcess) -> model.Sample | None:
-    """One sample; None without an agent, or when it does not answer in time."""
+    """One sample; None without an agent, or when it does not answer in time.  Raises SourceMisbehaves."""
     from taskscope.attach.presence import agent_in
 
     point = agent_in(process.pid) if process.agent is not None else None
@@ -24,9 +25,12 @@ async def glance(process: PythonProcess) -> model.Sample | None:
         return None
     source = LiveSource(point.path, patience=PATIENCE)
     try:
-        await source.open()
-        return await anext(source.samples())
-    except SourceError:
+        async with asyncio.timeout(2 * PATIENCE):  # also where it answers, and then sends no sample
+            await source.open()
+            return await anext(source.samples())
+    except SourceMisbehaves:
+        raise
+    except (SourceError, TimeoutError):
         return None
     finally:
         await source.close()

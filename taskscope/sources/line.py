@@ -147,8 +147,12 @@ class Line:
             _refused(error)
         finally:
             self._answers.pop(serial, None)
-            if self.over is None and (answer.cancelled() or not answer.done()):
-                self._writer.write(wire.request(None, "abandon", {"id": serial}))
+            if not answer.done():
+                answer.cancel()
+                if self.over is None:
+                    self._writer.write(wire.request(None, "abandon", {"id": serial}))
+            elif not answer.cancelled():
+                answer.exception()  # seen: whoever was cancelled while it came reads it no more
 
     def progressed(self) -> None:
         """A part of an answer has come."""

@@ -28,6 +28,9 @@ MAX_WAITING = 16
 MAX_SNAPSHOT = 192 << 20
 """Bytes of a snapshot: one of 300,000 tasks has half of that."""
 
+MAX_SITES = 20_000
+"""Sites that one agent may name: its own registry keeps half as many."""
+
 LATE = 2.5
 """Intervals without a sample from which the target is called silent."""
 
@@ -53,10 +56,12 @@ class LiveSource:
         self._line = Line(path, patience, self._receive, self._news.set, self._tell)
         self._parts: dict[str, Any] | None = None
         self._one_snapshot = asyncio.Lock()
+        self._sites: set[int] = set()
         self._sampled: float | None = None
         self._interval = 1.0
         self._parts_from = 0
         self._searching: asyncio.Task[None] | None = None
+        self._unsearched: list[model.Site] = []
 
     async def open(self) -> model.Hello:
         """Connects and says hello.  Raises SourceError: nobody there, not allowed, another protocol."""
@@ -88,13 +93,16 @@ class LiveSource:
         imputed: asyncio.Queue[model.Site] = asyncio.Queue()
         self._sampled = time.monotonic()
         await self._line.ask("subscribe")
-        begun = False
+        begun, before = False, 0
         while True:
             while self._samples:
                 sample = self._samples.popleft()
                 begun = begun or sample.full
                 if not begun:
-                    continue  # of a subscription before this one
+                    before += 1  # of a subscription before this one
+                    if before > MAX_WAITING:
+                        raise self._line.misbehaves("its samples do not begin with a full one")
+                    continue
                 self._impute(sample.new_sites, imputed)
                 found = tuple(imputed.get_nowait() for _ in range(imputed.qsize()))
                 yield dataclasses.replace(sample, new_sites=sample.new_sites + found) if found else sample
@@ -129,7 +137,7 @@ class LiveSource:
         after: int | None = None,
         limit: int = 200,
     ) -> model.TaskPage:
-        return await self._one(
+        page = await self._one(
             model.TaskPage,
             "tasks",
             sites=_list(sites),
@@ -139,6 +147,9 @@ class LiveSource:
             after=after,
             limit=limit,
         )
+        if len(page.tasks) > limit:
+            raise self._line.misbehaves(f"its page of at most {limit:,} tasks holds {len(page.tasks):,}")
+        return page
 
     async def task(self, serial: int) -> model.TaskDetail:
         return await self._one(model.TaskDetail, "task", serial=serial)
@@ -216,15 +227,16 @@ class LiveSource:
             await self._line.ask("detach")
 
     def _impute(self, sites: Sequence[model.Site], found: asyncio.Queue[model.Site]) -> None:
-        """Starts a search for the lines of sites that nobody saw; it feeds ``found`` in the background."""
-        unknown = [site for site in sites if site.known == "unknown" and site.kind == "task"]
-        if unknown and self._searching is None:
+        """Sees to a search for the lines of sites that nobody saw; it feeds ``found`` in the background."""
+        self._unsearched += [site for site in sites if site.known == "unknown" and site.kind == "task"]
+        if self._unsearched and (self._searching is None or self._searching.done()):
 
             async def search() -> None:
                 with contextlib.suppress(SourceError):
-                    for site in await self._imputed(unknown):
-                        found.put_nowait(site)
-                self._searching = None
+                    while self._unsearched:
+                        batch, self._unsearched = self._unsearched, []
+                        for site in await self._imputed(batch):
+                            found.put_nowait(site)
 
             self._searching = asyncio.create_task(search(), name="taskscope-imputing")
 
@@ -282,6 +294,10 @@ class LiveSource:
             sample = unpack(model.Sample, params)
         except wire.WireError as error:
             raise self._line.misbehaves(f"a sample does not fit: {error}") from None
+        self._sites.update(site.id for site in sample.new_sites)
+        self._sites.update(each.site for each in sample.sites)
+        if len(self._sites) > MAX_SITES:
+            raise self._line.misbehaves(f"it names more than {MAX_SITES:,} sites")
         self._sampled, self._interval = time.monotonic(), sample.interval
         self._samples.append(sample)
         if len(self._samples) > MAX_WAITING:

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.sources.base import SourceError
+from taskscope.sources.base import SourceError, SourceMisbehaves
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import agent_named, resolve
 from taskscope.tui.picker import Targets
@@ -72,7 +72,10 @@ def _processes() -> Sequence[PythonProcess]:
 async def _tasks(process: PythonProcess) -> int | None:
     from taskscope.sources.glance import glance
 
-    sample = await glance(process)
+    try:
+        sample = await glance(process)
+    except SourceMisbehaves:
+        return None
     return sample.tasks.live if sample else None
 
 

@@ -328,3 +328,38 @@ async def test_closing_twice_and_asking_afterwards(tmp_path: Path) -> None:
         await source.close()
         with pytest.raises(TargetGone):
             await source.threads()
+
+
+async def test_an_agent_that_names_sites_without_end_is_left(tmp_path: Path) -> None:
+    async def answer(peer: Peer, request: wire.Request) -> None:
+        peer.send(wire.response(request.id, {}))
+        for seq in range(1, 30):
+            peer.sample(sample(seq, *range(1000 * seq, 1000 * seq + 1000), full=seq == 1))
+
+    async with agent(tmp_path, answer) as source:
+        with pytest.raises(SourceMisbehaves, match="it names more than 20,000 sites"):
+            async for _ in source.samples():
+                pass
+
+
+async def test_a_page_larger_than_asked_for_is_refused(tmp_path: Path) -> None:
+    async def answer(peer: Peer, request: wire.Request) -> None:
+        one = wire.pack(model.Task(1, "n", "c", "pending", 1, 0, False, 1, None))
+        peer.send(wire.response(request.id, {"tasks": [one] * 6, "total": 6, "after": None}))
+
+    async with agent(tmp_path, answer) as source:
+        assert len((await source.tasks(limit=6)).tasks) == 6
+        with pytest.raises(SourceMisbehaves, match="its page of at most 5 tasks holds 6"):
+            await source.tasks(limit=5)
+
+
+async def test_parts_without_end_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskscope.sources.live.MAX_SNAPSHOT", 100_000)
+
+    async def answer(peer: Peer, request: wire.Request) -> None:
+        for _ in range(100):
+            peer.send(wire.request(None, "part", {"section": "tasks", "value": [task(1)] * 100}))
+
+    async with agent(tmp_path, answer) as source:
+        with pytest.raises(SourceMisbehaves, match="its snapshot is larger than"):
+            await source.snapshot()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from argparse import ArgumentTypeError
 from typing import NoReturn
 
@@ -14,7 +15,7 @@ from taskscope.commands.observe import MAX_POINTS, Observation, Series
 from taskscope.commands.report import report
 from taskscope.commands.watch import finding_of_contract, percentage, rate
 from taskscope.model import Cause, Counts, Finding, Frame, Hello, Process, Sample, Site, SiteCounts
-from taskscope.sources.base import NotAvailable
+from taskscope.sources.base import NotAvailable, Silence
 from taskscope.sources.saved import SavedSource
 
 PROCESS = Process(1, "svc", "3.11.7", "cpython", "/python", ("svc.py",), "host", "me", "/", 0.0)
@@ -180,3 +181,35 @@ def test_a_finding_has_exactly_the_fields_of_the_contract() -> None:
         "evidence": {"n": 1},
         "cause": {"pattern": "sleeper", "text": "one sleeper per event"},
     }
+
+
+async def test_a_line_that_is_known_later_is_shown_from_then_on() -> None:
+    first, second = sample(0, {1: 5}, (1,)), sample(1, {1: 6}, (1,))
+    (site,) = second.new_sites
+    line = dataclasses.replace(site, known="imputed", frame=dataclasses.replace(site.frame, line=77))
+    observation = await observed(first, dataclasses.replace(second, new_sites=(line,)))
+    assert observation.sites[1].site.frame.line == 77
+    assert observation.sites[1].first.live == 5
+
+
+def test_a_silence_is_said_when_it_begins_when_its_reason_changes_and_when_it_is_over() -> None:
+    observation = Observation(Silent(""), HELLO)
+    heard = [
+        Silence(2, "held", "A"),
+        Silence(5, "held", "A"),
+        Silence(6, "held", "A"),
+        Silence(7, "stuck", "B"),
+    ]
+    heard += [Silence(36, "stuck", "B"), Silence(37, "stuck", "B")]
+    said = [observation.hear(each) for each in heard]
+    assert said == ["", "no samples for 5 s: A", "", "no samples for 7 s: B", "", "no samples for 37 s: B"]
+    assert observation.hear(None) == "samples come again, after 37 s"
+    assert observation.silences == [heard[-1]]
+    assert checks(observation, Limits())[0].failure == "no samples for 37 s: B"
+
+
+def test_a_stop_is_said_at_once_and_forgiven_if_it_is_short() -> None:
+    observation = Observation(Silent(""), HELLO)
+    assert observation.hear(Silence(1, "stopped", "C")) == "no samples for 1 s: C"
+    assert observation.hear(None) == "samples come again, after 1 s"
+    assert observation.silences == []

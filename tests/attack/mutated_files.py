@@ -1,0 +1,142 @@
+"""The attack of test_mutated_files.py, in a process of its own, whose memory can be measured.
+
+Usage: ``python -m tests.attack.mutated_files SNAPSHOT ROUNDS SEED APP`` prints a line of JSON with counts;
+every APP-th snapshot that is accepted is walked through in the app, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import io
+import json
+import random
+import resource
+import signal
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskscope.analysis.diff import compare
+from taskscope.commands.diff import print_changes
+from taskscope.sources.base import NotAvailable, SourceError
+from taskscope.sources.saved import SavedSource
+from taskscope.tui.app import TaskScopeApp
+from tests.attack.mutations import bytes_mutated, encoded, mutated
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+SECONDS = 10
+"""For one file at most, on a busy machine."""
+
+
+class Hang(BaseException):
+    """One file takes too long."""
+
+
+def alarm(*_: object) -> None:
+    raise Hang
+
+
+async def questions(source: SavedSource) -> None:
+    """Everything that can be asked of a saved state."""
+    sample = await anext(source.samples())
+    sites = [site.id for site in sample.new_sites][:20]
+    page = await source.tasks(limit=50)
+    newest = await source.tasks(order="newest", limit=50)
+    threads = await source.threads()
+    asked: list[Awaitable[Any]] = [
+        source.history(3600),
+        source.site_history(sites, 3600),
+        source.ages(None),
+        source.parked(None),
+        source.groups("parent"),
+        source.groups("parked"),
+        source.tree("parent", None),
+        source.tree("await", None),
+        source.ended(100),
+        source.stalls(),
+        source.loops(),
+        source.source("/dev/zero", 1, 5),
+        *(source.site(site) for site in sites),
+        *(source.task(task.serial) for task in (*page.tasks[:10], *newest.tasks[:10])),
+        *(source.tree("parent", task.serial) for task in page.tasks[:10]),
+        *(source.thread(thread.ident) for thread in threads[:10]),
+    ]
+    for each in asked:
+        with contextlib.suppress(NotAvailable):
+            await each
+    _ = source.findings
+    with contextlib.redirect_stdout(io.StringIO()):
+        print_changes(compare(sample.new_sites, sample, sample.new_sites, sample))
+
+
+async def walk(path: Path) -> None:
+    """Through the views of the app."""
+    app = TaskScopeApp(SavedSource(str(path)), clock=lambda: 1000.0)
+    async with app.run_test(size=(100, 30)) as pilot:
+        for key in ("down", "enter", "enter", "escape", "escape", "t", "escape", "f", "escape", *"2345"):
+            await pilot.press(key)
+        await pilot.press("1", "g", "g", "g", "s", "q")
+
+
+async def round_of(path: Path) -> str:
+    """What became of one file: ``refused`` with a sentence, or ``read``."""
+    source = SavedSource(str(path))
+    try:
+        await source.open()
+    except SourceError as error:
+        sentence = str(error)
+        assert "\n" not in sentence, sentence
+        assert len(sentence) < 500, sentence
+        assert sentence.isprintable(), sentence
+        return "refused"
+    await questions(source)
+    return "read"
+
+
+def main() -> None:
+    whole = json.loads(Path(sys.argv[1]).read_bytes())
+    rounds, seed, app = (int(word) for word in sys.argv[2:5])
+    counts: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
+    signal.signal(signal.SIGALRM, alarm)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            dice = random.Random(f"{seed} {number}")
+            path = Path(folder, "s.json.gz" if number % 3 == 0 else "s.json")
+            data = encoded(mutated(whole, dice))
+            if number % 5 == 1:
+                data = bytes_mutated(data, dice)
+            if path.suffix == ".gz":
+                data = gzip.compress(data, compresslevel=1)
+                if number % 2:
+                    data = bytes_mutated(data, dice)
+            path.write_bytes(data)
+            signal.alarm(SECONDS)
+            try:
+                became = asyncio.run(round_of(path))
+                if became == "read" and counts["read"] % app == 0:
+                    signal.alarm(3 * SECONDS)
+                    asyncio.run(walk(path))
+                    counts["in the app"] += 1
+            except Hang:
+                became = "hung"
+                faults[f"round {number} hung"] += 1
+            except Exception:
+                became = "traceback"
+                faults[traceback.format_exc(limit=-3)[-900:]] += 1
+            finally:
+                signal.alarm(0)
+            counts[became] += 1
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({**counts, "peak MB": peak, "faults": faults.most_common(20)}))
+
+
+if __name__ == "__main__":
+    main()

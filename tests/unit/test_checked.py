@@ -1,0 +1,88 @@
+"""What an agent or a file says is checked once: types, sizes, finite numbers, matching columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taskscope import model, wire
+from taskscope.analysis.series import LENGTH, Track
+from taskscope.checked import MAX_FLOAT, unpack, unpack_all
+
+FRAME = {"file": "f.py", "line": 1, "function": "g", "origin": "user"}
+NAN, INF = float("nan"), float("inf")
+SITE = {"id": 1, "kind": "task", "frame": FRAME, "user_frame": None, "coroutine": "c"}
+PAST = {"site": 1, "times": [1.0, 2.0], "live": [1, 2], "born": [1, 2], "ended": [0, 0]}
+GROUP = {"key": "k", "label": "l", "frame": None, "live": 1, "oldest": None, "sites": [1]}
+FINDING = {
+    "level": "leak",
+    "kind": "task",
+    "id": 1,
+    "site": FRAME,
+    "user_site": None,
+    "coroutine": "c",
+    "live": 1,
+    "rate_per_min": 1.0,
+    "since": 0.0,
+    "text": "t",
+    "evidence": {"moves": {"rss": [1, 2.5]}},
+}
+HUGE = "History.times[0] is a huge number, not a finite number"
+DEEP: Any = 0
+for _ in range(900):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("cls", "value", "said"),
+    [
+        (model.Frame, FRAME | {"line": "1"}, "Frame.line is '1', not a whole number"),
+        (model.Frame, FRAME | {"line": True}, "Frame.line is true, not a whole number"),
+        (model.Frame, FRAME | {"line": 2**70}, "Frame.line is too large a number"),
+        (model.Frame, FRAME | {"file": "x" * 100_000}, "Frame.file is too long a text"),
+        (model.Frame, {"file": "f"}, "Frame.line is missing"),
+        (model.Frame, [], "Frame is a list, not an object"),
+        (model.Site, SITE | {"candidates": [{"file": 1}]}, "Site.candidates[0].file is 1, not a text"),
+        (model.SiteHistory, PAST | {"live": [1, "2"]}, "SiteHistory.live[1] is '2', not a whole number"),
+        (model.SiteHistory, PAST | {"times": [1.0, NAN]}, "SiteHistory.times[1] is nan, not a finite number"),
+        (model.SiteHistory, PAST | {"times": [1.0, INF]}, "SiteHistory.times[1] is inf, not a finite number"),
+        (model.History, {name: [10**400] for name in model.History.__slots__}, HUGE),
+        (model.SiteHistory, PAST | {"born": [1]}, "SiteHistory has columns of different lengths"),
+        (model.SiteHistory, PAST | {"times": [2.0, 1.0]}, "SiteHistory has times that are not in order"),
+        (model.Group, GROUP | {"sites": [1, [2]]}, "Group.sites[1] is a list, not a whole number"),
+        (model.Group, GROUP | {"oldest": MAX_FLOAT}, f"Group.oldest is {MAX_FLOAT!r}, not a finite number"),
+        (model.Finding, FINDING | {"evidence": {"deep": DEEP}}, "Finding.evidence is nested too deep"),
+        (model.Finding, FINDING | {"evidence": []}, "Finding.evidence is a list, not a small object"),
+        (model.SiteCounts, [1, 2], "SiteCounts is a row of 2 numbers, not of 8 to 12"),
+        (model.SiteCounts, [1] * 7 + [None], "SiteCounts[7] is null, not a whole number"),
+        (model.SiteCounts, [1] * 8 + [NAN], "SiteCounts is nan, not a finite number"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_said_with_its_field(cls: type, value: Any, said: str) -> None:
+    with pytest.raises(wire.WireError) as caught:
+        unpack(cls, value)
+    assert str(caught.value) == said
+
+
+def test_what_fits_is_as_it_was() -> None:
+    for cls, value in ((model.SiteHistory, PAST), (model.Group, GROUP), (model.Finding, FINDING)):
+        made = unpack(cls, value)
+        packed = wire.pack(made)
+        assert packed == packed | value
+        assert unpack(cls, packed) == made
+
+
+def test_of_a_list_the_one_that_does_not_fit_is_named() -> None:
+    with pytest.raises(wire.WireError, match=r"^Frame\[2\]\.line is 'x', not a whole number$"):
+        unpack_all(model.Frame, [FRAME, FRAME, FRAME | {"line": "x"}])
+
+
+def test_a_track_stays_bounded_however_far_its_times_lie() -> None:
+    track = Track(0.0, 1.0, recent=False)
+    for time in (1.0, 2.0, 9e14):
+        track.add(time, 1, 1, 0)
+    assert len(track.bins(9.5e14)) <= LENGTH
+    quiet = Track(0.0, 1.0, recent=False)
+    quiet.add(1.0, 1, 1, 0)
+    assert len(quiet.bins(9e14)) <= LENGTH
