@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from taskscope.guard import NoLeaks
 
 __version__ = "0.1.0"
-__all__ = ["no_leaks", "snapshot", "start", "stop"]
+__all__ = ["StartError", "no_leaks", "snapshot", "start", "stop"]
 
 _agent: Agent | None = None
+
+
+class StartError(OSError):
+    """The agent could not start, for the reason that this says in a sentence; nothing of it is left."""
 
 
 def start(name: str | None = None, *, interval: float = 1.0, control: bool = False) -> None:
@@ -26,31 +30,34 @@ def start(name: str | None = None, *, interval: float = 1.0, control: bool = Fal
     interval: seconds between samples, 0.1 to 60.
     control: whether somebody attached may cancel tasks.
 
-    Raises OSError (or EndpointError) if there is no place for its socket.
+    Raises StartError, and nothing else, if it cannot: no place for its socket, no descriptor or thread to be
+    had, a subinterpreter, or a fault of ours.  Then nothing of it is left, and the program can go on.
     """
     global _agent  # noqa: PLW0603
     if _agent is not None:
         return
-    from taskscope.agent import Agent
+    try:
+        from taskscope.agent import Agent
 
-    agent = Agent(name, interval=interval, control=control, version=__version__)
-    agent.on_stop = _forget
-    agent.start()
-    _agent = agent
+        _agent = agent = Agent(name, interval=interval, control=control, version=__version__)
+        agent.on_stop = lambda: _forget(agent)
+        agent.start()
+    except Exception as error:
+        _agent = None
+        raise StartError(str(error) or type(error).__name__) from error
 
 
 def stop() -> None:
-    """Removes the agent and everything it patched; harmless if there is none."""
+    """Removes the agent and everything it patched; harmless if there is none.  Never raises."""
     agent = _agent
     if agent is not None:
         agent.stop()
-        _forget()
 
 
 def snapshot() -> dict[str, Any]:
     """The whole state of this process, as ``taskscope snapshot`` writes it (JSON values).
 
-    Starts the agent if there is none.  Raises OSError if that fails.
+    Starts the agent if there is none.  Raises StartError if that fails.
     """
     start()
     assert _agent is not None
@@ -79,6 +86,7 @@ def no_leaks(
     return NoLeaks(grace, tolerance, allow, threads=threads)
 
 
-def _forget() -> None:
+def _forget(agent: Agent) -> None:
     global _agent  # noqa: PLW0603
-    _agent = None
+    if _agent is agent:
+        _agent = None

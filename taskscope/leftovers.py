@@ -17,12 +17,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import taskscope
-from taskscope.agent import adopt, clues, origins, sites, stacks
-from taskscope.agent.hooks import TaskHooks
-from taskscope.agent.imports import ImportWatch
+from taskscope.agent import clues, origins, sites, stacks
 from taskscope.agent.loops import LoopWatch
+from taskscope.agent.parts import Part
+from taskscope.agent.presence import Presence
 from taskscope.agent.registry import Registry
-from taskscope.agent.threads import ThreadHooks, ThreadView
+from taskscope.agent.threads import ThreadView
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ class Recorder:
     def __init__(self) -> None:
         self._users = 0
         self._periods: list[Period] = []
-        self._original: Any = None
+        self._own: Presence | None = None
+        self._runner = Part("runner", self._failed)
         self.failures: list[str] = []
 
     # -- arming --------------------------------------------------------------------------------
@@ -128,41 +129,35 @@ class Recorder:
         if self._users > 1:
             return
         agent = taskscope._agent
-        self._own = agent is None or agent.hooks is None
-        if agent is None or agent.hooks is None:
-            self._arm()
+        if agent is not None and agent.presence.sees_tasks:
+            self.registry, presence = agent.registry, agent.presence
         else:
-            self.registry, self.hooks = agent.registry, agent.hooks
+            self.registry = Registry()
+            presence = self._own = Presence(self.registry, self._failed)
+            presence.arm()
+        self._presence = presence
         self._threads = ThreadView(LoopWatch(self._failed), lambda: 0)
-        self._original = runners._cancel_all_tasks  # type: ignore[attr-defined]
-        runners._cancel_all_tasks = self._closing  # type: ignore[attr-defined]
+        self._runner.arm(self._wrap_runner)
 
     def release(self) -> None:
-        """Disarms them when the last user has gone."""
+        """Undoes that when the last user has gone."""
         self._users -= 1
         if self._users:
             return
-        if runners._cancel_all_tasks == self._closing:  # type: ignore[attr-defined]
-            runners._cancel_all_tasks = self._original  # type: ignore[attr-defined]
-        if self._own:
-            self._imports.stop()
-            self._thread_hooks.disarm()
-            self.hooks.disarm()
-            self.hooks.release_class()
+        self._runner.undo()
+        own, self._own = self._own, None
+        if own is not None:
+            own.undo()
 
-    def _arm(self) -> None:
-        self.registry = Registry()
-        self.hooks = TaskHooks(self.registry, self._failed)
-        self._thread_hooks = ThreadHooks(self.registry, self._failed)
-        self._imports = ImportWatch(self._failed)
-        self.hooks.arm()
-        self._thread_hooks.arm()
-        self._imports.when("uvloop", lambda module: self.hooks.add_loop_class(module.Loop))
-        for loop in adopt.find_loops():
-            self.hooks.guard(self.hooks.add_loop, loop)
+    def _wrap_runner(self) -> None:
+        self._runner.wrap(runners, "_cancel_all_tasks", before=self._closing, after=self._closed)
 
     def _failed(self, where: str, error: BaseException) -> None:
         self.failures.append(f"{where}: {error!r}")
+
+    def _loops(self) -> list[Any]:
+        hooks = self._presence.hooks
+        return hooks.loops() if hooks is not None else []
 
     # -- periods -------------------------------------------------------------------------------
 
@@ -186,7 +181,7 @@ class Recorder:
         """Pending tasks born in the period, of one loop or of all, oldest first."""
         found = [
             task
-            for each in ([loop] if loop is not None else list(self.hooks.loops))
+            for each in ([loop] if loop is not None else self._loops())
             for task in asyncio.all_tasks(each)
             if period.holds(getattr(task, "_taskscope_birth", None))
         ]
@@ -205,11 +200,7 @@ class Recorder:
         ]
 
     def _of_loop(self, thread: threading.Thread) -> bool:
-        pools = (
-            getattr(loop, "_default_executor", None)
-            for loop in list(self.hooks.loops)
-            if not loop.is_closed()
-        )
+        pools = (getattr(loop, "_default_executor", None) for loop in self._loops() if not loop.is_closed())
         return any(thread in getattr(pool, "_threads", ()) for pool in pools if pool is not None)
 
     def _closing(self, loop: Any) -> None:
@@ -219,9 +210,11 @@ class Recorder:
             if left:
                 loop.run_until_complete(settled(partial(_pending, left), period.grace))
                 period.closed += [self.task(each) for each in left if not each.done()]
-        self._original(loop)
-        if self._own:  # the two tasks with which a runner closes its loop would cost as much as all else
-            self.hooks.guard(self.hooks.let_go, loop)
+
+    def _closed(self, loop: Any) -> None:
+        """The two tasks with which a runner closes its loop would cost as much as all else."""
+        if self._own is not None and self._own.hooks is not None:
+            self._own.hooks.let_go(loop)
 
     # -- describing ----------------------------------------------------------------------------
 

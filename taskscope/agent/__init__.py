@@ -18,15 +18,15 @@ from taskscope import model, wire
 from taskscope.agent import adopt, calls, limits, origins, process, snapshot, stacks
 from taskscope.agent.console import Console
 from taskscope.agent.facts import FactFinder
-from taskscope.agent.hooks import TaskHooks
-from taskscope.agent.imports import ImportWatch
 from taskscope.agent.loops import LoopWatch
+from taskscope.agent.parts import insist
+from taskscope.agent.presence import Presence
 from taskscope.agent.queries import NotFoundError, Queries
 from taskscope.agent.registry import Registry
 from taskscope.agent.sampler import Sampler
 from taskscope.agent.server import Server
-from taskscope.agent.threads import ThreadHooks, ThreadView
-from taskscope.agent.walk import PAUSE, live_tasks, run
+from taskscope.agent.threads import ThreadView
+from taskscope.agent.walk import live_tasks, run
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ ARRIVAL = 10.0
 STRAY_SEARCH = 5.0
 """Seconds between searches for tasks made without a factory; more, so that they cost 0.1 % at most."""
 
+MAX_FAILURES = 50
+"""Failures of our own that are told one by one."""
+
 MAX_SOURCE_LINES = 400
 MAX_MODULES = 5_000
 
@@ -64,19 +67,20 @@ class Agent:
         origins.read_configuration()
         self.process = process.describe(name or process.default_name())
         self.registry = Registry()
-        self.watch = LoopWatch(self.failed)
-        self.threads = ThreadHooks(self.registry, self.failed)
-        self.imports = ImportWatch(self.failed)
-        self.hooks: TaskHooks | None = None
+        self.presence = Presence(self.registry, self.tell, self._meet, self._adopt)
+        self._exits = self.presence.part("exits")
+        self._loops = self.presence.part("loops")
+        self.watch = LoopWatch(self.tell)
+        self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)
         self.queries = Queries(self.registry, self.watch)
         self.server = Server(self)
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
         self.facts = FactFinder(self.registry, self.thread_view.all)
-        self.console = Console(self.watch, control)
+        self.console = Console(self.watch, self.presence.part("console"), control)
         self.on_stop: Callable[[], None] = lambda: None
-        self.running = False
         self.exiting = False
+        self._ended = False
         self.arriving = False  # tasks older than the agent are still being registered
         self._known_sites = 0
         self._adoption: Job[Any] | None = None
@@ -86,23 +90,36 @@ class Agent:
     # -- life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Arms the hooks and starts the thread.  Raises EndpointError or OSError; then nothing is left."""
-        self.server.start()
+        """Arms the hooks and starts the thread.
+
+        Raises EndpointError, OSError, or RuntimeError in a subinterpreter; then nothing is left.
+        """
+        if not _in_main_interpreter():
+            raise RuntimeError(
+                "TaskScope cannot run in a subinterpreter, which could not end then: start it in the main one"
+            )
         try:
-            self.threads.arm()
-            self.imports.when("asyncio", lambda module: self._arm_tasks())
+            self._exits.arm(self._arm_exits)
+            self._loops.arm(self._loops.on_undo, self.watch.stop)
+            self.server.start()
+            self.presence.arm()
         except BaseException:
             self.stop()
             raise
-        self.running = True
-        atexit.register(self._at_exit)
-        _after_fork(self)
+        if self._ended:  # the thread has failed meanwhile, or a client has sent us away already
+            self._undo()
 
-    def stop(self) -> bool:
-        """Takes everything back; False if the thread did not end in time."""
-        ended = self.server.stop()
-        self._undo()
-        return ended
+    def stop(self) -> None:
+        """Takes everything back.  Never raises."""
+        for _ in range(2):  # what fails once may work the second time
+            try:
+                try:
+                    self.server.stop()
+                finally:
+                    self._undo()
+                break
+            except Exception as error:  # noqa: BLE001  (an outer edge: the program must not see it)
+                self.tell("agent", error)
 
     def thread_ended(self) -> None:
         """Called by the thread as it ends, also when it was told to over the socket."""
@@ -110,71 +127,47 @@ class Agent:
             self._undo()
 
     def _undo(self) -> None:
-        self.imports.stop()
-        self.running = False
-        hooks, self.hooks = self.hooks, None
-        self.console.stop()
-        self.threads.disarm()
-        self.watch.stop()
-        atexit.unregister(self._at_exit)
-        _after_fork_nothing()
-        if hooks is not None:
-            hooks.disarm()
-            run(self._release(), PAUSE)
-            hooks.release_class()
-        stacks.forget_shapes()
-        calls.forget()
-        self.on_stop()
+        self._ended = True
+        self.presence.undo()
+        insist("agent", self.tell, stacks.forget_shapes, calls.forget, self.on_stop)
 
-    def _release(self) -> Job[None]:
-        """Takes our marks off the living tasks; what ended ones still refer to holds nothing any more."""
-        records = self.registry.task_records()
-        for task in live_tasks(records):
-            if task is None:
-                yield
-            else:
-                adopt.release(task)
-            del task
-        for record in records:
-            for chunk in record.chunks:
-                chunk.clear()
-            record.chunks.clear()
-            record.codes.clear()
+    def _arm_exits(self) -> None:
+        at_exit = self._exits.guarded(self._at_exit)
+        self._exits.on_undo(atexit.unregister, at_exit)
+        atexit.register(at_exit)
+        self._exits.on_undo(_after_fork_nothing)
+        _after_fork(self)
 
     def _at_exit(self) -> None:
         """The process ends: only the socket's file must go."""
         self.exiting = True
         self.server.stop(timeout=1.0)
 
-    def failed(self, where: str, error: BaseException) -> None:
-        """A failure of ours: disarms what failed and says so; never raises."""
+    def tell(self, where: str, error: BaseException) -> None:
+        """Takes down a failure of ours, for whoever is attached.  Never raises."""
         try:
-            self.sampler.disarmed.append(f"{where}: {type(error).__name__}: {error}"[:300])
-            if where.startswith("task") and self.hooks is not None:
-                self.hooks.disarm()
-            elif where.startswith("thread"):
-                self.threads.disarm()
+            if len(self.sampler.disarmed) < MAX_FAILURES:
+                self.sampler.disarmed.append(f"{where}: {type(error).__name__}: {error}"[:300])
+            else:
+                self.registry.drop("failures")
         except Exception:  # noqa: BLE001  (the outermost edge: there is nobody left to tell)
-            self.hooks = None
+            pass
 
-    def _arm_tasks(self) -> None:
-        hooks = TaskHooks(self.registry, self.failed)
-        hooks.on_loop = self.watch.add
-        hooks.arm()
-        self.hooks = hooks
-        self.imports.when("uvloop", lambda module: hooks.add_loop_class(module.Loop))
-        loops = adopt.find_loops()
-        for loop in loops:
-            hooks.guard(hooks.add_loop, loop)
+    def _meet(self, loop: Any) -> None:
+        self._loops.guard(self.watch.add, loop)
+
+    def look(self, late: float) -> float:
+        """Looks at the loops, as long as that works; gives the seconds until the next look."""
+        if self._loops.armed:
+            try:
+                return self.watch.look(late)
+            except Exception as error:  # noqa: BLE001  (an outer edge: samples go on)
+                self._loops.fail(error)
+        return self.interval
+
+    def _adopt(self, loops: list[Any]) -> None:
         self._adoption = adopt.adopt_tasks(self.registry, loops)
         self.arriving = bool(loops)
-
-    def deserted(self) -> None:
-        """No client is connected any more."""
-        try:
-            self.console.stop()
-        except Exception as error:  # noqa: BLE001  (an outer edge: the agent's thread goes on)
-            self.failed("console", error)
 
     def forked(self) -> None:
         """In a forked child: the same hooks and counters, a new thread and socket."""
@@ -190,7 +183,7 @@ class Agent:
         if adoption is not None:
             yield from adoption
             self.arriving = False
-        elif self.hooks is not None and clock.monotonic() >= self._next_search:
+        elif self.presence.sees_tasks and clock.monotonic() >= self._next_search:
             begun = clock.thread_time()
             yield from adopt.strays(self.registry, [loop for _, loop in self.watch.loops()])
             self._next_search = clock.monotonic() + max(STRAY_SEARCH, 1000 * (clock.thread_time() - begun))
@@ -371,6 +364,12 @@ def _part_sender(send: Callable[[bytes], None]) -> Callable[[str, Any], None]:
     return emit
 
 
+def _in_main_interpreter() -> bool:
+    import _thread
+
+    return bool(getattr(_thread, "_is_main_interpreter", lambda: True)())  # new in 3.12
+
+
 _FORKED = "_taskscope_forked"
 _HANDLER = "def in_child():\n    for call in calls: call()\n"
 
@@ -398,9 +397,10 @@ def _after_fork_nothing() -> None:
 
 def _in_child(reference: ref[Agent]) -> None:
     agent = reference()
-    if agent is None or not agent.running:
+    if agent is None:
         return
     try:
         agent.forked()
     except Exception as error:  # noqa: BLE001  (an outer edge)
-        agent.failed("fork", error)
+        agent.tell("fork", error)
+        insist("fork", agent.tell, agent.server.abandon, agent.thread_ended)

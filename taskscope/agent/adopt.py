@@ -13,7 +13,7 @@ from weakref import ref
 
 from taskscope import model
 from taskscope.agent import aiomonitor_peer, creations, origins
-from taskscope.agent.registry import MAX_LINEAGE, Lineage
+from taskscope.agent.registry import MAX_LINEAGE, ForeignRef, Lineage
 from taskscope.agent.sites import code_of, coroutine_name, started
 from taskscope.agent.stacks import thread_frames
 from taskscope.agent.variables import variables_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import CodeType
 
-    from taskscope.agent.registry import Chunk, Registry, SiteRecord
+    from taskscope.agent.registry import Registry, SiteRecord
     from taskscope.agent.walk import Job
 
 
@@ -39,23 +39,6 @@ ENDED = "(ended before the agent came)"
 
 MAX_CANDIDATES = 10
 """Lines named for tasks whose creation was not seen."""
-
-
-class AdoptedRef(ref[Any]):
-    """A weak reference that notices the end of a task which is not of our class."""
-
-    __slots__ = ("chunk", "serial")
-    chunk: Chunk
-    serial: int
-
-
-def _gone(reference: AdoptedRef) -> None:
-    """The task was freed between two sweeps: nobody saw how it ended."""
-    record = reference.chunk.site
-    if reference.chunk.pop(reference.serial, None) is None:
-        record.retained -= 1
-    else:
-        record.unseen += 1
 
 
 def known_tasks() -> Iterable[Any]:
@@ -163,8 +146,6 @@ def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
     if chunk is None or not record.room:
         chunk = record.new_chunk(serial, None)
     record.room -= 1
-    reference = AdoptedRef(task, _gone)
-    reference.chunk, reference.serial = chunk, serial
     try:
         task._taskscope_serial = serial
         task._taskscope_birth = known.birth if known is not None else None
@@ -174,7 +155,7 @@ def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
     except AttributeError:
         registry.drop("tasks of a class without room for a serial")
         return False
-    chunk[serial] = reference
+    chunk[serial] = ForeignRef(task, chunk, serial)
     record.born += 1
     record.adopted += 1
     if task._taskscope_lineage is not None:  # it had children before it was adopted

@@ -10,13 +10,19 @@ from __future__ import annotations
 
 import gc
 import sys
+from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
+from taskscope.agent.direct import itself
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from taskscope.agent.hooks import TaskHooks
+    from collections.abc import Callable
+
+    from taskscope.agent.births import Births
+    from taskscope.agent.parts import Link, Part
+    from taskscope.agent.registry import Registry
 
 _MODULE = "aiomonitor.monitor"
 
@@ -25,12 +31,13 @@ YOUNG = 1.0
 
 
 class MonitorPeer:
-    """The monitors whose records ``hooks`` follows."""
+    """The monitors whose records are followed: births that they note are noted by ``births``, too."""
 
-    def __init__(self, hooks: TaskHooks) -> None:
-        self._hooks = hooks
+    def __init__(self, births: Births, part: Part, registry: Registry) -> None:
+        self._registry = registry
         self._followed: list[ref[Any]] = []
-        self._class = _noting_class(hooks)
+        self._class = _noting_class(births.factory(itself, itself, foreign=True, named=True), part.link())
+        part.on_undo(self._release)
 
     def follow(self, factory: Any) -> bool:
         """Whether ``factory`` is a monitor's; from now on the births that it notes are ours too."""
@@ -39,13 +46,13 @@ class MonitorPeer:
         monitor = factory.__self__
         records = getattr(monitor, "_created_tracebacks", None)
         if type(records) is WeakKeyDictionary:
-            records.__class__ = self._class
             self._followed.append(ref(monitor))
+            records.__class__ = self._class
         elif type(records) is not self._class:
-            self._hooks.registry.drop("births (this aiomonitor is not of a kind we know)")
+            self._registry.drop("births (this aiomonitor is not of a kind we know)")
         return True
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Gives every monitor its plain dictionary back."""
         for reference in self._followed:
             monitor = reference()
@@ -54,31 +61,32 @@ class MonitorPeer:
         self._followed.clear()
 
 
-def _noting_class(hooks: TaskHooks) -> type:
-    def made(coro: Any, *, loop: Any, task: Any) -> Any:
-        return task
-
-    note = hooks._build(made, foreign=True, named=True)
-
+def _noting_class(note: Callable[..., Any], link: Link) -> type:
     class Records(WeakKeyDictionary[Any, Any]):
         """A monitor's stacks by task; its factory writes each while its caller's frames still stand."""
 
         def __setitem__(self, task: Any, stack: Any) -> None:
             super().__setitem__(task, stack)
-            if hooks.armed:
-                note(task.get_loop(), getattr(task, "_orig_coro", None), task=task)
+            if link.part is not None:
+                try:
+                    note(task.get_loop(), getattr(task, "_orig_coro", None), task=task)
+                except Exception as error:  # noqa: BLE001  (an outer edge)
+                    link.fail(error)
 
     return Records
 
 
 def is_monitor_factory(factory: Any) -> bool:
     """Whether ``factory`` is the method of an aiomonitor (told without importing it)."""
-    owner = getattr(factory, "__self__", None)
-    return getattr(factory, "__name__", "") == "_create_task" and _is_monitor(owner)
+    if type(factory) is not MethodType or not _is_monitor(factory.__self__):
+        return False
+    return getattr(factory.__func__, "__name__", "") == "_create_task"
 
 
 def _is_monitor(value: Any) -> bool:
-    return any(cls.__module__ == _MODULE and cls.__name__ == "Monitor" for cls in type(value).__mro__)
+    """Looks into the class only where aiomonitor is loaded: nobody else's is asked for anything."""
+    kind = getattr(sys.modules.get(_MODULE), "Monitor", None)
+    return isinstance(kind, type) and issubclass(type(value), kind)
 
 
 class Noted(NamedTuple):

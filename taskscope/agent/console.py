@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.agent.loops import LoopWatch
+    from taskscope.agent.parts import Part
     from taskscope.agent.walk import Job
 
 PATIENCE = 10.0
@@ -30,8 +31,9 @@ _EVERYWHERE = {"0.0.0.0": _LOOPBACK, "::": "::1", "": _LOOPBACK}  # noqa: S104  
 class Console:
     """Where the console of this process is."""
 
-    def __init__(self, watch: LoopWatch, control: bool) -> None:
+    def __init__(self, watch: LoopWatch, part: Part, control: bool) -> None:
         self._watch = watch
+        self._part = part
         self._control = control
         self._started: Any = None
 
@@ -65,12 +67,20 @@ class Console:
         return {}
 
     def stop(self) -> None:
-        """Ends the one that we started; the loop's task factory stays whose it is."""
-        monitor, self._started = self._started, None
-        if monitor is not None and not monitor.closed:
-            loop = monitor._monitored_loop
-            factory = loop.get_task_factory()
+        """Ends the one that we started.  Never raises."""
+        self._started = None
+        self._part.undo()
+
+    @staticmethod
+    def _close(monitor: Any) -> None:
+        """The loop's task factory stays whose it is."""
+        if monitor.closed:
+            return
+        loop = monitor._monitored_loop
+        factory = loop.get_task_factory()
+        try:
             monitor.close()  # sets the factory that was there when it started
+        finally:
             loop.set_task_factory(factory)
 
     def _permitted(self) -> None:
@@ -94,7 +104,8 @@ class Console:
                 "aiomonitor is not installed in this process's Python: pip install aiomonitor there",
             ) from None
         outcome: list[Exception | None] = []
-        loop.call_soon_threadsafe(self._start_on, start_monitor, loop, outcome)
+        self._part.armed = True
+        loop.call_soon_threadsafe(self._part.guarded(self._start_on), start_monitor, loop, outcome)
         blocked = wire.RemoteError(
             wire.NOT_FOUND, "the event loop is blocked, so no console was opened: try again when it runs"
         )
@@ -117,9 +128,9 @@ class Console:
             return  # nobody waits for it any more
         try:
             console, telnet, web = _free_ports(3)
-            self._started = start_monitor(
-                loop, host=_LOOPBACK, port=telnet, webui_port=web, console_port=console
-            )
+            monitor = start_monitor(loop, host=_LOOPBACK, port=telnet, webui_port=web, console_port=console)
+            self._part.on_undo(self._close, monitor)
+            self._started = monitor
         except Exception as error:  # noqa: BLE001  (an outer edge: the program's loop must not see it)
             outcome.append(error)
         else:

@@ -14,6 +14,8 @@ from weakref import WeakSet, ref
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from taskscope.agent.parts import Link
+
     Add = Callable[[Any], None]
 
 
@@ -26,8 +28,8 @@ def known_sets() -> list[WeakSet[Any]]:
     return [each for each in found if type(each) is WeakSet]
 
 
-def noticing(known: WeakSet[Any], note: Callable[..., Any], elsewhere: Callable[[], bool]) -> Add:
-    """``known.add`` that also notes plain tasks, unless they are being made ``elsewhere`` that notes them.
+def noticing(known: WeakSet[Any], note: Callable[..., Any], link: Link) -> Add:
+    """``known.add`` that also notes plain tasks, unless ``link.before()`` says that somebody else does.
 
     Called for every task there is.  It does what ``WeakSet.add`` does (the same from Python 3.11 to 3.13)
     instead of calling it, which would cost 0.2 µs more; so tasks of our class cost one comparison.
@@ -40,11 +42,15 @@ def noticing(known: WeakSet[Any], note: Callable[..., Any], elsewhere: Callable[
         if pending:
             weak._commit_removals()
         remember(ref(task, remove))
-        try:
-            if type(task) is plain and not elsewhere():
-                note(task.get_loop(), task.get_coro(), task=task)
-        except RecursionError:
-            pass  # the program is at its own limit: the search for strays finds the task
+        if type(task) is plain:
+            is_noted = link.before
+            try:
+                if is_noted is not None and not is_noted():
+                    note(task.get_loop(), task.get_coro(), task=task)
+            except RecursionError:
+                pass  # the program is at its own limit: the search for strays finds the task
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                link.fail(error)
 
     return add_and_note
 

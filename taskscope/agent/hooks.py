@@ -1,309 +1,165 @@
-"""The hot path: what happens when a task is created and when it ends; and undoing all of it.
+"""Where births are noticed: a task factory on every loop, those that are here and those to come.
 
-A task factory on every loop creates tasks of a subclass of ``asyncio.Task`` that carries a serial, its
-birth, its parent and the chunk that counts it in slots, and counts its own end when it is destroyed.
-So an end costs no callback, leaves nothing to see in ``repr(task)``, and knows the outcome.  Tasks that
-the program's own factory makes cannot be of that class: they get one done callback instead.
-
-Whatever fails in here disarms the hooks; the program goes on without us.
+Everything is done through a `Part`, which undoes it; the factories themselves come from ``births``.
 """
 
 from __future__ import annotations
 
-import contextvars
 import sys
-from _thread import get_ident
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, ref
+from weakref import ref
 
 from taskscope.agent import direct
 from taskscope.agent.aiomonitor_peer import MonitorPeer
-from taskscope.agent.registry import Chunk, Lineage, Registry, SiteRecord
-from taskscope.agent.sites import BRANCH, Resolver
-from taskscope.agent.task_class import build_task_class
-from taskscope.system import clock
+from taskscope.agent.births import Births
+from taskscope.agent.parts import Link, Part, as_named
+from taskscope.system import system
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
-    from types import FrameType
+
+    from taskscope.agent.registry import Registry
 
     Factory = Callable[..., asyncio.Task[Any]]
 
-MAX_REMOTE = 1_000
-"""Coroutines on their way to another thread's loop whose sender is remembered."""
-
 
 class TaskHooks:
-    """Task factories on all loops, those that are here and those to come."""
+    """Task factories on all loops.  ``on_loop`` is told of each loop that is met, and must not raise."""
 
-    def __init__(self, registry: Registry, failed: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self, registry: Registry, part: Part, on_loop: Callable[[Any], None] = lambda loop: None
+    ) -> None:
         from asyncio import base_events
 
-        self.registry = registry
-        self.failed = failed
-        self.armed = False
-        self.loops: WeakSet[Any] = WeakSet()
-        self.on_loop: Callable[[Any], None] = lambda loop: None
-        self._resolver = Resolver(registry)
-        self._resolver.skip.update((__file__, direct.__file__))
-        self.task_class = build_task_class(registry)
+        self.part = part
+        self.births = Births(registry, part)
+        self.births.skip(__file__)
+        self._registry = registry
+        self._on_loop = on_loop
         self._plain: Any = None
         self._classes: list[type] = [base_events.BaseEventLoop]
-        self._saved: list[tuple[Any, str, Any, Any]] = []
-        self._remote: dict[int, SiteRecord] = {}
-        self._making: set[int] = set()  # threads in which a factory of the program's makes a task
         self._raw: dict[type, tuple[Any, Any]] = {}
-        self._base_events = base_events.__file__
-        self._monitors = MonitorPeer(self)
+        self._loops: dict[int, ref[Any]] = {}
+        self._making: set[int] = set()  # threads in which a factory of the program's makes a task
 
     # -- arming and disarming ------------------------------------------------------------------
 
     def arm(self) -> None:
         """Patches the loop classes, so that every loop to come has our factory."""
-        self.armed = True
+        self.births.arm()
+        self._monitors = MonitorPeer(self.births, self.part, self._registry)
         for cls in self._classes:
             self._patch_class(cls)
+        self.part.on_undo(self._unhook)
         self._patch_run_coroutine_threadsafe()
-        note = self._build(direct.itself, foreign=True, named=True)
+        note = self.births.factory(direct.itself, direct.itself, foreign=True, named=True)
         for known in direct.known_sets():
-            add = direct.noticing(known, note, self._passing_through)
-            self._patch(known, "add", lambda _, add=add: add)
+            link = self.part.link(self._is_noted)
+            self.part.replace(known, "add", direct.noticing(known, note, link))
 
-    def _passing_through(self) -> bool:
+    def _is_noted(self) -> bool:
         """Whether the task that this thread makes is noted by a factory of ours, or not at all."""
-        return not self.armed or get_ident() in self._making
+        return system.get_ident() in self._making
 
     def add_loop_class(self, cls: type) -> None:
         """A loop class from elsewhere (uvloop); harmless if it derives from one that is known."""
-        if self.armed and cls not in self._classes:
+        if self.part.armed and not any(cls is known for known in self._classes):
             self._classes.append(cls)
             self._patch_class(cls)
 
-    def disarm(self) -> None:
-        """Puts every factory and every patched function back.  Live tasks are let go one by one."""
-        self.armed = False
-        for owner, name, original, ours in reversed(self._saved):
-            if vars(owner).get(name) is not ours:
-                continue  # somebody patched it after us; ours is only passed through from now on
-            if original is _ABSENT:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, original)
-        self._saved.clear()
-        self._monitors.release()
-        for loop in list(self.loops):
-            hook = loop.get_task_factory()
-            if hasattr(hook, "taskscope_inner"):
-                loop.set_task_factory(hook.taskscope_inner)
-        self.loops.clear()
-        self._remote.clear()
+    def loops(self) -> list[Any]:
+        """The living loops that have our factory."""
+        found = [reference() for reference in list(self._loops.values())]
+        return [loop for loop in found if loop is not None]
 
-    def release_class(self) -> None:
-        """After this the tasks still alive are plain tasks in all but name."""
-        for name in ("__del__", "set_name"):
-            if name in self.task_class.__dict__:
-                delattr(self.task_class, name)
-
-    def _patch(self, owner: Any, name: str, replacement: Any) -> Any:
-        original = getattr(owner, name)
-        ours = replacement(original)
-        self._saved.append((owner, name, vars(owner).get(name, _ABSENT), ours))
-        setattr(owner, name, ours)
-        return original
+    def _unhook(self) -> None:
+        """Gives every loop the factory back that it had.  The first failure is told, after all the others."""
+        failures = []
+        for loop in self.loops():
+            try:
+                self.let_go(loop)
+            except Exception as error:  # noqa: BLE001  (an outer edge: the other loops must come, too)
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        self._loops.clear()
 
     def _patch_class(self, cls: Any) -> None:
-        hooks = self
+        """Remembers the plain methods, too: those of the program's subclasses are never called by us."""
+        part = self.part
+        set_raw, get_raw = cls.set_task_factory, cls.get_task_factory
+        self._raw[cls] = set_raw, get_raw
+        part.wrap(cls, "__init__", after=self._loop_made)
+        part.replace(cls, "set_task_factory", _setter(set_raw, part.link(self._wrap)))
+        part.replace(cls, "get_task_factory", _getter(get_raw, part.link(_shown)))
 
-        def init(original: Any) -> Any:
-            def __init__(loop: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-                original(loop, *args, **kwargs)
-                hooks.guard(hooks.add_loop, loop)
-
-            return _named(__init__, original)
-
-        def set_task_factory(original: Any) -> Any:
-            def set_task_factory(loop: Any, factory: Any) -> None:
-                if not hooks.armed or (factory is not None and not callable(factory)):
-                    original(loop, factory)
-                else:
-                    original(loop, hooks._wrap(factory))
-
-            return _named(set_task_factory, original)
-
-        def get_task_factory(original: Any) -> Any:
-            def get_task_factory(loop: Any) -> Any:
-                factory = original(loop)
-                return getattr(factory, "taskscope_shown", factory)
-
-            return _named(get_task_factory, original)
-
-        self._patch(cls, "__init__", init)
-        set_raw = self._patch(cls, "set_task_factory", set_task_factory)
-        get_raw = self._patch(cls, "get_task_factory", get_task_factory)
-        self._raw[cls] = (set_raw, get_raw)
-
-    def guard(self, function: Callable[..., Any], *args: Any) -> None:
-        """Calls ``function``; a failure disarms us and is told, never raised into the program."""
-        try:
-            function(*args)
-        except Exception as error:  # noqa: BLE001  (an outer edge)
-            self.failed("task hooks", error)
+    def _loop_made(self, loop: Any, *_: Any, **__: Any) -> None:
+        self.add_loop(loop)
 
     def add_loop(self, loop: Any) -> None:
         """Installs the factory on a loop, around the one that it has."""
-        if not self.armed or loop in self.loops:
+        known = self._loops.get(id(loop))
+        if not self.part.armed or (known is not None and known() is loop):
             return
-        for cls, (set_raw, get_raw) in self._raw.items():
-            if isinstance(loop, cls):
-                inner = get_raw(loop)
-                if not hasattr(inner, "taskscope_inner"):
-                    set_raw(loop, self._wrap(inner))
-                self.loops.add(loop)
-                self.on_loop(loop)
-                return
-        self.registry.drop("loops of an unknown class")
+        raw = self._raw_of(loop)
+        if raw is None:
+            self._registry.drop("loops of an unknown class")
+            return
+        set_raw, get_raw = raw
+        self._loops[id(loop)] = ref(loop, self._forgetting(id(loop)))
+        inner = get_raw(loop)
+        if not _is_ours(inner):
+            set_raw(loop, self._wrap(inner))
+        self._on_loop(loop)
+
+    def _forgetting(self, number: int) -> Callable[[Any], None]:
+        known = self._loops
+
+        def forget(reference: Any) -> None:
+            if known.get(number) is reference:
+                del known[number]
+
+        return forget
+
+    def _raw_of(self, loop: Any) -> tuple[Any, Any] | None:
+        kind = type(loop)
+        return next((raw for cls, raw in list(self._raw.items()) if issubclass(kind, cls)), None)
 
     def let_go(self, loop: Any) -> None:
         """Gives a loop the factory back that it had: nobody cares any more what it starts."""
-        for cls, (set_raw, get_raw) in self._raw.items():
-            if isinstance(loop, cls):
-                factory = get_raw(loop)
-                set_raw(loop, getattr(factory, "taskscope_inner", factory))
-                return
+        raw = self._raw_of(loop)
+        if raw is not None:
+            set_raw, get_raw = raw
+            factory = get_raw(loop)
+            if _is_ours(factory):
+                set_raw(loop, factory.taskscope_inner)
 
-    # -- the hot path --------------------------------------------------------------------------
+    # -- factories -----------------------------------------------------------------------------
 
-    def _wrap(self, inner: Factory | None) -> Factory:
+    def _wrap(self, inner: Any) -> Any:
         """Our factory around the program's (None: it has none)."""
         import asyncio
 
-        if hasattr(inner, "taskscope_inner") or self._monitors.follow(inner):
-            return inner  # type: ignore[return-value]
+        if _is_ours(inner) or self._monitors.follow(inner):
+            return inner
+        build: Any = self.births.factory
+        task_class: Any = self.births.task_class
         if inner is None:
-            factory = self._plain = self._plain or self._build(self.task_class, foreign=False, named=False)
-        elif self._is_eager(inner):
+            factory = self._plain = self._plain or build(task_class, asyncio.Task, foreign=False, named=False)
+        elif _is_eager(inner):
             # anyio looks into the closure of asyncio's eager factories: ours must be one of them.
-            build = self._build(self.task_class, foreign=False, named=True)
+            make = build(task_class, asyncio.Task, foreign=False, named=True)
             factory = asyncio.create_eager_task_factory(  # type: ignore[attr-defined]
-                lambda coro, *, loop, **kwargs: build(loop, coro, **kwargs)
+                lambda coro, *, loop, **kwargs: make(loop, coro, **kwargs)
             )
         else:
-            factory = self._build(_swapped(inner, self._making), foreign=True, named=True)
+            make = _swapped(inner, self._making)
+            factory = build(make, make, foreign=True, named=True)
         factory.taskscope_inner = inner
-        factory.taskscope_shown = factory if self._is_eager(inner) else inner
-        return factory  # type: ignore[no-any-return]
-
-    @staticmethod
-    def _is_eager(factory: object) -> bool:
-        return factory is not None and factory is getattr(sys.modules["asyncio"], "eager_task_factory", None)
-
-    def _build(self, make: Any, *, foreign: bool, named: bool) -> Any:  # noqa: C901, PLR0915
-        """A factory that makes a task with ``make(coro, loop=…)`` and notes its birth.
-
-        One function with local names only, because every call and look-up would show: about a
-        microsecond in all.  ``foreign``: the task may not be of our class.  ``named``: it may have a
-        serial already, given to it by its children, because it ran before ``make`` returned.
-        """
-        from asyncio import current_task
-
-        registry = self.registry
-        records = registry.records
-        next_serial = registry.next_serial
-        skip = self._resolver.skip
-        getframe = sys._getframe
-        now = clock.monotonic
-        resolve, first_child, trim = self._resolve, self._first_child, self._trim
-        task_class, ended = self.task_class, self._ended
-        hooks = self
-
-        def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0912
-            task = make(coro, loop=loop, **kwargs)
-            try:
-                serial = 0
-                if named:
-                    if getattr(task, "_taskscope_chunk", None) is not None:
-                        return task  # the program's factory called ours
-                    serial = getattr(task, "_taskscope_serial", 0)
-                if task._source_traceback:
-                    trim(task)
-                frame = getframe(1)
-                code = frame.f_code
-                while code.co_filename in skip:
-                    frame = frame.f_back  # type: ignore[assignment]
-                    code = frame.f_code
-                try:
-                    key = (id(code), frame.f_lasti, id(coro.cr_code))
-                except AttributeError:
-                    key = (id(code), frame.f_lasti, id(None))
-                record = records.get(key)
-                if record is None or record is BRANCH:
-                    record = resolve(getframe(1), coro)
-                parent = current_task(loop)
-                if parent is None:
-                    task._taskscope_parent = None
-                else:
-                    try:
-                        lineage = parent._taskscope_lineage  # type: ignore[attr-defined]
-                    except AttributeError:
-                        lineage = None
-                    task._taskscope_parent = lineage or first_child(parent)
-                if not serial:
-                    serial = task._taskscope_serial = next_serial()
-                    task._taskscope_lineage = None
-                task._taskscope_birth = now()
-                room = record.room
-                if room:
-                    record.room = room - 1
-                    chunk = record.chunk
-                else:
-                    chunk = record.new_chunk(serial, getframe(1))
-                task._taskscope_chunk = chunk
-                chunk[serial] = ref(task)  # type: ignore[index]
-                record.born += 1
-                if foreign and type(task) is not task_class:
-                    task.add_done_callback(ended, context=_EMPTY)
-            except (RecursionError, MemoryError):
-                registry.drop("births")  # the program is at its own limit: leave it alone
-            except Exception as error:  # noqa: BLE001  (an outer edge)
-                hooks.failed("task factory", error)
-            return task
-
+        factory.taskscope_shown = factory if _is_eager(inner) else inner
         return factory
-
-    def _ended(self, task: Any) -> None:
-        try:
-            chunk = task._taskscope_chunk
-            if chunk is not None and chunk.pop(task._taskscope_serial, None) is not None:
-                self.registry.settle(task, chunk)
-        except Exception as error:  # noqa: BLE001  (an outer edge)
-            self.failed("task callback", error)
-
-    def _resolve(self, start: FrameType, coro: Any) -> SiteRecord:
-        """The slow half of finding a record: new sites, and sites told apart by their user frame."""
-        return self._remote.pop(id(coro), None) or self._resolver.record(start, coro)
-
-    def _first_child(self, parent: Any) -> Lineage:
-        """A parent's first child: from now on the parent has something that may outlive it.
-
-        An eager task runs before its own birth is noted: its children come first and give it its serial.
-        """
-        serial = getattr(parent, "_taskscope_serial", 0)
-        if not serial:
-            serial = parent._taskscope_serial = self.registry.next_serial()
-        chunk: Chunk | None = getattr(parent, "_taskscope_chunk", None)
-        lineage = Lineage(serial, getattr(parent, "_taskscope_parent", None), chunk, parent.get_name())
-        parent._taskscope_lineage = lineage
-        return lineage
-
-    def _trim(self, task: Any) -> None:
-        """Debug mode: takes our frames (and create_task, as asyncio would) off the creation traceback."""
-        trace = task._source_traceback
-        for index in range(len(trace) - 1, max(-1, len(trace) - 5), -1):
-            if trace[index].filename == __file__:
-                del trace[index]
-        if trace and trace[-1].filename == self._base_events:
-            trace.pop()
 
     # -- where no frame leads back to the program ------------------------------------------------
 
@@ -312,38 +168,58 @@ class TaskHooks:
         import asyncio
         from asyncio import tasks
 
-        hooks = self
-
-        def replacement(original: Any) -> Any:
-            def run_coroutine_threadsafe(coro: Any, loop: Any) -> Any:
-                if hooks.armed:
-                    hooks.guard(hooks._remember_remote, coro, sys._getframe(1))
-                return original(coro, loop)
-
-            return _named(run_coroutine_threadsafe, original)
-
-        self._patch(tasks, "run_coroutine_threadsafe", replacement)
-        patched = tasks.run_coroutine_threadsafe
-        self._patch(asyncio, "run_coroutine_threadsafe", lambda original: patched)
-
-    def _remember_remote(self, coro: Any, frame: FrameType) -> None:
-        if len(self._remote) < MAX_REMOTE:
-            self._remote[id(coro)] = self._resolver.record(frame, coro)
+        original = tasks.run_coroutine_threadsafe
+        self.part.wrap(tasks, "run_coroutine_threadsafe", before=self.births.remember_remote)
+        if asyncio.run_coroutine_threadsafe is original:
+            self.part.replace(asyncio, "run_coroutine_threadsafe", tasks.run_coroutine_threadsafe)
 
 
-def _named(function: Any, original: Any) -> Any:
-    """``function`` under the name that the program knows."""
-    function.__name__ = original.__name__
-    function.__qualname__ = original.__qualname__
-    function.__doc__ = original.__doc__
-    return function
+def _is_eager(factory: object) -> bool:
+    return factory is not None and factory is getattr(sys.modules["asyncio"], "eager_task_factory", None)
+
+
+def _is_ours(factory: Any) -> bool:
+    return type(factory) is FunctionType and "taskscope_inner" in factory.__dict__
+
+
+def _shown(factory: Any) -> Any:
+    """What the program sees of a factory: the one that it has set itself."""
+    return factory.taskscope_shown if _is_ours(factory) else factory
+
+
+def _setter(original: Any, link: Link) -> Any:
+    def set_task_factory(loop: Any, factory: Any) -> None:
+        wrap = link.before
+        if wrap is not None and (factory is None or callable(factory)):
+            try:
+                return original(loop, wrap(factory))  # type: ignore[no-any-return]
+            except Exception as error:  # noqa: BLE001  (an outer edge: ours is not to its taste)
+                link.fail(error)
+        return original(loop, factory)  # type: ignore[no-any-return]
+
+    return as_named(set_task_factory, original)
+
+
+def _getter(original: Any, link: Link) -> Any:
+    def get_task_factory(loop: Any) -> Any:
+        factory = original(loop)
+        shown = link.before
+        if shown is not None:
+            try:
+                return shown(factory)
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                link.fail(error)
+                return original(loop)  # as it is now that ours is gone
+        return factory
+
+    return as_named(get_task_factory, original)
 
 
 def _swapped(factory: Any, making: set[int]) -> Any:
     """A factory in the shape of a task class; ``making`` holds the thread meanwhile."""
 
     def make(coro: Any, *, loop: Any, **kwargs: Any) -> Any:
-        thread = get_ident()
+        thread = system.get_ident()
         making.add(thread)
         try:
             return factory(loop, coro, **kwargs)
@@ -351,7 +227,3 @@ def _swapped(factory: Any, making: set[int]) -> Any:
             making.discard(thread)
 
     return make
-
-
-_ABSENT: Any = object()
-_EMPTY = contextvars.Context()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from taskscope import model
 from taskscope.agent import futures, origins
@@ -22,7 +23,7 @@ from taskscope.system import clock
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType, FrameType
-    from weakref import ref
+    from typing import Self
 
 CHUNK = 1024
 """Births a chunk.  Copying one takes about 20 microseconds of holding the GIL."""
@@ -67,6 +68,35 @@ class Chunk(dict[int, "ref[Any]"]):
         return self.copy()
 
 
+class ForeignRef(ref[Any]):
+    """A weak reference that notices the end of a task which is not of our class."""
+
+    __slots__ = ("chunk", "serial")
+    chunk: Chunk
+    serial: int
+
+    def __new__(cls, task: Any, chunk: Chunk, serial: int) -> Self:
+        self = super().__new__(cls, task, _gone)
+        self.chunk, self.serial = chunk, serial
+        return self
+
+    def __init__(self, task: Any, chunk: Chunk, serial: int) -> None:
+        pass  # all is done: ``ref`` takes a callback here
+
+
+def _gone(reference: ForeignRef) -> None:
+    """The task was freed between two sweeps: nobody saw how it ended."""
+    try:
+        record = reference.chunk.site
+        if reference.chunk.pop(reference.serial, None) is None:
+            record.retained -= 1
+            record.kept.pop(reference.serial, None)
+        else:
+            record.unseen += 1
+    except Exception:  # noqa: BLE001  (an outer edge: the interpreter would print it)
+        pass
+
+
 class Lineage:
     """What children remember of their parent: it outlives the parent, and never keeps it alive."""
 
@@ -90,6 +120,7 @@ class SiteRecord:
 
     ``room`` births fit in the current chunk; the first few chunks have room for one, so that taking
     a new chunk is also the moment to take a creation stack.  ``keep``: ends still remembered this second.
+    ``kept``: tasks not of our class that are done and still referenced.
     """
 
     __slots__ = (
@@ -105,6 +136,7 @@ class SiteRecord:
         "first_stacks",
         "id",
         "keep",
+        "kept",
         "last_stacks",
         "lost",
         "published",
@@ -121,6 +153,7 @@ class SiteRecord:
         self.born = self.finished = self.failed = self.cancelled = self.lost = self.unseen = 0
         self.adopted = self.retained = 0
         self.keep = ENDED_A_SITE
+        self.kept: dict[int, ForeignRef] = {}
         self.room = 0
         self.chunks: list[Chunk] = []
         self.chunk: Chunk | None = None

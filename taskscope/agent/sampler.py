@@ -13,7 +13,7 @@ from taskscope import model
 from taskscope.agent.history import ProcessHistory, SiteHistories
 from taskscope.agent.process import Meter
 from taskscope.agent.queries import site_counts
-from taskscope.agent.registry import ENDED_A_SITE
+from taskscope.agent.registry import ENDED_A_SITE, ForeignRef
 from taskscope.agent.walk import spent
 from taskscope.system import clock
 
@@ -199,6 +199,8 @@ class Sampler:
                 task = reference()
                 if task is not None and task.done() and chunk.pop(serial, None) is not None:
                     chunk.site.retained += 1
+                    if type(reference) is ForeignRef:
+                        chunk.site.kept[serial] = reference
                     self._registry.settle(task, chunk)
                 del task
             if spent():

@@ -12,6 +12,7 @@ import selectors
 import socket
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskscope import endpoint, wire
@@ -79,17 +80,19 @@ class Server:
 
     def start(self, delay: float = 0.0) -> None:
         """Starts the thread; ``delay`` seconds before it listens.  Raises EndpointError, OSError."""
-        self._wake = system.pipe()
-        system.set_blocking(self._wake[0], False)
-        if not delay:
-            self._listen()
         self._ended.acquire()
         try:
-            system.start_new_thread(self._run, (delay,))
-        except RuntimeError as error:
+            self._wake = system.pipe()
+            system.set_blocking(self._wake[0], False)
+            if not delay:
+                self._listen()
+            system.start_new_thread(self._body(delay), ())
+        except BaseException as error:
             self._ended.release()
             self._close()
-            raise OSError(str(error)) from None
+            if type(error) is RuntimeError:  # no more threads
+                raise OSError(str(error)) from None
+            raise
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Ends the thread and waits for it; False if it did not end in time."""
@@ -162,6 +165,21 @@ class Server:
 
     # -- the thread ----------------------------------------------------------------------------
 
+    def _body(self, delay: float) -> Callable[[], None]:
+        """All of the thread.  Each step is guarded, and all but the first get a second try."""
+        agent = self._agent
+        run, leave, close = partial(self._run, delay), agent.thread_ended, self._close
+
+        def body() -> None:
+            for step in (run, leave, leave, close, close):
+                try:
+                    step()
+                except Exception as error:  # noqa: BLE001  (an outer edge: the interpreter would print it)
+                    agent.tell("agent thread", error)
+            self._ended.release()
+
+        return body
+
     def _run(self, delay: float) -> None:
         try:
             self.thread = threads.register_agent_thread()
@@ -170,15 +188,8 @@ class Server:
                 self._listen()
             self._serve()
         except Exception as error:  # noqa: BLE001  (an outer edge: the program must go on)
-            self._agent.failed("agent thread", error)
+            self._agent.tell("agent thread", error)
             self._take_leave(f"the agent failed and has left the process, which goes on: {error!r}")
-        finally:
-            try:
-                self._agent.thread_ended()
-                self._close()
-            except Exception as error:  # noqa: BLE001  (an outer edge)
-                self._agent.failed("agent thread", error)
-            self._ended.release()
 
     def _take_leave(self, reason: str) -> None:
         """Tells the clients why the connection ends; without a word the process has ended."""
@@ -195,7 +206,7 @@ class Server:
         while not self._stopping:
             now = clock.monotonic()
             if now >= next_look:
-                next_look = now + self._agent.watch.look(self._late)
+                next_look = now + self._agent.look(self._late)
             if now >= next_tick:
                 self._jobs.append((None, None, self._tick()))
                 next_tick = max(next_tick + self._agent.interval, now)
@@ -327,7 +338,7 @@ class Server:
         self._clients.pop(client.socket.fileno(), None)
         client.socket.close()
         if not self._clients:
-            self._agent.deserted()
+            self._agent.console.stop()
 
     # -- requests ------------------------------------------------------------------------------
 

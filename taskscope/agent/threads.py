@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from taskscope import model
 from taskscope.agent import origins, stacks
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from taskscope.agent.loops import LoopWatch
+    from taskscope.agent.parts import Part
 
 
 class _Note:
@@ -46,34 +48,25 @@ class _Note:
 class ThreadHooks:
     """Notes the birth of threads; counts the living ones at each tick."""
 
-    def __init__(self, registry: Registry, failed: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, registry: Registry, part: Part) -> None:
+        self.part = part
         self._registry = registry
-        self._failed = failed
-        self._original: Any = None
-        self._ours: Any = None
+        self._noted: dict[int, ref[Any]] = {}
 
     def arm(self) -> None:
-        original = self._original = threading.Thread.start
-        note, failed = self._note, self._failed
+        self.part.on_undo(self._forget_all)
+        self.part.wrap(threading.Thread, "start", before=self._born)
 
-        def start(self: threading.Thread) -> None:
-            try:
-                note(self, sys._getframe(1))
-            except Exception as error:  # noqa: BLE001  (an outer edge)
-                failed("thread hook", error)
-            original(self)
+    def _forget_all(self) -> None:
+        """Takes the notes off the threads, also off those that have ended and are still kept."""
+        while self._noted:
+            thread = self._noted.popitem()[1]()
+            if thread is not None:
+                object.__delattr__(thread, "_taskscope")
 
-        start.__qualname__ = original.__qualname__
-        start.__doc__ = original.__doc__
-        self._ours = start
-        threading.Thread.start = start  # type: ignore[method-assign]
-
-    def disarm(self) -> None:
-        if self._original is not None and threading.Thread.start is self._ours:
-            threading.Thread.start = self._original  # type: ignore[method-assign]
-        self._note = lambda thread, frame: None  # type: ignore[method-assign]
-        for thread in _known_threads():
-            thread.__dict__.pop("_taskscope", None)
+    def _born(self, thread: Any = None, *_: Any, **__: Any) -> None:
+        if thread is not None:
+            self._note(thread, sys._getframe(2))
 
     def _note(self, thread: Any, frame: FrameType) -> None:
         outside = frame
@@ -94,11 +87,24 @@ class ThreadHooks:
             (code, user and user.f_code),
         )
         record.born += 1
-        thread._taskscope = _Note(record, system.get_ident(), clock.monotonic(), raw_stack(frame))
+        self._leave(thread, _Note(record, system.get_ident(), clock.monotonic(), raw_stack(frame)))
+
+    def _leave(self, thread: Any, note: _Note) -> None:
+        """Leaves a note on a thread object, past any ``__setattr__`` of its class."""
+        number, noted = id(thread), self._noted
+
+        def forget(reference: Any) -> None:
+            if noted.get(number) is reference:
+                del noted[number]
+
+        noted[number] = ref(thread, forget)
+        object.__setattr__(thread, "_taskscope", note)
 
     def count(self) -> dict[int, list[float | None]]:
         """Births of the living threads of each site; also settles how many have ended."""
         living: dict[int, list[float | None]] = {}
+        if not self.part.armed:
+            return living
         for thread in _known_threads():
             note = thread.__dict__.get("_taskscope")
             if note is None:
@@ -121,7 +127,8 @@ class ThreadHooks:
         record = self._registry.add(("thread", None, name), "thread", frame, None, name, (), "unknown")
         record.born += 1
         record.adopted += 1
-        thread._taskscope = note = _Note(record, None, None, ())
+        note = _Note(record, None, None, ())
+        self._leave(thread, note)
         return note
 
 

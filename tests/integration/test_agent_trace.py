@@ -223,12 +223,12 @@ async def test_a_failure_of_the_hook_disarms_it_and_says_so(monkeypatch: pytest.
     def broken(*args: object) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr(agent().hooks._resolver, "record", broken)
+    monkeypatch.setattr(agent().presence.hooks.births._resolver, "record", broken)
     assert await asyncio.create_task(asyncio.sleep(0, "result")) == "result"
     assert asyncio.get_running_loop().get_task_factory() is None
-    assert agent().sampler.disarmed == ["task factory: RuntimeError: on purpose"]
+    assert agent().sampler.disarmed == ["tasks: RuntimeError: on purpose"]
     assert await asyncio.create_task(asyncio.sleep(0, "more")) == "more"
-    assert taskscope.snapshot()["sample"]["disarmed"] == ["task factory: RuntimeError: on purpose"]
+    assert taskscope.snapshot()["sample"]["disarmed"] == ["tasks: RuntimeError: on purpose"]
 
 
 async def test_adopted_tasks_appear_as_such() -> None:

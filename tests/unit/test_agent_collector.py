@@ -36,9 +36,7 @@ def collected_often(chunk: Chunk) -> Iterator[None]:
 
 async def test_a_collection_in_the_middle_of_a_sweep_does_it_no_harm() -> None:
     agent = Agent("x", interval=1.0, control=False, version="0")
-    agent._arm_tasks()
-    hooks = agent.hooks
-    assert hooks is not None
+    agent.presence.arm()
     try:
         tasks: list[Any] = [asyncio.create_task(asyncio.sleep(9)) for _ in range(500)]
         await asyncio.sleep(0)

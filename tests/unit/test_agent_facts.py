@@ -12,7 +12,7 @@ import pytest
 
 from taskscope.agent import walk
 from taskscope.agent.facts import FactFinder
-from taskscope.agent.hooks import TaskHooks
+from taskscope.agent.presence import Presence
 from taskscope.agent.queries import NotFoundError
 from taskscope.agent.registry import Registry
 
@@ -28,7 +28,9 @@ class Watched:
     def __init__(self) -> None:
         self.failures: list[str] = []
         self.registry = Registry()
-        self.hooks = TaskHooks(self.registry, lambda what, error: self.failures.append(f"{what}: {error!r}"))
+        self.presence = Presence(
+            self.registry, lambda what, error: self.failures.append(f"{what}: {error!r}")
+        )
         self.finder = FactFinder(self.registry, lambda: ())
 
     def facts(self, coroutine: str, cuts: tuple[float, ...] = ()) -> SiteFacts:
@@ -41,12 +43,11 @@ class Watched:
 @pytest.fixture
 def watched() -> Iterator[Watched]:
     watched = Watched()
-    watched.hooks.arm()
+    watched.presence.arm()
     try:
         yield watched
     finally:
-        watched.hooks.disarm()
-        watched.hooks.release_class()
+        watched.presence.undo()
     assert not watched.failures
 
 

@@ -178,4 +178,4 @@ def test_a_limit_that_changes_is_told_with_a_sample() -> None:
         assert agent.hello().process == told
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-        agent.threads.disarm()
+        agent._undo()
