@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "AGE_EDGES",
@@ -414,6 +414,7 @@ class Executor:
     """A pool of threads or processes: its workers, and the jobs waiting for one.
 
     ``max_workers`` 0: the pool has no bound of its own.  ``more_queued``: ``queued`` is a lower bound.
+    ``full_since``: it was full, with jobs waiting, each time that somebody looked from then on.
     """
 
     name: str
@@ -422,6 +423,7 @@ class Executor:
     queued: int
     id: int = 0
     more_queued: bool = False
+    full_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +449,17 @@ class Thread:
     loop: int | None
     executor: Executor | None
     frame: Frame | None
+
+
+def is_full(workers: Sequence[Thread]) -> bool:
+    """Whether the pool whose threads these are has jobs that wait, and nobody free to take one."""
+    pool = workers[0].executor
+    return (
+        pool is not None
+        and 0 < pool.max_workers <= len(workers)
+        and pool.queued > 0
+        and all(each.state != "idle" for each in workers)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -503,11 +516,13 @@ class Stall:
 class Mark:
     """Where one task stands: equal marks of a serial at two moments mean that it has not advanced.
 
-    ``where`` is a hash of the await chain's positions and of the future waited on.
+    ``where`` is a number that is new whenever it waits for something new.  The agent remembers the task since
+    ``known``: a mark from before then says nothing of whether it has moved.
     """
 
     serial: int
     where: int
+    known: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -544,8 +559,8 @@ class WaitObject:
 class SiteFacts:
     """What a walk over one site's live tasks says; asked of sites under suspicion only.
 
-    ``alive[i]`` of all live tasks were born at or before the i-th moment asked for.  The counts after
-    ``sampled`` are of so many tasks looked into (the oldest and the newest): ``rootless`` were created
+    ``alive[i]`` of all live tasks were born at or before ``cuts[i]``, the moments asked for.  The counts
+    after ``sampled`` are of so many tasks looked into (the oldest and the newest): ``rootless`` were created
     outside any task, ``cancelling`` were asked to end, ``awaited`` have a task waiting for them,
     ``unheld`` are referenced by the loop alone, ``looping`` stand inside a loop of their own coroutine,
     ``cycles`` wait for themselves in the end.  ``examples`` are serials, oldest first.
@@ -568,6 +583,7 @@ class SiteFacts:
     waits: tuple[WaitObject, ...] = ()
     groups: tuple[ParkedGroup, ...] = ()
     examples: tuple[int, ...] = ()
+    cuts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -609,9 +625,10 @@ class Finding:
     ``kind``: ``task`` or ``thread`` of a site, or what holds the program up (``id`` 0): ``wakeup`` (a loop
     that sleeps on), ``stall``, ``loop`` or ``executor``.
 
-    ``text`` is the verdict in one sentence; ``since`` the moment the growth began, in monotonic seconds of
-    the target, in the JSON of ``watch`` too; ``evidence`` numbers by name.  ``until_told``: seconds until a
-    suspect can be told from a leak.
+    ``text`` is the verdict in one sentence; ``since`` the moment it began, in monotonic seconds of the
+    target, ``since_wall`` the same in seconds since the epoch.  ``since_at_least``: it had begun before
+    anybody looked, so it has lasted for at least that long.  ``evidence``: numbers by name.
+    ``until_told``: seconds until a suspect can be told from a leak.
     """
 
     level: str
@@ -629,3 +646,5 @@ class Finding:
     projection: Projection | None = None
     known: str = "exact"
     until_told: float | None = None
+    since_at_least: bool = False
+    since_wall: float | None = None

@@ -16,7 +16,9 @@ def snapshot(agent: Agent) -> dict[str, Any]:
     """As ``taskscope snapshot`` gives it for another process."""
     state = agent.snapshot()
     judge = judge_of(state)
+    judge.looks(run(agent.facts.looks(judge.suspected())))
     for question in judge.questions():
         judge.facts(run(agent.facts.facts(*question)))
+    judge.note(agent.watch.stalls(), agent.thread_view.all())
     state["findings"] = wire.pack(judge.findings())
     return state

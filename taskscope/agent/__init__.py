@@ -247,6 +247,7 @@ class Agent:
             "groups": queries.groups,
             "tree": queries.tree,
             "facts": self.facts.facts,
+            "looks": self.facts.looks,
             "ended": self.ended,
             "history": self._history,
             "site_history": self._site_history,

@@ -38,11 +38,10 @@ WAITED_ON = 1 if sys.version_info < (3, 14) else 2
 """References to a parked task by what it waits on: its callback, and since 3.14 "awaited by" too."""
 
 MAX_SITES = 16
-"""Sites whose tasks' waiters are remembered, to tell next time who has advanced."""
+"""Sites of which is remembered what was answered, and what their tasks waited for."""
 
-
-_Place = tuple["ref[object] | None", int]
-"""What a task waits for, and a number that is another one when it waits for something else."""
+MAX_LOOKS, LOOK_GAP = 8, 5.0
+"""Answers kept of one site, and seconds between them at first: with all marks about 300 kB over all sites."""
 
 
 class FactFinder:
@@ -51,7 +50,8 @@ class FactFinder:
     def __init__(self, registry: Registry, threads: Callable[[], tuple[model.Thread, ...]]) -> None:
         self._registry = registry
         self._threads = threads
-        self._places: dict[int, dict[int, _Place]] = {}
+        self._places: dict[int, _Places] = {}
+        self._looks: dict[int, Looks] = {}
         self._numbers = itertools.count(1)
 
     def facts(
@@ -66,51 +66,92 @@ class FactFinder:
             raise NotFoundError(f"site {site} is not known")
         cuts = sorted(float(cut) for cut in cuts[:MAX_CUTS])
         if record.site.kind == "thread":
-            return _thread_facts(record, cuts, self._threads())
+            return self._looked(_thread_facts(record, cuts, self._threads()))
         yield
         alive = yield from _alive(record, cuts)
         tally = _Tally()
         probe = object()
-        places = self._remembered(site)
-        seen: dict[int, _Place] = {}
+        places = _remembered(self._places, site, _Places)
+        seen: dict[int, model.Mark] = {}
         for reference in _ends(record):
             task = reference()
             if task is not None and not futures.is_done(task) and not _is_younger(task, before):
                 # A variable counts differently from version to version: compare with one of the same kind.
                 unheld = sys.getrefcount(task) - sys.getrefcount(probe) <= WAITED_ON
                 chain = tally.add(task, unheld=unheld)
-                seen[futures.serial_of(task) or 0] = self._place(task, places)
+                mark = self._mark(task, places)
+                seen[mark.serial] = mark
                 del chain
             del task
             if spent():
                 yield
-        self._places[site] = seen
+        for gone in places.keys() - seen.keys():
+            places.pop(gone, None)
         for task in itertools.islice(live_tasks([record]), BOUND):
             if task is None:
                 yield
             else:
                 tally.add_bound(clues.coroutines(task))
             del task
-        marks = tuple(model.Mark(serial, place[1]) for serial, place in seen.items())
-        return tally.facts(site, record.counts().live, alive, marks)
+        return self._looked(tally.facts(site, record.counts().live, alive, cuts, tuple(seen.values())))
 
-    def _remembered(self, site: int) -> dict[int, _Place]:
-        known = self._places.pop(site, {})
-        while len(self._places) >= MAX_SITES:
-            del self._places[next(iter(self._places))]
-        return known
+    def looks(self, sites: Sequence[int]) -> Job[tuple[model.SiteFacts, ...]]:
+        """What was answered about these sites before, oldest first: whoever comes later knows it too."""
+        yield
+        known = (self._looks.get(site) for site in sites)
+        return tuple(facts for looks in known if looks is not None for facts in looks.kept)
 
-    def _place(self, task: object, known: dict[int, _Place]) -> _Place:
-        """The same number as last time if it still waits for the same future; ``id()`` would be reused."""
+    def _looked(self, facts: model.SiteFacts) -> model.SiteFacts:
+        _remembered(self._looks, facts.site, Looks).add(facts)
+        return facts
+
+    def _mark(self, task: object, places: _Places) -> model.Mark:
+        """The same as last time if it still waits for the same future; ``id()`` would be reused.
+
+        Noted at once: several clients may have the same site walked over at the same time.
+        """
+        serial = futures.serial_of(task) or 0
         waiter = futures.waiter_of(task)
-        before = known.get(futures.serial_of(task) or 0)
-        if before is not None and waiter is not None and before[0] is not None and before[0]() is waiter:
+        reference, before = places.get(serial, (None, None))
+        if before is not None and waiter is not None and reference is not None and reference() is waiter:
             return before
         try:
             reference = ref(waiter) if waiter is not None else None
         except TypeError:
             reference = None
-        return reference, next(self._numbers)
+        known = before.known if before is not None else clock.monotonic()
+        mark = model.Mark(serial, next(self._numbers), known)
+        places[serial] = reference, mark
+        return mark
+
+
+class Looks:
+    """The answers about one site, thinned out as they age; the first and the newest are always there."""
+
+    def __init__(self) -> None:
+        self.kept: list[model.SiteFacts] = []
+        self._gap = LOOK_GAP
+
+    def add(self, facts: model.SiteFacts) -> None:
+        kept = self.kept
+        if len(kept) > 1 and kept[-1].monotonic - kept[-2].monotonic < self._gap:
+            kept.pop()
+        kept.append(facts)
+        if len(kept) > MAX_LOOKS:
+            self.kept = kept[::2]  # MAX_LOOKS + 1 is odd: the newest stays
+            self._gap *= 2
+
+
+class _Places(dict[int, "tuple[ref[Any] | None, model.Mark]"]):
+    """What each task of a site waited for when it was looked at last, by serial."""
+
+
+def _remembered(known: dict[int, Any], site: int, make: Callable[[], Any]) -> Any:
+    """What is known of a site, made if there is nothing; those asked for longest ago are forgotten."""
+    known[site] = found = known.pop(site, None) or make()
+    while len(known) > MAX_SITES:
+        del known[next(iter(known))]
+    return found
 
 
 def _alive(record: SiteRecord, cuts: Sequence[float]) -> Job[tuple[int, ...]]:
@@ -246,7 +287,12 @@ class _Tally:
             waited.seen = _wait_object(thing, wait, waited.waiters, max(0, outside))
 
     def facts(
-        self, site: int, live: int, alive: tuple[int, ...], marks: tuple[model.Mark, ...]
+        self,
+        site: int,
+        live: int,
+        alive: tuple[int, ...],
+        cuts: Sequence[float],
+        marks: tuple[model.Mark, ...],
     ) -> model.SiteFacts:
         bound = sorted(self.bound.values(), key=lambda each: -each.runs)[:MAX_OBJECTS]
         waits = sorted(self.waits.values(), key=lambda each: -each.waiters)[:MAX_OBJECTS]
@@ -257,6 +303,7 @@ class _Tally:
             live,
             alive,
             self.sampled,
+            cuts=tuple(cuts),
             marks=marks,
             bound=tuple(model.Bound(each.name, each.runs, max(each.arguments.values())) for each in bound),
             waits=tuple(each.seen for each in waits if each.seen is not None),
@@ -304,6 +351,7 @@ def _thread_facts(
         len(ours),
         tuple(sum(1 for birth in births if birth is None or birth <= cut) for cut in cuts),
         len(ours),
+        cuts=tuple(cuts),
         orphans=sum(1 for thread in ours if thread.parent is not None and thread.parent not in idents),
         bound=tuple(
             model.Bound(each[0].name, len(each), len(each))

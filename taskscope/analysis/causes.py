@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskscope import text as wording
 from taskscope.analysis.clues import MOST, Clues, clues
 from taskscope.analysis.explanations import EXPLANATIONS
 from taskscope.model import Cause
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from taskscope.model import ParkedGroup, Site, SiteFacts, WaitObject
 
 _HOLDERS = ("lock", "semaphore", "condition")
+
+MAX_POOLS = 5
+"""Pools that facts tell of at most: as many may be more."""
 
 
 def explain(
@@ -36,40 +40,66 @@ def explain(
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
     """Every observation worth a sentence, whatever the pattern."""
     facts, noun = seen.facts, "thread" if thread else "task"
-    of = f"of {facts.sampled:,} {noun}s looked into"
     said = []
     if seen.group is not None:
         place = f"parked at {_place(seen.group)}: {seen.group.text}{_left(seen.group)}"
-        said.append(f"{seen.group.live:,} {of} are {place}")
-    for count, sentence in (
-        (facts.orphans, f"were started by a {noun} that has ended"),
-        (facts.cancelling, "were asked to end (cancel) and still run"),
-        (facts.unheld, "are referenced by nobody but the loop"),
-        (facts.awaited, "are awaited by another task"),
-        (facts.cycles, "wait, in the end, for themselves"),
+        said.append(_of(seen.group.live, seen, noun, f"is {place}", f"are {place}"))
+    for count, one, many in (
+        (
+            facts.orphans,
+            f"was created by a {noun} that has ended",
+            f"were created by a {noun} that has ended",
+        ),
+        (
+            facts.cancelling,
+            "was asked to end (cancel) and still runs",
+            "were asked to end (cancel) and still run",
+        ),
+        (facts.unheld, "is referenced only by the event loop", "are referenced only by the event loop"),
+        (facts.awaited, "is awaited by another task", "are awaited by other tasks"),
+        (facts.cycles, "waits, in the end, for itself", "wait, in the end, for themselves"),
     ):
         if count:
-            said.append(f"{count:,} {of} {sentence}")
+            said.append(_of(count, seen, noun, one, many))
     if not thread and not facts.awaited:
-        said.append(f"none {of} is awaited by another task")
+        said.append("no sampled task is awaited")
     if seen.compared:
-        said.append(
-            f"{seen.compared - seen.advanced:,} of {seen.compared:,} seen before have not moved since"
-        )
+        said.append(_moved(seen))
     for bound in facts.bound[:1]:
         if bound.runs > 1:
             same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
-            said.append(f"{bound.runs:,} run on one {bound.type}{same}")
+            said.append(f"{bound.runs:,} share one {bound.type}{same}")
     said += [_queue_state(wait) for wait in facts.waits[:1] if wait.size is not None]
     return tuple(said)
 
 
+def _of(count: int, seen: Clues, noun: str, one: str, many: str) -> str:
+    """``all 200 sampled tasks are …``, ``1 of 200 sampled tasks is …``; none of those counts is 0."""
+    sampled = seen.facts.sampled
+    if sampled == 1:
+        return f"the one sampled {noun} {one}"
+    share = f"all {sampled:,}" if count == sampled else f"{count:,} of {sampled:,}"
+    return f"{share} sampled {noun}s {one if count == 1 else many}"
+
+
+def _moved(seen: Clues) -> str:
+    compared, advanced = seen.compared, seen.advanced
+    if compared == 1:
+        return f"the one re-checked {'has' if advanced else 'has not'} moved"
+    if not advanced:
+        return f"none of {compared:,} re-checked has moved"
+    if advanced == compared:
+        return f"all {compared:,} re-checked have moved"
+    return f"{advanced:,} of {compared:,} re-checked {'has' if advanced == 1 else 'have'} moved"
+
+
 def _queue_state(queue: WaitObject) -> str:
     bound = f" of {queue.maxsize:,}" if queue.maxsize else ""
-    return (
-        f"the queue holds {queue.size or 0:,}{bound}; {queue.getters or 0:,} wait to take from it, "
-        f"{queue.putters or 0:,} to put into it"
+    getters, putters = (
+        wording.plural(queue.getters or 0, "getter"),
+        wording.plural(queue.putters or 0, "putter"),
     )
+    return f"the queue holds {queue.size or 0:,}{bound}; {getters} and {putters} waiting"
 
 
 def _place(group: ParkedGroup) -> str:
@@ -95,10 +125,7 @@ def _await_cycle(seen: Clues) -> Named | None:
 def _generations(seen: Clues) -> Named | None:
     if seen.cancelling < max(2, seen.facts.sampled / 20):
         return None  # requests under way
-    text = (
-        f"generations overlap: cancel was asked of {seen.facts.cancelling:,}, they go on, and new ones start"
-    )
-    return "generations overlap", text
+    return "generations overlap", f"{seen.facts.cancelling:,} ignored cancel() while replacements started"
 
 
 def _handing_over(seen: Clues) -> Named | None:
@@ -108,7 +135,7 @@ def _handing_over(seen: Clues) -> Named | None:
     if queue is not None and queue.getters:
         return None
     full = f" (full at {queue.maxsize:,})" if queue is not None and queue.maxsize else ""
-    return "stuck handing over", f"stuck handing over: they wait for room in a queue{full} that nobody reads"
+    return "stuck handing over", f"blocked on a full queue{full} that nobody reads"
 
 
 def _sleepers(seen: Clues) -> Named | None:
@@ -117,8 +144,8 @@ def _sleepers(seen: Clues) -> Named | None:
         return None
     if not seen.stand_still:
         return None
-    kept = ", kept by nobody" if seen.most(facts.unheld) else ""
-    return "sleeper per event", f"one sleeper per event: each sleeps once and ends, none is awaited{kept}"
+    kept = "awaits or keeps" if seen.most(facts.unheld) else "awaits"
+    return "sleeper per event", f"one sleeper per event: each just sleeps, then exits; nothing {kept} it"
 
 
 def _collectable(seen: Clues) -> Named | None:
@@ -132,7 +159,7 @@ def _collectable(seen: Clues) -> Named | None:
         return None
     return (
         "left to the collector",
-        "they wait for what only they know, and nobody keeps them: the collector takes them",
+        "only they refer to what they wait for, and nothing keeps them: the garbage collector destroys them",
     )
 
 
@@ -147,7 +174,7 @@ def _nobody_can_set(seen: Clues) -> Named | None:
 def _orphaned_loops(seen: Clues) -> Named | None:
     if not seen.orphaned or not seen.most(seen.facts.looping):
         return None
-    return "orphan", "orphans: what started them has ended, they loop on"
+    return "orphan", "orphaned: their creator has ended, they still run"
 
 
 def _started_twice(seen: Clues) -> Named | None:
@@ -157,7 +184,7 @@ def _started_twice(seen: Clues) -> Named | None:
         return None  # the young of them may not have come to their loop yet
     if seen.workers or seen.parked("queue.get") or seen.most(facts.awaited):
         return None  # of one pool, or children of one task
-    return "started twice", f"started again: {bound.same_arguments:,} loops on one {bound.type}"
+    return "started twice", f"start() ran at least {bound.same_arguments:,} times on one {bound.type}"
 
 
 def _nobody_feeds(seen: Clues) -> Named | None:
@@ -166,47 +193,47 @@ def _nobody_feeds(seen: Clues) -> Named | None:
         return None
     if seen.at_rest and not seen.orphaned:
         return None
-    return "nobody feeds it", "each waits for items of a queue that stays empty"
+    return "nobody feeds it", "each waits for items from a queue that stays empty"
 
 
 def _blocked(seen: Clues) -> Named | None:
     if not seen.most(seen.parked("executor")) or seen.served:
         return None
-    return "blocking call", "they wait for jobs in threads that do not come back"
+    return "blocking call", "they wait for jobs in threads that do not return"
 
 
 def _locked(seen: Clues) -> Named | None:
     if not seen.most(seen.parked(*_HOLDERS)) or not seen.stand_still or seen.served:
         return None
-    return "lock not released", "they wait for a lock that is not given back"
+    return "lock not released", "they wait for a lock that is never released"
 
 
 def _forgotten(seen: Clues) -> Named | None:
     facts = seen.facts
     if seen.most(facts.awaited) or seen.most(facts.looping) or not (seen.most(facts.unheld) or seen.orphaned):
         return None
-    kept = "kept by nobody" if seen.most(facts.unheld) else "left behind by what started them"
+    kept = "nothing keeps them" if seen.most(facts.unheld) else "their creator has ended"
     return "fire and forget", f"fire and forget: never awaited, {kept}; {_known(seen)}"
 
 
 def _orphans(seen: Clues) -> Named | None:
     if not seen.orphaned:
         return None
-    return "orphan", f"orphans: what started them has ended; {_known(seen)}"
+    return "orphan", f"orphaned: their creator has ended; {_known(seen)}"
 
 
 def _peer(seen: Clues) -> Named | None:
     if not seen.most(seen.parked("socket")) or not seen.stand_still or not seen.compared:
         return None
-    return "waits for a peer", f"they wait on sockets where nothing comes; {_known(seen)}"
+    return "waits for a peer", f"they wait on sockets that never receive data; {_known(seen)}"
 
 
 def _pool_per_call(seen: Clues) -> Named | None:
     pools = len(seen.facts.bound)
     if pools < 2:
         return None
-    more = "or more " if pools == 5 else ""
-    return "pool per call", f"{pools} {more}executors were made here and never shut down; their workers stay"
+    many = f"at least {pools}" if pools == MAX_POOLS else f"{pools}"
+    return "pool per call", f"{many} executors were created here and never shut down; their workers stay"
 
 
 def _one_pool(seen: Clues) -> Named | None:
@@ -220,14 +247,16 @@ def _endless_thread(seen: Clues) -> Named | None:
     group = seen.group
     if group is None or group.wait == "running":
         return None
-    return "thread never told to end", f"a thread is started each time and stays; {_known(seen)}"
+    return "thread never told to end", f"each thread that is started here stays; {_known(seen)}"
 
 
 def _known(seen: Clues) -> str:
     group = seen.group
     if group is None:
         return "where they wait is not known"
-    return f"{group.live:,} of {seen.facts.sampled:,} wait at {_place(group)} ({group.text})"
+    sampled = seen.facts.sampled
+    share = f"all {sampled:,}" if group.live == sampled > 1 else f"{group.live:,} of {sampled:,}"
+    return f"{share} wait at {_place(group)} ({group.text})"
 
 
 def _join(kinds: set[str]) -> str:

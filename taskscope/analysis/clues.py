@@ -70,7 +70,8 @@ class Clues:
 def clues(facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False) -> Clues:
     """Compares by serial; a task seen once tells nothing."""
     known = {mark.serial: mark.where for mark in before.marks} if before is not None else {}
-    both = [mark for mark in facts.marks if mark.serial in known]
+    then = before.monotonic if before is not None else 0.0
+    both = [mark for mark in facts.marks if mark.serial in known and mark.known <= then]
     advanced = sum(1 for mark in both if known[mark.serial] != mark.where)
     cancelling = min(facts.cancelling, before.cancelling) if before is not None else 0
     oldest = before.examples[:1] if before is not None else ()

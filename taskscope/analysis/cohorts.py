@@ -84,11 +84,10 @@ class Survival:
 class Cohorts:
     """Cuts of one site and what was alive of them at the looks."""
 
-    __slots__ = ("_asked", "_gap", "_look_gap", "_looks", "cuts")
+    __slots__ = ("_gap", "_look_gap", "_looks", "cuts")
 
     def __init__(self) -> None:
         self.cuts: list[float] = []
-        self._asked: tuple[float, ...] = ()
         self._looks: list[tuple[float, dict[float, int]]] = []
         self._gap = 0.0
         self._look_gap = 0.0
@@ -98,18 +97,21 @@ class Cohorts:
         if not self.cuts or now - self.cuts[-1] >= self._gap:
             self.cuts.append(now)
             if len(self.cuts) > KEPT:
-                self.cuts = self.cuts[::2]  # KEPT + 1 is odd: the newest stays
+                self.cuts = self.cuts[::-2][::-1]  # the newest stays
                 self._gap = (self.cuts[-1] - self.cuts[0]) / KEPT * 1.5
-        self._asked = tuple(self.cuts)
-        return self._asked
+        return tuple(self.cuts)
 
     def answer(self, facts: SiteFacts) -> None:
-        """What was alive of the cuts asked for last.  The newest look is always kept."""
-        if len(facts.alive) != len(self._asked):
+        """What was alive of the cuts asked for.  The newest look is always kept.
+
+        Whoever has not asked yet goes on with the cuts of those who have.
+        """
+        if len(facts.alive) != len(facts.cuts):
             return
+        self.cuts = self.cuts or list(facts.cuts)
         if len(self._looks) > 1 and self._looks[-1][0] - self._looks[-2][0] < self._look_gap:
             self._looks.pop()
-        self._looks.append((facts.monotonic, dict(zip(self._asked, facts.alive, strict=True))))
+        self._looks.append((facts.monotonic, dict(zip(facts.cuts, facts.alive, strict=True))))
         if len(self._looks) > KEPT:
             self._looks = self._looks[::2]  # KEPT + 1 is odd: the newest stays
             self._look_gap = (self._looks[-1][0] - self._looks[0][0]) / KEPT * 1.5

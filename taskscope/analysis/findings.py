@@ -7,12 +7,14 @@ facts it wants, brings them, and reads the findings.  Memory is bounded by the n
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth
 from taskscope.analysis.cohorts import SETTLE, Survival
-from taskscope.analysis.hindrances import crowded, saturated, stalled
+from taskscope.analysis.hindrances import CROWDED, crowded, saturated, stalled
+from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import LENGTH, Track
 from taskscope.analysis.signs import signs as signs_of
@@ -59,6 +61,7 @@ class Judge:
 
     def __init__(self, hello: Hello, *, long_lived: float = 60.0) -> None:
         self.now = hello.agent_since
+        self._wall = hello.wall - hello.monotonic
         self.long_lived = long_lived
         self._since = hello.agent_since
         self._started = hello.monotonic - (hello.wall - hello.process.started_wall)
@@ -68,6 +71,8 @@ class Judge:
         self._watched: dict[int, Watched] = {}
         self._fed = 0
         self._hindrances: tuple[Finding, ...] = ()
+        self._slow: Onset | None = None  # since when loops are late
+        self._was_quick = False
         self.resources = Resources(hello.agent_since, hello.interval, hello.process)
 
     def learn(self, sites: Iterable[Site]) -> None:
@@ -89,6 +94,8 @@ class Judge:
         adopted = {each.site: each.adopted for each in sample.sites} if sample is not None else {}
         if history is not None:
             self.resources.past(history)
+            for time, latency in zip(history.times, history.loop_latency, strict=True):
+                self._note_latency(time, latency)
         for past in histories:
             points = list(zip(past.times, past.live, past.born, past.ended, strict=True))
             if not points:
@@ -107,9 +114,10 @@ class Judge:
     def feed(self, sample: Sample) -> None:
         """The next sample."""
         self.learn(sample.new_sites)
-        self.now = sample.monotonic
+        self.now, self._wall = sample.monotonic, sample.wall - sample.monotonic
         self._fed += 1
         self.resources.feed(sample)
+        self._note_latency(sample.monotonic, sample.loop_latency)
         for counts in sample.sites:
             self._add(counts, sample.monotonic)
 
@@ -134,10 +142,34 @@ class Judge:
             asked.append((id, watched.cohorts.ask(self.now), self.now - SETTLE if churns else None))
         return tuple(asked)
 
+    def suspected(self) -> tuple[int, ...]:
+        """Sites of which facts are wanted, the most wanted first."""
+        weighed = ((self._weight(watched), id) for id, watched in self._watched.items())
+        return tuple(id for weight, id in sorted(weighed, reverse=True) if weight > 0)
+
+    def looks(self, looks: Iterable[SiteFacts]) -> None:
+        """What others were answered, of each site the oldest first: as if this judge had asked.
+
+        What lies nearer together than questions do is left out: in less time little moves.
+        """
+        of_site: dict[int, list[SiteFacts]] = defaultdict(list)
+        for each in looks:
+            of_site[each.site].append(each)
+        for site, seen in of_site.items():
+            chosen: list[SiteFacts] = []
+            for each in reversed(seen):
+                if not chosen or chosen[-1].monotonic - each.monotonic >= ASK_EVERY:
+                    chosen.append(each)
+            for each in reversed(chosen):
+                self.facts(each)
+            if site in self._watched:
+                self._watched[site].asked = seen[-1].monotonic
+
     def facts(self, facts: SiteFacts) -> None:
         """The answer to a question."""
         watched = self._watched.get(facts.site)
         if watched is not None:
+            watched.judged = None  # it is known better now
             watched.before, watched.facts = watched.facts, facts
             watched.cohorts.answer(facts)
             watched.moves.add(facts)
@@ -154,9 +186,16 @@ class Judge:
             *overslept(stalls, self.now),
             *stalled(stalls, self.now),
             *paused(stalls, self.now),
-            *crowded(loops, threads),
-            *saturated(threads),
+            *crowded(loops, threads, self._slow or Onset(self.now, at_least=True)),
+            *saturated(threads, self.now),
         )
+
+    def _note_latency(self, time: float, latency: float | None) -> None:
+        if latency is None or latency < CROWDED:
+            self._slow, self._was_quick = None, True
+        elif self._slow is None:
+            from_begin = max(time, self._since) - self._started <= BEGINNING
+            self._slow = Onset(time, at_least=not self._was_quick and not from_begin)
 
     def findings(self) -> tuple[Finding, ...]:
         """What is to be said now, worst first."""
@@ -169,7 +208,8 @@ class Judge:
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
         every = (*self._hindrances[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
-        return tuple(sorted(every, key=lambda each: RANK[each.level]))
+        told = sorted(every, key=lambda each: RANK[each.level])
+        return tuple(replace(each, since_wall=round(each.since + self._wall, 3)) for each in told)
 
     def projections(self) -> tuple[Projection, ...]:
         """When resources run out at today's rate, soonest first."""
@@ -206,6 +246,7 @@ class Judge:
                 counts,
             )
             if time > self._since + 1.5 * self._interval and not counts.adopted and self._fed != 1:
+                watched.from_nothing = True
                 watched.whole.add(self._since, 0, 0, 0)
                 watched.recent.add(self._since, 0, 0, 0)
         moved = counts.adopted - watched.counts.adopted
@@ -247,7 +288,7 @@ class Judge:
             return None
         if watched.level.shown in ("leak", "suspect"):
             return grown(site, watched)
-        return noted(site, watched, self.now, self.long_lived)
+        return noted(site, watched, self._since, self.now, self.long_lived)
 
     def _is_due(self, id: int, watched: Watched) -> bool:
         """Whether to judge a site now: those that are named each time, the others now and then.
@@ -269,6 +310,7 @@ class Judge:
         survival = watched.cohorts.survival()
         signs = watched.signs
         result = self._verdict(watched, watched.whole, survival, signs)
+        begun = watched.reading.begun if watched.reading is not None else self._since
         if self.now - self._since > RECENT * LENGTH:
             late = self._verdict(watched, watched.recent, survival, signs)
             if result is None or (late is not None and RANK.get(late.level, 3) < RANK.get(result.level, 3)):
@@ -277,7 +319,18 @@ class Judge:
         watched.verdict = result
         if result is not None and result.level != "flat":
             watched.said = result
+            watched.onset = self._onset(watched, begun)
         watched.leaked = watched.leaked or watched.level.shown == "leak"
+
+    def _onset(self, watched: Watched, begun: float) -> Onset:
+        """Since when it grows.  ``begun``: the end of a start-up, if there was one."""
+        bins = watched.whole.bins(self.now)
+        whole = [bin for bin in bins if bin.time >= begun]
+        first = self._since + 2 * max(self._interval, watched.whole.width)
+        with_process = self._since - self._started <= BEGINNING and bins[0].time <= first
+        seen_begin = with_process or (watched.from_nothing and begun > first)
+        assert watched.reading is not None
+        return onset(watched.reading, whole, watched.recent.bins(self.now), seen_begin=seen_begin)
 
     def _verdict(
         self, watched: Watched, track: Track, survival: Survival | None, signs: int

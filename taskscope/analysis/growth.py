@@ -125,7 +125,7 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
     floor = kept([bin.low for bin in bins])
     first = _started(floor)
     bins, floor = bins[first:], floor[first:]
-    rises = _rises(bins, floor)
+    rises = gains(bins, floor)
     third, two = len(bins) // 3, 2 * len(bins) // 3
     born, ended = bins[-1].born - bins[0].born, bins[-1].ended - bins[0].ended
     times = [time for time, _ in rises]
@@ -183,7 +183,7 @@ def _back(bins: Sequence[Bin]) -> int:
     return max((bin.live - least for bin, least in zip(bins, ahead, strict=False)), default=0)
 
 
-def _rises(bins: Sequence[Bin], floor: Sequence[int]) -> list[tuple[float, int]]:
+def gains(bins: Sequence[Bin], floor: Sequence[int]) -> list[tuple[float, int]]:
     """Moments at which the kept count rose, and by how much."""
     pairs = zip(bins[1:], pairwise(floor), strict=True)
     return [(bin.time, after - before) for bin, (before, after) in pairs if after > before]

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from taskscope import text as wording
 from taskscope.analysis.explanations import EXPLANATIONS
+from taskscope.analysis.onset import Onset
 from taskscope.analysis.sleeping import guilty_part, is_pause
-from taskscope.model import Cause, Executor, Finding, Frame
+from taskscope.model import Cause, Finding, Frame, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +34,7 @@ NO_SITE = 0
 def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
     """One finding for each line that held a loop, the longest in all first.
 
-    Where a loop had many callbacks to run no line held it: see ``crowded``.
+    Where a loop had many callbacks to run no line held it (see ``crowded``).
     """
     by_line: dict[tuple[str, int], list[Stall]] = defaultdict(list)
     for stall in stalls:
@@ -44,26 +46,22 @@ def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: -float(finding.evidence["total_seconds"])))
 
 
-def crowded(loops: Iterable[Loop], threads: Sequence[Thread]) -> tuple[Finding, ...]:
-    """One finding for each loop that has more to run than it gets through."""
+def crowded(loops: Iterable[Loop], threads: Sequence[Thread], since: Onset) -> tuple[Finding, ...]:
+    """One finding for each loop that has more to run than it gets through, as it is since then."""
     return tuple(
-        _crowd_finding(loop, next((each for each in threads if each.loop == loop.id), None))
+        _crowd_finding(loop, next((each for each in threads if each.loop == loop.id), None), since)
         for loop in loops
         if (loop.latency_p50 or 0.0) >= CROWDED and (loop.ready is None or loop.ready >= QUEUED)
     )
 
 
-def saturated(threads: Iterable[Thread]) -> tuple[Finding, ...]:
+def saturated(threads: Iterable[Thread], now: float) -> tuple[Finding, ...]:
     """One finding for each pool whose workers are all at work while jobs wait."""
     pools: dict[int, list[Thread]] = defaultdict(list)
     for thread in threads:
         if thread.executor is not None:
             pools[thread.executor.id].append(thread)
-    return tuple(
-        _pool_finding(workers, pool)
-        for workers in pools.values()
-        if (pool := workers[0].executor) is not None and _is_full(workers, pool)
-    )
+    return tuple(_pool_finding(workers, now) for workers in pools.values() if is_full(workers))
 
 
 def _guilty(stack: Sequence[Frame]) -> Frame:
@@ -76,14 +74,17 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
     longest, total = max(stall.duration for stall in stalls), sum(stall.duration for stall in stalls)
     worst = max(stalls, key=lambda stall: stall.duration)
     frame = _guilty(worst.stack)
-    times = "once" if len(stalls) == 1 else f"{len(stalls):,} times"
-    text = f"the loop stood still {times}, {longest:,.2f} s at the longest, {total:,.2f} s in all"
     said = tuple(f"{_at(each)} in {each.function}" for each in guilty_part(worst.stack))
+    held = next((stall for stall in stalls if not stall.over), None)
+    if held is None:
+        cause = f"a call made in {frame.function} kept the loop from running for {longest:,.2f} s"
+    else:
+        cause = f"a call made in {frame.function} has not returned to the loop for {held.duration:,.2f} s"
     return _finding(
         "stall",
         frame,
-        min(stall.began for stall in stalls),
-        text,
+        Onset(min(stall.began for stall in stalls)),
+        f"the loop stood still {_times(stalls)}",
         {
             "why": "stall",
             "count": len(stalls),
@@ -91,20 +92,27 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
             "total_seconds": round(total, 3),
             "task": worst.task,
         },
-        Cause("loop held", f"a call made in {frame.function} does not return to the loop", said,
-              EXPLANATIONS["loop held"]),
-    )  # fmt: skip
+        Cause("loop held", cause, said, EXPLANATIONS["loop held"]),
+    )
 
 
-def _crowd_finding(loop: Loop, thread: Thread | None) -> Finding:
-    said = [] if loop.ready is None else [f"{loop.ready:,} callbacks wait now"]
+def _times(stalls: Sequence[Stall]) -> str:
+    """``once, for 1.50 s`` or ``3 times, for up to 2.00 s, 3.00 s in all``."""
+    longest, total = max(stall.duration for stall in stalls), sum(stall.duration for stall in stalls)
+    if len(stalls) == 1:
+        return f"once, for {longest:,.2f} s"
+    return f"{len(stalls):,} times, for up to {longest:,.2f} s, {total:,.2f} s in all"
+
+
+def _crowd_finding(loop: Loop, thread: Thread | None, since: Onset) -> Finding:
+    said = [] if loop.ready is None else [_waiting(loop.ready, "callback") + " now"]
     if thread is not None and thread.frame is not None:
         said.append(f"just now it was in {thread.frame.function}, {_at(thread.frame)}")
     half, most = loop.latency_p50 or 0.0, loop.latency_p99 or 0.0
     return _finding(
         "loop",
         Frame("", 0, loop.kind.rpartition(".")[2], "stdlib"),
-        0.0,
+        since,
         f"callbacks queue up: half of them wait {half:,.2f} s for their turn, one in a hundred {most:,.2f} s",
         {
             "why": "crowded",
@@ -125,25 +133,24 @@ def _at(frame: Frame) -> str:
     return f"{frame.file.rpartition('/')[2]}:{frame.line}"
 
 
-def _is_full(workers: Sequence[Thread], pool: Executor) -> bool:
-    return (
-        0 < pool.max_workers <= len(workers)
-        and pool.queued > 0
-        and all(each.state != "idle" for each in workers)
-    )
+def _waiting(number: int, noun: str) -> str:
+    """``1 job waits``, ``7 jobs wait``."""
+    return f"{wording.plural(number, noun)} {'waits' if number == 1 else 'wait'}"
 
 
-def _pool_finding(workers: Sequence[Thread], pool: Executor) -> Finding:
+def _pool_finding(workers: Sequence[Thread], now: float) -> Finding:
+    pool = workers[0].executor
+    assert pool is not None
     frame = next((each.frame for each in workers if each.frame is not None), None)
     where = frame or Frame("", 0, "(not known)", "stdlib")
-    text = f"{pool.name}: all {pool.max_workers:,} workers are at work and {pool.queued:,} jobs wait"
-    begun = min((each.birth for each in workers if each.birth is not None), default=0.0)
+    all_workers = "its one worker is" if pool.max_workers == 1 else f"all {pool.max_workers:,} workers are"
+    least = "at least " if pool.more_queued else ""
     said = tuple(dict.fromkeys(each.text for each in workers))[:5]
     return _finding(
         "executor",
         where,
-        begun,
-        text,
+        Onset(now if pool.full_since is None else pool.full_since, at_least=True),
+        f"{pool.name}: {all_workers} at work and {least}{_waiting(pool.queued, 'job')}",
         {"why": "saturated", "workers": pool.max_workers, "queued": pool.queued},
         Cause(
             "pool saturated",
@@ -155,7 +162,7 @@ def _pool_finding(workers: Sequence[Thread], pool: Executor) -> Finding:
 
 
 def _finding(
-    kind: str, frame: Frame, since: float, text: str, evidence: dict[str, object], cause: Cause
+    kind: str, frame: Frame, since: Onset, text: str, evidence: dict[str, object], cause: Cause
 ) -> Finding:
     return Finding(
         level="info",
@@ -166,7 +173,8 @@ def _finding(
         coroutine=frame.function,
         live=0,
         rate_per_min=0.0,
-        since=since,
+        since=since.since,
+        since_at_least=since.at_least,
         text=text,
         evidence=evidence,
         cause=cause,

@@ -36,14 +36,18 @@ class Moves:
 
     def add(self, facts: SiteFacts) -> None:
         """The next look."""
-        self.now = facts.monotonic
+        then, self.now = self.now, facts.monotonic
         self.workers = self.workers or any(group.wait == "queue.get" for group in facts.groups)
         marks = {mark.serial: mark.where for mark in facts.marks}
+        anew = {mark.serial for mark in facts.marks if mark.known > then}  # the agent had forgotten it
         self._first = {
-            serial: self._first.get(serial, (facts.monotonic, where)) for serial, where in marks.items()
+            serial: (facts.monotonic, where)
+            if serial in anew
+            else self._first.get(serial, (facts.monotonic, where))
+            for serial, where in marks.items()
         }
         moved = {serial for serial, where in marks.items() if self._first[serial][1] != where}
-        self._moved = (self._moved & marks.keys()) | moved
+        self._moved = (self._moved & (marks.keys() - anew)) | moved
 
     @property
     def never(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
@@ -13,11 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def judge_of(snapshot: Mapping[str, Any]) -> Judge:
-    """A judge that has seen what ``snapshot`` (JSON values) holds.
+def whole_sample(snapshot: Mapping[str, Any]) -> tuple[Hello, Sample]:
+    """The sample in ``snapshot`` (JSON values) as a source would give it first, and its hello.
 
-    It can be asked for its questions and its findings at once; facts make these better.  Raises WireError
-    or KeyError where something is missing.
+    Raises WireError or KeyError where something is missing.
     """
     sample = unpack(Sample, snapshot["sample"])
     agent = snapshot["agent"]
@@ -31,8 +31,14 @@ def judge_of(snapshot: Mapping[str, Any]) -> Judge:
         monotonic=sample.monotonic,
         wall=sample.wall,
     )
+    sites = tuple(unpack(Site, each) for each in snapshot["sites"])
+    return hello, replace(sample, full=True, new_sites=sites)
+
+
+def judge_of(snapshot: Mapping[str, Any]) -> Judge:
+    """A judge that has seen the counts, past and present, in ``snapshot``.  Raises as ``whole_sample``."""
+    hello, sample = whole_sample(snapshot)
     judge = Judge(hello)
-    judge.learn(unpack(Site, each) for each in snapshot["sites"])
     past = [unpack(SiteHistory, each) for each in snapshot["site_history"]]
     judge.past(past, unpack(History, snapshot["history"]), sample)
     judge.feed(sample)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from taskscope import text as wording
 from taskscope.analysis.explanations import EXPLANATIONS
 from taskscope.model import Cause, Finding, Frame
 
@@ -91,6 +92,7 @@ def _overslept(stalls: list[Stall]) -> Finding:
         live=0,
         rate_per_min=0.0,
         since=told.began,
+        since_at_least=told.at_least,
         text=f"event loop {told.loop} {length} {_left_undone(told)}",
         evidence={
             "why": "overslept",
@@ -113,7 +115,7 @@ def _overslept(stalls: list[Stall]) -> Finding:
 def _left_undone(stall: Stall) -> str:
     if not stall.queued:
         return "past the time of a timer"
-    return f"with {stall.queued:,} callback{'s' if stall.queued != 1 else ''} ready to run"
+    return f"with {wording.plural(stall.queued, 'callback')} ready to run"
 
 
 def guilty_part(stack: Sequence[Frame]) -> Sequence[Frame]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from taskscope import text as wording
 from taskscope.analysis.cohorts import Cohorts
 from taskscope.analysis.moves import Moves
+from taskscope.analysis.onset import Onset
 from taskscope.model import Finding
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ HOLD = {"leak": 20.0, "suspect": 10.0}
 """Seconds a better verdict must last before the level falls: no flapping."""
 
 RANK = {"leak": 0, "suspect": 1, "info": 2}
+
+STEADY = 0.5
+"""Width of a rate's interval, in parts of the rate, up to which it is called steady."""
 
 
 @dataclass(slots=True)
@@ -45,11 +50,12 @@ class Level:
 
 @dataclass(slots=True)
 class Watched:
-    """All that is remembered of one site."""
+    """All that is remembered of one site.  ``from_nothing``: it is known to have had no task at first."""
 
     whole: Track
     recent: Track
     counts: SiteCounts
+    from_nothing: bool = False
     cohorts: Cohorts = field(default_factory=Cohorts)
     moves: Moves = field(default_factory=Moves)
     facts: SiteFacts | None = None
@@ -58,6 +64,7 @@ class Watched:
     judged: float | None = None
     level: Level = field(default_factory=Level)
     reading: Growth | None = None
+    onset: Onset = Onset(0.0)  # noqa: RUF009 (frozen)
     verdict: Verdict | None = None
     said: Verdict | None = None
     leaked: bool = False
@@ -76,7 +83,7 @@ def grown(site: Site, watched: Watched) -> Finding:
         watched,
         level,
         rate=said.rate,
-        since=reading.since,
+        onset=watched.onset,
         text=_sentence(level, said, reading, watched.counts.counts.live),
         evidence={
             "why": said.why,
@@ -93,31 +100,43 @@ def grown(site: Site, watched: Watched) -> Finding:
 
 
 def _sentence(level: str, said: Verdict, reading: Growth, live: int) -> str:
-    shape = "in steps" if reading.steps else "steadily"
-    text = f"{live:,} live, {shape} {said.rate:+,.1f} a minute ({said.low:,.1f} to {said.high:,.1f})"
-    text += f"; {reading.born:,} born and {reading.ended:,} ended in {reading.window:,.0f} s"
+    before = reading.live - reading.born + reading.ended
+    text = f"{live:,} live, {_pace(said, in_steps=reading.steps)}"
+    text += f"; {reading.born:,} born and {reading.ended:,} ended in {wording.seconds(reading.window)}"
+    text += f", {before:,} there before" if before > 0 else ""
     if level == "suspect":
-        text += f"; to be told in {said.until:,.0f} s" if said.until else f"; {said.why}"
+        text += f"; verdict in {wording.seconds(said.until)}" if said.until else f"; {said.why}"
     return text
 
 
-def noted(site: Site, watched: Watched, now: float, long_lived: float) -> Finding | None:
-    """Worth knowing, no fault: plateau, lost or retained tasks, long-lived."""
+def _pace(said: Verdict, *, in_steps: bool) -> str:
+    """``steadily`` only where the interval is narrow; an interval that reads like the rate is left out."""
+    rate, low, high = (wording.per_minute(each) for each in (said.rate, said.low, said.high))
+    steady = said.high - said.low <= STEADY * said.rate
+    shape = "in steps " if in_steps else "steadily " if steady else ""
+    return f"{shape}{rate}" + ("" if low == rate == high else f" ({low.removesuffix('/min')} to {high})")
+
+
+def noted(site: Site, watched: Watched, begun: float, now: float, long_lived: float) -> Finding | None:
+    """Worth knowing, no fault: plateau, lost or retained tasks, long-lived.  ``begun``: of the agent."""
     counts = watched.counts
     live = counts.counts.live
     age = now - counts.oldest if counts.oldest is not None else 0.0
-    if watched.leaked and live:
+    lost = counts.counts.lost
+    onset = Onset(begun)  # counted from then on
+    if watched.leaked and live and watched.reading is not None:
         text, kind = f"stopped growing at {live:,} live", "plateau"
-    elif counts.counts.lost:
-        text, kind = f"{counts.counts.lost:,} were destroyed while still waiting", "lost"
+        onset = Onset(watched.reading.last)
+    elif lost:
+        text, kind = f"{lost:,} {wording.be(lost, past=True)} destroyed while still waiting", "lost"
     elif counts.retained >= max(100, live):
         text, kind = f"{counts.retained:,} are done but still referenced", "retained"
     elif live >= 2 and age >= long_lived:
-        text, kind = f"{live:,} live for up to {age:,.0f} s, and no more of them", "long-lived"
+        text, kind = f"{live:,} live, oldest {wording.seconds(age)}, not growing", "long-lived"
+        onset = Onset(now - age)
     else:
         return None
-    since = counts.oldest if counts.oldest is not None else now
-    return _about(site, watched, "info", rate=0.0, since=since, text=text, evidence={"why": kind})
+    return _about(site, watched, "info", rate=0.0, onset=onset, text=text, evidence={"why": kind})
 
 
 def _about(
@@ -126,7 +145,7 @@ def _about(
     level: str,
     *,
     rate: float,
-    since: float,
+    onset: Onset,
     text: str,
     evidence: dict[str, object],
     until: float | None = None,
@@ -140,7 +159,8 @@ def _about(
         coroutine=site.coroutine,
         live=watched.counts.counts.live,
         rate_per_min=round(rate, 2),
-        since=since,
+        since=onset.since,
+        since_at_least=onset.at_least,
         text=text,
         evidence=evidence,
         cause=watched.cause if level != "info" or watched.signs > 1 else None,

@@ -259,6 +259,8 @@ def finding_of_contract(finding: Finding) -> dict[str, Any]:
         "live": finding.live,
         "rate_per_min": finding.rate_per_min,
         "since": finding.since,
+        "since_wall": finding.since_wall,
+        "since_at_least": finding.since_at_least,
         "evidence": finding.evidence,
         "cause": None if cause is None else {"pattern": cause.pattern, "text": cause.text},
     }

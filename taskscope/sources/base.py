@@ -91,6 +91,9 @@ class Source(Protocol):
         ``before``: only tasks born until then are looked into.
         """
 
+    async def looks(self, sites: Sequence[int]) -> tuple[model.SiteFacts, ...]:
+        """The facts of these sites that were asked for before, by whomever; of each the oldest first."""
+
     async def groups(self, by: str) -> tuple[model.Group, ...]:
         """Live tasks by ``parent`` (the parent's site) or ``parked``, most first."""
 

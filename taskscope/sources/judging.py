@@ -12,21 +12,30 @@ from typing import TYPE_CHECKING, Any
 from taskscope import wire
 from taskscope.analysis.findings import Judge
 from taskscope.analysis.hindrances import CROWDED
-from taskscope.analysis.retrospect import judge_of
+from taskscope.analysis.retrospect import whole_sample
+from taskscope.checked import unpack
+from taskscope.model import SiteHistory
+from taskscope.sources.archive import Archive
 from taskscope.sources.base import NotAvailable
+from taskscope.sources.saved import SavedSource
 
 if TYPE_CHECKING:
-    from taskscope.model import Finding, Hello, Sample
+    from collections.abc import Sequence
+
+    from taskscope.model import Finding, Hello, Loop, Sample, SiteFacts, Thread
     from taskscope.sources.base import Source
 
 PAST_SITES = 200
 """Sites whose past is fetched on arrival, those with the most live tasks first."""
 
 NOTE_EVERY = 10.0
-"""Seconds between looks at stalls and pools."""
+"""Seconds between looks at pools and slow loops, which cost the target more than the list of stalls."""
 
-NOTE_AGAIN = 2.0
-"""Seconds from the first look to the second: an agent that has just arrived knows more by then."""
+ARRIVING = 3
+"""Rounds of questions asked on arrival, so that the first verdict is as good as any later one."""
+
+KNOWN_LOOKS = 16
+"""Sites of which is asked on arrival what others have asked; an agent remembers no more."""
 
 PAST_SECONDS = 48 * 3600.0
 
@@ -42,33 +51,54 @@ class Judging:
         self._source = source
         self._begun = False
         self._next_note = 0.0
-        self._noted = False
+        self._threads: tuple[Thread, ...] = ()
+        self._loops: tuple[Loop, ...] = ()
 
     async def feed(self, sample: Sample) -> None:
         """Takes the next sample and brings the facts that the judge then wants.
 
         Raises SourceError as the source does; a source that knows no facts is judged by counts alone.
         """
-        if not self._begun:
-            self._begun = True
+        begun, self._begun = self._begun, True
+        if not begun:
             await self._past(sample)
         if sample.full:  # of 5,000 sites, 120 ms
             await asyncio.to_thread(self.judge.feed, sample)
         else:
             self.judge.feed(sample)
+        if begun:
+            await self._ask()
+        else:
+            await self._arrive()
         with contextlib.suppress(NotAvailable):
-            for question in self.judge.questions():
-                self.judge.facts(await self._source.facts(*question))
-        if sample.monotonic >= self._next_note:
-            self._next_note = sample.monotonic + (NOTE_EVERY if self._noted else NOTE_AGAIN)
-            self._noted = True
-            with contextlib.suppress(NotAvailable):
-                await self._note(slow=(sample.loop_latency or 0.0) >= CROWDED)
+            await self._note(sample)
 
-    async def _note(self, *, slow: bool) -> None:
-        """``slow``: only then the loops are asked about, which costs the target a walk over its tasks."""
-        stalls, threads = await self._source.stalls(), await self._source.threads()
-        self.judge.note(stalls, threads, await self._source.loops() if slow else ())
+    async def _ask(self) -> bool:
+        """Brings what the judge wants to know now; whether that was anything."""
+        questions = self.judge.questions()
+        with contextlib.suppress(NotAvailable):
+            for question in questions:
+                self.judge.facts(await self._source.facts(*question))
+        return bool(questions)
+
+    async def _arrive(self) -> None:
+        """What it asks about depends on what it finds; others may have asked before."""
+        await asyncio.to_thread(self.judge.findings)
+        with contextlib.suppress(NotAvailable):
+            suspected = self.judge.suspected()[:KNOWN_LOOKS]
+            self.judge.looks(await self._source.looks(suspected) if suspected else ())
+        for _ in range(ARRIVING):
+            if not await self._ask():
+                break
+
+    async def _note(self, sample: Sample) -> None:
+        stalls = await self._source.stalls()
+        if sample.monotonic >= self._next_note:
+            self._next_note = sample.monotonic + NOTE_EVERY
+            self._threads = await self._source.threads()
+            slow = (sample.loop_latency or 0.0) >= CROWDED
+            self._loops = await self._source.loops() if slow else ()  # a walk over all tasks
+        self.judge.note(stalls, self._threads, self._loops)
 
     def findings(self) -> tuple[Finding, ...]:
         """Worst first; of a saved state those that were saved with it."""
@@ -91,10 +121,30 @@ class Judging:
 async def add_findings(source: Source, snapshot: dict[str, Any]) -> None:
     """Fills the findings of a fresh snapshot of ``source``.  Raises SourceError as the source does."""
     try:
-        judge = judge_of(snapshot)
+        hello, sample = whole_sample(snapshot)
     except (KeyError, wire.WireError):
         return  # an agent of another version, which leaves out what is needed
-    with contextlib.suppress(NotAvailable):
-        for question in judge.questions():
-            judge.facts(await source.facts(*question))
-    snapshot["findings"] = wire.pack(judge.findings())
+    judging = Judging(_Taken(snapshot, source), hello)
+    await judging.feed(sample)
+    snapshot["findings"] = wire.pack(judging.findings())
+
+
+class _Taken(SavedSource):
+    """What was taken just now, of a target that still answers what a snapshot does not hold."""
+
+    live = True
+
+    def __init__(self, snapshot: dict[str, Any], target: Source) -> None:
+        super().__init__("")
+        self._opened = Archive(snapshot)
+        self._target = target
+
+    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[SiteHistory, ...]:
+        packed = (each for each in self._archive.raw["site_history"] if each["site"] in sites)
+        return tuple(unpack(SiteHistory, each) for each in packed)
+
+    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> SiteFacts:
+        return await self._target.facts(site, cuts, before)
+
+    async def looks(self, sites: Sequence[int]) -> tuple[SiteFacts, ...]:
+        return await self._target.looks(sites)

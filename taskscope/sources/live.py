@@ -163,6 +163,9 @@ class LiveSource:
     async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
         return await self._one(model.SiteFacts, "facts", site=site, cuts=list(cuts), before=before)
 
+    async def looks(self, sites: Sequence[int]) -> tuple[model.SiteFacts, ...]:
+        return await self._many(model.SiteFacts, "looks", sites=list(sites))
+
     async def groups(self, by: str) -> tuple[model.Group, ...]:
         return await self._many(model.Group, "groups", by=by)
 

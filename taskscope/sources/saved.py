@@ -146,6 +146,9 @@ class SavedSource:
     async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
         raise NotAvailable("a snapshot holds its findings; nothing more can be found out from it")
 
+    async def looks(self, sites: Sequence[int]) -> tuple[model.SiteFacts, ...]:
+        raise NotAvailable("a snapshot holds its findings; nothing more can be found out from it")
+
     async def ages(self, sites: Sequence[int] | None) -> model.Ages:
         archive = self._archive
         births = (record["birth"] for record in archive.select(sites))

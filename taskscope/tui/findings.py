@@ -126,13 +126,14 @@ def rate(finding: Finding) -> str:
 
 
 def since(finding: Finding, store: Store) -> str:
-    """The clock on the wall when it began; with the date if that is a day ago."""
+    """The clock on the wall when it began, or ``before`` that; with the date if that is a day ago."""
     sample = store.sample
     if sample is None:
         return fmt.UNKNOWN
     ago = sample.monotonic - finding.since
     spelling = "%H:%M" if ago < _DAY else "%d %b %H:%M"
-    return time.strftime(spelling, time.localtime(sample.wall - ago))
+    clock = time.strftime(spelling, time.localtime(sample.wall - ago))
+    return f"before {clock}" if finding.since_at_least else clock
 
 
 def cause(finding: Finding, *, short: bool = False) -> str:

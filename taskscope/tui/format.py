@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
+from taskscope import text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,8 @@ IMPUTED = "~"
 THREAD = "thr"
 """Marks the sites of threads among those of tasks."""
 
+plural = text.plural
+
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -27,11 +31,6 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 def count(value: float | None) -> str:
     """``30,412``."""
     return UNKNOWN if value is None else f"{value:,.0f}"
-
-
-def plural(number: int, noun: str) -> str:
-    """``1 stall``, ``2 stalls``."""
-    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
 
 
 def short(value: float | None) -> str:

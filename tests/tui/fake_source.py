@@ -273,7 +273,10 @@ class FakeSource:
         )
 
     async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
-        return model.SiteFacts(site, self.now, self.live_of(site), tuple(0 for _ in cuts))
+        return model.SiteFacts(site, self.now, self.live_of(site), (0,) * len(cuts), cuts=tuple(cuts))
+
+    async def looks(self, sites: Sequence[int]) -> tuple[model.SiteFacts, ...]:
+        return ()
 
     async def groups(self, by: str) -> tuple[model.Group, ...]:
         self.asked.append(f"groups {by}")

@@ -254,7 +254,7 @@ async def test_a_site_of_threads_lists_these_with_what_they_do_and_the_stack_of_
     async with running(FakeSource(start=250), (200, 60)) as (app, pilot):
         await until_shown(pilot, "thr pool.py:5 start")
         await pilot.press("slash", *"thr pool", "enter", "enter")
-        await until_shown(pilot, "4 live for up to")  # a finding moves the panels
+        await until_shown(pilot, "4 live, oldest")  # a finding moves the panels
         screen = await until_shown(pilot, "─threads: 4─")
         assert "parked at: 4 threads in 1 place" in screen
         assert "worker-3" in screen

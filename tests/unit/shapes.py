@@ -62,7 +62,8 @@ class Lives:
 
     def facts(self, id: int, now: float, cuts: Sequence[float]) -> SiteFacts:
         living = self.living(now)
-        return SiteFacts(id, now, len(living), tuple(bisect.bisect_right(living, cut) for cut in cuts))
+        alive = tuple(bisect.bisect_right(living, cut) for cut in cuts)
+        return SiteFacts(id, now, len(living), alive, cuts=tuple(cuts))
 
 
 def samples(sites: Sequence[Lives], start: float, seconds: float) -> Iterator[Sample]:

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from taskscope.analysis.findings import Judge
 from taskscope.analysis.hindrances import RECENT, crowded, saturated, stalled
+from taskscope.analysis.onset import Onset
 from taskscope.model import Executor, Frame, Loop, Stall, Thread
 from tests.unit.shapes import hello
 
 SLEEP = Frame("/usr/lib/python3.11/time.py", 1, "sleep", "stdlib")
 USER = Frame("/app/report.py", 12, "render")
 OTHER = Frame("/app/mail.py", 5, "send")
+SINCE = Onset(30.0)
 POOL = Executor("ThreadPoolExecutor", 2, 2, 7, 1)
 
 
@@ -46,7 +48,7 @@ def test_stalls_are_grouped_by_the_users_line_longest_in_all_first() -> None:
         (OTHER, 2, 0.5),
     ]
     assert {(each.level, each.kind) for each in found} == {("info", "stall")}
-    assert found[0].text == "the loop stood still 2 times, 2.00 s at the longest, 3.00 s in all"
+    assert found[0].text == "the loop stood still 2 times, for up to 2.00 s, 3.00 s in all"
     assert found[0].cause is not None
     assert found[0].cause.evidence[0] == "time.py:1 in sleep"
 
@@ -61,26 +63,26 @@ def test_a_loop_with_many_callbacks_to_run_is_held_by_no_line() -> None:
     loop = Loop(
         1, "asyncio.unix_events._UnixSelectorEventLoop", 7, True, False, 9, 300, 0, 0.12, 0.4, 0.5, ""
     )
-    (found,) = crowded([loop], [replace(worker("running"), loop=1)])
+    (found,) = crowded([loop], [replace(worker("running"), loop=1)], SINCE)
     assert (
         found.text == "callbacks queue up: half of them wait 0.12 s for their turn, one in a hundred 0.40 s"
     )
     assert found.cause is not None
     assert found.cause.evidence == ("300 callbacks wait now", "just now it was in render, report.py:12")
-    assert crowded([replace(loop, ready=3)], []) == ()  # held up by slow calls, not by each other
-    assert crowded([replace(loop, latency_p50=0.01)], []) == ()
-    (unknown,) = crowded([replace(loop, ready=None)], [])  # uvloop does not say
+    assert crowded([replace(loop, ready=3)], [], SINCE) == ()  # held up by slow calls, not by each other
+    assert crowded([replace(loop, latency_p50=0.01)], [], SINCE) == ()
+    (unknown,) = crowded([replace(loop, ready=None)], [], SINCE)  # uvloop does not say
     assert unknown.cause is not None
     assert unknown.cause.evidence == ()
 
 
 def test_a_pool_is_saturated_only_if_jobs_wait_and_every_worker_is_at_work() -> None:
-    (found,) = saturated([worker("waiting", 1), worker("running", 2)])
+    (found,) = saturated([worker("waiting", 1), worker("running", 2)], 60)
     assert found.text == "ThreadPoolExecutor: all 2 workers are at work and 7 jobs wait"
-    assert saturated([worker("waiting", 1), worker("idle", 2)]) == ()
-    assert saturated([worker("waiting", 1)]) == ()
+    assert saturated([worker("waiting", 1), worker("idle", 2)], 60) == ()
+    assert saturated([worker("waiting", 1)], 60) == ()
     unqueued = replace(POOL, queued=0)
-    assert saturated([replace(worker("waiting", each), executor=unqueued) for each in (1, 2)]) == ()
+    assert saturated([replace(worker("waiting", each), executor=unqueued) for each in (1, 2)], 60) == ()
 
 
 def test_a_judge_tells_them_after_leaks_and_forgets_them_when_they_are_over() -> None:

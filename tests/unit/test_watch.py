@@ -178,6 +178,8 @@ def test_a_finding_has_exactly_the_fields_of_the_contract() -> None:
         "live": 30,
         "rate_per_min": 6.5,
         "since": 12.0,
+        "since_wall": None,
+        "since_at_least": False,
         "evidence": {"n": 1},
         "cause": {"pattern": "sleeper", "text": "one sleeper per event"},
     }

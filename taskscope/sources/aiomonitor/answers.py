@@ -57,9 +57,8 @@ def facts(tally: Tally, site: int, cuts: Sequence[float], now: float) -> model.S
     births = [known.birth for known in members if known.birth is not None]
     if members and not births:
         return None
-    return model.SiteFacts(
-        site, now, len(members), tuple(sum(birth <= cut for birth in births) for cut in cuts)
-    )
+    alive = tuple(sum(birth <= cut for birth in births) for cut in cuts)
+    return model.SiteFacts(site, now, len(members), alive, cuts=tuple(cuts))
 
 
 def site_past(tally: Tally, id: int, since: float) -> model.SiteHistory:

@@ -302,6 +302,9 @@ class AiomonitorSource:
             _refuse("how old tasks are unless it hooks the task factory")
         return found
 
+    async def looks(self, sites: Sequence[int]) -> NoReturn:
+        _refuse("what was asked before")
+
     async def ended(self, limit: int) -> tuple[model.Ended, ...]:
         """Newest first; how the newest ended is read from their pages, the others are ``unseen``."""
         newest = list(itertools.islice(reversed(self._tally.ended), max(0, limit)))

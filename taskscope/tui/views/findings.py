@@ -29,7 +29,7 @@ _COLUMNS = (
     Column("site", "site", 28, flex=2, sortable=False, shorten=True),
     Column("rate", "Δ/min", 8, align="right", sortable=False),
     Column("live", "live", 7, align="right", sortable=False, priority=2),
-    Column("since", "since", 6, sortable=False, priority=1),
+    Column("since", "since", 12, sortable=False, priority=1),
     Column("ahead", "runs out", 12, sortable=False, priority=4),
     Column("cause", "cause", 18, flex=4, sortable=False, priority=3),
 )

@@ -1,0 +1,26 @@
+"""How numbers read in a sentence, for every output."""
+
+from __future__ import annotations
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 stall``, ``2,000 stalls``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def be(number: int, *, past: bool = False) -> str:
+    """``is`` or ``are``, ``was`` or ``were``: the verb after so many."""
+    singular, plural = ("was", "were") if past else ("is", "are")
+    return singular if number == 1 else plural
+
+
+def seconds(value: float) -> str:
+    """``64 s``, ``12 min``, ``3.5 h``: how long, where no column has to line up."""
+    if value < 120:
+        return f"{value:,.0f} s"
+    return f"{value / 60:,.0f} min" if value < 7200 else f"{value / 3600:,.1f} h"
+
+
+def per_minute(rate: float) -> str:
+    """``+6,000/min``, below ten a minute with one decimal: ``+0.4/min``."""
+    return f"{rate:+,.0f}/min" if abs(rate) >= 10 else f"{rate:+,.1f}/min"
