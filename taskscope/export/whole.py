@@ -9,7 +9,14 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes ``path``; a file that was there before stays until the new one is complete.  Raises OSError."""
+    """Writes ``path``; a file that was there before stays until the new one is complete.  Raises OSError.
+
+    A device or a pipe (/dev/null, /dev/stdout) is written to, and never replaced; a link stays a link.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+        return
+    path = Path(os.path.realpath(path))
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

@@ -74,9 +74,9 @@ class SiteChart(Widget):
 
     def _draw(self) -> Text:
         width, height = self.content_size
-        if height < 2:
-            return Text()
         live, born, ended = (self._sum(column) for column in (LIVE, BORN, ENDED))
+        if height < 2 or not live:
+            return Text()
         births, ends = _rates(born, self._step), _rates(ended, self._step)
         self.border_title = Content(
             f"{fmt.span(self._seconds)}: live {fmt.count(live[-1])}, "

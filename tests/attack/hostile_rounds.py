@@ -26,7 +26,7 @@ from taskscope.sources.live import LiveSource
 from taskscope.tui.app import TaskScopeApp
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Coroutine
 
 SECONDS = 20.0
 """For one round at most, on a busy machine."""
@@ -50,7 +50,7 @@ async def observed(path: str) -> None:
 
 
 async def questions(source: LiveSource, sites: list[int]) -> None:
-    asked: list[Awaitable[Any]] = [
+    asked: list[Coroutine[Any, Any, Any]] = [
         source.history(3600),
         source.site_history(sites, 3600),
         source.tasks(),
@@ -65,9 +65,13 @@ async def questions(source: LiveSource, sites: list[int]) -> None:
         source.task(5),
         source.facts(1, (1.0, 2.0)),
     ]
-    for each in asked:
-        with contextlib.suppress(NotAvailable, SourceMisbehaves, TargetSilent):
-            await each
+    try:
+        for each in asked:
+            with contextlib.suppress(NotAvailable, SourceMisbehaves, TargetSilent):
+                await each
+    finally:
+        for each in asked:
+            each.close()
 
 
 async def app(path: str) -> None:

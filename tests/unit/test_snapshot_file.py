@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -21,9 +22,6 @@ from taskscope import model, wire
 from taskscope.export.check import check
 from taskscope.export.snapshot import SnapshotError, load, save, text
 from tests.unit.test_saved_source import snapshot, task
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SNAPSHOT = check(snapshot([task(1, name="\x1b[31m \u202e é")]))
 SCHEMA = json.loads(files("taskscope.export").joinpath("snapshot.schema.json").read_text())
@@ -101,6 +99,24 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, content: bytes, reaso
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match=r"cannot read .*: No such file"):
         load(tmp_path / "missing.json")
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as reader:
+        size = save(SNAPSHOT, path)
+        assert len(reader.communicate(timeout=10)[0]) == size
+    assert path.is_fifo()
+    assert save(SNAPSHOT, "/dev/null") == size
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("s.json")
+    save(SNAPSHOT, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert load(tmp_path / "s.json") == wire.clean(SNAPSHOT)
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path: Path) -> None:
