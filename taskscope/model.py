@@ -24,6 +24,7 @@ __all__ = [
     "CreationStack",
     "Ended",
     "Executor",
+    "Failure",
     "Finding",
     "Frame",
     "Group",
@@ -310,11 +311,12 @@ class TaskDetail:
 
 @dataclass(frozen=True, slots=True)
 class SiteDetail:
-    """A site with the creation stacks sampled from it."""
+    """A site with the creation stacks sampled from it, and the errors of its tasks, the latest first."""
 
     site: Site
     counts: SiteCounts
     stacks: tuple[CreationStack, ...]
+    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +409,25 @@ class Ended:
     error: str
     birth: float | None
     end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error that ``count`` tasks of a site ended with, between the moments ``first`` and ``last``.
+
+    Alike are those of one type from one line.  ``error`` is type and message of the last, whose task was
+    ``serial``.  ``raised`` is the innermost line of its traceback, ``user_frame`` the innermost of the
+    program's own; None: there is none.
+    """
+
+    site: int
+    error: str
+    raised: Frame | None
+    user_frame: Frame | None
+    count: int
+    first: float
+    last: float
+    serial: int
 
 
 @dataclass(frozen=True, slots=True)

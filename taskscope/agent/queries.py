@@ -204,7 +204,9 @@ class Queries:
             for serial, raw in [*record.first_stacks, *record.last_stacks]
         ]
         yield
-        return model.SiteDetail(record.site, site_counts(record), tuple(found))
+        return model.SiteDetail(
+            record.site, site_counts(record), tuple(found), self._registry.failures.of(site)
+        )
 
     # -- what needs a walk ---------------------------------------------------------------------
 

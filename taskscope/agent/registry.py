@@ -17,6 +17,7 @@ from weakref import ref
 
 from taskscope import model
 from taskscope.agent import futures, origins
+from taskscope.agent.failures import Failures
 from taskscope.agent.looking import class_name, number, text
 from taskscope.system import clock
 
@@ -256,6 +257,7 @@ class Registry:
         self.records: dict[tuple[object, ...], SiteRecord] = {}
         self.by_id: dict[int, SiteRecord] = {}
         self.ended: deque[tuple[int, int, str, str, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
+        self.failures = Failures()
         self.dropped: dict[str, int] = {}
         self._ids = itertools.count(1)
         self._shown: dict[_Shown, SiteRecord] = {}
@@ -345,4 +347,5 @@ class Registry:
             else:
                 record.failed += 1
                 outcome, error = "failed", _said(failure)
+                self.failures.add(record.id, failure, error, task._taskscope_serial, clock.monotonic())
         self.note_end(task, record, outcome, error)

@@ -90,7 +90,7 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
     yield from _tasks(agent, out, intern, with_stacks=with_stacks)
     yield from _threads(agent, out, intern)
     ended = yield from agent.ended(10_000)
-    out([("ended", wire.pack(ended))])
+    out([("ended", wire.pack(ended)), ("failures", wire.pack(agent.registry.failures.every()))])
     for stall in agent.watch.stalls():
         out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
     yield
@@ -113,6 +113,7 @@ EMPTY: tuple[str, ...] = (
     "tasks",
     "threads",
     "ended",
+    "failures",
     "stalls",
     "site_history",
     "findings",

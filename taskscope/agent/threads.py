@@ -15,6 +15,7 @@ from taskscope import model
 from taskscope.agent import origins, stacks
 from taskscope.agent.blocking import activity
 from taskscope.agent.jobs import executor_of
+from taskscope.agent.pools import Fullness
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.sites import is_border, nearest_user_frame
 from taskscope.system import clock, system
@@ -155,6 +156,7 @@ class ThreadView:
     def __init__(self, watch: LoopWatch, agent_thread: Callable[[], int]) -> None:
         self._watch = watch
         self._agent_thread = agent_thread
+        self._fullness = Fullness()
 
     def all(self) -> tuple[model.Thread, ...]:
         """Every thread: those of ``threading``, other Python threads, and native ones."""
@@ -170,7 +172,8 @@ class ThreadView:
         spare = sum(
             1 for thread in found if not thread.native_id
         )  # Python threads whose native id is not known
-        return tuple(found) + tuple(_native(tid) for tid in unmatched[spare:])
+        found += [_native(tid) for tid in unmatched[spare:]]
+        return self._fullness.told(found, clock.monotonic())
 
     def detail(self, ident: int) -> model.ThreadDetail | None:
         frames = stacks.current_frames()

@@ -73,12 +73,14 @@ _ROWS: dict[str, type] = {
     "site_stacks": SiteStack,
     "loops": model.Loop,
     "ended": model.Ended,
+    "failures": model.Failure,
     "site_history": model.SiteHistory,
     "findings": model.Finding,
 }
 SECTIONS = (
     *("format", "schema", "taskscope", "process", "agent", "time", "sample", "sites", "site_stacks"),
-    *("loops", "frames", "stacks", "tasks", "threads", "ended", "stalls", "history", "site_history"),
+    *("loops", "frames", "stacks", "tasks", "threads", "ended", "failures", "stalls", "history"),
+    "site_history",
     "findings",
 )
 """In the order in which they are written: what a file is stands first."""

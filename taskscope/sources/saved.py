@@ -100,7 +100,9 @@ class SavedSource:
             for each in archive.raw["site_stacks"]
             if each["site"] == site
         )
-        return model.SiteDetail(archive.sites[site], counts or model.SiteCounts(site, model.Counts()), stacks)
+        failures = tuple(each for each in archive.many(model.Failure, "failures") if each.site == site)
+        counts = counts or model.SiteCounts(site, model.Counts())
+        return model.SiteDetail(archive.sites[site], counts, stacks, failures)
 
     async def tasks(
         self,

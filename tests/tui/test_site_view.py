@@ -97,6 +97,23 @@ async def test_a_finding_that_comes_later_is_in_front_unless_the_user_chose_anot
         assert front in screen_text(pilot.app)
 
 
+async def test_how_its_tasks_failed_stands_above_who_created_them() -> None:
+    class Failing(FakeSource):
+        async def site(self, site: int) -> model.SiteDetail:
+            raised = model.Frame("/usr/lib/python3.11/json/decoder.py", 355, "raw_decode", "stdlib")
+            own = model.Frame("/srv/orders/orders.py", 12, "charge")
+            failure = model.Failure(
+                site, "ValueError: no such order [/]", raised, own, 12, 0, self.now - 3, 9
+            )
+            return dataclasses.replace(await super().site(site), failures=(failure,))
+
+    async with running(Failing(start=250), (200, 60)) as (_, pilot):
+        await until_shown(pilot, "+6,000")
+        await pilot.press("enter")
+        await until_shown(pilot, "12 failed, the last 3.0s ago: ValueError: no such [/], raised at")
+        await until_shown(pilot, "orders.py:12 charge")
+
+
 async def test_a_place_where_tasks_are_parked_narrows_the_list() -> None:
     source = FakeSource(start=250)
     async with running(source, (200, 60)) as (_, pilot):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
-    from taskscope.model import Finding, Frame, SiteDetail, Thread
+    from taskscope.model import Failure, Finding, Frame, SiteDetail, Thread
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.rows import Row
@@ -63,7 +63,8 @@ source     the code around the line, which ▶ marks
 parked     where its tasks wait now, most first; Enter shows only
            those, Esc all again
 ages       how many are how old
-stack      who called the line when a task was created (a sample of
+stack      the errors of its tasks and where they were raised; who
+           called the line when a task was created (a sample of
            them); of threads, that of the one under the cursor"""
 
 EXPLAINS = f"""\
@@ -75,6 +76,17 @@ v shows the next panel, tab goes to it.  Enter on a task opens it.
 e opens the editor at the line, y copies the creation stack, r asks
 again.  ~ marks a site that is a guess: its tasks are older than the
 agent."""
+
+
+def _failed(failure: Failure, now: float) -> str:
+    """``12 failed, the last 3s ago: ValueError: no such order, raised at``."""
+    ago = fmt.age(now - failure.last)
+    when = f"1 failed {ago} ago" if failure.count == 1 else f"{failure.count:,} failed, the last {ago} ago"
+    return f"{when}: {failure.error}, raised at"
+
+
+def _unique(*frames: Frame | None) -> list[Frame]:
+    return list(dict.fromkeys(frame for frame in frames if frame is not None))
 
 
 class PanelTabs(Widget):
@@ -248,6 +260,8 @@ class SiteScreen(DetailScreen):
         source, sites = self.context.source, self.row.sites
         if self._detail is None:
             await self.load_detail()
+        else:
+            await self.look_for_failures()
         self.query_one(TaskList).refresh_page()
         with suppress(NotAvailable):
             self.query_one(AgeHistogram).show(await source.ages(sites))
@@ -263,17 +277,26 @@ class SiteScreen(DetailScreen):
         self.query_one(SourcePanel).show(self._detail.site.frame)
         self.show_stacks()
 
+    async def look_for_failures(self) -> None:
+        """All else of a site's detail stays as it is."""
+        before, self._detail = self._detail, await self.context.source.site(self.row.sites[0])
+        if before is None or before.failures != self._detail.failures:
+            self.show_stacks()
+
     def show_stacks(self) -> None:
-        """Who called the line."""
+        """How its tasks failed, and who called the line."""
         assert self._detail is not None
         panel = self.query_one(StackPanel)
         panel.show_empty("No creation stack was kept: these tasks are older than the agent.")
-        panel.show_sections(
-            [
-                Section(f"task {stack.serial} was created by, innermost first", stack.frames)
-                for stack in self._detail.stacks
-            ]
-        )
+        failed = [
+            Section(_failed(failure, self.context.store.now), _unique(failure.raised, failure.user_frame))
+            for failure in self._detail.failures
+        ]
+        created = [
+            Section(f"task {stack.serial} was created by, innermost first", stack.frames)
+            for stack in self._detail.stacks
+        ]
+        panel.show_sections([*failed, *created])
 
     def show_parked(self, groups: Sequence[ParkedGroup]) -> None:
         table = self.query_one("#parked", LineTable)

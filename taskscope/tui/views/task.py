@@ -53,6 +53,13 @@ cancels the task (only where the agent was started with
 control=True).  A task that ends keeps its last state here."""
 
 
+def _cancelling(task: Task) -> str:
+    """A request is not honoured as long as the task goes on."""
+    if not task.cancelling or task.state not in ("pending", "running"):
+        return ""
+    return f"✕ {fmt.plural(task.cancelling, 'request')} to cancel not honoured"
+
+
 class TaskScreen(DetailScreen):
     """``task`` as it was last seen, or its serial if nothing else is known yet."""
 
@@ -134,7 +141,7 @@ class TaskScreen(DetailScreen):
         parts = [
             f"task {task.serial} {task.coroutine}",
             f"age {oldest_age(self.context, task.birth)}",
-            f"✕ {fmt.plural(task.cancelling, 'request')} to cancel not honoured" if task.cancelling else "",
+            _cancelling(task),
             parked_text(task.parked, task.state),
             "† orphan" if task.orphan else "",
             task.name,

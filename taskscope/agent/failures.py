@@ -1,0 +1,92 @@
+"""The errors that tasks ended with, by site, kind and place, so that rare ones do not drown in frequent ones.
+
+A traceback is read at once and let go: file, line and function are kept, no frame and no exception.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model
+from taskscope.agent import origins
+from taskscope.agent.looking import class_name
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+MAX_OF_SITE = 10
+"""Errors of one site told apart; the one that was seen longest ago makes room."""
+
+MAX_SITES = 200
+"""Sites whose errors are kept; the one that failed first makes room.  About 1 MB in all."""
+
+MAX_DEPTH = 300
+"""Frames of a traceback walked: 20 microseconds."""
+
+_Line = tuple["CodeType", int]
+_Key = tuple[object, ...]
+_traceback_of: Any = BaseException.__dict__["__traceback__"].__get__
+
+
+class Failures:
+    """Written where a task's end is noticed, by any loop's thread, and read by the agent's.
+
+    So every step is one call that no other thread can come between; two that fail at one moment may count
+    as one.
+    """
+
+    def __init__(self) -> None:
+        self._sites: dict[int, dict[_Key, model.Failure]] = {}
+
+    def add(self, site: int, failure: object, said: str, serial: int, now: float) -> None:
+        """One more task that ended by ``failure``, which reads as ``said``."""
+        kinds = self._sites.get(site)
+        if kinds is None:
+            kinds = self._sites[site] = {}
+            _bound(self._sites, MAX_SITES)
+        raised, user = _places(_traceback_of(failure))
+        key = class_name(failure), *_named(raised), *_named(user)
+        known = kinds.pop(key, None)
+        if known is None:
+            kinds[key] = model.Failure(site, said, _frame(raised), _frame(user), 1, now, now, serial)
+            _bound(kinds, MAX_OF_SITE)
+        else:
+            kinds[key] = model.Failure(
+                site, said, known.raised, known.user_frame, known.count + 1, known.first, now, serial
+            )
+
+    def of(self, site: int) -> tuple[model.Failure, ...]:
+        """Errors at a site, the latest first."""
+        return tuple(reversed(list(self._sites.get(site, {}).values())))
+
+    def every(self) -> tuple[model.Failure, ...]:
+        return tuple(failure for site in list(self._sites) for failure in self.of(site))
+
+
+def _bound(kept: dict[Any, Any], most: int) -> None:
+    for oldest in list(kept)[: max(0, len(kept) - most)]:
+        kept.pop(oldest, None)
+
+
+def _named(line: _Line | None) -> tuple[object, ...]:
+    """Tells lines apart; a code object may be made anew."""
+    return (line[0].co_filename, line[1]) if line is not None else (None, 0)
+
+
+def _frame(line: _Line | None) -> model.Frame | None:
+    return origins.frame_of(*line) if line is not None else None
+
+
+def _places(trace: TracebackType | None) -> tuple[_Line | None, _Line | None]:
+    """The innermost line of a traceback, and the innermost of the program's own."""
+    raised: _Line | None = None
+    user: _Line | None = None
+    for _ in range(MAX_DEPTH):
+        if type(trace) is not TracebackType:
+            break
+        raised = trace.tb_frame.f_code, trace.tb_lineno
+        if origins.is_user(raised[0]):
+            user = raised
+        trace = trace.tb_next
+    return raised, user
