@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import _socket
 import _thread
+import fcntl
 import posix
+import select
 import time
 from typing import TYPE_CHECKING
 
@@ -35,10 +37,11 @@ class _Clock:
 
 
 class _System:
-    """See the functions of these names in ``os``, ``socket`` and ``_thread``."""
+    """See the functions of these names in ``os``, ``fcntl``, ``select``, ``socket`` and ``_thread``."""
 
     chmod = staticmethod(posix.chmod)
     close = staticmethod(posix.close)
+    fcntl = staticmethod(fcntl.fcntl)
     fstat = staticmethod(posix.fstat)
     getcwd = staticmethod(posix.getcwd)
     geteuid = staticmethod(posix.geteuid)
@@ -47,11 +50,10 @@ class _System:
     listdir = staticmethod(posix.listdir)
     lstat = staticmethod(posix.lstat)
     open = staticmethod(posix.open)
-    pipe = staticmethod(posix.pipe)
+    poll = staticmethod(select.poll)
     pread = staticmethod(posix.pread)
     read = staticmethod(posix.read)
     rename = staticmethod(posix.rename)
-    set_blocking = staticmethod(posix.set_blocking)
     stat = staticmethod(posix.stat)
     sysconf = staticmethod(posix.sysconf)
     uname = staticmethod(posix.uname)

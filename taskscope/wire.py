@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 PROTOCOL = 2
 """Version of the protocol; both ends must agree (see ``Hello``)."""
 
-MAX_REQUEST = 1 << 20
-"""Bytes of one request line.  A client asks for pages; more than this is not one of ours."""
+MAX_REQUEST = 1 << 17
+"""Bytes of one request line: the longest list of sites, and 1 ms to read.  More is not one of ours."""
 
 MAX_MESSAGE = 16 << 20
 """Bytes of one answer line: a sample with 10,000 new sites has half of that."""
 
 MAX_CONTAINERS, MAX_VALUES = 500_000, 4_000_000
 """Lists and objects, and commas, in one line: an empty list takes 30 times more memory than its text."""
+
+MAX_NESTING = 32
+"""Lists and objects within one another in a message.  Ours have about ten; a parser's recursion needs stack,
+and a thread may have little."""
+
+MAX_ID = 1 << 53
 
 MAX_TEXT = 1024
 """Characters kept of any one string.  Names and paths are shorter; a 10 MB task name must not pass."""
@@ -87,14 +93,20 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def clean(value: Any) -> Any:
-    """``value`` with every string in it cleaned, keys included."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, list):
-        return [clean(item) for item in value]
-    if isinstance(value, dict):
-        return {clean_text(key): clean(item) for key, item in value.items()}
-    return value
+    """``value``, of JSON, with every string in it cleaned in place, keys included; however deep it is."""
+    top = [value]
+    pending: list[Any] = [top]
+    while pending:
+        each = pending.pop()
+        items = list(each.items() if isinstance(each, dict) else enumerate(each))
+        if isinstance(each, dict):
+            each.clear()
+        for key, item in items:
+            kept = clean_text(item) if isinstance(item, str) else item
+            each[clean_text(key) if isinstance(key, str) else key] = kept
+            if isinstance(item, (list, dict)):
+                pending.append(item)
+    return top[0]
 
 
 def decode(line: bytes, containers: int = MAX_CONTAINERS, values: int = MAX_VALUES) -> Any:
@@ -105,13 +117,32 @@ def decode(line: bytes, containers: int = MAX_CONTAINERS, values: int = MAX_VALU
     """
     if line.count(b"[") + line.count(b"{") > containers or line.count(b",") > values:
         raise WireError("it holds too many values")
+    if _is_deep(line):
+        raise WireError(f"not JSON of at most {MAX_NESTING} levels")
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = json.loads(line.decode())
+    except ValueError as error:
         raise WireError(f"not JSON: {error}") from None
     if line.isascii() and b"\\" not in line and b"\x7f" not in line and not _has_long_text(line):
         return value
     return clean(value)
+
+
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _is_deep(line: bytes) -> bool:
+    """Whether lists and objects are nested too deeply, or their brackets do not match."""
+    if line.count(b"[") + line.count(b"{") <= MAX_NESTING:
+        return False
+    outside = b"".join(line.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    brackets = outside.translate(_BRACKETS, _OTHERS)
+    for _ in range(MAX_NESTING):  # each round takes the innermost level away
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def _has_long_text(line: bytes) -> bool:
@@ -172,8 +203,8 @@ def _message(value: Any) -> Message:
     if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
         raise WireError("not a JSON-RPC 2.0 message")
     id = value.get("id")
-    if id is not None and not isinstance(id, int):
-        raise WireError("a message id is not a number")
+    if id is not None and (type(id) is not int or abs(id) > MAX_ID):
+        raise WireError(f"a message id is not a whole number up to {MAX_ID}")
     if "method" in value:
         params = value.get("params", {})
         if not isinstance(value["method"], str) or not isinstance(params, dict):
@@ -184,7 +215,10 @@ def _message(value: Any) -> Message:
         return Response(id, value.get("result"), None)
     if not isinstance(error, dict):
         raise WireError("an error is not an object")
-    return Response(id, None, RemoteError(int(error.get("code", INTERNAL)), str(error.get("message", ""))))
+    code, text = error.get("code", INTERNAL), error.get("message", "")
+    if type(code) is not int or not isinstance(text, str):
+        raise WireError("an error needs a code and a message")
+    return Response(id, None, RemoteError(code, text))
 
 
 _names: dict[type, tuple[str, ...]] = {}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model, wire
-from taskscope.agent import adopt, calls, limits, origins, process, snapshot, stacks
+from taskscope.agent import adopt, calls, limits, origins, process, snapshot, source, stacks
 from taskscope.agent.console import Console
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.loops import LoopWatch
@@ -48,9 +48,6 @@ STRAY_SEARCH = 5.0
 
 MAX_FAILURES = 50
 """Failures of our own that are told one by one."""
-
-MAX_SOURCE_LINES = 400
-MAX_MODULES = 5_000
 
 
 class Agent:
@@ -223,18 +220,13 @@ class Agent:
             arrived=self.arrived,
         )
 
-    def answer(self, request: wire.Request, send: Callable[[bytes], None]) -> Job[Any]:
-        """The answer to a request.  Raises NotFoundError, RemoteError, TypeError, ValueError."""
-        params: dict[str, Any] = dict(request.params)
-        if request.method == "snapshot":
+    def answer(self, method: str, params: dict[str, Any], send: Callable[[bytes], None]) -> Job[Any]:
+        """The answer to a request as ``requests.METHODS`` has it.  Raises NotFoundError, RemoteError."""
+        if method == "snapshot":
             yield from self.settled(ARRIVAL)
-            emit = _part_sender(send)
-            parts = yield from snapshot.snapshot(self, emit, with_stacks=bool(params.get("stacks", True)))
+            parts = yield from snapshot.snapshot(self, _part_sender(send), with_stacks=params["stacks"])
             return {"parts": parts}
-        action = self._actions().get(request.method)
-        if action is None:
-            raise wire.RemoteError(wire.NO_METHOD, f"this agent has no {request.method!r}")
-        return (yield from action(**params))
+        return (yield from self._actions()[method](**params))
 
     def _actions(self) -> dict[str, Callable[..., Job[Any]]]:
         queries = self.queries
@@ -255,8 +247,8 @@ class Agent:
             "thread": self._thread,
             "loops": self.loops,
             "stalls": lambda: _now(self.watch.stalls),
-            "source": self._source,
-            "modules": lambda: _now(loaded_files),
+            "source": source.source,
+            "modules": source.loaded_files,
             "set_interval": self._set_interval,
             "cancel": self._cancel,
             "console": self.console.where,
@@ -277,9 +269,8 @@ class Agent:
 
     def ended(self, limit: int = 200) -> Job[tuple[model.Ended, ...]]:
         found = []
-        for serial, site, name, outcome, error, birth, end in list(self.registry.ended)[
-            -max(0, int(limit)) :
-        ]:
+        recent = list(self.registry.ended)[-limit:] if limit else []
+        for serial, site, name, outcome, error, birth, end in recent:
             coroutine = self.registry.by_id[site].site.coroutine
             found.append(model.Ended(serial, site, name, coroutine, outcome, error, birth, end))
         yield
@@ -287,13 +278,13 @@ class Agent:
 
     def _history(self, seconds: float) -> Job[model.History]:
         yield
-        return self.sampler.history.read(clock.monotonic() - float(seconds))
+        return self.sampler.history.read(clock.monotonic() - seconds)
 
-    def _site_history(self, sites: list[int], seconds: float) -> Job[tuple[model.SiteHistory, ...]]:
+    def _site_history(self, sites: tuple[int, ...], seconds: float) -> Job[tuple[model.SiteHistory, ...]]:
         found = []
-        since = clock.monotonic() - float(seconds)
+        since = clock.monotonic() - seconds
         for site in sites:
-            found.append(self.sampler.sites.read(int(site), since))
+            found.append(self.sampler.sites.read(site, since))
             yield
         return tuple(found)
 
@@ -304,19 +295,9 @@ class Agent:
             raise NotFoundError(f"thread {ident} is no more")
         return detail
 
-    def _source(self, file: str, line: int, context: int = 10) -> Job[model.Source]:
-        """Source as this interpreter sees it, also from archives."""
-        import linecache
-
-        yield
-        lines = linecache.getlines(file)
-        first = max(1, int(line) - int(context))
-        last = min(len(lines), int(line) + int(context), first + MAX_SOURCE_LINES)
-        return model.Source(file, first, tuple(text.rstrip("\n") for text in lines[first - 1 : last]))
-
     def _set_interval(self, seconds: float) -> Job[dict[str, float]]:
         yield
-        self.interval = min(max(float(seconds), MIN_INTERVAL), MAX_INTERVAL)
+        self.interval = min(max(seconds, MIN_INTERVAL), MAX_INTERVAL)
         return {"interval": self.interval}
 
     def _cancel(self, serial: int) -> Job[bool]:
@@ -325,7 +306,7 @@ class Agent:
                 wire.FORBIDDEN, "this agent only observes; start it with control=True to cancel tasks"
             )
         yield
-        task = self.registry.find(int(serial))
+        task = self.registry.find(serial)
         if task is None:
             raise NotFoundError(f"task {serial} is no more")
         task.get_loop().call_soon_threadsafe(task.cancel)
@@ -336,13 +317,6 @@ class Agent:
         result: dict[str, Any] = {}
         run(snapshot.snapshot(self, lambda section, value: merge(result, section, value)))
         return result
-
-
-def loaded_files() -> tuple[str, ...]:
-    """Source files of the loaded modules that are neither the standard library's nor ours."""
-    names = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    files = {name for name in names if isinstance(name, str) and name.endswith(".py")}
-    return tuple(sorted(file for file in files if origins.origin(file) in {"user", "library"}))[:MAX_MODULES]
 
 
 def merge(result: dict[str, Any], section: str, value: Any) -> None:

@@ -98,6 +98,11 @@ def _is_compiled(file: str) -> bool:
     return any(mark in where for mark in _LIBRARIES)
 
 
+def is_known(file: str) -> bool:
+    """Whether code has been seen here whose file that is."""
+    return file in _cache
+
+
 def is_own(file: str) -> bool:
     return origin(file) == "own"
 

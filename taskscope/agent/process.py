@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from taskscope import model
 from taskscope.agent import limits
+from taskscope.agent.descriptors import Held, opened
 from taskscope.agent.walk import run
 from taskscope.system import clock, system
 
@@ -32,11 +34,13 @@ class Usage:
 
 
 class Meter:
-    """Reads usage once a tick."""
+    """Reads usage once a tick.  Its file stays open: the moment when none can be opened is the one to see."""
 
     def __init__(self) -> None:
         self._fds: int | None = None
         self._next_listing = 0.0
+        self._stat: Held | None = None
+        self._pid = 0
         self._psutil: Any = None if os.path.exists("/proc/self/stat") else _psutil()  # noqa: PTH110
 
     def read(self) -> Usage:
@@ -48,11 +52,24 @@ class Meter:
                     self._psutil.memory_info().rss, cpu, self._psutil.num_threads(), self._psutil.num_fds()
                 )
         try:
-            fields = system.contents("/proc/self/stat").rpartition(b")")[2].split()
+            fields = self._read_stat().rpartition(b")")[2].split()
         except OSError:
-            return Usage(None, clock.process_time(), None, None)
+            return Usage(None, clock.process_time(), None, self._descriptors())
         cpu = (int(fields[11]) + int(fields[12])) / _TICK
         return Usage(int(fields[21]) * _PAGE, cpu, int(fields[17]), self._descriptors())
+
+    def close(self) -> None:
+        """Gives the file back."""
+        if self._stat is not None:
+            self._stat.close()
+            self._stat = None
+
+    def _read_stat(self) -> bytes:
+        """Of this process: what a forked child has inherited tells of its parent."""
+        if self._stat is None or self._pid != system.getpid() or not self._stat.ours:
+            self.close()
+            self._stat, self._pid = opened("/proc/self/stat"), system.getpid()
+        return system.pread(self._stat.number, 4096, 0)
 
     def _descriptors(self) -> int | None:
         """Open descriptors.  Linux 6.2 and later tell the number; before, they must be listed."""
@@ -65,8 +82,8 @@ class Meter:
                 self._fds = len(system.listdir("/proc/self/fd")) - 1
                 took = clock.monotonic() - begin
                 self._next_listing = begin + (1000 * took if took > _SLOW_LISTING else 0)
-        except OSError:
-            return None
+        except OSError as error:
+            return limits.fd_limit() if error.errno == errno.EMFILE else None
         return self._fds
 
 

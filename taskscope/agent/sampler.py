@@ -43,7 +43,7 @@ class Sampler:
         self._registry = registry
         self._threads = threads
         self._watch = watch
-        self._meter = Meter()
+        self.meter = Meter()
         self._seq = 0
         self._last: model.Sample | None = None
         self._cpu: tuple[float, float, float] | None = None  # at, of the process, of our thread
@@ -148,7 +148,7 @@ class Sampler:
         fresh: tuple[model.Site, ...],
         changed: tuple[model.SiteCounts, ...],
     ) -> model.Sample:
-        usage = self._meter.read()
+        usage = self.meter.read()
         own = clock.thread_time()
         cpu = agent_cpu = None
         if self._cpu is not None:

@@ -3,61 +3,44 @@
 It answers while the program's loops are blocked, because it is a thread of its own; and it holds them
 up for no longer than a slice, because every request is a job that it runs a slice at a time.  The
 thread is started below ``threading``, so the program does not find it in its own list of threads.
+
+A client that misbehaves costs its connection.  The descriptors are the socket's, one a client, and spares
+for the moment when the process has none left; any of them may be closed by the program at any time.
 """
 
 from __future__ import annotations
 
+import errno
 import math
-import selectors
-import socket
+import select
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taskscope import endpoint, wire
 from taskscope.agent import threads
-from taskscope.agent.queries import NotFoundError
+from taskscope.agent.clients import Client, Work
+from taskscope.agent.descriptors import Channel, Spares, listening
+from taskscope.agent.desk import Desk, as_sample
 from taskscope.agent.reply import encoded
 from taskscope.agent.walk import PAUSE, begin_slice
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
-    import _socket
     from collections.abc import Callable
 
     from taskscope.agent import Agent
     from taskscope.agent.walk import Job
 
 MAX_CLIENTS = 16
-MAX_JOBS = 32
-"""Requests of one client under way.  Ours sends one at a time and view."""
 
-FIRST_SAMPLE = 1.0
-"""Seconds that a first sample waits at most for older tasks to be registered."""
+RETRY = 1.0
+"""Seconds until accepting or listening is tried again after it has failed."""
 
-MAX_BACKLOG = 8 << 20
-"""Bytes not yet read by a client.  Beyond it samples are left out (and counted), replies wait."""
-
-
-class _Client:
-    """One connection."""
-
-    def __init__(self, connection: _socket.socket) -> None:
-        self.socket = connection
-        self.decoder = wire.Decoder(wire.MAX_REQUEST)
-        self.out: deque[memoryview] = deque()
-        self.backlog = 0
-        self.greeted = False
-        self.subscribed = False
-        self.missed: list[bytes] | None = None  # samples made while its full one is being made
-        self.jobs = 0
-        self.abandoned: set[int] = set()
-        self.gone = False
-
-    def send(self, data: bytes) -> None:
-        self.out.append(memoryview(data))
-        self.backlog += len(data)
+CROWDED = f"{MAX_CLIENTS} others are connected to this agent, and this connection was idle the longest"
+EXHAUSTED = "the process has no free file descriptors, and the agent needs this one for who came last"
+LOST = "descriptors of the agent that the program closed"
 
 
 class Server:
@@ -65,13 +48,16 @@ class Server:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._clients: dict[int, _Client] = {}
-        self._jobs: deque[tuple[_Client | None, int | None, Job[None]]] = deque()
-        self._selector: selectors.BaseSelector | None = None
-        self._listener: _socket.socket | None = None
-        self._wake: tuple[int, int] | None = None
+        self._desk = Desk(agent, self)
+        self._clients: dict[int, Client] = {}
+        self._work: deque[Work] = deque()
+        self._poll = system.poll()
+        self._listener: Channel | None = None
+        self._listen_again = self._accept_again = 0.0
+        self._spares = Spares()
         self._stopping = False
         self._late = 0.0  # seconds by which this thread woke too late just now
+        self._delayed = system.allocate_lock()
         self._ended = system.allocate_lock()
         self.path = ""
         self.thread = 0
@@ -80,88 +66,69 @@ class Server:
 
     def start(self, delay: float = 0.0) -> None:
         """Starts the thread; ``delay`` seconds before it listens.  Raises EndpointError, OSError."""
+        self._delayed.acquire()
         self._ended.acquire()
         try:
-            self._wake = system.pipe()
-            system.set_blocking(self._wake[0], False)
             if not delay:
                 self._listen()
             system.start_new_thread(self._body(delay), ())
         except BaseException as error:
             self._ended.release()
             self._close()
-            if type(error) is RuntimeError:  # no more threads
-                raise OSError(str(error)) from None
+            if type(error) is RuntimeError:
+                raise OSError(errno.EAGAIN, "the process can start no more threads") from None
             raise
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Ends the thread and waits for it; False if it did not end in time."""
-        self._stopping = True
-        if self._wake is not None:
-            try:
-                system.write(self._wake[1], b"x")
-            except OSError:
-                pass
+        self.leave()
         if self.thread == system.get_ident():
             return True  # asked for over the socket: the thread ends itself
+        if self._listener is not None:
+            self._listener.hang_up()  # wakes the thread
+        with suppress(RuntimeError):
+            self._delayed.release()
         ended = self._ended.acquire(timeout=timeout)
         if ended:
             self._ended.release()
         return ended
 
+    def leave(self) -> None:
+        """Has the thread end when it has done what it is at."""
+        self._stopping = True
+
     def abandon(self) -> None:
         """In a forked child: closes what was inherited; the thread is the parent's alone."""
-        self._clients, clients = {}, self._clients
-        for client in clients.values():
-            client.socket.close()
         self.path = ""
         self._close()
 
     def _listen(self) -> None:
         endpoint.sweep()
         path = endpoint.socket_path(system.getpid(), self._agent.process.name)
-        listener = system.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            # It appears under its name when it answers, not before: bound and not yet listening it would
-            # refuse, and another agent's sweep would take it for a dead one's.
-            hidden = path + "~"
-            with suppress(FileNotFoundError):  # left by a process of the same pid
-                system.unlink(hidden)
-            listener.bind(hidden)
-            system.chmod(hidden, 0o600)
-            listener.listen(MAX_CLIENTS)
-            listener.setblocking(False)
-            system.rename(hidden, path)
-        except OSError:
-            listener.close()
-            raise
-        self._listener, self.path = listener, path
+        self._listener, self.path = listening(path, MAX_CLIENTS), path
+        self._poll.register(self._listener.number, select.POLLIN)
+        self._accept_again = 0.0
+        self._spares.fill()
 
     def _close(self) -> None:
         for client in self._clients.values():
-            client.socket.close()
+            client.gone = True
+            client.channel.close()
         self._clients.clear()
         if self._listener is not None:
             self._listener.close()
             self._listener = None
         if self.path:
-            try:
+            with suppress(OSError):
                 system.unlink(self.path)
-            except OSError:
-                pass
             self.path = ""
-        if self._selector is not None:
-            self._selector.close()
-            self._selector = None
-        if self._wake is not None:
-            for descriptor in self._wake:
-                system.close(descriptor)
-            self._wake = None
+        self._spares.close()
+        self._agent.sampler.meter.close()
 
     @property
     def watched(self) -> bool:
         """Whether somebody gets samples."""
-        return any(client.subscribed or client.missed is not None for client in self._clients.values())
+        return any(client.watching for client in self._clients.values())
 
     # -- the thread ----------------------------------------------------------------------------
 
@@ -183,8 +150,7 @@ class Server:
     def _run(self, delay: float) -> None:
         try:
             self.thread = threads.register_agent_thread()
-            if delay:
-                clock.sleep(delay)
+            if delay and not self._delayed.acquire(timeout=delay):
                 self._listen()
             self._serve()
         except Exception as error:  # noqa: BLE001  (an outer edge: the program must go on)
@@ -194,225 +160,231 @@ class Server:
     def _take_leave(self, reason: str) -> None:
         """Tells the clients why the connection ends; without a word the process has ended."""
         for client in list(self._clients.values()):
-            self._send(client, wire.request(None, "leaving", {"reason": reason}))
+            self.send(client, wire.request(None, "leaving", {"reason": reason}))
 
     def _serve(self) -> None:
-        assert self._listener is not None
-        assert self._wake is not None
-        selector = self._selector = selectors.DefaultSelector()
-        selector.register(self._listener, selectors.EVENT_READ, self._accept)
-        selector.register(self._wake[0], selectors.EVENT_READ, self._woken)
         next_look = next_tick = clock.monotonic()
         while not self._stopping:
             now = clock.monotonic()
-            if now >= next_look:
-                next_look = now + self._agent.look(self._late)
-            if now >= next_tick:
-                self._jobs.append((None, None, self._tick()))
-                next_tick = max(next_tick + self._agent.interval, now)
-            for key, _ in self._rest(selector, min(next_look, next_tick)):
-                key.data()
-            self._step()
+            try:
+                if now >= next_look:
+                    next_look = now + self._agent.look(self._late)
+                if now >= next_tick:
+                    next_tick = max(next_tick + self._agent.interval, now)
+                    self.queue(None, self._tick())
+                self._turn(now, min(next_look, next_tick))
+            except MemoryError:
+                self._agent.registry.drop("turns of the agent for which there was no memory")
+                clock.sleep(RETRY)
 
-    def _rest(self, selector: selectors.BaseSelector, until: float) -> list[tuple[Any, int]]:
+    def _turn(self, now: float, until: float) -> None:
+        """Looks after the socket and the clients, and runs one slice of one job."""
+        self._look_for_lost(now)
+        for number, events in self._rest(until):
+            client = self._clients.get(number)
+            if client is not None:
+                self._ready(client, events)
+            elif self._listener is not None and number == self._listener.number:
+                self._accept()
+        self._step()
+
+    def _rest(self, until: float) -> list[tuple[int, int]]:
         """Lets the program run; also measures how late we wake, which tells how late others would."""
         now = clock.monotonic()
-        if self._jobs:
-            clock.sleep(PAUSE)  # a selector would round it up to a whole millisecond
+        if self._work:
+            clock.sleep(PAUSE)  # waiting for the socket would round it up to a whole millisecond
             self._late = clock.monotonic() - now - PAUSE
-            return selector.select(0.0)
-        timeout = math.ceil(max(0.0, until - now) * 1e3) / 1e3
-        events = selector.select(timeout)
+            return self._poll.poll(0)
+        timeout = math.ceil(max(0.0, until - now) * 1e3)
+        events = self._poll.poll(timeout)
         if timeout and not events:
-            self._late = clock.monotonic() - now - timeout
+            self._late = clock.monotonic() - now - timeout / 1e3
         return events
+
+    def _look_for_lost(self, now: float) -> None:
+        """Lets go of numbers that are the program's by now, and listens again if need be."""
+        for client in [each for each in self._clients.values() if not each.channel.ours]:
+            self._agent.registry.drop(LOST)
+            self.drop(client)
+        if self._listener is not None and not self._listener.ours:
+            self._agent.registry.drop(LOST)
+            self._ignore(self._listener.number)
+            self._listener.close()
+            self._listener = None
+        if self._listener is None and now >= self._listen_again:
+            self._listen_again = now + RETRY
+            with suppress(OSError, endpoint.EndpointError):
+                self._listen()
+        elif self._accept_again and now >= self._accept_again and self._listener is not None:
+            self._accept_again = 0.0
+            self._spares.fill()
+            self._poll.register(self._listener.number, select.POLLIN)
 
     def _step(self) -> None:
         """Runs one slice of one job."""
-        if not self._jobs:
+        if not self._work:
             return
-        client, id, job = self._jobs.popleft()
-        if client is not None and (client.gone or id in client.abandoned):
-            client.abandoned.discard(id or 0)
-            client.jobs -= 1
-            job.close()
+        work = self._work.popleft()
+        client = work.client
+        if client is not None and client.lags and work.parks and not work.pointless:
+            client.parked.append(work)
             return
-        if client is not None and client.backlog > MAX_BACKLOG:
-            self._jobs.append((client, id, job))
-            return
+        done = work.pointless
+        if done:
+            work.job.close()
+        else:
+            done = self._advance(work)
+        if not done:
+            self._work.append(work)
+        elif client is not None:
+            client.work.remove(work)
+
+    def _advance(self, work: Work) -> bool:
+        """Runs one slice; whether that was the last."""
         begin_slice()
         try:
-            next(job)
+            next(work.job)
         except StopIteration:
-            if client is not None:
-                client.jobs -= 1
-        else:
-            self._jobs.append((client, id, job))
+            return True
+        except MemoryError:
+            self._agent.registry.drop("jobs of the agent for which there was no memory")
+            return True
+        except Exception:
+            if work.client is None:
+                raise
+            self._failed(work.client)
+            return True
+        return False
 
     def _tick(self) -> Job[None]:
         sample = yield from self._agent.tick()
+        self._spares.fill()
         if not self.watched:
             return
-        data = yield from encoded(_as_sample, sample)
+        data = yield from encoded(as_sample, sample)
         for client in list(self._clients.values()):
             if client.missed is not None:
                 client.missed.append(data)
-            elif client.subscribed and client.backlog > MAX_BACKLOG:
+            elif client.subscribed and client.lags:
                 self._agent.registry.drop("samples for a client that does not read")
                 client.subscribed = False  # it misses a change: the next one must be full
-                self._job(client, self._subscribe(client))
             elif client.subscribed:
-                self._send(client, data)
+                self.send(client, data)
+            elif client.watching:
+                self._desk.subscribe(client)
+
+    def queue(
+        self, client: Client | None, job: Job[None], id: int | None = None, *, parks: bool = True
+    ) -> None:
+        """Has the thread work on ``job``; ``id`` is the request's."""
+        work = Work(client, id, job, parks)
+        if client is not None:
+            client.work.append(work)
+        self._work.append(work)
 
     # -- connections ---------------------------------------------------------------------------
-
-    def _woken(self) -> None:
-        assert self._wake is not None
-        try:
-            system.read(self._wake[0], 64)
-        except OSError:
-            pass
 
     def _accept(self) -> None:
         assert self._listener is not None
         try:
-            connection = system.socket(fileno=self._listener._accept()[0])  # type: ignore[attr-defined]
+            channel = Channel(self._accepted(self._listener))
+        except (BlockingIOError, InterruptedError):
+            return
         except OSError:
+            # What waits in the socket's queue stays there, and would wake us without end.
+            self._ignore(self._listener.number)
+            self._accept_again = clock.monotonic() + RETRY
             return
-        if not endpoint.allowed(connection) or len(self._clients) >= MAX_CLIENTS:
-            connection.close()
+        if not endpoint.allowed(channel.socket):
+            self._spares.keep(channel)
             return
-        connection.setblocking(False)
-        client = _Client(connection)
-        self._clients[connection.fileno()] = client
-        assert self._selector is not None
-        self._selector.register(connection, selectors.EVENT_READ, lambda: self._ready(client))
+        if len(self._clients) >= MAX_CLIENTS:
+            self._dismiss_idlest(CROWDED)
+        client = self._clients[channel.number] = Client(channel)
+        self._poll.register(channel.number, client.events)
 
-    def _ready(self, client: _Client) -> None:
-        self._flush(client)
+    def _accepted(self, listener: Channel) -> int:
+        """The descriptor of a new connection, if need be in the place of a spare or of an idle client's."""
         try:
-            data = client.socket.recv(65536)
-        except BlockingIOError:
-            return
+            return int(listener.socket._accept()[0])  # type: ignore[attr-defined]
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+        if not self._spares.give():
+            self._dismiss_idlest(EXHAUSTED)
+            self._spares.give()
+        return int(listener.socket._accept()[0])  # type: ignore[attr-defined]
+
+    def _ignore(self, number: int) -> None:
+        with suppress(KeyError):  # it is ignored already
+            self._poll.unregister(number)
+
+    def _dismiss_idlest(self, reason: str) -> None:
+        if self._clients:
+            client = min(self._clients.values(), key=lambda each: (bool(each.work), each.active))
+            self.send(client, wire.request(None, "leaving", {"reason": reason}))
+            self.drop(client)
+
+    def _ready(self, client: Client, events: int) -> None:
+        try:
+            client.flush()
+            if events & select.POLLIN:
+                self._read(client)
+            elif events & ~select.POLLOUT:
+                self.drop(client)
+            self._look_after(client)
         except OSError:
-            data = b""
-        if not data:
-            self._drop(client)
-            return
-        try:
-            for message in client.decoder.feed(data):
-                if isinstance(message, wire.Request):
-                    self._take(client, message)
+            self.drop(client)
         except wire.WireError as error:
-            self._send(client, wire.failure(None, wire.PARSE_ERROR, str(error)))
-            self._drop(client)
+            self.send(client, wire.failure(None, wire.PARSE_ERROR, str(error)))
+            self.drop(client)
+        except Exception:  # noqa: BLE001  (an outer edge: a bad client costs its connection, never the agent)
+            self._failed(client)
 
-    def _send(self, client: _Client, data: bytes) -> None:
-        client.send(data)
-        self._flush(client)
-
-    def _flush(self, client: _Client) -> None:
-        try:
-            while client.out:
-                sent = client.socket.send(client.out[0])
-                client.backlog -= sent
-                if sent < len(client.out[0]):
-                    client.out[0] = client.out[0][sent:]
-                else:
-                    client.out.popleft()
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._drop(client)
+    def _read(self, client: Client) -> None:
+        messages = client.receive()
+        if messages is None:
+            self.drop(client)
             return
-        if not client.gone and self._selector is not None:
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.out else 0)
-            self._selector.modify(client.socket, events, lambda: self._ready(client))
+        for message in messages:
+            if isinstance(message, wire.Request) and not client.gone:
+                self._desk.take(client, message)
+        clock.sleep(PAUSE)  # one that asks without end leaves the program its time, too
 
-    def _drop(self, client: _Client) -> None:
+    def send(self, client: Client, data: bytes) -> None:
+        """Sends to a client, or keeps for it; one that has gone gets nothing."""
+        if client.gone:
+            return
+        try:
+            client.send(data)
+        except OSError:
+            self.drop(client)
+        else:
+            self._look_after(client)
+
+    def _look_after(self, client: Client) -> None:
+        """What has waited until the client would read goes on; the right events are waited for."""
+        if client.gone:
+            return
+        if client.parked and not client.lags:
+            self._work.extend(client.parked)
+            client.parked.clear()
+        self._poll.modify(client.channel.number, client.events)
+
+    def _failed(self, client: Client) -> None:
+        self._agent.registry.drop("clients that the agent failed to serve")
+        self.drop(client)
+
+    def drop(self, client: Client) -> None:
+        """Ends the connection; what is under way for it is given up."""
         if client.gone:
             return
         client.gone = True
-        if self._selector is not None:
-            self._selector.unregister(client.socket)
-        self._clients.pop(client.socket.fileno(), None)
-        client.socket.close()
+        del self._clients[client.channel.number]
+        self._ignore(client.channel.number)
+        self._work.extend(client.parked)
+        client.parked.clear()
+        client.out.clear()
+        self._spares.keep(client.channel)
         if not self._clients:
             self._agent.console.stop()
-
-    # -- requests ------------------------------------------------------------------------------
-
-    def _take(self, client: _Client, request: wire.Request) -> None:
-        if request.method == "hello":
-            self._send(client, self._hello(client, request))
-        elif not client.greeted:
-            self._send(client, wire.failure(request.id, wire.INVALID_REQUEST, "say hello first"))
-        elif request.method == "abandon":
-            self._abandon(client, request.params.get("id"))
-        elif client.jobs >= MAX_JOBS:
-            self._send(client, wire.failure(request.id, wire.INVALID_REQUEST, "too many requests under way"))
-        elif request.method == "subscribe":
-            self._send(client, wire.response(request.id, {}))
-            self._job(client, self._subscribe(client))
-        else:
-            self._job(client, self._answer(client, request), request.id)
-
-    def _abandon(self, client: _Client, id: object) -> None:
-        """A notification: nobody waits for that answer any more."""
-        if isinstance(id, int) and any(owner is client and each == id for owner, each, _ in self._jobs):
-            client.abandoned.add(id)
-
-    def _job(self, client: _Client, job: Job[None], id: int | None = None) -> None:
-        client.jobs += 1
-        self._jobs.append((client, id, job))
-
-    def _hello(self, client: _Client, request: wire.Request) -> bytes:
-        theirs = request.params.get("protocol")
-        if theirs != wire.PROTOCOL:
-            ours = self._agent.hello().taskscope
-            return wire.failure(
-                request.id,
-                wire.MISMATCH,
-                f"the agent in process {system.getpid()} is taskscope {ours} with protocol {wire.PROTOCOL}, "
-                f"this client has protocol {theirs}: use the same version of taskscope on both sides",
-            )
-        client.greeted = True
-        return wire.response(request.id, wire.pack(self._agent.hello()))
-
-    def _subscribe(self, client: _Client) -> Job[None]:
-        """Sends a full sample, then those made meanwhile: some of their changes are not in it."""
-        yield from self._agent.settled(FIRST_SAMPLE)
-        client.missed = []
-        sample = yield from self._agent.sampler.full(self._agent.interval)
-        data = yield from encoded(_as_sample, sample)
-        missed, client.missed = client.missed, None
-        client.subscribed = True
-        for each in (data, *missed):
-            if not client.gone:
-                self._send(client, each)
-
-    def _answer(self, client: _Client, request: wire.Request) -> Job[None]:
-        try:
-            send: Callable[[bytes], None] = lambda data: self._send(client, data)  # noqa: E731
-            result: Any = yield from self._agent.answer(request, send)
-            data = yield from encoded(
-                lambda text: {"jsonrpc": "2.0", "id": request.id, "result": text}, result
-            )
-        except NotFoundError as error:
-            data = wire.failure(request.id, wire.NOT_FOUND, str(error))
-        except wire.RemoteError as error:
-            data = wire.failure(request.id, error.code, error.message)
-        except (TypeError, ValueError) as error:
-            data = wire.failure(request.id, wire.BAD_PARAMS, f"{request.method}: {error}")
-        except Exception as error:  # noqa: BLE001  (an outer edge: one bad answer must not end the agent)
-            data = wire.failure(
-                request.id, wire.INTERNAL, f"{type(error).__name__} in {request.method}: {error}"
-            )
-        if not client.gone:
-            self._send(client, data)
-        if request.method == "detach":
-            self._stopping = True
-
-
-def _as_sample(params: object) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": "sample", "params": params}

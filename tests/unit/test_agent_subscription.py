@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent import Agent, walk
-from taskscope.agent.server import _Client
+from taskscope.agent.clients import Client
+from taskscope.agent.descriptors import Channel
 from taskscope.agent.walk import run
 from taskscope.checked import unpack
 
@@ -28,9 +29,12 @@ def test_a_change_during_the_full_sample_is_sent_after_it() -> None:
     run(agent.tick())
     near, far = socket.socketpair()
     with near, far:
-        client = _Client(near)
-        agent.server._clients[near.fileno()] = client
-        subscription = agent.server._subscribe(client)
+        client = Client(Channel(near.detach()))
+        agent.server._clients[client.channel.number] = client
+        agent.server._poll.register(client.channel.number)
+        client.watching = True
+        agent.server._desk.subscribe(client)
+        subscription = agent.server._work.pop().job
         walk._end = 0.0  # the slice is used up from the start
         next(subscription)  # so it pauses after the first site
         record.born += 3
@@ -42,6 +46,7 @@ def test_a_change_during_the_full_sample_is_sent_after_it() -> None:
         lines = far.makefile("rb")
         samples = [unpack(model.Sample, json.loads(lines.readline())["params"]) for _ in range(2)]
         lines.close()
+        client.channel.close()
     assert [sample.full for sample in samples] == [True, False]
     born = {each.site: each.counts.born for sample in samples for each in sample.sites}
     assert born == {record.id: 3, late.id: 1}

@@ -1,0 +1,109 @@
+"""One connection: what has come in, what has to go out, and what is being worked on for it."""
+
+from __future__ import annotations
+
+import select
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope import wire
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskscope.agent.descriptors import Channel
+    from taskscope.agent.walk import Job
+
+MAX_BACKLOG = 8 << 20
+"""Bytes not yet read by a client.  Beyond it samples are left out (and counted), answers wait."""
+
+MAX_UNREAD = 1 << 20
+"""Bytes not yet read by a client beyond which nothing more is read from it."""
+
+MAX_JOBS = 32
+"""Requests of one client under way.  Ours sends one at a time and view."""
+
+CHUNK = 16_384
+"""Bytes read at once: what they ask is decoded within a slice."""
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A job and whom it is for; None: the agent's own.  ``parks``: it waits while a client does not read."""
+
+    client: Client | None
+    id: int | None
+    job: Job[None]
+    parks: bool = True
+    abandoned: bool = False
+
+    @property
+    def pointless(self) -> bool:
+        return self.abandoned or (self.client is not None and self.client.gone)
+
+
+class Client:
+    """Knows bytes and messages; what they mean is the desk's and the server's business.
+
+    ``watching``: it has asked for samples.  ``missed`` are those made while its full one is being made, and
+    ``subscribed`` says that it has got that, so that changes are enough.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.decoder = wire.Decoder(wire.MAX_REQUEST)
+        self.out: deque[memoryview] = deque()
+        self.backlog = 0
+        self.greeted = False
+        self.watching = False
+        self.subscribing = False
+        self.missed: list[bytes] | None = None
+        self.subscribed = False
+        self.work: list[Work] = []
+        self.parked: list[Work] = []
+        self.gone = False
+        self.active = clock.monotonic()
+
+    @property
+    def events(self) -> int:
+        """What to wait for: from one that does not read its answers no more questions are taken."""
+        reading = 0 if self.backlog > MAX_UNREAD else select.POLLIN
+        return reading | (select.POLLOUT if self.out else 0)
+
+    @property
+    def lags(self) -> bool:
+        return self.backlog > MAX_BACKLOG
+
+    def receive(self) -> Iterator[wire.Message] | None:
+        """Messages that are complete by now; None: the other end has closed.
+
+        Raises OSError, and WireError while iterating.
+        """
+        try:
+            data = self.channel.receive(CHUNK)
+        except BlockingIOError:
+            return iter(())
+        self.active = clock.monotonic()
+        return self.decoder.feed(data) if data else None
+
+    def send(self, data: bytes) -> None:
+        """Appends to what has to go out, and sends what fits.  Raises OSError."""
+        self.out.append(memoryview(data))
+        self.backlog += len(data)
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what fits.  Raises OSError."""
+        while self.out:
+            try:
+                sent = self.channel.send(self.out[0])
+            except BlockingIOError:
+                return
+            self.active = clock.monotonic()
+            self.backlog -= sent
+            if sent < len(self.out[0]):
+                self.out[0] = self.out[0][sent:]
+            else:
+                self.out.popleft()
