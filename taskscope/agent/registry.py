@@ -68,6 +68,13 @@ class Chunk(dict[int, "ref[Any]"]):
         """
         return self.copy()
 
+    def reference(self, index: int) -> ref[Any] | None:
+        """The one with so many before it.  A copy is made only if the chunk changes meanwhile."""
+        try:
+            return next(itertools.islice(self.values(), index, None), None)
+        except RuntimeError:
+            return next(itertools.islice(self.copy().values(), index, None), None)
+
 
 class ForeignRef(ref[Any]):
     """A weak reference that notices the end of a task which is not of our class."""
@@ -203,8 +210,9 @@ class SiteRecord:
             yield from list(chunk.values())
 
     def first_reference(self) -> ref[Any] | None:
-        for chunk in self.chunks:
-            for reference in itertools.islice(chunk.values(), 1):
+        for chunk in list(self.chunks):
+            reference = chunk.reference(0)
+            if reference is not None:
                 return reference
         return None
 
@@ -214,9 +222,7 @@ class SiteRecord:
         rest = sum(size for _, size in sizes) // 2
         for chunk, size in sizes:
             if rest < size:
-                for reference in itertools.islice(chunk.values(), rest, rest + 1):
-                    return reference
-                return None
+                return chunk.reference(rest)
             rest -= size
         return None
 

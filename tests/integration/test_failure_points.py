@@ -1,0 +1,48 @@
+"""The failures of ours that once did harm; ``tests/attack`` tries all there are."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.attack.failing import attack
+
+ONCE_HARMFUL = {
+    "arming": [
+        "hooks.TaskHooks._patch_run_coroutine_threadsafe",
+        "hooks.TaskHooks._wrap",
+        "hooks._is_eager",
+        "aiomonitor_peer.MonitorPeer.follow",
+        "imports.ImportWatch.when",
+        "server.Server._listen",
+        "server.Server._run",
+        "threads.ThreadHooks.arm",
+    ],
+    "running": [
+        "aiomonitor_peer.is_monitor_factory",
+        "hooks.TaskHooks._is_noted",
+        "hooks.TaskHooks.add_loop",
+        "hooks._shown",
+        "imports.ImportWatch._find",
+        "loops.LoopWatch.add",
+        "loops.LoopWatch.look",
+        "sampler.Sampler.sample",
+    ],
+    "answering": ["snapshot.snapshot", "wire.response", "server.Server._flush"],
+    "stopping": [
+        "hooks.TaskHooks.let_go",
+        "loops.LoopWatch.stop",
+        "parts.Part.undo",
+        "server.Server._close",
+        "server.Server.stop",
+        "threads.ThreadHooks._forget_all",
+    ],
+}
+
+
+@pytest.mark.parametrize("moment", ONCE_HARMFUL)
+def test_a_failure_of_ours_does_not_reach_the_program_and_leaves_nothing(moment: str) -> None:
+    points = [(name, "RuntimeError") for name in ONCE_HARMFUL[moment]]
+    outcome = attack(sys.executable, moment, points)
+    assert (outcome.runs, outcome.problems) == (len(points), {})

@@ -1,0 +1,215 @@
+"""Programs that the agent once disturbed, in processes of their own: they see what they saw without it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pythons import require
+
+REPO = Path(__file__).parents[2]
+
+
+def run(program: str, tmp_path: Path, python: str | Path = sys.executable) -> str:
+    """What the program prints; it must end well and say nothing else."""
+    tmp_path.chmod(0o700)
+    done = subprocess.run(
+        [str(python), "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env={**os.environ, "PYTHONPATH": str(REPO), "TASKSCOPE_DIR": str(tmp_path)},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+TRACED = """
+import gc, threading, weakref
+import taskscope
+taskscope.start()
+agent = weakref.ref(taskscope._agent)
+ours = threading.Thread.start
+def traced(thread):  # as tracers do, who come after us
+    ours(thread)
+threading.Thread.start = traced
+taskscope.stop()
+gc.collect()
+assert threading.Thread.start is traced
+assert agent() is None
+done = []
+thread = threading.Thread(target=done.append, args=(1,))
+thread.start()
+thread.join()
+assert not hasattr(thread, "_taskscope")
+print(done)
+"""
+
+
+def test_what_a_tracer_has_wrapped_after_us_does_not_keep_the_agent(tmp_path: Path) -> None:
+    assert run(TRACED, tmp_path) == "[1]\n"
+
+
+HOSTILE_LOOP = """
+import asyncio, sys
+import taskscope
+class Loop(asyncio.SelectorEventLoop):
+    def get_task_factory(self):
+        raise RuntimeError("get")
+    def set_task_factory(self, factory):
+        raise RuntimeError("set")
+    def __eq__(self, other):
+        raise RuntimeError("compared")
+    __hash__ = object.__hash__
+class Finder:
+    def __eq__(self, other):
+        raise RuntimeError("compared")
+    def find_spec(self, *words):
+        return None
+sys.meta_path.insert(0, Finder())
+before = [id(each) for each in sys.meta_path]
+init = asyncio.BaseEventLoop.__init__
+older = Loop()
+taskscope.start()
+sys.meta_path.insert(0, Finder())
+younger = Loop()
+async def main():
+    return await asyncio.create_task(asyncio.sleep(0, "done"))
+for loop in (older, younger):
+    print(loop.run_until_complete(main()))
+sites = [site["coroutine"] for site in taskscope.snapshot()["sites"]]
+print(sites.count("sleep"), taskscope._agent.sampler.disarmed)
+taskscope.stop()
+assert [id(each) for each in sys.meta_path[1:]] == before
+assert asyncio.BaseEventLoop.__init__ is init
+assert older._task_factory is younger._task_factory is None
+older.close(), younger.close()
+"""
+
+
+def test_a_loop_whose_own_methods_raise_is_watched_and_left_as_it_was(tmp_path: Path) -> None:
+    assert run(HOSTILE_LOOP, tmp_path) == "done\ndone\n1 []\n"
+
+
+FOREIGN = """
+import asyncio, gc, sys, threading, time
+import taskscope
+sys.setswitchinterval(1e-4)
+complaints = []
+def factory(loop, coro, **options):
+    return asyncio.Task(coro, loop=loop, **options)
+async def leaf():
+    await asyncio.sleep(0)
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: complaints.append(repr(context.get("exception"))))
+    loop.set_task_factory(factory)
+    for _ in range(60):
+        await asyncio.gather(*[asyncio.create_task(leaf()) for _ in range(20)])
+    asyncio.create_task(leaf())  # is never waited for, and its loop ends
+def run():
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.close()
+import warnings; warnings.simplefilter("ignore")
+taskscope.start(interval=0.1)
+threads = [threading.Thread(target=run) for _ in range(6)]
+for each in threads: each.start()
+for each in threads: each.join()
+gc.collect()
+counts = taskscope.snapshot()["sample"]["tasks"]
+print(sum(each != "None" for each in complaints), counts["live"], counts["born"])
+taskscope.stop()
+"""
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.13"])
+def test_ends_of_foreign_tasks_are_counted_in_many_threads_at_once(version: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    done = subprocess.run(
+        [str(require(version)), "-c", FOREIGN],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env={**os.environ, "PYTHONPATH": str(REPO), "TASKSCOPE_DIR": str(tmp_path)},
+        check=False,
+    )
+    assert done.stdout.split()[:2] == ["0", "0"], (done.stdout, done.stderr)
+
+
+SUBINTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+other = interpreters.create()
+interpreters.run_string(other, '''
+import taskscope
+try:
+    taskscope.start()
+except taskscope.StartError as error:
+    print(error, flush=True)
+''')
+interpreters.destroy(other)
+"""
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14", "3.15"])
+def test_a_subinterpreter_is_refused_in_a_sentence(version: str, tmp_path: Path) -> None:
+    said = run(SUBINTERPRETER, tmp_path, require(version))
+    assert said == (
+        "TaskScope cannot run in a subinterpreter, which could not end then: start it in the main one\n"
+    )
+
+
+NO_PLACE = """
+import asyncio, os, threading
+import taskscope
+before = dict(vars(asyncio.BaseEventLoop)), dict(vars(threading.Thread)), set(os.listdir("/proc/self/fd"))
+try:
+    taskscope.start()
+except OSError as error:
+    print(type(error).__name__, error)
+assert taskscope._agent is None
+assert (dict(vars(asyncio.BaseEventLoop)), dict(vars(threading.Thread))) == before[:2]
+assert set(os.listdir("/proc/self/fd")) == before[2]
+"""
+
+
+def test_without_a_place_for_its_socket_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir(mode=0o777)
+    (tmp_path / "sub").chmod(0o777)
+    said = run(
+        NO_PLACE.replace(
+            "import taskscope\n",
+            f"import taskscope\nos.environ['TASKSCOPE_DIR'] = {str(tmp_path / 'sub')!r}\n",
+        ),
+        tmp_path,
+    )
+    assert said.startswith("StartError ")
+    assert "mode 0700" in said
+
+
+SPEC_FIRST = """
+import importlib.util
+import taskscope
+taskscope.start()
+assert importlib.util.find_spec("uvloop") is not None
+import asyncio, uvloop
+async def main():
+    await asyncio.create_task(asyncio.sleep(0))
+    return [site["coroutine"] for site in taskscope.snapshot()["sites"]]
+print("sleep" in uvloop.run(main()))
+taskscope.stop()
+print("set_task_factory" in vars(uvloop.Loop))
+"""
+
+
+def test_uvloop_is_seen_though_its_spec_was_asked_for_before_the_import(tmp_path: Path) -> None:
+    pytest.importorskip("uvloop")
+    assert run(SPEC_FIRST, tmp_path) == "True\nFalse\n"
