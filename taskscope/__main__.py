@@ -26,8 +26,8 @@ class _Parser(ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status: 0, 1, 2 or 3 of the contract, 130 for Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words:
-        return _guarded("attach", [])
+    if not words or words[0].partition("=")[0] == "--theme":
+        return _guarded("attach", words)
     if words[0] in VERBS:
         if words[0] == "run":  # unguarded: what goes wrong in there is the program's own affair
             return _call("run", words[1:])
@@ -96,7 +96,7 @@ def _overview() -> ArgumentParser:
     parser = _Parser(
         prog="taskscope",
         allow_abbrev=False,
-        usage="taskscope [VERB ...]",
+        usage="taskscope [--theme NAME] [VERB ...]",
         description="htop for asyncio tasks and threads.  Without a verb: choose a process and attach to it.",
         epilog="taskscope VERB --help explains a verb.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import UsageError, has_terminal, needs_terminal, say
+from taskscope.commands.common import UsageError, add_theme, has_terminal, needs_terminal, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -27,6 +27,7 @@ def register(parser: ArgumentParser) -> None:
         action="store_true",
         help="remove the agent when the app ends, unless the program started it itself (TARGET: a pid)",
     )
+    add_theme(parser)
 
 
 def main(options: Namespace) -> int:
@@ -42,7 +43,7 @@ def main(options: Namespace) -> int:
     needs_terminal("attach")
     from taskscope.tui.app import run
 
-    status = run(options.target)
+    status = run(options.target, options.theme)
     if options.detach_on_exit and pid is not None:
         _detach(pid)
     return status

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -53,6 +57,22 @@ def needs_terminal(verb: str) -> None:
         raise UsageError(
             f"{verb} opens an app and needs a terminal; `taskscope watch` and `taskscope snapshot` do not"
         )
+
+
+def add_theme(parser: ArgumentParser) -> None:
+    """The option of the verbs that open the app."""
+    parser.add_argument(
+        "--theme", type=_theme, default="dark", metavar="NAME", help="dark, light, or one of Textual's themes"
+    )
+
+
+def _theme(name: str) -> str:
+    if name not in ("dark", "light"):
+        from taskscope.tui.theme import names  # half a second: only for those who name another
+
+        if name not in names():
+            raise ArgumentTypeError(f"there is no theme {name!r}: choose from {', '.join(names())}")
+    return name
 
 
 def say(text: str) -> None:

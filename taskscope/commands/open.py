@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import needs_terminal
+from taskscope.commands.common import add_theme, needs_terminal
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -14,6 +14,7 @@ def register(parser: ArgumentParser) -> None:
     """Sets the parser's description and adds the verb's arguments."""
     parser.description = "Opens the app on a snapshot saved by `taskscope snapshot` or the app's w key."
     parser.add_argument("file", metavar="FILE", help="a snapshot, .json or .json.gz")
+    add_theme(parser)
 
 
 def main(options: Namespace) -> int:
@@ -24,4 +25,4 @@ def main(options: Namespace) -> int:
     load(options.file)  # what is wrong with the file is said before the screen is taken over
     from taskscope.tui.app import run
 
-    return run(options.file)
+    return run(options.file, options.theme)

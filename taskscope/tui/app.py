@@ -11,26 +11,31 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.color import Color
+from textual.filter import Monochrome
 from textual.screen import ModalScreen, Screen
 
 from taskscope import wire
 from taskscope.sources.base import Consoled
 from taskscope.tui import crash
 from taskscope.tui import format as fmt
+from taskscope.tui import theme as themes
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice
 from taskscope.tui.keys import name_of
+from taskscope.tui.legible import Legible, System
 from taskscope.tui.line_list import LineList
 from taskscope.tui.messages import StoreChanged
 from taskscope.tui.overview import OverviewScreen
 from taskscope.tui.picker import PickerScreen
 from taskscope.tui.status import StatusLine
 from taskscope.tui.store import Store
-from taskscope.tui.theme import THEME
 from taskscope.tui.view import ViewScreen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from textual.filter import LineFilter
 
     from taskscope.model import Process
     from taskscope.sources.base import Source
@@ -56,6 +61,8 @@ looking through them as often as Python does by itself costs a sixth of the app'
 
 QUIT_SECONDS = 3.0
 """A second ctrl+c within this long quits."""
+
+_SYSTEMS: dict[str | None, System] = {"truecolor": "truecolor", "256": "256", "standard": "standard"}
 
 INTERVALS = (0.25, 0.5, 1.0, 2.0, 5.0)
 """Seconds between samples to choose from."""
@@ -96,8 +103,18 @@ class TaskScopeApp(App[None]):
         reconnect: Reconnect | None = None,
         targets: Targets | None = None,
         clock: Callable[[], float] = time.monotonic,
+        theme: str = "dark",
     ) -> None:
+        """``theme`` is one of `theme.names`."""
         super().__init__()
+        self.terminal: System = "none" if self.no_color else _SYSTEMS.get(self.console.color_system, "none")
+        """How many colours it shows."""
+        self._readable: tuple[str, Legible] | None = None
+        for name in set(self.available_themes).difference(themes.names()):
+            self.unregister_theme(name)
+        for each in (themes.DARK, themes.LIGHT):
+            self.register_theme(each)
+        self._theme_at_first = themes.SHORT.get(theme, theme)
         self._source = source
         self._reconnect = reconnect
         self._targets = targets
@@ -112,12 +129,19 @@ class TaskScopeApp(App[None]):
         self.connection: Connection | None = None
 
     def on_mount(self) -> None:
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        self.theme = self._theme_at_first
         if self._targets is not None:
             self.push_screen(PickerScreen(self._targets, self._voice()))
         if self._source is not None:
             self._watch(self._source, self._reconnect)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What Textual filters except its greys for NO_COLOR; then what makes every line readable."""
+        if self._readable is None or self._readable[0] != self.theme:
+            background = self.current_theme.to_color_system().generate()["background"]
+            self._readable = (self.theme, Legible(self.terminal, Color.parse(background)))
+        kept = [each for each in super().get_line_filters() if not isinstance(each, Monochrome)]
+        return [*kept, self._readable[1]]
 
     def _watch(self, source: Source, reconnect: Reconnect | None) -> None:
         context = Context(source, Store(self._clock), self._clock)
@@ -376,7 +400,7 @@ def _screen(name: str, context: Context) -> Screen[None]:
     return LoopsScreen(context)
 
 
-def run(target: str | None) -> int:
+def run(target: str | None, theme: str = "dark") -> int:
     """The app on ``target`` (None: the picker first) until the user quits; the exit status.
 
     Raises SourceError if the target cannot be found.
@@ -385,10 +409,10 @@ def run(target: str | None) -> int:
     from taskscope.tui.opening import coming_back, local_targets
 
     if target is None:
-        app = TaskScopeApp(targets=local_targets())
+        app = TaskScopeApp(targets=local_targets(), theme=theme)
     else:
         source = resolve(target)
-        app = TaskScopeApp(source, reconnect=coming_back(source))
+        app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme)
     gc.set_threshold(*GARBAGE)
     app.run()
     return app.return_code or 0

@@ -18,6 +18,8 @@ from taskscope.tui.theme import palette
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rich.style import Style
+
     from taskscope.tui.context import Context
     from taskscope.tui.store import Store
     from taskscope.tui.theme import Palette
@@ -186,12 +188,19 @@ class SiteTable(LineTable[Row]):
             fmt.rate_per_second(row.births(now)),
             fmt.rate_per_second(row.ends(now)),
             fmt.count(row.errors()),
-            Text(self._trend(row, now), colours.accent),
+            Text(self._trend(row, now), self._outstanding(row, growth, colours)),
             self._mark(row, colours, long_lived=long_lived),
             row.label,
             row.coroutine,
         ]
         return cells
+
+    def _outstanding(self, row: Row, growth: float | None, colours: Palette) -> Style:
+        """What is flat is dim, so that what grows outshines it."""
+        finding = self.context.store.findings.alarming(row.sites)
+        if finding is not None:
+            return style_of(finding, colours)
+        return colours.accent if growth and growth >= 1 else colours.dim
 
     def _mark(self, row: Row, colours: Palette, *, long_lived: bool) -> Cell:
         finding = self.context.store.findings.alarming(row.sites)

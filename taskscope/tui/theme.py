@@ -1,7 +1,7 @@
-"""The one theme definition: an accent, a warning and an alarm; everything else is shades of grey.
+"""The theme, dark and light: an accent, a warning and an alarm; everything else is shades of grey.
 
-The alarm colour is for findings alone.  Textual's own themes stay choosable: `palette` reads the roles
-from whichever is active.
+The alarm colour is for findings and limits that are all but met.  Textual's own themes stay choosable:
+`palette` reads the roles from whichever is active.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from rich.style import Style
 from textual.color import Color
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-THEME = Theme(
-    name="taskscope",
+DARK = Theme(
+    name="taskscope-dark",
     primary="#5fafd7",
     secondary="#5fafd7",
     accent="#5fafd7",
@@ -37,6 +37,34 @@ THEME = Theme(
         "footer-description-foreground": "#9aa0a6",
     },
 )
+LIGHT = Theme(
+    name="taskscope-light",
+    primary="#00608f",
+    secondary="#00608f",
+    accent="#00608f",
+    foreground="#202428",
+    background="#fafafa",
+    surface="#f0f1f2",
+    panel="#e6e8ea",
+    success="#00608f",
+    warning="#805500",
+    error="#b00030",
+    dark=False,
+    variables={
+        "border": "#c0c4c8",
+        "footer-key-foreground": "#00608f",
+        "footer-background": "#f0f1f2",
+        "footer-description-foreground": "#50565c",
+    },
+)
+
+SHORT = {"dark": DARK.name, "light": LIGHT.name}
+"""Names under which `--theme` takes the two."""
+
+
+def names() -> list[str]:
+    """What `--theme` takes; none of sixteen colours, since every theme does with as few."""
+    return [*SHORT, *(name for name, each in BUILTIN_THEMES.items() if not each.ansi)]
 
 
 @dataclass(frozen=True, slots=True)
