@@ -44,11 +44,9 @@ class Banner(Widget):
 def sentence(context: Context) -> str:
     """What the user must know about what is shown; empty if it is simply live."""
     if context.state in (State.ENDED, State.FAILED):
-        kept = "  What was seen stays." if context.store.sample else ""
-        waiting = "  Looking for it to come back." if context.waiting else ""
-        return f"{context.reason.rstrip('.')}.{kept}{waiting}"
-    if context.state is State.CONNECTING:
-        return context.reason and f"{context.reason.rstrip('.')}."
+        kept = "  Showing the last data" if context.store.sample else ""
+        waiting = "; waiting for a restart." if context.waiting else "."
+        return f"{context.reason.rstrip('.')}.{kept}{waiting if kept else ''}"
     if context.stale and context.silence is not None:
         return f"No sample for {fmt.age(context.store.sample_age())}: {context.silence.text}."
     if context.stale:
@@ -63,7 +61,7 @@ def sentence(context: Context) -> str:
         return f"The agent failed and switched itself off; the target goes on: {'; '.join(sample.disarmed)}"
     lost = {what: number for what, number in sample.dropped.items() if number}
     if lost:
-        return "Not everything could be kept: " + ", ".join(
+        return "Dropped, since the agent keeps no more: " + ", ".join(
             f"{fmt.count(n)} {what}" for what, n in lost.items()
         )
     return ""

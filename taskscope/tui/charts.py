@@ -45,8 +45,18 @@ SERIES = (
 SPANS = (60.0, 600.0, 3600.0, 6 * 3600.0, ALL)
 DEFAULT = SPANS.index(600.0)
 
+_THREADS = next(index for index, each in enumerate(SERIES) if each.column == "threads")
+
 COMPACT_HEIGHT = 5
 FULL_HEIGHT = 9
+ROOMY = 32
+"""Lines of the terminal from which charts are tall and findings have more than one line."""
+
+AROUND = 14
+"""Lines that header, findings, the table's head, messages and keys may take."""
+
+TWO_ROWS = 18
+"""Lines from which the other series have a row of their own."""
 
 
 class Charts(Widget):
@@ -57,17 +67,24 @@ class Charts(Widget):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-        self._chosen = 0
+        self._chosen: int | None = None
         self._chosen_span: int | None = None
         self._drawn: tuple[object, ...] = ()
-        self._bodies: list[list[Text]] = []
+        self._bodies: list[list[list[Text]]] = []
         self._second = 0
 
     def choose_next(self) -> str:
         """The next series becomes the large one; its label."""
-        self._chosen = (self._chosen + 1) % len(SERIES)
+        self._chosen = (self._first() + 1) % len(SERIES)
         self.refresh()
         return SERIES[self._chosen].label
+
+    def _first(self) -> int:
+        """The large one: as chosen; until then tasks, or threads of a process that never had a task."""
+        if self._chosen is not None:
+            return self._chosen
+        sample = self.context.store.sample
+        return _THREADS if sample is not None and not sample.tasks.born and not sample.tasks.live else 0
 
     def choose_span(self) -> str:
         """The next time span; its label."""
@@ -98,7 +115,7 @@ class Charts(Widget):
             int(store.now / step),
             self.size,
             self.app.theme,
-            self._chosen,
+            self._first(),
             self._chosen_span,
             self._seconds(),
         )
@@ -116,28 +133,41 @@ class Charts(Widget):
         chosen = self._chosen_span
         return "all" if chosen is not None and SPANS[chosen] == ALL else fmt.span(self._seconds())
 
-    def _panels(self) -> list[tuple[Series, int]]:
-        """The chosen series first, and how wide each is."""
-        chosen = SERIES[self._chosen]
+    def _panels(self) -> list[tuple[int, list[tuple[Series, int]]]]:
+        """Rows of charts: how high each is, and of each series how wide; the chosen one first."""
+        chosen, height = SERIES[self._first()], self.size.height
         order = [chosen, *(each for each in SERIES if each is not chosen)]
-        return list(zip(order, shares(self.size.width), strict=False))
+        widths = shares(self.size.width)
+        if height < TWO_ROWS:
+            return [(height, list(zip(order, widths, strict=False)))]
+        first = height - height * 2 // 5
+        below = shares(self.size.width, even=True)
+        return [
+            (first, list(zip(order, widths, strict=False))),
+            (height - first, list(zip(order[len(widths) :], below, strict=False))),
+        ]
 
     def render(self) -> Text:
-        colours, height = palette(self.app.theme_variables), self.size.height
-        framed = height >= FULL_HEIGHT - 1
-        panels = self._panels()
+        colours = palette(self.app.theme_variables)
+        framed = self.size.height >= FULL_HEIGHT - 1
+        draw = self._framed if framed else self._plain
+        rows = self._panels()
         state = self._state()
         if state != self._drawn:
             self._drawn = state
-            inner = height - 2 if framed else height - 1
-            self._bodies = [self._body(series, width - 2, inner, colours) for series, width in panels]
-        columns = [
-            self._framed(series, width, body, colours)
-            if framed
-            else self._plain(series, width, body, colours)
-            for (series, width), body in zip(panels, self._bodies, strict=True)
-        ]
-        return Text("\n", no_wrap=True).join([Text.assemble(*row) for row in zip(*columns, strict=True)])
+            frame = 2 if framed else 1
+            self._bodies = [
+                [self._body(series, width - 2, height - frame, colours) for series, width in panels]
+                for height, panels in rows
+            ]
+        lines: list[Text] = []
+        for (_, panels), bodies in zip(rows, self._bodies, strict=True):
+            columns = [
+                draw(series, width, body, colours)
+                for (series, width), body in zip(panels, bodies, strict=True)
+            ]
+            lines += [Text.assemble(*line) for line in zip(*columns, strict=True)]
+        return Text("\n", no_wrap=True).join(lines)
 
     def _body(self, series: Series, width: int, height: int, colours: Palette) -> list[Text]:
         seconds = self._seconds()
@@ -175,12 +205,21 @@ class Charts(Widget):
         return Line(_with_gaps(points, seconds), colours.accent_color)
 
 
-def shares(width: int) -> tuple[int, ...]:
-    """Widths of the panels side by side: one, two or three of them."""
+def height_for(lines: int, rows: int) -> int:
+    """Of the charts above ``rows`` of a table, on a terminal of so many lines: what those do not need."""
+    if lines < ROOMY:
+        return COMPACT_HEIGHT
+    return min(max(FULL_HEIGHT, lines - rows - AROUND), lines * 3 // 5)
+
+
+def shares(width: int, *, even: bool = False) -> tuple[int, ...]:
+    """Widths of the panels side by side: one, two or three of them, the first the largest unless ``even``."""
     if width < 110:
         return (width,)
     if width < 160:
         return (width - width // 3, width // 3)
+    if even:
+        return (width - 2 * (width // 3), width // 3, width // 3)
     return (width - 2 * (width // 4), width // 4, width // 4)
 
 

@@ -133,7 +133,7 @@ class Connection:
         try:
             dismissed.load()
         except DismissedError as problem:
-            self.context.error(f"Nothing is dismissed: {problem}")
+            self.context.error(f"Could not read dismissed findings: {problem}")
 
     def fill_past(self) -> None:
         """Asks for the agent's record in the background (at the start, and after a pause)."""

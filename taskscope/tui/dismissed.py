@@ -1,4 +1,4 @@
-"""What the user has dismissed: findings on sites known and borne with, kept from one day to the next.
+"""What the user has dismissed: findings on sites known and accepted, kept from one day to the next.
 
 One JSON file in the user's config directory, by the target's name.  A site is known by its file, function
 and coroutine, not by its line: an edit elsewhere in the file does not bring a dismissed finding back.

@@ -54,7 +54,7 @@ def evidence(finding: Finding, context: Context, colours: Palette) -> Text:
     if finding.projection is not None:
         lines.append(Text(projected(finding.projection), colours.warning))
     if finding.until_told:
-        lines.append(Text(f"Can be told from a leak in {fmt.age(finding.until_told)}.", colours.warning))
+        lines.append(Text(f"Verdict in {fmt.age(finding.until_told)}.", colours.warning))
     if cause is not None and cause.explanation:
         lines.append(Text(cause.explanation, colours.dim))
     return Text("\n").join(lines)
@@ -71,16 +71,16 @@ def _where(finding: Finding) -> list[str]:
 
 
 def moves(finding: Finding) -> list[str]:
-    """What of the process moves with the live count of this site."""
+    """What of the process grows with the live count of this site."""
     nouns = {"fds": "descriptor", "threads": "thread"}
     told = []
     for resource, numbers in dict(finding.evidence.get("moves", {})).items():
-        per, correlation = float(numbers["each"]), float(numbers["correlation"])
+        per, thing = float(numbers["each"]), "thread" if finding.kind == "thread" else "task"
         many = "" if per == 1 else "s"
         amount = fmt.bytes(per) if resource == "rss" else f"{per:.2g} {nouns.get(resource, resource)}{many}"
         name = found.RESOURCES[resource]
-        verb = "moves" if resource == "rss" else "move"
-        told.append(f"{name} {verb} with it: {amount} each (correlation {correlation:.2f})")
+        verb = "grows" if resource == "rss" else "grow"
+        told.append(f"{name} {verb} with it, about {amount} per {thing}")
     return told
 
 

@@ -27,11 +27,12 @@ RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
 _NOTES = {
     "long-lived": "long-lived site",
-    "stall": "stalling line",
+    "stall": "line",
     "paused": "pause of the process",
     "crowded": "crowded loop",
     "saturated": "saturated pool",
 }
+_DID = {"line": " blocked the event loop"}
 _DAY = 86400.0
 REVERSED = Style(reverse=True)
 
@@ -137,12 +138,12 @@ def since(finding: Finding, store: Store) -> str:
 
 
 def cause(finding: Finding, *, short: bool = False) -> str:
-    """Why, in one line; a suspect of which nothing is known says when more can be told."""
+    """Why, in one line; a suspect of which nothing is known says when there is a verdict."""
     if finding.cause is not None and (finding.cause.text or finding.cause.pattern):
         named = finding.cause.pattern if short else ""
         return named or finding.cause.text
     if finding.until_told:
-        return f"can be told in {fmt.age(finding.until_told)}"
+        return f"verdict in {fmt.age(finding.until_told)}"
     return "" if finding.level != "info" else finding.text
 
 
@@ -160,11 +161,11 @@ def calm(findings: Findings, store: Store) -> str:
         return "judging …" if store.sample else ""
     parts = []
     if store.hello is not None and watched < EARLY:
-        parts.append(f"too early: can be told in {fmt.age(EARLY - watched)}")
+        parts.append(f"Too early to judge; verdict in {fmt.age(EARLY - watched)}")
     else:
-        parts.append(f"no leak seen in {fmt.age(watched)}")
+        parts.append(f"No leak found (watched {fmt.age(watched)})")
     notes = Counter(_NOTES.get(str(each.evidence.get("why")), "note") for each in findings.notes)
-    parts += [fmt.plural(number, noun) for noun, number in notes.most_common()]
+    parts += [fmt.plural(number, noun) + _DID.get(noun, "") for noun, number in notes.most_common()]
     if hidden := len(findings.hidden):
         parts.append(f"{fmt.count(hidden)} dismissed")
     return "; ".join(parts)

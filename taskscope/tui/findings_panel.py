@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Context
     from taskscope.tui.theme import Palette
 
-MOST = 3
-"""Lines where there is room; one everywhere else."""
+
+def most(lines: int) -> int:
+    """How many findings a terminal of so many lines lists."""
+    return 1 if lines < 32 else 3 if lines < 50 else 5
+
 
 Part = tuple[int, tuple[Text, ...]]
 """Rank, and its spellings, the longest first."""
@@ -49,8 +53,8 @@ class FindingsPanel(Widget):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-        self.roomy = False
-        """Whether there may be more than one line."""
+        self.most = 1
+        """Lines that there may be."""
         self._drawn: tuple[Text, ...] = ()
 
     def look(self) -> None:
@@ -77,8 +81,9 @@ class FindingsPanel(Widget):
         store, colours = self.context.store, palette(self.app.theme_variables)
         top, width = store.findings.top, self.size.width
         if not top:
-            return (Text(f" {found.calm(store.findings, store)}", colours.dim),)
-        shown = top[: MOST if self.roomy else 1]
+            calm = textwrap.wrap(found.calm(store.findings, store), max(20, width - 2)) or [""]
+            return tuple(Text(f" {line}", colours.dim) for line in calm)
+        shown = top[: self.most]
         badges = max(len(found.BADGES[each.level]) for each in shown)
         rest = self._rest(len(top) - len(shown))
         return tuple(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Part = tuple[int, Text]
 """Rank and text: when the line is too narrow the parts with the highest rank go first."""
 
+NEAR, ALL_BUT_MET = 0.8, 0.95
+"""Shares of a limit that warn, and that alarm."""
+
 _PYTHONS = {"cpython": "CPython", "pypy": "PyPy"}
 
 _GAP = "   "
@@ -87,11 +90,11 @@ def _identity(context: Context, colours: Palette) -> list[Part]:
 def _connection(context: Context, colours: Palette) -> list[Part]:
     store, sample = context.store, context.store.sample
     parts = [(0, _state(context, colours))]
-    age = store.sample_age()
+    age = store.shown_age()
     if sample is None or age is None:
         return parts
     if context.state is State.LIVE:
-        parts.append((2, Text(f"{fmt.age(age)} ago", colours.dim)))
+        parts.append((2, Text(f"{fmt.age(age)} ago", colours.warning if store.paused else colours.dim)))
     if sample.agent_cpu is not None:
         parts.append((6, _pair("agent", f"{fmt.percent(sample.agent_cpu)} cpu", colours)))
     if store.hello is not None and store.hello.arrived != "started":
@@ -115,8 +118,8 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
     store, sample = context.store, context.store.sample
     if sample is None:
         return [(0, Text("waiting for the first sample", colours.dim))]
-    limit = store.hello.process.fd_limit if store.hello else None
-    fds = fmt.count(sample.fds) + (f"/{limit:,}" if limit and sample.fds is not None else "")
+    process = store.hello.process if store.hello else None
+    limits = (process.fd_limit, process.thread_limit, process.memory_limit) if process else (None,) * 3
     parts = [
         (
             0,
@@ -125,11 +128,19 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
         ),
         (
             3,
-            _pair("threads", fmt.count(sample.threads), colours)
+            _limited("threads", sample.threads, limits[1], fmt.count, colours)
             + _slope(store, "threads", fmt.count, colours),
         ),
-        (2, _pair("fds", fds, colours) + _slope(store, "fds", fmt.count, colours)),
-        (1, _pair("rss", fmt.bytes(sample.rss), colours) + _slope(store, "rss", fmt.bytes, colours)),
+        (
+            2,
+            _limited("fds", sample.fds, limits[0], fmt.count, colours)
+            + _slope(store, "fds", fmt.count, colours),
+        ),
+        (
+            1,
+            _limited("rss", sample.rss, limits[2], fmt.bytes, colours)
+            + _slope(store, "rss", fmt.bytes, colours),
+        ),
         (5, _pair("cpu", fmt.percent(sample.cpu), colours)),
         (4, _pair("loop p99", fmt.latency(sample.loop_latency), colours)),
     ]
@@ -143,6 +154,20 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
 
 def _pair(name: str, value: str, colours: Palette) -> Text:
     return Text.assemble((f"{name} ", colours.dim), (value, colours.text))
+
+
+def _limited(
+    name: str,
+    value: float | None,
+    limit: float | None,
+    spell: Callable[[float | None], str],
+    colours: Palette,
+) -> Text:
+    """With its limit once that is of interest: of descriptors always, of the others when it is near."""
+    share = value / limit if value is not None and limit else 0.0
+    bound = f"/{spell(limit)}" if limit and value is not None and (name == "fds" or share >= NEAR) else ""
+    style = colours.alarm if share >= ALL_BUT_MET else colours.warning if share >= NEAR else colours.text
+    return Text.assemble((f"{name} ", colours.dim), (f"{spell(value)}{bound}", style))
 
 
 def _slope(store: Store, column: str, spell: Callable[[float | None], str], colours: Palette) -> Text:

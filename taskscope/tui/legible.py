@@ -27,7 +27,7 @@ System = Literal["truecolor", "256", "standard", "none"]
 TEXT, GRAPHIC = 4.5, 3.0
 """Least contrast of letters, and of sparklines and charts."""
 
-STANDS_OUT = 1.6
+STANDS_OUT = 1.35
 """Contrast to the theme's background from which a background means something: a cursor, a badge."""
 
 _LETTERS = re.compile(r"[^\s\u2500-\u259f\u2800-\u28ff]")
@@ -116,7 +116,8 @@ def _in_sixteen(
     behind = plain if contrast(back, base) < STANDS_OUT else _RED if _is_red(back) else _BLUE
     number = _front(front, behind, max(needed, GRAPHIC)) if needed else plain ^ _WHITE
     bold = True if number >= _BRIGHT else style.bold
-    return style + Style(color=_ansi(number), bgcolor=_ansi(behind), bold=bold, reverse=False, dim=False)
+    faint = needed == GRAPHIC and contrast(front, back) < TEXT
+    return style + Style(color=_ansi(number), bgcolor=_ansi(behind), bold=bold, reverse=False, dim=faint)
 
 
 @cache

@@ -67,8 +67,8 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
-        & > .line-list--cursor { background: $surface-lighten-1; text-style: bold; }
-        &:focus > .line-list--cursor { background: $primary 40%; text-style: bold; }
+        & > .line-list--cursor { background: $surface-lighten-2; text-style: bold; }
+        &:focus > .line-list--cursor { background: $cursor-line; text-style: bold; }
         & > .line-list--header { text-style: bold; color: $text-muted; }
         & > .line-list--empty { color: $text-muted; }
     }

@@ -9,13 +9,14 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from taskscope.tui import format as fmt
-from taskscope.tui.charts import COMPACT_HEIGHT, FULL_HEIGHT, Charts
+from taskscope.tui.charts import Charts, height_for
 from taskscope.tui.context import LONG_LIVED, State
 from taskscope.tui.filter_field import FilterField
-from taskscope.tui.findings_panel import FindingsPanel
+from taskscope.tui.findings_panel import FindingsPanel, most
 from taskscope.tui.messages import OverviewLeft
 from taskscope.tui.ordering import Ordering, matches
 from taskscope.tui.site_table import BY_KEY, SiteTable
+from taskscope.tui.site_table import LONG_LIVED as LONG
 from taskscope.tui.store import GROUPINGS, WALKED
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from taskscope.tui.line_list import LineList
     from taskscope.tui.line_table import LineTable
     from taskscope.tui.rows import Row
-
-_ROOMY = 32
-"""Lines of the terminal from which charts are tall and findings have more than one line."""
 
 GROUPS_EVERY = 3.0
 """Seconds between two walks for groupings that need one."""
@@ -129,6 +127,7 @@ class OverviewScreen(ViewScreen):
         self._descending = True
         self._filter = ""
         self._past = 0
+        self._most_rows = 0
         self._every: Sequence[Row] = ()
         self._words = ""
         self._matching: Sequence[Row] = ()
@@ -150,9 +149,16 @@ class OverviewScreen(ViewScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         super().on_resize(event)
-        roomy = event.size.height >= _ROOMY
-        self.query_one(Charts).styles.height = FULL_HEIGHT if roomy else COMPACT_HEIGHT
-        self.query_one(FindingsPanel).roomy = roomy
+        self._most_rows = 0
+        self._fit_charts()
+        self.query_one(FindingsPanel).most = most(event.size.height)
+
+    def _fit_charts(self) -> None:
+        """They take what the table leaves; a row that comes takes its line back, one that goes leaves it."""
+        rows = len(self._every)
+        if rows >= self._most_rows:
+            self._most_rows = rows
+            self.query_one(Charts).styles.height = height_for(self.app.size.height, rows)
 
     # -- drawing
 
@@ -167,6 +173,7 @@ class OverviewScreen(ViewScreen):
         every = store.rows(self._by)
         if every is not self._every or self._filter != self._words:
             self._every, self._words = every, self._filter
+            self._fit_charts()
             words = self._filter.lower().split()
             self._matching = [row for row in every if matches(row, words)] if words else every
         value = BY_KEY[self._sort].value
@@ -192,7 +199,7 @@ class OverviewScreen(ViewScreen):
             parts.append("order held while you move")
         if self._filter:
             parts.append(f"filter: {self._filter}")
-        parts.append(f"long-lived · from {fmt.age(self.context.long_lived)}")
+        parts.append(f"“{LONG}” older than {fmt.age(self.context.long_lived)}")
         self.query_one(Caption).say(*parts)
 
     def _reason(self, total: int) -> str:

@@ -200,7 +200,7 @@ class SiteTable(LineTable[Row]):
         finding = self.context.store.findings.alarming(row.sites)
         if finding is not None:
             return style_of(finding, colours)
-        return colours.accent if growth and growth >= 1 else colours.dim
+        return colours.accent if growth and growth >= 1 else colours.flat
 
     def _mark(self, row: Row, colours: Palette, *, long_lived: bool) -> Cell:
         finding = self.context.store.findings.alarming(row.sites)

@@ -65,6 +65,7 @@ class Store:
         self.hello: Hello | None = None
         self.sample: Sample | None = None
         self.received: float | None = None
+        self.shown: float | None = None
         self.sites: dict[int, SiteRow] = {}
         self.history = Series(len(HISTORY), _TIERS)
         self.baseline: Baseline | None = None
@@ -105,6 +106,9 @@ class Store:
         self._take(sample)
 
     def _take(self, sample: Sample) -> None:
+        self.shown = self.received
+        if sample.process is not None and self.hello is not None:  # one of its limits has changed
+            self.hello = dataclasses.replace(self.hello, process=sample.process)
         now = sample.monotonic
         for site in sample.new_sites:
             self._learn(site, now)
@@ -214,6 +218,10 @@ class Store:
     def sample_age(self) -> float | None:
         """Seconds since anything was received."""
         return None if self.received is None else self.clock() - self.received
+
+    def shown_age(self) -> float | None:
+        """Seconds since what is shown was received: it grows while paused."""
+        return None if self.shown is None else self.clock() - self.shown
 
     def age(self, birth: float | None) -> float | None:
         """Age of something born then, at the moment shown."""

@@ -62,6 +62,12 @@ SHORT = {"dark": DARK.name, "light": LIGHT.name}
 """Names under which `--theme` takes the two."""
 
 
+def cursor_line(variables: Mapping[str, str]) -> str:
+    """The background of the current row: the theme's accent, far enough down to write on."""
+    back, accent = Color.parse(variables["background"]), Color.parse(variables["primary"])
+    return back.blend(accent, 0.4, alpha=1).hex
+
+
 def names() -> list[str]:
     """What `--theme` takes; none of sixteen colours, since every theme does with as few."""
     return [*SHORT, *(name for name, each in BUILTIN_THEMES.items() if not each.ansi)]
@@ -73,6 +79,7 @@ class Palette:
 
     text: Style
     dim: Style
+    flat: Style
     strong: Style
     accent: Style
     warning: Style
@@ -93,9 +100,11 @@ def _palettes(accent: str, warning: str, alarm: str, foreground: str, background
     text = _style(foreground)
     dim = Color.parse(foreground).blend(Color.parse(background), 0.45, alpha=1)
     faint = Style(dim=True) if dim.ansi is not None else Style(color=dim.rich_color)
+    flat = Color.parse(foreground).blend(Color.parse(background), 0.6, alpha=1)
     return Palette(
         text=text,
         dim=faint,
+        flat=Style(color=flat.rich_color),
         strong=text + Style(bold=True),
         accent=_style(accent),
         warning=_style(warning),

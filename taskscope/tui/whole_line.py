@@ -38,8 +38,12 @@ class WholeLine(Widget):
 
     def _text(self, table: LineTable[Any]) -> Text:
         colours = palette(self.app.theme_variables)
-        text = Text()
+        text, used = Text(), 0
         for label, cell in table.not_shown():
-            text.append(f"{label} " if label else "", colours.dim)
-            text.append(f"{cell}   ", colours.text)
+            part = Text.assemble((f"{label} " if label else "", colours.dim), (cell, colours.text))
+            if used and used + part.cell_len > self.content_size.width:
+                text.append("\n")
+                used = 0
+            text.append_text(part).append("   ")
+            used += part.cell_len + 3
         return text

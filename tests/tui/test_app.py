@@ -120,7 +120,9 @@ async def test_target_ends_and_comes_back() -> None:
     async with running(first, reconnect=reconnect) as (_, pilot):
         await until_shown(pilot, "25,000")
         first.end()
-        screen = await until_shown(pilot, "orders (pid 4121) ended.  What was seen stays.  Looking for it")
+        screen = await until_shown(
+            pilot, "orders (pid 4121) ended.  Showing the last data; waiting for a restart"
+        )
         assert "■ ended" in screen
         assert "25,000" in screen
         assert first.closed
@@ -137,7 +139,7 @@ async def test_without_a_way_back_the_data_stays() -> None:
         await until_shown(pilot, "25,000")
         source.end()
         screen = await until_shown(pilot, "■ ended")
-        assert "Looking for it" not in screen
+        assert "waiting for a restart" not in screen
         assert "25,000" in screen
 
 

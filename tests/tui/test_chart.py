@@ -8,7 +8,7 @@ import pytest
 
 from taskscope.tui import format as fmt
 from taskscope.tui.chart import Line, build_chart, nice_top, pieces, thinned
-from taskscope.tui.charts import shares
+from taskscope.tui.charts import height_for, shares
 
 COLOR = "#5fafd7"
 DRAWN = {chr(code) for code in range(0x2801, 0x2900)}
@@ -85,3 +85,20 @@ def test_pieces_are_the_runs_between_gaps() -> None:
 @pytest.mark.parametrize("width", [40, 80, 109, 110, 159, 160, 333])
 def test_panels_fill_the_width_exactly(width: int) -> None:
     assert sum(shares(width)) == width
+
+
+@pytest.mark.parametrize("lines", [24, 31, 32, 45, 60, 100])
+@pytest.mark.parametrize("rows", [0, 5, 12, 40, 5_000])
+def test_charts_take_what_the_table_does_not_need(lines: int, rows: int) -> None:
+    height = height_for(lines, rows)
+    if lines < 32:
+        assert height == 5
+    else:
+        assert 9 <= height <= lines * 0.6
+        assert height == 9 or lines - height > rows
+    assert height_for(lines, rows + 1) <= height
+
+
+@pytest.mark.parametrize("width", [110, 200])
+def test_panels_of_the_second_row_fill_the_width_too(width: int) -> None:
+    assert sum(shares(width, even=True)) == width

@@ -74,13 +74,12 @@ async def test_80x24_has_one_line_with_the_worst_and_says_how_many_more_there_ar
         assert "SUSPECT" not in screen
 
 
-async def test_a_wide_terminal_has_up_to_three_lines_with_causes_and_the_time_left() -> None:
-    four = Saved(
-        finding(), finding(STREAMS, "suspect"), finding(4, "suspect", known="imputed"), finding(3, "suspect")
-    )
-    async with running(four, (200, 60)) as (_, pilot):
+async def test_a_wide_terminal_has_up_to_five_lines_with_causes_and_the_time_left() -> None:
+    suspects = [finding(id, "suspect") for id in (STREAMS, 3, 3, 5)]
+    six = Saved(finding(), finding(4, "suspect", known="imputed"), *suspects)
+    async with running(six, (200, 60)) as (_, pilot):
         screen = await until_shown(pilot, "+1 more")
-        assert screen.count("SUSPECT") == 2
+        assert screen.count("SUSPECT") == 4
         assert "25,000 live" in screen
         assert "sleeper per event" in screen
         assert "descriptors run out in 20m18s" in screen
@@ -89,7 +88,7 @@ async def test_a_wide_terminal_has_up_to_three_lines_with_causes_and_the_time_le
 
 async def test_all_is_well_in_one_calm_line() -> None:
     async with running(Saved(finding(STREAMS, "info", evidence={"why": "long-lived"}))) as (_, pilot):
-        screen = await until_shown(pilot, "no leak seen in 4m10s; 1 long-lived site")
+        screen = await until_shown(pilot, "No leak found (watched 4m10s); 1 long-lived site")
         assert " !  " not in screen
 
 
@@ -102,7 +101,7 @@ async def test_a_young_target_is_not_called_healthy() -> None:
             return 1
 
     async with running(Still(start=4)) as (_, pilot):
-        await until_shown(pilot, "too early: can be told in 16s")
+        await until_shown(pilot, "Too early to judge; verdict in 16s")
 
 
 async def test_the_list_tells_the_evidence_and_enter_opens_the_site() -> None:
@@ -113,7 +112,7 @@ async def test_the_list_tells_the_evidence_and_enter_opens_the_site() -> None:
         screen = await until_shown(pilot, "Why: one sleeper per event")
         assert "200 of 200 tasks looked into are parked at executor.py:244" in screen
         assert "Keep the times in a deque" in screen
-        assert "descriptors move with it: 0.5 descriptors each" in screen
+        assert "descriptors grow with it, about 0.5 descriptors per task" in screen
         assert "50 live for up to 250 s" in screen
         await pilot.press("enter")
         screen = await until_shown(pilot, "executor.py:231 record_failure   live 25,000")
@@ -221,7 +220,7 @@ async def test_a_snapshot_from_the_app_says_what_the_app_says(
 
 
 def test_what_moves_along_and_when_it_ends_are_sentences() -> None:
-    assert moves(finding()) == ["descriptors move with it: 0.5 descriptors each (correlation 0.98)"]
+    assert moves(finding()) == ["descriptors grow with it, about 0.5 descriptors per task"]
     assert projected(RUNS_OUT) == (
         "Descriptors run out in 20m18s (between 18m20s and never): 212 of 1,024, +40/min."
     )

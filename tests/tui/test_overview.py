@@ -6,17 +6,21 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
+import pytest
 from textual.widgets import Input
 
+from taskscope.model import Counts, Sample
 from taskscope.tui import overview
+from taskscope.tui.findings_panel import most
 from taskscope.tui.site_table import SiteTable
+from taskscope.tui.theme import palette
 from taskscope.tui.views.site import SiteScreen
 from tests.tui.fake_source import LEAK, FakeSource
 from tests.tui.screen_text import screen_text, until, until_shown
 from tests.tui.test_app import Clock, running
 
 if TYPE_CHECKING:
-    import pytest
+    from rich.style import Style
 
     from taskscope.model import Group
     from taskscope.tui.app import TaskScopeApp
@@ -104,6 +108,79 @@ async def test_until_touched_the_cursor_stays_on_top() -> None:
         source.advance(30)
         await until(pilot, lambda: rows(app)[0] == "stream.py:88")
         assert app.screen.query_one(SiteTable).cursor == 0
+
+
+async def test_a_large_screen_is_used() -> None:
+    async with running(FakeSource(start=250), size=(200, 60)) as (app, pilot):
+        await until_shown(pilot, "LEAK")
+        screen = screen_text(app)
+        for title in (
+            "tasks 25,061",
+            "rss 141 MB",
+            "descriptors 212",
+            "threads 14",
+            "cpu 31 %",
+            "loop latency",
+        ):
+            assert f" {title}" in screen
+        blank = sum(not line.strip() for line in screen.splitlines())
+        assert blank < 60 / 3
+        assert (most(24), most(36), most(60)) == (1, 3, 5)
+
+
+async def test_a_process_without_tasks_charts_its_threads() -> None:
+    class Taskless(FakeSource):
+        def sample(self, *, full: bool = False) -> Sample:
+            return dataclasses.replace(super().sample(full=full), tasks=Counts(0, 0, 0, 0), sites=())
+
+    async with running(Taskless(start=250)) as (_, pilot):
+        await until_shown(pilot, "threads 14, 5 min")
+
+
+@pytest.mark.parametrize(("fds", "role"), [(700, "text"), (830, "warning"), (1000, "alarm")])
+async def test_a_limit_that_is_near_warns_and_then_alarms(
+    fds: int, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+
+    class Near(FakeSource):
+        def sample(self, *, full: bool = False) -> Sample:
+            return dataclasses.replace(super().sample(full=full), fds=fds)
+
+    async with running(Near(start=250)) as (app, pilot):
+        await until_shown(pilot, f"fds {fds:,}/1,024")
+        strip = app.screen._compositor.render_strips(app.size)[1]
+        shown = next(segment.style for segment in strip if f"{fds:,}/1,024" in segment.text)
+        wanted: Style = getattr(palette(app.theme_variables), role)
+        assert shown
+        assert shown.color is not None
+        assert wanted.color is not None
+        distance = zip(shown.color.get_truecolor(), wanted.color.get_truecolor(), strict=True)
+        assert all(abs(one - other) < 8 for one, other in distance)
+
+
+async def test_what_is_cut_off_is_written_out_below() -> None:
+    async with running(FakeSource(start=250), size=(80, 24)) as (app, pilot):
+        await until_shown(pilot, "LEAK")
+        await until_shown(pilot, "coroutine decay_after")
+        await pilot.press("j")
+        await until_shown(pilot, "coroutine respond")
+        lines = screen_text(app).splitlines()
+        assert "born/s 309.8" in lines[-4] + lines[-3]
+        await pilot.resize_terminal(200, 60)
+        await until(pilot, lambda: "coroutine respond" not in screen_text(app))
+
+
+async def test_what_is_shown_grows_old_while_paused() -> None:
+    source, clock = FakeSource(start=250), Clock()
+    async with running(source, clock=clock) as (app, pilot):
+        await until_shown(pilot, "0.0s ago")
+        await pilot.press("space")
+        source.advance()
+        clock.now += 42
+        await until_shown(pilot, "42s ago")
+        await pilot.press("space")
+        await until(pilot, lambda: "42s ago" not in screen_text(app))
 
 
 async def test_filter_needs_every_word_and_says_how_many_of_how_many() -> None:
@@ -195,11 +272,11 @@ async def test_long_lived_is_marked_by_shape_and_the_threshold_moves() -> None:
 
         assert marked() == {"stream.py:88", "thr"}  # at executor.py there is a finding
         await pilot.press("right_square_bracket")
-        await until_shown(pilot, "long-lived · from 5m00s")
+        await until_shown(pilot, "older than 5m00s")
         assert marked() == set()
         for _ in range(9):
             await pilot.press("left_square_bracket")
-        await until_shown(pilot, "long-lived · from 5.0s")
+        await until_shown(pilot, "older than 5.0s")
         assert "server.py:52" not in marked()  # lives 0.1 s
 
 

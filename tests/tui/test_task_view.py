@@ -79,7 +79,7 @@ async def test_a_task_shows_its_chain_and_its_family(size: tuple[int, int]) -> N
         assert "Client.replies[7]" in screen
         assert "† task 12 Task-12  respond  from server.py:52 handle  (ended)" in screen
         assert "→ task 1 main" in screen
-        assert "→ 99 living tasks of the same parent" in screen
+        assert "→ 99 live siblings" in screen
         assert "created at, of another task of the same site, innermost first" in screen
         assert "▸ executor.py:231 record_failure" in screen
 
@@ -114,8 +114,8 @@ async def test_siblings_are_listed_in_pages() -> None:
         await until_shown(pilot, "● live")
         await opened(app, 5)
         await until_shown(pilot, "▶  244")
-        screen = await until_shown(pilot, "→ 99 living")
-        line = next(y for y, text in enumerate(screen.split("\n")) if "→ 99 living" in text)
+        screen = await until_shown(pilot, "→ 99 live")
+        line = next(y for y, text in enumerate(screen.split("\n")) if "→ 99 live" in text)
         await pilot.click(offset=(10, line))
         await pilot.press("enter")
         screen = await until_shown(pilot, "siblings: 1 to")
@@ -144,7 +144,7 @@ async def test_a_task_that_had_ended_before_says_where_to_look() -> None:
     async with running(source) as (app, pilot):
         await until_shown(pilot, "● live")
         await app.push_screen(TaskScreen(app.context, source.make_task(7)))
-        screen = await until_shown(pilot, "■ ended before more was read of it")
+        screen = await until_shown(pilot, "■ ended before details loaded")
         assert "task 7 is no more" in screen
         assert "3 lists the tasks that ended lately" in screen
         assert "executor.py:244 decay_after" in screen

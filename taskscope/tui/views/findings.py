@@ -43,7 +43,7 @@ LEAK      grows, and keeps what it gains, for longer than a start-up
 SUSPECT   grows, and it is too early to tell, or a part of it ends
 info      worth knowing, no fault: long-lived but flat, grew and
           stopped, a stall of the loop, a saturated pool
-dismissed known and borne with: not shown on top
+dismissed known and accepted: not shown on top
 
 rate      live tasks gained per minute; since: when that began
 runs out  when a limit of the process is met at today's rate

@@ -37,7 +37,7 @@ EXPLAINS = """\
 Every event loop of the process.
 
 state         ● running, ○ stopped
-tasks         living tasks of this loop
+tasks         live tasks of this loop
 p50 p99 max   how late callbacks ran in the last minute: half of
               them later than p50, one in a hundred later than p99
 ready         callbacks waiting to run now; timers: calls waiting

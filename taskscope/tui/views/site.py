@@ -56,7 +56,7 @@ A creation site is the line of code that starts tasks of one
 coroutine, or threads of one function.
 
 finding    why this site is a finding: verdict, cause with its
-           evidence, what moves with it, when a limit is met, and the
+           evidence, what grows with it, when a limit is met, and the
            usual fix; d dismisses it for this target
 chart      live tasks over ten minutes; births and ends per second
 source     the code around the line, which ▶ marks

@@ -44,7 +44,7 @@ held by       tasks inside "async with" on the lock it waits for; or
 awaited by    tasks that wait for this one; none: nobody looks at
               its result (yet)
 created by    its parent, its parent's parent and so on; † has ended
-siblings      the living tasks of the same parent
+siblings      the live tasks of the same parent
 created at    the stack that created it; if none was kept, one of
               the same site
 
@@ -120,7 +120,7 @@ class TaskScreen(DetailScreen):
         if isinstance(problem, NotAvailable) and self._known is not None and self.context.source.live:
             self.ended = True
             self._not_read(str(problem), "3 lists the tasks that ended lately")
-            return "■ ended; its last state" if self._detail else "■ ended before more was read of it"
+            return "■ ended; its last state" if self._detail else "■ ended before details loaded"
         self._not_read(str(problem))
         if isinstance(problem, TargetGone):
             return "■ the target ended; its last state"
@@ -157,7 +157,7 @@ class TaskScreen(DetailScreen):
             ),
             Section("waits on", self._waits_on(detail)),
             *([Section("held by", held)] if held else []),
-            Section("awaited by", self._links(detail.awaited_by) or ["nobody: its result is not waited for"]),
+            Section("awaited by", self._links(detail.awaited_by) or ["nothing awaits it"]),
             Section("created by", [*map(self._ancestor, detail.created_by), *self._origin(detail)]),
             Section("siblings", self._siblings(detail)),
             Section(
@@ -200,7 +200,7 @@ class TaskScreen(DetailScreen):
     def _siblings(detail: TaskDetail) -> Sequence[Link | str]:
         if not detail.siblings:
             return ["none alive"]
-        return [Link(f"{fmt.count(detail.siblings)} living tasks of the same parent", SIBLINGS)]
+        return [Link(fmt.plural(detail.siblings, "live sibling"), SIBLINGS)]
 
     # -- what e and y act on
 
@@ -290,10 +290,10 @@ class Confirm(ModalScreen[bool]):
 
 
 class SiblingsScreen(DetailScreen):
-    """The living tasks of one parent."""
+    """The live tasks of one parent."""
 
     TITLE = "Siblings"
-    EXPLAINS = f"The living tasks of the same parent.\n\n{TASK_COLUMNS}\n\nEnter opens a task."
+    EXPLAINS = f"The live tasks of the same parent.\n\n{TASK_COLUMNS}\n\nEnter opens a task."
     DEFAULT_CSS = "SiblingsScreen TaskList { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("o", "order", "Order")]
 

@@ -39,7 +39,7 @@ await, threads.
 
 ×50       that many siblings of one creation site, folded into one
           line; Enter opens it, a page at a time
-live      living tasks of the line
+live      live tasks of the line
 oldest    age of the oldest of them
 below     tasks that stand under them
 †         a ghost: it has ended, and shows because tasks that it
