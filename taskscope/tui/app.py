@@ -135,10 +135,6 @@ class TaskScopeApp(App[None]):
         if self._source is not None:
             self._watch(self._source, self._reconnect)
 
-    def get_css_variables(self) -> dict[str, str]:
-        variables = super().get_css_variables()
-        return {**variables, "cursor-line": themes.cursor_line(variables)}
-
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What Textual filters except its greys for NO_COLOR; then what makes every line readable."""
         if self._readable is None or self._readable[0] != self.theme:

@@ -68,7 +68,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         overflow-y: auto;
         scrollbar-size-vertical: 1;
         & > .line-list--cursor { background: $surface-lighten-2; text-style: bold; }
-        &:focus > .line-list--cursor { background: $cursor-line; text-style: bold; }
+        &:focus > .line-list--cursor { background: $primary 45%; text-style: bold; }
         & > .line-list--header { text-style: bold; color: $text-muted; }
         & > .line-list--empty { color: $text-muted; }
     }
@@ -190,6 +190,10 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
     def page_lines(self) -> int:
         """Rows that fit on the screen."""
         return max(1, self.scrollable_content_region.height - self.HEADER_LINES)
+
+    def not_shown(self) -> list[tuple[str, str]]:
+        """Of the current row what there is no room for: label (or empty) and text."""
+        return []
 
     def row_at(self, index: int) -> Row | None:
         """The row at ``index``; None if it is not loaded."""
@@ -353,13 +357,19 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
     def _row_line(self, index: int, width: int, base: Style) -> Strip:
         current = index == self._cursor
         if current:
-            base += self.get_component_rich_style("line-list--cursor", partial=True)
+            base += self._cursor_style()
         mark = CURSOR if self.has_focus else UNFOCUSED
         gutter = Segment(mark if current else " ", base)
         row = self.row_at(index)
         if row is None:
             return Strip([gutter, Segment(fit(LOADING, width - 1), base + self.muted)], width)
         return Strip([gutter, *self.row_segments(row, width - 1, base)], width)
+
+    def _cursor_style(self) -> Style:
+        """Half transparent, which Textual leaves out where a style is asked for by its name."""
+        cursor = self.get_component_styles("line-list--cursor")
+        back = self.background_colors[1] + cursor.background
+        return Style(bgcolor=back.rich_color, bold=True)
 
     def _empty_line(self, y: int, width: int, base: Style) -> Strip:
         lines = textwrap.wrap(self._empty, max(10, width - 4))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -116,6 +117,17 @@ class LineTree(LineList[Node[Data]]):
         line.more_of = node
         return line
 
+    def not_shown(self) -> list[tuple[str, str]]:
+        """The node's own text in full."""
+        node = self.cursor_row
+        if node is None or node.more_of is not None:
+            return []
+        head, *_ = self._render_node(node.data)
+        text = head if isinstance(head, str) else head.plain
+        sizes = self._sizes(self.scrollable_content_region.width - 1)
+        room = self.scrollable_content_region.width - 1 - sum(sizes) - len(sizes)
+        return [("", text)] if cell_len(text) + node.depth * INDENT + 2 > room else []
+
     # -- opening and closing
 
     def toggle(self, node: Node[Data]) -> None:
@@ -193,11 +205,16 @@ class LineTree(LineList[Node[Data]]):
             return CLOSED
         return WAITING if node.children is None else OPEN
 
-    def _line(self, head: Cell, tail: Sequence[Cell], width: int, style: Style) -> Sequence[Segment]:
-        console = self.app.console
+    def _sizes(self, width: int) -> list[int]:
+        """Widths of the columns that fit."""
         sizes = [size for _, size in self._tail]
         while sizes and sum(sizes) + len(sizes) > width - 20:
             sizes.pop()  # a narrow terminal keeps the first columns
+        return sizes
+
+    def _line(self, head: Cell, tail: Sequence[Cell], width: int, style: Style) -> Sequence[Segment]:
+        console = self.app.console
+        sizes = self._sizes(width)
         line = list(cell_segments(head, width - sum(sizes) - len(sizes), "left", style, console))
         for cell, size in zip(tail, sizes, strict=False):
             line.append(Segment(" ", style))

@@ -20,6 +20,7 @@ from taskscope.tui.keys import KeyBar
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.status import StatusLine
 from taskscope.tui.theme import palette
+from taskscope.tui.whole_line import WholeLine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -126,6 +127,7 @@ class PickerScreen(Screen[None]):
         yield LineTable(COLUMNS, self._cells, key_of, empty="Looking for Python processes …")
         yield FilterField("command, pid, user or agent")
         yield Static(classes="advice")
+        yield WholeLine()
         yield StatusLine(self.voice)
         yield KeyBar()
 
@@ -204,6 +206,7 @@ class PickerScreen(Screen[None]):
 
     def _advise(self, process: PythonProcess | None) -> None:
         self.query_one(".advice", Static).update(Text(advice(process)))
+        self.query_one(WholeLine).look()
 
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
         if self._gone is not None:

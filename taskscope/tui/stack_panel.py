@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -102,6 +103,16 @@ class StackPanel(LineList[Line]):
         self._sections = sections
         self._auto = None
         self._rebuild()
+
+    def not_shown(self) -> list[tuple[str, str]]:
+        """The line in full; of a frame the file with its folder."""
+        line, room = self.cursor_row, self.scrollable_content_region.width - 3
+        if line is None or line.kind in ("heading", "code"):
+            return []
+        if line.kind == "frame" and line.frame is not None:
+            whole = f"{line.frame.file}:{line.frame.line} {line.frame.function}"
+            return [("", whole)] if len(whole) > room else []
+        return [("", line.text)] if cell_len(line.text) > room else []
 
     def forget(self) -> None:
         """Closes everything: another subject comes."""

@@ -62,12 +62,6 @@ SHORT = {"dark": DARK.name, "light": LIGHT.name}
 """Names under which `--theme` takes the two."""
 
 
-def cursor_line(variables: Mapping[str, str]) -> str:
-    """The background of the current row: the theme's accent, far enough down to write on."""
-    back, accent = Color.parse(variables["background"]), Color.parse(variables["primary"])
-    return back.blend(accent, 0.4, alpha=1).hex
-
-
 def names() -> list[str]:
     """What `--theme` takes; none of sixteen colours, since every theme does with as few."""
     return [*SHORT, *(name for name, each in BUILTIN_THEMES.items() if not each.ansi)]

@@ -1,4 +1,4 @@
-"""What the table has no room for: the current row's cut cells in full, and its columns that do not fit."""
+"""What a list has no room for: the current row's cut cells in full, and its columns that do not fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
-from taskscope.tui.line_table import LineTable
+from taskscope.tui.line_list import LineList
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ class WholeLine(Widget):
         self._drawn = Text()
 
     def look(self) -> None:
-        """Draws the row under the cursor of the table in use."""
-        table = self.screen.focused
-        text = self._text(table) if isinstance(table, LineTable) else Text()
+        """Draws the row under the cursor of the list in use."""
+        rows = self.screen.focused
+        text = self._text(rows) if isinstance(rows, LineList) else Text()
         if text == self._drawn:
             return
         self._drawn = text
@@ -36,10 +36,10 @@ class WholeLine(Widget):
     def render(self) -> Text:
         return self._drawn
 
-    def _text(self, table: LineTable[Any]) -> Text:
+    def _text(self, rows: LineList[Any]) -> Text:
         colours = palette(self.app.theme_variables)
         text, used = Text(), 0
-        for label, cell in table.not_shown():
+        for label, cell in rows.not_shown():
             part = Text.assemble((f"{label} " if label else "", colours.dim), (cell, colours.text))
             if used and used + part.cell_len > self.content_size.width:
                 text.append("\n")

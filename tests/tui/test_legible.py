@@ -128,6 +128,17 @@ async def check(pilot: Pilot[None], name: str, wanted: Sequence[str] = OURS) -> 
         for system in SYSTEMS:
             found = map(partial(unreadable, system=system), Legible(system, base).apply(segments, base))
             assert not list(filter(None, found)), (name, system, theme)
+            if name == "overview":
+                assert marked(Legible(system, base).apply(segments, base)), (system, theme)
+
+
+def marked(segments: Sequence[Segment]) -> bool:
+    """Whether the current row looks unlike the others."""
+    current, other = (
+        next(each.style for each in segments if each.style and text in each.text)
+        for text in ("executor.py:231 record_failure   ", "stream.py:88 open_streams")
+    )
+    return (current.bgcolor, current.reverse) != (other.bgcolor, other.reverse)
 
 
 class Unfiltered(Legible):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Input
 
-from taskscope.model import Counts, Sample
+from taskscope.model import Counts, Sample, Thread
 from taskscope.tui import overview
 from taskscope.tui.findings_panel import most
 from taskscope.tui.site_table import SiteTable
@@ -169,6 +169,22 @@ async def test_what_is_cut_off_is_written_out_below() -> None:
         assert "born/s 309.8" in lines[-4] + lines[-3]
         await pilot.resize_terminal(200, 60)
         await until(pilot, lambda: "coroutine respond" not in screen_text(app))
+
+
+async def test_the_words_that_decide_are_whole_for_the_current_row_of_every_list() -> None:
+    waits = "a lock held by worker-3, which waits for the lock that MainThread holds in reprice"
+
+    class Waiting(FakeSource):
+        async def threads(self) -> tuple[Thread, ...]:
+            first, *rest = await super().threads()
+            return (dataclasses.replace(first, text=waits), *rest)
+
+    async with running(Waiting(start=250), size=(80, 24)) as (app, pilot):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("2")
+        await until(pilot, lambda: waits in " ".join(screen_text(app).split()))
+        await pilot.press("v")
+        await until(pilot, lambda: waits in " ".join(screen_text(app).split()))
 
 
 async def test_what_is_shown_grows_old_while_paused() -> None:
