@@ -33,7 +33,7 @@ class PythonProcess:
 
     ``agent``: the name its agent listens under, None if it has none.  ``asyncio``: it has been loaded,
     None if that does not show.  ``obstacle``: why it cannot be attached, empty if it can.  ``monitor``:
-    the target under which its aiomonitor can be attached instead, empty if it runs none.
+    the target under which aiomonitor seems to answer in it, empty if none shows.
     """
 
     pid: int
@@ -142,7 +142,7 @@ def _look(process: psutil.Process, build: _Build) -> PythonProcess:
             asyncio=build.asyncio,
             obstacle="" if agent is not None else _obstacle(pid, uid, build.python),
             own=uid == os.geteuid(),
-            monitor=peers.monitor_of(pid, started) if build.may_be_monitored else "",
+            monitor=peers.monitor_of(pid) if build.may_be_monitored else "",
         )
 
 

@@ -1,7 +1,8 @@
-"""Which processes run aiomonitor: found by asking their listening ports on this machine.
+"""Which processes seem to run aiomonitor, and whether one answers at an address that the user has named.
 
-A process is asked only if it has loaded parts of aiohttp, which aiomonitor stands on, and the answer is
-remembered, so that a list of processes that is drawn every few seconds costs nothing more.
+No process is spoken to unasked: a request would stand in the access log of a service that we only observe.
+What the system tells must do: parts of aiohttp are loaded, on which aiomonitor stands, and the process
+listens on the two ports that aiomonitor takes unless it is told others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import os
 import select
 import socket
-import time
 from pathlib import Path
 
 import psutil
@@ -26,11 +26,8 @@ LEAVING = 2.0
 
 MAX_ANSWER = 4096
 
-ASK_AGAIN = 30.0
-"""Seconds after which a process that ran none is asked again."""
-
-MAX_PORTS = 20
-"""Ports of one process that are asked."""
+TELNET, WEB = 20101, 20102
+"""Ports that aiomonitor takes by default."""
 
 _PARTS = ("/aiohttp/", "/multidict/", "/yarl/", "/frozenlist/")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (addresses that others listen on)
@@ -39,25 +36,16 @@ _TELNET = b"\xff"
 _MY_TERMINAL = b"\xff\xfa\x18\x00dumb\xff\xf0"
 _END_OF_INPUT = b"\x04"
 
-_answers: dict[tuple[int, float], tuple[float, str]] = {}
-"""By pid and start: when it was asked, and the address of its monitor (empty: none)."""
-
 
 def may_run_monitor(maps: str) -> bool:
     """Whether a process that has mapped these files (one a line) has loaded what aiomonitor stands on."""
     return any(part in maps for part in _PARTS)
 
 
-def monitor_of(pid: int, started: float) -> str:
-    """``aiomonitor://HOST:PORT`` of the monitor in process ``pid``, empty if it runs none that we see."""
-    now = time.monotonic()
-    asked, answer = _answers.get((pid, started), (float("-inf"), ""))
-    if not answer and now - asked >= ASK_AGAIN:
-        answer = next((target(*each) for each in listening(pid) if is_monitor(*each)), "")
-        if len(_answers) > 1000:
-            _answers.clear()
-        _answers[pid, started] = (now, answer)
-    return answer
+def monitor_of(pid: int) -> str:
+    """``aiomonitor://HOST:PORT`` of the monitor that process ``pid`` seems to run, empty if none shows."""
+    listens = {port: host for host, port in listening(pid)}
+    return target(listens[WEB], WEB) if TELNET in listens and WEB in listens else ""
 
 
 def target(host: str, port: int) -> str:
@@ -66,11 +54,7 @@ def target(host: str, port: int) -> str:
 
 
 def listening(pid: int) -> list[tuple[str, int]]:
-    """Where on this machine's loopback process ``pid`` listens, highest port first.
-
-    (aiomonitor's telnet port is by default the one below that of its web API, and asking it for a web
-    page opens a console session there.)
-    """
+    """Where on this machine's loopback process ``pid`` listens."""
     try:
         if os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"):  # noqa: PTH115
             return []  # a container: the same number here is somebody else's port
@@ -82,8 +66,7 @@ def listening(pid: int) -> list[tuple[str, int]]:
         for each in connections
         if each.status == psutil.CONN_LISTEN
     }
-    here = [each for each in found if each[0] == "::1" or each[0].startswith("127.")]
-    return sorted(here, key=lambda each: -each[1])[:MAX_PORTS]
+    return sorted(each for each in found if each[0] == "::1" or each[0].startswith("127."))
 
 
 def is_monitor(host: str, port: int) -> bool:

@@ -92,8 +92,10 @@ def _other_way(pid: int) -> str:
     """What to do instead where aiomonitor runs in the process."""
     from taskscope.attach import peers
 
-    monitor = peers.monitor_of(pid, 0.0) if peers.may_run_monitor(peers.maps_of(pid)) else ""
-    return f"; it runs aiomonitor, so `taskscope attach {monitor}` shows what that knows" if monitor else ""
+    monitor = peers.monitor_of(pid) if peers.may_run_monitor(peers.maps_of(pid)) else ""
+    return (
+        f"; it seems to run aiomonitor: `taskscope attach {monitor}` shows what that knows" if monitor else ""
+    )
 
 
 def _uids() -> list[int]:

@@ -310,11 +310,11 @@ def advice(process: PythonProcess | None) -> str:
 def _about_monitor(process: PythonProcess) -> str:
     if process.obstacle:
         return (
-            f"No agent in {process.pid}, and it cannot get one: {process.obstacle}.  It runs aiomonitor: "
-            f"Enter opens {process.monitor}."
+            f"No agent in {process.pid}, and it cannot get one: {process.obstacle}.  It seems to run "
+            f"aiomonitor: Enter opens {process.monitor}."
         )
     return (
-        f"No agent in {process.pid}.  Enter injects the agent.  It runs aiomonitor, which tells less "
+        f"No agent in {process.pid}.  Enter injects the agent.  It seems to run aiomonitor, which tells less "
         f"and needs nothing in it: taskscope attach {process.monitor}"
     )
 
