@@ -5,6 +5,7 @@ environment says.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from taskscope import endpoint
@@ -35,7 +36,11 @@ def agent_in(pid: int) -> Endpoint | None:
 
 def _serves(pid: int, path: str) -> bool:
     try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False  # a link would lead us to a socket that only we may connect to
         peer = endpoint.peer(path)
+    except OSError:
+        return False
     except endpoint.BusyError:
         return True
     return peer is not None and peer.pid == pid

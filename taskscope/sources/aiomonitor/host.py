@@ -56,6 +56,14 @@ class HostProcess:
         """0: not known."""
         return self._process.pid if self._process is not None else 0
 
+    @property
+    def uid(self) -> int | None:
+        """None: not known."""
+        try:
+            return int(self._process.uids().effective) if self._process is not None else None
+        except (psutil.Error, OSError):
+            return None
+
     def use(self) -> Use:
         """What it uses now; CPU since the last time."""
         process = self._process

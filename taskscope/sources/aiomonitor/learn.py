@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import linecache
+import functools
 import re
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.export.whole import read_regular
 from taskscope.sources.aiomonitor import api
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+MAX_SOURCE = 4 << 20
+"""Bytes of a source file that are read."""
 
 _WAITS = {
     ("tasks.py", "sleep"): ("sleep", "asleep"),
@@ -52,13 +56,21 @@ def _same_file(told: str, whole: str) -> bool:
     return whole == told or (head.startswith("<") and whole.endswith(f"/{rest}"))
 
 
+@functools.lru_cache(maxsize=64)
+def source_lines(file: str) -> tuple[str, ...]:
+    """Of a regular file on this machine; none of any other."""
+    if not file.startswith("/"):
+        return ()
+    return tuple(read_regular(file, MAX_SOURCE).decode(errors="replace").splitlines())
+
+
 def _where_defined(site: model.Site, stack: Sequence[model.Frame]) -> model.Site:
     """A site that nobody saw stands for the coroutine: its outermost frame says which file that is in."""
     if not stack:
         return site
     frame = stack[-1]
     define = re.compile(rf"\s*async\s+def\s+{re.escape(frame.function)}\b")
-    lines = linecache.getlines(frame.file) if frame.file.startswith("/") else []
+    lines = source_lines(frame.file)
     first = next((at for at in range(min(frame.line, len(lines)), 0, -1) if define.match(lines[at - 1])), 0)
     frame = dataclasses.replace(frame, line=first or frame.line, function=site.coroutine)
     return dataclasses.replace(site, frame=frame, user_frame=frame if frame.origin == "user" else None)

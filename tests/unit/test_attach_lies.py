@@ -1,0 +1,104 @@
+"""A process may write anything into its memory and its answer: we look, find nonsense, and say so."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.attach import elf, inject, procfs
+from taskscope.attach.errors import AttachError
+from taskscope.attach.target import C_API, Target, examine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MUTATIONS = 100
+
+
+def image_of(target: Target) -> tuple[int, bytes]:
+    """Where the interpreter is mapped in a process, and what stands there."""
+    pid = target.pid
+    address = target.addresses["Py_IsInitialized"]
+    maps = procfs.maps(pid)
+    path = next(each.path for each in maps if each.start <= address < each.end)
+    parts = [each for each in maps if each.path == path]
+    base, end = parts[0].start, parts[-1].end
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        data = bytearray(end - base)
+        for part in parts:
+            data[part.start - base : part.end - base] = os.pread(
+                memory.fileno(), part.end - part.start, part.start
+            )
+    return base, bytes(data)
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    """A process of ours that does nothing."""
+    code = "import time; print(1, flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield examine(child.pid)
+        child.kill()
+
+
+def test_tables_that_lie_are_no_image_and_cost_no_time(target: Target) -> None:
+    chance = random.Random(9)
+    base, honest = image_of(target)
+    outcomes = {"found": 0, "not found": 0, "no image": 0}
+    headers = 64 + 56 * 14
+    for _ in range(MUTATIONS):
+        data = bytearray(honest)
+        for _ in range(chance.choice((1, 3, 30))):
+            at = chance.randrange(headers) if chance.random() < 0.7 else chance.randrange(len(data))
+            data[at : at + 8] = chance.choice((b"\xff" * 8, b"\0" * 8, chance.randbytes(8)))
+
+        def read(address: int, size: int, data: bytes = bytes(data)) -> bytes:
+            if not base <= address < base + len(data):
+                raise OSError("not mapped")
+            return data[address - base : address - base + size]
+
+        began = time.process_time()
+        try:
+            image = elf.Image(read, base)
+            found = all(image.symbol(name) is not None for name in C_API)
+            outcomes["found" if found else "not found"] += 1
+        except (elf.ElfError, OSError):
+            outcomes["no image"] += 1
+        assert time.process_time() - began < 1
+    print(outcomes)
+    assert outcomes["no image"] > 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "x",
+        "{}",
+        "[" * 4000,
+        "state",
+        "=",
+        "state=\x1b[31mred",
+        "state=started=no",
+        "\0" * 4000,
+        "stat\udcffe=started",
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_one_sentence(answer: str, target: Target) -> None:
+    with pytest.raises(AttachError, match="did not start the agent"):
+        inject._endpoint(target, inject._fields(answer), 1, lambda text: None)
+
+
+def test_an_answer_is_shown_without_its_escape_sequences(target: Target) -> None:
+    fields = inject._fields("state=failed\0error=\x1b]0;mine\x07\0where=\x1b[2J")
+    with pytest.raises(AttachError) as told:
+        inject._endpoint(target, fields, 1, lambda text: None)
+    assert str(told.value).isprintable()
