@@ -16,9 +16,18 @@ from taskscope.agent.looking import attributes_of, lookup, text
 if TYPE_CHECKING:
     from types import CodeType
 
-_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+
+def absolute(path: str) -> str:
+    """``path`` from the root on; as it is where the working directory was deleted."""
+    try:
+        return os.path.abspath(path)  # noqa: PTH100
+    except OSError:
+        return path
+
+
+_HERE = os.path.dirname(os.path.dirname(absolute(__file__)))  # noqa: PTH120
 _DEMO = os.path.join(_HERE, "demo", "")  # noqa: PTH118
-_STDLIB = os.path.dirname(os.path.abspath(os.__file__))  # noqa: PTH100, PTH120
+_STDLIB = os.path.dirname(absolute(os.__file__))  # noqa: PTH120
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
 _PLUMBING = {
     "stdlib": ("/asyncio/", "/contextlib.py"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskscope import model
-from taskscope.agent import limits
+from taskscope.agent import limits, origins
 from taskscope.agent.descriptors import Held, opened
 from taskscope.agent.walk import run
 from taskscope.system import clock, system
@@ -117,7 +117,7 @@ def default_name() -> str:
     argv0 = sys.argv[0] if sys.argv else ""
     base = os.path.basename(argv0)  # noqa: PTH119
     if base == "__main__.py":
-        base = os.path.basename(os.path.dirname(os.path.abspath(argv0)))  # noqa: PTH100, PTH119, PTH120
+        base = os.path.basename(os.path.dirname(origins.absolute(argv0)))  # noqa: PTH119, PTH120
     return base.removesuffix(".py") if base not in ("", "-c", "-m", "-") else "python"
 
 

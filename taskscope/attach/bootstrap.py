@@ -131,6 +131,8 @@ def create(sources: tuple[tuple[str, str, tuple[Any, ...]], ...]) -> dict[str, A
         module = modules[name] = kind(name)
         module.__file__ = file
         module.__dict__["__builtins__"] = builtins
+        # With these as None linecache would warn, on the program's stderr, that they are None.
+        del module.__dict__["__spec__"], module.__dict__["__loader__"]
         parent, _, child = name.rpartition(".")
         is_package = file.endswith("/__init__.py")
         if is_package:

@@ -17,6 +17,7 @@ from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from tests import pythons, targets
 from tests.agent_client import AgentClient
+from tests.integration.children import REPO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,3 +255,59 @@ while True:
         for _ in range(5):
             AgentClient(inject.ensure_agent(program.pid).path).detach()
         assert program.alive
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.15"])
+def test_a_deleted_working_directory_and_the_development_mode_do_not_matter(
+    version: str, tmp_path: Path
+) -> None:
+    text = """
+import asyncio, os, threading
+os.rmdir(os.getcwd())
+async def main():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    waiting = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(5)]
+    print("ready", os.getpid())
+    await asyncio.gather(*waiting)
+asyncio.run(main())
+"""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with (
+        open(tmp_path / "errors", "w+") as errors,
+        targets.running(pythons.require(version), text, ["-X", "dev"], cwd=folder, stderr=errors) as program,
+    ):
+        command = [sys.executable, "-m", "taskscope"]
+        for words in (["snapshot", "-o", "state.json"], ["watch", "--for", "1200ms"], ["detach"]):
+            done = subprocess.run(
+                [*command, words[0], str(program.pid), *words[1:]],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(REPO)},
+                capture_output=True,
+                text=True,
+                timeout=40,
+            )
+            assert done.returncode == 0, done.stderr
+        assert program.alive
+        errors.seek(0)
+        assert errors.read() == ""
+
+
+def test_a_deleted_working_directory_of_ours_does_not_matter(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from taskscope.attach.inject import ensure_agent
+os.mkdir("gone"); os.chdir("gone"); os.rmdir("../gone")
+print(ensure_agent(int(sys.argv[1])).path)
+"""
+    with targets.running(pythons.require("3.13"), "asyncio idle") as program:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(program.pid)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPO)},
+            capture_output=True,
+            text=True,
+            timeout=40,
+        )
+        assert done.stderr == ""
+        AgentClient(done.stdout.strip()).detach()
