@@ -28,7 +28,7 @@ class Shortage:
 def shortage(pid: int) -> Shortage | None:
     """What the process has too little of for an agent; None: nothing that shows.  Raises OSError."""
     soft, hard = limit(pid, "Max open files")
-    free = soft - len(os.listdir(f"/proc/{pid}/fd")) if soft is not None else DESCRIPTORS  # noqa: PTH208
+    free = soft - _descriptors(pid) if soft is not None else DESCRIPTORS
     if free < DESCRIPTORS:
         text = f"only {free} of its {soft} file descriptors free" if free > 0 else "no free file descriptors"
         more = (soft or 0) + 64
@@ -41,6 +41,11 @@ def shortage(pid: int) -> Shortage | None:
         left = max(0, soft - used) >> 20
         return Shortage(f"may have {left} MB more of memory (RLIMIT_AS); an agent needs {MEMORY >> 20}", "")
     return _threads(pid, status)
+
+
+def _descriptors(pid: int) -> int:
+    folder = f"/proc/{pid}/fd"
+    return os.stat(folder).st_size or len(os.listdir(folder))  # noqa: PTH116, PTH208  (Linux 6.2 counts them)
 
 
 def _threads(pid: int, status: dict[str, str]) -> Shortage | None:
