@@ -9,7 +9,7 @@ from pathlib import Path
 from taskscope.attach import procfs
 
 DESCRIPTORS = 6
-"""What an agent and its first client need: a pipe for the answer, a socket, its wake-up, ``/proc``."""
+"""An agent and its first client take four; the last two are left to the program."""
 
 MEMORY = 48 << 20
 """Bytes of address space: the stacks of two threads, their heaps, the agent's modules."""

@@ -21,6 +21,7 @@ from taskscope.attach.errors import AttachError
 from taskscope.attach.target import examine
 from tests import pythons, targets
 from tests.agent_client import AgentClient
+from tests.integration.test_attach_targets import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,19 +209,28 @@ def test_a_target_without_descriptors_left_is_let_go_as_it_was() -> None:
         assert program.alive
 
 
-def test_descriptors_that_go_while_the_agent_comes_are_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def usage(program: targets.Program) -> tuple[int, int]:
+    return program.descriptors(), program.threads()
+
+
+def test_with_next_to_no_descriptors_it_works_or_is_told_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(inject, "obstacle", lambda target: None)
+    refused = []
     for free in range(4):
         text = NO_DESCRIPTORS.replace(
             "os.write", f"[os.close(each) for each in range(60 - {free}, 60)]\n    os.write"
         )
         with targets.running(pythons.require("3.13"), text) as program:
-            before = program.descriptors(), program.threads()
-            with pytest.raises(
-                AttachError, match=r"left unchanged: it has (no free|only . of its 64) file desc"
-            ):
-                inject.ensure_agent(program.pid, timeout=5)
-            assert (program.descriptors(), program.threads()) == before
+            before = usage(program)
+            try:
+                AgentClient(inject.ensure_agent(program.pid, timeout=5).path).detach()
+            except AttachError as error:
+                assert "left unchanged: it has " in str(error)
+                refused.append(free)
+            settled(functools.partial(usage, program), before)
+    assert refused in ([0, 1], [0, 1, 2], [0, 1, 2, 3])
 
 
 @needs_root
