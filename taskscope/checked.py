@@ -35,6 +35,8 @@ MAX_ITEMS = 1_000_000
 MAX_LENGTH = 10 * MAX_TEXT
 """Characters of a text: ``clean_text`` caps them first, and escapes each then."""
 
+LEVELS, RESOURCES = ("leak", "suspect", "info"), ("fds", "rss", "threads")
+
 MAX_DEPTH = 4
 """Lists within lists where the model leaves open what a value is (the evidence of a finding)."""
 
@@ -277,10 +279,29 @@ _RULES: dict[type, Callable[[Any], str]] = {
     model.History: lambda it: _ordered(it.times, *(getattr(it, name) for name in model.History.__slots__)),
     model.SiteHistory: lambda it: _ordered(it.times, it.live, it.born, it.ended),
     model.Ages: lambda it: "" if len(it.counts) == len(it.edges) + 1 else "has bars without edges",
+    model.Finding: lambda it: _one_of("level", it.level, LEVELS) or _moves(it.evidence.get("moves", {})),
+    model.Projection: lambda it: _one_of("resource", it.resource, RESOURCES),
     model.Hello: lambda it: _interval(it.interval),
     model.Sample: lambda it: _interval(it.interval),
 }
 """What a value must be beyond the types of its fields: a sentence where it is not."""
+
+
+def _one_of(field: str, word: str, words: tuple[str, ...]) -> str:
+    return "" if word in words else f"has the {field} {_shown(word)}, not one of {', '.join(words)}"
+
+
+def _moves(moves: Any) -> str:
+    """Of each resource that moves with a site, by how much and how surely."""
+    match moves:
+        case dict() if all(name in RESOURCES and _is_move(each) for name, each in moves.items()):
+            return ""
+    return "has evidence of moves that cannot be read"
+
+
+def _is_move(value: Any) -> bool:
+    numbers = (value.get("each"), value.get("correlation")) if isinstance(value, dict) else (None,)
+    return all(type(each) in (int, float) for each in numbers)
 
 
 def _interval(seconds: float) -> str:

@@ -91,6 +91,7 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
             "longest_seconds": round(longest, 3),
             "total_seconds": round(total, 3),
             "task": worst.task,
+            "stack": [f"{each.file}:{each.line} in {each.function}" for each in worst.stack],
         },
         Cause("loop held", cause, said, EXPLANATIONS["loop held"]),
     )

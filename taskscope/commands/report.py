@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from taskscope.model import Finding, Sample
 
 MAX_SITES = 30
-WIDTH = 110
+WIDTH = 80
 _HEADS = ("LIVE", "CHANGE", "PER MIN", "BORN/S", "ENDED/S", "OLDEST", "SITE")
 
 
@@ -59,7 +59,7 @@ def _table(observation: Observation) -> list[str]:
     ]
     shown.sort(key=lambda seen: (-(seen.last.live - seen.first.live), -seen.last.live, seen.site.id))
     if not shown:
-        return ["No task has lived while it was watched."]
+        return ["No task lived during the watch."]
     rows = [_HEADS, *(_row(observation, seen) for seen in shown[:MAX_SITES])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -67,7 +67,7 @@ def _table(observation: Observation) -> list[str]:
         for row in rows
     ]
     if len(shown) > MAX_SITES:
-        lines.append(f"({MAX_SITES} of {len(shown):,} creation sites, those that gained most)")
+        lines.append(f"({MAX_SITES} of {len(shown):,} creation sites, those that grew most)")
     return lines
 
 
@@ -94,7 +94,8 @@ def _findings(observation: Observation) -> list[str]:
 
 
 def _finding(finding: Finding) -> list[str]:
-    lines = [f"{finding.level.upper():<8}{fmt.frame(finding.user_site or finding.site)}  {finding.text}"]
+    head = f"{finding.level.upper():<8}{fmt.frame(finding.user_site or finding.site)}  {finding.text}"
+    lines = textwrap.wrap(head, WIDTH, subsequent_indent=" " * 8)
     if finding.cause is not None:
         said = (finding.cause.text, *finding.cause.evidence, finding.cause.explanation)
         for text in filter(None, said):

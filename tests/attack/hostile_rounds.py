@@ -95,7 +95,8 @@ async def app(path: str) -> None:
         ):
             await pilot.press(key)
             await asyncio.sleep(0.02)
-        await pilot.press("g", "g", "g", "w", "q")
+        await pilot.press("g", "g", "g", "w")
+        await shown.workers.wait_for_complete()
 
 
 async def main() -> None:

@@ -82,7 +82,8 @@ async def walk(path: Path) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         for key in ("down", "enter", "enter", "escape", "escape", "t", "escape", "f", "escape", *"2345"):
             await pilot.press(key)
-        await pilot.press("1", "g", "g", "g", "s", "q")
+        await pilot.press("1", "g", "g", "g", "s")
+        await app.workers.wait_for_complete()
 
 
 async def round_of(path: Path) -> str:

@@ -26,8 +26,10 @@ FINDING = {
     "rate_per_min": 1.0,
     "since": 0.0,
     "text": "t",
-    "evidence": {"moves": {"rss": [1, 2.5]}},
+    "evidence": {"moves": {"rss": {"each": 1, "correlation": 0.5}}},
 }
+LEVEL = "Finding has the level 'x', not one of leak, suspect, info"
+MOVES = "Finding has evidence of moves that cannot be read"
 HUGE = "History.times[0] is a huge number, not a finite number"
 DEEP: Any = 0
 for _ in range(900):
@@ -54,6 +56,8 @@ for _ in range(900):
         (model.Group, GROUP | {"oldest": MAX_FLOAT}, f"Group.oldest is {MAX_FLOAT!r}, not a finite number"),
         (model.Finding, FINDING | {"evidence": {"deep": DEEP}}, "Finding.evidence is nested too deep"),
         (model.Finding, FINDING | {"evidence": []}, "Finding.evidence is a list, not a small object"),
+        (model.Finding, FINDING | {"level": "x"}, LEVEL),
+        (model.Finding, FINDING | {"evidence": {"moves": "x"}}, MOVES),
         (model.SiteCounts, [1, 2], "SiteCounts is a row of 2 numbers, not of 8 to 12"),
         (model.SiteCounts, [1] * 7 + [None], "SiteCounts[7] is null, not a whole number"),
         (model.SiteCounts, [1] * 8 + [NAN], "SiteCounts is nan, not a finite number"),

@@ -143,7 +143,7 @@ async def test_the_report_names_places_and_growth() -> None:
 
 async def test_a_report_on_nothing_says_so() -> None:
     assert "No sample was received" in report(await observed())
-    assert "No task has lived" in report(await observed(sample(0, {}, ())))
+    assert "No task lived" in report(await observed(sample(0, {}, ())))
 
 
 async def test_a_finding_is_told_with_its_cause() -> None:
