@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from taskscope.sources.resolve import agent_of
-from tests.integration.children import GROWING, REPO, running, taskscope
+from tests.integration.children import REPO, running, taskscope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +20,24 @@ if TYPE_CHECKING:
 
 MAX_MB = 500
 
+CHURNING = """
+import asyncio, threading
+async def parked(event): await event.wait()
+async def short(): await asyncio.sleep(0.05)
+async def main():
+    event = asyncio.Event()
+    kept = [asyncio.create_task(parked(event)) for _ in range(40)]
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    while True:
+        await asyncio.create_task(short())
+asyncio.run(main())
+"""
+
 
 @contextmanager
 def hostile(folder: Path, seed: int, rate: float) -> Iterator[str]:
     """Where a hostile agent listens, which stands before a real one."""
-    with running(GROWING, "--interval", "50ms") as child:
+    with running(CHURNING, "--interval", "50ms") as child:
         real, fake = agent_of(child.pid, bring=False).path, str(folder / "1.hostile.sock")
         words = [sys.executable, "-m", "tests.attack.hostile_agent", real, fake, str(seed), str(rate)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=REPO) as between:

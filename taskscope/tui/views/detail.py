@@ -151,9 +151,9 @@ class DetailScreen(ViewScreen):
         except SourceError as problem:
             note = self.failed(problem)
         except NoMatches:
-            if self.is_attached and self in self.app.screen_stack:
+            if self.app.is_running and self.is_attached and self in self.app.screen_stack:
                 raise
-            return  # the view was left meanwhile: its panels go before it does
+            return  # the view or the app was left meanwhile: its panels go before it does
         finally:
             patience.stop()
             self.subject.note(note)
