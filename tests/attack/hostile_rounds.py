@@ -96,7 +96,6 @@ async def app(path: str) -> None:
             await pilot.press(key)
             await asyncio.sleep(0.02)
         await pilot.press("g", "g", "g", "w")
-        await shown.workers.wait_for_complete()
 
 
 async def main() -> None:

@@ -83,7 +83,6 @@ async def walk(path: Path) -> None:
         for key in ("down", "enter", "enter", "escape", "escape", "t", "escape", "f", "escape", *"2345"):
             await pilot.press(key)
         await pilot.press("1", "g", "g", "g", "s")
-        await app.workers.wait_for_complete()
 
 
 async def round_of(path: Path) -> str:
