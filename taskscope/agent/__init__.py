@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model, wire
-from taskscope.agent import adopt, calls, limits, origins, process, snapshot, source, stacks
+from taskscope.agent import adopt, futures, limits, looking, origins, process, snapshot, source, stacks
 from taskscope.agent.console import Console
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.loops import LoopWatch
@@ -126,7 +126,7 @@ class Agent:
     def _undo(self) -> None:
         self._ended = True
         self.presence.undo()
-        insist("agent", self.tell, stacks.forget_shapes, calls.forget, self.on_stop)
+        insist("agent", self.tell, stacks.forget_shapes, looking.forget, self.on_stop)
 
     def _arm_exits(self) -> None:
         at_exit = self._exits.guarded(self._at_exit)
@@ -263,7 +263,7 @@ class Agent:
             if task is None:
                 yield
                 continue
-            number = ids.get(id(task.get_loop()), 0)
+            number = ids.get(id(futures.loop_of(task)), 0)
             live[number] = live.get(number, 0) + 1
         return self.watch.describe(live)
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent import aiomonitor_peer, creations, origins
+from taskscope.agent import aiomonitor_peer, creations, futures, looking, origins
+from taskscope.agent.looking import in_class, is_a
 from taskscope.agent.registry import MAX_LINEAGE, ForeignRef, Lineage
 from taskscope.agent.sites import code_of, coroutine_name, started
 from taskscope.agent.stacks import thread_frames
@@ -37,6 +38,9 @@ RIPE = 0.1
 ENDED = "(ended before the agent came)"
 """Name of a parent of which nothing else is known."""
 
+MAX_TRACE = 1_000
+"""Frames of a creation traceback."""
+
 MAX_CANDIDATES = 10
 """Lines named for tasks whose creation was not seen."""
 
@@ -50,8 +54,7 @@ def known_tasks() -> Iterable[Any]:
     tasks = sys.modules["asyncio"].tasks
     found: list[Any] = []
     for name in ("_all_tasks", "_scheduled_tasks"):
-        references = getattr(getattr(tasks, name, None), "data", ())
-        found.extend(reference for reference in list(references))
+        found.extend(list(getattr(getattr(tasks, name, None), "data", ())))
     return found
 
 
@@ -61,14 +64,15 @@ def find_loops() -> list[Any]:
     found: dict[int, Any] = {}
     for frame in list(sys._current_frames().values()):
         for each in thread_frames(frame):
-            if each.f_code.co_name == "run_forever" and "/asyncio/" in each.f_code.co_filename:
+            code = each.f_code
+            if origins.name_of(code) == "run_forever" and "/asyncio/" in origins.file_of(code):
                 loop = variables_of(each).get("self")
-                if isinstance(loop, base):
+                if is_a(loop, base):
                     found[id(loop)] = loop
     for reference in list(known_tasks())[:100_000]:
         task = reference()
-        if task is not None and not task.done():
-            loop = task.get_loop()
+        loop = futures.loop_of(task) if task is not None and not futures.is_done(task) else None
+        if loop is not None:
             found[id(loop)] = loop
     if "uvloop" in sys.modules and sys.version_info >= (3, 14):
         uv = sys.modules["uvloop"].Loop
@@ -87,7 +91,7 @@ def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
     asyncio = sys.modules["asyncio"]
     references: list[Any] = list(known_tasks())
     for loop in loops:
-        if sys.version_info >= (3, 14) or not references:
+        if sys.version_info >= (3, 14) or not references:  # asks the tasks themselves: there is no other way
             references.extend(ref(task) for task in asyncio.all_tasks(loop))
     references.extend(ref(task) for task in list(getattr(asyncio.tasks, "_eager_tasks", ())))
     candidates = []
@@ -112,7 +116,7 @@ def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
 
 
 def _is_unknown(task: Any) -> bool:
-    if task is None or task.done() or getattr(task, "_taskscope_chunk", None) is not None:
+    if task is None or futures.is_done(task) or futures.chunk_of(task) is not None:
         return False
     return not aiomonitor_peer.in_the_making(task)
 
@@ -133,33 +137,30 @@ def strays(registry: Registry, loops: list[Any]) -> Job[int]:
 
 def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
     """Registers one task that the hooks have not seen; False if it takes no attributes."""
-    inner = started(task.get_coro())
+    inner = started(futures.coroutine(task))
     name = coroutine_name(inner)
     known = aiomonitor_peer.noted(task)
     parent = _lineage(registry, known.parent, depth) if known is not None else None
-    trace = known.stack if known is not None else getattr(task, "_source_traceback", None)
-    record = (
-        creations.record(registry, list(trace), name) if trace else _unknown(registry, code_of(inner), name)
+    trace = looking.items(
+        known.stack if known is not None else futures.field(task, "_source_traceback"), MAX_TRACE
     )
-    serial = getattr(task, "_taskscope_serial", 0) or registry.next_serial()
+    record = creations.record(registry, trace, name) if trace else _unknown(registry, code_of(inner), name)
+    serial = futures.serial_of(task) or registry.next_serial()
     chunk = record.chunk
     if chunk is None or not record.room:
         chunk = record.new_chunk(serial, None)
     record.room -= 1
-    try:
-        task._taskscope_serial = serial
-        task._taskscope_birth = known.birth if known is not None else None
-        task._taskscope_parent = parent
-        task._taskscope_lineage = getattr(task, "_taskscope_lineage", None)
-        task._taskscope_chunk = chunk
-    except AttributeError:
+    lineage = futures.own_lineage_of(task)
+    birth = known.birth if known is not None else None
+    marks = {"serial": serial, "birth": birth, "parent": parent, "lineage": lineage, "chunk": chunk}
+    if not futures.set_marks(task, marks):
         registry.drop("tasks of a class without room for a serial")
         return False
     chunk[serial] = ForeignRef(task, chunk, serial)
     record.born += 1
     record.adopted += 1
-    if task._taskscope_lineage is not None:  # it had children before it was adopted
-        task._taskscope_lineage.chunk = chunk
+    if lineage is not None:  # it had children before it was adopted
+        lineage.chunk = chunk
     return True
 
 
@@ -172,15 +173,14 @@ def _lineage(registry: Registry, reference: ref[Any] | None, depth: int) -> Line
         return Lineage(registry.next_serial(), None, None, ENDED)
     if _is_unknown(parent):
         adopt(registry, parent, depth - 1)
-    known: Lineage | None = getattr(parent, "_taskscope_lineage", None)
+    known = futures.own_lineage_of(parent)
     if known is None:
-        serial = getattr(parent, "_taskscope_serial", 0) or registry.next_serial()
-        chunk, above = getattr(parent, "_taskscope_chunk", None), getattr(parent, "_taskscope_parent", None)
-        known = Lineage(serial, above, chunk, parent.get_name())
-        try:
-            parent._taskscope_serial, parent._taskscope_lineage = serial, known
-        except AttributeError:  # of a class without room for it: its children do not know each other
-            pass
+        serial = futures.serial_of(parent) or registry.next_serial()
+        above = futures.lineage_of(parent)
+        known = Lineage(serial, above, futures.chunk_of(parent), futures.name_of(parent))
+        futures.set_marks(
+            parent, {"serial": serial, "lineage": known}
+        )  # else its children do not know each other
     return known
 
 
@@ -213,18 +213,10 @@ def impute(registry: Registry) -> None:
 
 def release(task: Any) -> None:
     """Takes everything of ours off a task."""
-    for name in ("serial", "birth", "parent", "lineage"):
-        try:
-            delattr(task, f"_taskscope_{name}")
-        except AttributeError:
-            pass
-    try:
-        if type(task).__dict__.get("_taskscope_chunk") is None:
-            del task._taskscope_chunk
-        else:
-            task._taskscope_chunk = None  # our class: its destructor looks at this
-    except AttributeError:
-        pass
+    futures.set_marks(task, {"chunk": None})  # the destructor of our class looks at this
+    futures.clear_marks(task, "serial", "birth", "parent", "lineage")
+    if in_class(type(task), "_taskscope_chunk") is None:
+        futures.clear_marks(task, "chunk")
 
 
 def _unknown(registry: Registry, code: CodeType | None, name: str) -> SiteRecord:

@@ -14,7 +14,9 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
+from taskscope.agent import futures
 from taskscope.agent.direct import itself
+from taskscope.agent.looking import attribute, module_of
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -102,9 +104,11 @@ class Noted(NamedTuple):
 
 def noted(task: Any) -> Noted | None:
     """What a monitor knows of ``task``; None if none made it."""
-    if not hasattr(task, "_orig_coro"):
+    if attribute(task, "_orig_coro") is None:
         return None
-    for held in gc.get_referents(task.get_coro()):  # its wrapper is a method: the monitor stands in it
+    for held in gc.get_referents(
+        futures.coroutine(task)
+    ):  # its wrapper is a method: the monitor stands in it
         if _is_monitor(held):
             stack = held._created_tracebacks.get(task)
             if stack is None:
@@ -117,7 +121,7 @@ def noted(task: Any) -> Noted | None:
 
 def in_the_making(task: Any) -> bool:
     """Whether a monitor's factory has yet to write down where this task comes from."""
-    if type(task).__module__ != "aiomonitor.task":
+    if module_of(type(task)) != "aiomonitor.task":
         return False
     now = clock.perf_counter()
     return now - getattr(task, "_started_at", now) < YOUNG and noted(task) is None

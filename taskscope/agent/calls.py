@@ -125,13 +125,6 @@ def is_inside(frame: FrameType, thing: object) -> bool:
     return False
 
 
-def forget() -> None:
-    """Lets go of the code objects."""
-    _codes.clear()
-    _names.clear()
-    _with.clear()
-
-
 # -- reading code ------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from taskscope.agent.looking import attribute, is_a, items, number, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from taskscope.agent.registry import Chunk, Lineage
 
@@ -28,7 +28,16 @@ MAX_CALLBACKS = 100
 
 _WITHIN = frozenset(("PENDING", "RUNNING", ""))
 _METHODS = ("done", "get_name", "cancelling")
-_FIELDS = ("_state", "_callbacks", "_exception", "_loop", "_fut_waiter", "_coro", "_must_cancel")
+_FIELDS = (
+    "_state",
+    "_callbacks",
+    "_exception",
+    "_loop",
+    "_fut_waiter",
+    "_coro",
+    "_must_cancel",
+    "_source_traceback",
+)
 
 _slots: dict[str, Callable[[object], object]] = {}
 _tasks: tuple[type, ...] = ()
@@ -178,6 +187,31 @@ def has_unknown_parent(task: object) -> bool:
 def chunk_of(task: object) -> Chunk | None:
     found: Chunk | None = _mark(task, "_taskscope_chunk")
     return found
+
+
+def own_lineage_of(task: object) -> Lineage | None:
+    """What its children remember of it."""
+    found: Lineage | None = _mark(task, "_taskscope_lineage")
+    return found
+
+
+def set_marks(task: object, marks: Mapping[str, object]) -> bool:
+    """Leaves marks on a task; whether its class has room for them."""
+    try:
+        for name, value in marks.items():
+            object.__setattr__(task, f"_taskscope_{name}", value)
+    except (AttributeError, TypeError):
+        return False
+    return True
+
+
+def clear_marks(task: object, *names: str) -> None:
+    """Takes marks off a task."""
+    for name in names:
+        try:
+            object.__delattr__(task, f"_taskscope_{name}")
+        except (AttributeError, TypeError):
+            pass
 
 
 def _mark(task: object, name: str) -> Any:

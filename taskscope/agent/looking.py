@@ -287,6 +287,9 @@ def pairs(names: object) -> list[tuple[object, object]]:
         return []
 
 
+_known: list[Known[Any]] = []
+
+
 class Known(Generic[T]):
     """What was worked out of objects that must be neither hashed nor compared; keeps ``most`` of them alive.
 
@@ -294,6 +297,7 @@ class Known(Generic[T]):
     """
 
     def __init__(self, most: int) -> None:
+        _known.append(self)
         self._most = most
         self._values: dict[int, tuple[object, T]] = {}
 
@@ -379,5 +383,7 @@ def written(name: object) -> str:
 
 
 def forget() -> None:
-    """Lets go of what is remembered of classes."""
+    """Lets go of all that is remembered of the program's objects."""
     _plain.clear()
+    for each in _known:
+        each.clear()

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent import stacks, turns
+from taskscope.agent import futures, stacks, turns
 from taskscope.agent.watched import Probe, Stall, Watched
 from taskscope.system import clock, system
 
@@ -195,7 +195,7 @@ class LoopWatch:
             stall.queued = turns.length(loop, "_ready") or 0
             if turn.task is not None:
                 stall.task = getattr(turn.task, "_taskscope_serial", None)
-                stall.stack = stacks.describe(stacks.await_chain(turn.task.get_coro()))
+                stall.stack = stacks.describe(stacks.await_chain(futures.coroutine(turn.task)))
 
     def _see_from_outside(
         self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.agent.futures import is_done
 from taskscope.agent.history import ProcessHistory, SiteHistories
 from taskscope.agent.process import Meter
 from taskscope.agent.queries import site_counts
@@ -197,7 +198,7 @@ class Sampler:
             budget -= len(references) + 1
             for serial, reference in references.items():
                 task = reference()
-                if task is not None and task.done() and chunk.pop(serial, None) is not None:
+                if task is not None and is_done(task) and chunk.pop(serial, None) is not None:
                     chunk.site.retained += 1
                     if type(reference) is ForeignRef:
                         chunk.site.kept[serial] = reference

@@ -50,7 +50,7 @@ class Resolver:
         user = nearest_user_frame(place)
         inner = started(coro)
         body = code_of(inner)
-        near = (id(frame.f_code), frame.f_lasti, id(getattr(coro, "cr_code", None)))
+        near = (id(frame.f_code), frame.f_lasti, id(attribute(coro, "cr_code")))
         through = (id(origin.f_code), origin.f_lasti)
         far = (
             id(place.f_code),
@@ -73,7 +73,7 @@ class Resolver:
                 via=None if origin is place else origins.frame_of(origin.f_code, origin.f_lineno),
             )
         if far in records:  # otherwise the code is not kept alive, and its id may be reused
-            plain = origin is place is frame is user and body is getattr(coro, "cr_code", None)
+            plain = origin is place is frame is user and body is attribute(coro, "cr_code")
             records.setdefault(near, record if plain else BRANCH)
         return record
 
@@ -199,7 +199,8 @@ def started(coro: object) -> object:
     """What the program asked to be run: a coroutine, a function that will make one, or an async generator."""
     inner = unwrapped(coro)
     if type(inner) is not CoroutineType:
-        return (stacks.generator_of(inner) if stacks.is_step(inner) else None) or inner
+        generator = stacks.generator_of(inner) if stacks.is_step(inner) else None
+        return generator if generator is not None else inner
     if not _is_of(inner, _CALLERS):
         return inner
     kept = gc.get_referents(inner)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -15,6 +16,7 @@ from taskscope import model
 from taskscope.agent import origins, stacks
 from taskscope.agent.blocking import activity
 from taskscope.agent.jobs import executor_of
+from taskscope.agent.looking import attribute, called, class_name, in_class, innermost, is_a, number, text
 from taskscope.agent.pools import Fullness
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.sites import is_border, nearest_user_frame
@@ -63,7 +65,7 @@ class ThreadHooks:
         while self._noted:
             thread = self._noted.popitem()[1]()
             if thread is not None:
-                object.__delattr__(thread, "_taskscope")
+                object.__delattr__(thread, _MARK)
 
     def _born(self, thread: Any = None, *_: Any, **__: Any) -> None:
         if thread is not None:
@@ -99,7 +101,7 @@ class ThreadHooks:
                 del noted[number]
 
         noted[number] = ref(thread, forget)
-        object.__setattr__(thread, "_taskscope", note)
+        object.__setattr__(thread, _MARK, note)
 
     def count(self) -> dict[int, list[float | None]]:
         """Births of the living threads of each site; also settles how many have ended."""
@@ -107,7 +109,7 @@ class ThreadHooks:
         if not self.part.armed:
             return living
         for thread in _known_threads():
-            note = thread.__dict__.get("_taskscope")
+            note = _note_of(thread)
             if note is None:
                 note = self._adopt(thread)
             if note is not None:
@@ -119,12 +121,13 @@ class ThreadHooks:
 
     def _adopt(self, thread: Any) -> _Note | None:
         """A thread older than the agent; the main thread and foreign ones have no site."""
-        if thread is threading.main_thread() or isinstance(thread, threading._DummyThread):
+        if thread is threading.main_thread() or is_a(thread, threading._DummyThread):
             return None
         name = target_name(thread)
-        target = getattr(thread, "_target", None) or type(thread).run
-        code = getattr(target, "__code__", None)
-        frame = origins.frame_of(code, None) if code else model.Frame("", 0, name, "library")
+        target = attribute(thread, "_target")
+        function = innermost(target if target is not None else in_class(type(thread), "run"))
+        code = function.__code__ if type(function) is FunctionType else None
+        frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
         record = self._registry.add(("thread", None, name), "thread", frame, None, name, (), "unknown")
         record.born += 1
         record.adopted += 1
@@ -133,21 +136,32 @@ class ThreadHooks:
         return note
 
 
+_MARK = "_taskscope"
+
+
+def _note_of(thread: object) -> _Note | None:
+    note = attribute(thread, _MARK) if thread is not None else None
+    return note if type(note) is _Note else None
+
+
 def _known_threads() -> list[Any]:
     """As ``threading.enumerate``, without its lock, which a program may hold across a fork."""
     state = vars(threading)
-    starting, active = list(state["_limbo"]), list(state["_active"].values())
-    return active + [thread for thread in starting if thread not in active]
+    threads = [*state["_active"].values(), *state["_limbo"]]
+    return list({id(thread): thread for thread in threads}.values())
 
 
-def target_name(thread: Any) -> str:
+def ident_of(thread: object) -> int | None:
+    """Python's number of a thread; None: it has not begun."""
+    return number(attribute(thread, "_ident"))
+
+
+def target_name(thread: object) -> str:
     """What the thread runs."""
-    target = getattr(thread, "_target", None)
-    if target is None:
-        kind = type(thread)
-        return "Thread.run" if kind is threading.Thread else f"{kind.__qualname__}.run"
-    name = getattr(target, "__qualname__", None) or type(target).__qualname__
-    return str(name).replace(".<locals>", "")
+    target = attribute(thread, "_target")
+    if target is not None:
+        return called(target)
+    return "Thread.run" if type(thread) is threading.Thread else f"{class_name(thread)}.run"
 
 
 class ThreadView:
@@ -161,7 +175,7 @@ class ThreadView:
     def all(self) -> tuple[model.Thread, ...]:
         """Every thread: those of ``threading``, other Python threads, and native ones."""
         frames = stacks.current_frames()
-        known = {thread.ident: thread for thread in _known_threads()}
+        known = {ident_of(thread): thread for thread in _known_threads()}
         loops = self._watch.running()
         found = [
             self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident))
@@ -177,12 +191,12 @@ class ThreadView:
 
     def detail(self, ident: int) -> model.ThreadDetail | None:
         frames = stacks.current_frames()
-        thread = next((each for each in _known_threads() if each.ident == ident), None)
+        thread = next((each for each in _known_threads() if ident_of(each) == ident), None)
         if thread is None and ident not in frames:
             return None
         loops = self._watch.running()
         frame = frames.get(ident)
-        note = thread.__dict__.get("_taskscope") if thread is not None else None
+        note = _note_of(thread)
         return model.ThreadDetail(
             self._describe(ident, thread, frame, loops.get(ident)),
             stacks.describe(stacks.thread_frames(frame)),
@@ -190,13 +204,13 @@ class ThreadView:
         )
 
     def _describe(self, ident: int, thread: Any, frame: FrameType | None, loop: int | None) -> model.Thread:
-        note = thread.__dict__.get("_taskscope") if thread is not None else None
+        note = _note_of(thread)
         agent = ident == self._agent_thread()
-        native = getattr(thread, "native_id", None) or (_agent_native(ident) if agent else 0)
+        native = number(attribute(thread, "_native_id")) or (_agent_native(ident) if agent else 0)
         cpu, running = _kernel_view(native)
-        state, text = ("running", "observes") if agent else activity(frame, running=running, loop=loop)
+        state, doing = ("running", "observes") if agent else activity(frame, running=running, loop=loop)
         name = (
-            thread.name
+            text(attribute(thread, "_name"))
             if thread is not None
             else "taskscope agent"
             if agent
@@ -207,14 +221,14 @@ class ThreadView:
             ident=ident,
             native_id=native,
             name=name,
-            daemon=bool(thread.daemon) if thread is not None else True,
+            daemon=attribute(thread, "_daemonic") is True if thread is not None else True,
             python=True,
             site=note.record.id if note is not None else None,
             parent=note.parent if note is not None else None,
             birth=note.birth if note is not None else None,
             cpu=cpu,
             state=state,
-            text=text,
+            text=doing,
             loop=loop,
             executor=executor_of(thread),
             frame=next((each for each in frames if each.origin == "user"), frames[0] if frames else None),
