@@ -296,7 +296,9 @@ class _Tally:
     ) -> model.SiteFacts:
         bound = sorted(self.bound.values(), key=lambda each: -each.runs)[:MAX_OBJECTS]
         waits = sorted(self.waits.values(), key=lambda each: -each.waiters)[:MAX_OBJECTS]
-        groups = sorted((tally.group(key) for key, tally in self.groups.items()), key=lambda each: -each.live)
+        groups = sorted(
+            (tally.parked(key) for key, tally in self.groups.items()), key=lambda each: -each.live
+        )
         return model.SiteFacts(
             site,
             clock.monotonic(),

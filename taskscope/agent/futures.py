@@ -42,12 +42,20 @@ _FIELDS = (
 _slots: dict[str, Callable[[object], object]] = {}
 _tasks: tuple[type, ...] = ()
 _future: type | None = None
+_end: type | None = None
 _get_mark = object.__getattribute__
+
+
+class _Still:
+    """All that a future asks of a loop as it is made."""
+
+    def get_debug(self) -> bool:
+        return False
 
 
 def _bind() -> bool:
     """Finds asyncio's own slots once it is imported; whether they were found just now."""
-    global _tasks, _future  # noqa: PLW0603
+    global _tasks, _future, _end  # noqa: PLW0603
     if _slots or "asyncio.tasks" not in sys.modules:
         return False
     native = vars(sys.modules["_asyncio"]) if "_asyncio" in sys.modules else {}
@@ -57,7 +65,9 @@ def _bind() -> bool:
                 _slots[name] = slot
             elif name in _FIELDS:
                 _slots[name] = slot.__get__
-    _future = native.get("Future")
+    if "Future" in native:
+        _future = native["Future"]
+        _end = type(iter(native["Future"](loop=_Still())))
     python: type = vars(sys.modules["asyncio.tasks"])["_PyTask"]
     _tasks = (python, native["Task"]) if "Task" in native else (python,)
     _slots.setdefault("", lambda future: None)  # bound, even if there is nothing in C
@@ -101,6 +111,11 @@ def is_future(thing: object) -> bool:
 def is_plain(thing: object) -> bool:
     """Whether it is of asyncio's own class of futures: no task, no gather."""
     return type(thing) is _future
+
+
+def is_end(thing: object) -> bool:
+    """Whether it is what a coroutine that awaits a future awaits: the end of most chains."""
+    return type(thing) is _end
 
 
 def loop_of(future: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from taskscope import model
 from taskscope.agent import futures, stacks, waits
@@ -11,8 +11,13 @@ from taskscope.agent.walk import live_tasks
 from taskscope.system import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from taskscope.agent.registry import SiteRecord
     from taskscope.agent.walk import Job
+
+
+AnyGroup = TypeVar("AnyGroup", model.Group, model.ParkedGroup)
 
 
 def ages(records: list[SiteRecord]) -> Job[model.Ages]:
@@ -32,17 +37,50 @@ def ages(records: list[SiteRecord]) -> Job[model.Ages]:
 
 
 def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:
-    """Tasks are told apart by their shape and what they wait on, and put together by line at the end."""
-    found: dict[tuple[int, str, str], ParkedTally] = {}
+    places = yield from _places(records)
+    return _most_first(tally.parked(key) for key, tally in places.items())
+
+
+def grouped(records: list[SiteRecord], by: str) -> Job[tuple[model.Group, ...]]:
+    if by != "parent":
+        places = yield from _places(records)
+        return _most_first(tally.group(key) for key, tally in places.items())
+    tallies: dict[str, _GroupTally] = {}
     for task in live_tasks(records):
         if task is None:
+            yield
+            continue
+        key, label, frame = _parent_key(task)
+        tallies.setdefault(key, _GroupTally(label, frame)).add(task)
+    return _most_first(tally.group(key) for key, tally in tallies.items())
+
+
+def _most_first(groups: Iterable[AnyGroup]) -> tuple[AnyGroup, ...]:
+    return tuple(sorted(groups, key=lambda group: -group.live))
+
+
+def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
+    """Tasks are told apart by their shape and what they wait on, and put together by line at the end.
+
+    What a future is, is worked out once in a slice: thousands of tasks may wait for the same one.
+    """
+    found: dict[tuple[int, str, str], ParkedTally] = {}
+    told: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
+    for task in live_tasks(records):
+        if task is None:
+            told.clear()
             yield
             continue
         frames = stacks.await_chain(futures.coroutine(task))
         shape = stacks.shape_of(frames)
         if not shape.stack:
             continue
-        wait = waits.describe(task, frames, shape.known, detailed=False)
+        waiter = futures.waiter_of(task)
+        known = told.get((id(waiter), id(shape)))
+        if known is None:
+            known = waiter, waits.describe(task, frames, shape.known, detailed=False)
+            told[id(waiter), id(shape)] = known
+        wait = known[1]
         key = (id(shape), wait.wait, wait.text)
         tally = found.get(key)
         if tally is None:
@@ -50,23 +88,11 @@ def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:
                 model.Parked(shape.stack[0], shape.user, wait.wait, wait.text), shape
             )
         tally.add(task, wait)
+        del task, frames, waiter, known
     merged: dict[str, ParkedTally] = {}
     for tally in found.values():
         merged.setdefault(parked_key(tally.where), ParkedTally(tally.where)).merge(tally)
-    groups = [tally.group(key) for key, tally in merged.items()]
-    return tuple(sorted(groups, key=lambda group: -group.live))
-
-
-def grouped(records: list[SiteRecord], by: str) -> Job[tuple[model.Group, ...]]:
-    tallies: dict[str, _GroupTally] = {}
-    for task in live_tasks(records):
-        if task is None:
-            yield
-            continue
-        key, label, frame = _parent_key(task) if by == "parent" else _place_key(task)
-        tallies.setdefault(key, _GroupTally(label, frame)).add(task)
-    groups = [tally.group(key) for key, tally in tallies.items()]
-    return tuple(sorted(groups, key=lambda group: -group.live))
+    return merged
 
 
 def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
@@ -77,13 +103,6 @@ def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
         return "0", "(created outside any task)", None
     site = lineage.chunk.site.site
     return str(site.id), site.coroutine, site.frame
-
-
-def _place_key(task: object) -> tuple[str, str, model.Frame | None]:
-    where = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
-    if where is None:
-        return "-", "(no frame)", None
-    return parked_key(where), where.text, where.user_frame or where.frame
 
 
 def key_of(task: object) -> str:
@@ -114,15 +133,21 @@ class ParkedTally:
         self.oldest: float | None = None
         self.least: float | None = None
         self.most: float | None = None
+        self.sites: set[int] = set()
 
     def add(self, task: object, wait: model.Parked | waits.Wait) -> None:
         self.live += 1
         self.oldest = earlier(self.oldest, futures.birth_of(task))
-        self._extend(wait.remaining, wait.remaining)
+        chunk = futures.chunk_of(task)
+        if chunk is not None:
+            self.sites.add(chunk.site.id)
+        if wait.remaining is not None:
+            self._extend(wait.remaining, wait.remaining)
 
     def merge(self, other: ParkedTally) -> None:
         self.live += other.live
         self.oldest = earlier(self.oldest, other.oldest)
+        self.sites |= other.sites
         self._extend(other.least, other.most)
 
     def _extend(self, least: float | None, most: float | None) -> None:
@@ -131,11 +156,15 @@ class ParkedTally:
         if most is not None and (self.most is None or most > self.most):
             self.most = most
 
-    def group(self, key: str) -> model.ParkedGroup:
+    def parked(self, key: str) -> model.ParkedGroup:
         frame = self.where.user_frame or self.where.frame
         return model.ParkedGroup(
             key, frame, self.where.wait, self.where.text, self.live, self.oldest, self.least, self.most
         )
+
+    def group(self, key: str) -> model.Group:
+        frame = self.where.user_frame or self.where.frame
+        return model.Group(key, self.where.text, frame, self.live, self.oldest, tuple(sorted(self.sites)))
 
 
 class _GroupTally:

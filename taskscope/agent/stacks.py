@@ -28,7 +28,7 @@ def await_chain(coro: object) -> list[FrameType]:
             break
         if type(coro) is CoroutineType:
             frame, inner = coro.cr_frame, coro.cr_await
-        elif class_name(coro) == "FutureIter":  # the end of most chains, which has no frame
+        elif futures.is_end(coro):  # it has no frame
             break
         else:
             frame, inner = frame_of(coro), awaited_by(coro)

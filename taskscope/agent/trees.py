@@ -5,13 +5,14 @@ Siblings of one site are folded into one group, so that a level of 300,000 child
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent import awaiting
 from taskscope.agent.futures import birth_of, chunk_of, lineage_of, serial_of
 from taskscope.agent.groups import earlier
-from taskscope.agent.walk import live_tasks
+from taskscope.agent.walk import live_tasks, spent
 
 if TYPE_CHECKING:
     from taskscope.agent.registry import SiteRecord
@@ -74,12 +75,14 @@ def by_await(records: list[SiteRecord], of: int | None) -> Job[tuple[model.TreeG
         elif of is None and not awaiting.is_awaited(task):
             _tally(members, record).add(serial, birth)
         del task
-    chosen = _await_roots(edges) if of is None else dict.fromkeys(edges.get(of, ()), False)
+    chosen = (yield from _await_roots(edges)) if of is None else dict.fromkeys(edges.get(of, ()), False)
     for serial, cycle in chosen.items():
         record, birth = nodes[serial]
         tally = _tally(members, record, cycle=cycle)
         tally.add(serial, birth)
         tally.children += len(edges.get(serial, ()))
+        if spent():
+            yield
     return _groups(members)
 
 
@@ -89,26 +92,26 @@ def _known(task: object) -> tuple[int, SiteRecord, float | None] | None:
     return (serial, chunk.site, birth_of(task)) if chunk is not None and serial is not None else None
 
 
-def _await_roots(edges: dict[int, list[int]]) -> dict[int, bool]:
+def _await_roots(edges: dict[int, list[int]]) -> Job[dict[int, bool]]:
     """Serial of a waiting task → whether it stands for a cycle that nothing outside waits for."""
-    awaited = {target for targets in edges.values() for target in targets}
-    roots = {serial: False for serial in edges if serial not in awaited}
+    awaited: set[int] = set()
+    for targets in edges.values():
+        awaited.update(targets)
+        if spent():
+            yield
+    roots: dict[int, bool] = {}
     reached: set[int] = set()
-
-    def reach(serial: int) -> None:
-        pending = [serial]
-        while pending:
-            each = pending.pop()
-            if each not in reached:
-                reached.add(each)
-                pending.extend(edges.get(each, ()))
-
-    for serial in roots:
-        reach(serial)
-    for serial in edges:
+    for serial in chain((each for each in edges if each not in awaited), edges):
         if serial not in reached:
-            roots[serial] = True
-            reach(serial)
+            roots[serial] = serial in awaited
+            pending = [serial]
+            while pending:
+                each = pending.pop()
+                if each not in reached:
+                    reached.add(each)
+                    pending.extend(edges.get(each, ()))
+        if spent():
+            yield
     return roots
 
 

@@ -120,7 +120,7 @@ def _by_future(waiter: object, frames: list[FrameType]) -> Wait:
         if children is not None:
             return Wait("gather", "gather", primitives.left_of(children))
     for callback in futures.callbacks(waiter):
-        name = called(callback)
+        name = called(callback) if type(callback) is FunctionType else ""
         if "_chain_future" in name:
             return Wait("executor", "a job in an executor", _job(callback))
         if name.startswith("shield"):
@@ -128,7 +128,8 @@ def _by_future(waiter: object, frames: list[FrameType]) -> Wait:
     if frames and "uvloop" in origins.file_of(frames[0].f_code):
         name = origins.name_of(frames[0].f_code).rpartition(".")[2]
         return Wait(*primitives.UVLOOP.get(name, ("socket", f"uvloop {name}")))
-    return Wait("future", _in_a_library(frames) or f"a bare {class_name(waiter)}")
+    kind = "Future" if futures.is_plain(waiter) else class_name(waiter)
+    return Wait("future", _in_a_library(frames) or f"a bare {kind}")
 
 
 def _in_a_library(frames: list[FrameType]) -> str:

@@ -1,0 +1,89 @@
+"""Makes tasks as told, then every request about them, a slice at a time; prints a line of JSON for each.
+
+``python request_costs.py KIND SIZE``: ``shared futures`` (ten for all tasks), ``one task`` (that all await),
+``1,500 sites``.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import taskscope
+from taskscope.agent import walk
+
+SITES = 1_500
+
+
+async def wait(awaited: Any) -> None:
+    await awaited
+
+
+def make(kind: str, size: int) -> list[Any]:
+    loop = asyncio.get_running_loop()
+    futures = [loop.create_future() for _ in range(10)]
+    if kind == "shared futures":
+        return [loop.create_task(wait(futures[number % 10])) for number in range(size)]
+    if kind == "one task":
+        first = loop.create_task(wait(futures[0]))
+        return [first, *(loop.create_task(wait(first)) for _ in range(size))]
+    kept = []
+    for number in range(SITES):
+        names: dict[str, Any] = {}
+        text = "def make(loop, coro): return loop.create_task(coro)"
+        exec(compile(text, f"/app/module_{number}.py", "exec"), names)
+        kept += [names["make"](loop, wait(loop.create_future())) for _ in range(size // SITES)]
+    return kept
+
+
+def cost(name: str, job: Any) -> None:
+    slices = []
+    while True:
+        walk.begin_slice()
+        began = time.thread_time()
+        try:
+            next(job)
+        except StopIteration:
+            break
+        finally:
+            slices.append(time.thread_time() - began)
+    slices.sort()
+    usual = slices[int(len(slices) * 0.99)]
+    print(json.dumps({"name": name, "seconds": sum(slices), "longest": slices[-1], "usual": usual}))
+
+
+async def main(kind: str, size: int) -> None:
+    taskscope.start("costs", interval=60)
+    kept = make(kind, size)
+    await asyncio.sleep(0.2)
+    agents = (each for each in gc.get_objects() if type(each).__name__ == "Agent")
+    agent = next(each for each in agents if type(each).__module__ == "taskscope.agent")
+    ask = agent._actions()
+    gc.collect()
+    gc.freeze()
+    records = agent.registry.task_records()
+    site = max(records, key=lambda record: record.live).id
+    serial = max(records, key=lambda record: record.live).chunks[0]
+    cost("ages", ask["ages"]())
+    cost("a page, oldest", ask["tasks"](limit=200))
+    cost("a page, newest", ask["tasks"](limit=200, order="newest"))
+    cost("a page, midway", ask["tasks"](limit=200, after=size // 2))
+    cost("a page of a site", ask["tasks"](sites=[site], limit=200))
+    cost("tasks of one place", ask["tasks"](parked="x", limit=200))
+    cost("parked at", ask["parked"]())
+    cost("groups by parked at", ask["groups"](by="parked"))
+    cost("groups by parent", ask["groups"](by="parent"))
+    cost("tree by await", ask["tree"](by="await"))
+    cost("tree by parent", ask["tree"](by="parent"))
+    cost("facts of a site", ask["facts"](site=site))
+    cost("a task", ask["task"](serial=next(iter(serial))))
+    cost("loops", ask["loops"]())
+    del kept
+    sys.stdout.flush()
+    os._exit(0)
+
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
