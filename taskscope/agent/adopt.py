@@ -7,6 +7,7 @@ the site is unknown until a later task of the same coroutine shows where it is s
 from __future__ import annotations
 
 import gc
+import heapq
 import sys
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -37,6 +38,9 @@ RIPE = 0.1
 
 ENDED = "(ended before the agent came)"
 """Name of a parent of which nothing else is known."""
+
+RUN = 500
+"""Tasks put in order at once."""
 
 MAX_TRACE = 1_000
 """Frames of a creation traceback."""
@@ -105,7 +109,7 @@ def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
     while candidates and clock.monotonic() < ripe:
         yield
     adopted = 0
-    for reference in candidates:
+    for _, _, reference in (yield from _by_age(candidates)):
         task = reference()
         if _is_unknown(task):
             adopted += adopt(registry, task)
@@ -113,6 +117,23 @@ def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
         if spent():
             yield
     return adopted
+
+
+def _by_age(references: list[Any]) -> Job[Iterable[tuple[float, int, Any]]]:
+    """In the order in which asyncio counted them, those with names last: serials then tell who is older."""
+    runs: list[list[tuple[float, int, Any]]] = [[]]
+    for at, reference in enumerate(references):
+        task = reference()
+        number = futures.number_of(task) if task is not None else None
+        runs[-1].append((float("inf") if number is None else number, at, reference))
+        del task
+        if len(runs[-1]) >= RUN:
+            runs[-1].sort()
+            runs.append([])
+        if spent():
+            yield
+    runs[-1].sort()
+    return heapq.merge(*runs)
 
 
 def _is_unknown(task: Any) -> bool:

@@ -166,6 +166,21 @@ def name_of(task: object) -> str:
         return text(attribute(task, "_name"))
 
 
+def number_of(task: object) -> int | None:
+    """The number by which asyncio counts its unnamed tasks as it makes them; None of others.
+
+    It is not made into a name here: a task keeps its name once it was asked for it.
+    """
+    kept = gc.get_referents(task)
+    own = next((at for at, each in enumerate(kept) if each is coroutine(task)), None)
+    name = kept[own + 1] if own is not None and own + 1 < len(kept) else None
+    counted = number(name)
+    if counted is None:
+        digits = (text(name) or text(attribute(task, "_name"))).removeprefix("Task-")
+        counted = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
+    return counted
+
+
 def cancels_of(task: object) -> int:
     """How often its end was asked for and not taken back."""
     try:

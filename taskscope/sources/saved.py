@@ -142,7 +142,7 @@ class SavedSource:
             created_by=archive.ancestors(record["parent"]),
             creation=own or (creations[0].frames if creations else ()),
             creation_exact=own is not None,
-            siblings=len(archive.children[record["parent"]]) - 1,
+            siblings=len(archive.children[record["parent"]]) - 1 if record["parent"] else 0,
         )
 
     async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:

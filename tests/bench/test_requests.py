@@ -20,11 +20,11 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 
 PROGRAM = Path(__file__).with_name("request_costs.py")
 
-MOST = 12
-"""Times the cost of a plain walk that any list or view may take."""
+MOST = 40
+"""Times the cost of a plain walk that any list or view may take; it was 250 with shared futures."""
 
-LONGEST = 2.0
-"""Milliseconds.  A slice is 0.3; what is above it are collections of garbage."""
+LONGEST = 5.0
+"""Milliseconds, of all slices but one in a hundred.  A slice is 0.3; collections of garbage come on top."""
 
 
 @pytest.mark.parametrize(
