@@ -5,14 +5,17 @@ Every one is a job (see ``walk``): a generator that pauses, and returns a model 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from taskscope import model
 from taskscope.agent import awaiting, clues, futures, groups, holders, stacks, trees
 from taskscope.agent.walk import live_tasks, merged, spent
+from taskscope.system import clock
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from taskscope.agent.loops import LoopWatch
@@ -36,10 +39,26 @@ class NotFoundError(LookupError):
     """No such task, site or thread (any more), in a sentence."""
 
 
+DEAR = 0.01
+"""Seconds of work from which on an answer is kept for a while."""
+
+SHARE = 50
+"""Times its cost for which an answer is given again: views that ask every second take 2 % of a core."""
+
+MAX_KEPT = 8
+"""Answers kept."""
+
+
+class _Kept(NamedTuple):
+    until: float
+    answer: Any
+
+
 class Queries:
     """Reads the registry for the server."""
 
     def __init__(self, registry: Registry, watch: LoopWatch) -> None:
+        self._kept: dict[object, _Kept] = {}
         self._registry = registry
         self._watch = watch
 
@@ -211,17 +230,37 @@ class Queries:
     # -- what needs a walk ---------------------------------------------------------------------
 
     def ages(self, sites: Sequence[int] | None = None) -> Job[model.Ages]:
-        return groups.ages(self._records(sites))
+        return self._sparing(("ages", _key(sites)), lambda: groups.ages(self._records(sites)))
 
     def parked(self, sites: Sequence[int] | None = None) -> Job[tuple[model.ParkedGroup, ...]]:
-        return groups.parked(self._records(sites))
+        return self._sparing(("parked", _key(sites)), lambda: groups.parked(self._records(sites)))
 
     def groups(self, by: str) -> Job[tuple[model.Group, ...]]:
-        return groups.grouped(self._registry.task_records(), by)
+        return self._sparing(("groups", by), lambda: groups.grouped(self._registry.task_records(), by))
 
     def tree(self, by: str, of: int | None = None) -> Job[tuple[model.TreeGroup, ...]]:
         level = trees.by_await if by == "await" else trees.by_parent
-        return level(self._registry.task_records(), of)
+        return self._sparing(("tree", by, of), lambda: level(self._registry.task_records(), of))
+
+    def _sparing(self, key: object, work: Callable[[], Job[T]]) -> Job[T]:
+        """The answer to a question, the last one if that was dear and is not old: see ``SHARE``."""
+        kept = self._kept.get(key)
+        if kept is not None and clock.monotonic() < kept.until:
+            answer: T = kept.answer
+            return answer
+        began = clock.thread_time()
+        answer = yield from work()
+        cost = clock.thread_time() - began
+        self._kept.pop(key, None)
+        if cost >= DEAR:
+            while len(self._kept) >= MAX_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = _Kept(clock.monotonic() + SHARE * cost, answer)
+        return answer
+
+
+def _key(sites: Sequence[int] | None) -> tuple[int, ...] | None:
+    return tuple(sites) if sites is not None else None
 
 
 def known(task: object) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""Views that ask for the same walk every second do not have it made every second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope.agent.loops import LoopWatch
+from taskscope.agent.queries import DEAR, Queries
+from taskscope.agent.registry import Registry
+from taskscope.agent.walk import run
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from taskscope.agent.walk import Job
+
+
+def test_a_dear_answer_is_given_again_and_a_cheap_one_is_worked_out_anew() -> None:
+    queries = Queries(Registry(), LoopWatch(lambda where, error: None))
+    made: list[float] = []
+
+    def work(seconds: float) -> Job[int]:
+        end = clock.thread_time() + seconds
+        while clock.thread_time() < end:
+            yield
+        made.append(seconds)
+        return len(made)
+
+    assert [run(queries._sparing("cheap", lambda: work(0))) for _ in range(2)] == [1, 2]
+    assert [run(queries._sparing("dear", lambda: work(2 * DEAR))) for _ in range(2)] == [3, 3]
+    assert run(queries._sparing("another", lambda: work(0))) == 4
