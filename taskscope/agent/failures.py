@@ -29,6 +29,20 @@ _Key = tuple[object, ...]
 _traceback_of: Any = BaseException.__dict__["__traceback__"].__get__
 
 
+class _Kind:
+    """The tasks of a site that ended alike; changed in place, since making one costs more than all else."""
+
+    __slots__ = ("count", "first", "last", "raised", "said", "serial", "user")
+
+    def __init__(self, raised: _Line | None, user: _Line | None, now: float) -> None:
+        self.raised = _frame(raised)
+        self.user = _frame(user)
+        self.count = 0
+        self.first = self.last = now
+        self.said = ""
+        self.serial = 0
+
+
 class Failures:
     """Written where a task's end is noticed, by any loop's thread, and read by the agent's.
 
@@ -37,36 +51,43 @@ class Failures:
     """
 
     def __init__(self) -> None:
-        self._sites: dict[int, dict[_Key, model.Failure]] = {}
+        self._sites: dict[int, dict[_Key, _Kind]] = {}
 
     def add(self, site: int, failure: object, said: str, serial: int, now: float) -> None:
         """One more task that ended by ``failure``, which reads as ``said``."""
         kinds = self._sites.get(site)
         if kinds is None:
-            kinds = self._sites[site] = {}
-            _bound(self._sites, MAX_SITES)
+            kinds = self._kinds_of(site)
         raised, user = _places(_traceback_of(failure))
         key = class_name(failure), *_named(raised), *_named(user)
-        known = kinds.pop(key, None)
-        if known is None:
-            kinds[key] = model.Failure(site, said, _frame(raised), _frame(user), 1, now, now, serial)
-            _bound(kinds, MAX_OF_SITE)
-        else:
-            kinds[key] = model.Failure(
-                site, said, known.raised, known.user_frame, known.count + 1, known.first, now, serial
-            )
+        kind = kinds.get(key)
+        if kind is None:
+            kind = kinds[key] = _Kind(raised, user, now)
+            if len(kinds) > MAX_OF_SITE:
+                kinds.pop(min(list(kinds.items()), key=lambda each: each[1].last)[0], None)
+        kind.count += 1
+        kind.last = now
+        kind.said = said
+        kind.serial = serial
+
+    def _kinds_of(self, site: int) -> dict[_Key, _Kind]:
+        kinds = self._sites[site] = {}
+        for oldest in list(self._sites)[: max(0, len(self._sites) - MAX_SITES)]:
+            self._sites.pop(oldest, None)
+        return kinds
 
     def of(self, site: int) -> tuple[model.Failure, ...]:
         """Errors at a site, the latest first."""
-        return tuple(reversed(list(self._sites.get(site, {}).values())))
+        kinds = sorted(self._sites.get(site, {}).values(), key=lambda kind: -kind.last)
+        return tuple(
+            model.Failure(
+                site, kind.said, kind.raised, kind.user, kind.count, kind.first, kind.last, kind.serial
+            )
+            for kind in kinds
+        )
 
     def every(self) -> tuple[model.Failure, ...]:
         return tuple(failure for site in list(self._sites) for failure in self.of(site))
-
-
-def _bound(kept: dict[Any, Any], most: int) -> None:
-    for oldest in list(kept)[: max(0, len(kept) - most)]:
-        kept.pop(oldest, None)
 
 
 def _named(line: _Line | None) -> tuple[object, ...]:

@@ -50,6 +50,7 @@ def snapshot(
         "tasks": [_packed(task) for task in tasks],
         "threads": [],
         "ended": wire.pack(list(ended)),
+        "failures": [],
         "stalls": [],
         "history": wire.pack(history),
         "site_history": wire.pack(list(site_history)),
