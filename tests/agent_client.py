@@ -23,10 +23,14 @@ class AgentClient:
         self.notifications: list[dict[str, Any]] = []
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(20)
-        self._socket.connect(path)
         self._lines = self._socket.makefile("rb")
         self._id = 0
-        self.hello = self.ask("hello", protocol=wire.PROTOCOL, client="test")
+        try:
+            self._socket.connect(path)
+            self.hello = self.ask("hello", protocol=wire.PROTOCOL, client="test")
+        except BaseException:
+            self.close()
+            raise
 
     def ask(self, method: str, **params: Any) -> Any:
         self._id += 1
