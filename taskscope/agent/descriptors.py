@@ -130,9 +130,9 @@ def listening(path: str, backlog: int) -> Channel:
         system.chmod(hidden, 0o600)
         listener.listen(backlog)
         system.rename(hidden, path)
-    except BaseException:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(error.errno, error.strerror, path) from None
     return Channel(listener.detach())
 
 

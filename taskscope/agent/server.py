@@ -150,8 +150,8 @@ class Server:
     def _run(self, delay: float) -> None:
         try:
             self.thread = threads.register_agent_thread()
-            if delay and not self._delayed.acquire(timeout=delay):
-                self._listen()
+            if delay:
+                self._delayed.acquire(timeout=delay)
             self._serve()
         except Exception as error:  # noqa: BLE001  (an outer edge: the program must go on)
             self._agent.tell("agent thread", error)
@@ -288,6 +288,7 @@ class Server:
         assert self._listener is not None
         try:
             channel = Channel(self._accepted(self._listener))
+            welcome = endpoint.allowed(channel.socket)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -295,7 +296,7 @@ class Server:
             self._ignore(self._listener.number)
             self._accept_again = clock.monotonic() + RETRY
             return
-        if not endpoint.allowed(channel.socket):
+        if not welcome:
             self._spares.keep(channel)
             return
         if len(self._clients) >= MAX_CLIENTS:
