@@ -31,11 +31,11 @@ SPARES = 2
 
 
 class Held:
-    """One of ours; ``number`` is moved up if there is room."""
+    """One of ours; ``number`` is moved up if there is room.  If that raises, ``number`` is as it was."""
 
     def __init__(self, number: int) -> None:
+        self._file = _file(number)
         self.number = _raised(number)
-        self._file = _file(self.number)
 
     @property
     def ours(self) -> bool:
@@ -89,10 +89,15 @@ class Spares:
         self._held = [each for each in self._held if each.ours]
         while len(self._held) < SPARES:
             try:
-                held = Held(system.socket(socket.AF_UNIX, socket.SOCK_STREAM).detach())
+                spare = system.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             except OSError:
                 return
-            self._held.append(held)
+            try:
+                self._held.append(Held(spare.fileno()))
+            except BaseException:
+                spare.close()
+                raise
+            spare.detach()
 
     def give(self) -> bool:
         """Frees one for what is opened next; False: there is none."""
@@ -114,26 +119,33 @@ class Spares:
 
     def close(self) -> None:
         while self._held:
-            self._held.pop().close()
+            self._held[-1].close()
+            self._held.pop()
 
 
 def listening(path: str, backlog: int) -> Channel:
     """A socket at ``path`` for its user alone.  Raises OSError."""
     listener = system.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # It appears under its name when it answers, not before: bound and not yet listening it would
+    # refuse, and another agent's sweep would take it for a dead one's.
+    hidden = path + "~"
     try:
-        # It appears under its name when it answers, not before: bound and not yet listening it would
-        # refuse, and another agent's sweep would take it for a dead one's.
-        hidden = path + "~"
         with suppress(FileNotFoundError):  # left by a process of the same pid
             system.unlink(hidden)
         listener.bind(hidden)
         system.chmod(hidden, 0o600)
         listener.listen(backlog)
-        system.rename(hidden, path)
-    except OSError as error:
+        channel = Channel(listener.fileno())
+    except BaseException as error:
         listener.close()
-        raise OSError(error.errno, error.strerror, path) from None
-    return Channel(listener.detach())
+        with suppress(OSError):
+            system.unlink(hidden)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, path) from None
+        raise
+    listener.detach()
+    system.rename(hidden, path)
+    return channel
 
 
 def _raised(number: int) -> int:
@@ -156,6 +168,11 @@ def _file(number: int) -> tuple[int, int, int] | None:
     return S_IFMT(found.st_mode), found.st_dev, found.st_ino
 
 
-def opened(path: str) -> Held:
+def opened(path: str, flags: int = 0) -> Held:
     """A file of ours to read from.  Raises OSError."""
-    return Held(system.open(path, posix.O_RDONLY | posix.O_CLOEXEC))
+    number = system.open(path, posix.O_RDONLY | posix.O_CLOEXEC | flags)
+    try:
+        return Held(number)
+    except BaseException:
+        system.close(number)
+        raise

@@ -4,8 +4,7 @@ It answers while the program's loops are blocked, because it is a thread of its 
 up for no longer than a slice, because every request is a job that it runs a slice at a time.  The
 thread is started below ``threading``, so the program does not find it in its own list of threads.
 
-A client that misbehaves costs its connection.  The descriptors are the socket's, one a client, and spares
-for the moment when the process has none left; any of them may be closed by the program at any time.
+A client that misbehaves costs its connection; and any descriptor may be closed by the program at any time.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from taskscope.agent import threads
 from taskscope.agent.clients import Client, Work
 from taskscope.agent.descriptors import Channel, Spares, listening
 from taskscope.agent.desk import Desk, as_sample
+from taskscope.agent.parts import insist
 from taskscope.agent.reply import encoded
 from taskscope.agent.walk import PAUSE, begin_slice
 from taskscope.system import clock, system
@@ -74,7 +74,7 @@ class Server:
             system.start_new_thread(self._body(delay), ())
         except BaseException as error:
             self._ended.release()
-            self._close()
+            insist("socket", self._agent.tell, self._close)
             if type(error) is RuntimeError:
                 raise OSError(errno.EAGAIN, "the process can start no more threads") from None
             raise
@@ -287,8 +287,7 @@ class Server:
     def _accept(self) -> None:
         assert self._listener is not None
         try:
-            channel = Channel(self._accepted(self._listener))
-            welcome = endpoint.allowed(channel.socket)
+            number = self._accepted(self._listener)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -296,7 +295,19 @@ class Server:
             self._ignore(self._listener.number)
             self._accept_again = clock.monotonic() + RETRY
             return
-        if not welcome:
+        try:
+            channel = Channel(number)
+        except Exception:  # noqa: BLE001  (an outer edge, as below: one more client, or one less)
+            system.close(number)
+            return
+        try:
+            self._welcome(channel)
+        except Exception:  # noqa: BLE001
+            self._clients.pop(channel.number, None)
+            channel.close()
+
+    def _welcome(self, channel: Channel) -> None:
+        if not endpoint.allowed(channel.socket):
             self._spares.keep(channel)
             return
         if len(self._clients) >= MAX_CLIENTS:
@@ -317,7 +328,7 @@ class Server:
         return int(listener.socket._accept()[0])  # type: ignore[attr-defined]
 
     def _ignore(self, number: int) -> None:
-        with suppress(KeyError):  # it is ignored already
+        with suppress(KeyError):
             self._poll.unregister(number)
 
     def _dismiss_idlest(self, reason: str) -> None:
@@ -354,14 +365,12 @@ class Server:
 
     def send(self, client: Client, data: bytes) -> None:
         """Sends to a client, or keeps for it; one that has gone gets nothing."""
-        if client.gone:
-            return
         try:
-            client.send(data)
+            if not client.gone:
+                client.send(data)
+                self._look_after(client)
         except OSError:
             self.drop(client)
-        else:
-            self._look_after(client)
 
     def _look_after(self, client: Client) -> None:
         """What has waited until the client would read goes on; the right events are waited for."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent import origins
-from taskscope.agent.descriptors import Held
+from taskscope.agent.descriptors import opened
 from taskscope.agent.looking import attributes_of, lookup
 from taskscope.agent.walk import spent
 from taskscope.system import system
@@ -87,7 +87,7 @@ def _pieces(path: str) -> Iterator[bytes]:
     try:
         if not S_ISREG(system.stat(path).st_mode):
             return
-        held = Held(system.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY))
+        held = opened(path, posix.O_NONBLOCK | posix.O_NOCTTY)
     except (OSError, ValueError):
         return
     try:

@@ -47,6 +47,11 @@ ONCE = {
     "births.Births.release_class",
     "server.Server.stop",
     "server.Server._close",
+    "descriptors.Channel.close",
+    "descriptors.Held.close",
+    "descriptors.Held.ours",
+    "descriptors.Spares.close",
+    "descriptors._file",
 }
 """What undoes everything else.  If it never works nobody is left to do it, so it fails once."""
 
