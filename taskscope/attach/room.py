@@ -9,7 +9,7 @@ from pathlib import Path
 from taskscope.attach import procfs
 
 DESCRIPTORS = 6
-"""An agent and its first client take four; the last two are left to the program."""
+"""An agent, its spares and its first client take five; one more is taken for a moment."""
 
 MEMORY = 48 << 20
 """Bytes of address space: the stacks of two threads, their heaps, the agent's modules."""
