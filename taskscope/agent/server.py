@@ -111,19 +111,22 @@ class Server:
         self._spares.fill()
 
     def _close(self) -> None:
-        for client in self._clients.values():
+        """Each step is guarded, and what fails is tried once more."""
+        clients, self._clients = list(self._clients.values()), {}
+        listener, self._listener = self._listener, None
+        for client in clients:
             client.gone = True
-            client.channel.close()
-        self._clients.clear()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        closing = [each.channel.close for each in clients]
+        if listener is not None:
+            closing.append(listener.close)
+        closing += [self._unlink, self._spares.close, self._agent.sampler.meter.close]
+        insist("agent thread", self._agent.tell, *closing)
+
+    def _unlink(self) -> None:
         if self.path:
             with suppress(OSError):
                 system.unlink(self.path)
             self.path = ""
-        self._spares.close()
-        self._agent.sampler.meter.close()
 
     @property
     def watched(self) -> bool:

@@ -42,16 +42,19 @@ ONCE = {
     "threads.ThreadHooks._forget_all",
     "agent.Agent._undo",
     "agent.Agent.thread_ended",
-    "agent._after_fork_nothing",
     "births.Births._let_go",
     "births.Births.release_class",
+    "server.Server.leave",
     "server.Server.stop",
-    "server.Server._close",
+    "server.Server._unlink",
     "descriptors.Channel.close",
-    "descriptors.Held.close",
     "descriptors.Held.ours",
     "descriptors.Spares.close",
     "descriptors._file",
+    "process.Meter.close",
+    "server.Server._close",
+    "descriptors.Held.close",
+    "forking.forget",
 }
 """What undoes everything else.  If it never works nobody is left to do it, so it fails once."""
 
@@ -236,7 +239,7 @@ def _kind(thing: Any) -> str:
 
 def _target(name: str) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{name}")
+        return os.readlink(f"/proc/self/fd/{name}").removesuffix(" (deleted)")
     except OSError:
         return ""  # the listing's own
 

@@ -29,7 +29,7 @@ ONCE_HARMFUL = {
         "loops.LoopWatch.look",
         "sampler.Sampler.sample",
     ],
-    "answering": ["snapshot.snapshot", "wire.response", "server.Server._flush"],
+    "answering": ["snapshot.snapshot", "wire.response", "clients.Client.flush"],
     "stopping": [
         "hooks.TaskHooks.let_go",
         "loops.LoopWatch.stop",
