@@ -7,15 +7,12 @@ process that has never heard of us.  It may fail; the program that it observes m
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from taskscope import model, wire
-from taskscope.agent import adopt, futures, limits, looking, origins, process, snapshot, source, stacks
+from taskscope.agent import adopt, forking, futures, limits, looking, origins, process, snapshot, source, stacks
 from taskscope.agent.console import Console
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.loops import LoopWatch
@@ -67,7 +64,7 @@ class Agent:
         self.presence = Presence(self.registry, self.tell, self._meet, self._adopt)
         self._exits = self.presence.part("exits")
         self._loops = self.presence.part("loops")
-        self.watch = LoopWatch(self.tell)
+        self.watch = LoopWatch(self.tell, process.born())
         self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)
         self.queries = Queries(self.registry, self.watch)
@@ -132,8 +129,8 @@ class Agent:
         at_exit = self._exits.guarded(self._at_exit)
         self._exits.on_undo(atexit.unregister, at_exit)
         atexit.register(at_exit)
-        self._exits.on_undo(_after_fork_nothing)
-        _after_fork(self)
+        self._exits.on_undo(forking.forget)
+        forking.follow(self)
 
     def _at_exit(self) -> None:
         """The process ends: only the socket's file must go."""
@@ -151,7 +148,7 @@ class Agent:
             pass
 
     def _meet(self, loop: Any) -> None:
-        self._loops.guard(self.watch.add, loop)
+        self._loops.guard(self.watch.meet, loop)
 
     def look(self, late: float) -> float:
         """Looks at the loops, as long as that works; gives the seconds until the next look."""
@@ -163,15 +160,26 @@ class Agent:
         return self.interval
 
     def _adopt(self, loops: list[Any]) -> None:
-        self._adoption = adopt.adopt_tasks(self.registry, loops)
+        self._adoption = adopt.adopt_tasks(self.registry, loops, self.watch.is_copy)
         self.arriving = bool(loops)
 
     def forked(self) -> None:
-        """In a forked child: the same hooks and counters, a new thread and socket."""
+        """In a forked child: the same hooks and counters, a new thread and socket.
+
+        The parent's loops have stayed there, but for one that runs on in the thread that forked.
+        """
+        self.watch.forked()
+        self._adoption = self._forget_copies()
         self.server.abandon()
         self.server = Server(self)
         self.process = process.describe(self.process.name)
         self.server.start(delay=FORK_DELAY)
+
+    def _forget_copies(self) -> Job[None]:
+        yield from adopt.forget(self.registry, self.watch.forget_copies())
+        if self.presence.sees_tasks:
+            loops = [loop for _, loop in self.watch.loops()]
+            yield from adopt.adopt_tasks(self.registry, loops, self.watch.is_copy)
 
     # -- what the server asks ------------------------------------------------------------------
 
@@ -182,7 +190,8 @@ class Agent:
             self.arriving = False
         elif self.presence.sees_tasks and clock.monotonic() >= self._next_search:
             begun = clock.thread_time()
-            yield from adopt.strays(self.registry, [loop for _, loop in self.watch.loops()])
+            loops = [loop for _, loop in self.watch.loops()]
+            yield from adopt.strays(self.registry, loops, self.watch.is_copy)
             self._next_search = clock.monotonic() + max(STRAY_SEARCH, 1000 * (clock.thread_time() - begun))
         if len(self.registry.by_id) != self._known_sites:  # only another site can tell of the unknown ones
             self._known_sites = len(self.registry.by_id)
@@ -343,39 +352,3 @@ def _in_main_interpreter() -> bool:
     import _thread
 
     return bool(getattr(_thread, "_is_main_interpreter", lambda: True)())  # new in 3.12
-
-
-_FORKED = "_taskscope_forked"
-_HANDLER = "def in_child():\n    for call in calls: call()\n"
-
-
-def _after_fork(agent: Agent) -> None:
-    """Has ``agent.forked`` called in forked children, until ``_after_fork_nothing``.
-
-    Python has no way to take a fork handler back.  So a process gets one in its life, however often an
-    agent comes and goes: it calls what is in a list kept on ``sys``, and refers to nothing else of ours.
-    """
-    if not hasattr(os, "register_at_fork"):
-        return
-    calls = sys.__dict__.get(_FORKED)
-    if calls is None:
-        calls = sys.__dict__[_FORKED] = []
-        scope = {"calls": calls}
-        exec(_HANDLER, scope)  # noqa: S102  (a function whose globals are not this module's)
-        os.register_at_fork(after_in_child=scope["in_child"])  # type: ignore[arg-type]
-    calls[:] = [partial(_in_child, ref(agent))]
-
-
-def _after_fork_nothing() -> None:
-    sys.__dict__.get(_FORKED, []).clear()
-
-
-def _in_child(reference: ref[Agent]) -> None:
-    agent = reference()
-    if agent is None:
-        return
-    try:
-        agent.forked()
-    except Exception as error:  # noqa: BLE001  (an outer edge)
-        agent.tell("fork", error)
-        insist("fork", agent.tell, agent.server.abandon, agent.thread_ended)

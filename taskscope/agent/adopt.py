@@ -19,11 +19,11 @@ from taskscope.agent.registry import MAX_LINEAGE, ForeignRef, Lineage
 from taskscope.agent.sites import code_of, coroutine_name, started
 from taskscope.agent.stacks import thread_frames
 from taskscope.agent.variables import variables_of
-from taskscope.agent.walk import spent
+from taskscope.agent.walk import live_tasks, spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import CodeType
 
     from taskscope.agent.registry import Registry, SiteRecord
@@ -86,11 +86,11 @@ def find_loops() -> list[Any]:
     return list(found.values())
 
 
-def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
+def adopt_tasks(registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
     """Registers living tasks that have no serial; yields wherever a pause is due.
 
     A task that another thread's factory is just making has none yet either: only those are taken that
-    still have none a moment later.
+    still have none a moment later, and whose loop is not a copy of one in the process that forked this one.
     """
     asyncio = sys.modules["asyncio"]
     references: list[Any] = list(known_tasks())
@@ -108,11 +108,20 @@ def adopt_tasks(registry: Registry, loops: list[Any]) -> Job[int]:
     ripe = clock.monotonic() + RIPE
     while candidates and clock.monotonic() < ripe:
         yield
+    return (yield from _adopt_all(registry, candidates, is_copy))
+
+
+def _adopt_all(registry: Registry, candidates: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
     adopted = 0
+    copies: dict[int, bool] = {}
     for _, _, reference in (yield from _by_age(candidates)):
         task = reference()
         if _is_unknown(task):
-            adopted += adopt(registry, task)
+            loop = futures.loop_of(task)
+            if id(loop) not in copies:
+                copies[id(loop)] = is_copy(loop)
+            if not copies[id(loop)]:
+                adopted += adopt(registry, task)
         del task
         if spent():
             yield
@@ -142,7 +151,7 @@ def _is_unknown(task: Any) -> bool:
     return not aiomonitor_peer.in_the_making(task)
 
 
-def strays(registry: Registry, loops: list[Any]) -> Job[int]:
+def strays(registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
     """Registers tasks that came to be without any factory, as by ``asyncio.Task(coro)``.
 
     Copying the set of all tasks is one call that cannot be cut: 300,000 take 3 ms.  From 3.14 on there is
@@ -153,7 +162,21 @@ def strays(registry: Registry, loops: list[Any]) -> Job[int]:
         and sum(r.counts().live for r in registry.task_records()) > MAX_STRAY_SEARCH
     ):
         return 0
-    return (yield from adopt_tasks(registry, loops))
+    return (yield from adopt_tasks(registry, loops, is_copy))
+
+
+def forget(registry: Registry, loops: tuple[Any, ...]) -> Job[None]:
+    """In a forked child: lets go of the tasks of loops that have stayed in the parent."""
+    gone = {id(loop) for loop in loops}
+    for task in live_tasks(registry.task_records()):
+        if task is None:
+            yield
+        elif id(futures.loop_of(task)) in gone:
+            chunk = task._taskscope_chunk
+            if chunk is not None and chunk.pop(task._taskscope_serial, None) is not None:
+                chunk.site.unseen += 1
+            release(task)
+        del task
 
 
 def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:

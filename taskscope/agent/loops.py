@@ -71,12 +71,18 @@ class LoopWatch:
         self._born = born
         self._ids = itertools.count(1)
         self._watched: dict[int, Watched] = {}
+        self._copies: list[Any] = []  # just after a fork only
         self._enough = MANY
         self._stalls: deque[Stall] = deque(maxlen=STALLS_KEPT)
         self._due, self._cpu = clock.monotonic(), clock.process_time()
         self._idle = 0.0  # seconds for which neither we nor the processor did anything before this look
 
     # -- which loops there are -----------------------------------------------------------------
+
+    def meet(self, loop: Any) -> None:
+        """A loop of which it is not known whether it is a copy."""
+        if not self.is_copy(loop):
+            self.add(loop)
 
     def add(self, loop: Any) -> None:
         """A new loop, in the thread that makes it or finds it."""
@@ -322,20 +328,31 @@ class LoopWatch:
         self._stalls.clear()
         for watched in list(self._watched.values()):
             watched.latencies.clear()
-            watched.stall = watched.probe = watched.mark = None  # ours, or pending in a loop that is no more
+            watched.stall = watched.probe = watched.mark = None
+            loop = watched.reference()
+            if loop is not None and turns.builtin(loop, "is_running"):
+                self._copies.append(loop)
 
     def forget_copies(self) -> tuple[Any, ...]:
-        """Loops that say that they run and do not: a forked child's copies of its parent's.  Forgets them."""
-        copies = tuple(loop for _, loop in self.loops() if self.is_copy(loop))
+        """Forgets the loops that say that they run and do not: copies of those of the parent."""
+        copies = (*self._copies, *(loop for _, loop in self.loops() if self.is_copy(loop)))
+        self._copies.clear()
         for loop in copies:
             self._watched.pop(id(loop), None)
         return copies
 
     def is_copy(self, loop: Any) -> bool:
-        """Whether it is a copy of a loop that runs in another process, from which this one was forked."""
-        now = clock.monotonic()
-        claims = turns.claimed_thread(loop) is not None
-        return claims and turns.look(loop, sys._current_frames(), self._born, now) is None
+        """Whether it is a copy of a loop that runs in another process, from which this one was forked.
+
+        It says that it runs and does not; asked twice, as it may just be starting or stopping.
+        """
+        for _ in range(2):
+            now, frames, thread = clock.monotonic(), sys._current_frames(), turns.claimed_thread(loop)
+            if thread is None or turns.look(loop, frames, self._born, now) is not None:
+                return False
+            if turns.claimed_thread(loop) != thread:
+                return False
+        return True
 
     def stop(self) -> None:
         """Takes back the callbacks still under way."""

@@ -20,6 +20,7 @@ from taskscope.agent.looking import attribute, called, class_name, in_class, inn
 from taskscope.agent.pools import Fullness
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.sites import is_border, nearest_user_frame
+from taskscope.agent.variables import attributes_of
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -177,12 +178,13 @@ class ThreadView:
         frames = stacks.current_frames()
         known = {ident_of(thread): thread for thread in _known_threads()}
         loops = self._watch.running()
+        here = _native_ids()
         found = [
-            self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident))
+            self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident), here)
             for ident in sorted(set(frames) | {each for each in known if each is not None})
         ]
         seen = {thread.native_id for thread in found}
-        unmatched = [tid for tid in _native_ids() if tid not in seen]
+        unmatched = [tid for tid in here if tid not in seen]
         spare = sum(
             1 for thread in found if not thread.native_id
         )  # Python threads whose native id is not known
@@ -198,15 +200,17 @@ class ThreadView:
         frame = frames.get(ident)
         note = _note_of(thread)
         return model.ThreadDetail(
-            self._describe(ident, thread, frame, loops.get(ident)),
+            self._describe(ident, thread, frame, loops.get(ident), _native_ids()),
             stacks.describe(stacks.thread_frames(frame)),
             stacks.describe_raw(note.stack) if note is not None else (),
         )
 
-    def _describe(self, ident: int, thread: Any, frame: FrameType | None, loop: int | None) -> model.Thread:
+    def _describe(
+        self, ident: int, thread: Any, frame: FrameType | None, loop: int | None, here: list[int]
+    ) -> model.Thread:
         note = _note_of(thread)
         agent = ident == self._agent_thread()
-        native = number(attribute(thread, "_native_id")) or (_agent_native(ident) if agent else 0)
+        native = _agent_native(ident) if agent else _native_id(thread, here)
         cpu, running = _kernel_view(native)
         state, doing = ("running", "observes") if agent else activity(frame, running=running, loop=loop)
         name = (
@@ -248,6 +252,18 @@ def register_agent_thread() -> int:
 
 def _agent_native(ident: int) -> int:
     return _agent_natives.get(ident, 0)
+
+
+def _native_id(thread: Any, here: list[int]) -> int:
+    """The kernel's number of a thread; 0: not known.
+
+    Only the thread that forked comes along into the child, where it is the first: until 3.13 Python goes on
+    calling it by its number in the parent.
+    """
+    known = attributes_of(thread).get("_native_id")
+    if type(known) is not int:
+        return 0
+    return known if known in here or not here else system.getpid()
 
 
 def _native_ids() -> list[int]:
