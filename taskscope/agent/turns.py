@@ -47,27 +47,30 @@ class Turn(NamedTuple):
     frames: tuple[FrameType, ...] = ()
 
 
+def book_of(loop: Any) -> dict[str, Any] | None:
+    """The variables of a loop that is made of asyncio's, past whatever its class does; None of another."""
+    asyncio = sys.modules["asyncio"]
+    if not issubclass(type(loop), asyncio.BaseEventLoop):
+        return None
+    found: dict[str, Any] = asyncio.AbstractEventLoop.__dict__["__dict__"].__get__(loop)
+    return found
+
+
 def claimed_thread(loop: Any) -> int | None:
     """The thread in which a loop of asyncio says that it runs; a copy in a forked child says it too."""
-    ident = attributes_of(loop).get("_thread_id")
+    ident = (book_of(loop) or {}).get("_thread_id")
     return ident if type(ident) is int else None
 
 
 def is_closed(loop: Any) -> bool:
     """Whether a loop is closed, as far as it can be read."""
-    closed = attributes_of(loop).get("_closed")
-    return closed is True if closed is not None else builtin(loop, "is_closed") is True
-
-
-def is_open_book(loop: Any) -> bool:
-    """Whether it is one of asyncio's, or made of it."""
-    names = attributes_of(loop)
-    return type(names.get("_ready")) is deque and "_thread_id" in names
+    book = book_of(loop)
+    return (builtin(loop, "is_closed") if book is None else book.get("_closed")) is True
 
 
 def length(loop: Any, name: str) -> int | None:
     """How long a loop's queue of callbacks or heap of timers is; None: not known."""
-    queue: Any = attributes_of(loop).get(name)
+    queue: Any = (book_of(loop) or {}).get(name)
     return len(queue) if type(queue) in (deque, list) else None
 
 
@@ -98,7 +101,7 @@ def look(loop: Any, frames: Mapping[int, FrameType], born: float, now: float) ->
 def _calling(
     loop: Any, thread: int, names: Mapping[str, Any], end: float, inside: tuple[FrameType, ...]
 ) -> Turn:
-    resolution, calls = attributes_of(loop).get("_clock_resolution"), names.get("i")
+    resolution, calls = (book_of(loop) or {}).get("_clock_resolution"), names.get("i")
     begun = end - resolution if type(resolution) is float and _goes_by_the_clock(loop) else None
     return Turn(thread, "calling", begun, end, calls if type(calls) is int else 0, None, inside)
 
@@ -107,27 +110,22 @@ def _asleep(loop: Any, thread: int, names: Mapping[str, Any], now: float) -> Tur
     timeout = names.get("timeout", 0)
     if "event_list" in names or (type(timeout) in (int, float) and timeout <= 0):
         return Turn(thread, "between")
-    timer = _first_timer(loop)
-    begun = timer._when - timeout if timer and type(timeout) is float and timeout < DAY else None
+    book = book_of(loop) or {}
+    ready, timers = book.get("_ready"), book.get("_scheduled")
+    timer: Any = None
     try:
-        head = attributes_of(loop)["_ready"][0]
+        timer = timers[0] if type(timers) is list else None
+        head = ready[0] if type(ready) is deque else None
     except IndexError:
-        if timer and not timer._cancelled and timer._when < now:
+        head = None
+    begun = None
+    if type(timer) is sys.modules["asyncio"].TimerHandle and _goes_by_the_clock(loop):
+        if head is None and not timer._cancelled and timer._when < now:
             return Turn(thread, "overslept", timer._when, ref(timer), 0, _task_of(timer))
+        begun = timer._when - timeout if type(timeout) is float and timeout < DAY else None
+    if head is None:
         return Turn(thread, "idle", begun)
     return Turn(thread, "overslept", begun, ref(head), 0, _task_of(head))
-
-
-def _first_timer(loop: Any) -> Any:
-    """None: there is none, or its time is not the machine's."""
-    timers: Any = attributes_of(loop).get("_scheduled")
-    if type(timers) is not list or not _goes_by_the_clock(loop):
-        return None
-    try:
-        first = timers[0]
-    except IndexError:
-        return None
-    return first if type(first) is sys.modules["asyncio"].TimerHandle and type(first._when) is float else None
 
 
 def _task_of(handle: Any) -> Any:
@@ -144,7 +142,7 @@ def _task_of(handle: Any) -> Any:
 
 def _goes_by_the_clock(loop: Any) -> bool:
     """Whether its times are those of the machine: neither its own clock nor a test's."""
-    if type(sys.modules["time"].monotonic) is not BuiltinFunctionType or "time" in attributes_of(loop):
+    if type(sys.modules["time"].monotonic) is not BuiltinFunctionType or "time" in (book_of(loop) or {}):
         return False
     owner = next((cls for cls in mro(type(loop)) if "time" in own_attributes(cls)), None)
     return owner is sys.modules["asyncio"].BaseEventLoop
@@ -152,14 +150,14 @@ def _goes_by_the_clock(loop: Any) -> bool:
 
 def debug(loop: Any) -> bool:
     """Whether its debug mode is on."""
-    names = attributes_of(loop)
-    return (names["_debug"] if "_debug" in names else builtin(loop, "get_debug")) is True
+    book = book_of(loop)
+    return (builtin(loop, "get_debug") if book is None else book.get("_debug")) is True
 
 
 def factory_name(loop: Any) -> str:
     """What the program set as its task factory; "" if nothing."""
-    names = attributes_of(loop)
-    factory = names["_task_factory"] if "_task_factory" in names else builtin(loop, "get_task_factory")
+    book = book_of(loop)
+    factory = builtin(loop, "get_task_factory") if book is None else book.get("_task_factory")
     if type(factory) is FunctionType:
         factory = attributes_of(factory).get("taskscope_shown", factory)
     if factory is None:
