@@ -517,8 +517,9 @@ class Stall:
     ``why``: ``held`` by one call, whose ``stack`` is (innermost first) while it ran ``task``; ``crowd``: it
     was running callback after callback, and ``queued`` were yet to run; ``asleep``: it slept although
     ``queued`` callbacks were ready (0: although a timer was due) since nothing had woken it, and ``stack`` is
-    that of the ``task`` which could have gone on.  For ``paused`` of these seconds the process neither ran
-    nor used the processor: the machine or the process was stopped, or a call held the GIL and waited.
+    that of the ``task`` which could have gone on.  ``woken``: we then woke it, for what somebody asked of us.
+    For ``paused`` of these seconds the process neither ran nor used the processor: the machine or the process
+    was stopped, or a call held the GIL and waited.
     """
 
     loop: int
@@ -531,6 +532,7 @@ class Stall:
     why: str = "held"
     at_least: bool = False
     paused: float = 0.0
+    woken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,9 @@ class Agent:
         task = self.registry.find(serial)
         if task is None:
             raise NotFoundError(f"task {serial} is no more")
-        task.get_loop().call_soon_threadsafe(task.cancel)
+        loop = task.get_loop()
+        self.watch.wakes(loop)
+        loop.call_soon_threadsafe(task.cancel)
         return True
 
     def snapshot(self) -> dict[str, Any]:

@@ -93,7 +93,8 @@ class Console:
 
     def _start(self) -> Job[None]:
         self._permitted()
-        loop = next((loop for _, loop in self._watch.loops() if loop.is_running()), None)
+        running = self._watch.running().values()
+        loop = next((loop for number, loop in self._watch.loops() if number in running), None)
         if loop is None:
             raise wire.RemoteError(wire.NOT_FOUND, "no event loop runs in this process to open a console on")
         try:
@@ -105,6 +106,7 @@ class Console:
             ) from None
         outcome: list[Exception | None] = []
         self._part.armed = True
+        self._watch.wakes(loop)
         loop.call_soon_threadsafe(self._part.guarded(self._start_on), start_monitor, loop, outcome)
         blocked = wire.RemoteError(
             wire.NOT_FOUND, "the event loop is blocked, so no console was opened: try again when it runs"

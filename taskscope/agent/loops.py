@@ -271,6 +271,12 @@ class LoopWatch:
             watched.paused += self._idle
             watched.found += self._idle
 
+    def wakes(self, loop: Any) -> None:
+        """We are about to wake a loop, as somebody asked for what must run in it.  A stall of it says so."""
+        watched = self._watched.get(id(loop))
+        if watched is not None and watched.stall is not None and watched.stall.why == "asleep":
+            watched.stall.woken = True
+
     # -- stalls --------------------------------------------------------------------------------
 
     def _held(self, watched: Watched, turn: Turn, *, at_least: bool) -> Stall:

@@ -18,9 +18,9 @@ from taskscope.agent.blocking import activity
 from taskscope.agent.jobs import executor_of
 from taskscope.agent.looking import attribute, called, class_name, in_class, innermost, is_a, number, text
 from taskscope.agent.pools import Fullness
+from taskscope.agent.looking import attributes_of
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.sites import is_border, nearest_user_frame
-from taskscope.agent.variables import attributes_of
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ class Probe:
 class Stall:
     """See ``model.Stall``.  ``ended``: None while it lasts."""
 
-    __slots__ = ("at_least", "began", "ended", "loop", "paused", "queued", "stack", "task", "why")
+    __slots__ = ("at_least", "began", "ended", "loop", "paused", "queued", "stack", "task", "why", "woken")
 
     def __init__(self, loop: int, why: str, began: float, at_least: bool) -> None:
         self.loop = loop
@@ -49,6 +49,7 @@ class Stall:
         self.at_least = at_least
         self.ended: float | None = None
         self.paused = 0.0
+        self.woken = False
         self.queued = 0
         self.task: int | None = None
         self.stack: tuple[model.Frame, ...] = ()
@@ -66,6 +67,7 @@ class Stall:
             self.why,
             self.at_least,
             min(self.paused, lasted),
+            self.woken,
         )
 
 

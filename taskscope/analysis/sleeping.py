@@ -93,13 +93,14 @@ def _overslept(stalls: list[Stall]) -> Finding:
         rate_per_min=0.0,
         since=told.began,
         since_at_least=told.at_least,
-        text=f"event loop {told.loop} {length} {_left_undone(told)}",
+        text=f"event loop {told.loop} {length} {_left_undone(told)}{_WOKEN if told.woken else ''}",
         evidence={
             "why": "overslept",
             "count": len(stalls),
             "lasting": lasting is not None,
             "loop": told.loop,
             "ready": told.queued,
+            "woken_by_taskscope": told.woken,
             "longest_seconds": round(worst.duration, 3),
             "task": told.task,
         },
@@ -110,6 +111,9 @@ def _overslept(stalls: list[Stall]) -> Finding:
             EXPLANATIONS["lost wake-up"],
         ),
     )
+
+
+_WOKEN = ", until TaskScope woke it for what was asked of it"
 
 
 def _left_undone(stall: Stall) -> str:

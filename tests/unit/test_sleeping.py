@@ -29,6 +29,8 @@ def test_it_stays_when_something_has_woken_the_loop() -> None:
     over = replace(ASLEEP, over=True, queued=0, at_least=True)
     (found,) = overslept([over], 30)
     assert found.text == "event loop 2 was asleep for at least 12.3 s past the time of a timer"
+    (found,) = overslept([replace(over, woken=True)], 30)
+    assert found.text.endswith("timer, until TaskScope woke it for what was asked of it")
     assert overslept([over], 30 + RECENT) == ()
     (both,) = overslept([over, ASLEEP], 30)
     assert (both.evidence["count"], both.evidence["lasting"]) == (2, True)
