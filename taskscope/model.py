@@ -517,9 +517,10 @@ class Stall:
     ``why``: ``held`` by one call, whose ``stack`` is (innermost first) while it ran ``task``; ``crowd``: it
     was running callback after callback, and ``queued`` were yet to run; ``asleep``: it slept although
     ``queued`` callbacks were ready (0: although a timer was due) since nothing had woken it, and ``stack`` is
-    that of the ``task`` which could have gone on.  ``woken``: we then woke it, for what somebody asked of us.
-    For ``paused`` of these seconds the process neither ran nor used the processor: the machine or the process
-    was stopped, or a call held the GIL and waited.
+    that of the ``task`` which could have gone on; ``stranded``: it slept while ``queued`` tasks (one is
+    ``task``) waited for futures that are done, with no callback queued.  ``woken``: we then woke it, for what
+    somebody asked of us.  For ``paused`` of these seconds the process neither ran nor used the processor: the
+    machine or the process was stopped, or a call held the GIL and waited.
     """
 
     loop: int

@@ -43,6 +43,9 @@ ARRIVAL = 10.0
 STRAY_SEARCH = 5.0
 """Seconds between searches for tasks made without a factory; more, so that they cost 0.1 % at most."""
 
+SOON = 1.0
+"""The same while a task seems to be stranded."""
+
 MAX_FAILURES = 50
 """Failures of our own that are told one by one."""
 
@@ -192,7 +195,9 @@ class Agent:
             begun = clock.thread_time()
             loops = [loop for _, loop in self.watch.loops()]
             yield from adopt.strays(self.registry, loops, self.watch.is_copy)
-            self._next_search = clock.monotonic() + max(STRAY_SEARCH, 1000 * (clock.thread_time() - begun))
+            doubt = yield from self.watch.look_for_stranded(self.registry)
+            least = SOON if doubt else STRAY_SEARCH
+            self._next_search = clock.monotonic() + max(least, 1000 * (clock.thread_time() - begun))
         if len(self.registry.by_id) != self._known_sites:  # only another site can tell of the unknown ones
             self._known_sites = len(self.registry.by_id)
             adopt.impute(self.registry)

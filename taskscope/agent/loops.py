@@ -25,8 +25,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from taskscope import model
-from taskscope.agent import futures, stacks, turns
+from taskscope.agent import futures, stacks, stranded, turns
 from taskscope.agent.walk import PAUSE, SLICE
 from taskscope.agent.watched import Probe, Stall, Watched
 from taskscope.system import clock, system
@@ -35,7 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
 
+    from taskscope import model
+    from taskscope.agent.registry import Registry
     from taskscope.agent.turns import Turn
+    from taskscope.agent.walk import Job
 
 LOOK_EVERY = 0.2
 """Seconds between looks.  A sleeping loop costs 8 to 16 microseconds: at most 0.01 % of a core."""
@@ -57,6 +59,9 @@ PAUSED = 0.1
 
 MANY_CALLS = 10
 """Callbacks of a turn after which their speed tells when those in the queue get theirs."""
+
+CROWD = 100
+"""Callbacks of a turn after which a stall is taken for a crowd's, until the next look shows which it is."""
 
 LOST = 60.0
 """Seconds after which a callback that we handed to a loop is given up."""
@@ -199,17 +204,22 @@ class LoopWatch:
         return LOOK_EVERY
 
     def _calling(self, watched: Watched, loop: Any, turn: Turn, now: float) -> float:
-        lasted, stall = now - watched.since, watched.stall
+        lasted, stall, opened = now - watched.since, watched.stall, None
         waiting = turns.length(loop, "_ready") or 0
-        crowd = min(10.0, max(1.0, waiting / turn.calls)) if turn.calls >= MANY_CALLS else 1.0
+        many = turn.calls >= MANY_CALLS
+        crowd = min(10.0, max(1.0, waiting / turn.calls)) if many else 1.0
         watched.note(lasted * crowd, now)
         if stall is None:
             if lasted < STALL:
                 return min(LOOK_EVERY, STALL - lasted)
-            stall = self._held(watched, turn, at_least=turn.begun is None)
+            stall = opened = self._held(watched, turn, at_least=turn.begun is None)
             stall.task = _current_serial(loop)
-        elif turn.calls != watched.calls:  # it gets on: not one call holds it, but many
-            stall.why, stall.queued = "crowd", max(1, waiting)
+            crowded = turn.calls >= CROWD  # until the next look
+        else:
+            crowded = turn.calls != watched.calls  # it gets on: not one call holds it, but many
+        if crowded or not stall.judged:
+            stall.why, stall.queued = ("crowd", max(1, waiting)) if crowded else ("held", 0)
+        stall.judged = stall is not opened
         watched.calls = turn.calls
         stall.paused = watched.paused
         return min(LOOK_EVERY, max(FINE, lasted / 50))
@@ -220,8 +230,7 @@ class LoopWatch:
             stall = self._begin(watched, Stall(watched.id, "asleep", watched.since, turn.begun is None))
             stall.queued = turns.length(loop, "_ready") or 0
             if turn.task is not None:
-                stall.task = getattr(turn.task, "_taskscope_serial", None)
-                stall.stack = stacks.describe(stacks.await_chain(futures.coroutine(turn.task)))
+                stall.is_of(turn.task)
 
     def _see_from_outside(
         self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None
@@ -271,11 +280,28 @@ class LoopWatch:
             watched.paused += self._idle
             watched.found += self._idle
 
+    # -- tasks that nobody wakes ---------------------------------------------------------------
+
+    def look_for_stranded(self, registry: Registry) -> Job[bool]:
+        """Whether there are some of which only another look can tell whether they are stranded."""
+        found = yield from stranded.look(registry, self._idle_loops())
+        idle, doubt = self._idle_loops(), False
+        for watched in list(self._watched.values()):
+            here = found.get(watched.key) if watched.key in idle else None
+            doubt |= stranded.judge(watched, here, self._stalls)
+        return doubt
+
+    def _idle_loops(self) -> set[int]:
+        frames = sys._current_frames()
+        turn = {each.key: self._turn(each, each.reference(), frames) for each in list(self._watched.values())}
+        return {key for key, each in turn.items() if each is not None and each.doing == "idle"}
+
     def wakes(self, loop: Any) -> None:
         """We are about to wake a loop, as somebody asked for what must run in it.  A stall of it says so."""
         watched = self._watched.get(id(loop))
-        if watched is not None and watched.stall is not None and watched.stall.why == "asleep":
-            watched.stall.woken = True
+        for stall in (watched.stall, watched.stranded) if watched is not None else ():
+            if stall is not None and stall.why != "held":
+                stall.woken = True
 
     # -- stalls --------------------------------------------------------------------------------
 
@@ -290,11 +316,12 @@ class LoopWatch:
         self._stalls.append(stall)
         return stall
 
-    @staticmethod
-    def _over(watched: Watched, now: float, over: float | None) -> None:
+    def _over(self, watched: Watched, now: float, over: float | None) -> None:
         """What the loop was in the middle of has ended, at the moment ``over`` at the latest."""
         stall, watched.stall = watched.stall, None
         if stall is not None:
+            if self._idle >= PAUSED:
+                stall.paused += self._idle
             stall.ended = now if over is None else min(now, max(over, stall.began))
             watched.latencies.append(stall.ended - watched.waiting_since(stall))
 
@@ -320,31 +347,12 @@ class LoopWatch:
             if loop is None:
                 continue
             try:
-                found.append(self._describe(watched, loop, frames, live.get(watched.id, 0)))
+                turn = self._turn(watched, loop, frames)
+                found.append(watched.told(loop, turn, live.get(watched.id, 0)))
             except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
                 self._forget(watched)
                 self._failed("loops", error)
         return tuple(found)
-
-    def _describe(
-        self, watched: Watched, loop: Any, frames: Mapping[int, FrameType], live: int
-    ) -> model.Loop:
-        turn = self._turn(watched, loop, frames)
-        p50, p99, worst = watched.percentiles(clock.monotonic())
-        return model.Loop(
-            id=watched.id,
-            kind=watched.kind,
-            thread=turn.thread if turn is not None else None,
-            running=turn is not None,
-            debug=turns.debug(loop),
-            live=live,
-            ready=turns.length(loop, "_ready"),
-            timers=turns.length(loop, "_scheduled"),
-            latency_p50=p50,
-            latency_p99=p99,
-            latency_max=worst,
-            factory=turns.factory_name(loop),
-        )
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -393,4 +401,4 @@ def _current_serial(loop: Any) -> int | None:
         task = sys.modules["asyncio"].current_task(loop)
     except (RuntimeError, KeyError):
         return None
-    return getattr(task, "_taskscope_serial", None)
+    return futures.serial_of(task)

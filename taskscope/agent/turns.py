@@ -14,6 +14,7 @@ from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodDe
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
+from taskscope.agent import futures
 from taskscope.agent.looking import attributes_of, mro, own_attributes
 from taskscope.agent.variables import variables_of
 
@@ -136,7 +137,7 @@ def _task_of(handle: Any) -> Any:
     callback = handle._callback
     if type(callback) in (BuiltinMethodType, MethodType) or type(callback).__module__ == "_asyncio":
         owner = callback.__self__
-        return owner if issubclass(type(owner), asyncio.Task) else None
+        return owner if futures.is_task(owner) else None
     return None
 
 

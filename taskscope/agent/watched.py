@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
+from taskscope.agent import futures, stacks, turns
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -40,7 +41,19 @@ class Probe:
 class Stall:
     """See ``model.Stall``.  ``ended``: None while it lasts."""
 
-    __slots__ = ("at_least", "began", "ended", "loop", "paused", "queued", "stack", "task", "why", "woken")
+    __slots__ = (
+        "at_least",
+        "began",
+        "ended",
+        "judged",
+        "loop",
+        "paused",
+        "queued",
+        "stack",
+        "task",
+        "why",
+        "woken",
+    )
 
     def __init__(self, loop: int, why: str, began: float, at_least: bool) -> None:
         self.loop = loop
@@ -50,9 +63,15 @@ class Stall:
         self.ended: float | None = None
         self.paused = 0.0
         self.woken = False
+        self.judged = False  # whether a second look has shown what it is
         self.queued = 0
         self.task: int | None = None
         self.stack: tuple[model.Frame, ...] = ()
+
+    def is_of(self, task: Any) -> None:
+        """Nothing held the loop: this is a task with which it could have gone on."""
+        self.task = futures.serial_of(task)
+        self.stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
 
     def told(self, now: float) -> model.Stall:
         lasted = (self.ended or now) - self.began
@@ -80,6 +99,7 @@ class Watched:
     __slots__ = (
         "calls",
         "found",
+        "found_stranded",
         "id",
         "key",
         "kind",
@@ -91,6 +111,8 @@ class Watched:
         "reference",
         "since",
         "stall",
+        "strandable",
+        "stranded",
         "thread",
     )
 
@@ -101,9 +123,11 @@ class Watched:
         self.kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
         self.thread = thread
         self.mark: object = None
-        self.since = self.found = self.paused = self.next_latency = 0.0
+        self.since = self.found = self.found_stranded = self.paused = self.next_latency = 0.0
         self.calls = 0
         self.stall: Stall | None = None
+        self.strandable: ref[Any] | None = None  # a task that was found stranded once
+        self.stranded: Stall | None = None
         self.probe: Probe | None = None
         self.latencies: deque[float] = deque(maxlen=WINDOW)
 
@@ -141,3 +165,21 @@ class Watched:
         values.sort()
         last = len(values) - 1
         return values[last // 2], values[round(last * 0.99)], values[last]
+
+    def told(self, loop: Any, turn: Turn | None, live: int) -> model.Loop:
+        """``live``: its tasks."""
+        p50, p99, worst = self.percentiles(clock.monotonic())
+        return model.Loop(
+            id=self.id,
+            kind=self.kind,
+            thread=turn.thread if turn is not None else None,
+            running=turn is not None,
+            debug=turns.debug(loop),
+            live=live,
+            ready=turns.length(loop, "_ready"),
+            timers=turns.length(loop, "_scheduled"),
+            latency_p50=p50,
+            latency_p99=p99,
+            latency_max=worst,
+            factory=turns.factory_name(loop),
+        )

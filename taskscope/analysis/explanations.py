@@ -74,7 +74,7 @@ EXPLANATIONS = {
         "Objects of asyncio belong to one loop. Another thread used call_soon, or set a future, fed a queue "
         "or released a lock of this loop: the callback is queued, but the loop sleeps on. From other threads "
         "use loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe, and share no lock between loops. "
-        "TaskScope has not woken it; cancelling a task would."
+        "TaskScope has not woken it."
     ),
     "process paused": (
         "Neither the program nor TaskScope's thread ran or used the processor: the process was stopped "

@@ -30,7 +30,7 @@ def overslept(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
     """One finding for each line whose task a sleeping loop did not go on with, the longest sleep first."""
     by_line: dict[tuple[int, str, int], list[Stall]] = defaultdict(list)
     for stall in stalls:
-        if stall.why == "asleep" and stall.began + stall.duration >= now - RECENT:
+        if stall.why in ("asleep", "stranded") and stall.began + stall.duration >= now - RECENT:
             where = _where(stall.stack)
             by_line[stall.loop if not where.file else 0, where.file, where.line].append(stall)
     found = [_overslept(each) for each in by_line.values()]
@@ -119,6 +119,8 @@ _WOKEN = ", until TaskScope woke it for what was asked of it"
 def _left_undone(stall: Stall) -> str:
     if not stall.queued:
         return "past the time of a timer"
+    if stall.why == "stranded":
+        return f"with {wording.plural(stall.queued, 'task')} waiting for what is done"
     return f"with {wording.plural(stall.queued, 'callback')} ready to run"
 
 
