@@ -7,12 +7,22 @@ process that has never heard of us.  It may fail; the program that it observes m
 from __future__ import annotations
 
 import atexit
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
-from taskscope.agent import adopt, forking, futures, limits, looking, origins, process, snapshot, source, stacks
+from taskscope.agent import (
+    adopt,
+    forking,
+    futures,
+    limits,
+    looking,
+    origins,
+    process,
+    snapshot,
+    source,
+    stacks,
+)
 from taskscope.agent.console import Console
 from taskscope.agent.facts import FactFinder
 from taskscope.agent.loops import LoopWatch

@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from taskscope.agent import futures, stacks, stranded, turns
+from taskscope.agent import stacks, stranded, turns
 from taskscope.agent.walk import PAUSE, SLICE
 from taskscope.agent.watched import Probe, Stall, Watched
 from taskscope.system import clock, system
@@ -213,7 +213,7 @@ class LoopWatch:
             if lasted < STALL:
                 return min(LOOK_EVERY, STALL - lasted)
             stall = opened = self._held(watched, turn, at_least=turn.begun is None)
-            stall.task = _current_serial(loop)
+            stall.task = turns.current_serial(loop)
             crowded = turn.calls >= CROWD  # until the next look
         else:
             crowded = turn.calls != watched.calls  # it gets on: not one call holds it, but many
@@ -394,11 +394,3 @@ class LoopWatch:
             if watched.probe is not None:
                 watched.probe.handle.cancel()
         self._watched.clear()
-
-
-def _current_serial(loop: Any) -> int | None:
-    try:
-        task = sys.modules["asyncio"].current_task(loop)
-    except (RuntimeError, KeyError):
-        return None
-    return futures.serial_of(task)

@@ -18,7 +18,6 @@ from taskscope.agent.blocking import activity
 from taskscope.agent.jobs import executor_of
 from taskscope.agent.looking import attribute, called, class_name, in_class, innermost, is_a, number, text
 from taskscope.agent.pools import Fullness
-from taskscope.agent.looking import attributes_of
 from taskscope.agent.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.sites import is_border, nearest_user_frame
 from taskscope.system import clock, system
@@ -260,8 +259,8 @@ def _native_id(thread: Any, here: list[int]) -> int:
     Only the thread that forked comes along into the child, where it is the first: until 3.13 Python goes on
     calling it by its number in the parent.
     """
-    known = attributes_of(thread).get("_native_id")
-    if type(known) is not int:
+    known = number(attribute(thread, "_native_id"))
+    if not known:
         return 0
     return known if known in here or not here else system.getpid()
 

@@ -149,6 +149,15 @@ def _goes_by_the_clock(loop: Any) -> bool:
     return owner is sys.modules["asyncio"].BaseEventLoop
 
 
+def current_serial(loop: Any) -> int | None:
+    """The task that is running in it."""
+    try:
+        task = sys.modules["asyncio"].current_task(loop)
+    except (RuntimeError, KeyError):
+        return None
+    return futures.serial_of(task)
+
+
 def debug(loop: Any) -> bool:
     """Whether its debug mode is on."""
     book = book_of(loop)

@@ -150,13 +150,15 @@ async def test_a_stall_that_lasts_says_so() -> None:
     class Lasting(FakeSource):
         async def stalls(self) -> tuple[model.Stall, ...]:
             (stall,) = await super().stalls()
-            return (stall, dataclasses.replace(stall, over=False, began=stall.began + 5, stack=()))
+            asleep = dataclasses.replace(stall, why="asleep", at_least=True, began=stall.began + 1)
+            return (stall, asleep, dataclasses.replace(stall, over=False, began=stall.began + 5, stack=()))
 
     async with running(Lasting()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press(STALLS)
         screen = await until_shown(pilot, "1 still lasting")
         assert "now     800 ms  lasting" in screen
+        assert "≥800 ms  asleep" in screen
         assert "no stack was caught" in screen
 
 

@@ -38,8 +38,9 @@ Every event loop of the process.
 
 state         ● running, ○ stopped
 tasks         live tasks of this loop
-p50 p99 max   how late callbacks ran in the last minute: half of
-              them later than p50, one in a hundred later than p99
+p50 p99 max   how late a callback would have run, looked at five
+              times a second in the last minute: half of them later
+              than p50, one in a hundred later than p99
 ready         callbacks waiting to run now; timers: calls waiting
               for their time
 thread        the thread that runs it; Enter goes to the threads

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from taskscope.analysis.sleeping import is_pause
 from taskscope.model import Stall
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
@@ -37,7 +38,10 @@ threshold, because some code held it. Every other task of that loop
 waited meanwhile.
 
 ago       since it began; now: it still lasts
-held for  how long the loop did not run
+held for  how long the loop did not run; ≥: or longer
+          crowd: many callbacks held it; asleep: it slept although it
+          had something to do, and held by is the task that waits;
+          paused: the process itself stood still
 held by   the innermost line of user code at that time; in: what
           that line had called
 task      the task that was running; Enter on its line below goes
@@ -90,8 +94,8 @@ class StallsScreen(DetailScreen):
         inner = stall.stack[0] if stall.stack else None
         return (
             fmt.age(self.context.store.age(stall.began)) if stall.over else "now",
-            fmt.latency(stall.duration),
-            "" if stall.over else "lasting",
+            f"{'≥' if stall.at_least else ''}{fmt.latency(stall.duration)}",
+            _state(stall),
             fmt.frame(own or inner),
             fmt.frame(inner) if inner != own else "",
             str(stall.task) if stall.task else fmt.UNKNOWN,
@@ -142,3 +146,11 @@ class StallsScreen(DetailScreen):
 
 def _key(stall: Stall) -> tuple[int, float]:
     return (stall.loop, stall.began)
+
+
+def _state(stall: Stall) -> str:
+    if stall.why != "held":
+        return "crowd" if stall.why == "crowd" else "asleep"
+    if is_pause(stall):
+        return "paused"
+    return "" if stall.over else "lasting"
