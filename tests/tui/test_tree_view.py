@@ -113,7 +113,9 @@ async def test_a_cycle_is_shown_and_not_followed_for_ever() -> None:
         assert "↻ waits 5" in screen
         await pilot.press("j", "l", "l")
         await pilot.pause()
-        assert screen_text(app).count("waits") == 3 + 1  # the subject says "who waits for whom"
+        assert (
+            screen_text(app).count("waits") == 3 + 2
+        )  # the subject: "who waits for whom"; the current row in full
 
 
 async def test_what_is_open_stays_open_over_a_refresh() -> None:
