@@ -110,7 +110,7 @@ async def test_how_its_tasks_failed_stands_above_who_created_them() -> None:
     async with running(Failing(start=250), (200, 60)) as (_, pilot):
         await until_shown(pilot, "+6,000")
         await pilot.press("enter")
-        await until_shown(pilot, "12 failed, the last 3.0s ago: ValueError: no such [/], raised at")
+        await until_shown(pilot, "12 failed, the last 3.0s ago: ValueError: no such order [/], raised")
         await until_shown(pilot, "orders.py:12 charge")
 
 
