@@ -112,6 +112,10 @@ async def wait(): await asyncio.Event().wait()
 async def begin(): return [loop.create_task(wait()) for _ in range(2_000)]
 loop = asyncio.new_event_loop()
 kept = loop.run_until_complete(begin())
+def patiently(call, *arguments):
+    while True:
+        try: return call(*arguments)
+        except MemoryError: pass
 os.write(1, agent.server.path.encode() + b"\\n")
 os.read(0, 1)
 size = int(open("/proc/self/statm").read().split()[0]) * 4096
@@ -120,8 +124,8 @@ block, step = [], 1 << 20
 while step >= 64:
     try: block.append(bytearray(step))
     except MemoryError: step //= 2
-os.write(1, b"full\\n")
-os.read(0, 1)
+patiently(os.write, 1, b"full\\n")
+patiently(os.read, 0, 1)
 block.clear()
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 os.write(1, b"free\\n")
