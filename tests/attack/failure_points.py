@@ -54,6 +54,7 @@ ONCE = {
     "process.Meter.close",
     "server.Server._close",
     "descriptors.Held.close",
+    "agent._after_fork_nothing",
     "forking.forget",
 }
 """What undoes everything else.  If it never works nobody is left to do it, so it fails once."""
