@@ -54,6 +54,7 @@ class Server:
         self._poll = system.poll()
         self._listener: Channel | None = None
         self._listen_again = self._accept_again = 0.0
+        self._uid = -1  # whose directory we listen in
         self._spares = Spares()
         self._stopping = False
         self._late = 0.0  # seconds by which this thread woke too late just now
@@ -103,9 +104,10 @@ class Server:
         self._close()
 
     def _listen(self) -> None:
+        uid = system.geteuid()
         endpoint.sweep()
         path = endpoint.socket_path(system.getpid(), self._agent.process.name)
-        self._listener, self.path = listening(path, MAX_CLIENTS), path
+        self._listener, self.path, self._uid = listening(path, MAX_CLIENTS), path, uid
         self._poll.register(self._listener.number, select.POLLIN)
         self._accept_again = 0.0
         self._spares.fill()
@@ -214,6 +216,8 @@ class Server:
             self._ignore(self._listener.number)
             self._listener.close()
             self._listener = None
+        if self._listener is not None and self._uid != system.geteuid() and now >= self._listen_again:
+            self._move(now)
         if self._listener is None and now >= self._listen_again:
             self._listen_again = now + RETRY
             with suppress(OSError, endpoint.EndpointError):
@@ -222,6 +226,18 @@ class Server:
             self._accept_again = 0.0
             self._spares.fill()
             self._poll.register(self._listener.number, select.POLLIN)
+
+    def _move(self, now: float) -> None:
+        """Listens where the user looks whose process this is now: it gave up root, say.  Else stays put."""
+        self._listen_again = now + RETRY
+        listener, path = self._listener, self.path
+        with suppress(OSError, endpoint.EndpointError):
+            self._listen()
+        if listener is not None and self._listener is not listener:
+            self._ignore(listener.number)
+            listener.close()
+            with suppress(OSError):  # most often it is no longer ours to remove: root's next agent does
+                system.unlink(path)
 
     def _step(self) -> None:
         """Runs one slice of one job."""

@@ -47,8 +47,8 @@ def _serves(pid: int, path: str) -> bool:
 
 
 def _folders(pid: int, owners: set[int]) -> list[str]:
-    """Where its agent may listen, as seen from here."""
-    folders = [folder for uid in owners for folder in endpoint.candidates(uid)]
+    """Where its agent may listen, as seen from here; in our own folders before it gave up our rights."""
+    folders = [folder for uid in (*owners, os.geteuid()) for folder in endpoint.candidates(uid)]
     try:
         root = procfs.root(pid)
         own = procfs.environment(pid).get("TASKSCOPE_DIR")

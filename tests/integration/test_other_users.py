@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,8 +51,8 @@ def standard_places(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @contextmanager
-def service(uid: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", SERVICE, str(uid)]
+def service(uid: int, program: str = SERVICE) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", program, str(uid)]
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     with subprocess.Popen(
         command, stdin=-1, stdout=-1, stderr=-1, text=True, env=environment, cwd="/"
@@ -124,3 +125,37 @@ async def test_an_agent_that_another_user_serves_is_not_believed(tmp_path: Path)
         with pytest.raises(SourceError, match=rf"served by uid {ATTACKER}, which is neither you nor root"):
             await LiveSource(str(path), patience=5).open()
         child.kill()
+
+
+DESCENDING = """
+import ctypes, os, sys, asyncio, taskscope, taskscope.agent
+taskscope.start("service", interval=0.1)
+print("started", flush=True)
+sys.stdin.readline()
+uid = int(sys.argv[1])
+os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
+ctypes.CDLL(None).prctl(4, 1)
+print("descended", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_agent_of_a_service_that_gives_up_root_moves_to_its_new_users_directory() -> None:
+    with service(VICTIM, DESCENDING) as child:
+        started(child)
+        before = agent_in(child.pid)
+        assert before is not None
+        assert Path(before.path).parent.stat().st_uid == 0
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "descended\n"
+        give_up = time.monotonic() + 10
+        while (after := agent_in(child.pid)) == before or after is None:
+            assert time.monotonic() < give_up, "it still listens where only root gets in"
+            time.sleep(0.01)
+        assert Path(after.path).parent.stat().st_uid == VICTIM
+        assert endpoint.peer(after.path) == endpoint.Peer(child.pid, VICTIM)
+        endpoint.sweep()
+        assert not Path(before.path).exists()
