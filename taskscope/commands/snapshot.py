@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.commands.attach import TARGET_HELP
 from taskscope.commands.common import say
+from taskscope.text import plural
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -32,7 +33,7 @@ def main(options: Namespace) -> int:
         print(text(snapshot))
         return 0
     size = save(snapshot, options.output)
-    say(f"{options.output}: {len(snapshot.get('tasks', ())):,} tasks, {size:,} bytes")
+    say(f"{options.output}: {plural(len(snapshot.get('tasks', ())), 'task')}, {size:,} bytes")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.commands.attach import TARGET_HELP
 from taskscope.commands.common import duration, say
+from taskscope.text import plural
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -225,7 +226,8 @@ def _progress(seconds: float) -> Callable[[Sample], None]:
         if not due:
             due.extend([sample.monotonic, sample.monotonic])
         if sample.monotonic >= due[1]:
-            say(f"{sample.monotonic - due[0]:6.0f} s  {sample.tasks.live:,} tasks  {sample.threads} threads")
+            held = f"{plural(sample.tasks.live, 'task')}  {plural(sample.threads, 'thread')}"
+            say(f"{sample.monotonic - due[0]:6.0f} s  {held}")
             due[1] += max(seconds / PROGRESS_LINES, sample.interval)
 
     return say_now_and_then
