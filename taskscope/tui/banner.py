@@ -47,6 +47,8 @@ def sentence(context: Context) -> str:
         kept = "  Showing the last data" if context.store.sample else ""
         waiting = "; waiting for a restart." if context.waiting else "."
         return f"{context.reason.rstrip('.')}.{kept}{waiting if kept else ''}"
+    if context.state is State.CONNECTING:
+        return context.reason and f"{context.reason.rstrip('.')}."
     if context.stale and context.silence is not None:
         return f"No sample for {fmt.age(context.store.sample_age())}: {context.silence.text}."
     if context.stale:
