@@ -89,8 +89,7 @@ class Server:
             self._listener.hang_up()  # wakes the thread
         with suppress(RuntimeError):
             self._delayed.release()
-        ended = self._ended.acquire(timeout=timeout)
-        if ended:
+        if ended := self._ended.acquire(timeout=timeout):
             self._ended.release()
         return ended
 
@@ -292,9 +291,7 @@ class Server:
             elif client.watching:
                 self._desk.subscribe(client)
 
-    def queue(
-        self, client: Client | None, job: Job[None], id: int | None = None, *, parks: bool = True
-    ) -> None:
+    def queue(self, client: Client | None, job: Job[None], id: int | None = None, parks: bool = True) -> None:
         """Has the thread work on ``job``; ``id`` is the request's."""
         work = Work(client, id, job, parks)
         if client is not None:
