@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from taskscope.agent import Agent
-    from taskscope.guard import NoLeaks
+    from taskscope.agent.agent import Agent
+    from taskscope.testing.guard import NoLeaks
 
 __version__ = "0.1.0"
 __all__ = ["StartError", "no_leaks", "snapshot", "start", "stop"]
@@ -37,7 +37,7 @@ def start(name: str | None = None, *, interval: float = 1.0, control: bool = Fal
     if _agent is not None:
         return
     try:
-        from taskscope.agent import Agent
+        from taskscope.agent.agent import Agent
 
         _agent = agent = Agent(name, interval=interval, control=control, version=__version__)
         agent.on_stop = lambda: _forget(agent)
@@ -61,7 +61,7 @@ def snapshot() -> dict[str, Any]:
     """
     start()
     assert _agent is not None
-    from taskscope import within
+    from taskscope.testing import within
 
     return within.snapshot(_agent)
 
@@ -78,10 +78,10 @@ def no_leaks(
     run, or ``folder/file.py:function`` where they are started.
     threads: whether threads count too.
 
-    Raises guard.LeakError (an AssertionError) at the end, saying of each what it runs, who started it and
-    where it stands.
+    Raises testing.guard.LeakError (an AssertionError) at the end: what each runs, who started it, where it
+    stands.
     """
-    from taskscope.guard import NoLeaks
+    from taskscope.testing.guard import NoLeaks
 
     return NoLeaks(grace, tolerance, allow, threads=threads)
 

@@ -13,8 +13,8 @@ from taskscope.system import clock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from taskscope.agent.descriptors import Channel
-    from taskscope.agent.walk import Job
+    from taskscope.agent.counts.descriptors import Channel
+    from taskscope.agent.inspect.walk import Job
 
 MAX_BACKLOG = 8 << 20
 """Bytes not yet read by a client.  Beyond it samples are left out (and counted), answers wait."""

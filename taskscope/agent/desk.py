@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from taskscope import requests, wire
+from taskscope import wire
+from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.clients import MAX_JOBS
-from taskscope.agent.queries import NotFoundError
 from taskscope.agent.reply import encoded
+from taskscope.model import requests
 from taskscope.system import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskscope.agent import Agent
+    from taskscope.agent.agent import Agent
     from taskscope.agent.clients import Client
+    from taskscope.agent.inspect.walk import Job
     from taskscope.agent.server import Server
-    from taskscope.agent.walk import Job
 
 FIRST_SAMPLE = 1.0
 """Seconds that a first sample waits at most for older tasks to be registered."""

@@ -9,12 +9,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
-from taskscope.agent.walk import spent
+from taskscope.agent.inspect.walk import spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskscope.agent.walk import Job
+    from taskscope.agent.inspect.walk import Job
 
 ROWS = 25
 """Rows encoded between two looks at the clock: about 0.1 ms."""

@@ -18,20 +18,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from taskscope import endpoint, wire
-from taskscope.agent import threads
 from taskscope.agent.clients import Client, Work
-from taskscope.agent.descriptors import Channel, Spares, listening
+from taskscope.agent.counts.descriptors import Channel, Spares, listening
 from taskscope.agent.desk import Desk, as_sample
-from taskscope.agent.parts import insist
+from taskscope.agent.hooks.parts import insist
+from taskscope.agent.inspect import threads
+from taskscope.agent.inspect.walk import PAUSE, begin_slice
 from taskscope.agent.reply import encoded
-from taskscope.agent.walk import PAUSE, begin_slice
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskscope.agent import Agent
-    from taskscope.agent.walk import Job
+    from taskscope.agent.agent import Agent
+    from taskscope.agent.inspect.walk import Job
 
 MAX_CLIENTS = 16
 

@@ -89,7 +89,7 @@ def start(payload: dict[str, Any]) -> dict[str, Any]:
         sys.modules.update(modules)
         load(payload["modules"], modules)
         time.sleep(PAUSE)
-        agent = modules[f"{package}.agent"].Agent(
+        agent = modules[f"{package}.agent.agent"].Agent(
             None, interval=1.0, control=False, version=payload["taskscope"], arrived=payload["arrived"]
         )
         agent.on_stop = lambda: forget(modules)

@@ -30,7 +30,7 @@ PACKAGE = "_taskscope_agent"
 """The agent's name inside a target that it was brought into."""
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PARTS = ("__init__.py", "model.py", "requests.py", "system.py", "wire.py", "endpoint.py", "agent/**/*.py")
+_PARTS = ("__init__.py", "model/*.py", "system.py", "wire.py", "endpoint.py", "agent/**/*.py")
 _IMPORT = re.compile(r"\b(from|import)(\s+)taskscope\b")
 _TYPING = re.compile(r"\bfrom(\s+)typing\b")
 

@@ -22,7 +22,7 @@ import types
 from typing import Any
 
 import taskscope
-import taskscope.agent
+import taskscope.agent.agent
 
 ERRORS = {"RuntimeError": RuntimeError, "OSError": OSError, "MemoryError": MemoryError}
 
@@ -33,11 +33,11 @@ ONCE = {
     "parts.insist",
     "presence.Presence.undo",
     "presence.Presence._release",
-    "hooks.TaskHooks._unhook",
-    "hooks.TaskHooks.let_go",
-    "hooks.TaskHooks.loops",
-    "hooks.TaskHooks._raw_of",
-    "hooks._is_ours",
+    "factories.TaskHooks._unhook",
+    "factories.TaskHooks.let_go",
+    "factories.TaskHooks.loops",
+    "factories.TaskHooks._raw_of",
+    "factories._is_ours",
     "imports.ImportWatch._leave",
     "threads.ThreadHooks._forget_all",
     "agent.Agent._undo",
@@ -69,7 +69,7 @@ DOORS = {"registry._gone", "agent.Agent.stop"}
 def functions() -> dict[str, types.FunctionType]:
     """All functions of the agent and of what it stands on, by module and qualified name."""
     found: dict[str, types.FunctionType] = {}
-    names = [f"taskscope.agent.{each.name}" for each in pkgutil.iter_modules(taskscope.agent.__path__)]
+    names = [each.name for each in pkgutil.walk_packages(taskscope.agent.__path__, "taskscope.agent.")]
     for name in ["taskscope.agent", "taskscope.wire", "taskscope.endpoint", "taskscope.system", *names]:
         module = importlib.import_module(name)
         for value in list(vars(module).values()):
@@ -230,7 +230,7 @@ def _is_ours(thing: Any) -> bool:
     if type(thing) is types.FunctionType:
         home = str(thing.__globals__.get("__name__"))
         return home.startswith("taskscope.agent") and "<locals>" in thing.__code__.co_qualname
-    return type(thing) is taskscope.agent.Agent
+    return type(thing) is taskscope.agent.agent.Agent
 
 
 def _kind(thing: Any) -> str:

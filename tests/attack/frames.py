@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
-from taskscope.requests import METHODS
+from taskscope.model.requests import METHODS
 
 if TYPE_CHECKING:
     from random import Random

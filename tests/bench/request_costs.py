@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import taskscope
-from taskscope.agent import walk
+from taskscope.agent.inspect import walk
 
 SITES = 1_500
 
@@ -60,7 +60,7 @@ async def main(kind: str, size: int) -> None:
     kept = make(kind, size)
     await asyncio.sleep(0.2)
     agents = (each for each in gc.get_objects() if type(each).__name__ == "Agent")
-    agent = next(each for each in agents if type(each).__module__ == "taskscope.agent")
+    agent = next(each for each in agents if type(each).__module__ == "taskscope.agent.agent")
     ask = agent._actions()
     gc.collect()
     gc.freeze()

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 import taskscope
-from taskscope.agent.walk import run
+from taskscope.agent.inspect.walk import run
 
 release = threading.Event()
 kept: list[Any] = []

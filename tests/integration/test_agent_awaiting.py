@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import taskscope
-from taskscope.agent import awaiting
-from taskscope.agent.walk import run
+from taskscope.agent.inspect import awaiting
+from taskscope.agent.inspect.walk import run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

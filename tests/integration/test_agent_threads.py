@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import taskscope
-from taskscope.agent.walk import run
+from taskscope.agent.inspect.walk import run
 from tests import pythons
 from tests.pythons import SUPPORTED
 

@@ -10,20 +10,20 @@ from tests.attack.failing import attack
 
 ONCE_HARMFUL = {
     "arming": [
-        "hooks.TaskHooks._patch_run_coroutine_threadsafe",
-        "hooks.TaskHooks._wrap",
-        "hooks._is_eager",
-        "aiomonitor_peer.MonitorPeer.follow",
+        "factories.TaskHooks._patch_run_coroutine_threadsafe",
+        "factories.TaskHooks._wrap",
+        "factories._is_eager",
+        "aiomonitor.MonitorPeer.follow",
         "imports.ImportWatch.when",
         "server.Server._listen",
         "server.Server._run",
         "threads.ThreadHooks.arm",
     ],
     "running": [
-        "aiomonitor_peer.is_monitor_factory",
-        "hooks.TaskHooks._is_noted",
-        "hooks.TaskHooks.add_loop",
-        "hooks._shown",
+        "aiomonitor.is_monitor_factory",
+        "factories.TaskHooks._is_noted",
+        "factories.TaskHooks.add_loop",
+        "factories._shown",
         "imports.ImportWatch._find",
         "loops.LoopWatch.add",
         "loops.LoopWatch.look",
@@ -31,7 +31,7 @@ ONCE_HARMFUL = {
     ],
     "answering": ["snapshot.snapshot", "wire.response", "clients.Client.flush"],
     "stopping": [
-        "hooks.TaskHooks.let_go",
+        "factories.TaskHooks.let_go",
         "loops.LoopWatch.stop",
         "parts.Part.undo",
         "server.Server._close",

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two 
 VICTIM, ATTACKER = 23451, 23452
 
 SERVICE = """
-import ctypes, os, sys, asyncio, taskscope, taskscope.agent, taskscope.guard
+import ctypes, os, sys, asyncio, taskscope, taskscope.agent.agent, taskscope.testing.guard
 uid = int(sys.argv[1])
 os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
 ctypes.CDLL(None).prctl(4, 1)  # dumpable again: an ordinary process of that user
@@ -128,7 +128,7 @@ async def test_an_agent_that_another_user_serves_is_not_believed(tmp_path: Path)
 
 
 DESCENDING = """
-import ctypes, os, sys, asyncio, taskscope, taskscope.agent
+import ctypes, os, sys, asyncio, taskscope, taskscope.agent.agent
 taskscope.start("service", interval=0.1)
 print("started", flush=True)
 sys.stdin.readline()

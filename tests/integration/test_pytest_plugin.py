@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import taskscope
-from taskscope.guard import LeakError, NoLeaks
+from taskscope.testing.guard import LeakError, NoLeaks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ go = threading.Event()
 """
 
 
-INSTALLED = any(each.value == "taskscope.pytest_plugin" for each in entry_points(group="pytest11"))
+INSTALLED = any(each.value == "taskscope.testing.pytest_plugin" for each in entry_points(group="pytest11"))
 """Whether pytest finds the plugin by itself, as it does after an ordinary installation."""
 
 
@@ -46,7 +46,7 @@ def suite(folder: Path, body: str, *options: str, ini: str = "") -> subprocess.C
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     if not INSTALLED:
-        command += ["-p", "taskscope.pytest_plugin"]
+        command += ["-p", "taskscope.testing.pytest_plugin"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False

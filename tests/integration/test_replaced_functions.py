@@ -51,7 +51,7 @@ print("left", flush=True)
 LEAKING = """
 import asyncio, sys, threading, time
 import freezegun, taskscope
-from taskscope.guard import LeakError
+from taskscope.testing.guard import LeakError
 
 async def forgotten():
     await asyncio.get_running_loop().create_future()

@@ -62,7 +62,7 @@ def watching(pid: int, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A watch that has seen its first sample."""
     command = [sys.executable, "-m", "taskscope", "watch", str(pid), "--interval", "200ms", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        until(child, "tasks")
+        until(child, "1 task")
         yield child
 
 

@@ -7,13 +7,13 @@ import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from taskscope.agent import Agent
-from taskscope.agent.walk import run
+from taskscope.agent.agent import Agent
+from taskscope.agent.inspect.walk import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from taskscope.agent.registry import Chunk
+    from taskscope.agent.counts.registry import Chunk
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from taskscope.agent import walk
-from taskscope.agent.facts import FactFinder
-from taskscope.agent.presence import Presence
-from taskscope.agent.queries import NotFoundError
-from taskscope.agent.registry import Registry
+from taskscope.agent.answers.facts import FactFinder
+from taskscope.agent.answers.tasks import NotFoundError
+from taskscope.agent.counts.registry import Registry
+from taskscope.agent.hooks.presence import Presence
+from taskscope.agent.inspect import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

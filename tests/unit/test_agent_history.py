@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 
 from taskscope import model
-from taskscope.agent.history import MAX_SITES, SITE_TIERS, ProcessHistory, SiteHistories
+from taskscope.agent.counts.history import MAX_SITES, SITE_TIERS, ProcessHistory, SiteHistories
 
 BASE = model.Sample(0, 0.0, 0.0, 1.0, model.Counts(), 1, None, None, None, None, None, None)
 

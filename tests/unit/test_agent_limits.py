@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.agent import Agent, limits
-from taskscope.agent.walk import run
+from taskscope.agent.agent import Agent
+from taskscope.agent.counts import limits
+from taskscope.agent.inspect.walk import run
 from taskscope.system import system
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import pytest
 import taskscope.agent
 
 AGENT = Path(taskscope.agent.__file__).parent
+FILES = {path.stem: path for room in ("inspect", "answers") for path in (AGENT / room).glob("*.py")}
 
 READING = (
     "awaiting",
@@ -27,10 +28,10 @@ READING = (
     "holders",
     "jobs",
     "primitives",
-    "queries",
     "referents",
     "sites",
     "stacks",
+    "tasks",
     "timers",
     "trees",
     "variables",
@@ -63,7 +64,7 @@ ALLOWED = {
 
 
 def tree_of(module: str) -> ast.Module:
-    return ast.parse((AGENT / f"{module}.py").read_text())
+    return ast.parse(FILES[module].read_text())
 
 
 @pytest.mark.parametrize("module", READING)

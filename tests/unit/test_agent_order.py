@@ -6,8 +6,9 @@ import asyncio
 import random
 from weakref import ref
 
-from taskscope.agent import adopt, futures
-from taskscope.agent.walk import run
+from taskscope.agent.hooks import adopt
+from taskscope.agent.inspect import futures
+from taskscope.agent.inspect.walk import run
 
 
 async def test_unnamed_tasks_are_taken_in_the_order_of_their_making_and_named_ones_last() -> None:

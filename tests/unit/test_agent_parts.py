@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from taskscope.agent.imports import ImportWatch
-from taskscope.agent.parts import Part
+from taskscope.agent.hooks.imports import ImportWatch
+from taskscope.agent.hooks.parts import Part
 
 
 class Told(list[str]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.agent import Agent
+from taskscope.agent.agent import Agent
 
 if TYPE_CHECKING:
     from pathlib import Path

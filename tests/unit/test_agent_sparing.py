@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.agent.loops import LoopWatch
-from taskscope.agent.queries import DEAR, Queries
-from taskscope.agent.registry import Registry
-from taskscope.agent.walk import run
+from taskscope.agent.answers.tasks import DEAR, Queries
+from taskscope.agent.counts.loops import LoopWatch
+from taskscope.agent.counts.registry import Registry
+from taskscope.agent.inspect.walk import run
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from taskscope.agent.walk import Job
+    from taskscope.agent.inspect.walk import Job
 
 
 def test_a_dear_answer_is_given_again_and_a_cheap_one_is_worked_out_anew() -> None:

@@ -7,10 +7,11 @@ import socket
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent import Agent, walk
+from taskscope.agent.agent import Agent
 from taskscope.agent.clients import Client
-from taskscope.agent.descriptors import Channel
-from taskscope.agent.walk import run
+from taskscope.agent.counts.descriptors import Channel
+from taskscope.agent.inspect import walk
+from taskscope.agent.inspect.walk import run
 from taskscope.checked import unpack
 
 if TYPE_CHECKING:

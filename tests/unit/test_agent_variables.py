@@ -7,8 +7,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from taskscope.agent.looking import attributes_of
-from taskscope.agent.variables import variables_of
+from taskscope.agent.inspect.looking import attributes_of
+from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import taskscope.agent
+import taskscope.agent.agent
 from taskscope.attach import bootstrap, payload
 
 REPO = Path(__file__).parents[2]
@@ -26,7 +26,8 @@ def test_it_holds_the_agent_and_what_that_stands_on_and_nothing_else() -> None:
         f"{package}.endpoint",
         f"{package}.agent",
     } <= names
-    assert all(name.count(".") < 2 or name.startswith(f"{package}.agent.") for name in names)
+    rooms = (f"{package}.agent.", f"{package}.model.")
+    assert all(name.count(".") < 2 or name.startswith(rooms) for name in names)
 
 
 def test_nothing_in_it_imports_taskscope_by_its_own_name() -> None:
@@ -37,10 +38,8 @@ def test_nothing_in_it_imports_taskscope_by_its_own_name() -> None:
 
 
 def test_lines_stay_where_they_are() -> None:
-    import taskscope.agent
-
-    renamed = dict(payload.modules())[f"{payload.PACKAGE}.agent"]
-    with open(taskscope.agent.__file__) as file:
+    renamed = dict(payload.modules())[f"{payload.PACKAGE}.agent.agent"]
+    with open(taskscope.agent.agent.__file__) as file:
         assert len(renamed.splitlines()) == len(file.read().splitlines())
 
 
@@ -49,8 +48,8 @@ def test_imports_that_go_round_in_circles_are_refused(
 ) -> None:
     (tmp_path / "agent").mkdir()
     (tmp_path / "__init__.py").write_text("")
-    (tmp_path / "model.py").write_text("from taskscope import wire\n")
-    (tmp_path / "wire.py").write_text("from taskscope import model\n")
+    (tmp_path / "system.py").write_text("from taskscope import wire\n")
+    (tmp_path / "wire.py").write_text("from taskscope import system\n")
     monkeypatch.setattr(payload, "_ROOT", tmp_path)
     with pytest.raises(ValueError, match="cycle"):
         payload.modules.__wrapped__()
@@ -124,11 +123,11 @@ print(len(modules))
 
 
 def test_lines_of_a_piece_are_those_of_its_file() -> None:
-    source = Path(taskscope.agent.__file__).read_text().splitlines()
+    source = Path(taskscope.agent.agent.__file__).read_text().splitlines()
     _, file, pieces = next(
-        each for each in payload.pieces(compiled=False) if each[0] == f"{payload.PACKAGE}.agent"
+        each for each in payload.pieces(compiled=False) if each[0] == f"{payload.PACKAGE}.agent.agent"
     )
-    assert file == "<taskscope>/agent/__init__.py"
+    assert file == "<taskscope>/agent/agent.py"
     first, text = pieces[-1]
     assert isinstance(first, int)
     assert isinstance(text, str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from taskscope.agent.failures import MAX_OF_SITE, MAX_SITES, Failures
+from taskscope.agent.counts.failures import MAX_OF_SITE, MAX_SITES, Failures
 
 
 class Held:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from taskscope.agent.pools import UNSEEN, Fullness
+from taskscope.agent.inspect.pools import UNSEEN, Fullness
 from tests.unit.test_hindrances import POOL, worker
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from taskscope.agent import Agent
-from taskscope.requests import MAX_CUTS, MAX_SITES, METHODS, BadParamsError
+from taskscope.agent.agent import Agent
+from taskscope.model.requests import MAX_CUTS, MAX_SITES, METHODS, BadParamsError
 
 OF_THE_DESK = {"hello", "abandon", "subscribe", "snapshot"}
 """Not answered by the agent's own functions."""

@@ -1,0 +1,363 @@
+"""The half that runs inside the target: hooks, counters, one thread, one socket.
+
+Standard library and ``model``, ``wire``, ``endpoint`` only, so that it can be packed and sent into a
+process that has never heard of us.  It may fail; the program that it observes may not notice.
+"""
+
+from __future__ import annotations
+
+import atexit
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model, wire
+from taskscope.agent.answers import snapshot, source
+from taskscope.agent.answers.console import Console
+from taskscope.agent.answers.facts import FactFinder
+from taskscope.agent.answers.tasks import NotFoundError, Queries
+from taskscope.agent.answers.threads import ThreadView
+from taskscope.agent.counts import limits, process
+from taskscope.agent.counts.loops import LoopWatch
+from taskscope.agent.counts.registry import Registry
+from taskscope.agent.counts.sampler import Sampler
+from taskscope.agent.hooks import adopt, forking
+from taskscope.agent.hooks.parts import insist
+from taskscope.agent.hooks.presence import Presence
+from taskscope.agent.inspect import futures, looking, origins, stacks
+from taskscope.agent.inspect.walk import live_tasks, run
+from taskscope.agent.server import Server
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.agent.inspect.walk import Job
+
+MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
+"""Seconds between samples."""
+
+FORK_DELAY = 1.0
+"""Seconds a forked child runs before it listens: most exec something else, or end, before that."""
+
+ARRIVAL = 10.0
+"""Seconds that a snapshot waits at most for older tasks to be registered."""
+
+STRAY_SEARCH = 5.0
+"""Seconds between searches for tasks made without a factory; more, so that they cost 0.1 % at most."""
+
+SOON = 1.0
+"""The same while a task seems to be stranded."""
+
+MAX_FAILURES = 50
+"""Failures of our own that are told one by one."""
+
+
+class Agent:
+    """Everything that is in the target.  One at a time; see ``taskscope.start``."""
+
+    def __init__(
+        self, name: str | None, *, interval: float, control: bool, version: str, arrived: str = "started"
+    ) -> None:
+        self.interval = min(max(interval, MIN_INTERVAL), MAX_INTERVAL)
+        self.control = control
+        self.version = version
+        self.arrived = arrived
+        self.since = clock.monotonic()
+        origins.read_configuration()
+        self.process = process.describe(name or process.default_name())
+        self.registry = Registry()
+        self.presence = Presence(self.registry, self.tell, self._meet, self._adopt)
+        self._exits = self.presence.part("exits")
+        self._loops = self.presence.part("loops")
+        self.watch = LoopWatch(self.tell, process.born())
+        self.threads = self.presence.threads
+        self.sampler = Sampler(self.registry, self.threads, self.watch)
+        self.queries = Queries(self.registry, self.watch)
+        self.server = Server(self)
+        self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
+        self.facts = FactFinder(self.registry, self.thread_view.all)
+        self.console = Console(self.watch, self.presence.part("console"), control)
+        self.on_stop: Callable[[], None] = lambda: None
+        self.exiting = False
+        self._ended = False
+        self.arriving = False  # tasks older than the agent are still being registered
+        self._known_sites = 0
+        self._adoption: Job[Any] | None = None
+        self._next_search = 0.0
+        self._next_limits = self.since + limits.EVERY
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Arms the hooks and starts the thread.
+
+        Raises EndpointError, OSError, or RuntimeError in a subinterpreter; then nothing is left.
+        """
+        if not _in_main_interpreter():
+            raise RuntimeError(
+                "TaskScope cannot run in a subinterpreter, which could not end then: start it in the main one"
+            )
+        try:
+            self._exits.arm(self._arm_exits)
+            self._loops.arm(self._loops.on_undo, self.watch.stop)
+            self.server.start()
+            self.presence.arm()
+        except BaseException:
+            self.stop()
+            raise
+        if self._ended:  # the thread has failed meanwhile, or a client has sent us away already
+            self._undo()
+
+    def stop(self) -> None:
+        """Takes everything back.  Never raises."""
+        for _ in range(2):  # what fails once may work the second time
+            try:
+                try:
+                    self.server.stop()
+                finally:
+                    self._undo()
+                break
+            except Exception as error:  # noqa: BLE001  (an outer edge: the program must not see it)
+                self.tell("agent", error)
+
+    def thread_ended(self) -> None:
+        """Called by the thread as it ends, also when it was told to over the socket."""
+        if not self.exiting:
+            self._undo()
+
+    def _undo(self) -> None:
+        self._ended = True
+        self.presence.undo()
+        insist("agent", self.tell, stacks.forget_shapes, looking.forget, self.on_stop)
+
+    def _arm_exits(self) -> None:
+        at_exit = self._exits.guarded(self._at_exit)
+        self._exits.on_undo(atexit.unregister, at_exit)
+        atexit.register(at_exit)
+        self._exits.on_undo(forking.forget)
+        forking.follow(self)
+
+    def _at_exit(self) -> None:
+        """The process ends: only the socket's file must go."""
+        self.exiting = True
+        self.server.stop(timeout=1.0)
+
+    def tell(self, where: str, error: BaseException) -> None:
+        """Takes down a failure of ours, for whoever is attached.  Never raises."""
+        try:
+            if len(self.sampler.disarmed) < MAX_FAILURES:
+                self.sampler.disarmed.append(f"{where}: {type(error).__name__}: {error}"[:300])
+            else:
+                self.registry.drop("failures")
+        except Exception:  # noqa: BLE001  (the outermost edge: there is nobody left to tell)
+            pass
+
+    def _meet(self, loop: Any) -> None:
+        self._loops.guard(self.watch.meet, loop)
+
+    def look(self, late: float) -> float:
+        """Looks at the loops, as long as that works; gives the seconds until the next look."""
+        if self._loops.armed:
+            try:
+                return self.watch.look(late)
+            except Exception as error:  # noqa: BLE001  (an outer edge: samples go on)
+                self._loops.fail(error)
+        return self.interval
+
+    def _adopt(self, loops: list[Any]) -> None:
+        self._adoption = adopt.adopt_tasks(self.registry, loops, self.watch.is_copy)
+        self.arriving = bool(loops)
+
+    def forked(self) -> None:
+        """In a forked child: the same hooks and counters, a new thread and socket.
+
+        The parent's loops have stayed there, but for one that runs on in the thread that forked.
+        """
+        self.watch.forked()
+        self._adoption = self._forget_copies()
+        self.server.abandon()
+        self.server = Server(self)
+        self.process = process.describe(self.process.name)
+        self.server.start(delay=FORK_DELAY)
+
+    def _forget_copies(self) -> Job[None]:
+        yield from adopt.forget(self.registry, self.watch.forget_copies())
+        if self.presence.sees_tasks:
+            loops = [loop for _, loop in self.watch.loops()]
+            yield from adopt.adopt_tasks(self.registry, loops, self.watch.is_copy)
+
+    # -- what the server asks ------------------------------------------------------------------
+
+    def tick(self) -> Job[model.Sample]:
+        adoption, self._adoption = self._adoption, None
+        if adoption is not None:
+            yield from adoption
+            self.arriving = False
+        elif self.presence.sees_tasks and clock.monotonic() >= self._next_search:
+            begun = clock.thread_time()
+            loops = [loop for _, loop in self.watch.loops()]
+            yield from adopt.strays(self.registry, loops, self.watch.is_copy)
+            doubt = yield from self.watch.look_for_stranded(self.registry)
+            least = SOON if doubt else STRAY_SEARCH
+            self._next_search = clock.monotonic() + max(least, 1000 * (clock.thread_time() - begun))
+        if len(self.registry.by_id) != self._known_sites:  # only another site can tell of the unknown ones
+            self._known_sites = len(self.registry.by_id)
+            adopt.impute(self.registry)
+        sample = yield from self.sampler.sample(self.interval, watched=self.server.watched)
+        return (yield from self._with_limits(sample))
+
+    def _with_limits(self, sample: model.Sample) -> Job[model.Sample]:
+        """Looks now and then whether the process may have more or less than before."""
+        if sample.monotonic < self._next_limits:
+            return sample
+        self._next_limits = sample.monotonic + limits.EVERY
+        before, self.process = self.process, (yield from limits.with_limits(self.process))
+        return sample if self.process == before else replace(sample, process=self.process)
+
+    def settled(self, patience: float) -> Job[None]:
+        """Waits until older tasks are registered and loops that seem to oversleep were looked at again.
+
+        So a first answer does not say that there are none.
+        """
+        end = clock.monotonic() + patience
+        while (self.arriving or self.watch.in_doubt) and clock.monotonic() < end:
+            yield
+
+    def hello(self) -> model.Hello:
+        return model.Hello(
+            protocol=wire.PROTOCOL,
+            taskscope=self.version,
+            process=self.process,
+            interval=self.interval,
+            control=self.control,
+            agent_since=self.since,
+            monotonic=clock.monotonic(),
+            wall=clock.wall(),
+            arrived=self.arrived,
+        )
+
+    def answer(self, method: str, params: dict[str, Any], send: Callable[[bytes], None]) -> Job[Any]:
+        """The answer to a request as ``requests.METHODS`` has it.  Raises NotFoundError, RemoteError."""
+        if method == "snapshot":
+            yield from self.settled(ARRIVAL)
+            parts = yield from snapshot.snapshot(self, _part_sender(send), with_stacks=params["stacks"])
+            return {"parts": parts}
+        return (yield from self._actions()[method](**params))
+
+    def _actions(self) -> dict[str, Callable[..., Job[Any]]]:
+        queries = self.queries
+        return {
+            "tasks": queries.tasks,
+            "task": queries.task,
+            "site": queries.site,
+            "ages": queries.ages,
+            "parked": queries.parked,
+            "groups": queries.groups,
+            "tree": queries.tree,
+            "facts": self.facts.facts,
+            "looks": self.facts.looks,
+            "ended": self.ended,
+            "history": self._history,
+            "site_history": self._site_history,
+            "threads": lambda: _now(self.thread_view.all),
+            "thread": self._thread,
+            "loops": self.loops,
+            "stalls": lambda: _now(self.watch.stalls),
+            "source": source.source,
+            "modules": source.loaded_files,
+            "set_interval": self._set_interval,
+            "cancel": self._cancel,
+            "console": self.console.where,
+            "leave_console": self.console.leave,
+            "detach": lambda: _now(dict),
+        }
+
+    def loops(self) -> Job[tuple[model.Loop, ...]]:
+        live: dict[int, int] = {}
+        ids = {id(loop): number for number, loop in self.watch.loops()}
+        for task in live_tasks(self.registry.task_records()):
+            if task is None:
+                yield
+                continue
+            number = ids.get(id(futures.loop_of(task)), 0)
+            live[number] = live.get(number, 0) + 1
+        return self.watch.describe(live)
+
+    def ended(self, limit: int = 200) -> Job[tuple[model.Ended, ...]]:
+        found = []
+        recent = list(self.registry.ended)[-limit:] if limit else []
+        for serial, site, name, outcome, error, birth, end in recent:
+            coroutine = self.registry.by_id[site].site.coroutine
+            found.append(model.Ended(serial, site, name, coroutine, outcome, error, birth, end))
+        yield
+        return tuple(reversed(found))
+
+    def _history(self, seconds: float) -> Job[model.History]:
+        yield
+        return self.sampler.history.read(clock.monotonic() - seconds)
+
+    def _site_history(self, sites: tuple[int, ...], seconds: float) -> Job[tuple[model.SiteHistory, ...]]:
+        found = []
+        since = clock.monotonic() - seconds
+        for site in sites:
+            found.append(self.sampler.sites.read(site, since))
+            yield
+        return tuple(found)
+
+    def _thread(self, ident: int) -> Job[model.ThreadDetail]:
+        yield
+        detail = self.thread_view.detail(ident)
+        if detail is None:
+            raise NotFoundError(f"thread {ident} is no more")
+        return detail
+
+    def _set_interval(self, seconds: float) -> Job[dict[str, float]]:
+        yield
+        self.interval = min(max(seconds, MIN_INTERVAL), MAX_INTERVAL)
+        return {"interval": self.interval}
+
+    def _cancel(self, serial: int) -> Job[bool]:
+        if not self.control:
+            raise wire.RemoteError(
+                wire.FORBIDDEN, "this agent only observes; start it with control=True to cancel tasks"
+            )
+        yield
+        task = self.registry.find(serial)
+        if task is None:
+            raise NotFoundError(f"task {serial} is no more")
+        loop = task.get_loop()
+        self.watch.wakes(loop)
+        loop.call_soon_threadsafe(task.cancel)
+        return True
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state, made at once, for the program itself."""
+        result: dict[str, Any] = {}
+        run(snapshot.snapshot(self, lambda section, value: merge(result, section, value)))
+        return result
+
+
+def merge(result: dict[str, Any], section: str, value: Any) -> None:
+    """Adds one part of a snapshot: a list extends its section, all else sets it."""
+    if isinstance(value, list):
+        result.setdefault(section, []).extend(value)
+    else:
+        result[section] = value
+
+
+def _now(function: Callable[[], Any]) -> Job[Any]:
+    yield
+    return function()
+
+
+def _part_sender(send: Callable[[bytes], None]) -> Callable[[str, Any], None]:
+    def emit(section: str, value: Any) -> None:
+        send(wire.request(None, "part", {"section": section, "value": value}))
+
+    return emit
+
+
+def _in_main_interpreter() -> bool:
+    import _thread
+
+    return bool(getattr(_thread, "_is_main_interpreter", lambda: True)())  # new in 3.12

@@ -1,0 +1,1 @@
+"""The requests answered, one module per family."""

@@ -1,0 +1,374 @@
+"""Answers to a question about one site under suspicion: why do its tasks not end?
+
+A few hundred of its tasks, the oldest and the newest, are looked into; all are counted by birth.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent.answers.groups import ParkedTally, parked_key
+from taskscope.agent.answers.tasks import NotFoundError
+from taskscope.agent.inspect import clues, futures, stacks
+from taskscope.agent.inspect.looking import attribute, class_name, number, size
+from taskscope.agent.inspect.walk import live_tasks, spent
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
+    from taskscope.agent.inspect.walk import Job
+
+SAMPLE = 100
+"""Tasks looked into from each end of a site."""
+
+BOUND = 5_000
+"""Tasks of which is told on which object they run, oldest first: 20 ms, in slices."""
+
+MAX_CUTS = 32
+MAX_OBJECTS, MAX_GROUPS, MAX_EXAMPLES = 5, 10, 5
+
+WAITED_ON = 1 if sys.version_info < (3, 14) else 2
+"""References to a parked task by what it waits on: its callback, and since 3.14 "awaited by" too."""
+
+MAX_SITES = 16
+"""Sites of which is remembered what was answered, and what their tasks waited for."""
+
+MAX_LOOKS, LOOK_GAP = 8, 5.0
+"""Answers kept of one site, and seconds between them at first: with all marks about 300 kB over all sites."""
+
+
+class FactFinder:
+    """Answers ``facts`` for the server.  Holds weak references only."""
+
+    def __init__(self, registry: Registry, threads: Callable[[], tuple[model.Thread, ...]]) -> None:
+        self._registry = registry
+        self._threads = threads
+        self._places: dict[int, _Places] = {}
+        self._looks: dict[int, Looks] = {}
+        self._numbers = itertools.count(1)
+
+    def facts(
+        self, site: int, cuts: Sequence[float] = (), before: float | None = None
+    ) -> Job[model.SiteFacts]:
+        """``before``: only tasks born until then are looked into; all are counted.
+
+        Raises NotFoundError for a site that is not known.
+        """
+        record = self._registry.by_id.get(site)
+        if record is None:
+            raise NotFoundError(f"site {site} is not known")
+        cuts = sorted(float(cut) for cut in cuts[:MAX_CUTS])
+        if record.site.kind == "thread":
+            return self._looked(_thread_facts(record, cuts, self._threads()))
+        yield
+        alive = yield from _alive(record, cuts)
+        tally = _Tally()
+        probe = object()
+        places = _remembered(self._places, site, _Places)
+        seen: dict[int, model.Mark] = {}
+        for reference in _ends(record):
+            task = reference()
+            if task is not None and not futures.is_done(task) and not _is_younger(task, before):
+                # A variable counts differently from version to version: compare with one of the same kind.
+                unheld = sys.getrefcount(task) - sys.getrefcount(probe) <= WAITED_ON
+                chain = tally.add(task, unheld=unheld)
+                mark = self._mark(task, places)
+                seen[mark.serial] = mark
+                del chain
+            del task
+            if spent():
+                yield
+        for gone in places.keys() - seen.keys():
+            places.pop(gone, None)
+        for task in itertools.islice(live_tasks([record]), BOUND):
+            if task is None:
+                yield
+            else:
+                tally.add_bound(clues.coroutines(task))
+            del task
+        return self._looked(tally.facts(site, record.counts().live, alive, cuts, tuple(seen.values())))
+
+    def looks(self, sites: Sequence[int]) -> Job[tuple[model.SiteFacts, ...]]:
+        """What was answered about these sites before, oldest first: whoever comes later knows it too."""
+        yield
+        known = (self._looks.get(site) for site in sites)
+        return tuple(facts for looks in known if looks is not None for facts in looks.kept)
+
+    def _looked(self, facts: model.SiteFacts) -> model.SiteFacts:
+        _remembered(self._looks, facts.site, Looks).add(facts)
+        return facts
+
+    def _mark(self, task: object, places: _Places) -> model.Mark:
+        """The same as last time if it still waits for the same future; ``id()`` would be reused.
+
+        Noted at once: several clients may have the same site walked over at the same time.
+        """
+        serial = futures.serial_of(task) or 0
+        waiter = futures.waiter_of(task)
+        reference, before = places.get(serial, (None, None))
+        if before is not None and waiter is not None and reference is not None and reference() is waiter:
+            return before
+        try:
+            reference = ref(waiter) if waiter is not None else None
+        except TypeError:
+            reference = None
+        known = before.known if before is not None else clock.monotonic()
+        mark = model.Mark(serial, next(self._numbers), known)
+        places[serial] = reference, mark
+        return mark
+
+
+class Looks:
+    """The answers about one site, thinned out as they age; the first and the newest are always there."""
+
+    def __init__(self) -> None:
+        self.kept: list[model.SiteFacts] = []
+        self._gap = LOOK_GAP
+
+    def add(self, facts: model.SiteFacts) -> None:
+        kept = self.kept
+        if len(kept) > 1 and kept[-1].monotonic - kept[-2].monotonic < self._gap:
+            kept.pop()
+        kept.append(facts)
+        if len(kept) > MAX_LOOKS:
+            self.kept = kept[::2]  # MAX_LOOKS + 1 is odd: the newest stays
+            self._gap *= 2
+
+
+class _Places(dict[int, "tuple[ref[Any] | None, model.Mark]"]):
+    """What each task of a site waited for when it was looked at last, by serial."""
+
+
+def _remembered(known: dict[int, Any], site: int, make: Callable[[], Any]) -> Any:
+    """What is known of a site, made if there is nothing; those asked for longest ago are forgotten."""
+    known[site] = found = known.pop(site, None) or make()
+    while len(known) > MAX_SITES:
+        del known[next(iter(known))]
+    return found
+
+
+def _alive(record: SiteRecord, cuts: Sequence[float]) -> Job[tuple[int, ...]]:
+    """Live tasks born at or before each cut.  A chunk without a cut in it is counted by its length."""
+    counts = [0] * (len(cuts) + 1)
+    for chunk in list(record.chunks):
+        references = list(chunk.values())
+        if not references:
+            continue
+        first, last = _slot(references[0], cuts), _slot(references[-1], cuts)
+        if first is not None and first == last:
+            counts[first] += len(references)
+        else:
+            for reference in references:
+                slot = _slot(reference, cuts)
+                if slot is not None:
+                    counts[slot] += 1
+        if spent():
+            yield
+    return tuple(itertools.accumulate(counts[:-1]))
+
+
+def _slot(reference: Any, cuts: Sequence[float]) -> int | None:
+    task = reference()
+    if task is None:
+        return None
+    birth = futures.birth_of(task)
+    return 0 if birth is None else bisect_left(cuts, birth)
+
+
+def _ends(record: SiteRecord) -> Iterator[Any]:
+    """Weak references to the oldest and the newest tasks; all if there are not more."""
+    chunks = list(record.chunks)
+    oldest = list(itertools.islice(_forward(chunks), SAMPLE))
+    taken = {id(reference) for reference in oldest}
+    yield from oldest
+    for reference in itertools.islice(_backward(chunks), SAMPLE):
+        if id(reference) in taken:
+            return
+        yield reference
+
+
+def _is_younger(task: object, moment: float | None) -> bool:
+    birth = futures.birth_of(task)
+    return moment is not None and birth is not None and birth > moment
+
+
+def _forward(chunks: list[Chunk]) -> Iterator[Any]:
+    for chunk in chunks:
+        yield from list(chunk.values())
+
+
+def _backward(chunks: list[Chunk]) -> Iterator[Any]:
+    for chunk in reversed(chunks):
+        yield from reversed(list(chunk.values()))
+
+
+class _Bound:
+    """An object that several tasks run on.  Never refers to it: its id serves for one request."""
+
+    __slots__ = ("arguments", "name", "runs")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.runs = 0
+        self.arguments: dict[tuple[int, ...], int] = {}
+
+
+class _Waited:
+    """An object that several tasks wait on; ``inside``: references to it that these tasks hold."""
+
+    __slots__ = ("inside", "seen", "waiters")
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.waiters = 0
+        self.seen: model.WaitObject | None = None
+
+
+class _Tally:
+    """Adds up what the tasks of a site have in common."""
+
+    def __init__(self) -> None:
+        self.sampled = 0
+        self.flags = dict.fromkeys(
+            ("orphans", "rootless", "cancelling", "awaited", "unheld", "looping", "cycles"), 0
+        )
+        self.bound: dict[int, _Bound] = {}
+        self.waits: dict[int, _Waited] = {}
+        self.groups: dict[str, ParkedTally] = {}
+        self.examples: list[int] = []
+
+    def add(self, task: object, *, unheld: bool) -> list[object]:
+        """Looks into one task; returns its coroutines, outermost first."""
+        lineage = futures.lineage_of(task)
+        chain = clues.coroutines(task)
+        self.sampled += 1
+        for name, holds in (
+            ("unheld", unheld),
+            ("orphans", lineage is not None and not lineage.live),
+            ("rootless", lineage is None),
+            ("cancelling", clues.is_cancelling(task)),
+            ("awaited", clues.is_awaited(task)),
+            ("looping", clues.is_looping(task)),
+            ("cycles", clues.in_cycle(task)),
+        ):
+            self.flags[name] += holds
+        where = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
+        if where is not None:
+            self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
+        self._add_waited(task, chain, where.wait if where is not None else "unknown")
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(futures.serial_of(task) or 0)
+        return chain
+
+    def add_bound(self, chain: list[object]) -> None:
+        """On which object the outermost method runs."""
+        bound = clues.bound_object(chain)
+        if bound is not None:
+            owner, arguments = bound
+            run = self.bound.setdefault(id(owner), _Bound(class_name(owner)))
+            run.runs += 1
+            run.arguments[arguments] = run.arguments.get(arguments, 0) + 1
+
+    def _add_waited(self, task: object, chain: list[object], wait: str) -> None:
+        probe = object()
+        thing = clues.waited_object(task, chain)
+        if thing is not None:
+            waited = self.waits.setdefault(id(thing), _Waited())
+            waited.waiters += 1
+            waited.inside += clues.references_in(task, chain, thing)
+            outside = sys.getrefcount(thing) - sys.getrefcount(probe) - waited.inside
+            waited.seen = _wait_object(thing, wait, waited.waiters, max(0, outside))
+
+    def facts(
+        self,
+        site: int,
+        live: int,
+        alive: tuple[int, ...],
+        cuts: Sequence[float],
+        marks: tuple[model.Mark, ...],
+    ) -> model.SiteFacts:
+        bound = sorted(self.bound.values(), key=lambda each: -each.runs)[:MAX_OBJECTS]
+        waits = sorted(self.waits.values(), key=lambda each: -each.waiters)[:MAX_OBJECTS]
+        groups = sorted(
+            (tally.parked(key) for key, tally in self.groups.items()), key=lambda each: -each.live
+        )
+        return model.SiteFacts(
+            site,
+            clock.monotonic(),
+            live,
+            alive,
+            self.sampled,
+            cuts=tuple(cuts),
+            marks=marks,
+            bound=tuple(model.Bound(each.name, each.runs, max(each.arguments.values())) for each in bound),
+            waits=tuple(each.seen for each in waits if each.seen is not None),
+            groups=tuple(groups[:MAX_GROUPS]),
+            examples=tuple(self.examples),
+            **self.flags,
+        )
+
+
+def _wait_object(thing: object, wait: str, waiters: int, outside: int) -> model.WaitObject:
+    """Sizes of a queue are read from asyncio's own attributes; other things have none."""
+    getters = size(attribute(thing, "_getters"))
+    queued = size(attribute(thing, "_queue")) if getters is not None else None
+    if queued is None:
+        return model.WaitObject(wait, class_name(thing), waiters, outside=outside)
+    return model.WaitObject(
+        wait,
+        class_name(thing),
+        waiters,
+        queued,
+        number(attribute(thing, "_maxsize")),
+        getters,
+        size(attribute(thing, "_putters")),
+        outside,
+    )
+
+
+def _thread_facts(
+    record: SiteRecord, cuts: Sequence[float], threads: Sequence[model.Thread]
+) -> model.SiteFacts:
+    """Of the threads of a site: births, where they stand, whether the starter lives, which pools."""
+    ours = [thread for thread in threads if thread.site == record.id]
+    idents = {thread.ident for thread in threads}
+    births = [thread.birth for thread in ours]
+    groups: dict[str, list[model.Thread]] = {}
+    pools: dict[int, list[model.Executor]] = {}
+    for thread in ours:
+        alike = thread.text.partition(", ")[0]  # what follows differs from thread to thread
+        groups.setdefault(f"{thread.state}|{alike}", []).append(thread)
+        if thread.executor is not None:
+            pools.setdefault(thread.executor.id, []).append(thread.executor)
+    return model.SiteFacts(
+        record.id,
+        clock.monotonic(),
+        len(ours),
+        tuple(sum(1 for birth in births if birth is None or birth <= cut) for cut in cuts),
+        len(ours),
+        cuts=tuple(cuts),
+        orphans=sum(1 for thread in ours if thread.parent is not None and thread.parent not in idents),
+        bound=tuple(
+            model.Bound(each[0].name, len(each), len(each))
+            for each in sorted(pools.values(), key=len, reverse=True)[:MAX_OBJECTS]
+        ),
+        groups=tuple(
+            model.ParkedGroup(
+                key,
+                each[0].frame or record.site.frame,
+                each[0].state,
+                key.partition("|")[2],
+                len(each),
+                min((thread.birth for thread in each if thread.birth), default=None),
+            )
+            for key, each in sorted(groups.items(), key=lambda entry: -len(entry[1]))[:MAX_GROUPS]
+        ),
+        examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
+    )

@@ -1,0 +1,192 @@
+"""Live tasks counted by age, by where they are parked, by their parent's site: each needs a walk."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, TypeVar
+
+from taskscope import model
+from taskscope.agent.inspect import futures, stacks, waits
+from taskscope.agent.inspect.walk import live_tasks
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.inspect.walk import Job
+
+
+AnyGroup = TypeVar("AnyGroup", model.Group, model.ParkedGroup)
+
+
+def ages(records: list[SiteRecord]) -> Job[model.Ages]:
+    counts = [0] * (len(model.AGE_EDGES) + 1)
+    unknown = 0
+    now = clock.monotonic()
+    for task in live_tasks(records):
+        if task is None:
+            yield
+            continue
+        birth = futures.birth_of(task)
+        if birth is None:
+            unknown += 1
+        else:
+            counts[bisect_right(model.AGE_EDGES, now - birth)] += 1
+    return model.Ages(model.AGE_EDGES, tuple(counts), unknown)
+
+
+def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:
+    places = yield from _places(records)
+    return _most_first(tally.parked(key) for key, tally in places.items())
+
+
+def grouped(records: list[SiteRecord], by: str) -> Job[tuple[model.Group, ...]]:
+    if by != "parent":
+        places = yield from _places(records)
+        return _most_first(tally.group(key) for key, tally in places.items())
+    tallies: dict[str, _GroupTally] = {}
+    for task in live_tasks(records):
+        if task is None:
+            yield
+            continue
+        key, label, frame = _parent_key(task)
+        tallies.setdefault(key, _GroupTally(label, frame)).add(task)
+    return _most_first(tally.group(key) for key, tally in tallies.items())
+
+
+def _most_first(groups: Iterable[AnyGroup]) -> tuple[AnyGroup, ...]:
+    return tuple(sorted(groups, key=lambda group: -group.live))
+
+
+def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
+    """Tasks are told apart by their shape and what they wait on, and put together by line at the end.
+
+    What a future is, is worked out once in a slice: thousands of tasks may wait for the same one.
+    """
+    found: dict[tuple[int, str, str], ParkedTally] = {}
+    told: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
+    for task in live_tasks(records):
+        if task is None:
+            told.clear()
+            yield
+            continue
+        frames = stacks.await_chain(futures.coroutine(task))
+        shape = stacks.shape_of(frames)
+        if not shape.stack:
+            continue
+        waiter = futures.waiter_of(task)
+        known = told.get((id(waiter), id(shape)))
+        if known is None:
+            known = waiter, waits.describe(task, frames, shape.known, detailed=False)
+            told[id(waiter), id(shape)] = known
+        wait = known[1]
+        key = (id(shape), wait.wait, wait.text)
+        tally = found.get(key)
+        if tally is None:
+            tally = found[key] = ParkedTally(
+                model.Parked(shape.stack[0], shape.user, wait.wait, wait.text), shape
+            )
+        tally.add(task, wait)
+        del task, frames, waiter, known
+    merged: dict[str, ParkedTally] = {}
+    for tally in found.values():
+        merged.setdefault(parked_key(tally.where), ParkedTally(tally.where)).merge(tally)
+    return merged
+
+
+def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
+    lineage = futures.lineage_of(task)
+    if lineage is None and futures.has_unknown_parent(task):
+        return "?", "(older than the agent)", None
+    if lineage is None or lineage.chunk is None:
+        return "0", "(created outside any task)", None
+    site = lineage.chunk.site.site
+    return str(site.id), site.coroutine, site.frame
+
+
+def key_of(task: object) -> str:
+    """The ``parked_key`` of where a task is; cheaper than all that a page shows of it."""
+    frames = stacks.await_chain(futures.coroutine(task))
+    shape = stacks.shape_of(frames)
+    if not shape.stack:
+        return "-"
+    wait = waits.describe(task, frames, shape.known, detailed=False)
+    return parked_key(model.Parked(shape.stack[0], shape.user, wait.wait, wait.text))
+
+
+def parked_key(where: model.Parked | None) -> str:
+    """Tells places apart: what is waited on, and the user's line (the innermost one if there is none)."""
+    if where is None:
+        return "-"
+    frame = where.user_frame or where.frame
+    return f"{where.wait}|{where.text}|{frame.file}:{frame.line}"
+
+
+class ParkedTally:
+    """Counts tasks parked at one place; keeps ``shape`` so that its id stays its own."""
+
+    def __init__(self, where: model.Parked, shape: stacks.Shape | None = None) -> None:
+        self.where = where
+        self.shape = shape
+        self.live = 0
+        self.oldest: float | None = None
+        self.least: float | None = None
+        self.most: float | None = None
+        self.sites: set[int] = set()
+
+    def add(self, task: object, wait: model.Parked | waits.Wait) -> None:
+        self.live += 1
+        self.oldest = earlier(self.oldest, futures.birth_of(task))
+        chunk = futures.chunk_of(task)
+        if chunk is not None:
+            self.sites.add(chunk.site.id)
+        if wait.remaining is not None:
+            self._extend(wait.remaining, wait.remaining)
+
+    def merge(self, other: ParkedTally) -> None:
+        self.live += other.live
+        self.oldest = earlier(self.oldest, other.oldest)
+        self.sites |= other.sites
+        self._extend(other.least, other.most)
+
+    def _extend(self, least: float | None, most: float | None) -> None:
+        if least is not None and (self.least is None or least < self.least):
+            self.least = least
+        if most is not None and (self.most is None or most > self.most):
+            self.most = most
+
+    def parked(self, key: str) -> model.ParkedGroup:
+        frame = self.where.user_frame or self.where.frame
+        return model.ParkedGroup(
+            key, frame, self.where.wait, self.where.text, self.live, self.oldest, self.least, self.most
+        )
+
+    def group(self, key: str) -> model.Group:
+        frame = self.where.user_frame or self.where.frame
+        return model.Group(key, self.where.text, frame, self.live, self.oldest, tuple(sorted(self.sites)))
+
+
+class _GroupTally:
+    def __init__(self, label: str, frame: model.Frame | None) -> None:
+        self.label = label
+        self.frame = frame
+        self.live = 0
+        self.oldest: float | None = None
+        self.sites: set[int] = set()
+
+    def add(self, task: object) -> None:
+        self.live += 1
+        self.oldest = earlier(self.oldest, futures.birth_of(task))
+        chunk = futures.chunk_of(task)
+        if chunk is not None:
+            self.sites.add(chunk.site.id)
+
+    def group(self, key: str) -> model.Group:
+        return model.Group(key, self.label, self.frame, self.live, self.oldest, tuple(sorted(self.sites)))
+
+
+def earlier(known: float | None, birth: float | None) -> float | None:
+    if birth is None or (known is not None and known <= birth):
+        return known
+    return birth

@@ -1,0 +1,201 @@
+"""The whole state in parts, a slice at a time: what ``taskscope snapshot`` writes.
+
+Frames and stacks are interned: a task refers to its stack by number, a stack to its frames by number.
+Tasks that wait at one place share both, so 100,000 tasks stay within tens of megabytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model, wire
+from taskscope.agent.answers import tasks as queries
+from taskscope.agent.inspect import futures, stacks, waits
+from taskscope.agent.inspect.walk import live_tasks, spent
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.agent.agent import Agent
+    from taskscope.agent.inspect.walk import Job
+
+SCHEMA = 1
+ROWS = 100
+"""Tasks a part."""
+
+Part = tuple[str, Any]
+
+
+class _Interner:
+    """Numbers frames and stacks; ``take`` gives what has come since."""
+
+    def __init__(self) -> None:
+        self._frames: dict[model.Frame, int] = {}
+        self._stacks: dict[tuple[int, ...], int] = {}
+        self._shapes: dict[int, tuple[stacks.Shape, int]] = {}
+        self._new_frames: list[list[Any]] = []
+        self._new_stacks: list[list[int]] = []
+
+    def stack(self, frames: tuple[model.Frame, ...]) -> int:
+        key = tuple(self._frame(frame) for frame in frames)
+        known = self._stacks.get(key)
+        if known is None:
+            known = self._stacks[key] = len(self._stacks)
+            self._new_stacks.append(list(key))
+        return known
+
+    def shape(self, shape: stacks.Shape) -> int:
+        """The number of a shape's stack; the shape itself is kept, so that its id stays its own."""
+        known = self._shapes.get(id(shape))
+        if known is None:
+            known = self._shapes[id(shape)] = (shape, self.stack(shape.stack))
+        return known[1]
+
+    def _frame(self, frame: model.Frame) -> int:
+        known = self._frames.get(frame)
+        if known is None:
+            known = self._frames[frame] = len(self._frames)
+            self._new_frames.append([frame.file, frame.line, frame.function, frame.origin])
+        return known
+
+    def take(self) -> list[Part]:
+        parts: list[Part] = [("frames", self._new_frames), ("stacks", self._new_stacks)]
+        self._new_frames, self._new_stacks = [], []
+        return [part for part in parts if part[1]]
+
+
+def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: bool = True) -> Job[int]:
+    """Emits every section in parts; returns how many.  A list extends its section, all else sets it."""
+    count = 0
+    intern = _Interner()
+
+    def out(parts: list[Part]) -> None:
+        nonlocal count
+        for section, value in parts:
+            emit(section, value)
+            count += 1
+
+    sample = yield from agent.sampler.full(agent.interval)
+    out(_head(agent, sample))
+    loops = yield from agent.loops()
+    out([("loops", wire.pack(loops))])
+    for record in list(agent.registry.by_id.values()):
+        kept = [*record.first_stacks, *record.last_stacks] if with_stacks else []
+        out([("sites", [wire.pack(record.site)])])
+        for serial, raw in kept:
+            row = {"site": record.id, "serial": serial, "stack": intern.stack(stacks.describe_raw(raw))}
+            out([("site_stacks", [row])])
+        if spent():
+            yield
+    yield from _tasks(agent, out, intern, with_stacks=with_stacks)
+    yield from _threads(agent, out, intern)
+    ended = yield from agent.ended(10_000)
+    out([("ended", wire.pack(ended)), ("failures", wire.pack(agent.registry.failures.every()))])
+    for stall in agent.watch.stalls():
+        out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
+    yield
+    out([("history", wire.pack(agent.sampler.history.read(float("-inf"))))])
+    yield
+    for record in list(agent.registry.by_id.values()):
+        out([("site_history", [wire.pack(agent.sampler.sites.read(record.id, float("-inf")))])])
+        if spent():
+            yield
+    out(intern.take())
+    return count
+
+
+EMPTY: tuple[str, ...] = (
+    "frames",
+    "stacks",
+    "sites",
+    "site_stacks",
+    "loops",
+    "tasks",
+    "threads",
+    "ended",
+    "failures",
+    "stalls",
+    "site_history",
+    "findings",
+)
+"""Sections that are lists, there even when empty."""
+
+
+def _head(agent: Agent, sample: model.Sample) -> list[Part]:
+    hello = agent.hello()
+    return [
+        ("format", "taskscope-snapshot"),
+        ("schema", SCHEMA),
+        ("taskscope", hello.taskscope),
+        ("process", wire.pack(hello.process)),
+        (
+            "agent",
+            {
+                "since": hello.agent_since,
+                "interval": hello.interval,
+                "control": hello.control,
+                "arrived": hello.arrived,
+                "notes": list(hello.notes),
+            },
+        ),
+        ("time", {"wall": clock.wall(), "monotonic": clock.monotonic()}),
+        ("sample", wire.pack(sample)),
+        *((section, []) for section in EMPTY),
+    ]
+
+
+def _tasks(
+    agent: Agent, out: Callable[[list[Part]], None], intern: _Interner, *, with_stacks: bool
+) -> Job[None]:
+    rows: list[dict[str, Any]] = []
+    for task in live_tasks(agent.registry.task_records()):
+        if task is not None:
+            rows.append(_task(agent, task, intern, with_stacks=with_stacks))
+        if task is None:
+            yield  # before the rows are encoded, so that this counts against the next slice
+        if rows and (task is None or len(rows) >= ROWS):
+            out([*intern.take(), ("tasks", rows)])
+            rows = []
+        del task
+    if rows:
+        out([*intern.take(), ("tasks", rows)])
+
+
+def _task(agent: Agent, task: object, intern: _Interner, *, with_stacks: bool) -> dict[str, Any]:
+    try:
+        value, frames, shape = agent.queries.values(task)
+        parked = _parked(waits.describe(task, frames, shape.known)) if shape.stack else {}
+    except Exception:  # noqa: BLE001  (an outer edge: one odd object must not hide all the others)
+        agent.registry.drop(queries.UNREADABLE)
+        return queries.known(task) | {"name": "", "state": "pending", "loop": 0}
+    for optional in ("orphan", "cancelling"):
+        if not value[optional]:
+            del value[optional]
+    if with_stacks:
+        value["stack"] = intern.shape(shape)
+    if parked and not futures.is_done(task):
+        value["parked"] = parked
+    return value
+
+
+def _parked(wait: waits.Wait) -> dict[str, Any]:
+    parked: dict[str, Any] = {"wait": wait.wait, "text": wait.text}
+    if wait.task is not None:
+        parked["task"] = wait.task
+    if wait.remaining is not None:
+        parked["remaining"] = wait.remaining
+    if wait.detail:
+        parked["detail"] = wait.detail
+    return parked
+
+
+def _threads(agent: Agent, out: Callable[[list[Part]], None], intern: _Interner) -> Job[None]:
+    for thread in agent.thread_view.all():
+        detail = agent.thread_view.detail(thread.ident)
+        packed = wire.pack(thread)
+        del packed["frame"]
+        packed["stack"] = intern.stack(detail.stack if detail is not None else ())
+        packed["creation"] = intern.stack(detail.creation if detail is not None else ())
+        out([*intern.take(), ("threads", [packed])])
+        yield

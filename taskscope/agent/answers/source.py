@@ -1,0 +1,138 @@
+"""Source of loaded code: none of the program's own runs, and its memory and time are no client's choice.
+
+Only files that code here was loaded from are opened, if they are regular files of ordinary size; they are
+read in pieces, of which the lines asked for are kept.  ``linecache`` would ask the program's loaders, keep
+whole files, and open what it is told to.
+"""
+
+from __future__ import annotations
+
+import posix
+import re
+import sys
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model
+from taskscope.agent.counts.descriptors import opened
+from taskscope.agent.inspect import origins
+from taskscope.agent.inspect.looking import attributes_of, lookup
+from taskscope.agent.inspect.walk import spent
+from taskscope.system import system
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from taskscope.agent.inspect.walk import Job
+
+MAX_SIZE = 16 << 20
+"""Bytes of a file.  Written source is smaller; what is larger is generated."""
+
+PIECE = 1 << 16
+"""Bytes read at once."""
+
+MAX_LINES = 400
+MAX_MODULES = 5_000
+
+_CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+
+
+def loaded_files() -> Job[tuple[str, ...]]:
+    """Source files of the loaded modules that are neither the standard library's nor ours."""
+    found = set()
+    for file, _ in _modules():
+        if file.endswith(".py") and origins.origin(file) in {"user", "library"}:
+            found.add(file)
+        if spent():
+            yield
+    return tuple(sorted(found)[:MAX_MODULES])
+
+
+def source(file: str, line: int, context: int) -> Job[model.Source]:
+    """The lines around ``line``; none if code here was not loaded from that file, or it cannot be read."""
+    first = max(1, line - context)
+    last = min(line + context, first + MAX_LINES - 1)
+    yield
+    pieces: Iterable[bytes] = ()
+    modules = dict(_modules())
+    if file in modules or origins.is_known(file):
+        archived = _archived(modules.get(file), file)
+        pieces = _pieces(file) if archived is None else [archived]
+    lines: list[bytes] = []
+    coding = "utf-8"
+    for number, text in _numbered(pieces):
+        named = _CODING.match(text) if number <= 2 else None
+        if named is not None:
+            coding = named[1].decode()
+        if number > last and number > 2:
+            break
+        if first <= number <= last:
+            lines.append(text)
+        if spent():
+            yield
+    return model.Source(file, first, tuple(_decoded(text, coding) for text in lines))
+
+
+def _modules() -> Iterator[tuple[str, Any]]:
+    """File and loader of the loaded modules; what stands for a module may run code when asked."""
+    for module in list(sys.modules.values()):
+        names = attributes_of(module)
+        file = lookup(names, "__file__")
+        if type(file) is str:
+            yield file, lookup(names, "__loader__")
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    """What is in a regular file; other files are not even opened, which may wait or do something."""
+    try:
+        if not S_ISREG(system.stat(path).st_mode):
+            return
+        held = opened(path, posix.O_NONBLOCK | posix.O_NOCTTY)
+    except (OSError, ValueError):
+        return
+    try:
+        status = system.fstat(held.number)
+        left = status.st_size if S_ISREG(status.st_mode) and status.st_size <= MAX_SIZE else 0
+        while left > 0 and held.ours and (piece := system.read(held.number, PIECE)):
+            left -= len(piece)
+            yield piece
+    except OSError:
+        pass  # what could be read is what there is
+    finally:
+        held.close()
+
+
+def _archived(loader: Any, file: str) -> bytes | None:
+    """What is in a file of an archive that the standard library loads from; None: it is in none."""
+    importer = getattr(sys.modules.get("zipimport"), "zipimporter", None)
+    if importer is None or type(loader) is not importer:
+        return None
+    entry = loader._files.get(file.removeprefix(f"{loader.archive}/"))
+    if entry is None or entry[3] > MAX_SIZE:
+        return b""
+    try:
+        return bytes(loader.get_data(file))
+    except (OSError, ValueError, ImportError):
+        return b""
+
+
+def _numbered(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers, without their ends."""
+    number = 1
+    rest: list[bytes] = []
+    for piece in pieces:
+        head, *more = piece.split(b"\n")
+        rest.append(head)
+        for each in more:
+            yield number, b"".join(rest).rstrip(b"\r")
+            number += 1
+            rest = [each]
+    if any(rest):
+        yield number, b"".join(rest)
+
+
+def _decoded(text: bytes, coding: str) -> str:
+    try:
+        return text[: 4 * 1024].decode(coding, "replace").removeprefix("\ufeff")
+    except LookupError:
+        return text.decode("latin-1")

@@ -1,0 +1,319 @@
+"""Answers to requests about tasks.
+
+Every one is a job (see ``walk``): a generator that pauses, and returns a model value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from taskscope import model
+from taskscope.agent.answers import groups, trees
+from taskscope.agent.counts.registry import site_counts
+from taskscope.agent.inspect import awaiting, clues, futures, holders, stacks
+from taskscope.agent.inspect.walk import live_tasks, merged, spent
+from taskscope.system import clock
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+    from taskscope.agent.counts.loops import LoopWatch
+    from taskscope.agent.counts.registry import Lineage, Registry, SiteRecord
+    from taskscope.agent.inspect.walk import Entry, Job
+
+MAX_PAGE = 1_000
+"""Rows of one page: about 12 ms for the client to read."""
+
+NO_SITE = 0
+
+UNREADABLE = "details of tasks that cannot be read"
+"""What is counted as dropped where one odd object was in the way."""
+
+
+MAX_RELATED = 100
+"""Tasks named as waiting for, awaiting, or holding the lock of, another one."""
+
+
+class NotFoundError(LookupError):
+    """No such task, site or thread (any more), in a sentence."""
+
+
+DEAR = 0.01
+"""Seconds of work from which on an answer is kept for a while."""
+
+SHARE = 50
+"""Times its cost for which an answer is given again: views that ask every second take 2 % of a core."""
+
+MAX_KEPT = 8
+"""Answers kept."""
+
+
+class _Kept(NamedTuple):
+    until: float
+    answer: Any
+
+
+class Queries:
+    """Reads the registry for the server."""
+
+    def __init__(self, registry: Registry, watch: LoopWatch) -> None:
+        self._kept: dict[object, _Kept] = {}
+        self._registry = registry
+        self._watch = watch
+
+    # -- one task as a value -------------------------------------------------------------------
+
+    def row(self, task: object) -> model.Task:
+        """A task that cannot be read is shown with what the registry knows of it, and counted."""
+        try:
+            values, frames, shape = self.values(task)
+            parked = stacks.parked(task, frames, shape) if not futures.is_done(task) else None
+            return model.Task(**values, parked=parked)
+        except Exception:  # noqa: BLE001  (an outer edge: one odd object must not hide all the others)
+            self._registry.drop(UNREADABLE)
+            return model.Task(**known(task), name="", state="pending", loop=0)
+
+    def values(self, task: object) -> tuple[dict[str, Any], list[FrameType], stacks.Shape]:
+        """All of a task but where it is parked, by field name; and the frames that tell that."""
+        frames = stacks.await_chain(futures.coroutine(task))
+        values = {
+            **known(task),
+            "name": futures.name_of(task),
+            "state": stacks.state_of(task),
+            "loop": self._watch.id_of(futures.loop_of(task)),
+            "cancelling": futures.cancels_of(task),
+        }
+        return values, frames, stacks.shape_of(frames)
+
+    def _records(self, sites: Sequence[int] | None) -> list[SiteRecord]:
+        if sites is None:
+            return self._registry.task_records()
+        known = (self._registry.by_id.get(site) for site in sites)
+        return [record for record in known if record is not None and record.site.kind == "task"]
+
+    # -- pages ---------------------------------------------------------------------------------
+
+    def tasks(
+        self,
+        sites: Sequence[int] | None = None,
+        parent: int | None = None,
+        parked: str | None = None,
+        order: str = "oldest",
+        after: int | None = None,
+        limit: int = 200,
+    ) -> Job[model.TaskPage]:
+        records = self._records(sites)
+        limit = max(1, min(int(limit), MAX_PAGE))
+        newest = order == "newest"
+        if parent is None and parked is None:
+            found = yield from self._some(records, after, limit + 1, newest=newest)
+            total = yield from _live(records)
+        else:
+            found, total = yield from self._matching(records, parent, parked, after, limit + 1, newest=newest)
+        rows = []
+        for _, reference in found[:limit]:
+            task = reference()
+            if task is not None and not futures.is_done(task):
+                rows.append(self.row(task))
+            del task
+            if spent():
+                yield
+        return model.TaskPage(tuple(rows), total, found[limit - 1][0] if len(found) > limit else None)
+
+    @staticmethod
+    def _some(records: list[SiteRecord], after: int | None, limit: int, *, newest: bool) -> Job[list[Entry]]:
+        """The next ``limit`` live tasks."""
+        found: list[Entry] = []
+        for entry in merged(records, newest=newest, after=after):
+            if entry is None:
+                yield
+            elif not _has_ended(entry):
+                found.append(entry)
+                if len(found) == limit:
+                    break
+        return found
+
+    @staticmethod
+    def _matching(
+        records: list[SiteRecord],
+        parent: int | None,
+        parked: str | None,
+        after: int | None,
+        limit: int,
+        *,
+        newest: bool,
+    ) -> Job[tuple[list[Entry], int]]:
+        """The next ``limit`` of those that match, and how many these are in all: looks at every task."""
+        found: list[Entry] = []
+        total = 0
+        for entry in merged(records, newest=newest):
+            if entry is None:
+                yield
+            elif _matches(entry[1](), parent, parked):
+                total += 1
+                passed = after is None or (entry[0] < after if newest else entry[0] > after)
+                if passed and len(found) < limit:
+                    found.append(entry)
+        return found, total
+
+    # -- one task, one site --------------------------------------------------------------------
+
+    def task(self, serial: int) -> Job[model.TaskDetail]:
+        task = self._registry.find(serial)
+        if task is None:
+            raise NotFoundError(f"task {serial} is no more")
+        chunk, lineage = futures.chunk_of(task), futures.lineage_of(task)
+        if chunk is None:
+            raise NotFoundError(f"task {serial} is no more")
+        exact = self._stack_of(chunk.site, serial)
+        row = self.row(task)
+        stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
+        waits_for = tuple(self.row(each) for each in awaiting.waited_tasks(task)[:MAX_RELATED])
+        awaited_by = tuple(self.row(each) for each in awaiting.awaiting_tasks(task)[:MAX_RELATED])
+        lock = clues.awaited_lock(task)
+        search = holders.Search(task) if row.parked is not None and row.parked.wait == "future" else None
+        del task
+        held_by: list[model.Task] = []
+        siblings = 0
+        for other in live_tasks(self._registry.task_records()):
+            if other is None:
+                yield
+                continue
+            theirs = futures.lineage_of(other)
+            if lineage is not None and theirs is not None and theirs.serial == lineage.serial:
+                siblings += 1
+            if lock is not None and len(held_by) < MAX_RELATED and clues.holds(other, lock):
+                held_by.append(self.row(other))
+            if search is not None:
+                search.look(other)
+        creation = exact if exact is not None else self._any_stack(chunk.site)
+        return model.TaskDetail(
+            row,
+            stack,
+            waits_for,
+            awaited_by,
+            ancestors(lineage),
+            creation,
+            exact is not None,
+            max(0, siblings - 1),
+            tuple(held_by),
+            search.result() if search is not None else (),
+        )
+
+    @staticmethod
+    def _stack_of(record: SiteRecord, serial: int) -> tuple[model.Frame, ...] | None:
+        for known, raw in [*record.first_stacks, *record.last_stacks]:
+            if known == serial:
+                return stacks.describe_raw(raw)
+        return None
+
+    @staticmethod
+    def _any_stack(record: SiteRecord) -> tuple[model.Frame, ...]:
+        for _, raw in [*record.first_stacks, *record.last_stacks]:
+            return stacks.describe_raw(raw)
+        return ()
+
+    def site(self, site: int) -> Job[model.SiteDetail]:
+        record = self._registry.by_id.get(site)
+        if record is None:
+            raise NotFoundError(f"site {site} is not known")
+        found = [
+            model.CreationStack(serial, stacks.describe_raw(raw))
+            for serial, raw in [*record.first_stacks, *record.last_stacks]
+        ]
+        yield
+        return model.SiteDetail(
+            record.site, site_counts(record), tuple(found), self._registry.failures.of(site)
+        )
+
+    # -- what needs a walk ---------------------------------------------------------------------
+
+    def ages(self, sites: Sequence[int] | None = None) -> Job[model.Ages]:
+        return self._sparing(("ages", _key(sites)), lambda: groups.ages(self._records(sites)))
+
+    def parked(self, sites: Sequence[int] | None = None) -> Job[tuple[model.ParkedGroup, ...]]:
+        return self._sparing(("parked", _key(sites)), lambda: groups.parked(self._records(sites)))
+
+    def groups(self, by: str) -> Job[tuple[model.Group, ...]]:
+        return self._sparing(("groups", by), lambda: groups.grouped(self._registry.task_records(), by))
+
+    def tree(self, by: str, of: int | None = None) -> Job[tuple[model.TreeGroup, ...]]:
+        level = trees.by_await if by == "await" else trees.by_parent
+        return self._sparing(("tree", by, of), lambda: level(self._registry.task_records(), of))
+
+    def _sparing(self, key: object, work: Callable[[], Job[T]]) -> Job[T]:
+        """The answer to a question, the last one if that was dear and is not old: see ``SHARE``."""
+        kept = self._kept.get(key)
+        if kept is not None and clock.monotonic() < kept.until:
+            answer: T = kept.answer
+            return answer
+        began = clock.thread_time()
+        answer = yield from work()
+        cost = clock.thread_time() - began
+        self._kept.pop(key, None)
+        if cost >= DEAR:
+            while len(self._kept) >= MAX_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = _Kept(clock.monotonic() + SHARE * cost, answer)
+        return answer
+
+
+def _key(sites: Sequence[int] | None) -> tuple[int, ...] | None:
+    return tuple(sites) if sites is not None else None
+
+
+def known(task: object) -> dict[str, Any]:
+    """What the registry knows of a task, by field name: nothing is asked of the task itself."""
+    parent, chunk = futures.lineage_of(task), futures.chunk_of(task)
+    return {
+        "serial": futures.serial_of(task) or 0,
+        "coroutine": chunk.site.site.coroutine if chunk is not None else stacks.coroutine_of(task),
+        "site": chunk.site.id if chunk is not None else NO_SITE,
+        "parent": parent.serial if parent is not None else 0,
+        "orphan": parent is not None and not parent.live,
+        "birth": futures.birth_of(task),
+    }
+
+
+def _has_ended(entry: Entry) -> bool:
+    task = entry[1]()
+    return task is None or futures.is_done(task)
+
+
+def _matches(task: object, parent: int | None, parked: str | None) -> bool:
+    if task is None or futures.is_done(task):
+        return False
+    lineage = futures.lineage_of(task)
+    if parent is not None and (lineage.serial if lineage is not None else 0) != parent:
+        return False
+    return parked is None or groups.key_of(task) == parked
+
+
+def _live(records: list[SiteRecord]) -> Job[int]:
+    total = 0
+    for record in records:
+        total += record.live
+        if spent():
+            yield
+    return total
+
+
+def ancestors(lineage: Lineage | None) -> tuple[model.Ancestor, ...]:
+    """The chain of parents, nearest first."""
+    found = []
+    while lineage is not None:
+        record = lineage.chunk.site if lineage.chunk is not None else None
+        found.append(
+            model.Ancestor(
+                lineage.serial,
+                record.id if record is not None else NO_SITE,
+                lineage.name,
+                record.site.coroutine if record is not None else "",
+                lineage.live,
+            )
+        )
+        lineage = lineage.parent
+    return tuple(found)

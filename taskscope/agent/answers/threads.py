@@ -1,0 +1,153 @@
+"""Answers about threads: what they do, which pool they belong to, which loop they run, where they stand.
+
+Threads that ``threading`` does not know are listed too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from taskscope import model
+from taskscope.agent.hooks.threads import note_of
+from taskscope.agent.inspect import stacks
+from taskscope.agent.inspect.blocking import activity
+from taskscope.agent.inspect.jobs import executor_of
+from taskscope.agent.inspect.looking import attribute, number, text
+from taskscope.agent.inspect.pools import Fullness
+from taskscope.agent.inspect.threads import agent_native, ident_of, known_threads
+from taskscope.system import clock, system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from taskscope.agent.counts.loops import LoopWatch
+
+
+class ThreadView:
+    """Answers questions about threads."""
+
+    def __init__(self, watch: LoopWatch, agent_thread: Callable[[], int]) -> None:
+        self._watch = watch
+        self._agent_thread = agent_thread
+        self._fullness = Fullness()
+
+    def all(self) -> tuple[model.Thread, ...]:
+        """Every thread: those of ``threading``, other Python threads, and native ones."""
+        frames = stacks.current_frames()
+        known = {ident_of(thread): thread for thread in known_threads()}
+        loops = self._watch.running()
+        here = _native_ids()
+        found = [
+            self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident), here)
+            for ident in sorted(set(frames) | {each for each in known if each is not None})
+        ]
+        seen = {thread.native_id for thread in found}
+        unmatched = [tid for tid in here if tid not in seen]
+        spare = sum(
+            1 for thread in found if not thread.native_id
+        )  # Python threads whose native id is not known
+        found += [_native(tid) for tid in unmatched[spare:]]
+        return self._fullness.told(found, clock.monotonic())
+
+    def detail(self, ident: int) -> model.ThreadDetail | None:
+        frames = stacks.current_frames()
+        thread = next((each for each in known_threads() if ident_of(each) == ident), None)
+        if thread is None and ident not in frames:
+            return None
+        loops = self._watch.running()
+        frame = frames.get(ident)
+        note = note_of(thread)
+        return model.ThreadDetail(
+            self._describe(ident, thread, frame, loops.get(ident), _native_ids()),
+            stacks.describe(stacks.thread_frames(frame)),
+            stacks.describe_raw(note.stack) if note is not None else (),
+        )
+
+    def _describe(
+        self, ident: int, thread: Any, frame: FrameType | None, loop: int | None, here: list[int]
+    ) -> model.Thread:
+        note = note_of(thread)
+        agent = ident == self._agent_thread()
+        native = agent_native(ident) if agent else _native_id(thread, here)
+        cpu, running = _kernel_view(native)
+        state, doing = ("running", "observes") if agent else activity(frame, running=running, loop=loop)
+        name = (
+            text(attribute(thread, "_name"))
+            if thread is not None
+            else "taskscope agent"
+            if agent
+            else "(not started by threading)"
+        )
+        frames = stacks.describe(stacks.thread_frames(frame)[:32])
+        return model.Thread(
+            ident=ident,
+            native_id=native,
+            name=name,
+            daemon=attribute(thread, "_daemonic") is True if thread is not None else True,
+            python=True,
+            site=note.record.id if note is not None else None,
+            parent=note.parent if note is not None else None,
+            birth=note.birth if note is not None else None,
+            cpu=cpu,
+            state=state,
+            text=doing,
+            loop=loop,
+            executor=executor_of(thread),
+            frame=next((each for each in frames if each.origin == "user"), frames[0] if frames else None),
+        )
+
+
+def _native_id(thread: Any, here: list[int]) -> int:
+    """The kernel's number of a thread; 0: not known.
+
+    Only the thread that forked comes along into the child, where it is the first: until 3.13 Python goes on
+    calling it by its number in the parent.
+    """
+    known = number(attribute(thread, "_native_id"))
+    if not known:
+        return 0
+    return known if known in here or not here else system.getpid()
+
+
+def _native_ids() -> list[int]:
+    try:
+        return sorted(int(entry) for entry in system.listdir("/proc/self/task"))
+    except OSError:
+        return []
+
+
+def _native(tid: int) -> model.Thread:
+    cpu, running = _kernel_view(tid)
+    try:
+        name = system.contents(f"/proc/self/task/{tid}/comm").decode().strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    state = "running" if running else "waiting"
+    return model.Thread(
+        -tid,
+        tid,
+        name or "native",
+        True,
+        False,
+        None,
+        None,
+        None,
+        cpu,
+        state,
+        "native code",
+        None,
+        None,
+        None,
+    )
+
+
+def _kernel_view(tid: int) -> tuple[float | None, bool | None]:
+    """CPU seconds of a thread and whether it is on a processor; None: unknown."""
+    if not tid:
+        return None, None
+    try:
+        fields = system.contents(f"/proc/self/task/{tid}/stat").rpartition(b")")[2].split()
+    except OSError:
+        return None, None
+    return (int(fields[11]) + int(fields[12])) / system.sysconf("SC_CLK_TCK"), fields[0] == b"R"

@@ -1,0 +1,166 @@
+"""How many descriptors and threads and how much memory this process may have.
+
+The limit on threads is shared with others: what counts for us is what we have and what they leave.  The
+least of several limits is the one that will be met.  Read once at the start and then every ``EVERY``
+seconds, because limits can be changed while a process runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from taskscope.agent.inspect.walk import spent
+from taskscope.system import system
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskscope import model
+    from taskscope.agent.inspect.walk import Job
+
+EVERY = 60.0
+"""Seconds between two readings.  One takes 0.5 ms, and 5 µs for each process where users have a limit."""
+
+_MAY_EXCEED = (21, 24)
+"""Bits of the capabilities, CAP_SYS_ADMIN and CAP_SYS_RESOURCE, that free from a user's limit."""
+
+_EVERYBODY = "0 0 4294967295"
+"""What maps a user namespace that is the machine's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadLimit:
+    """``most`` threads for this process as things stand; ``by`` is the limit's name."""
+
+    most: int
+    by: str
+
+
+def with_limits(process: model.Process, root: str = "") -> Job[model.Process]:
+    """``process`` with the limits of today.  ``root`` stands before ``/proc`` and the control groups."""
+    threads = yield from thread_limit(root)
+    return replace(
+        process,
+        fd_limit=fd_limit(),
+        memory_limit=memory_limit(root),
+        thread_limit=threads.most if threads is not None else None,
+        thread_limit_by=threads.by if threads is not None else "",
+    )
+
+
+def fd_limit() -> int | None:
+    """``RLIMIT_NOFILE``; None: no limit, or unknown."""
+    return _soft_limit("RLIMIT_NOFILE")
+
+
+def memory_limit(root: str = "") -> int | None:
+    """Bytes: the least of its control groups' limits, their parents', and the machine's memory."""
+    limits = [
+        limit
+        for group in _groups("memory", root)
+        for name in ("memory.max", "memory.limit_in_bytes")
+        if (limit := _number(f"{group}/{name}")) is not None
+    ]
+    lines = _read(f"{root}/proc/meminfo").splitlines()
+    limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:")]
+    return min(limits, default=None)
+
+
+def thread_limit(root: str = "") -> Job[ThreadLimit | None]:
+    """The limit on threads that leaves the fewest; None: unknown."""
+    own = _field(_read(f"{root}/proc/self/status"), "Threads:")
+    if own is None:
+        return None
+    left: list[tuple[int, str]] = []
+    for group in _groups("pids", root):
+        most, now = _number(f"{group}/pids.max"), _number(f"{group}/pids.current")
+        if most is not None and now is not None:
+            left.append((most - now, "pids.max of the control group"))
+    everywhere = _read(f"{root}/proc/loadavg").split()[3:4]
+    most = _number(f"{root}/proc/sys/kernel/threads-max")
+    if everywhere and most is not None:
+        left.append((most - int(everywhere[0].rpartition("/")[2]), "kernel.threads-max"))
+    users = _soft_limit("RLIMIT_NPROC")
+    if users is not None and not _may_exceed(root):
+        now = yield from _threads_of_user(system.getuid(), root)
+        left.append((users - now, "RLIMIT_NPROC of the user"))
+    if not left:
+        return None
+    room, by = min(left)
+    return ThreadLimit(own + max(0, room), by)
+
+
+def _may_exceed(root: str) -> bool:
+    """Whether the kernel lets this process pass its user's limit: as root, or with root's rights to."""
+    if " ".join(_read(f"{root}/proc/self/uid_map").split()) != _EVERYBODY:
+        return False  # root of a container with users of its own is a user as any other
+    granted = _field(_read(f"{root}/proc/self/status"), "CapEff:", base=16) or 0
+    return system.getuid() == 0 or any(granted >> bit & 1 for bit in _MAY_EXCEED)
+
+
+def _threads_of_user(uid: int, root: str) -> Job[int]:
+    """Threads of all processes of a user that can be seen from here: one ``stat`` a process."""
+    found = 0
+    for name in system.listdir(f"{root}/proc"):
+        if name.isdigit():
+            try:
+                status = system.stat(f"{root}/proc/{name}/task")
+            except OSError:
+                continue  # it has ended
+            found += status.st_nlink - 2 if status.st_uid == uid else 0
+            if spent():
+                yield
+    return found
+
+
+def _groups(controller: str, root: str) -> Iterator[str]:
+    """Directories of the control groups that this process is in, of both versions, innermost first.
+
+    The process's own path is from the root of the hierarchy, a container may see only a part of it: what
+    is mounted is in ``mountinfo``.
+    """
+    paths = [line.split(":", 2) for line in _read(f"{root}/proc/self/cgroup").splitlines()]
+    for line in _read(f"{root}/proc/self/mountinfo").splitlines():
+        here, _, there = line.partition(" - ")
+        kind, _, options = there.partition(" ")
+        if kind != "cgroup2" and not (kind == "cgroup" and controller in options.split(" ")[-1].split(",")):
+            continue
+        top, mount = here.split(" ")[3:5]
+        for _, controllers, path in paths:
+            if controller in controllers.split(",") if kind == "cgroup" else not controllers:
+                inside = path.removeprefix(top.rstrip("/"))
+                if ".." in inside or (inside == path and top != "/"):
+                    inside = ""  # the process is elsewhere: what is mounted here is above it
+                while inside.strip("/"):
+                    yield f"{root}{mount}{inside}"
+                    inside = inside.rpartition("/")[0]
+                yield f"{root}{mount}"
+
+
+def _soft_limit(name: str) -> int | None:
+    try:
+        import resource
+
+        soft = resource.getrlimit(getattr(resource, name))[0]
+    except (ImportError, AttributeError, OSError, ValueError):
+        return None
+    return soft if 0 < soft < 1 << 62 else None
+
+
+def _number(path: str) -> int | None:
+    """Of a file; None: there is none, or it says ``max`` or what the first version says for it."""
+    text = _read(path).strip()
+    return int(text) if text.isdigit() and int(text) < 1 << 60 else None
+
+
+def _field(text: str, name: str, base: int = 10) -> int | None:
+    found = [line for line in text.splitlines() if line.startswith(name)]
+    return int(found[0].split()[1], base) if found else None
+
+
+def _read(path: str) -> str:
+    try:
+        return system.contents(path).decode()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,397 @@
+"""How late the loops get to a callback, what holds them, and which of them sleep although they should not.
+
+The principle: a loop is looked at, not asked.  A callback handed to it would wake it, and that heals the
+very fault for which we may have been called: a wake-up that another thread forgot.  So all is read from
+the frames of its thread (see ``turns``), five times a second.
+
+- A loop that runs callbacks is as late as its turn is old: who comes at a random moment finds, on average
+  and at every percentile, as much of it past as is left.  If it gets on from one callback to the next, what
+  waits in its queue counts at that speed.
+- A loop that sleeps with nothing to do would wake as late as our own thread, which slept too, just did.
+- A loop that sleeps with callbacks in its queue or with a timer overdue, twice in a row, has lost a
+  wake-up.  That is told, and left as it is.
+
+A loop that is not written in Python (uvloop) does not show its turns.  It is handed a callback, but only
+while code of the program is seen to run in it: it is awake, and will look into its queue in any case.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import sys
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope.agent.counts import stranded
+from taskscope.agent.counts.watched import Probe, Stall, Watched
+from taskscope.agent.inspect import stacks, turns
+from taskscope.agent.inspect.walk import PAUSE, SLICE
+from taskscope.system import clock, system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+
+    from taskscope import model
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.inspect.turns import Turn
+    from taskscope.agent.inspect.walk import Job
+
+LOOK_EVERY = 0.2
+"""Seconds between looks.  A sleeping loop costs 8 to 16 microseconds: at most 0.01 % of a core."""
+
+MOST = 0.005
+"""Share of a core that looking may take, however many loops there are."""
+
+FINE = 0.02
+"""Seconds between looks at a stall that has just begun; later 2 % of its length."""
+
+STALL = 0.25
+"""Seconds without a turn of the loop that count as a stall."""
+
+OVERSLEPT = 0.5
+"""Seconds for which a loop is seen to sleep with something to do before it has lost a wake-up."""
+
+PAUSED = 0.1
+"""Seconds of neither waking nor using the processor from which on the process is said to have been paused."""
+
+MANY_CALLS = 10
+"""Callbacks of a turn after which their speed tells when those in the queue get theirs."""
+
+CROWD = 100
+"""Callbacks of a turn after which a stall is taken for a crowd's, until the next look shows which it is."""
+
+LOST = 60.0
+"""Seconds after which a callback that we handed to a loop is given up."""
+
+STALLS_KEPT = 100
+
+MANY = 64
+"""Prune closed loops above this many."""
+
+
+class LoopWatch:
+    """All loops that the hooks have met.  Weak references only."""
+
+    def __init__(self, failed: Callable[[str, BaseException], None], born: float = 0.0) -> None:
+        self._failed = failed
+        self._born = born
+        self._ids = itertools.count(1)
+        self._watched: dict[int, Watched] = {}
+        self._round: list[Watched] = []  # still to be looked at in this round
+        self._wait = self._took = 0.0  # of this round
+        self._copies: list[Any] = []  # just after a fork only
+        self._enough = MANY
+        self._stalls: deque[Stall] = deque(maxlen=STALLS_KEPT)
+        self._due, self._cpu = clock.monotonic(), clock.process_time()
+        self._idle = 0.0  # seconds for which neither we nor the processor did anything before this look
+
+    # -- which loops there are -----------------------------------------------------------------
+
+    def meet(self, loop: Any) -> None:
+        """A loop of which it is not known whether it is a copy."""
+        if not self.is_copy(loop):
+            self.add(loop)
+
+    def add(self, loop: Any) -> None:
+        """A new loop, in the thread that makes it or finds it."""
+        if len(self._watched) >= self._enough:
+            self._forget_closed()
+            self._enough = 2 * len(self._watched) + MANY
+        self._watched[id(loop)] = Watched(next(self._ids), loop, system.get_ident())
+
+    def _forget_closed(self) -> None:
+        """Programs may run hundreds of loops between two looks, one after the other."""
+        for watched in list(self._watched.values()):
+            loop = watched.reference()
+            if loop is None or turns.is_closed(loop):
+                self._forget(watched)
+
+    def _forget(self, watched: Watched) -> None:
+        if self._watched.get(watched.key) is watched:
+            self._watched.pop(watched.key, None)
+        if watched.stall is not None:
+            watched.stall.ended = clock.monotonic()
+
+    def id_of(self, loop: Any) -> int:
+        watched = self._watched.get(id(loop))
+        return watched.id if watched is not None and watched.reference() is loop else 0
+
+    def loops(self) -> list[tuple[int, Any]]:
+        """Ids and living loops."""
+        found = [(each.id, each.reference()) for each in list(self._watched.values())]
+        return [(id, loop) for id, loop in found if loop is not None]
+
+    def running(self) -> dict[int, int]:
+        """Ids of the loops that run in this process, by thread."""
+        frames = sys._current_frames()
+        found = {}
+        for watched in list(self._watched.values()):
+            turn = self._turn(watched, watched.reference(), frames)
+            if turn is not None:
+                found[turn.thread] = watched.id
+        return found
+
+    def _turn(self, watched: Watched, loop: Any, frames: Mapping[int, FrameType]) -> Turn | None:
+        if loop is None:
+            return None
+        if turns.book_of(loop) is not None:
+            return turns.look(loop, frames, self._born, clock.monotonic())
+        return turns.look_from_outside(loop, frames, watched.thread)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a loop seems to sleep with something to do, and was not yet seen so for long enough."""
+        return any(type(each.mark) is ref and not each.stall for each in list(self._watched.values()))
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def look(self, late: float | None = None) -> float:
+        """Looks at every loop, a slice at a time; returns the seconds until it wants to go on.
+
+        ``late``: how much later than it should our thread woke just now; None: not known.
+        """
+        now, cpu, own = clock.monotonic(), clock.process_time(), clock.thread_time()
+        self._idle = max(0.0, now - self._due - (cpu - self._cpu))
+        if not self._round:
+            self._round = list(self._watched.values())
+            self._wait, self._took = LOOK_EVERY, 0.0
+        frames = sys._current_frames()
+        frames.pop(system.get_ident(), None)  # it would refer to itself
+        end = now
+        while self._round and end - now < SLICE:
+            watched = self._round.pop()
+            loop = watched.reference()
+            if loop is None or turns.is_closed(loop):
+                self._forget(watched)
+            else:
+                self._wait = min(self._wait, self._see_one(watched, loop, frames, now, late))
+            del loop
+            end = clock.monotonic()
+        self._took += clock.thread_time() - own
+        wait = PAUSE if self._round else max(self._wait, self._took / MOST)
+        self._due, self._cpu = end + wait, clock.process_time()
+        return wait
+
+    def _see_one(
+        self, watched: Watched, loop: Any, frames: Mapping[int, FrameType], now: float, late: float | None
+    ) -> float:
+        try:
+            turn = self._turn(watched, loop, frames)
+            see = self._see_from_outside if turns.book_of(loop) is None else self._see
+            return see(watched, loop, turn, now, late)
+        except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
+            self._forget(watched)
+            self._failed("loops", error)
+            return LOOK_EVERY
+
+    def _see(self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None) -> float:
+        """A loop that shows its turns.  Returns the seconds after which to look again."""
+        if turn is None or not watched.stands_at(turn.mark):
+            self._over(watched, now, turn.begun if turn is not None else None)
+            watched.stand(turn, now)
+        if turn is None:
+            return LOOK_EVERY
+        self._pause(watched, now)
+        if turn.doing == "calling":
+            return self._calling(watched, loop, turn, now)
+        if turn.doing == "overslept":
+            self._overslept(watched, loop, turn, now)
+        else:
+            watched.note(late, now)
+        return LOOK_EVERY
+
+    def _calling(self, watched: Watched, loop: Any, turn: Turn, now: float) -> float:
+        lasted, stall, opened = now - watched.since, watched.stall, None
+        waiting = turns.length(loop, "_ready") or 0
+        many = turn.calls >= MANY_CALLS
+        crowd = min(10.0, max(1.0, waiting / turn.calls)) if many else 1.0
+        watched.note(lasted * crowd, now)
+        if stall is None:
+            if lasted < STALL:
+                return min(LOOK_EVERY, STALL - lasted)
+            stall = opened = self._held(watched, turn, at_least=turn.begun is None)
+            stall.task = turns.current_serial(loop)
+            crowded = turn.calls >= CROWD  # until the next look
+        else:
+            crowded = turn.calls != watched.calls  # it gets on: not one call holds it, but many
+        if crowded or not stall.judged:
+            stall.why, stall.queued = ("crowd", max(1, waiting)) if crowded else ("held", 0)
+        stall.judged = stall is not opened
+        watched.calls = turn.calls
+        stall.paused = watched.paused
+        return min(LOOK_EVERY, max(FINE, lasted / 50))
+
+    def _overslept(self, watched: Watched, loop: Any, turn: Turn, now: float) -> None:
+        watched.note(now - watched.found, now)
+        if watched.stall is None and now - watched.found >= OVERSLEPT:
+            stall = self._begin(watched, Stall(watched.id, "asleep", watched.since, turn.begun is None))
+            stall.queued = turns.length(loop, "_ready") or 0
+            if turn.task is not None:
+                stall.is_of(turn.task)
+
+    def _see_from_outside(
+        self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None
+    ) -> float:
+        """A loop that does not show its turns."""
+        probe = watched.probe
+        if probe is not None and (turn is None or probe.ran is not None or now - probe.sent > LOST):
+            if probe.ran is None:
+                probe.handle.cancel()
+            else:
+                watched.note(probe.ran - probe.sent, now)
+            self._over(watched, now, probe.ran)
+            watched.probe = probe = None
+        if turn is None:
+            return LOOK_EVERY
+        watched.thread = turn.thread
+        if probe is None:
+            if turn.doing == "calling":
+                self._hand_over(watched, loop, now)
+            else:
+                watched.note(late, now)
+            return LOOK_EVERY
+        self._pause(watched, now)
+        waited = now - probe.sent
+        if waited < STALL:
+            return min(LOOK_EVERY, STALL - waited)
+        if watched.stall is None and turn.doing == "calling":
+            self._held(watched, turn, at_least=True)
+        if watched.stall is not None:
+            watched.stall.paused = watched.paused
+        return LOOK_EVERY
+
+    @staticmethod
+    def _hand_over(watched: Watched, loop: Any, now: float) -> None:
+        """Hands a callback to a loop that is awake, in a context of its own: threads cannot share one."""
+        call = turns.builtin_method(loop, "call_soon_threadsafe")
+        if call is not None:
+            probe = Probe(now)
+            with suppress(RuntimeError):  # closed meanwhile
+                probe.handle = call(probe, context=contextvars.Context())
+                watched.probe = probe
+                watched.stand(None, now)
+
+    def _pause(self, watched: Watched, now: float) -> None:
+        """Takes account of the time in which the process got no processor at all."""
+        if self._idle >= PAUSED and now - watched.since >= self._idle:
+            watched.paused += self._idle
+            watched.found += self._idle
+
+    # -- tasks that nobody wakes ---------------------------------------------------------------
+
+    def look_for_stranded(self, registry: Registry) -> Job[bool]:
+        """Whether there are some of which only another look can tell whether they are stranded."""
+        found = yield from stranded.look(registry, self._idle_loops())
+        idle, doubt = self._idle_loops(), False
+        for watched in list(self._watched.values()):
+            here = found.get(watched.key) if watched.key in idle else None
+            doubt |= stranded.judge(watched, here, self._stalls)
+        return doubt
+
+    def _idle_loops(self) -> set[int]:
+        frames = sys._current_frames()
+        turn = {each.key: self._turn(each, each.reference(), frames) for each in list(self._watched.values())}
+        return {key for key, each in turn.items() if each is not None and each.doing == "idle"}
+
+    def wakes(self, loop: Any) -> None:
+        """We are about to wake a loop, as somebody asked for what must run in it.  A stall of it says so."""
+        watched = self._watched.get(id(loop))
+        for stall in (watched.stall, watched.stranded) if watched is not None else ():
+            if stall is not None and stall.why != "held":
+                stall.woken = True
+
+    # -- stalls --------------------------------------------------------------------------------
+
+    def _held(self, watched: Watched, turn: Turn, *, at_least: bool) -> Stall:
+        stall = self._begin(watched, Stall(watched.id, "held", watched.since, at_least))
+        inside = [frame for frame in turn.frames if frame.f_code.co_qualname != "Handle._run"]
+        stall.stack = stacks.describe(inside[: stacks.MAX_CHAIN])
+        return stall
+
+    def _begin(self, watched: Watched, stall: Stall) -> Stall:
+        watched.stall = stall
+        self._stalls.append(stall)
+        return stall
+
+    def _over(self, watched: Watched, now: float, over: float | None) -> None:
+        """What the loop was in the middle of has ended, at the moment ``over`` at the latest."""
+        stall, watched.stall = watched.stall, None
+        if stall is not None:
+            if self._idle >= PAUSED:
+                stall.paused += self._idle
+            stall.ended = now if over is None else min(now, max(over, stall.began))
+            watched.latencies.append(stall.ended - watched.waiting_since(stall))
+
+    def stalls(self) -> tuple[model.Stall, ...]:
+        """Newest first."""
+        now = clock.monotonic()
+        return tuple(stall.told(now) for stall in reversed(list(self._stalls)))
+
+    # -- what is told of the loops -------------------------------------------------------------
+
+    def latency(self) -> float | None:
+        """The worst loop's 99th percentile over the last minute, seconds."""
+        now = clock.monotonic()
+        every = [each.percentiles(now)[1] for each in list(self._watched.values())]
+        return max((each for each in every if each is not None), default=None)
+
+    def describe(self, live: dict[int, int]) -> tuple[model.Loop, ...]:
+        """``live``: tasks of each loop id."""
+        frames = sys._current_frames()
+        found = []
+        for watched in list(self._watched.values()):
+            loop = watched.reference()
+            if loop is None:
+                continue
+            try:
+                turn = self._turn(watched, loop, frames)
+                found.append(watched.told(loop, turn, live.get(watched.id, 0)))
+            except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
+                self._forget(watched)
+                self._failed("loops", error)
+        return tuple(found)
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def forked(self) -> None:
+        """In a forked child: what was measured is the parent's, and so is every turn that began before."""
+        self._born = self._due = clock.monotonic()
+        self._stalls.clear()
+        for watched in list(self._watched.values()):
+            watched.latencies.clear()
+            watched.stall = watched.probe = watched.mark = None
+            loop = watched.reference()
+            if loop is not None and turns.builtin(loop, "is_running"):
+                self._copies.append(loop)
+
+    def forget_copies(self) -> tuple[Any, ...]:
+        """Forgets the loops that say that they run and do not: copies of those of the parent."""
+        copies = (*self._copies, *(loop for _, loop in self.loops() if self.is_copy(loop)))
+        self._copies.clear()
+        for loop in copies:
+            self._watched.pop(id(loop), None)
+        return copies
+
+    def is_copy(self, loop: Any) -> bool:
+        """Whether it is a copy of a loop that runs in another process, from which this one was forked.
+
+        It says that it runs and does not; asked twice, as it may just be starting or stopping.
+        """
+        for _ in range(2):
+            now, frames, thread = clock.monotonic(), sys._current_frames(), turns.claimed_thread(loop)
+            if thread is None or turns.look(loop, frames, self._born, now) is not None:
+                return False
+            if turns.claimed_thread(loop) != thread:
+                return False
+        return True
+
+    def stop(self) -> None:
+        """Takes back the callbacks still under way."""
+        for watched in list(self._watched.values()):
+            if watched.probe is not None:
+                watched.probe.handle.cancel()
+        self._watched.clear()

@@ -1,0 +1,162 @@
+"""What the operating system says of this process: descriptors, memory, CPU, threads.
+
+``/proc`` where there is one, else psutil if the program's environment has it, else unknown.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from taskscope import model
+from taskscope.agent.counts import limits
+from taskscope.agent.counts.descriptors import Held, opened
+from taskscope.agent.inspect import origins
+from taskscope.agent.inspect.walk import run
+from taskscope.system import clock, system
+
+_PAGE = system.sysconf("SC_PAGE_SIZE")
+_TICK = system.sysconf("SC_CLK_TCK")
+_SLOW_LISTING = 0.002
+"""Seconds.  A listing of descriptors that takes longer is repeated less often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """``cpu`` is seconds since the process started; None: unknown."""
+
+    rss: int | None
+    cpu: float | None
+    threads: int | None
+    fds: int | None
+
+
+class Meter:
+    """Reads usage once a tick.  Its file stays open: the moment when none can be opened is the one to see."""
+
+    def __init__(self) -> None:
+        self._fds: int | None = None
+        self._next_listing = 0.0
+        self._stat: Held | None = None
+        self._pid = 0
+        self._psutil: Any = None if os.path.exists("/proc/self/stat") else _psutil()  # noqa: PTH110
+
+    def read(self) -> Usage:
+        if self._psutil is not None:
+            with self._psutil.oneshot():
+                times = self._psutil.cpu_times()
+                cpu = times.user + times.system
+                return Usage(
+                    self._psutil.memory_info().rss, cpu, self._psutil.num_threads(), self._psutil.num_fds()
+                )
+        try:
+            fields = self._read_stat().rpartition(b")")[2].split()
+        except OSError:
+            return Usage(None, clock.process_time(), None, self._descriptors())
+        cpu = (int(fields[11]) + int(fields[12])) / _TICK
+        return Usage(int(fields[21]) * _PAGE, cpu, int(fields[17]), self._descriptors())
+
+    def close(self) -> None:
+        """Gives the file back."""
+        if self._stat is not None:
+            self._stat.close()
+            self._stat = None
+
+    def _read_stat(self) -> bytes:
+        """Of this process: what a forked child has inherited tells of its parent."""
+        if self._stat is None or self._pid != system.getpid() or not self._stat.ours:
+            self.close()
+            self._stat, self._pid = opened("/proc/self/stat"), system.getpid()
+        return system.pread(self._stat.number, 4096, 0)
+
+    def _descriptors(self) -> int | None:
+        """Open descriptors.  Linux 6.2 and later tell the number; before, they must be listed."""
+        try:
+            size = system.stat("/proc/self/fd").st_size
+            if size:
+                return size
+            begin = clock.monotonic()
+            if begin >= self._next_listing:
+                self._fds = len(system.listdir("/proc/self/fd")) - 1
+                took = clock.monotonic() - begin
+                self._next_listing = begin + (1000 * took if took > _SLOW_LISTING else 0)
+        except OSError as error:
+            return limits.fd_limit() if error.errno == errno.EMFILE else None
+        return self._fds
+
+
+def _psutil() -> Any:
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil.Process()
+
+
+def describe(name: str) -> model.Process:
+    """This process, as it is now."""
+    process = model.Process(
+        pid=system.getpid(),
+        name=name,
+        python=".".join(map(str, sys.version_info[:3])) + _suffix(),
+        implementation=sys.implementation.name,
+        executable=sys.executable or "",
+        argv=tuple(str(arg) for arg in getattr(sys, "orig_argv", sys.argv)),
+        host=system.uname().nodename,
+        user=_user(),
+        cwd=_cwd(),
+        started_wall=_started(),
+    )
+    return run(limits.with_limits(process))
+
+
+def default_name() -> str:
+    """The program's name as a person would say it: the script, the module, or ``python``."""
+    argv0 = sys.argv[0] if sys.argv else ""
+    base = os.path.basename(argv0)  # noqa: PTH119
+    if base == "__main__.py":
+        base = os.path.basename(os.path.dirname(origins.absolute(argv0)))  # noqa: PTH119, PTH120
+    return base.removesuffix(".py") if base not in ("", "-c", "-m", "-") else "python"
+
+
+def _suffix() -> str:
+    level = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(sys.version_info.releaselevel, "")
+    return f"{level}{sys.version_info.serial}" if level else ""
+
+
+def _user() -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(system.getuid()).pw_name
+    except (ImportError, KeyError, AttributeError):
+        return str(system.getuid())
+
+
+def _cwd() -> str:
+    try:
+        return system.getcwd()
+    except OSError:
+        return ""
+
+
+def _started() -> float:
+    return clock.wall() - _age()
+
+
+def born() -> float:
+    """A moment (monotonic) at which this process certainly was there, within 30 ms of its start or fork."""
+    return clock.monotonic() - _age() + 0.02
+
+
+def _age() -> float:
+    """Seconds since the process was started or forked, within 10 ms; 0: not known."""
+    try:
+        ticks = int(system.contents("/proc/self/stat").rpartition(b")")[2].split()[19])
+        up = float(system.contents("/proc/uptime").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return up - ticks / _TICK

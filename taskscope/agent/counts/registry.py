@@ -1,0 +1,373 @@
+"""Live tasks and threads by creation site: births, ends, outcomes.
+
+Everything the hot path touches lives here, as raw code objects and numbers; names and lines are
+worked out by whoever asks.  Nothing here refers to a task but through weak references.
+
+Threads: the loop's threads write, the agent's thread reads.  There are no locks.  Each write is one
+dictionary operation or one ``+=`` without a call in it, which no other thread can interleave with as
+long as there is a GIL; a chunk is copied (one call into C) before it is walked.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent.counts.failures import Failures
+from taskscope.agent.inspect import futures, origins
+from taskscope.agent.inspect.looking import class_name, number, text
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
+    from typing import Self
+
+CHUNK = 1024
+"""Births a chunk.  Copying one takes about 20 microseconds of holding the GIL."""
+
+MAX_SITES = 10_000
+"""Sites kept apart.  Programs have hundreds; one that generates code must not make us grow."""
+
+MAX_CODES = 200
+"""Keys remembered of one site; more mean that code is compiled over and over, which we must not keep."""
+
+MAX_ERROR = 200
+"""Characters kept of an error."""
+
+MAX_STACK = 48
+"""Frames kept of a creation stack."""
+
+FIRST_STACKS, LAST_STACKS = 3, 3
+"""Creation stacks kept of each site: of its first births, and of its latest chunks."""
+
+ENDED_KEPT = 2_000
+"""Tasks remembered after their end, over all sites."""
+
+ENDED_A_SITE = 20
+"""Ends of one site remembered a second: a busy site must not push out the others."""
+
+MAX_LINEAGE = 32
+"""Ancestors remembered.  A chain of tasks that each start the next one has no other bound."""
+
+
+class Chunk(dict[int, "ref[Any]"]):
+    """Weak references to the live tasks among ``CHUNK`` births of a site, by serial."""
+
+    __slots__ = ("site",)
+    site: SiteRecord
+
+    def references(self) -> dict[int, ref[Any]]:
+        """A copy, made without an allocation that the collector counts.
+
+        A list of the items would be as many tuples, among which it may run: then tasks that it destroys
+        leave the chunk, or other threads get their turn, while the chunk is being listed.
+        """
+        return self.copy()
+
+    def reference(self, index: int) -> ref[Any] | None:
+        """The one with so many before it.  A copy is made only if the chunk changes meanwhile."""
+        try:
+            return next(itertools.islice(self.values(), index, None), None)
+        except RuntimeError:
+            return next(itertools.islice(self.copy().values(), index, None), None)
+
+
+class ForeignRef(ref[Any]):
+    """A weak reference that notices the end of a task which is not of our class."""
+
+    __slots__ = ("chunk", "serial")
+    chunk: Chunk
+    serial: int
+
+    def __new__(cls, task: Any, chunk: Chunk, serial: int) -> Self:
+        self = super().__new__(cls, task, _gone)
+        self.chunk, self.serial = chunk, serial
+        return self
+
+    def __init__(self, task: Any, chunk: Chunk, serial: int) -> None:
+        pass  # all is done: ``ref`` takes a callback here
+
+
+def _gone(reference: ForeignRef) -> None:
+    """The task was freed between two sweeps: nobody saw how it ended."""
+    try:
+        record = reference.chunk.site
+        if reference.chunk.pop(reference.serial, None) is None:
+            record.retained -= 1
+            record.kept.pop(reference.serial, None)
+        else:
+            record.unseen += 1
+    except Exception:  # noqa: BLE001  (an outer edge: the interpreter would print it)
+        pass
+
+
+class Lineage:
+    """What children remember of their parent: it outlives the parent, and never keeps it alive."""
+
+    __slots__ = ("chunk", "depth", "name", "parent", "serial")
+
+    def __init__(self, serial: int, parent: Lineage | None, chunk: Chunk | None, name: str) -> None:
+        self.serial = serial
+        self.chunk = chunk
+        self.name = name
+        depth = 0 if parent is None else parent.depth + 1
+        self.depth: int = depth % MAX_LINEAGE
+        self.parent = parent if self.depth else None
+
+    @property
+    def live(self) -> bool:
+        return self.chunk is not None and self.serial in self.chunk
+
+
+class SiteRecord:
+    """The counters of one creation site, and where its live tasks are.
+
+    ``room`` births fit in the current chunk; the first few chunks have room for one, so that taking
+    a new chunk is also the moment to take a creation stack.  ``keep``: ends still remembered this second.
+    ``kept``: tasks not of our class that are done and still referenced.
+    """
+
+    __slots__ = (
+        "adopted",
+        "born",
+        "cancelled",
+        "chunk",
+        "chunks",
+        "codes",
+        "coroutine",
+        "failed",
+        "finished",
+        "first_stacks",
+        "id",
+        "keep",
+        "kept",
+        "last_stacks",
+        "lost",
+        "published",
+        "retained",
+        "room",
+        "site",
+        "unseen",
+    )
+
+    def __init__(self, site: model.Site) -> None:
+        self.id = site.id
+        self.site = site
+        self.codes: list[tuple[object, ...]] = []  # keeps the code objects alive whose id() is in a key
+        self.born = self.finished = self.failed = self.cancelled = self.lost = self.unseen = 0
+        self.adopted = self.retained = 0
+        self.keep = ENDED_A_SITE
+        self.kept: dict[int, ForeignRef] = {}
+        self.room = 0
+        self.chunks: list[Chunk] = []
+        self.chunk: Chunk | None = None
+        self.first_stacks: list[tuple[int, tuple[tuple[CodeType, int], ...]]] = []
+        self.last_stacks: deque[tuple[int, tuple[tuple[CodeType, int], ...]]] = deque(maxlen=LAST_STACKS)
+        self.published: tuple[int, ...] | None = None
+
+    def new_chunk(self, serial: int, frame: FrameType | None) -> Chunk:
+        """A chunk for the births from ``serial`` on.  Takes the creation stack of the first of them."""
+        chunk = Chunk()
+        chunk.site = self
+        self.chunks.append(chunk)
+        self.chunk = chunk
+        early = len(self.first_stacks) < FIRST_STACKS
+        self.room = 0 if early else CHUNK - 1
+        if frame is not None:
+            (self.first_stacks if early else self.last_stacks).append((serial, raw_stack(frame)))
+        elif early:
+            self.room = CHUNK - 1
+        return chunk
+
+    def drop_empty_chunks(self) -> None:
+        """Called by the agent's thread only.  Others append, so deleting from the end moves no index."""
+        chunks = self.chunks
+        for index in range(len(chunks) - 1, -1, -1):
+            if not chunks[index] and chunks[index] is not self.chunk:
+                del chunks[index]
+
+    @property
+    def ended(self) -> int:
+        return self.finished + self.failed + self.cancelled + self.lost + self.unseen
+
+    @property
+    def live(self) -> int:
+        return max(0, self.born - self.ended)
+
+    def counts(self) -> model.Counts:
+        finished, failed, cancelled = self.finished, self.failed, self.cancelled
+        lost, unseen, born = self.lost, self.unseen, self.born
+        live = max(0, born - finished - failed - cancelled - lost - unseen)
+        return model.Counts(live, born, finished, failed, cancelled, lost, unseen)
+
+    def references(self) -> Iterator[ref[Any]]:
+        """Weak references to live tasks, oldest birth first; one chunk is copied at a time."""
+        for chunk in list(self.chunks):
+            yield from list(chunk.values())
+
+    def first_reference(self) -> ref[Any] | None:
+        for chunk in list(self.chunks):
+            reference = chunk.reference(0)
+            if reference is not None:
+                return reference
+        return None
+
+    def middle_reference(self) -> ref[Any] | None:
+        """The median in order of birth: walks the lengths of chunks, not the tasks."""
+        sizes = [(chunk, len(chunk)) for chunk in list(self.chunks)]
+        rest = sum(size for _, size in sizes) // 2
+        for chunk, size in sizes:
+            if rest < size:
+                return chunk.reference(rest)
+            rest -= size
+        return None
+
+
+_Shown = tuple[str, model.Frame, "model.Frame | None", str, str, "model.Frame | None"]
+"""All of a site but its number."""
+
+_OTHER = model.Frame("", 0, "(other sites)", "library")
+
+
+def _said(failure: object) -> str:
+    """Type and message of an error, without running code of the program's."""
+    kind = class_name(failure)
+    given = _arguments_of(failure)
+    said = text(given[0]) or number(given[0]) if given else ""
+    return f"{kind}: {said}"[:MAX_ERROR] if said or said == 0 else kind
+
+
+_arguments_of: Any = BaseException.__dict__["args"].__get__
+
+
+def raw_stack(frame: FrameType | None) -> tuple[tuple[CodeType, int], ...]:
+    """Code objects and instruction offsets, innermost first: no line look-up, no source."""
+    frames: list[tuple[CodeType, int]] = []
+    while frame is not None and len(frames) < MAX_STACK:
+        code = frame.f_code
+        if not origins.is_own(code.co_filename):
+            frames.append((code, frame.f_lasti))
+        frame = frame.f_back
+    return tuple(frames)
+
+
+class Registry:
+    """All sites of this process."""
+
+    def __init__(self) -> None:
+        self.next_serial = itertools.count(1).__next__
+        self.records: dict[tuple[object, ...], SiteRecord] = {}
+        self.by_id: dict[int, SiteRecord] = {}
+        self.ended: deque[tuple[int, int, str, str, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
+        self.failures = Failures()
+        self.dropped: dict[str, int] = {}
+        self._ids = itertools.count(1)
+        self._shown: dict[_Shown, SiteRecord] = {}
+
+    def drop(self, what: str) -> None:
+        """Counts something that a bound made us forget; shown to the user."""
+        self.dropped[what] = self.dropped.get(what, 0) + 1
+
+    def add(
+        self,
+        key: tuple[object, ...],
+        kind: str,
+        frame: model.Frame,
+        user_frame: model.Frame | None,
+        coroutine: str,
+        codes: tuple[object, ...],
+        known: str = "exact",
+        via: model.Frame | None = None,
+    ) -> SiteRecord:
+        """The record for ``key``, made on first sight.
+
+        Keys that a person could not tell apart (two calls on a line, code that is compiled anew) share
+        one record; beyond ``MAX_SITES`` all the others do.
+        """
+        record = self.records.get(key)
+        if record is not None:
+            return record
+        shown: _Shown = (kind, frame, user_frame, coroutine, known, via)
+        record = self._shown.get(shown)
+        if record is None and len(self.by_id) >= MAX_SITES:
+            self.drop("sites")
+            shown = (kind, _OTHER, None, "(any)", "unknown", None)
+            record = self._shown.get(shown)
+            codes = ()
+        if record is None:
+            kind, frame, user_frame, coroutine, known, via = shown
+            site = model.Site(next(self._ids), kind, frame, user_frame, coroutine, known, (), via)
+            record = self._shown.setdefault(shown, SiteRecord(site))
+            self.by_id[record.id] = record
+        if codes and len(record.codes) < MAX_CODES:
+            record.codes.append(codes)
+            self.records[key] = record
+        return record
+
+    def find(self, serial: int) -> Any | None:
+        """The live task of that serial, or None.  Cost: one look-up for each chunk."""
+        for record in list(self.by_id.values()):
+            for chunk in list(record.chunks):
+                reference = chunk.get(serial)
+                if reference is not None:
+                    return reference()
+        return None
+
+    def task_records(self) -> list[SiteRecord]:
+        return [record for record in list(self.by_id.values()) if record.site.kind == "task"]
+
+    def note_end(self, task: Any, record: SiteRecord, outcome: str, error: str) -> None:
+        """Remembers how one task ended, within the budget of its site."""
+        if record.keep > 0 or outcome != "finished":
+            record.keep -= 1
+            if record.keep < -ENDED_A_SITE:
+                return
+            name = futures.name_of(task)
+            self.ended.append(
+                (
+                    task._taskscope_serial,
+                    record.id,
+                    name,
+                    outcome,
+                    error,
+                    task._taskscope_birth,
+                    clock.monotonic(),
+                )
+            )
+
+    def settle(self, task: Any, chunk: Chunk) -> None:
+        """Counts the end of a task that is done.  Whoever pops it from its chunk has the right to."""
+        record = chunk.site
+        if futures.state_of(task) == "CANCELLED":
+            record.cancelled += 1
+            outcome, error = "cancelled", ""
+        else:
+            failure = futures.field(task, "_exception")  # `exception()` would mark it as retrieved
+            if failure is None:
+                record.finished += 1
+                outcome, error = "finished", ""
+            else:
+                record.failed += 1
+                outcome, error = "failed", _said(failure)
+                self.failures.add(record.id, failure, error, task._taskscope_serial, clock.monotonic())
+        self.note_end(task, record, outcome, error)
+
+
+def site_counts(record: SiteRecord) -> model.SiteCounts:
+    """Counters and the births of the oldest and the median task; looks at two tasks only."""
+    return model.SiteCounts(
+        record.id,
+        record.counts(),
+        _birth(record.first_reference()),
+        _birth(record.middle_reference()),
+        record.adopted,
+        max(0, record.retained),
+    )
+
+
+def _birth(reference: Any) -> float | None:
+    return futures.birth_of(reference() if reference is not None else None)

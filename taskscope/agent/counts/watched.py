@@ -1,0 +1,185 @@
+"""What is remembered of one event loop: where it stood, how late it was, what held it.
+
+Weak references only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent.inspect import futures, stacks, turns
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from taskscope.agent.inspect.turns import Turn
+
+WINDOW = 300
+"""Latencies kept of each loop: one minute."""
+
+NOTED_EVERY = 0.18
+"""Seconds between two of them."""
+
+
+class Probe:
+    """One callback handed to a loop that does not show its turns."""
+
+    __slots__ = ("handle", "ran", "sent")
+
+    def __init__(self, now: float) -> None:
+        self.sent = now
+        self.ran: float | None = None
+        self.handle: Any = None
+
+    def __call__(self) -> None:
+        """Runs in the loop."""
+        self.ran = clock.monotonic()
+
+
+class Stall:
+    """See ``model.Stall``.  ``ended``: None while it lasts."""
+
+    __slots__ = (
+        "at_least",
+        "began",
+        "ended",
+        "judged",
+        "loop",
+        "paused",
+        "queued",
+        "stack",
+        "task",
+        "why",
+        "woken",
+    )
+
+    def __init__(self, loop: int, why: str, began: float, at_least: bool) -> None:
+        self.loop = loop
+        self.why = why
+        self.began = began
+        self.at_least = at_least
+        self.ended: float | None = None
+        self.paused = 0.0
+        self.woken = False
+        self.judged = False  # whether a second look has shown what it is
+        self.queued = 0
+        self.task: int | None = None
+        self.stack: tuple[model.Frame, ...] = ()
+
+    def is_of(self, task: Any) -> None:
+        """Nothing held the loop: this is a task with which it could have gone on."""
+        self.task = futures.serial_of(task)
+        self.stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
+
+    def told(self, now: float) -> model.Stall:
+        lasted = (self.ended or now) - self.began
+        return model.Stall(
+            self.loop,
+            self.began,
+            lasted,
+            self.ended is not None,
+            self.task,
+            self.stack,
+            self.queued,
+            self.why,
+            self.at_least,
+            min(self.paused, lasted),
+            self.woken,
+        )
+
+
+class Watched:
+    """One loop, and what was seen of it at the last look.
+
+    ``mark`` stands for what it was in the middle of, since ``since`` and known to us since ``found``.
+    """
+
+    __slots__ = (
+        "calls",
+        "found",
+        "found_stranded",
+        "id",
+        "key",
+        "kind",
+        "latencies",
+        "mark",
+        "next_latency",
+        "paused",
+        "probe",
+        "reference",
+        "since",
+        "stall",
+        "strandable",
+        "stranded",
+        "thread",
+    )
+
+    def __init__(self, number: int, loop: Any, thread: int) -> None:
+        self.id = number
+        self.key = id(loop)
+        self.reference = ref(loop)
+        self.kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        self.thread = thread
+        self.mark: object = None
+        self.since = self.found = self.found_stranded = self.paused = self.next_latency = 0.0
+        self.calls = 0
+        self.stall: Stall | None = None
+        self.strandable: ref[Any] | None = None  # a task that was found stranded once
+        self.stranded: Stall | None = None
+        self.probe: Probe | None = None
+        self.latencies: deque[float] = deque(maxlen=WINDOW)
+
+    def stand(self, turn: Turn | None, now: float) -> None:
+        """It has moved on: to ``turn``, or to something of which only the moment is known."""
+        self.found = self.since = now
+        self.paused, self.mark, self.calls = 0.0, None, 0
+        if turn is not None:
+            self.thread, self.mark, self.calls = turn.thread, turn.mark, turn.calls
+            if turn.begun is not None:
+                self.since = turn.begun
+
+    def stands_at(self, mark: object) -> bool:
+        """Whether it has not moved on.  A mark is a moment, or a reference of which there is only one."""
+        same = mark == self.mark if type(mark) is float else mark is self.mark
+        return mark is not None and same
+
+    def note(self, latency: float | None, now: float) -> None:
+        """One value at most for each time that all loops are looked at; more often it is a stall's turn."""
+        if latency is not None and now >= self.next_latency:
+            self.latencies.append(max(0.0, latency))
+            self.next_latency = now + NOTED_EVERY
+
+    def waiting_since(self, stall: Stall) -> float:
+        """A loop may have slept long before it got something to do."""
+        return self.found if stall.why == "asleep" else stall.began
+
+    def percentiles(self, now: float) -> tuple[float | None, float | None, float | None]:
+        """Half, 99 % and all of the latencies of the last minute are at most this."""
+        values = list(self.latencies)
+        if self.stall is not None:
+            values.append(now - self.waiting_since(self.stall))
+        if not values:
+            return None, None, None
+        values.sort()
+        last = len(values) - 1
+        return values[last // 2], values[round(last * 0.99)], values[last]
+
+    def told(self, loop: Any, turn: Turn | None, live: int) -> model.Loop:
+        """``live``: its tasks."""
+        p50, p99, worst = self.percentiles(clock.monotonic())
+        return model.Loop(
+            id=self.id,
+            kind=self.kind,
+            thread=turn.thread if turn is not None else None,
+            running=turn is not None,
+            debug=turns.debug(loop),
+            live=live,
+            ready=turns.length(loop, "_ready"),
+            timers=turns.length(loop, "_scheduled"),
+            latency_p50=p50,
+            latency_p99=p99,
+            latency_max=worst,
+            factory=turns.factory_name(loop),
+        )

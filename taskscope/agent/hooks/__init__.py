@@ -1,0 +1,1 @@
+"""How births are noticed, and the way back: one owner of all that is changed in the program (``parts``)."""

@@ -1,0 +1,270 @@
+"""Loops and tasks that were there before the agent.
+
+Their creation was not seen.  In debug mode asyncio kept a creation traceback, which is exact; otherwise
+the site is unknown until a later task of the same coroutine shows where it is started from.
+"""
+
+from __future__ import annotations
+
+import gc
+import heapq
+import sys
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent.counts.registry import MAX_LINEAGE, ForeignRef, Lineage
+from taskscope.agent.hooks import aiomonitor as aiomonitor_peer
+from taskscope.agent.inspect import creations, futures, looking, origins
+from taskscope.agent.inspect.looking import in_class, is_a
+from taskscope.agent.inspect.sites import code_of, coroutine_name, started
+from taskscope.agent.inspect.stacks import thread_frames
+from taskscope.agent.inspect.variables import variables_of
+from taskscope.agent.inspect.walk import live_tasks, spent
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import CodeType
+
+    from taskscope.agent.counts.registry import Registry, SiteRecord
+    from taskscope.agent.inspect.walk import Job
+
+
+MAX_STRAY_SEARCH = 3_000
+"""Tasks up to which 3.14 and later are asked for all of them: about 1.5 ms of holding the GIL."""
+
+RIPE = 0.1
+"""Seconds that a task must be without a serial to be taken for one that the hooks have not seen."""
+
+ENDED = "(ended before the agent came)"
+"""Name of a parent of which nothing else is known."""
+
+RUN = 500
+"""Tasks put in order at once."""
+
+MAX_TRACE = 1_000
+"""Frames of a creation traceback."""
+
+MAX_CANDIDATES = 10
+"""Lines named for tasks whose creation was not seen."""
+
+
+def known_tasks() -> Iterable[Any]:
+    """Every task that asyncio knows of, as far as it can be told without its loop.
+
+    3.11 keeps weak references to all of them, 3.12 and 3.13 too (eager ones apart); copying the set is
+    one call.  From 3.14 on the tasks are in lists of the interpreter, reached through their loops.
+    """
+    tasks = sys.modules["asyncio"].tasks
+    found: list[Any] = []
+    for name in ("_all_tasks", "_scheduled_tasks"):
+        found.extend(list(getattr(getattr(tasks, name, None), "data", ())))
+    return found
+
+
+def find_loops() -> list[Any]:
+    """Event loops that run in any thread or own a known task."""
+    base = sys.modules["asyncio"].AbstractEventLoop
+    found: dict[int, Any] = {}
+    for frame in list(sys._current_frames().values()):
+        for each in thread_frames(frame):
+            code = each.f_code
+            if origins.name_of(code) == "run_forever" and "/asyncio/" in origins.file_of(code):
+                loop = variables_of(each).get("self")
+                if is_a(loop, base):
+                    found[id(loop)] = loop
+    for reference in list(known_tasks())[:100_000]:
+        task = reference()
+        loop = futures.loop_of(task) if task is not None and not futures.is_done(task) else None
+        if loop is not None:
+            found[id(loop)] = loop
+    if "uvloop" in sys.modules and sys.version_info >= (3, 14):
+        uv = sys.modules["uvloop"].Loop
+        for candidate in gc.get_objects():
+            if type(candidate) is uv and not candidate.is_closed():
+                found[id(candidate)] = candidate
+    return list(found.values())
+
+
+def adopt_tasks(registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
+    """Registers living tasks that have no serial; yields wherever a pause is due.
+
+    A task that another thread's factory is just making has none yet either: only those are taken that
+    still have none a moment later, and whose loop is not a copy of one in the process that forked this one.
+    """
+    asyncio = sys.modules["asyncio"]
+    references: list[Any] = list(known_tasks())
+    for loop in loops:
+        if sys.version_info >= (3, 14) or not references:  # asks the tasks themselves: there is no other way
+            references.extend(ref(task) for task in asyncio.all_tasks(loop))
+    references.extend(ref(task) for task in list(getattr(asyncio.tasks, "_eager_tasks", ())))
+    candidates = []
+    for reference in references:
+        if _is_unknown(reference()):
+            candidates.append(reference)
+        if spent():
+            yield
+    del references
+    ripe = clock.monotonic() + RIPE
+    while candidates and clock.monotonic() < ripe:
+        yield
+    return (yield from _adopt_all(registry, candidates, is_copy))
+
+
+def _adopt_all(registry: Registry, candidates: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
+    adopted = 0
+    copies: dict[int, bool] = {}
+    for _, _, reference in (yield from _by_age(candidates)):
+        task = reference()
+        if _is_unknown(task):
+            loop = futures.loop_of(task)
+            if id(loop) not in copies:
+                copies[id(loop)] = is_copy(loop)
+            if not copies[id(loop)]:
+                adopted += adopt(registry, task)
+        del task
+        if spent():
+            yield
+    return adopted
+
+
+def _by_age(references: list[Any]) -> Job[Iterable[tuple[float, int, Any]]]:
+    """In the order in which asyncio counted them, those with names last: serials then tell who is older."""
+    runs: list[list[tuple[float, int, Any]]] = [[]]
+    for at, reference in enumerate(references):
+        task = reference()
+        number = futures.number_of(task) if task is not None else None
+        runs[-1].append((float("inf") if number is None else number, at, reference))
+        del task
+        if len(runs[-1]) >= RUN:
+            runs[-1].sort()
+            runs.append([])
+        if spent():
+            yield
+    runs[-1].sort()
+    return heapq.merge(*runs)
+
+
+def _is_unknown(task: Any) -> bool:
+    if task is None or futures.is_done(task) or futures.chunk_of(task) is not None:
+        return False
+    return not aiomonitor_peer.in_the_making(task)
+
+
+def strays(registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
+    """Registers tasks that came to be without any factory, as by ``asyncio.Task(coro)``.
+
+    Copying the set of all tasks is one call that cannot be cut: 300,000 take 3 ms.  From 3.14 on there is
+    no such set, and making one takes 50 times longer: beyond ``MAX_STRAY_SEARCH`` tasks it is left.
+    """
+    if (
+        sys.version_info >= (3, 14)
+        and sum(r.counts().live for r in registry.task_records()) > MAX_STRAY_SEARCH
+    ):
+        return 0
+    return (yield from adopt_tasks(registry, loops, is_copy))
+
+
+def forget(registry: Registry, loops: tuple[Any, ...]) -> Job[None]:
+    """In a forked child: lets go of the tasks of loops that have stayed in the parent."""
+    gone = {id(loop) for loop in loops}
+    for task in live_tasks(registry.task_records()):
+        if task is None:
+            yield
+        elif id(futures.loop_of(task)) in gone:
+            chunk = task._taskscope_chunk
+            if chunk is not None and chunk.pop(task._taskscope_serial, None) is not None:
+                chunk.site.unseen += 1
+            release(task)
+        del task
+
+
+def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
+    """Registers one task that the hooks have not seen; False if it takes no attributes."""
+    inner = started(futures.coroutine(task))
+    name = coroutine_name(inner)
+    known = aiomonitor_peer.noted(task)
+    parent = _lineage(registry, known.parent, depth) if known is not None else None
+    trace = looking.items(
+        known.stack if known is not None else futures.field(task, "_source_traceback"), MAX_TRACE
+    )
+    record = creations.record(registry, trace, name) if trace else _unknown(registry, code_of(inner), name)
+    serial = futures.serial_of(task) or registry.next_serial()
+    chunk = record.chunk
+    if chunk is None or not record.room:
+        chunk = record.new_chunk(serial, None)
+    record.room -= 1
+    lineage = futures.own_lineage_of(task)
+    birth = known.birth if known is not None else None
+    marks = {"serial": serial, "birth": birth, "parent": parent, "lineage": lineage, "chunk": chunk}
+    if not futures.set_marks(task, marks):
+        registry.drop("tasks of a class without room for a serial")
+        return False
+    chunk[serial] = ForeignRef(task, chunk, serial)
+    record.born += 1
+    record.adopted += 1
+    if lineage is not None:  # it had children before it was adopted
+        lineage.chunk = chunk
+    return True
+
+
+def _lineage(registry: Registry, reference: ref[Any] | None, depth: int) -> Lineage | None:
+    """What a child remembers of the parent that a monitor noted; the parent is adopted before its child."""
+    if reference is None or not depth:
+        return None
+    parent = reference()
+    if parent is None:
+        return Lineage(registry.next_serial(), None, None, ENDED)
+    if _is_unknown(parent):
+        adopt(registry, parent, depth - 1)
+    known = futures.own_lineage_of(parent)
+    if known is None:
+        serial = futures.serial_of(parent) or registry.next_serial()
+        above = futures.lineage_of(parent)
+        known = Lineage(serial, above, futures.chunk_of(parent), futures.name_of(parent))
+        futures.set_marks(
+            parent, {"serial": serial, "lineage": known}
+        )  # else its children do not know each other
+    return known
+
+
+def impute(registry: Registry) -> None:
+    """Gives adopted tasks of unknown site the line that starts later tasks of the same coroutine.
+
+    A guess, and marked as one; where several lines start them, all are candidates.
+    """
+    unknown = [r for r in list(registry.by_id.values()) if r.site.known != "exact" and r.site.kind == "task"]
+    if not unknown:
+        return
+    exact: dict[str, list[model.Site]] = {}
+    for record in list(registry.by_id.values()):
+        if record.site.known == "exact":
+            exact.setdefault(record.site.coroutine, []).append(record.site)
+    for record in unknown:
+        found = exact.get(record.site.coroutine, [])
+        if found and min(len(found), MAX_CANDIDATES) != len(record.site.candidates):
+            first = found[0]
+            record.site = model.Site(
+                record.id,
+                "task",
+                first.frame,
+                first.user_frame,
+                first.coroutine,
+                "imputed",
+                tuple(site.frame for site in found[:MAX_CANDIDATES]),
+            )
+
+
+def release(task: Any) -> None:
+    """Takes everything of ours off a task."""
+    futures.set_marks(task, {"chunk": None})  # the destructor of our class looks at this
+    futures.clear_marks(task, "serial", "birth", "parent", "lineage")
+    if in_class(type(task), "_taskscope_chunk") is None:
+        futures.clear_marks(task, "chunk")
+
+
+def _unknown(registry: Registry, code: CodeType | None, name: str) -> SiteRecord:
+    frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
+    user = frame if frame.origin == "user" else None
+    return registry.add(("adopted", id(code), name), "task", frame, user, name, (code,), "unknown")

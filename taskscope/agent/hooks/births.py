@@ -1,0 +1,208 @@
+"""The hot path: what happens when a task is created, and what its end needs.
+
+A factory of ours creates tasks of a subclass of ``asyncio.Task`` that carries a serial, its birth, its
+parent and the chunk that counts it in slots, and counts its own end when it is destroyed.  So an end costs
+no callback, leaves nothing to see in ``repr(task)``, and knows the outcome.  Tasks that the program's own
+factory makes cannot be of that class: they get one done callback instead, and should it never run, a weak
+reference that notices that they are gone.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, ref
+
+from taskscope.agent.counts.registry import Chunk, ForeignRef, Lineage, Registry, SiteRecord
+from taskscope.agent.hooks import direct
+from taskscope.agent.hooks.task_class import build_task_class
+from taskscope.agent.inspect import origins
+from taskscope.agent.inspect.sites import BRANCH, Resolver
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from taskscope.agent.hooks.parts import Link, Part
+
+MAX_REMOTE = 1_000
+"""Coroutines on their way to another thread's loop whose sender is remembered."""
+
+
+class Births:
+    """Factories that note the births of tasks in ``registry``; a failure in one undoes ``part``."""
+
+    def __init__(self, registry: Registry, part: Part) -> None:
+        from asyncio import base_events
+
+        self.registry = registry
+        self.task_class = build_task_class(registry)
+        self._part = part
+        self._resolver = Resolver(registry)
+        self._resolver.skip.update((__file__, direct.__file__))
+        self._base_events = base_events.__file__
+        self._remote: dict[int, SiteRecord] = {}
+        self._made: WeakSet[Any] = WeakSet()
+
+    def arm(self) -> None:
+        """From now on factories can be built; all of them are plain ones once the part is undone."""
+        self._part.on_undo(self._let_go)
+        self._link = self._part.link(self._ended)
+
+    def _let_go(self) -> None:
+        self._remote.clear()
+        for factory in list(self._made):
+            factory.let_go()
+
+    def release_class(self) -> None:
+        """After this the tasks still alive are plain tasks in all but name."""
+        for name in ("__del__", "set_name"):
+            if name in self.task_class.__dict__:
+                delattr(self.task_class, name)
+
+    def skip(self, file: str) -> None:
+        """A file of ours that may stand between the program and a factory."""
+        self._resolver.skip.add(file)
+
+    def factory(self, make: Any, plain: Any, *, foreign: bool, named: bool) -> Any:  # noqa: C901, PLR0915
+        """A factory that makes a task with ``make(coro, loop=…)`` and notes its birth.
+
+        One function with local names only, because every call and look-up would show: about a
+        microsecond in all.  ``foreign``: the task may not be of our class.  ``named``: it may have a
+        serial already, given to it by its children, because it ran before ``make`` returned.
+        ``plain`` takes the place of ``make`` once the part is undone.
+        """
+        from asyncio import current_task
+
+        registry: Any = self.registry
+        records = registry.records
+        next_serial = registry.next_serial
+        skip: Any = self._resolver.skip
+        getframe = sys._getframe
+        now = clock.monotonic
+        births: Any = self
+        resolve, first_child, trim = births._resolve, births._first_child, births._trim
+        task_class, link = self.task_class, self._link
+        ended = _ending(link)
+        armed = True
+
+        def factory(loop: Any, coro: Any, **kwargs: Any) -> Any:  # noqa: C901, PLR0912, PLR0915
+            task = make(coro, loop=loop, **kwargs)
+            if not armed:
+                return task
+            try:
+                serial = 0
+                if named:
+                    if getattr(task, "_taskscope_chunk", None) is not None:
+                        return task  # the program's factory called ours
+                    serial = getattr(task, "_taskscope_serial", 0)
+                if task._source_traceback:
+                    trim(task)
+                frame = getframe(1)
+                code = frame.f_code
+                while code.co_filename in skip:
+                    frame = frame.f_back  # type: ignore[assignment]
+                    code = frame.f_code
+                try:
+                    key = (id(code), frame.f_lasti, id(coro.cr_code))
+                except AttributeError:
+                    key = (id(code), frame.f_lasti, id(None))
+                record = records.get(key)
+                if record is None or record is BRANCH:
+                    record = resolve(getframe(1), coro)
+                parent = current_task(loop)
+                if parent is None:
+                    task._taskscope_parent = None
+                else:
+                    try:
+                        lineage = parent._taskscope_lineage  # type: ignore[attr-defined]
+                    except AttributeError:
+                        lineage = None
+                    task._taskscope_parent = lineage or first_child(parent)
+                if not serial:
+                    serial = task._taskscope_serial = next_serial()
+                    task._taskscope_lineage = None
+                task._taskscope_birth = now()
+                room = record.room
+                if room:
+                    record.room = room - 1
+                    chunk = record.chunk
+                else:
+                    chunk = record.new_chunk(serial, getframe(1))
+                task._taskscope_chunk = chunk
+                if foreign and type(task) is not task_class:
+                    chunk[serial] = ForeignRef(task, chunk, serial)
+                    # A context of its own: one that is shared can be entered by one thread only.
+                    task.add_done_callback(ended, context=Context())
+                else:
+                    chunk[serial] = ref(task)
+                record.born += 1
+            except (RecursionError, MemoryError):
+                try:
+                    registry.drop("births")  # the program is at its own limit: leave it alone
+                except Exception:  # noqa: BLE001  (an outer edge: there is not even room to count it)
+                    pass
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                link.fail(error)
+            return task
+
+        def let_go() -> None:
+            nonlocal armed, make, registry, records, next_serial, skip, resolve, first_child, trim, task_class
+            armed = False
+            make = plain
+            registry = records = next_serial = skip = resolve = first_child = trim = task_class = None
+
+        factory.let_go = let_go  # type: ignore[attr-defined]
+        self._made.add(factory)
+        return factory
+
+    def _ended(self, task: Any) -> None:
+        chunk = task._taskscope_chunk
+        if chunk is not None and chunk.pop(task._taskscope_serial, None) is not None:
+            self.registry.settle(task, chunk)
+
+    def _resolve(self, start: FrameType, coro: Any) -> SiteRecord:
+        """The slow half of finding a record: new sites, and sites told apart by their user frame."""
+        return self._remote.pop(id(coro), None) or self._resolver.record(start, coro)
+
+    def remember_remote(self, coro: Any = None, *_: Any, **__: Any) -> None:
+        """Who asked for a task that a callback in another thread is going to make."""
+        if coro is not None and len(self._remote) < MAX_REMOTE:
+            self._remote[id(coro)] = self._resolver.record(sys._getframe(2), coro)
+
+    def _first_child(self, parent: Any) -> Lineage:
+        """A parent's first child: from now on the parent has something that may outlive it.
+
+        An eager task runs before its own birth is noted: its children come first and give it its serial.
+        """
+        serial = getattr(parent, "_taskscope_serial", 0)
+        if not serial:
+            serial = parent._taskscope_serial = self.registry.next_serial()
+        chunk: Chunk | None = getattr(parent, "_taskscope_chunk", None)
+        lineage = Lineage(serial, getattr(parent, "_taskscope_parent", None), chunk, parent.get_name())
+        parent._taskscope_lineage = lineage
+        return lineage
+
+    def _trim(self, task: Any) -> None:
+        """Debug mode: takes our frames (and create_task, as asyncio would) off the creation traceback."""
+        trace = task._source_traceback
+        for index in range(len(trace) - 1, max(-1, len(trace) - 5), -1):
+            if origins.is_own(trace[index].filename):
+                del trace[index]
+        if trace and trace[-1].filename == self._base_events:
+            trace.pop()
+
+
+def _ending(link: Link) -> Any:
+    """A done callback that stays with its task when we have gone, and then does nothing."""
+
+    def ended(task: Any) -> None:
+        note = link.before
+        if note is not None:
+            try:
+                note(task)
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                link.fail(error)
+
+    return ended

@@ -1,0 +1,229 @@
+"""Where births are noticed: a task factory on every loop, those that are here and those to come.
+
+Everything is done through a `Part`, which undoes it; the factories themselves come from ``births``.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope.agent.hooks import direct
+from taskscope.agent.hooks.aiomonitor import MonitorPeer
+from taskscope.agent.hooks.births import Births
+from taskscope.agent.hooks.parts import Link, Part, as_named
+from taskscope.system import system
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from taskscope.agent.counts.registry import Registry
+
+    Factory = Callable[..., asyncio.Task[Any]]
+
+
+class TaskHooks:
+    """Task factories on all loops.  ``on_loop`` is told of each loop that is met, and must not raise."""
+
+    def __init__(
+        self, registry: Registry, part: Part, on_loop: Callable[[Any], None] = lambda loop: None
+    ) -> None:
+        from asyncio import base_events
+
+        self.part = part
+        self.births = Births(registry, part)
+        self.births.skip(__file__)
+        self._registry = registry
+        self._on_loop = on_loop
+        self._plain: Any = None
+        self._classes: list[type] = [base_events.BaseEventLoop]
+        self._raw: dict[type, tuple[Any, Any]] = {}
+        self._loops: dict[int, ref[Any]] = {}
+        self._making: set[int] = set()  # threads in which a factory of the program's makes a task
+
+    # -- arming and disarming ------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """Patches the loop classes, so that every loop to come has our factory."""
+        self.births.arm()
+        self._monitors = MonitorPeer(self.births, self.part, self._registry)
+        for cls in self._classes:
+            self._patch_class(cls)
+        self.part.on_undo(self._unhook)
+        self._patch_run_coroutine_threadsafe()
+        note = self.births.factory(direct.itself, direct.itself, foreign=True, named=True)
+        for known in direct.known_sets():
+            link = self.part.link(self._is_noted)
+            self.part.replace(known, "add", direct.noticing(known, note, link))
+
+    def _is_noted(self) -> bool:
+        """Whether the task that this thread makes is noted by a factory of ours, or not at all."""
+        return system.get_ident() in self._making
+
+    def add_loop_class(self, cls: type) -> None:
+        """A loop class from elsewhere (uvloop); harmless if it derives from one that is known."""
+        if self.part.armed and not any(cls is known for known in self._classes):
+            self._classes.append(cls)
+            self._patch_class(cls)
+
+    def loops(self) -> list[Any]:
+        """The living loops that have our factory."""
+        found = [reference() for reference in list(self._loops.values())]
+        return [loop for loop in found if loop is not None]
+
+    def _unhook(self) -> None:
+        """Gives every loop the factory back that it had.  The first failure is told, after all the others."""
+        failures = []
+        for loop in self.loops():
+            try:
+                self.let_go(loop)
+            except Exception as error:  # noqa: BLE001  (an outer edge: the other loops must come, too)
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        self._loops.clear()
+
+    def _patch_class(self, cls: Any) -> None:
+        """Remembers the plain methods, too: those of the program's subclasses are never called by us."""
+        part = self.part
+        set_raw, get_raw = cls.set_task_factory, cls.get_task_factory
+        self._raw[cls] = set_raw, get_raw
+        part.wrap(cls, "__init__", after=self._loop_made)
+        part.replace(cls, "set_task_factory", _setter(set_raw, part.link(self._wrap)))
+        part.replace(cls, "get_task_factory", _getter(get_raw, part.link(_shown)))
+
+    def _loop_made(self, loop: Any, *_: Any, **__: Any) -> None:
+        self.add_loop(loop)
+
+    def add_loop(self, loop: Any) -> None:
+        """Installs the factory on a loop, around the one that it has."""
+        known = self._loops.get(id(loop))
+        if not self.part.armed or (known is not None and known() is loop):
+            return
+        raw = self._raw_of(loop)
+        if raw is None:
+            self._registry.drop("loops of an unknown class")
+            return
+        set_raw, get_raw = raw
+        self._loops[id(loop)] = ref(loop, self._forgetting(id(loop)))
+        inner = get_raw(loop)
+        if not _is_ours(inner):
+            set_raw(loop, self._wrap(inner))
+        self._on_loop(loop)
+
+    def _forgetting(self, number: int) -> Callable[[Any], None]:
+        known = self._loops
+
+        def forget(reference: Any) -> None:
+            if known.get(number) is reference:
+                del known[number]
+
+        return forget
+
+    def _raw_of(self, loop: Any) -> tuple[Any, Any] | None:
+        kind = type(loop)
+        return next((raw for cls, raw in list(self._raw.items()) if issubclass(kind, cls)), None)
+
+    def let_go(self, loop: Any) -> None:
+        """Gives a loop the factory back that it had: nobody cares any more what it starts."""
+        raw = self._raw_of(loop)
+        if raw is not None:
+            set_raw, get_raw = raw
+            factory = get_raw(loop)
+            if _is_ours(factory):
+                set_raw(loop, factory.taskscope_inner)
+
+    # -- factories -----------------------------------------------------------------------------
+
+    def _wrap(self, inner: Any) -> Any:
+        """Our factory around the program's (None: it has none)."""
+        import asyncio
+
+        if _is_ours(inner) or self._monitors.follow(inner):
+            return inner
+        build: Any = self.births.factory
+        task_class: Any = self.births.task_class
+        if inner is None:
+            factory = self._plain = self._plain or build(task_class, asyncio.Task, foreign=False, named=False)
+        elif _is_eager(inner):
+            # anyio looks into the closure of asyncio's eager factories: ours must be one of them.
+            make = build(task_class, asyncio.Task, foreign=False, named=True)
+            factory = asyncio.create_eager_task_factory(  # type: ignore[attr-defined]
+                lambda coro, *, loop, **kwargs: make(loop, coro, **kwargs)
+            )
+        else:
+            make = _swapped(inner, self._making)
+            factory = build(make, make, foreign=True, named=True)
+        factory.taskscope_inner = inner
+        factory.taskscope_shown = factory if _is_eager(inner) else inner
+        return factory
+
+    # -- where no frame leads back to the program ------------------------------------------------
+
+    def _patch_run_coroutine_threadsafe(self) -> None:
+        """Its task is created by a callback in another thread: remember who asked."""
+        import asyncio
+        from asyncio import tasks
+
+        original = tasks.run_coroutine_threadsafe
+        self.part.wrap(tasks, "run_coroutine_threadsafe", before=self.births.remember_remote)
+        if asyncio.run_coroutine_threadsafe is original:
+            self.part.replace(asyncio, "run_coroutine_threadsafe", tasks.run_coroutine_threadsafe)
+
+
+def _is_eager(factory: object) -> bool:
+    return factory is not None and factory is getattr(sys.modules["asyncio"], "eager_task_factory", None)
+
+
+def _is_ours(factory: Any) -> bool:
+    return type(factory) is FunctionType and "taskscope_inner" in factory.__dict__
+
+
+def _shown(factory: Any) -> Any:
+    """What the program sees of a factory: the one that it has set itself."""
+    return factory.taskscope_shown if _is_ours(factory) else factory
+
+
+def _setter(original: Any, link: Link) -> Any:
+    def set_task_factory(loop: Any, factory: Any) -> None:
+        wrap = link.before
+        if wrap is not None and (factory is None or callable(factory)):
+            try:
+                return original(loop, wrap(factory))  # type: ignore[no-any-return]
+            except Exception as error:  # noqa: BLE001  (an outer edge: ours is not to its taste)
+                link.fail(error)
+        return original(loop, factory)  # type: ignore[no-any-return]
+
+    return as_named(set_task_factory, original)
+
+
+def _getter(original: Any, link: Link) -> Any:
+    def get_task_factory(loop: Any) -> Any:
+        factory = original(loop)
+        shown = link.before
+        if shown is not None:
+            try:
+                return shown(factory)
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                link.fail(error)
+                return original(loop)  # as it is now that ours is gone
+        return factory
+
+    return as_named(get_task_factory, original)
+
+
+def _swapped(factory: Any, making: set[int]) -> Any:
+    """A factory in the shape of a task class; ``making`` holds the thread meanwhile."""
+
+    def make(coro: Any, *, loop: Any, **kwargs: Any) -> Any:
+        thread = system.get_ident()
+        making.add(thread)
+        try:
+            return factory(loop, coro, **kwargs)
+        finally:
+            making.discard(thread)
+
+    return make

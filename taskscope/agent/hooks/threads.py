@@ -1,0 +1,136 @@
+"""Who started a thread where: a wrapped ``Thread.start`` notes it on the thread object."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent.counts.registry import Registry, SiteRecord, raw_stack
+from taskscope.agent.inspect import origins
+from taskscope.agent.inspect.looking import attribute, in_class, innermost, is_a
+from taskscope.agent.inspect.sites import is_border, nearest_user_frame
+from taskscope.agent.inspect.threads import known_threads, target_name
+from taskscope.system import clock, system
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+    from taskscope.agent.hooks.parts import Part
+
+
+class Note:
+    """What the hook leaves on a thread object."""
+
+    __slots__ = ("birth", "parent", "record", "stack")
+
+    def __init__(
+        self,
+        record: SiteRecord,
+        parent: int | None,
+        birth: float | None,
+        stack: tuple[tuple[CodeType, int], ...],
+    ) -> None:
+        self.record = record
+        self.parent = parent
+        self.birth = birth
+        self.stack = stack
+
+
+class ThreadHooks:
+    """Notes the birth of threads; counts the living ones at each tick."""
+
+    def __init__(self, registry: Registry, part: Part) -> None:
+        self.part = part
+        self._registry = registry
+        self._noted: dict[int, ref[Any]] = {}
+
+    def arm(self) -> None:
+        self.part.on_undo(self._forget_all)
+        self.part.wrap(threading.Thread, "start", before=self._born)
+
+    def _forget_all(self) -> None:
+        """Takes the notes off the threads, also off those that have ended and are still kept."""
+        while self._noted:
+            thread = self._noted.popitem()[1]()
+            if thread is not None:
+                object.__delattr__(thread, _MARK)
+
+    def _born(self, thread: Any = None, *_: Any, **__: Any) -> None:
+        if thread is not None:
+            self._note(thread, sys._getframe(2))
+
+    def _note(self, thread: Any, frame: FrameType) -> None:
+        outside = frame
+        while origins.is_thread_plumbing(outside.f_code.co_filename):
+            if outside.f_back is None or is_border(outside.f_back):
+                break
+            outside = outside.f_back
+        user = nearest_user_frame(outside)
+        name = target_name(thread)
+        code = outside.f_code
+        key = ("thread", id(code), outside.f_lasti, name, id(user and user.f_code), user and user.f_lasti)
+        record = self._registry.add(
+            key,
+            "thread",
+            origins.frame_of(code, outside.f_lineno),
+            user and origins.frame_of(user.f_code, user.f_lineno),
+            name,
+            (code, user and user.f_code),
+        )
+        record.born += 1
+        self._leave(thread, Note(record, system.get_ident(), clock.monotonic(), raw_stack(frame)))
+
+    def _leave(self, thread: Any, note: Note) -> None:
+        """Leaves a note on a thread object, past any ``__setattr__`` of its class."""
+        number, noted = id(thread), self._noted
+
+        def forget(reference: Any) -> None:
+            if noted.get(number) is reference:
+                del noted[number]
+
+        noted[number] = ref(thread, forget)
+        object.__setattr__(thread, _MARK, note)
+
+    def count(self) -> dict[int, list[float | None]]:
+        """Births of the living threads of each site; also settles how many have ended."""
+        living: dict[int, list[float | None]] = {}
+        if not self.part.armed:
+            return living
+        for thread in known_threads():
+            note = note_of(thread)
+            if note is None:
+                note = self._adopt(thread)
+            if note is not None:
+                living.setdefault(note.record.id, []).append(note.birth)
+        for record in list(self._registry.by_id.values()):
+            if record.site.kind == "thread":
+                record.finished = max(0, record.born - len(living.get(record.id, ())))
+        return living
+
+    def _adopt(self, thread: Any) -> Note | None:
+        """A thread older than the agent; the main thread and foreign ones have no site."""
+        if thread is threading.main_thread() or is_a(thread, threading._DummyThread):
+            return None
+        name = target_name(thread)
+        target = attribute(thread, "_target")
+        function = innermost(target if target is not None else in_class(type(thread), "run"))
+        code = function.__code__ if type(function) is FunctionType else None
+        frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
+        record = self._registry.add(("thread", None, name), "thread", frame, None, name, (), "unknown")
+        record.born += 1
+        record.adopted += 1
+        note = Note(record, None, None, ())
+        self._leave(thread, note)
+        return note
+
+
+_MARK = "_taskscope"
+
+
+def note_of(thread: object) -> Note | None:
+    note = attribute(thread, _MARK) if thread is not None else None
+    return note if type(note) is Note else None

@@ -1,0 +1,109 @@
+"""Who waits for whom: both ways along an await, read off the futures in between, without a walk.
+
+A task that awaits another one is its wake-up callback.  Between the two may stand a gather, a wait, a
+shield or a task group, each of which leaves a callback that refers to what the awaiting task waits on.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from taskscope.agent.inspect import futures, stacks
+from taskscope.agent.inspect.looking import arguments_of, attribute, called, items, owner_of
+from taskscope.agent.inspect.variables import variables_of
+from taskscope.agent.inspect.waits import closed_over, todo_before_3_13, within_wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_TASKS = 1_000
+"""Tasks behind one future that are looked at."""
+
+MAX_DEPTH = 6
+"""Futures between two tasks: a shield of a gather of a wait."""
+
+
+def waited_tasks(task: object) -> list[object]:
+    """The living tasks that ``task`` waits for; of a gather or a wait the first ``MAX_TASKS``."""
+    waiter = futures.waiter_of(task)
+    return [] if waiter is None else list(islice(_behind(waiter, task, MAX_DEPTH), MAX_TASKS))
+
+
+def _behind(waiter: object, task: object, depth: int) -> Iterator[object]:
+    """Tasks that have to end before ``waiter`` is done."""
+    plain = futures.is_plain(waiter)
+    if not plain and futures.is_task(waiter):
+        if not futures.is_done(waiter):
+            yield waiter
+        return
+    between = list(_parts(waiter, plain=plain)) if depth else []
+    for each in between:
+        yield from _behind(each, None, depth - 1)
+    if not between and task is not None:
+        yield from _in_a_group(task)
+
+
+def _parts(waiter: object, *, plain: bool) -> Iterator[object]:
+    """The futures behind a gather or a shield."""
+    for child in () if plain else items(attribute(waiter, "_children"), MAX_TASKS):
+        if not futures.is_done(child):
+            yield child
+    for callback in futures.callbacks(waiter):
+        if type(callback) is FunctionType and called(callback).startswith("shield"):
+            inner = closed_over(callback, "inner")
+            if inner is not None:
+                yield inner
+
+
+def _in_a_group(task: object) -> list[object]:
+    """Tasks that a wait, an as_completed or a task group still waits for: the names are theirs."""
+    frames = stacks.await_chain(futures.coroutine(task))
+    known = stacks.shape_of(frames).known
+    inner = within_wait_for(frames)
+    if inner is not None:
+        return [inner] if futures.is_task(inner) else []
+    if known is None or known.rule.wait != "gather":
+        return []
+    names = variables_of(frames[known.at])
+    owner = names.get("self")
+    todo = attribute(owner, "_todo")
+    todo = todo if todo is not None else todo_before_3_13(task)
+    found: list[object] = []
+    for pending in (names.get("fs"), attribute(owner, "_tasks"), todo):
+        tasks = (each for each in items(pending, MAX_TASKS) if futures.is_task(each))
+        found.extend(each for each in tasks if not futures.is_done(each))
+    return found
+
+
+def awaiting_tasks(task: object) -> list[object]:
+    """The tasks that wait for the end of ``task``, some of them if there are very many."""
+    return list({id(each): each for each in _ahead(task, MAX_DEPTH)}.values())
+
+
+def is_awaited(task: object) -> bool:
+    """Whether some task waits for its end."""
+    return next(_ahead(task, MAX_DEPTH), None) is not None
+
+
+def _ahead(future: object, depth: int) -> Iterator[object]:
+    """Tasks that go on when ``future`` is done."""
+    if depth == 0:
+        return
+    for callback in futures.callbacks(future, futures.MAX_CALLBACKS):
+        owner = owner_of(callback)
+        if owner is not None:
+            if futures.is_task(owner):  # its wake-up
+                yield owner
+            parent = attribute(owner, "_parent_task")  # a task group's
+            if parent is not None:
+                yield parent
+        group = closed_over(callback, "self")  # anyio's task group
+        host = attribute(attribute(group, "cancel_scope"), "_host_task") if group is not None else None
+        if host is not None:
+            yield host
+        between = [closed_over(callback, name) for name in ("outer", "waiter")]
+        for each in (*between, *arguments_of(callback)):
+            if each is not None and futures.is_future(each):
+                yield from _ahead(each, depth - 1)

@@ -1,0 +1,287 @@
+"""What a thread does: whether it runs, and if not, what it waits for and on whom.
+
+The kernel knows whether it runs, its innermost frames why it does not: a function of the standard
+library that is known to block, or the built-in function that was called last.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _thread
+import sys
+import threading
+from _queue import SimpleQueue
+from collections.abc import Mapping
+from types import BuiltinFunctionType
+from typing import TYPE_CHECKING
+from weakref import ref
+
+from taskscope.agent.inspect import calls, origins
+from taskscope.agent.inspect.jobs import is_worker, job_of
+from taskscope.agent.inspect.looking import (
+    attribute,
+    class_name,
+    is_a,
+    kinds,
+    module_of,
+    native,
+    number,
+    size,
+    text,
+)
+from taskscope.agent.inspect.primitives import address, other_end, own_end
+from taskscope.agent.inspect.variables import variables_of
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+MAX_DEPTH = 40
+"""Frames of another thread searched for a lock that it holds."""
+
+
+# -- functions of the standard library: what they wait for, and a detail from their variables ---------
+
+
+_Names = Mapping[str, object]
+
+
+def _own(names: _Names, name: str) -> object:
+    """An attribute of the object whose method it is."""
+    return attribute(names.get("self"), name)
+
+
+def _other_thread(names: _Names) -> str:
+    return text(_own(names, "_name"))
+
+
+def _items(names: _Names) -> str:
+    most = number(_own(names, "maxsize"))
+    return f"{size(_own(names, 'queue')) or 0} of {most or 'any'} items"
+
+
+def _unfinished(names: _Names) -> str:
+    return f"{number(_own(names, 'unfinished_tasks')) or 0} unfinished"
+
+
+def _parties(names: _Names) -> str:
+    there, parties = number(_own(names, "_count")), number(_own(names, "_parties"))
+    return f"{there} of {parties} there" if there is not None and parties is not None else ""
+
+
+def _pid(names: _Names) -> str:
+    pid = number(_own(names, "pid"))
+    return f"pid {pid}" if pid is not None else ""
+
+
+def _job(names: _Names) -> str:
+    return job_of(names.get("self"))
+
+
+def _stream(names: _Names) -> str:
+    return other_end(_own(names, "_sock"))
+
+
+def _connection(names: _Names) -> str:
+    return other_end(names.get("self"))
+
+
+def _address(names: _Names) -> str:
+    return address(names.get("address"))
+
+
+def _bound(names: _Names) -> str:
+    here = own_end(names.get("self"))
+    return f"on {here}" if here else ""
+
+
+_WAITS: dict[tuple[str, str], tuple[str, Callable[[_Names], str] | None]] = {
+    ("threading.py", "Event.wait"): ("an event", None),
+    ("threading.py", "Condition.wait"): ("a condition", None),
+    ("threading.py", "Condition.wait_for"): ("a condition", None),
+    ("threading.py", "Semaphore.acquire"): ("a semaphore", None),
+    ("threading.py", "Barrier.wait"): ("a barrier", _parties),
+    ("threading.py", "Thread.join"): ("the end of another thread", _other_thread),
+    ("threading.py", "Thread.start"): ("the start of another thread", _other_thread),
+    ("threading.py", "_shutdown"): ("the end of the program's other threads", None),
+    ("queue.py", "Queue.get"): ("queue.get", _items),
+    ("queue.py", "Queue.put"): ("queue.put", _items),
+    ("queue.py", "Queue.join"): ("queue.join", _unfinished),
+    ("socket.py", "socket.accept"): ("a connection", _bound),
+    ("socket.py", "create_connection"): ("a connection", _address),
+    ("socket.py", "SocketIO.readinto"): ("a socket", _stream),
+    ("socket.py", "SocketIO.write"): ("a socket", _stream),
+    ("socket.py", "getaddrinfo"): ("a DNS look-up", lambda names: text(names.get("host"))),
+    ("subprocess.py", "Popen._wait"): ("a child process", _pid),
+    ("subprocess.py", "Popen.communicate"): ("a child process", _pid),
+    ("_base.py", "Future.result"): ("the result of a job", _job),
+    ("_base.py", "Future.exception"): ("the result of a job", _job),
+    ("_base.py", "wait"): ("jobs in an executor", None),
+    ("_base.py", "as_completed"): ("jobs in an executor", None),
+    ("process.py", "_ExecutorManagerThread.wait_result_broken_or_wakeup"): ("results of its processes", None),
+    ("queues.py", "Queue.get"): ("a queue between processes", None),
+    ("queues.py", "Queue.put"): ("a queue between processes", None),
+    ("connection.py", "_ConnectionBase.recv"): ("another process", None),
+    ("connection.py", "_ConnectionBase.recv_bytes"): ("another process", None),
+    ("popen_fork.py", "Popen.wait"): ("a child process", _pid),
+    **{
+        ("selectors.py", f"{kind}Selector.select"): ("descriptors", None)
+        for kind in ("Epoll", "_PollLike", "Select", "Kqueue")
+    },
+    **{
+        ("ssl.py", f"SSLSocket.{name}"): ("a socket", _connection)
+        for name in ("read", "write", "recv", "recv_into", "send", "sendall", "do_handshake")
+    },
+}
+
+# -- built-in functions and methods ------------------------------------------------------------------
+
+_LOCK, _RLOCK = type(_thread.allocate_lock()), _thread.RLock
+_LOCKS = kinds(_LOCK, _RLOCK)
+_LOCKING = {calls.ENTER, "__enter__", "acquire"}
+_READY = {("select", "select"), ("select", "poll"), ("select", "epoll"), ("select", "devpoll")}
+_BUILTINS = {
+    ("posix", "waitpid"): "a child process",
+    ("posix", "waitid"): "a child process",
+    ("posix", "wait"): "a child process",
+    ("posix", "read"): "a file or pipe",
+    ("posix", "readv"): "a file or pipe",
+    ("_signal", "pause"): "a signal",
+    ("_signal", "sigwait"): "a signal",
+    ("_signal", "sigwaitinfo"): "a signal",
+    ("_signal", "sigtimedwait"): "a signal",
+    ("select", "select"): "descriptors",
+    ("builtins", "input"): "input",
+    ("_socket", "getaddrinfo"): "a DNS look-up",
+}
+
+
+def activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> tuple[str, str]:
+    """State (``running``, ``idle`` or ``waiting``) and text of a thread by its innermost frame."""
+    if frame is None:
+        return "waiting", "no Python frame"
+    if not running:
+        if _is_idle(frame):
+            return "idle", "waits for a job"
+        blocked = _blocked_in(frame)
+        if blocked is not None:
+            return "idle" if loop is not None else "waiting", f"waits for {_told(blocked)}"
+        known = _in_a_builtin(frame)
+        if known:
+            return "waiting", known
+    function = origins.function_name(frame.f_code)
+    return ("waiting", f"in a call made by {function}") if running is False else ("running", f"in {function}")
+
+
+def _is_idle(frame: FrameType) -> bool:
+    """Whether it is a worker without a job: in its own loop, or in the queue that it takes jobs from."""
+    asked: FrameType | None = None
+    walk: FrameType | None = frame
+    while walk is not None and _name(walk)[0] in {"queue.py", "threading.py"}:
+        asked, walk = walk, walk.f_back
+    if walk is None or not is_worker(walk):
+        return False
+    names = variables_of(walk)
+    if asked is None:
+        return "work_queue" in names  # anyio's workers wait in a queue written in Python
+    jobs = names.get("work_queue")
+    jobs = jobs if jobs is not None else attribute(names.get("self"), "queue")
+    return variables_of(asked).get("self") is jobs
+
+
+def _blocked_in(frame: FrameType) -> FrameType | None:
+    """The outermost function of the standard library, next to other code, that is known to block."""
+    found = None
+    walk: FrameType | None = frame
+    while walk is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
+        if _name(walk) in _WAITS:
+            found = walk
+        walk = walk.f_back
+    return found
+
+
+def _name(frame: FrameType) -> tuple[str, str]:
+    return origins.file_of(frame.f_code).rpartition("/")[2], text(frame.f_code.co_qualname)
+
+
+def _told(frame: FrameType) -> str:
+    what, detail = _WAITS[_name(frame)]
+    if detail is None:
+        return what
+    more = detail(variables_of(frame))
+    return f"{what}, {more}" if more else what
+
+
+def _in_a_builtin(frame: FrameType) -> str:
+    """What a thread waits for in a function that is not written in Python; "" if that is not known."""
+    try:
+        call = calls.call_of(frame)
+        return _of_call(call) if call is not None else ""
+    except Exception:  # noqa: BLE001  (an outer edge: odd code, objects of the program's)
+        return ""
+
+
+def _of_call(call: calls.Call) -> str:
+    kind = type(call.target)
+    if call.name in _LOCKING and id(kind) in _LOCKS:
+        return f"waits for a lock, {_holder(call.target)}"
+    if issubclass(kind, SimpleQueue):
+        waiting = number(native(call.target, "qsize")) or 0
+        return f"waits for {class_name(call.target)}.{call.name}, {waiting} items"
+    if issubclass(kind, _socket.socket):
+        peer = other_end(call.target)
+        return f"waits for a socket, {peer}" if peer else f"waits for a socket, in {call.name}"
+    if (module_of(kind), class_name(call.target)) in _READY:
+        return "waits for descriptors"
+    function = call.function
+    where = ("", "")
+    if is_a(function, BuiltinFunctionType):
+        where = text(function.__module__), text(function.__name__)
+    if where == ("time", "sleep"):
+        return "sleeps"
+    return f"waits for {_BUILTINS[where]}" if where in _BUILTINS else ""
+
+
+# -- who holds a lock --------------------------------------------------------------------------------
+
+
+def _holder(lock: object) -> str:
+    """A reentrant lock knows its owner.  A plain one does not: a thread inside ``with lock`` holds it."""
+    if type(lock) is _RLOCK:
+        owner = repr(lock).partition("owner=")[2].partition(" ")[0]
+        return f"held by {_thread_name(int(owner))}" if owner.isdigit() and owner != "0" else "just released"
+    reference, made, text = _held.get(id(lock), (None, 0.0, ""))
+    if reference is None or reference() is not lock or clock.monotonic() - made > FRESH:
+        if len(_held) >= MAX_LOCKS:
+            _held.clear()
+        inside = (ident for ident, frame in list(sys._current_frames().items()) if _is_inside(frame, lock))
+        holder = next(inside, None)
+        text = "Python does not know who holds it" if holder is None else f"held by {_thread_name(holder)}"
+        _held[id(lock)] = ref(lock), clock.monotonic(), text
+    return text
+
+
+MAX_LOCKS = 100
+FRESH = 0.5
+"""Seconds for which a lock's holder is not looked for again: hundreds of threads may wait for one."""
+
+_held: dict[int, tuple[ref[object], float, str]] = {}
+
+
+def _is_inside(frame: FrameType, lock: object) -> bool:
+    walk: FrameType | None = frame
+    for _ in range(MAX_DEPTH):
+        if walk is None:
+            break
+        if _name(walk) == ("threading.py", "Condition.wait") and _own(variables_of(walk), "_lock") is lock:
+            return False  # which gives it up meanwhile
+        if calls.is_inside(walk, lock):
+            return True
+        walk = walk.f_back
+    return False
+
+
+def _thread_name(ident: int) -> str:
+    name = text(attribute(vars(threading)["_active"].get(ident), "_name"))
+    return name or f"thread {ident}"

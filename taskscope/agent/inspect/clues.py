@@ -1,0 +1,208 @@
+"""What one task tells about why it lives on: who keeps it, who awaits it, on which object it runs.
+
+What a coroutine refers to is taken from the garbage collector's view of it, which leaves no trace.
+"""
+
+from __future__ import annotations
+
+import gc
+from itertools import zip_longest
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING
+
+from taskscope.agent.inspect import awaiting, futures, origins, stacks
+from taskscope.agent.inspect.looking import Known, called, in_class, is_a
+from taskscope.agent.inspect.sites import unwrapped
+from taskscope.agent.inspect.variables import variables_of
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+MAX_HOPS = 50
+"""Tasks followed from one to the one it waits for; a longer chain is taken to have an end."""
+
+MAX_LEVELS = 3
+"""Coroutines looked into, outermost first: the outer ones may be wrappers of the one that works."""
+
+MAX_PLACES = 2_000
+"""Functions of which is remembered which places are in a loop."""
+
+_AWAITERS = frozenset(
+    (
+        "wakeup",  # another task awaits it
+        "task_wakeup",
+        "TaskWakeupMethWrapper",
+        "done_callback",  # gather
+        "on_completion",  # wait, as_completed
+        "on_task_done",  # TaskGroup
+        "inner_done_callback",  # shield
+        "run_until_complete_cb",  # asyncio.run
+        "release_waiter",  # wait_for before 3.12
+        "task_done",  # anyio's task groups
+    )
+)
+"""Names of the callbacks, without underscores, by which something waits for a task's end."""
+
+_ENDS = ("JUMP", "RETURN_VALUE", "RETURN_CONST", "RERAISE", "RAISE")
+"""How the names of instructions begin after which the next one does not follow."""
+
+_loops: Known[dict[int, bool]] = Known(MAX_PLACES)
+
+
+def is_awaited(task: object) -> bool:
+    """Whether somebody waits for its end: a task, a gather, a task group, the runner."""
+    return any(
+        called(callback).rpartition(".")[2].strip("_") in _AWAITERS
+        for callback in futures.callbacks(task, futures.MAX_CALLBACKS)
+    )
+
+
+def is_cancelling(task: object) -> bool:
+    """Whether its end was asked for and it goes on."""
+    return futures.field(task, "_must_cancel") is True or futures.cancels_of(task) > 0
+
+
+def is_looping(task: object) -> bool:
+    """Whether its outermost coroutine can come back to where it stands: made to go round, not to end."""
+    frame = stacks.frame_of(unwrapped(futures.coroutine(task)))
+    if frame is None:
+        return False
+    places = _loops.get(frame.f_code)
+    if places is None:
+        places = _loops.put(frame.f_code, {})
+    if frame.f_lasti not in places:
+        places[frame.f_lasti] = _comes_back(frame.f_code, frame.f_lasti)
+    return places[frame.f_lasti]
+
+
+def _comes_back(code: CodeType, place: int) -> bool:
+    """Whether a way through the bytecode leads from the ``await`` at ``place`` back to it.
+
+    An ``await`` is a loop of its own there (SEND, YIELD_VALUE, and a jump back to SEND that cannot be
+    interrupted); the search begins where SEND goes when what it awaits is done.
+    """
+    import dis
+
+    jumps = {*dis.hasjrel, *dis.hasjabs}
+    bytecode = dis.Bytecode(code)
+    instructions = list(bytecode)
+    ways: dict[int, list[int]] = {}
+    for instruction, following in zip_longest(instructions, instructions[1:]):
+        onward = ways[instruction.offset] = []
+        if following is not None and not instruction.opname.startswith(_ENDS):
+            onward.append(following.offset)
+        if instruction.opcode in jumps and isinstance(instruction.argval, int):
+            onward.append(instruction.argval)
+    for entry in vars(bytecode).get("exception_entries", ()):
+        for offset, onward in ways.items():
+            if entry.start <= offset < entry.end:
+                onward.append(entry.target)
+    back = next(
+        (each for each in instructions if each.offset >= place and "NO_INTERRUPT" in each.opname), None
+    )
+    if back is None:
+        return False
+    reached: set[int] = set()
+    pending = ways.get(back.argval, [])[1:]
+    while pending:
+        offset = pending.pop()
+        if offset not in reached:
+            reached.add(offset)
+            pending.extend(ways.get(offset, ()))
+    return place in reached
+
+
+def in_cycle(task: object) -> bool:
+    """Whether what it waits for waits, in the end, for itself."""
+    each = task
+    for _ in range(MAX_HOPS):
+        awaited = awaiting.waited_tasks(each)
+        if not awaited:
+            return False
+        each = awaited[0]
+        if each is task:
+            return True
+    return False
+
+
+def coroutines(task: object) -> list[object]:
+    """The coroutines it is suspended in, outermost first; the last may be what yields to the loop."""
+    found: list[object] = []
+    coro = unwrapped(futures.coroutine(task))
+    while coro is not None and len(found) < stacks.MAX_CHAIN:
+        found.append(coro)
+        coro = stacks.awaited_by(coro)
+    return found
+
+
+def frames_of(chain: list[object]) -> list[FrameType]:
+    """The frames of coroutines."""
+    frames = (stacks.frame_of(coro) for coro in chain)
+    return [frame for frame in frames if frame is not None]
+
+
+def bound_object(chain: list[object]) -> tuple[object, tuple[int, ...]] | None:
+    """The ``self`` of the outermost method among ``chain``, and the identities of the other arguments."""
+    for coro in chain[:MAX_LEVELS]:
+        code = stacks.code_of(coro)
+        if code is None or not code.co_argcount or origins.is_plumbing(origins.file_of(code)):
+            continue
+        referents = gc.get_referents(coro)
+        for index, each in enumerate(referents):
+            if _has_method(type(each), code) or (is_a(each, type) and _has_method(each, code)):
+                others = code.co_argcount - 1 + code.co_kwonlyargcount
+                return each, tuple(id(other) for other in referents[index + 1 : index + 1 + others])
+    return None
+
+
+def _has_method(cls: type, code: CodeType) -> bool:
+    """Whether ``code`` is that of a method of ``cls``."""
+    method = in_class(cls, origins.name_of(code))
+    if type(method) is classmethod or type(method) is staticmethod:
+        method = method.__func__
+    return type(method) is FunctionType and method.__code__ is code
+
+
+def waited_object(task: object, chain: list[object]) -> object:
+    """The queue, event, lock or future that it waits on; None when it sleeps or waits for nothing."""
+    waiter = futures.waiter_of(task)
+    frames = frames_of(chain)
+    if waiter is None or not frames or not origins.is_plumbing(origins.file_of(frames[-1].f_code)):
+        return waiter
+    if origins.name_of(frames[-1].f_code) == "sleep":
+        return None
+    owner = variables_of(frames[-1]).get("self")
+    return owner if owner is not None else waiter
+
+
+def references_in(task: object, chain: list[object], thing: object) -> int:
+    """How many references to ``thing`` the task, its coroutines and what these await hold."""
+    held = sum(1 for coro in chain for each in gc.get_referents(coro) if each is thing)
+    return held + (futures.waiter_of(task) is thing)
+
+
+def awaited_lock(task: object) -> object:
+    """The lock, semaphore or condition that ``task`` waits to acquire, if that is what it waits for."""
+    for frame in reversed(frames_of(coroutines(task))):
+        code = frame.f_code
+        acquires = origins.name_of(code) == "acquire"
+        if acquires and any(mark in origins.file_of(code) for mark in ("/asyncio/", "/anyio/")):
+            return variables_of(frame).get("self")
+    return None
+
+
+def holds(task: object, lock: object) -> bool:
+    """Whether ``task`` is inside ``async with lock``.
+
+    There the interpreter keeps ``__aexit__`` on the coroutine's stack: bound to the lock, or from 3.14 on
+    as a function beside it.  A lock taken by ``await lock.acquire()`` alone cannot be told.
+    """
+    leave = in_class(type(lock), "__aexit__")
+    for coro in coroutines(task):
+        kept = gc.get_referents(coro)
+        beside = any(each is lock for each in kept) and any(each is leave for each in kept)
+        if beside or any(
+            type(each) is MethodType and each.__self__ is lock and each.__func__ is leave for each in kept
+        ):
+            return awaited_lock(task) is not lock
+    return False

@@ -1,0 +1,252 @@
+"""Reading futures and tasks, whatever their classes override: none of the program's code runs.
+
+asyncio's own are read through the slots of the base class where that is written in C, and from their
+``__dict__`` where it is written in Python.  A task is found in the registry by marks that it carries.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from taskscope.agent.inspect.looking import attribute, is_a, items, number, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from taskscope.agent.counts.registry import Chunk, Lineage
+
+BETWEEN = 4
+"""Callbacks looked at for what stands between a future and a task: asyncio registers these as it makes the
+future, before anybody can wait for it.
+"""
+
+MAX_CALLBACKS = 100
+"""Callbacks of one future looked at: thousands of tasks may wait for it, and each may be asked about."""
+
+_WITHIN = frozenset(("PENDING", "RUNNING", ""))
+_METHODS = ("done", "get_name", "cancelling")
+_FIELDS = (
+    "_state",
+    "_callbacks",
+    "_exception",
+    "_loop",
+    "_fut_waiter",
+    "_coro",
+    "_must_cancel",
+    "_source_traceback",
+)
+
+_slots: dict[str, Callable[[object], object]] = {}
+_tasks: tuple[type, ...] = ()
+_future: type | None = None
+_end: type | None = None
+_get_mark = object.__getattribute__
+
+
+class _Still:
+    """All that a future asks of a loop as it is made."""
+
+    def get_debug(self) -> bool:
+        return False
+
+
+def _bind() -> bool:
+    """Finds asyncio's own slots once it is imported; whether they were found just now."""
+    global _tasks, _future, _end  # noqa: PLW0603
+    if _slots or "asyncio.tasks" not in sys.modules:
+        return False
+    native = vars(sys.modules["_asyncio"]) if "_asyncio" in sys.modules else {}
+    for kind in (native.get("Future"), native.get("Task")):
+        for name, slot in vars(kind).items() if kind is not None else ():
+            if name in _METHODS:
+                _slots[name] = slot
+            elif name in _FIELDS:
+                _slots[name] = slot.__get__
+    if "Future" in native:
+        _future = native["Future"]
+        _end = type(iter(native["Future"](loop=_Still())))
+    python: type = vars(sys.modules["asyncio.tasks"])["_PyTask"]
+    _tasks = (python, native["Task"]) if "Task" in native else (python,)
+    _slots.setdefault("", lambda future: None)  # bound, even if there is nothing in C
+    return True
+
+
+def field(future: object, name: str) -> object:
+    """A field of asyncio's under its private name; None if it has none, or was never initialised."""
+    slot = _slots.get(name)
+    try:
+        if slot is not None:
+            return slot(future)
+    except TypeError:  # not one of those written in C
+        pass
+    except Exception:  # noqa: BLE001  (a subclass that never called the constructor)
+        return None
+    return field(future, name) if _bind() else attribute(future, name)
+
+
+# -- futures -----------------------------------------------------------------------------------------
+
+
+def is_done(future: object) -> bool:
+    """Whether a future has ended, of asyncio's or of an executor's."""
+    try:
+        return _slots["done"](future) is True
+    except (KeyError, TypeError):
+        return is_done(future) if _bind() else state_of(future) not in _WITHIN
+
+
+def state_of(future: object) -> str:
+    """``PENDING``, ``RUNNING``, ``FINISHED``, ``CANCELLED``…; "" for what is no future."""
+    return text(field(future, "_state"))
+
+
+def is_future(thing: object) -> bool:
+    """Whether it is a future of asyncio's kind."""
+    return state_of(thing) in ("PENDING", "CANCELLED", "FINISHED") and loop_of(thing) is not None
+
+
+def is_plain(thing: object) -> bool:
+    """Whether it is of asyncio's own class of futures: no task, no gather."""
+    return type(thing) is _future
+
+
+def is_end(thing: object) -> bool:
+    """Whether it is what a coroutine that awaits a future awaits: the end of most chains."""
+    return type(thing) is _end
+
+
+def loop_of(future: object) -> object:
+    return field(future, "_loop")
+
+
+def callbacks(future: object, most: int = BETWEEN) -> list[object]:
+    """The functions called when it is done, those registered first; no more than ``most``.
+
+    asyncio copies the list for who asks, be it 100,000 long: a long one is read where it stands.
+    """
+    kept = gc.get_referents(future)
+    for at, each in enumerate(kept):
+        if type(each) is list and len(each) > most and _are_callbacks(each):
+            first = kept[at - 2 : at - 1] if at > 1 and type(kept[at - 1]) is Context else []
+            return [*first, *(entry[0] for entry in each[:most])][:most]
+    registered = items(field(future, "_callbacks"), most)
+    return [entry[0] for entry in registered if type(entry) is tuple and entry]
+
+
+def _are_callbacks(entries: list[Any]) -> bool:
+    first = entries[0]
+    return type(first) is tuple and len(first) == 2 and type(first[1]) is Context
+
+
+# -- tasks -------------------------------------------------------------------------------------------
+
+
+def is_task(thing: object) -> bool:
+    """Whether it is a task of asyncio's, or one that is in the registry."""
+    _bind()
+    return any(is_a(thing, kind) for kind in _tasks) or chunk_of(thing) is not None
+
+
+def coroutine(task: object) -> object:
+    return field(task, "_coro")
+
+
+def waiter_of(task: object) -> object:
+    """The future that a task waits for."""
+    return field(task, "_fut_waiter")
+
+
+def name_of(task: object) -> str:
+    try:
+        return text(_slots["get_name"](task))
+    except (KeyError, TypeError):
+        return text(attribute(task, "_name"))
+
+
+def number_of(task: object) -> int | None:
+    """The number by which asyncio counts its unnamed tasks as it makes them; None of others.
+
+    It is not made into a name here: a task keeps its name once it was asked for it.
+    """
+    kept = gc.get_referents(task)
+    own = next((at for at, each in enumerate(kept) if each is coroutine(task)), None)
+    name = kept[own + 1] if own is not None and own + 1 < len(kept) else None
+    counted = number(name)
+    if counted is None:
+        digits = (text(name) or text(attribute(task, "_name"))).removeprefix("Task-")
+        counted = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
+    return counted
+
+
+def cancels_of(task: object) -> int:
+    """How often its end was asked for and not taken back."""
+    try:
+        return number(_slots["cancelling"](task)) or 0
+    except (KeyError, TypeError):
+        return number(attribute(task, "_num_cancels_requested")) or 0
+
+
+# -- the marks of the registry -----------------------------------------------------------------------
+
+
+def serial_of(task: object) -> int | None:
+    found: int | None = _mark(task, "_taskscope_serial")
+    return found
+
+
+def birth_of(task: object) -> float | None:
+    """Monotonic seconds; None: it is older than the agent."""
+    found: float | None = _mark(task, "_taskscope_birth")
+    return found
+
+
+def lineage_of(task: object) -> Lineage | None:
+    """What it remembers of its parent."""
+    found: Lineage | None = _mark(task, "_taskscope_parent")
+    return found
+
+
+def has_unknown_parent(task: object) -> bool:
+    """Whether it is older than the agent, so that nobody knows who started it."""
+    return lineage_of(task) is None and birth_of(task) is None
+
+
+def chunk_of(task: object) -> Chunk | None:
+    found: Chunk | None = _mark(task, "_taskscope_chunk")
+    return found
+
+
+def own_lineage_of(task: object) -> Lineage | None:
+    """What its children remember of it."""
+    found: Lineage | None = _mark(task, "_taskscope_lineage")
+    return found
+
+
+def set_marks(task: object, marks: Mapping[str, object]) -> bool:
+    """Leaves marks on a task; whether its class has room for them."""
+    try:
+        for name, value in marks.items():
+            object.__setattr__(task, f"_taskscope_{name}", value)
+    except (AttributeError, TypeError):
+        return False
+    return True
+
+
+def clear_marks(task: object, *names: str) -> None:
+    """Takes marks off a task."""
+    for name in names:
+        try:
+            object.__delattr__(task, f"_taskscope_{name}")
+        except (AttributeError, TypeError):
+            pass
+
+
+def _mark(task: object, name: str) -> Any:
+    """What the hooks left on a task; None if nothing.  No class of the program's has such a name."""
+    try:
+        return _get_mark(task, name)
+    except AttributeError:
+        return None

@@ -1,0 +1,201 @@
+"""Who refers to the bare future that a task waits for: whoever can end the wait.
+
+Asked of one task at a time.  First the surroundings of the waiting task are looked through, then what
+the other tasks work on, and at last, in a small process, the whole heap.  References are followed as
+the garbage collector does, which runs nothing of the program and leaves nothing in it; attributes and
+variables are looked up of what was found only, for their names.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from functools import partial
+from itertools import repeat
+from operator import is_
+from types import BuiltinMethodType, FrameType, MethodType
+from typing import TYPE_CHECKING
+from weakref import ref
+
+from taskscope.agent.inspect import clues, futures, referents, stacks, waits
+from taskscope.agent.inspect.looking import attribute, called, items, owner_of, text
+from taskscope.system import clock, system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_OBJECTS = 2_000
+"""Objects looked into for one question."""
+
+PATIENCE = 0.002
+"""Seconds of work after which looking at one task ends."""
+
+MAX_BLOCKS = 200_000
+"""Blocks of memory in use up to which the heap is searched: three passes of up to 3 ms, in which the
+program stands still.  A garbage collection of all of it takes five times as long.
+"""
+
+MAX_HOLDERS = 5
+
+NOT_FOUND = "somebody, but it was not found who"
+NOBODY = "nobody: nothing else refers to it, so it can never be done"
+
+_last: tuple[Callable[[], object], int, list[str]] = (lambda: None, 0, [])
+"""The answer given last, for so many references to that future: a view asks again every second."""
+
+
+class Search:
+    """Looks for the holders of the future that ``task`` waits for; refers to neither between two calls."""
+
+    def __init__(self, task: object) -> None:
+        self._task = ref(task)
+        self._outside = _outside(task)
+        future = _awaited(task)
+        self._future = ref(future)
+        self._seen: set[int] = set()  # an id that is used again means something not looked at, no more
+        self._found: list[str] = []
+        self._until = 0.0
+        known, outside, found = _last
+        if known() is future and outside == self._outside:
+            self._found = list(found)
+        else:
+            self._near(task, future)
+
+    def look(self, other: object) -> None:
+        """Another task: the variables of its coroutines, and what these work on."""
+        future = self._future()
+        if self._found or future is None or other is self._task():
+            return
+        if futures.waiter_of(other) is future:  # it waits as well
+            return
+        self._until = clock.thread_time() + PATIENCE
+        for coro in clues.coroutines(other):
+            for each in gc.get_referents(coro):
+                if each is future:
+                    variable = referents.variable_of(coro, future)
+                    name = futures.name_of(other)
+                    self._add(f"{name}, {variable}" if variable else name)
+                else:
+                    self._visit(each, coro, future)
+
+    def result(self) -> tuple[str, ...]:
+        """The holders found, or in a sentence that there are none or that they were not found."""
+        global _last  # noqa: PLW0603
+        task, future = self._task(), self._future()
+        if task is None or future is None or _awaited(task) is not future:
+            return ()
+        if not self._found and self._outside:
+            self._found = _in_threads(future)
+        if not self._found and self._outside and sys.getallocatedblocks() <= MAX_BLOCKS:
+            self._found = _referrers(task, future)
+        if not self._found:
+            self._found = [NOT_FOUND if self._outside else NOBODY]
+        if not any(each.startswith(referents.TIMER) for each in self._found):  # their time runs
+            _last = ref(future), self._outside, self._found
+        return tuple(self._found)
+
+    def _add(self, holder: str) -> None:
+        if holder and holder not in self._found and len(self._found) < MAX_HOLDERS:
+            self._found.append(holder)
+
+    def _near(self, task: object, future: object) -> None:
+        self._until = clock.thread_time() + PATIENCE
+        chain = clues.coroutines(task)
+        self._seen.update(map(id, (task, future, *chain)))
+        places: list[tuple[object, object]] = [
+            (each, coro) for coro in reversed(chain) for each in gc.get_referents(coro)
+        ]
+        places += [(owner_of(callback), None) for callback in futures.callbacks(future)]
+        places += [(frame.f_globals, None) for frame in clues.frames_of(chain)]
+        for handle in _timers(futures.loop_of(task), future):
+            self._seen.add(id(handle))
+            self._add(referents.attribute_of(handle, future))
+        for thing, coro in places:
+            self._check(referents.content(thing), coro, future)
+        for thing, coro in places:
+            self._visit(thing, coro, future)
+
+    def _visit(self, thing: object, coro: object, future: object) -> None:
+        """``thing``, and the objects of the program's classes that it refers to."""
+        for each in referents.with_objects_in(referents.content(thing)):
+            if clock.thread_time() > self._until or len(self._seen) > MAX_OBJECTS:
+                return
+            self._check(each, coro, future)
+
+    def _check(self, thing: object, coro: object, future: object) -> None:
+        if thing is not None and id(thing) not in self._seen:
+            self._seen.add(id(thing))
+            if referents.is_looked_into(thing) and referents.leads(thing, future, 2):
+                self._add(referents.name_of(thing, coro, future))
+
+
+def _awaited(task: object) -> object:
+    return waits.awaited_future(task, stacks.await_chain(futures.coroutine(task)))
+
+
+# -- timers, counts, the heap ------------------------------------------------------------------------
+
+
+def _timers(loop: object, future: object) -> Iterator[object]:
+    """Calls that the loop was asked to make later, and that get the future."""
+    for handle in items(attribute(loop, "_scheduled"), referents.MAX_NESTED):
+        given = items(attribute(handle, "_args"), referents.MAX_NESTED)
+        if owner_of(attribute(handle, "_callback")) is future or any(map(is_, given, repeat(future))):
+            yield handle
+
+
+def _outside(task: object) -> int:
+    """References to the future from elsewhere than the task that waits for it.
+
+    Versions count variables differently: compared is with another object in the same kind of variable.
+    """
+    probe, chain, future = object(), clues.coroutines(task), _awaited(task)
+    count = sys.getrefcount(future) - sys.getrefcount(probe)
+    return max(0, count - clues.references_in(task, chain, future))
+
+
+def _in_threads(future: object) -> list[str]:
+    """Variables of functions that run in other threads: the garbage collector does not see these."""
+    found = []
+    for ident, innermost in list(sys._current_frames().items()):
+        thread = vars(threading)["_active"].get(ident)
+        frames = stacks.thread_frames(innermost) if ident != system.get_ident() else []
+        variables = (referents.variable_in(frame, future) for frame in frames)
+        variable = next((each for each in variables if each), "")
+        if variable:
+            name = text(attribute(thread, "_name")) or str(ident)
+            found.append(f"thread {name}, {variable}")
+    return found[:MAX_HOLDERS]
+
+
+def _referrers(task: object, future: object) -> list[str]:
+    """Up to three passes of the garbage collector's search: the container, its owner, that one's owner."""
+    chain = clues.coroutines(task)
+    found: list[str] = []
+    pending = [future]
+    ours = {id(each) for each in (task, chain, found, *chain)}
+    for _ in range(3):
+        ours |= {id(pending), *map(id, pending)}
+        containers: list[object] = []
+        for each in gc.get_referrers(*pending):
+            if id(each) in ours or type(each) is FrameType:
+                continue
+            if referents.is_container(each) and not referents.is_globals(each):
+                containers.append(each)
+            elif not issubclass(type(each), type):
+                found.append(_holder(each, future))
+        pending = containers[:MAX_HOLDERS]
+        if not pending:
+            break
+    return [each for each in found if each][:MAX_HOLDERS]
+
+
+def _holder(thing: object, future: object) -> str:
+    if type(thing) is dict:
+        return referents.name_in_module(thing, future)
+    if id(type(thing)) in referents.COROUTINES:
+        return f"a variable of {stacks.name_of(thing)}"
+    if issubclass(type(thing), (MethodType, BuiltinMethodType, partial)):
+        return f"a callback, {called(thing)}"
+    return referents.attribute_of(thing, future)

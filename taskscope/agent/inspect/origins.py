@@ -1,0 +1,186 @@
+"""Whose code a file is: ours, the task plumbing, the standard library, a library, or the user's.
+
+A creation site is the first frame outside the plumbing; a user frame is the nearest one that is
+neither the standard library's nor a library's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from taskscope import model
+from taskscope.agent.inspect.looking import attributes_of, lookup, text
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+
+def absolute(path: str) -> str:
+    """``path`` from the root on; as it is where the working directory was deleted."""
+    try:
+        return os.path.abspath(path)  # noqa: PTH100
+    except OSError:
+        return path
+
+
+_HERE = os.path.dirname(os.path.dirname(absolute(__file__)))  # noqa: PTH120
+_DEMO = os.path.join(_HERE, "demo", "")  # noqa: PTH118
+_STDLIB = os.path.dirname(absolute(os.__file__))  # noqa: PTH120
+_LIBRARIES = ("/site-packages/", "/dist-packages/")
+_PLUMBING = {
+    "stdlib": ("/asyncio/", "/contextlib.py"),
+    "library": ("/anyio/", "/uvloop/", "/aiomonitor/monitor.py"),
+}
+"""Parts of file names, matched with a slash in front of the name.  Libraries have folders called asyncio."""
+_THREAD_PLUMBING = ("/threading.py", "/concurrent/futures/")
+
+STARTS_FOR_OTHERS = {
+    "aiohttp",
+    "aiojobs",
+    "aiomisc",
+    "aiotools",
+    "asgiref",
+    "asyncer",
+    "fastapi",
+    "gunicorn",
+    "hypercorn",
+    "quattro",
+    "sanic",
+    "starlette",
+    "tornado",
+    "uvicorn",
+    "websockets",
+}
+"""Packages that start tasks because somebody asked them to: the line that asked is the site.
+
+``plumbing`` in the user's configuration directory names more, one package a line.
+"""
+
+MAX_FILES = 10_000
+"""File names remembered.  A program that compiles text under ever new names must not make us grow."""
+
+_cache: dict[str, str] = {}
+_plumbing: dict[str, bool] = {}
+
+
+def file_of(code: CodeType) -> str:
+    """The file's name as a plain string: who compiles may give any subclass of it."""
+    return text(code.co_filename)
+
+
+def name_of(code: CodeType) -> str:
+    return text(code.co_name)
+
+
+def origin(file: str) -> str:
+    """``user``, ``library``, ``stdlib`` or ``own`` (the agent itself, never shown)."""
+    file = text(file)
+    known = _cache.get(file)
+    if known is None:
+        if len(_cache) >= MAX_FILES:
+            _cache.clear()
+        known = _cache[file] = _classify(file)
+    return known
+
+
+def _classify(file: str) -> str:
+    if file.startswith("<taskscope"):
+        return "own"
+    if file.startswith("<frozen"):
+        return "stdlib"
+    if file.startswith(_HERE + os.sep):
+        return "user" if file.startswith(_DEMO) else "own"
+    if any(mark in file for mark in _LIBRARIES):
+        return "library"
+    if file.startswith(_STDLIB + os.sep):
+        return "stdlib"
+    return "library" if _is_compiled(file) else "user"
+
+
+def _is_compiled(file: str) -> bool:
+    """Whether it is a file of a library that was compiled by Cython: named as its package sees it."""
+    package, slash, _ = file.partition("/")
+    module = sys.modules.get(package) if slash and package else None
+    where = text(lookup(attributes_of(module), "__file__"))
+    return any(mark in where for mark in _LIBRARIES)
+
+
+def is_known(file: str) -> bool:
+    """Whether code has been seen here whose file that is."""
+    return file in _cache
+
+
+def is_own(file: str) -> bool:
+    return origin(file) == "own"
+
+
+def is_plumbing(file: str) -> bool:
+    """Code that creates tasks on behalf of whoever called it."""
+    file = text(file)
+    known = _plumbing.get(file)
+    if known is None:
+        if len(_plumbing) >= MAX_FILES:
+            _plumbing.clear()
+        whose = origin(file)
+        known = whose == "own" or any(mark in f"/{file}" for mark in _PLUMBING.get(whose, ()))
+        _plumbing[file] = known
+    return known
+
+
+def is_thread_plumbing(file: str) -> bool:
+    return is_plumbing(file) or (origin(file) == "stdlib" and any(mark in file for mark in _THREAD_PLUMBING))
+
+
+def package_of(file: str) -> str:
+    """The top package of a library's file; "" for other files."""
+    if origin(file) == "library":
+        for mark in _LIBRARIES:
+            _, found, inside = file.rpartition(mark)
+            if found:
+                return inside.partition("/")[0].removesuffix(".py")
+        return file.partition("/")[0]
+    return ""
+
+
+def starts_for_others(file: str) -> bool:
+    """Whether ``file`` belongs to a library that starts tasks on behalf of its callers."""
+    return package_of(file) in STARTS_FOR_OTHERS
+
+
+def read_configuration() -> None:
+    """Adds the packages named in ``plumbing`` in the user's configuration directory, if there is one."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    try:
+        with open(f"{home}/taskscope/plumbing", encoding="utf-8") as file:  # noqa: PTH123
+            lines = [line.partition("#")[0].strip() for line in file.read(65536).splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return
+    STARTS_FOR_OTHERS.update(line for line in lines if line)
+
+
+def line_of(code: CodeType, lasti: int) -> int:
+    """The line of an instruction: a search in the code's line table."""
+    for start, end, line in code.co_lines():
+        if start <= lasti < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def frame_at(code: CodeType, lasti: int) -> model.Frame:
+    return frame_of(code, line_of(code, lasti))
+
+
+def frame_of(code: CodeType, line: int | None) -> model.Frame:
+    file = file_of(code)
+    return model.Frame(file, line or code.co_firstlineno, function_name(code), origin(file))
+
+
+def function_name(code: CodeType) -> str:
+    """The qualified name without ``<locals>``, as people write it."""
+    return text(code.co_qualname).replace(".<locals>", "")
+
+
+def is_user(code: CodeType) -> bool:
+    return origin(code.co_filename) == "user"

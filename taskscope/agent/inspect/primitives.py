@@ -1,0 +1,306 @@
+"""The functions of asyncio, anyio and uvloop that tasks wait in: what each waits for, and its details.
+
+A detail reads the variables of the primitive's own frame, and of its objects what is stored in them.
+"""
+
+from __future__ import annotations
+
+import _socket
+from collections.abc import Mapping
+from io import FileIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from taskscope.agent.inspect.futures import is_done, name_of
+from taskscope.agent.inspect.looking import (
+    MAX_NAME,
+    attribute,
+    called,
+    is_a,
+    items,
+    lookup,
+    native,
+    number,
+    seconds,
+    size,
+    text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_LAYERS = 4
+"""Transports on top of one another looked through."""
+
+
+class Rule(NamedTuple):
+    """The stable word and the text of a wait; ``detail`` tells what differs from task to task."""
+
+    wait: str
+    text: str
+    detail: Callable[[Mapping[str, object]], str] | None = None
+
+
+def clip(text: str) -> str:
+    """A name of the program's, not longer than a line."""
+    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
+
+
+# -- details: each reads the locals of the primitive's own frame -------------------------------------
+
+_Names = Mapping[str, object]
+
+MAX_COUNTED = 2_000
+"""Futures of which is counted how many are done: 0.3 ms."""
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _own(names: _Names, name: str) -> object:
+    """An attribute of the object whose method it is."""
+    return attribute(names.get("self"), name)
+
+
+def left_of(awaited: object) -> str:
+    """How many of some futures are not done."""
+    whole = size(awaited) or 0
+    if whole > MAX_COUNTED:
+        return f"of {whole}"
+    return f"{sum(1 for each in items(awaited, MAX_COUNTED) if not is_done(each))} of {whole} left"
+
+
+def _queue(names: _Names) -> str:
+    length, bound = size(_own(names, "_queue")) or 0, number(_own(names, "_maxsize"))
+    return f"{length} of {_count(bound, 'item')}" if bound else f"{_count(length, 'item')}, unbounded"
+
+
+def _unfinished(names: _Names) -> str:
+    return f"{_count(number(_own(names, '_unfinished_tasks')) or 0, 'item')} unfinished"
+
+
+def _waiters(names: _Names) -> str:
+    waiting = size(_own(names, "_waiters"))
+    return f"{waiting} waiting" if waiting else ""
+
+
+def _barrier(names: _Names) -> str:
+    there, parties = number(_own(names, "_count")), number(_own(names, "_parties"))
+    return f"{there} of {parties} there" if there is not None and parties is not None else ""
+
+
+def _left(names: _Names) -> str:
+    return left_of(names.get("fs"))
+
+
+def _group(names: _Names) -> str:
+    return f"{_count(size(_own(names, '_tasks')) or 0, 'task')} left"
+
+
+def completed(names: _Names) -> str:
+    """Before 3.13 its frame does not tell, see ``waits.todo_before_3_13``."""
+    todo = size(_own(names, "_todo"))
+    return f"{todo} left" if todo is not None else ""
+
+
+def address(thing: object) -> str:
+    """Host and port as the socket module gives them, or the path of a Unix socket; "" for anything else."""
+    if type(thing) is not tuple or len(thing) < 2:
+        return text(thing)
+    host, port = text(thing[0]), number(thing[1])
+    return f"{host}:{port}" if host and port is not None else ""
+
+
+def _peer(names: _Names) -> str:
+    """The other end of a connection, from its reader, writer or protocol."""
+    transport = _own(names, "_transport")
+    if transport is None:
+        return ""
+    peer = _extra(transport, "peername")
+    if peer is not None and peer != "":
+        return address(peer)
+    pipe = _extra(transport, "pipe")
+    name = attribute(pipe, "name") if type(pipe) is FileIO else None
+    if pipe is not None:
+        return f"pipe {text(name) or number(name)}" if name is not None else ""
+    return "a Unix socket" if peer is not None else ""
+
+
+def _extra(transport: object, name: str) -> object:
+    """What a transport of asyncio's or uvloop's knows of its connection, below TLS too."""
+    for _ in range(MAX_LAYERS):
+        known = attribute(transport, "_extra")
+        if known is not None:
+            found = lookup(known, name)
+            if found is not None:
+                return found
+        below = attribute(transport, "_ssl_protocol")
+        below = attribute(below if below is not None else transport, "_transport")
+        if below is None:
+            break
+        transport = below
+    return native(transport, "get_extra_info", name)
+
+
+def other_end(sock: object) -> str:
+    """The address that a socket is connected to; "" if it is none, or not connected."""
+    return _end(sock, _socket.socket.getpeername)
+
+
+def own_end(sock: object) -> str:
+    """The address of a socket itself."""
+    return _end(sock, _socket.socket.getsockname)
+
+
+def _end(sock: object, ask: Callable[[Any], object]) -> str:
+    try:
+        return address(ask(sock)) if is_a(sock, _socket.socket) else ""
+    except OSError:  # not connected any more
+        return ""
+
+
+def _sock(names: _Names) -> str:
+    """The other end of a bare socket."""
+    return other_end(names.get("sock"))
+
+
+def _listener(names: _Names) -> str:
+    here = own_end(names.get("sock"))
+    return f"on {here}" if here else ""
+
+
+def _host(names: _Names) -> str:
+    host, port = text(names.get("host")), number(names.get("port")) or text(names.get("port"))
+    if not host:
+        return address(names.get("address"))
+    return f"{host}:{port}" if port else host
+
+
+def _remote(names: _Names) -> str:
+    return f"{text(names.get('remote_host'))}:{number(names.get('remote_port'))}"
+
+
+def _child(names: _Names) -> str:
+    around = _own(names, "_process")  # anyio's
+    pid = number(_own(names, "pid")) or number(_own(names, "_pid")) or number(attribute(around, "pid"))
+    return f"pid {pid}" if pid is not None else ""
+
+
+def _function(names: _Names) -> str:
+    return f"in {called(names.get('func'))}"
+
+
+def _limiter(names: _Names) -> str:
+    taken, tokens = size(_own(names, "_borrowers")), seconds(_own(names, "_total_tokens"))
+    return f"{taken} of {tokens:g} taken" if taken is not None and tokens is not None else ""
+
+
+def _holder(names: _Names) -> str:
+    owner = _own(names, "_owner_task")
+    return f"held by {clip(name_of(owner))}" if owner is not None else ""
+
+
+def _buffer(names: _Names) -> str:
+    state = _own(names, "_state")
+    most = seconds(attribute(state, "max_buffer_size")) or 0
+    return f"{size(attribute(state, 'buffer')) or 0} of {most:g} item{'' if most == 1 else 's'}"
+
+
+# -- the table: the last part of the file's path, and the function -----------------------------------
+
+_READ = ("read", "readline", "readuntil", "readexactly", "_wait_for_data", "__anext__")
+_SOCK = ("recv", "recv_into", "recvfrom", "recvfrom_into", "sendall", "sendto", "sendfile")
+
+ASYNCIO: dict[tuple[str, str], Rule] = {
+    ("tasks.py", "sleep"): Rule("sleep", "asyncio.sleep"),
+    ("tasks.py", "_wait"): Rule("gather", "asyncio.wait", _left),
+    ("tasks.py", "_cancel_and_wait"): Rule("task", "the end of a cancelled task"),
+    ("tasks.py", "as_completed.<locals>._wait_for_one"): Rule("gather", "as_completed", completed),
+    ("tasks.py", "_AsCompletedIterator._wait_for_one"): Rule("gather", "as_completed", completed),
+    ("threads.py", "to_thread"): Rule("executor", "asyncio.to_thread", _function),
+    ("queues.py", "Queue.get"): Rule("queue.get", "Queue.get", _queue),
+    ("queues.py", "Queue.put"): Rule("queue.put", "Queue.put", _queue),
+    ("queues.py", "Queue.join"): Rule("event", "Queue.join", _unfinished),
+    ("locks.py", "Lock.acquire"): Rule("lock", "Lock.acquire", _waiters),
+    ("locks.py", "Event.wait"): Rule("event", "Event.wait", _waiters),
+    ("locks.py", "Condition.wait"): Rule("condition", "Condition.wait", _waiters),
+    ("locks.py", "Condition.wait_for"): Rule("condition", "Condition.wait_for", _waiters),
+    ("locks.py", "Semaphore.acquire"): Rule("semaphore", "Semaphore.acquire", _waiters),
+    ("locks.py", "Barrier.wait"): Rule("barrier", "Barrier.wait", _barrier),
+    ("taskgroups.py", "TaskGroup.__aexit__"): Rule("gather", "TaskGroup", _group),
+    ("taskgroups.py", "TaskGroup._aexit"): Rule("gather", "TaskGroup", _group),
+    ("streams.py", "StreamWriter.drain"): Rule("socket", "StreamWriter.drain", _peer),
+    ("streams.py", "StreamWriter.wait_closed"): Rule("socket", "StreamWriter.wait_closed", _peer),
+    ("streams.py", "open_connection"): Rule("socket", "asyncio.open_connection", _host),
+    ("streams.py", "StreamWriter.start_tls"): Rule("socket", "StreamWriter.start_tls", _peer),
+    ("streams.py", "open_unix_connection"): Rule("socket", "asyncio.open_unix_connection"),
+    ("base_events.py", "BaseEventLoop.start_tls"): Rule("socket", "loop.start_tls"),
+    ("base_events.py", "BaseEventLoop.sendfile"): Rule("socket", "loop.sendfile"),
+    ("base_events.py", "BaseEventLoop.shutdown_default_executor"): Rule(
+        "executor", "the end of the executor's threads"
+    ),
+    ("subprocess.py", "create_subprocess_exec"): Rule("subprocess", "the start of a child process"),
+    ("subprocess.py", "create_subprocess_shell"): Rule("subprocess", "the start of a child process"),
+    ("base_events.py", "BaseEventLoop.create_connection"): Rule("socket", "loop.create_connection", _host),
+    ("base_events.py", "BaseEventLoop.getaddrinfo"): Rule("dns", "a DNS look-up", _host),
+    ("base_events.py", "BaseEventLoop.getnameinfo"): Rule("dns", "a DNS look-up"),
+    ("base_events.py", "Server.serve_forever"): Rule("server", "Server.serve_forever"),
+    ("base_events.py", "Server.wait_closed"): Rule("server", "Server.wait_closed"),
+    ("selector_events.py", "BaseSelectorEventLoop.sock_connect"): Rule("socket", "loop.sock_connect", _host),
+    ("selector_events.py", "BaseSelectorEventLoop.sock_accept"): Rule(
+        "socket", "loop.sock_accept", _listener
+    ),
+    ("base_subprocess.py", "BaseSubprocessTransport._wait"): Rule("subprocess", "a child process", _child),
+    ("subprocess.py", "Process.wait"): Rule("subprocess", "Process.wait", _child),
+    ("subprocess.py", "Process.communicate"): Rule("subprocess", "Process.communicate", _child),
+    **{("streams.py", f"StreamReader.{n}"): Rule("socket", f"StreamReader.{n}", _peer) for n in _READ},
+    **{
+        ("selector_events.py", f"BaseSelectorEventLoop.sock_{n}"): Rule("socket", f"loop.sock_{n}", _sock)
+        for n in _SOCK
+    },
+}
+UVLOOP = {
+    "getaddrinfo": ("dns", "a DNS look-up"),
+    "getnameinfo": ("dns", "a DNS look-up"),
+    "serve_forever": ("server", "uvloop serve_forever"),
+    "wait_closed": ("server", "uvloop wait_closed"),
+    "shutdown_default_executor": ("executor", "the end of the executor's threads"),
+    "subprocess_exec": ("subprocess", "the start of a child process"),
+    "subprocess_shell": ("subprocess", "the start of a child process"),
+}
+"""Functions of uvloop's that wait for something else than a socket."""
+
+ASYNCIO["streams.py", "StreamReader._wait_for_data"] = Rule("socket", "StreamReader.read", _peer)
+ASYNCIO["streams.py", "StreamReader.__anext__"] = Rule("socket", "StreamReader.readline", _peer)
+
+ANYIO: dict[tuple[str, str], Rule] = {
+    ("_eventloop.py", "sleep"): Rule("sleep", "anyio.sleep"),
+    ("_eventloop.py", "sleep_forever"): Rule("sleep", "anyio.sleep_forever"),
+    ("_asyncio.py", "Event.wait"): Rule("event", "anyio Event.wait"),
+    ("_asyncio.py", "Lock.acquire"): Rule("lock", "anyio Lock.acquire", _holder),
+    ("_asyncio.py", "Semaphore.acquire"): Rule("semaphore", "anyio Semaphore.acquire", _waiters),
+    ("_asyncio.py", "CapacityLimiter.acquire_on_behalf_of"): Rule(
+        "semaphore", "anyio CapacityLimiter", _limiter
+    ),
+    ("_synchronization.py", "Condition.wait"): Rule("condition", "anyio Condition.wait", _waiters),
+    ("_asyncio.py", "TaskGroup.__aexit__"): Rule("gather", "anyio TaskGroup", _group),
+    ("_asyncio.py", "AsyncIOBackend.run_sync_in_worker_thread"): Rule(
+        "executor", "anyio to_thread.run_sync", _function
+    ),
+    ("_asyncio.py", "TaskGroup.start"): Rule("event", "anyio TaskGroup.start"),
+    ("_asyncio.py", "_SignalReceiver.__anext__"): Rule("event", "a signal"),
+    ("_asyncio.py", "Process.wait"): Rule("subprocess", "anyio Process.wait", _child),
+    ("memory.py", "MemoryObjectReceiveStream.receive"): Rule("queue.get", "anyio receive", _buffer),
+    ("memory.py", "MemoryObjectSendStream.send"): Rule("queue.put", "anyio send", _buffer),
+    ("_asyncio.py", "SocketStream.receive"): Rule("socket", "anyio SocketStream.receive", _peer),
+    ("_asyncio.py", "SocketStream.send"): Rule("socket", "anyio SocketStream.send", _peer),
+    ("_asyncio.py", "UDPSocket.receive"): Rule("socket", "anyio UDPSocket.receive"),
+    ("_asyncio.py", "ConnectedUDPSocket.receive"): Rule("socket", "anyio UDPSocket.receive"),
+    ("_asyncio.py", "UNIXSocketStream.receive"): Rule("socket", "anyio SocketStream.receive"),
+    ("_asyncio.py", "UNIXSocketStream.send"): Rule("socket", "anyio SocketStream.send"),
+    ("_asyncio.py", "AsyncIOBackend.wait_readable"): Rule("socket", "anyio wait_readable"),
+    ("_asyncio.py", "AsyncIOBackend.wait_writable"): Rule("socket", "anyio wait_writable"),
+    ("_sockets.py", "connect_tcp"): Rule("socket", "anyio connect_tcp", _remote),
+    ("_asyncio.py", "TCPSocketListener.accept"): Rule("socket", "anyio accept"),
+    ("_asyncio.py", "UNIXSocketListener.accept"): Rule("socket", "anyio accept"),
+}

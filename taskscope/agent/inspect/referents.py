@@ -1,0 +1,203 @@
+"""Following references as the garbage collector does, and naming what was found.
+
+Nothing of the program runs and nothing is left in it.  Attributes and variables are looked up only of what
+was found to lead to the thing looked for, for their names.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import OrderedDict, defaultdict, deque
+from itertools import compress, islice, repeat
+from operator import is_
+from types import (
+    AsyncGeneratorType,
+    CellType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    ModuleType,
+)
+from typing import TYPE_CHECKING
+
+from taskscope.agent.inspect import origins, stacks, timers
+from taskscope.agent.inspect.looking import (
+    attribute,
+    attributes_of,
+    called,
+    class_name,
+    in_class,
+    is_a,
+    items,
+    kinds,
+    lookup,
+    module_of,
+    pairs,
+    size,
+    slots_of,
+    text,
+)
+from taskscope.agent.inspect.variables import variables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+MAX_ITEMS = 200_000
+"""Entries of one container looked through: 100,000 take 6 ms, in which the program stands still."""
+
+MAX_NESTED = 1_000
+"""Entries of a container up to which the containers in it are looked through too."""
+
+TIMER = "a timer of the loop"
+
+CONTAINERS = kinds(dict, list, tuple, set, frozenset, deque, defaultdict, OrderedDict)
+COROUTINES = kinds(CoroutineType, GeneratorType, AsyncGeneratorType)
+NOT_LOOKED_INTO = (str, bytes, int, float, type, ModuleType, FunctionType)
+
+
+def is_container(thing: object) -> bool:
+    return id(type(thing)) in CONTAINERS
+
+
+def is_looked_into(thing: object) -> bool:
+    return thing is not None and not issubclass(type(thing), NOT_LOOKED_INTO)
+
+
+def _is_object(thing: object) -> bool:
+    """Whether it is of a class of the program's or a library's; told from its type alone."""
+    plain = is_container(thing) or type(thing) is CellType or id(type(thing)) in COROUTINES
+    return is_looked_into(thing) and not plain and gc.is_tracked(thing)
+
+
+def with_objects_in(thing: object) -> Iterator[object]:
+    """``thing``, and the objects of the program's classes that it refers to."""
+    if not is_looked_into(thing):
+        return
+    yield thing
+    if is_container(thing) and (size(thing) or 0) > MAX_NESTED:
+        return
+    for each in gc.get_referents(thing):
+        if type(each) is dict and len(each) <= MAX_NESTED:
+            yield from filter(_is_object, gc.get_referents(each))  # it may be the attributes of ``thing``
+        elif _is_object(each):
+            yield each
+
+
+def leads(thing: object, future: object, depth: int) -> bool:
+    """Whether ``thing`` refers to ``future``, itself or through containers."""
+    if not is_container(thing):
+        inside = gc.get_referents(thing)
+    elif (size(thing) or 0) <= MAX_ITEMS:
+        inside = items(thing, MAX_ITEMS)
+    else:
+        return False
+    if any(map(is_, inside, repeat(future))):
+        return True
+    if not depth or len(inside) > MAX_NESTED:
+        return False
+    return any(is_container(each) and leads(each, future, depth - 1) for each in inside)
+
+
+def name_of(thing: object, coro: object, future: object) -> str:
+    """The path to ``future`` from ``thing``, which ``coro`` refers to (None: a module does)."""
+    if is_globals(thing):
+        return name_in_module(thing, future)
+    if is_container(thing):
+        return variable_of(coro, thing, _place(thing, future) or "")
+    return attribute_of(thing, future)
+
+
+def is_globals(thing: object) -> bool:
+    """Whether it is the dictionary of a module."""
+    return type(thing) is dict and lookup(thing, "__builtins__") is not None
+
+
+def variable_of(coro: object, thing: object, place: str = "") -> str:
+    """Which variable of a coroutine ``thing`` is; "" if it has no name."""
+    frame = stacks.frame_of(coro)
+    names = variables_of(frame) if frame is not None else {}
+    name = next((name for name, value in names.items() if value is thing), "")
+    return f"{name}{place} in {origins.function_name(frame.f_code)}" if name and frame is not None else ""
+
+
+def variable_in(frame: FrameType, future: object) -> str:
+    """Which variable of a running function leads to ``future``; "" if none does."""
+    for name, value in variables_of(frame).items():
+        place = _place(value, future)
+        if place is not None:
+            return f"{name}{place} in {origins.function_name(frame.f_code)}"
+    return ""
+
+
+def name_in_module(names: object, future: object) -> str:
+    """Which global variable of a module leads to ``future``."""
+    module = text(lookup(names, "__name__"))
+    for name, value in pairs(names):
+        place = _place(value, future)
+        if place is not None:
+            return f"{text(name)}{place} of module {module}"
+    return f"module {module}"
+
+
+def attribute_of(thing: object, future: object) -> str:
+    """Which attribute of an object leads to ``future``; "" for the interpreter's own kinds of objects."""
+    kind = class_name(thing)
+    if module_of(type(thing)) == "builtins":
+        return ""
+    if kind in ("Handle", "TimerHandle"):
+        return _call_to_come(thing)
+    for name, value in (*pairs(attributes_of(thing)), *slots_of(thing)):
+        place = _place(value, future)
+        if place is not None:
+            return f"{kind}.{text(name)}{place}"
+    return f"a {kind}"
+
+
+def _place(value: object, future: object, depth: int = 2) -> str | None:
+    """Where in ``value`` it stands: ``[17]``, ``['a'][0]``; "" if it is the future, None if nowhere."""
+    if value is future:
+        return ""
+    length = size(value) if is_container(value) and depth else None
+    if length is None or length > MAX_ITEMS:
+        return None
+    inside = items(value, MAX_ITEMS)
+    for at in compress(range(length), map(is_, inside, repeat(future))):
+        return _entry(_key(value, at))
+    for at, each in enumerate(inside) if length <= MAX_NESTED else ():
+        further = _place(each, future, depth - 1)
+        if further is not None:
+            return _entry(_key(value, at)) + further
+    return None
+
+
+def _key(container: object, at: int) -> object:
+    """The key of the entry at a place; None where entries have none, as in a set."""
+    if is_a(container, dict):
+        return next(islice(dict.keys(container), at, None), None)
+    return at if is_a(container, list) or is_a(container, tuple) else None
+
+
+def _entry(key: object) -> str:
+    return f"[{repr(key)[:60] if type(key) is int or type(key) is str else '…'}]"
+
+
+def content(thing: object) -> object:
+    """What a cell holds; anything else is itself."""
+    if type(thing) is not CellType:
+        return thing
+    try:
+        found: object = thing.cell_contents
+    except ValueError:  # not bound yet
+        return None
+    return found
+
+
+def _call_to_come(handle: object) -> str:
+    """A call that a loop will make.  uvloop's do not show what they call."""
+    callback = attribute(handle, "_callback")
+    name = f", {called(callback)}" if callback is not None else ""
+    if in_class(type(handle), "when") is None:
+        return f"a callback of the loop{name}"
+    left = timers.left(handle, attribute(handle, "_loop"))
+    return f"{TIMER}{name}{f' in {left:.1f} s' if left is not None else ''}"

@@ -1,0 +1,197 @@
+"""What a pending task is doing: its await chain, and what it is parked at, in words.
+
+All of it reads a suspended coroutine while holding the GIL.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
+from typing import NamedTuple
+
+from taskscope import model
+from taskscope.agent.inspect import futures, origins, waits
+from taskscope.agent.inspect.looking import attribute, called, class_name, written
+
+MAX_CHAIN = 128
+"""Coroutines followed inwards; deeper ones recurse without end."""
+
+_REFERENTS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable")
+
+
+def await_chain(coro: object) -> list[FrameType]:
+    """Frames of the coroutines that ``coro`` is suspended in, innermost first."""
+    frames: list[FrameType] = []
+    for _ in range(MAX_CHAIN):
+        if coro is None:
+            break
+        if type(coro) is CoroutineType:
+            frame, inner = coro.cr_frame, coro.cr_await
+        elif futures.is_end(coro):  # it has no frame
+            break
+        else:
+            frame, inner = frame_of(coro), awaited_by(coro)
+        if frame is not None:
+            frames.append(frame)
+        coro = inner
+    frames.reverse()
+    return frames
+
+
+def frame_of(coro: object) -> FrameType | None:
+    """The frame of a coroutine, or of a generator that serves as one; None: it has none, or has ended."""
+    if type(coro) is CoroutineType:
+        return coro.cr_frame
+    if type(coro) is GeneratorType:
+        return coro.gi_frame
+    if type(coro) is AsyncGeneratorType:
+        return coro.ag_frame
+    frame = attribute(coro, "cr_frame")
+    return frame if type(frame) is FrameType else None
+
+
+def code_of(coro: object) -> CodeType | None:
+    """The code of a coroutine or generator; None of other objects."""
+    if type(coro) is CoroutineType:
+        return coro.cr_code
+    if type(coro) is AsyncGeneratorType:
+        return coro.ag_code
+    if type(coro) is GeneratorType:
+        return coro.gi_code
+    code = attribute(coro, "cr_code")
+    return code if type(code) is CodeType else None
+
+
+class Shape(NamedTuple):
+    """What is the same for all tasks suspended at the same instructions; worked out once for all of them."""
+
+    stack: tuple[model.Frame, ...]
+    user: model.Frame | None
+    known: waits.Known | None
+    codes: tuple[CodeType, ...]
+
+
+MAX_SHAPES = 4_096
+
+_shapes: dict[tuple[int, ...], Shape] = {}
+
+
+def shape_of(frames: list[FrameType]) -> Shape:
+    """The shape of an await chain (innermost first), remembered by code and instruction."""
+    key = tuple([each for frame in frames for each in (id(frame.f_code), frame.f_lasti)])
+    shape = _shapes.get(key)
+    if shape is None:
+        if len(_shapes) >= MAX_SHAPES:
+            _shapes.clear()
+        stack = describe(frames)
+        user = next((frame for frame in stack if frame.origin == "user"), None)
+        codes = tuple(frame.f_code for frame in frames)  # keeps them alive, so that no id is reused
+        shape = _shapes[key] = Shape(stack, user, waits.recognise(frames), codes)
+    return shape
+
+
+def forget_shapes() -> None:
+    """Lets go of the code objects."""
+    _shapes.clear()
+
+
+def awaited_by(coro: object) -> object:
+    """What a coroutine, or what serves as one, awaits."""
+    if type(coro) is CoroutineType:
+        return coro.cr_await
+    if type(coro) is GeneratorType:
+        return coro.gi_yieldfrom
+    if type(coro) is AsyncGeneratorType:
+        return coro.ag_await
+    return _driven(coro) if is_step(coro) else attribute(coro, "cr_await")
+
+
+def _driven(step: object) -> object:
+    """What a step hides: the garbage collector's view shows it."""
+    kept = gc.get_referents(step)
+    return next(
+        (each for each in kept if type(each) is AsyncGeneratorType or code_of(each) is not None), None
+    )
+
+
+def is_step(thing: object) -> bool:
+    """Whether it is one step of an async generator, as ``anext`` or ``asend`` make them."""
+    return class_name(thing) in _REFERENTS
+
+
+def generator_of(step: object, depth: int = 8) -> AsyncGeneratorType[object, object] | None:
+    """The async generator that a step is one of; ``anext`` with a default puts one step around another."""
+    for each in gc.get_referents(step) if depth else ():
+        if type(each) is AsyncGeneratorType:
+            return each
+        if is_step(each):
+            return generator_of(each, depth - 1)
+    return None
+
+
+def thread_frames(frame: FrameType | None) -> list[FrameType]:
+    """Frames of a running thread, innermost first."""
+    frames: list[FrameType] = []
+    while frame is not None and len(frames) < MAX_CHAIN:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def describe(frames: list[FrameType]) -> tuple[model.Frame, ...]:
+    """Frames as values, without ours."""
+    return tuple(
+        origins.frame_of(frame.f_code, frame.f_lineno)
+        for frame in frames
+        if not origins.is_own(frame.f_code.co_filename)
+    )
+
+
+def describe_raw(raw: tuple[tuple[CodeType, int], ...]) -> tuple[model.Frame, ...]:
+    return tuple(origins.frame_at(code, lasti) for code, lasti in raw)
+
+
+def state_of(task: object) -> str:
+    """``pending``, ``running``, ``finished``, ``failed`` or ``cancelled``."""
+    state = futures.state_of(task)
+    if state == "CANCELLED":
+        return "cancelled"
+    if state == "FINISHED":
+        return "failed" if futures.field(task, "_exception") is not None else "finished"
+    return "running" if is_running(futures.coroutine(task)) else "pending"
+
+
+def is_running(coro: object) -> bool:
+    """Whether it runs now, and not only one that drives it."""
+    running = coro.cr_running if type(coro) is CoroutineType else attribute(coro, "cr_running")
+    return running is True and awaited_by(coro) is None
+
+
+def parked(task: object, frames: list[FrameType], shape: Shape | None = None) -> model.Parked | None:
+    """Where ``task`` is suspended and on what; None if it has no frame left."""
+    shape = shape or shape_of(frames)
+    if not shape.stack:
+        return None
+    found = waits.describe(task, frames, shape.known)
+    return model.Parked(
+        shape.stack[0], shape.user, found.wait, found.text, found.task, found.remaining, found.detail
+    )
+
+
+def coroutine_of(task: object) -> str:
+    """The qualified name of a task's coroutine."""
+    coro = futures.coroutine(task)
+    return "?" if coro is None else name_of(coro)  # an eager task that is done
+
+
+def name_of(coro: object) -> str:
+    """The qualified name of a coroutine (or what stands in for one), without ``<locals>``."""
+    if code_of(coro) is not None:
+        return written(attribute(coro, "__qualname__")) or class_name(coro)
+    return called(coro)
+
+
+def current_frames() -> dict[int, FrameType]:
+    """The innermost frame of each thread that runs Python."""
+    return sys._current_frames()

@@ -1,0 +1,44 @@
+"""Threads as objects: which there are, what they run, which one is ours."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from taskscope.agent.inspect.looking import attribute, called, class_name, number
+from taskscope.system import system
+
+
+def known_threads() -> list[Any]:
+    """As ``threading.enumerate``, without its lock, which a program may hold across a fork."""
+    state = vars(threading)
+    threads = [*state["_active"].values(), *state["_limbo"]]
+    return list({id(thread): thread for thread in threads}.values())
+
+
+def ident_of(thread: object) -> int | None:
+    """Python's number of a thread; None: it has not begun."""
+    return number(attribute(thread, "_ident"))
+
+
+def target_name(thread: object) -> str:
+    """What the thread runs."""
+    target = attribute(thread, "_target")
+    if target is not None:
+        return called(target)
+    return "Thread.run" if type(thread) is threading.Thread else f"{class_name(thread)}.run"
+
+
+_agent_natives: dict[int, int] = {}
+
+
+def register_agent_thread() -> int:
+    """Called by the agent's thread as it starts; it is not one of ``threading``'s."""
+    ident = system.get_ident()
+    _agent_natives.clear()
+    _agent_natives[ident] = system.get_native_id()
+    return ident
+
+
+def agent_native(ident: int) -> int:
+    return _agent_natives.get(ident, 0)

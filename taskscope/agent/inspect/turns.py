@@ -1,0 +1,224 @@
+"""Where an event loop stands, read from the frames of its thread.
+
+The loop runs nothing for it and is not woken by it: a loop whose wake-up was lost stays as it is found.
+``BaseEventLoop._run_once`` keeps in its variables for how long it means to sleep, since when it has been
+running callbacks, and which of them it has come to.  They have had the same names since 3.11.  Loops
+that are not written in Python (uvloop) show no more than whether code of the program runs in them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodDescriptorType, MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
+
+from taskscope.agent.inspect import futures
+from taskscope.agent.inspect.looking import attributes_of, mro, own_attributes
+from taskscope.agent.inspect.variables import variables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+
+MAX_FRAMES = 2_000
+"""Frames of a thread searched for its loop, from the innermost on."""
+
+DAY = 24 * 3600
+"""Seconds.  asyncio sleeps no longer at a time, so a sleep of this length does not tell when it began."""
+
+
+class Turn(NamedTuple):
+    """What a loop is doing at this moment.  It holds frames: not to be kept.
+
+    ``doing``: ``calling`` callbacks, ``between`` two turns, or asleep in its selector until something wakes
+    it: ``idle``, or ``overslept`` if it has something to do.  ``begun``: when it began to call, fell asleep,
+    or should have woken for a timer; None: not known.  ``mark``: the same as long as it has not moved on;
+    None: it need not.  ``calls``: callbacks of this turn that have ended.  ``task``: the one that it could
+    go on with.  ``frames``: those inside the loop, innermost first.
+    """
+
+    thread: int
+    doing: str
+    begun: float | None = None
+    mark: object = None
+    calls: int = 0
+    task: Any = None
+    frames: tuple[FrameType, ...] = ()
+
+
+def book_of(loop: Any) -> dict[str, Any] | None:
+    """The variables of a loop that is made of asyncio's, past whatever its class does; None of another."""
+    asyncio = sys.modules["asyncio"]
+    if not issubclass(type(loop), asyncio.BaseEventLoop):
+        return None
+    found: dict[str, Any] = asyncio.AbstractEventLoop.__dict__["__dict__"].__get__(loop)
+    return found
+
+
+def claimed_thread(loop: Any) -> int | None:
+    """The thread in which a loop of asyncio says that it runs; a copy in a forked child says it too."""
+    ident = (book_of(loop) or {}).get("_thread_id")
+    return ident if type(ident) is int else None
+
+
+def is_closed(loop: Any) -> bool:
+    """Whether a loop is closed, as far as it can be read."""
+    book = book_of(loop)
+    return (builtin(loop, "is_closed") if book is None else book.get("_closed")) is True
+
+
+def length(loop: Any, name: str) -> int | None:
+    """How long a loop's queue of callbacks or heap of timers is; None: not known."""
+    queue: Any = (book_of(loop) or {}).get(name)
+    return len(queue) if type(queue) in (deque, list) else None
+
+
+def look(loop: Any, frames: Mapping[int, FrameType], born: float, now: float) -> Turn | None:
+    """What ``loop`` does; None if it does not run in this process.
+
+    ``frames``: the innermost frame of each thread.  ``born``: when this process began; a turn that began
+    before is one of the parent's, whose stack a forked child has inherited.
+    """
+    thread = claimed_thread(loop)
+    if thread is None:
+        return None
+    frame = frames.get(thread)
+    inside: list[FrameType] = []
+    while frame is not None and len(inside) < MAX_FRAMES:
+        if frame.f_code.co_name in ("_run_once", "run_forever"):
+            names = variables_of(frame)
+            if names.get("self") is loop:
+                end = names.get("end_time")
+                if type(end) is not float:
+                    return _asleep(loop, thread, names, now)
+                return _calling(loop, thread, names, end, tuple(inside)) if end > born else None
+        inside.append(frame)
+        frame = frame.f_back
+    return None
+
+
+def _calling(
+    loop: Any, thread: int, names: Mapping[str, Any], end: float, inside: tuple[FrameType, ...]
+) -> Turn:
+    resolution, calls = (book_of(loop) or {}).get("_clock_resolution"), names.get("i")
+    begun = end - resolution if type(resolution) is float and _goes_by_the_clock(loop) else None
+    return Turn(thread, "calling", begun, end, calls if type(calls) is int else 0, None, inside)
+
+
+def _asleep(loop: Any, thread: int, names: Mapping[str, Any], now: float) -> Turn:
+    timeout = names.get("timeout", 0)
+    if "event_list" in names or (type(timeout) in (int, float) and timeout <= 0):
+        return Turn(thread, "between")
+    book = book_of(loop) or {}
+    ready, timers = book.get("_ready"), book.get("_scheduled")
+    timer: Any = None
+    try:
+        timer = timers[0] if type(timers) is list else None
+        head = ready[0] if type(ready) is deque else None
+    except IndexError:
+        head = None
+    begun = None
+    if type(timer) is sys.modules["asyncio"].TimerHandle and _goes_by_the_clock(loop):
+        if head is None and not timer._cancelled and timer._when < now:
+            return Turn(thread, "overslept", timer._when, ref(timer), 0, _task_of(timer))
+        begun = timer._when - timeout if type(timeout) is float and timeout < DAY else None
+    if head is None:
+        return Turn(thread, "idle", begun)
+    return Turn(thread, "overslept", begun, ref(head), 0, _task_of(head))
+
+
+def _task_of(handle: Any) -> Any:
+    """The task that a callback would resume, if it is one of asyncio's own making."""
+    asyncio = sys.modules["asyncio"]
+    if type(handle) not in (asyncio.Handle, asyncio.TimerHandle):
+        return None
+    callback = handle._callback
+    if type(callback) in (BuiltinMethodType, MethodType) or type(callback).__module__ == "_asyncio":
+        owner = callback.__self__
+        return owner if futures.is_task(owner) else None
+    return None
+
+
+def _goes_by_the_clock(loop: Any) -> bool:
+    """Whether its times are those of the machine: neither its own clock nor a test's."""
+    if type(sys.modules["time"].monotonic) is not BuiltinFunctionType or "time" in (book_of(loop) or {}):
+        return False
+    owner = next((cls for cls in mro(type(loop)) if "time" in own_attributes(cls)), None)
+    return owner is sys.modules["asyncio"].BaseEventLoop
+
+
+def current_serial(loop: Any) -> int | None:
+    """The task that is running in it."""
+    try:
+        task = sys.modules["asyncio"].current_task(loop)
+    except (RuntimeError, KeyError):
+        return None
+    return futures.serial_of(task)
+
+
+def debug(loop: Any) -> bool:
+    """Whether its debug mode is on."""
+    book = book_of(loop)
+    return (builtin(loop, "get_debug") if book is None else book.get("_debug")) is True
+
+
+def factory_name(loop: Any) -> str:
+    """What the program set as its task factory; "" if nothing."""
+    book = book_of(loop)
+    factory = builtin(loop, "get_task_factory") if book is None else book.get("_task_factory")
+    if type(factory) is FunctionType:
+        factory = attributes_of(factory).get("taskscope_shown", factory)
+    if factory is None:
+        return ""
+    return str(factory.__qualname__ if type(factory) is FunctionType else type(factory).__qualname__)
+
+
+# -- loops that are not written in Python ------------------------------------------------------------
+
+
+def builtin(loop: Any, name: str) -> Any:
+    """Calls a method without arguments that is not written in Python; None where it is."""
+    method = builtin_method(loop, name)
+    return method() if method is not None else None
+
+
+def builtin_method(loop: Any, name: str) -> Callable[..., Any] | None:
+    """A method of a loop that is not written in Python: to call it runs no code of the program's."""
+    for cls in mro(type(loop)):
+        found = own_attributes(cls).get(name)
+        if found is not None:
+            native = type(found) is MethodDescriptorType or type(found).__module__.startswith("_cython")
+            return found.__get__(loop) if native else None
+    return None
+
+
+def look_from_outside(loop: Any, frames: Mapping[int, FrameType], thread: int) -> Turn | None:
+    """As ``look``, of a loop that keeps what it does to itself; ``thread``: searched first.
+
+    The frame that runs it has it, or a runner that has it, among its variables.  If that is a thread's
+    innermost the loop is asleep, or in code that is not written in Python.
+    """
+    if not builtin(loop, "is_running"):
+        return None
+    for ident in sorted(frames, key=lambda each: each != thread):
+        inside: list[FrameType] = []
+        frame: FrameType | None = frames[ident]
+        while frame is not None and len(inside) < MAX_FRAMES:
+            if _runs(frame, loop):
+                return Turn(ident, "calling" if inside else "idle", frames=tuple(inside))
+            inside.append(frame)
+            frame = frame.f_back
+    return None
+
+
+def _runs(frame: FrameType, loop: Any) -> bool:
+    if _RUN.isdisjoint(frame.f_code.co_names):
+        return False
+    names = variables_of(frame)
+    runner = attributes_of(names.get("self")).get("_loop")
+    return runner is loop or any(each is loop for each in names.values())
+
+
+_RUN = frozenset(("run_until_complete", "run_forever"))

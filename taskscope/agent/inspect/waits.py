@@ -1,0 +1,173 @@
+"""What a parked task waits for, in words that need no knowledge of CPython's insides.
+
+The innermost frames of a parked task belong to whatever primitive it waits on: asyncio's, or anyio's on
+top of it.  ``primitives`` knows these functions; the outermost of them, next to the user's own code,
+says best what is awaited.  Where no function tells, the awaited future does.
+"""
+
+from __future__ import annotations
+
+import gc
+from types import CoroutineType, FunctionType, GeneratorType
+from typing import TYPE_CHECKING, NamedTuple
+
+from taskscope.agent.inspect import futures, origins, primitives, timers
+from taskscope.agent.inspect.jobs import job_of
+from taskscope.agent.inspect.looking import attribute, called, class_name, size, text, written
+from taskscope.agent.inspect.primitives import clip
+from taskscope.agent.inspect.variables import variables_of
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+FOREVER = 30 * 365 * 86_400.0
+"""Seconds.  Libraries sleep for ever by sleeping for decades, or until infinity, which JSON does not know."""
+
+
+class Wait(NamedTuple):
+    """``wait`` is the stable word, ``text`` the same for all that wait alike, ``detail`` is not."""
+
+    wait: str
+    text: str
+    detail: str = ""
+    task: int | None = None
+    remaining: float | None = None
+
+
+class Known(NamedTuple):
+    """A primitive that was recognised, and at which frame of the chain."""
+
+    rule: primitives.Rule
+    at: int
+
+
+def recognise(frames: list[FrameType]) -> Known | None:
+    """The outermost primitive next to the program's own code; ``frames`` are innermost first."""
+    found: Known | None = None
+    for index, frame in enumerate(frames):
+        file = origins.file_of(frame.f_code)
+        if not origins.is_plumbing(file):
+            break
+        rules = primitives.ANYIO if "/anyio/" in file else primitives.ASYNCIO
+        rule = rules.get((file.rpartition("/")[2], text(frame.f_code.co_qualname)))
+        if rule is not None:
+            found = Known(rule, index)
+    return found
+
+
+def describe(task: object, frames: list[FrameType], known: Known | None, *, detailed: bool = True) -> Wait:
+    """What ``task`` waits for; ``frames`` are those of its await chain, ``known`` what they tell."""
+    waiter = futures.waiter_of(task)
+    if waiter is None:
+        coro = futures.coroutine(task)
+        running = type(coro) is CoroutineType and coro.cr_running
+        return Wait("running", "running") if running else Wait("ready", "ready to run")
+    if known is None:
+        return _by_future(waiter, frames)
+    rule, at = known
+    if rule.wait == "sleep":
+        return Wait(rule.wait, rule.text, "", None, _sleep_left(task, frames[0]))
+    detail = _detail(rule, frames[at]) if detailed else ""
+    if detailed and not detail and rule.detail is primitives.completed:
+        detail = f"{size(todo_before_3_13(task)) or 0} left"
+    return Wait(rule.wait, rule.text, detail, futures.serial_of(waiter))
+
+
+def todo_before_3_13(task: object) -> object:
+    """What an ``as_completed`` that ``task`` goes through still waits for: its generator knows."""
+    coro = futures.coroutine(task)
+    while type(coro) is CoroutineType:
+        for each in gc.get_referents(coro):
+            if (
+                type(each) is GeneratorType
+                and origins.name_of(each.gi_code) == "as_completed"
+                and each.gi_frame
+            ):
+                return variables_of(each.gi_frame).get("todo")
+        coro = coro.cr_await
+    return None
+
+
+def _detail(rule: primitives.Rule, frame: FrameType) -> str:
+    return clip(rule.detail(variables_of(frame))) if rule.detail is not None else ""
+
+
+def within_wait_for(frames: list[FrameType]) -> object:
+    """What 3.11's ``wait_for`` waits for, by way of a future of its own; later ones await it directly."""
+    code = frames[0].f_code if frames else None
+    if code is None or origins.name_of(code) != "wait_for" or "/asyncio/" not in origins.file_of(code):
+        return None
+    return variables_of(frames[0]).get("fut")
+
+
+def awaited_future(task: object, frames: list[FrameType]) -> object:
+    """The future that ``task`` waits for in the end, where one of ``wait_for``'s stands between."""
+    within = within_wait_for(frames)
+    return within if within is not None else futures.waiter_of(task)
+
+
+def _by_future(waiter: object, frames: list[FrameType]) -> Wait:
+    inner = within_wait_for(frames)
+    if inner is not None and inner is not waiter:
+        wait = _by_future(inner, [])
+        return wait._replace(text=f"wait_for, {wait.text}") if wait.wait == "task" else wait
+    if not futures.is_plain(waiter):
+        if futures.is_task(waiter):
+            name = written(attribute(futures.coroutine(waiter), "__qualname__")) or "?"
+            return Wait("task", f"task {name}", task=futures.serial_of(waiter))
+        children = attribute(waiter, "_children")
+        if children is not None:
+            return Wait("gather", "gather", primitives.left_of(children))
+    for callback in futures.callbacks(waiter):
+        name = called(callback) if type(callback) is FunctionType else ""
+        if "_chain_future" in name:
+            return Wait("executor", "a job in an executor", _job(callback))
+        if name.startswith("shield"):
+            return Wait("task", "a shielded task", task=futures.serial_of(closed_over(callback, "inner")))
+    if frames and "uvloop" in origins.file_of(frames[0].f_code):
+        name = origins.name_of(frames[0].f_code).rpartition(".")[2]
+        return Wait(*primitives.UVLOOP.get(name, ("socket", f"uvloop {name}")))
+    kind = "Future" if futures.is_plain(waiter) else class_name(waiter)
+    return Wait("future", _in_a_library(frames) or f"a bare {kind}")
+
+
+def _in_a_library(frames: list[FrameType]) -> str:
+    """The library's function that awaits a future; the one that the program called, if it did."""
+    outer = None
+    for frame in frames:
+        whose = origins.origin(origins.file_of(frame.f_code))
+        if whose == "user":
+            break
+        public = not any(part.startswith("_") for part in text(frame.f_code.co_qualname).split("."))
+        if whose == "library" and public:
+            outer = frame.f_code
+    if outer is None or not origins.package_of(origins.file_of(frames[0].f_code)):
+        return ""
+    return f"{origins.package_of(origins.file_of(outer))} {clip(origins.function_name(outer))}"
+
+
+def closed_over(function: object, name: str) -> object:
+    """The value of a variable that a nested function of asyncio's closes over; None if it has none."""
+    if type(function) is not FunctionType or name not in function.__code__.co_freevars:
+        return None
+    try:
+        found: object = (function.__closure__ or ())[function.__code__.co_freevars.index(name)].cell_contents
+    except (IndexError, ValueError):  # not bound yet
+        return None
+    return found
+
+
+def _job(callback: object) -> str:
+    """The function that an executor runs for the future behind ``callback``."""
+    source = closed_over(callback, "source")
+    name = job_of(source) if source is not None else ""
+    return f"in {clip(name)}" if name else ""
+
+
+def _sleep_left(task: object, frame: FrameType) -> float | None:
+    """Seconds until the timer of ``asyncio.sleep`` fires; None where the loop's time is not known."""
+    if origins.name_of(frame.f_code) != "sleep" or "/asyncio/" not in origins.file_of(frame.f_code):
+        return None
+    left = timers.left(variables_of(frame).get("h"), futures.loop_of(task))
+    return left if left is not None and left < FOREVER else None

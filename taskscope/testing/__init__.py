@@ -1,0 +1,1 @@
+"""What code leaves behind: ``no_leaks``, the pytest plugin."""
