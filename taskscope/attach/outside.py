@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,7 +69,7 @@ class Outside:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._image = _image(pid)
-        self._before: tuple[float, dict[int, _Thread]] | None = None
+        self._looks: deque[tuple[float, dict[int, _Thread]]] = deque(maxlen=2)
 
     def look(self) -> Condition:
         """How it is now.  The first look tells less: nothing can be compared yet."""
@@ -100,10 +101,11 @@ class Outside:
 
     def _at_work(self) -> Condition:
         now, threads = time.monotonic(), _threads(self.pid)
-        before = self._before
-        if before is None or now - before[0] >= APART:
-            self._before = now, threads
-        seconds, old = (now - before[0], before[1]) if before is not None else (0.0, {})
+        seconds, old = next(
+            ((now - then, seen) for then, seen in reversed(self._looks) if now - then >= APART), (0.0, {})
+        )
+        if not self._looks or now - self._looks[-1][0] >= APART:
+            self._looks.append((now, threads))
         known = {tid: (old[tid], each) for tid, each in threads.items() if tid in old} if seconds else {}
         cores = {tid: (new.ticks - past.ticks) / _TICK / seconds for tid, (past, new) in known.items()}
         asking = [
