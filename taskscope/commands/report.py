@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from taskscope.tui import findings
 from taskscope.tui import format as fmt
 
 if TYPE_CHECKING:
@@ -90,14 +91,16 @@ def _row(observation: Observation, seen: Seen) -> tuple[str, ...]:
 def _findings(observation: Observation) -> list[str]:
     found = observation.findings
     none = "No findings in what was seen." if observation.silences else "No findings."
-    return [line for finding in found for line in _finding(finding)] or [none]
+    return [line for finding in found for line in _finding(finding, observation.last)] or [none]
 
 
-def _finding(finding: Finding) -> list[str]:
-    head = f"{finding.level.upper():<8}{fmt.frame(finding.user_site or finding.site)}  {finding.text}"
-    lines = textwrap.wrap(head, WIDTH, subsequent_indent=" " * 8)
+def _finding(finding: Finding, last: Sample | None) -> list[str]:
+    since = f"since {findings.since(finding, last)}"
+    head = f"{finding.level.upper():<8}{findings.place(finding)}  {finding.text}; {since}"
+    said = findings.lines_of(finding)
     if finding.cause is not None:
-        said = (finding.cause.text, *finding.cause.evidence, finding.cause.explanation)
-        for text in filter(None, said):
-            lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 10)
+        said += [finding.cause.text, *finding.cause.evidence, finding.cause.explanation]
+    lines = textwrap.wrap(head, WIDTH, subsequent_indent=" " * 8)
+    for text in filter(None, said):
+        lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 10)
     return lines

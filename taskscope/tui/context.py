@@ -74,7 +74,8 @@ class Voice:
         self._say(message, error=False)
 
     def error(self, message: str) -> None:
-        """Says what went wrong; stays until `read`."""
+        """Says what went wrong; stays until `read`, and ends what was said to be under way."""
+        self._status = ""
         if message not in self.errors:
             self.errors.append(message)
             self._say(message, error=True)

@@ -43,9 +43,9 @@ class EvidencePanel(VerticalScroll):
 
 def evidence(finding: Finding, context: Context, colours: Palette) -> Text:
     """The whole of it; what comes first is what one line of room should show."""
-    since = f"; since {found.since(finding, context.store)}"
+    since = f"; since {found.since(finding, context.store.sample)}"
     head = Text.assemble(found.badge(finding, colours), "  ", (finding.text + since, colours.text))
-    lines = [head, *(Text(f"  · {each}", colours.text) for each in _where(finding))]
+    lines = [head, *(Text(f"  · {each}", colours.text) for each in found.lines_of(finding))]
     cause = finding.cause
     if cause is not None:
         lines.append(Text(f"Why: {cause.text}" if cause.text else f"Why: {cause.pattern}", colours.strong))
@@ -58,16 +58,6 @@ def evidence(finding: Finding, context: Context, colours: Palette) -> Text:
     if cause is not None and cause.explanation:
         lines.append(Text(cause.explanation, colours.dim))
     return Text("\n").join(lines)
-
-
-def _where(finding: Finding) -> list[str]:
-    """What is to be known of the line itself."""
-    said = []
-    if finding.user_site is not None and finding.user_site != finding.site:
-        said.append(f"started at {fmt.frame(finding.site)}, called from {fmt.frame(finding.user_site)}")
-    if finding.known != "exact":
-        said.append("the line is a guess: these are older than the agent")
-    return said
 
 
 def moves(finding: Finding) -> list[str]:

@@ -14,7 +14,7 @@ from taskscope.tui import format as fmt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.model import Finding, Projection
+    from taskscope.model import Finding, Projection, Sample
     from taskscope.tui.dismissed import Dismissed
     from taskscope.tui.store import Store
     from taskscope.tui.theme import Palette
@@ -126,9 +126,18 @@ def rate(finding: Finding) -> str:
     return f"{fmt.rate_per_min(finding.rate_per_min)}/min"
 
 
-def since(finding: Finding, store: Store) -> str:
+def lines_of(finding: Finding) -> list[str]:
+    """What is to be known of the line itself: that it is a library's, that it is a guess."""
+    said = []
+    if finding.user_site is not None and finding.user_site != finding.site:
+        said.append(f"started at {fmt.frame(finding.site)}, called from {fmt.frame(finding.user_site)}")
+    if finding.known != "exact":
+        said.append("the line is a guess: these are older than the agent")
+    return said
+
+
+def since(finding: Finding, sample: Sample | None) -> str:
     """The clock on the wall when it began, or ``before`` that; with the date if that is a day ago."""
-    sample = store.sample
     if sample is None:
         return fmt.UNKNOWN
     ago = sample.monotonic - finding.since

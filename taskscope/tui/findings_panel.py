@@ -1,4 +1,4 @@
-"""The findings on top of the overview: the worst in a line each, or one calm line while all is well."""
+"""The worst findings on top of the overview, a line or two each, or one calm line while all is well."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PLACE = 46
 
 
 class FindingsPanel(Widget):
-    """A line for each of the worst findings."""
+    """A line for each of the worst findings; two where one has no room for the cause."""
 
     DEFAULT_CSS = "FindingsPanel { height: 1; text-wrap: nowrap; }"
 
@@ -54,12 +54,15 @@ class FindingsPanel(Widget):
         super().__init__()
         self.context = context
         self.most = 1
-        """Lines that there may be."""
+        """Findings that are listed at most."""
         self._drawn: tuple[Text, ...] = ()
+        self._of_line: tuple[Finding | None, ...] = ()
 
     def look(self) -> None:
         """Draws again if anything reads otherwise than before."""
-        lines = self._lines()
+        shown = self._lines()
+        self._of_line = tuple(finding for finding, _ in shown)
+        lines = tuple(line for _, line in shown)
         if lines != self._drawn:
             if len(lines) != len(self._drawn):
                 self.styles.height = len(lines)
@@ -74,22 +77,22 @@ class FindingsPanel(Widget):
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
-        top = self.context.store.findings.top
-        self.post_message(self.Opened(top[event.y] if event.y < min(len(top), len(self._drawn)) else None))
+        self.post_message(self.Opened(self._of_line[event.y] if event.y < len(self._of_line) else None))
 
-    def _lines(self) -> tuple[Text, ...]:
+    def _lines(self) -> list[tuple[Finding | None, Text]]:
         store, colours = self.context.store, palette(self.app.theme_variables)
         top, width = store.findings.top, self.size.width
         if not top:
             calm = textwrap.wrap(found.calm(store.findings, store), max(20, width - 2)) or [""]
-            return tuple(Text(f" {line}", colours.dim) for line in calm)
+            return [(None, Text(f" {line}", colours.dim)) for line in calm]
         shown = top[: self.most]
         badges = max(len(found.BADGES[each.level]) for each in shown)
         rest = self._rest(len(top) - len(shown))
-        return tuple(
-            self._line(each, badges, rest if number == len(shown) - 1 else "", width, colours)
-            for number, each in enumerate(shown)
-        )
+        return [
+            (each, line)
+            for each in shown
+            for line in self._told(each, badges, rest if each is shown[-1] else "", width, colours)
+        ]
 
     def _rest(self, more: int) -> str:
         """What the lines leave out."""
@@ -100,32 +103,47 @@ class FindingsPanel(Widget):
         ]
         return ", ".join(part for part in parts if part)
 
-    def _line(self, finding: Finding, badges: int, rest: str, width: int, colours: Palette) -> Text:
+    def _told(self, finding: Finding, badges: int, rest: str, width: int, colours: Palette) -> list[Text]:
         line = Text(" ", no_wrap=True, end="").append_text(found.badge(finding, colours))
         line.append(" " * (badges + len(_GAP) - line.cell_len + 2))
-        room = width - line.cell_len - (cell_len(rest) + len(_GAP) + 1 if rest else 1)
-        line.append_text(_fitting(self._parts(finding, width, room, colours), room))
+        indent = line.cell_len
+        room = width - indent - (cell_len(rest) + len(_GAP) + 1 if rest else 1)
+        what, why = self._what(finding, width, room, colours), self._why(finding, colours)
+        split = width < _WIDE and _longest(what + why).cell_len > room
+        line.append_text(_fitting(what if split else what + why, room))
         if rest:
             line.append(" " * max(0, width - line.cell_len - cell_len(rest) - 1)).append(rest, colours.dim)
-        return line
+        if not split or not _longest(why):
+            return [line]
+        return [line, Text(" " * indent, no_wrap=True, end="").append_text(_fitting(why, width - indent - 1))]
 
-    def _parts(self, finding: Finding, width: int, room: int, colours: Palette) -> list[Part]:
-        since = found.since(finding, self.context.store)
+    def _what(self, finding: Finding, width: int, room: int, colours: Palette) -> list[Part]:
+        """Where, how fast and how many."""
+        since = found.since(finding, self.context.store.sample)
         rate = f"{found.rate(finding)} since {since}" if finding.id else finding.text
         least = room - cell_len(rate) - len(_GAP)
         place = fmt.shortened(found.place(finding), _PLACE if width >= _WIDE else max(12, least))
         if width >= _WIDE:
             place = place.ljust(_PLACE)
-        cause, pattern = found.cause(finding), found.cause(finding, short=True)
-        causes = dict.fromkeys((cause, cause.partition(";")[0], pattern))
-        style = found.style_of(finding, colours)
         return [
             (0, (Text(place, colours.strong),)),
-            (0, (Text(rate, style),)),
+            (0, (Text(rate, found.style_of(finding, colours)),)),
             (3, (Text(f"{fmt.count(finding.live)} live" if finding.id else "", colours.text),)),
+        ]
+
+    def _why(self, finding: Finding, colours: Palette) -> list[Part]:
+        """The cause, and when it ends badly."""
+        cause, pattern = found.cause(finding), found.cause(finding, short=True)
+        causes = dict.fromkeys((cause, cause.partition(";")[0], pattern))
+        return [
             (1, tuple(Text(each, colours.text) for each in causes)),
             (2, (Text(found.ahead(finding.projection), colours.warning),)),
         ]
+
+
+def _longest(parts: Sequence[Part]) -> Text:
+    """All of it, however wide."""
+    return Text(_GAP).join([spellings[0] for _, spellings in parts if spellings[0]])
 
 
 def _fitting(parts: Sequence[Part], room: int) -> Text:

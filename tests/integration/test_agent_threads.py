@@ -201,8 +201,26 @@ def test_threads_unknown_to_threading_are_listed() -> None:
         everyone = taskscope._agent.thread_view.all()
         found = [each for each in everyone if each.frame and each.frame.function.endswith("raw")]
     assert [(each.name, each.python) for each in found] == [("(not started by threading)", True)]
-    assert until_says("taskscope agent", "observes").daemon
+    assert until_says("taskscope agent", "TaskScope agent").daemon
     gate.release()
+
+
+def test_a_loop_that_waits_is_idle_and_one_that_is_held_up_is_not() -> None:
+    gate = threading.Event()
+
+    async def rest() -> None:
+        await asyncio.to_thread(gate.wait)
+
+    async def hold() -> None:
+        gate.wait()
+
+    waiting = start(lambda: asyncio.run(rest()), "resting loop")
+    held = start(lambda: asyncio.run(hold()), "held loop")
+    assert until_says("resting loop", "idle in event loop").state == "idle"
+    assert until_says("held loop", "waits for an event").state == "waiting"
+    gate.set()
+    waiting.join()
+    held.join()
 
 
 async def test_the_loop_that_a_thread_runs() -> None:

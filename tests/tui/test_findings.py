@@ -65,12 +65,14 @@ async def test_a_leak_is_told_with_its_line_its_rate_and_since_when(size: tuple[
         assert " !  executor.py:231" in row
 
 
-async def test_80x24_has_one_line_with_the_worst_and_says_how_many_more_there_are() -> None:
+async def test_80x24_tells_the_worst_with_its_cause_and_how_many_more_there_are() -> None:
     three = Saved(finding(), finding(STREAMS, "suspect"), finding(4, "suspect", known="imputed"))
     async with running(three) as (_, pilot):
         screen = await until_shown(pilot, "+2 more")
         line = next(line for line in screen.split("\n") if "+2 more" in line)
         assert line.startswith("  LEAK   executor.py:231 record_failure   +6,000/min since")
+        why = screen.split("\n")[screen.split("\n").index(line) + 1]
+        assert why.strip() == "sleeper per event   descriptors run out in 20m18s"
         assert "SUSPECT" not in screen
 
 
@@ -120,6 +122,15 @@ async def test_the_list_tells_the_evidence_and_enter_opens_the_site() -> None:
         assert "oldest first" in screen
         await pilot.press("escape", "escape")
         await until_shown(pilot, "creation sites")
+
+
+async def test_a_click_on_the_second_line_of_a_finding_opens_its_site_too() -> None:
+    two = Saved(finding(STREAMS), finding(LEAK, "suspect"))
+    async with running(two, (100, 40)) as (_, pilot):
+        screen = await until_shown(pilot, "SUSPECT")
+        line = next(y for y, text in enumerate(screen.split("\n")) if "SUSPECT" in text)
+        await pilot.click(offset=(30, line + 1))
+        await until_shown(pilot, "executor.py:231 record_failure   live")
 
 
 async def test_a_click_on_a_finding_opens_its_site() -> None:
@@ -230,8 +241,8 @@ def test_since_is_a_clock_and_a_date_when_long_ago() -> None:
     store = Store()
     store.apply(dataclasses.replace(FakeSource(start=100_000).sample(full=True), wall=1_790_000_000.0))
     today, before = finding(since=store.now - 60), finding(since=store.now - 90_000)
-    assert len(found.since(today, store)) == 5
-    assert len(found.since(before, store)) > 10
+    assert len(found.since(today, store.sample)) == 5
+    assert len(found.since(before, store.sample)) > 10
 
 
 def test_of_a_long_place_the_classes_go_first() -> None:

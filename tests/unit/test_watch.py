@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from argparse import ArgumentTypeError
 from typing import NoReturn
 
@@ -149,7 +150,24 @@ async def test_a_report_on_nothing_says_so() -> None:
 async def test_a_finding_is_told_with_its_cause() -> None:
     observation = await observed(sample(0, {1: 5}, (1,)))
     observation.findings = (FINDING,)
-    assert "LEAK    main.py:7 handle  it grows\n        one sleeper per event\n" in report(observation) + "\n"
+    clock = time.strftime("%H:%M", time.localtime(1000 + FINDING.since))
+    told = f"LEAK    main.py:7 handle  it grows; since {clock}\n        one sleeper per event\n"
+    assert told in report(observation) + "\n"
+
+
+async def test_a_finding_in_a_library_is_told_with_both_lines_within_80_columns() -> None:
+    observation = await observed(sample(0, {1: 5}, (1,)))
+    user = Frame("/srv/app/main.py", 7, "a_handler_with_a_name_that_fills_a_line_by_itself")
+    library = Frame("/lib/pool.py", 99, "ConnectionPool.borrow")
+    long = dataclasses.replace(FINDING, site=library, user_site=user, known="imputed", since_at_least=True)
+    observation.findings = (long,)
+    lines = report(observation).split("\n")
+    said = " ".join(line.strip() for line in lines)
+    assert f"LEAK    ~main.py:7 {user.function}" in said
+    assert "it grows; since before " in said
+    assert f"started at pool.py:99 {library.function}, called from main.py:7 {user.function}" in said
+    assert "the line is a guess: these are older than the agent" in said
+    assert max(map(len, lines)) <= 80
 
 
 FINDING = Finding(

@@ -71,7 +71,9 @@ class ThreadView:
         agent = ident == self._agent_thread()
         native = agent_native(ident) if agent else _native_id(thread, here)
         cpu, running = _kernel_view(native)
-        state, doing = ("running", "observes") if agent else activity(frame, running=running, loop=loop)
+        state, doing = (
+            ("running", "TaskScope agent") if agent else activity(frame, running=running, loop=loop)
+        )
         name = (
             text(attribute(thread, "_name"))
             if thread is not None

@@ -165,8 +165,10 @@ def activity(frame: FrameType | None, *, running: bool | None, loop: int | None)
         if _is_idle(frame):
             return "idle", "waits for a job"
         blocked = _blocked_in(frame)
+        if blocked is not None and loop is not None and _name(blocked)[0] == "selectors.py":
+            return "idle", "idle in event loop"
         if blocked is not None:
-            return "idle" if loop is not None else "waiting", f"waits for {_told(blocked)}"
+            return "waiting", f"waits for {_told(blocked)}"
         known = _in_a_builtin(frame)
         if known:
             return "waiting", known

@@ -99,7 +99,7 @@ class FindingsScreen(ViewScreen):
             found.place(finding),
             fmt.rate_per_min(finding.rate_per_min) if grows else "",
             fmt.count(finding.live) if finding.id else "",
-            found.since(finding, store),
+            found.since(finding, store.sample),
             fmt.age(finding.projection.seconds) if finding.projection else "",
             found.cause(finding) if grows else finding.text,
         )
