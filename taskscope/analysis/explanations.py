@@ -90,6 +90,11 @@ EXPLANATIONS = {
         "Jobs that block longer than they come in pile up behind the workers. Give the calls a timeout, "
         "the pool more workers if the calls only wait, or limit how many are handed in with a semaphore."
     ),
+    "limit reached": (
+        "The process has as much of it as it may have. Look for what grows with it, and close what is done "
+        "with; a higher limit (ulimit, LimitNOFILE, the container's memory or pids) only gains time if "
+        "something leaks."
+    ),
     "left to the collector": (
         "Each of these tasks waits for something that nothing else refers to, and nothing refers to the "
         "task: the garbage collector destroys them while they wait, and their work is lost. Keep the task, "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth
 from taskscope.analysis.cohorts import SETTLE, Survival
-from taskscope.analysis.hindrances import CROWDED, crowded, saturated, stalled
+from taskscope.analysis.hindrances import CROWDED, crowded, exhausted, saturated, stalled
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import LENGTH, Track
@@ -207,7 +207,8 @@ class Judge:
         found.sort(key=lambda each: (RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
-        every = (*self._hindrances[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
+        used_up = exhausted(self.resources.exhausted)
+        every = (*used_up, *self._hindrances[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
         told = sorted(every, key=lambda each: RANK[each.level])
         return tuple(replace(each, since_wall=round(each.since + self._wall, 3)) for each in told)
 

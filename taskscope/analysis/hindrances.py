@@ -1,4 +1,4 @@
-"""What holds everybody up: a loop that stands still or does not keep up, a pool with no worker free.
+"""What holds everybody up: a loop that stands still or does not keep up, a pool with no worker free, a limit.
 
 Worth a note, no leak.
 """
@@ -17,6 +17,7 @@ from taskscope.model import Cause, Finding, Frame, is_full
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from taskscope.analysis.resources import Exhausted
     from taskscope.model import Loop, Stall, Thread
 
 RECENT = 600.0
@@ -62,6 +63,11 @@ def saturated(threads: Iterable[Thread], now: float) -> tuple[Finding, ...]:
         if thread.executor is not None:
             pools[thread.executor.id].append(thread)
     return tuple(_pool_finding(workers, now) for workers in pools.values() if is_full(workers))
+
+
+def exhausted(used_up: Iterable[Exhausted]) -> tuple[Finding, ...]:
+    """One finding for each resource that has met its limit."""
+    return tuple(_limit_finding(each) for each in used_up)
 
 
 def _guilty(stack: Sequence[Frame]) -> Frame:
@@ -160,6 +166,35 @@ def _pool_finding(workers: Sequence[Thread], now: float) -> Finding:
             EXPLANATIONS["pool saturated"],
         ),
     )
+
+
+_IN_USE = {
+    "fds": (
+        "file descriptors",
+        "file descriptors are in use",
+        "opening a file or a socket fails with EMFILE",
+    ),
+    "rss": ("memory", "of memory is in use", "allocating fails, or the process is killed"),
+    "threads": ("threads", "threads are in use", "starting a thread fails"),
+}
+
+
+def _limit_finding(used_up: Exhausted) -> Finding:
+    noun, in_use, then = _IN_USE[used_up.resource]
+    spell = _megabytes if used_up.resource == "rss" else "{:,}".format
+    by = f" ({used_up.limit_by})" if used_up.limit_by else ""
+    return _finding(
+        "limit",
+        Frame("", 0, noun, "stdlib"),
+        used_up.since,
+        f"{spell(used_up.used)} of {spell(used_up.limit)} {in_use}{by}",
+        {"why": "limit", "resource": used_up.resource, "used": used_up.used, "limit": used_up.limit},
+        Cause("limit reached", f"little or nothing is left; then {then}", (), EXPLANATIONS["limit reached"]),
+    )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
 
 
 def _finding(

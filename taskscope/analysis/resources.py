@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
+from taskscope.analysis.onset import Onset
 from taskscope.analysis.series import Track
 from taskscope.model import Projection
 
@@ -24,6 +25,9 @@ HORIZON = 90 * 86400.0
 POINTS = 24
 """Moments of the common time at which two series are compared."""
 
+FULL = 0.95
+"""Part of a limit from which it counts as reached: the agent's spares and what just ended come and go."""
+
 PARTS = 4
 """Parts of the common time in each of which the one must gain its share for the gain of the other."""
 
@@ -32,6 +36,17 @@ TOGETHER = 0.75
 
 NOISE = {"fds": 3, "rss": 1 << 20, "threads": 2}
 """A gain no larger than this is left unsaid: the allocator and the pools breathe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """A resource of which all, or all but a few, is in use."""
+
+    resource: str
+    used: int
+    limit: int
+    since: Onset
+    limit_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,8 @@ class Resources:
     def __init__(self, since: float, interval: float, process: Process) -> None:
         self._tracks = {name: Track(since, interval, recent=False) for name in RESOURCES}
         self._process = process
+        self._exhausted: dict[str, Exhausted] = {}
+        self._fed = False
 
     def past(self, history: History) -> None:
         """What was seen before we came; before the first sample."""
@@ -62,6 +79,13 @@ class Resources:
         self._process = sample.process or self._process
         for name in RESOURCES:
             self._add(name, sample.monotonic, getattr(sample, name))
+            self._compare(name, sample.monotonic, getattr(sample, name))
+        self._fed = True
+
+    @property
+    def exhausted(self) -> tuple[Exhausted, ...]:
+        """What has met its limit, as of the last sample."""
+        return tuple(self._exhausted.values())
 
     def percent(self, name: str, now: float) -> float | None:
         """Growth of a resource since the beginning, in percent; None if it is not known."""
@@ -96,7 +120,7 @@ class Resources:
                     earliest=left / rate.high * 60,
                     latest=left / rate.low * 60,
                     sites=tuple(each.site for each in self.movements(name, now, sites)),
-                    limit_by=self._process.thread_limit_by if name == "threads" else "",
+                    limit_by=self._limit_by(name),
                 )
             )
         return tuple(sorted(found, key=lambda each: each.seconds))
@@ -113,6 +137,18 @@ class Resources:
             and (each := _ratio(bins, theirs)) is not None
         ]
         return tuple(sorted(found, key=lambda movement: -movement.likeness))
+
+    def _compare(self, name: str, time: float, used: int | None) -> None:
+        limit = self._limit(name)
+        if used is None or not limit or used < FULL * limit:
+            self._exhausted.pop(name, None)
+            return
+        before = self._exhausted.get(name)
+        since = Onset(time, at_least=not self._fed) if before is None else before.since
+        self._exhausted[name] = Exhausted(name, used, limit, since, self._limit_by(name))
+
+    def _limit_by(self, name: str) -> str:
+        return self._process.thread_limit_by if name == "threads" else ""
 
     def _limit(self, name: str) -> int | None:
         process = self._process

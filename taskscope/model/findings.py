@@ -129,7 +129,7 @@ class Finding:
     """A verdict.  ``level`` is ``leak``, ``suspect`` or ``info``.
 
     ``kind``: ``task`` or ``thread`` of a site, or what holds the program up (``id`` 0): ``wakeup`` (a loop
-    that sleeps on), ``stall``, ``loop`` or ``executor``.
+    that sleeps on), ``stall``, ``loop``, ``executor`` or ``limit``.
 
     ``text`` is the verdict in one sentence; ``since`` the moment it began, in monotonic seconds of the
     target, ``since_wall`` the same in seconds since the epoch.  ``since_at_least``: it had begun before

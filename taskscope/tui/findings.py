@@ -31,8 +31,9 @@ _NOTES = {
     "paused": "pause of the process",
     "crowded": "crowded loop",
     "saturated": "saturated pool",
+    "limit": "limit",
 }
-_DID = {"line": " blocked the event loop"}
+_DID = {"line": " blocked the event loop", "limit": " reached"}
 _DAY = 86400.0
 REVERSED = Style(reverse=True)
 

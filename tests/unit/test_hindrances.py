@@ -7,7 +7,7 @@ from dataclasses import replace
 from taskscope.analysis.findings import Judge
 from taskscope.analysis.hindrances import RECENT, crowded, saturated, stalled
 from taskscope.analysis.onset import Onset
-from taskscope.model import Executor, Frame, Loop, Stall, Thread
+from taskscope.model import Counts, Executor, Frame, Loop, Sample, Stall, Thread
 from tests.unit.shapes import hello
 
 SLEEP = Frame("/usr/lib/python3.11/time.py", 1, "sleep", "stdlib")
@@ -19,6 +19,12 @@ POOL = Executor("ThreadPoolExecutor", 2, 2, 7, 1)
 
 def stall(began: float, duration: float, *stack: Frame) -> Stall:
     return Stall(1, began, duration, True, 42, stack)
+
+
+def sample(time: float, fds: int, threads: int = 1) -> Sample:
+    return Sample(
+        int(time), time, time, 1.0, Counts(), threads, fds, 1 << 20, 0.1, 0.0, 0.0, 1 << 20, False, (), ()
+    )
 
 
 def worker(state: str, ident: int = 1) -> Thread:
@@ -91,3 +97,28 @@ def test_a_judge_tells_them_after_leaks_and_forgets_them_when_they_are_over() ->
     assert [finding.kind for finding in judge.findings()] == ["stall"]
     judge.note([], [])
     assert judge.findings() == ()
+
+
+def test_a_limit_that_is_reached_is_a_finding_until_it_is_not() -> None:
+    greeting = hello()
+    process = replace(greeting.process, fd_limit=256, thread_limit=100, thread_limit_by="pids.max")
+    judge = Judge(replace(greeting, process=process))
+    judge.feed(sample(1.0, 40))
+    assert judge.findings() == ()
+    judge.feed(sample(2.0, 255))
+    judge.feed(sample(3.0, 256, threads=99))
+    fds, threads = judge.findings()
+    assert fds.kind == threads.kind == "limit"
+    assert (fds.since, fds.since_at_least) == (2.0, False)
+    assert fds.text == "256 of 256 file descriptors are in use"
+    assert threads.text == "99 of 100 threads are in use (pids.max)"
+    judge.feed(sample(4.0, 40))
+    assert judge.findings() == ()
+
+
+def test_a_limit_reached_before_anybody_looked_was_so_for_at_least_that_long() -> None:
+    greeting = hello()
+    judge = Judge(replace(greeting, process=replace(greeting.process, fd_limit=256)))
+    judge.feed(sample(1.0, 256))
+    (found,) = judge.findings()
+    assert found.since_at_least
