@@ -21,6 +21,7 @@ from taskscope.agent.counts.loops import LoopWatch
 from taskscope.agent.counts.registry import Registry
 from taskscope.agent.counts.sampler import Sampler
 from taskscope.agent.hooks import adopt, forking
+from taskscope.agent.hooks.lasting import calls_of
 from taskscope.agent.hooks.parts import insist
 from taskscope.agent.hooks.presence import Presence
 from taskscope.agent.inspect import futures, looking, origins, stacks
@@ -131,9 +132,9 @@ class Agent:
         insist("agent", self.tell, stacks.forget_shapes, looking.forget, self.on_stop)
 
     def _arm_exits(self) -> None:
-        at_exit = self._exits.guarded(self._at_exit)
-        self._exits.on_undo(atexit.unregister, at_exit)
-        atexit.register(at_exit)
+        at_exit = calls_of("_taskscope_exits", atexit.register)
+        self._exits.on_undo(at_exit.clear)
+        at_exit[:] = [self._exits.guarded(self._at_exit)]
         self._exits.on_undo(forking.forget)
         forking.follow(self)
 

@@ -213,3 +213,34 @@ print("set_task_factory" in vars(uvloop.Loop))
 def test_uvloop_is_seen_though_its_spec_was_asked_for_before_the_import(tmp_path: Path) -> None:
     pytest.importorskip("uvloop")
     assert run(SPEC_FIRST, tmp_path) == "True True\nFalse\n"
+
+
+EXITS = """
+import atexit, os
+import taskscope
+class Exit:
+    compared = 0
+    def __init__(self, word): self.word = word
+    def __call__(self): print(self.word)
+    def __eq__(self, other):
+        Exit.compared += 1
+        return True
+    __hash__ = None
+for word in ("one", "two"): atexit.register(Exit(word))
+taskscope.start()
+taskscope.stop()
+registered = atexit._ncallbacks()
+for _ in range(3):
+    taskscope.start()
+    taskscope.stop()
+print(Exit.compared, atexit._ncallbacks() - registered)
+taskscope.start()  # and goes at the end of the process
+"""
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+def test_what_a_program_calls_at_its_exit_is_neither_compared_nor_taken_from_it(
+    version: str, tmp_path: Path
+) -> None:
+    assert run(EXITS, tmp_path, require(version)) == "0 0\ntwo\none\n"
+    assert os.listdir(tmp_path) == []
