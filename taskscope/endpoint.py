@@ -13,15 +13,23 @@ import re
 import socket
 import stat
 import struct
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from taskscope.system import system
 
 if TYPE_CHECKING:
     import _socket
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterator
+
+    T = TypeVar("T")
 
 MAX_NAME = 32
 """Characters of a name; a Unix socket path holds 107 bytes in all."""
+
+_NOWHERE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""Of the process or the machine, not of a directory."""
 
 _NOT_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _FILE = re.compile(rf"([0-9]{{1,10}})\.([A-Za-z0-9_-]{{1,{MAX_NAME}}})\.sock")
@@ -55,20 +63,55 @@ def standard(uid: int, root: str = "") -> tuple[str, ...]:
     )
 
 
-def directory() -> str:
-    """The directory of this process's agents, made if needed.  Raises EndpointError."""
-    uid = os.geteuid()
+def first_place(pid: int, name: str, listen: Callable[[str], T]) -> tuple[str, T]:
+    """The best path where ``listen`` works for the agent of that process, and what that gave.
+
+    A full disk takes a directory and no socket: then the next one is tried.  Raises EndpointError, OSError.
+    """
+    failure: OSError | None = None
+    try:
+        for folder in directories():
+            path = _socket_path(folder, pid, name)
+            try:
+                return path, listen(path)
+            except OSError as error:
+                if error.errno in _NOWHERE:
+                    raise
+                failure = failure or error
+    except EndpointError:
+        if failure is None:
+            raise
+    assert failure is not None
+    raise failure
+
+
+def directories() -> Iterator[str]:
+    """Those where agents of this process may listen, best first, each made if needed.
+
+    After the last it raises EndpointError, which says why no other can be used.
+    """
+    uid = system.geteuid()
     problem = "no directory to try"
     for path in candidates(uid):
-        parent = os.path.dirname(path)  # noqa: PTH120  (pathlib would be one more import in the target)
-        if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):  # noqa: PTH112
+        parent = path.rpartition("/")[0]
+        if not _is_writable(parent):
             problem = f"{parent} is not writable"
             continue
         try:
-            return _made(path, uid)
+            made = _made(path, uid)
         except OSError as error:
             problem = f"{path}: {error.strerror}"
+        else:
+            yield made
     raise EndpointError(problem)
+
+
+def _is_writable(folder: str) -> bool:
+    try:
+        found = system.stat(folder or "/")
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and system.access(folder or "/", os.W_OK | os.X_OK)
 
 
 def _made(path: str, uid: int) -> str:
@@ -76,19 +119,19 @@ def _made(path: str, uid: int) -> str:
     places = _places(path, (uid,))
     if places:
         return places[0]
-    if os.path.lexists(path):
+    if system.exists(path):
         if os.environ.get("TASKSCOPE_DIR"):
             raise OSError(
                 errno.EPERM, f"not a directory of uid {uid} with mode 0700: remove it or choose another"
             )
-        path = f"{path}-{os.urandom(4).hex()}"
-    os.mkdir(path, 0o700)  # noqa: PTH102
+        path = f"{path}-{system.urandom(4).hex()}"
+    system.mkdir(path, 0o700)
     return path
 
 
-def socket_path(pid: int, name: str) -> str:
-    """Where the agent of this process listens.  Raises EndpointError."""
-    path = f"{directory()}/{pid}.{_NOT_NAME.sub('-', name)[:MAX_NAME] or 'python'}.sock"
+def _socket_path(folder: str, pid: int, name: str) -> str:
+    """Raises EndpointError."""
+    path = f"{folder}/{pid}.{_NOT_NAME.sub('-', name)[:MAX_NAME] or 'python'}.sock"
     if len(os.fsencode(path)) > 106:  # one is kept for the name it has before it listens
         raise EndpointError(f"{path} is too long for a socket; set TASKSCOPE_DIR to a shorter directory")
     return path
@@ -96,7 +139,7 @@ def socket_path(pid: int, name: str) -> str:
 
 def listing(uid: int | None = None, root: str = "") -> tuple[Endpoint, ...]:
     """Every socket in the directories of ``uid`` (default: ours), in order of pid."""
-    owner = os.geteuid() if uid is None else uid
+    owner = system.geteuid() if uid is None else uid
     found: dict[tuple[int, str], Endpoint] = {}
     for folder in candidates(owner, root):
         for point in listing_in(folder, (owner,)):
@@ -109,7 +152,7 @@ def listing_in(folder: str, owners: Collection[int]) -> tuple[Endpoint, ...]:
     found = []
     for place in _places(folder, owners):
         try:
-            names = os.listdir(place)  # noqa: PTH208
+            names = system.listdir(place)
         except OSError:
             continue
         matches = [_FILE.fullmatch(name) for name in names]
@@ -123,13 +166,13 @@ def _places(folder: str, owners: Collection[int]) -> list[str]:
     Anybody may make a directory in ``/tmp`` under somebody else's name.  What lies in it is not read, and
     the owner's agents listen in one whose name has a suffix that nobody could know.
     """
-    if not os.path.lexists(folder):
+    if not system.exists(folder):
         return []
     if any(is_private(folder, uid) for uid in owners):
         return [folder]
     parent, _, name = folder.rpartition("/")
     try:
-        siblings = [f"{parent}/{each}" for each in os.listdir(parent) if each.startswith(f"{name}-")]  # noqa: PTH208
+        siblings = [f"{parent}/{each}" for each in system.listdir(parent) if each.startswith(f"{name}-")]
     except OSError:
         return []
     return sorted(place for place in siblings if any(is_private(place, uid) for uid in owners))
@@ -138,7 +181,7 @@ def _places(folder: str, owners: Collection[int]) -> list[str]:
 def is_private(folder: str, uid: int) -> bool:
     """Whether it is a directory, not a link to one, of ``uid`` with mode 0700."""
     try:
-        found = os.lstat(folder)
+        found = system.lstat(folder)
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o077
@@ -161,7 +204,7 @@ def peer(path: str) -> Peer | None:
 
     The file's name holds the pid that the agent sees itself, which in a container is another one.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with closing(system.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
         probe.settimeout(0.5)
         try:
             probe.connect(path)
@@ -194,7 +237,7 @@ def sweep() -> None:
     for point in listing():
         if _is_stale(point.path):
             try:
-                os.unlink(point.path)  # noqa: PTH108
+                system.unlink(point.path)
             except OSError:
                 pass
 
@@ -205,7 +248,7 @@ def _is_stale(path: str) -> bool:
     A stopped or overrun agent does not refuse (EAGAIN, time-out), and one that starts shows its socket only
     when it listens.  The pid in the name proves nothing: after ``exec`` it lives on without the socket.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with closing(system.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
         probe.settimeout(0.5)
         try:
             probe.connect(path)
@@ -219,7 +262,7 @@ def _is_stale(path: str) -> bool:
 def allowed(connection: _socket.socket) -> bool:
     """Whether a client is this user or root."""
     peer = peer_of(connection)
-    return peer is None or peer.uid in (0, os.geteuid())  # else the directory's mode is all there is
+    return peer is None or peer.uid in (0, system.geteuid())  # else the directory's mode is all there is
 
 
 def impostor(connection: socket.socket, path: str) -> str:
@@ -228,8 +271,8 @@ def impostor(connection: socket.socket, path: str) -> str:
     It runs as us or as root; root believes any user's, if it owns the socket's file.
     """
     peer = peer_of(connection)
-    if peer is None or peer.uid in (0, os.geteuid()):
+    if peer is None or peer.uid in (0, system.geteuid()):
         return ""
-    if os.geteuid() == 0 and peer.uid == os.lstat(path).st_uid:
+    if system.geteuid() == 0 and peer.uid == system.lstat(path).st_uid:
         return ""
     return f"{path} is served by uid {peer.uid}, which is neither you nor root"

@@ -39,6 +39,7 @@ class _Clock:
 class _System:
     """See the functions of these names in ``os``, ``fcntl``, ``select``, ``socket`` and ``_thread``."""
 
+    access = staticmethod(posix.access)
     chmod = staticmethod(posix.chmod)
     close = staticmethod(posix.close)
     fcntl = staticmethod(fcntl.fcntl)
@@ -49,6 +50,7 @@ class _System:
     getuid = staticmethod(posix.getuid)
     listdir = staticmethod(posix.listdir)
     lstat = staticmethod(posix.lstat)
+    mkdir = staticmethod(posix.mkdir)
     open = staticmethod(posix.open)
     poll = staticmethod(select.poll)
     pread = staticmethod(posix.pread)
@@ -58,6 +60,7 @@ class _System:
     sysconf = staticmethod(posix.sysconf)
     uname = staticmethod(posix.uname)
     unlink = staticmethod(posix.unlink)
+    urandom = staticmethod(posix.urandom)
     write = staticmethod(posix.write)
 
     allocate_lock = staticmethod(_thread.allocate_lock)
@@ -66,6 +69,14 @@ class _System:
     start_new_thread = staticmethod(_thread.start_new_thread)
 
     socket = _socket.socket
+
+    def exists(self, path: str) -> bool:
+        """Whether there is anything of that name, be it a link that leads nowhere."""
+        try:
+            self.lstat(path)
+        except OSError:
+            return False
+        return True
 
     def contents(self, path: str, most: int = 1 << 20) -> bytes:
         """Of a file of ``/proc`` or ``/sys``; at most so many bytes.  Raises OSError."""

@@ -105,9 +105,10 @@ class Server:
     def _listen(self) -> None:
         uid = system.geteuid()
         endpoint.sweep()
-        path = endpoint.socket_path(system.getpid(), self._agent.process.name)
-        self._listener, self.path, self._uid = listening(path, MAX_CLIENTS), path, uid
-        self._poll.register(self._listener.number, select.POLLIN)
+        pid, name = system.getpid(), self._agent.process.name
+        path, listener = endpoint.first_place(pid, name, partial(listening, backlog=MAX_CLIENTS))
+        self.path, self._listener, self._uid = path, listener, uid
+        self._poll.register(listener.number, select.POLLIN)
         self._accept_again = 0.0
         self._spares.fill()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -21,6 +22,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def directory() -> str:
+    return next(endpoint.directories())
+
+
+def socket_path(pid: int, name: str) -> str:
+    return endpoint.first_place(pid, name, lambda path: None)[0]
+
+
 def listen(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -29,16 +38,16 @@ def listen(path: str) -> socket.socket:
 
 
 def test_the_directory_is_made_for_this_user_alone(folder: Path) -> None:
-    assert endpoint.directory() == str(folder)
+    assert directory() == str(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert endpoint.directory() == str(folder)
+    assert directory() == str(folder)
 
 
 def test_a_directory_open_to_others_is_refused(folder: Path) -> None:
     folder.mkdir(mode=0o755)
     folder.chmod(0o755)
     with pytest.raises(endpoint.EndpointError, match="mode 0700"):
-        endpoint.directory()
+        directory()
 
 
 def test_a_link_in_place_of_the_directory_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -46,7 +55,7 @@ def test_a_link_in_place_of_the_directory_is_refused(folder: Path, tmp_path: Pat
     target.mkdir(mode=0o700)
     folder.symlink_to(target)
     with pytest.raises(endpoint.EndpointError):
-        endpoint.directory()
+        directory()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory of another user")
@@ -54,19 +63,19 @@ def test_another_users_directory_is_refused(folder: Path) -> None:
     folder.mkdir(mode=0o700)
     os.chown(folder, 12345, 12345)
     with pytest.raises(endpoint.EndpointError):
-        endpoint.directory()
+        directory()
 
 
 def test_listing_finds_sockets_by_pid_and_name(folder: Path) -> None:
-    with listen(endpoint.socket_path(41, "a b/c.d")), listen(endpoint.socket_path(7, "web")):
+    with listen(socket_path(41, "a b/c.d")), listen(socket_path(7, "web")):
         (folder / "notes.txt").touch()
         found = endpoint.listing()
     assert [(point.pid, point.name) for point in found] == [(7, "web"), (41, "a-b-c-d")]
 
 
 def test_sweep_removes_dead_sockets_and_leaves_living_ones(folder: Path) -> None:
-    with listen(endpoint.socket_path(1, "alive")):
-        listen(endpoint.socket_path(2, "dead")).close()
+    with listen(socket_path(1, "alive")):
+        listen(socket_path(2, "dead")).close()
         endpoint.sweep()
         assert [path.name for path in folder.iterdir()] == ["1.alive.sock"]
 
@@ -77,12 +86,12 @@ def test_a_path_too_long_for_a_socket_is_one_clear_sentence(
     deep = tmp_path / ("d" * 90)
     monkeypatch.setenv("TASKSCOPE_DIR", str(deep))
     with pytest.raises(endpoint.EndpointError, match="too long for a socket; set TASKSCOPE_DIR"):
-        endpoint.socket_path(1, "x" * 100)
+        socket_path(1, "x" * 100)
 
 
 def test_a_socket_without_room_for_us_is_neither_stale_nor_nobodys(folder: Path) -> None:
     """As a stopped process: its backlog fills up, and the kernel answers EAGAIN."""
-    path = endpoint.socket_path(os.getpid(), "stopped")
+    path = socket_path(os.getpid(), "stopped")
     with listen(path) as listener:
         listener.listen(0)
         with socket.socket(socket.AF_UNIX) as first:
@@ -92,3 +101,48 @@ def test_a_socket_without_room_for_us_is_neither_stale_nor_nobodys(folder: Path)
             assert [point.path for point in endpoint.listing()] == [path]
             with pytest.raises(endpoint.BusyError):
                 endpoint.peer(path)
+
+
+def test_where_one_directory_takes_no_socket_the_next_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk, where a directory from better times is left."""
+    places = (str(tmp_path / "full"), str(tmp_path / "roomy"))
+    monkeypatch.setattr(endpoint, "candidates", lambda uid: places)
+    tried = []
+
+    def listens(path: str) -> str:
+        tried.append(path)
+        if path.startswith(places[0]):
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        return "listening"
+
+    assert endpoint.first_place(7, "web", listens) == (f"{places[1]}/7.web.sock", "listening")
+    assert len(tried) == 2
+
+
+def test_a_failure_that_is_the_processs_own_is_not_tried_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = (str(tmp_path / "one"), str(tmp_path / "two"))
+    monkeypatch.setattr(endpoint, "candidates", lambda uid: places)
+
+    def listens(path: str) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with pytest.raises(OSError, match="Too many open files"):
+        endpoint.first_place(7, "web", listens)
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_where_no_directory_takes_a_socket_the_first_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = (str(tmp_path / "one"), str(tmp_path / "two"))
+    monkeypatch.setattr(endpoint, "candidates", lambda uid: places)
+
+    def listens(path: str) -> None:
+        raise OSError(errno.ENOSPC if "one" in path else errno.EROFS, "no room", path)
+
+    with pytest.raises(OSError, match=r"/one/7\.web"):
+        endpoint.first_place(7, "web", listens)

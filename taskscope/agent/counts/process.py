@@ -42,7 +42,7 @@ class Meter:
         self._next_listing = 0.0
         self._stat: Held | None = None
         self._pid = 0
-        self._psutil: Any = None if os.path.exists("/proc/self/stat") else _psutil()  # noqa: PTH110
+        self._psutil: Any = None if system.exists("/proc/self/stat") else _psutil()
 
     def read(self) -> Usage:
         if self._psutil is not None:

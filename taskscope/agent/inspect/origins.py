@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.inspect.looking import attributes_of, lookup, text
+from taskscope.system import system
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -153,10 +154,10 @@ def read_configuration() -> None:
     """Adds the packages named in ``plumbing`` in the user's configuration directory, if there is one."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     try:
-        with open(f"{home}/taskscope/plumbing", encoding="utf-8") as file:  # noqa: PTH123
-            lines = [line.partition("#")[0].strip() for line in file.read(65536).splitlines()]
-    except (OSError, UnicodeDecodeError):
+        said = system.contents(f"{home}/taskscope/plumbing", 65536).decode()
+    except (OSError, ValueError):  # no text, a zero in its name
         return
+    lines = [line.partition("#")[0].strip() for line in said.splitlines()]
     STARTS_FOR_OTHERS.update(line for line in lines if line)
 
 
