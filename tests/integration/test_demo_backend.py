@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
+from taskscope.demo.backend.broker import BrokerSession
+from taskscope.demo.backend.cleanup import WaitingCleanup
+from taskscope.demo.backend.notices import AwaitedNotices
+from taskscope.demo.backend.pace import Pace
+from taskscope.demo.backend.runs import Kinds, Run
+from taskscope.demo.backend.service import FIXED
 from tests.integration.demo_child import Demo, Look
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RATES = {
     "Client.read": 20,
@@ -49,6 +59,23 @@ async def test_fixed_gains_none_and_leaves_none() -> None:
         assert {name for name in RATES if most.get(name, 0) > 12} == set()
         left = await demo.end(signal.SIGINT)
         assert not left.tasks
+
+
+async def test_a_run_given_up_while_it_cleans_up_takes_its_hub_with_it(tmp_path: Path) -> None:
+    class Busy(WaitingCleanup):
+        async def work(self) -> None:
+            await asyncio.Event().wait()
+
+    pace, kinds = Pace(), Kinds(FIXED.hub, FIXED.signals, Busy)
+    run = Run(1, kinds, AwaitedNotices(BrokerSession(), pace), pace, tmp_path)
+    task = asyncio.create_task(run.execute())
+    await asyncio.sleep(0)
+    task.cancel()
+    while not run.hub._closing:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.mark.parametrize("options", [[], ["--fixed"]])

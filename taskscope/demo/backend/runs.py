@@ -56,8 +56,10 @@ class Run:
             self.hub.publish(f"run {self.number} over")
             self.hub.close()
             self._cleanup.remove(self._scratch)
-            await self._cleanup.stop()
-            await hub
+            try:
+                await self._cleanup.stop()
+            finally:  # also when it is given up meanwhile
+                await hub
         await self._notices.completed(self.number)
 
     async def _steps(self) -> None:
