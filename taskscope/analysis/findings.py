@@ -11,14 +11,13 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from taskscope.analysis import causes, growth
+from taskscope.analysis import causes, growth, patterns
 from taskscope.analysis.cohorts import SETTLE, Survival
-from taskscope.analysis.hindrances import CROWDED, crowded, exhausted, saturated, stalled
 from taskscope.analysis.onset import BEGINNING, Onset, onset
+from taskscope.analysis.patterns.overload import CROWDED
+from taskscope.analysis.patterns.pattern import Process
 from taskscope.analysis.resources import RESOURCES, Resources
 from taskscope.analysis.series import LENGTH, Track
-from taskscope.analysis.signs import signs as signs_of
-from taskscope.analysis.sleeping import overslept, paused
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched import RANK, Watched, grown, noted
 from taskscope.model import Counts, Finding, SiteCounts
@@ -70,7 +69,9 @@ class Judge:
         self._kin: dict[tuple[str, str], set[int]] = {}
         self._watched: dict[int, Watched] = {}
         self._fed = 0
-        self._hindrances: tuple[Finding, ...] = ()
+        self._stalls: tuple[Stall, ...] = ()
+        self._threads: Sequence[Thread] = ()
+        self._loops: tuple[Loop, ...] = ()
         self._slow: Onset | None = None  # since when loops are late
         self._was_quick = False
         self.resources = Resources(hello.agent_since, hello.interval, hello.process)
@@ -177,18 +178,16 @@ class Judge:
             if site is not None:
                 moves = watched.moves
                 watched.cause = causes.explain(site, facts, watched.before, workers=moves.workers)
-                watched.signs = signs_of(watched.cause, facts, watched.before, never=moves.never)
+                watched.signs = causes.signs(watched.cause, facts, watched.before, never=moves.never)
 
     def note(self, stalls: Iterable[Stall], threads: Sequence[Thread], loops: Iterable[Loop] = ()) -> None:
         """What holds the loops and the pools up, as of now.  ``loops``: only where they are slow."""
-        stalls = tuple(stalls)
-        self._hindrances = (
-            *overslept(stalls, self.now),
-            *stalled(stalls, self.now),
-            *paused(stalls, self.now),
-            *crowded(loops, threads, self._slow or Onset(self.now, at_least=True)),
-            *saturated(threads, self.now),
-        )
+        self._stalls, self._threads, self._loops = tuple(stalls), threads, tuple(loops)
+
+    def _hindrances(self) -> tuple[Finding, ...]:
+        slow = self._slow or Onset(self.now, at_least=True)
+        process = Process(self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted)
+        return tuple(finding for pattern in patterns.HINDRANCES for finding in pattern.find(process))
 
     def _note_latency(self, time: float, latency: float | None) -> None:
         if latency is None or latency < CROWDED:
@@ -207,8 +206,7 @@ class Judge:
         found.sort(key=lambda each: (RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
-        used_up = exhausted(self.resources.exhausted)
-        every = (*used_up, *self._hindrances[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
+        every = (*self._hindrances()[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
         told = sorted(every, key=lambda each: RANK[each.level])
         return tuple(replace(each, since_wall=round(each.since + self._wall, 3)) for each in told)
 

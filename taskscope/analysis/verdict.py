@@ -10,14 +10,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.signs import BOUNDED
+from taskscope.analysis.patterns.pattern import BOUNDED
 
 if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.growth import Growth
 
 PATIENCE = {3: 16.0, 2: 40.0, 1: 45.0, 0: 140.0, -1: 165.0}
-"""Seconds of growth before it is called a leak, by signs (see ``signs.signs``).
+"""Seconds of growth before it is called a leak, by signs (see ``causes.signs``).
 
 What was meant to end and cannot needs few.  What is there to stay may be a start-up, mostly over in less
 than a minute; and what is not known to stay may be one too, or fill up, which takes two or a little more.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
 from taskscope.analysis.findings import Judge
-from taskscope.analysis.hindrances import CROWDED
+from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.retrospect import whole_sample
 from taskscope.checked import unpack
 from taskscope.model import SiteHistory

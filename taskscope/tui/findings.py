@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from rich.text import Text
 
+from taskscope.analysis.patterns import HINDRANCE
 from taskscope.tui import format as fmt
 
 if TYPE_CHECKING:
@@ -25,15 +26,6 @@ EARLY = 20.0
 BADGES = {"leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
 RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
-_NOTES = {
-    "long-lived": "long-lived site",
-    "stall": "line",
-    "paused": "pause of the process",
-    "crowded": "crowded loop",
-    "saturated": "saturated pool",
-    "limit": "limit",
-}
-_DID = {"line": " blocked the event loop", "limit": " reached"}
 _DAY = 86400.0
 REVERSED = Style(reverse=True)
 
@@ -174,8 +166,16 @@ def calm(findings: Findings, store: Store) -> str:
         parts.append(f"Too early to judge; verdict in {fmt.age(EARLY - watched)}")
     else:
         parts.append(f"No leak found (watched {fmt.age(watched)})")
-    notes = Counter(_NOTES.get(str(each.evidence.get("why")), "note") for each in findings.notes)
-    parts += [fmt.plural(number, noun) + _DID.get(noun, "") for noun, number in notes.most_common()]
+    notes = Counter(_counted_as(each) for each in findings.notes)
+    parts += [fmt.plural(number, noun) + did for (noun, did), number in notes.most_common()]
     if hidden := len(findings.hidden):
         parts.append(f"{fmt.count(hidden)} dismissed")
     return "; ".join(parts)
+
+
+def _counted_as(note: Finding) -> tuple[str, str]:
+    """The noun to count it by, and what those counted did."""
+    hindrance = HINDRANCE.get(note.cause.pattern) if note.cause is not None else None
+    if hindrance is not None:
+        return hindrance.noun, hindrance.did
+    return "long-lived site" if note.evidence.get("why") == "long-lived" else "note", ""

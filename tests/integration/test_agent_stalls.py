@@ -1,4 +1,7 @@
-"""What holds a loop, how long, and loops that sleep although they have something to do."""
+"""What holds a loop, how long, and loops that sleep although they have something to do.
+
+Shows: lost wake-up, process paused
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.analysis.hindrances import stalled
-from taskscope.analysis.sleeping import overslept, paused
+from taskscope.analysis.patterns.stalls import overslept, paused, stalled
 from taskscope.attach.presence import agent_in
 from taskscope.sources.live import LiveSource
 from tests.integration.children import running, says

@@ -1,4 +1,7 @@
-"""A process that has no descriptors, memory, threads or room on the disk left: it is still seen and left."""
+"""A process that has no descriptors, memory, threads or room on the disk left: it is still seen and left.
+
+Shows: limit reached
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What holds real programs up: blocking calls, a full pool, more callbacks than a loop gets through."""
+"""What holds real programs up: blocking calls, a full pool, more callbacks than a loop gets through.
+
+Shows: loop held, pool saturated, callbacks queue up
+"""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskscope.analysis.findings import Judge
-from taskscope.analysis.hindrances import RECENT, crowded, saturated, stalled
 from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.overload import crowded, saturated
+from taskscope.analysis.patterns.stalls import RECENT, stalled
 from taskscope.model import Counts, Executor, Frame, Loop, Sample, Stall, Thread
 from tests.unit.shapes import hello
 

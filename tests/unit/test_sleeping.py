@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskscope.analysis.findings import Judge
-from taskscope.analysis.hindrances import stalled
-from taskscope.analysis.sleeping import RECENT, overslept, paused
+from taskscope.analysis.patterns.stalls import RECENT, overslept, paused, stalled
 from taskscope.model import Frame, Stall
 from tests.unit.shapes import hello
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.analysis.growth import measure
+from taskscope.analysis.patterns.pattern import BOUNDED
 from taskscope.analysis.series import Track
-from taskscope.analysis.signs import BOUNDED
 from taskscope.analysis.verdict import judge
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from taskscope.analysis.sleeping import is_pause
+from taskscope.analysis.patterns.stalls import is_pause
 from taskscope.model import Stall
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable

@@ -2,6 +2,7 @@
 
 Healthy.
 Needs: anyio
+Looks like: loop held
 """
 
 import random

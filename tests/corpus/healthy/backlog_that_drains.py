@@ -1,6 +1,7 @@
 """Two thousand downloads at once, ten at a time.
 
 Healthy.
+Looks like: lock not released
 """
 
 import asyncio

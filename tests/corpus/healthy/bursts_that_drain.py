@@ -1,6 +1,7 @@
 """Thirty jobs every ten seconds, done within seven.
 
 Healthy.
+Looks like: callbacks queue up
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """An entry expires after 15 s, by a sleeper: ten a second, 150 in all.
 
 Healthy.
+Looks like: sleeper per event
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Two hundred clients connect in the first twenty seconds, and stay.
 
 Healthy.
+Looks like: waits for a peer, limit reached
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """After a deployment the fleet connects anew, one vehicle each second for a minute and a half, and stays.
 
 Healthy.
+Looks like: orphan
 """
 
 import asyncio

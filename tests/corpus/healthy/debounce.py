@@ -1,6 +1,7 @@
 """Each key press starts a wait of a second and takes back the one before.
 
 Healthy.
+Looks like: generations overlap
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Players wait at the door of a match for fifty seconds; then it opens and all go in and out.
 
 Healthy.
+Looks like: nobody can set it
 """
 
 import asyncio

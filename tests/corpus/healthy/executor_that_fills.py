@@ -1,6 +1,8 @@
 """One executor of sixteen that gets its threads as they are needed.
 
 Healthy.
+Shows: one pool
+Looks like: blocking call, pool saturated
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Each batch has executors of its own, which are shut down when it is done.
 
 Healthy.
+Looks like: pool per call
 """
 
 import asyncio

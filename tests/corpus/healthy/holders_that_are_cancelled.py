@@ -1,6 +1,7 @@
 """Each tenant's context is held open by a task that waits for ever, and is cancelled when the tenant goes.
 
 Healthy.
+Looks like: left to the collector
 """
 
 import asyncio

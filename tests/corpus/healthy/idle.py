@@ -1,6 +1,7 @@
 """A service that waits.
 
 Healthy.
+Looks like: lost wake-up, process paused
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Browsers leave their connections open; the server closes each that was quiet for half a minute.
 
 Healthy.
+Looks like: waits for a peer
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """A lease lasts forty seconds, by a sleeper; about one is given each second.
 
 Healthy.
+Looks like: sleeper per event
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Tasks that wait for a future that only they know; the collector takes them.
 
 Healthy.
+Shows: left to the collector
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """A hundred notices a second, fired and forgotten, soon done.
 
 Healthy.
+Looks like: fire and forget
 """
 
 import asyncio

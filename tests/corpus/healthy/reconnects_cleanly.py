@@ -1,6 +1,7 @@
 """A client that reconnects, and ends its heartbeat each time.
 
 Healthy.
+Looks like: orphan
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Each search asks six archives and waits for all; an archive answers after 20 to 55 s.
 
 Healthy.
+Looks like: await cycle
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """A publisher with thirty subscribers and a queue for each.
 
 Healthy.
+Looks like: nobody feeds it
 """
 
 import asyncio

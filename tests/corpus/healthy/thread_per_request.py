@@ -1,6 +1,7 @@
 """A thread for each request, soon done.
 
 Healthy.
+Looks like: one pool, thread never told to end
 """
 
 import random

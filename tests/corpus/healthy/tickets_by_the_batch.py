@@ -1,6 +1,7 @@
 """Callers wait for a ticket each; every forty seconds there are as many as anybody can want.
 
 Healthy.
+Looks like: nobody can set it
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Fifty workers from the start, jobs at random.
 
 Healthy.
+Looks like: nobody feeds it
 """
 
 import asyncio

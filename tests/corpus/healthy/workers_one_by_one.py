@@ -1,6 +1,7 @@
 """Forty workers, one a second.
 
 Healthy.
+Looks like: started twice
 """
 
 import asyncio

@@ -3,6 +3,7 @@
 Leak: audit
 Rate: 120
 Needs: aiohttp
+Shows: nobody can set it
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: lookup
 Rate: 60
+Shows: blocking call, pool saturated
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: refresh
 Rate: 20
+Shows: generations overlap
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: _worker
 Rate: 40
+Shows: pool per call
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: Mirror.fetch
 Rate: 30
+Shows: fire and forget
 """
 
 import asyncio

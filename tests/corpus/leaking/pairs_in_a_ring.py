@@ -2,6 +2,7 @@
 
 Leak: party
 Rate: 40
+Shows: await cycle
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: pump
 Rate: 75
+Shows: stuck handing over
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: Metrics.emit
 Rate: 90
+Shows: stuck handing over
 """
 
 import asyncio

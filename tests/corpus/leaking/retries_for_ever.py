@@ -2,6 +2,7 @@
 
 Leak: retry
 Rate: 24
+Shows: orphan
 """
 
 import asyncio

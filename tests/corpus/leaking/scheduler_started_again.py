@@ -2,6 +2,7 @@
 
 Leak: Scheduler.run
 Rate: 15
+Shows: started twice
 """
 
 import asyncio

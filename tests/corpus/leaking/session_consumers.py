@@ -2,6 +2,7 @@
 
 Leak: Session.consume
 Rate: 60
+Shows: nobody feeds it
 """
 
 import asyncio

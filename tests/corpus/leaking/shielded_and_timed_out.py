@@ -2,6 +2,7 @@
 
 Leak: slow_query
 Rate: 60
+Shows: nobody can set it
 """
 
 import asyncio

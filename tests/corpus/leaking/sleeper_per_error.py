@@ -2,6 +2,7 @@
 
 Leak: Breaker.forget
 Rate: 300
+Shows: sleeper per event
 """
 
 import asyncio

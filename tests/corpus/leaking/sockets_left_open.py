@@ -2,6 +2,7 @@
 
 Leak: handle
 Rate: 60
+Shows: waits for a peer
 """
 
 import asyncio

@@ -3,6 +3,7 @@
 Leak: stream
 Rate: 36
 Needs: anyio
+Shows: nobody feeds it
 """
 
 import random

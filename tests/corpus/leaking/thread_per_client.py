@@ -2,6 +2,7 @@
 
 Leak: Client.monitor
 Rate: 30
+Shows: thread never told to end
 """
 
 import threading

@@ -2,6 +2,7 @@
 
 Leak: Timer.run
 Rate: 60
+Shows: thread never told to end
 """
 
 import threading

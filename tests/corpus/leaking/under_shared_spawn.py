@@ -2,6 +2,7 @@
 
 Leak: supervised
 Rate: 60
+Shows: nobody can set it
 """
 
 import asyncio

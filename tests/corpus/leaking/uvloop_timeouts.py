@@ -3,6 +3,7 @@
 Leak: watchdog
 Rate: 180
 Needs: uvloop
+Shows: sleeper per event
 """
 
 import asyncio

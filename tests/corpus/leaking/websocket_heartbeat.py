@@ -3,6 +3,7 @@
 Leak: heartbeat
 Rate: 40
 Needs: websockets
+Shows: orphan
 """
 
 import asyncio

@@ -1,0 +1,167 @@
+"""Tasks that show by themselves that they do not end: what they do or wait for cannot come to an end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope.analysis.clues import MOST
+from taskscope.analysis.patterns.pattern import SitePattern
+
+if TYPE_CHECKING:
+    from taskscope.analysis.clues import Clues
+
+SHORT_SLEEP = 120.0
+"""Sleepers that wake within these seconds are not named early: their number soon levels off if it will."""
+
+CROWD = 1_000
+"""Sleepers that are too many however soon they wake."""
+
+
+def _await_cycle(seen: Clues) -> str | None:
+    return "tasks wait for each other in a ring" if seen.most(seen.facts.cycles) else None
+
+
+AWAIT_CYCLE = SitePattern(
+    name="await cycle",
+    check=_await_cycle,
+    sign=3,
+    explanation="These tasks wait for each other in a ring, so none can end.",
+    remedy="Break the ring: let one of them be signalled by an event, or wait with a timeout.",
+)
+
+
+def _generations(seen: Clues) -> str | None:
+    if seen.cancelling < max(2, seen.facts.sampled / 20):
+        return None  # requests under way
+    return f"{seen.facts.cancelling:,} ignored cancel() while replacements started"
+
+
+GENERATIONS_OVERLAP = SitePattern(
+    name="generations overlap",
+    check=_generations,
+    sign=3,
+    explanation=(
+        "cancel() is a request, not an end. The old tasks were cancelled but still run (they swallow "
+        "CancelledError, or sit in a call that cannot be interrupted) while new ones start."
+    ),
+    remedy="After cancel(), await the task before the next round; close what it is blocked on.",
+)
+
+
+def _collectable(seen: Clues) -> str | None:
+    """Nothing keeps them or what they wait for: a ring that nothing living refers to."""
+    alone = _unreachable(seen)
+    if (
+        not seen.most(seen.facts.unheld)
+        or alone < MOST * sum(wait.waiters for wait in seen.facts.waits)
+        or not alone
+    ):
+        return None
+    return (
+        "only they refer to what they wait for, and nothing keeps them: the garbage collector destroys them"
+    )
+
+
+LEFT_TO_THE_COLLECTOR = SitePattern(
+    name="left to the collector",
+    check=_collectable,
+    sign=-1,
+    explanation=(
+        "Each of these tasks waits for something that nothing else refers to, and nothing refers to the "
+        "task: the garbage collector destroys them while they wait, and their work is lost."
+    ),
+    remedy="Keep a reference to the task, and to what it waits for where somebody can set it.",
+)
+
+
+def _handing_over(seen: Clues) -> str | None:
+    if not seen.most(seen.parked("queue.put")) or seen.served:
+        return None
+    queue = next((wait for wait in seen.facts.waits if wait.kind == "queue.put"), None)
+    if queue is not None and queue.getters:
+        return None
+    full = f" (full at {queue.maxsize:,})" if queue is not None and queue.maxsize else ""
+    return f"blocked on a full queue{full} that nobody reads"
+
+
+STUCK_HANDING_OVER = SitePattern(
+    name="stuck handing over",
+    check=_handing_over,
+    sign=3,
+    explanation="They wait for room in a full queue and nobody takes from it.",
+    remedy=(
+        "Use put_nowait and drop or log when it is full, put with a timeout, or keep the consumer alive "
+        "until its producers have ended."
+    ),
+)
+
+
+def _sleepers(seen: Clues) -> str | None:
+    facts = seen.facts
+    if not seen.most(seen.parked("sleep")) or seen.some(facts.looping) or seen.most(facts.awaited):
+        return None
+    if not seen.stand_still:
+        return None
+    kept = "awaits or keeps" if seen.most(facts.unheld) else "awaits"
+    return f"one sleeper per event: each just sleeps, then exits; nothing {kept} it"
+
+
+def _sleeps_long(seen: Clues) -> int:
+    left = seen.group.remaining_max if seen.group is not None else None
+    return 0 if left is not None and left < SHORT_SLEEP and seen.facts.live < CROWD else 3
+
+
+SLEEPER_PER_EVENT = SitePattern(
+    name="sleeper per event",
+    check=_sleepers,
+    sign=_sleeps_long,
+    explanation=(
+        "Each event starts a task whose only work is to sleep and then do something small. There are as "
+        "many of them as events in the time they sleep."
+    ),
+    remedy=(
+        "Keep the times in a list or deque and let one ticker task go through it, or use loop.call_later, "
+        "and end the ticker when the service stops."
+    ),
+)
+
+
+def _nobody_can_set(seen: Clues) -> str | None:
+    if not _unreachable(seen):
+        return None
+    if not seen.most(seen.parked("event", "future", "queue.get", "condition", "lock")):
+        return None
+    kinds = {wait.type for wait in seen.facts.waits if wait.outside == 0}
+    return f"they wait for {_join(kinds)} that nothing else living can reach"
+
+
+NOBODY_CAN_SET_IT = SitePattern(
+    name="nobody can set it",
+    check=_nobody_can_set,
+    sign=1,
+    explanation="Only the waiting tasks refer to what they wait for, so nothing can ever set it.",
+    remedy=(
+        "Keep the event, future or queue where the one who answers can reach it, resolve it on every way "
+        "out, and wait with a timeout."
+    ),
+)
+
+
+def _unreachable(seen: Clues) -> int:
+    """How many wait for a thing that they alone refer to."""
+    return sum(wait.waiters for wait in seen.facts.waits if wait.outside == 0)
+
+
+def _join(kinds: set[str]) -> str:
+    return " or ".join(f"an {kind}" if kind[:1] in "AEIOU" else f"a {kind}" for kind in sorted(kinds))
+
+
+PATTERNS = (
+    AWAIT_CYCLE,
+    GENERATIONS_OVERLAP,
+    LEFT_TO_THE_COLLECTOR,
+    STUCK_HANDING_OVER,
+    SLEEPER_PER_EVENT,
+    NOBODY_CAN_SET_IT,
+)
+"""The first that fits is named."""

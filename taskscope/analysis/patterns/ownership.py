@@ -1,0 +1,89 @@
+"""Tasks that nobody is left to end: started and dropped, started again, or outliving who started them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
+
+if TYPE_CHECKING:
+    from taskscope.analysis.clues import Clues
+
+
+def _orphaned_loops(seen: Clues) -> str | None:
+    if not seen.orphaned or not seen.most(seen.facts.looping):
+        return None
+    return "orphaned: their creator has ended, they still run"
+
+
+def _not_in_use(seen: Clues) -> int | None:
+    """Connections whose opener has ended are ordinary ones, as long as they are used."""
+    return None if seen.most(seen.parked("socket")) and not seen.stand_still else 1
+
+
+ORPHANED_LOOPS = SitePattern(
+    name="orphan",
+    check=_orphaned_loops,
+    sign=_not_in_use,
+    explanation="The task that started these has ended and nobody else ends them, so each round adds one.",
+    remedy=(
+        "Store the task on its owner, cancel it when the owner ends, and wait for it; a TaskGroup does all "
+        "three."
+    ),
+)
+
+
+def _orphans(seen: Clues) -> str | None:
+    return f"orphaned: their creator has ended; {where_they_wait(seen)}" if seen.orphaned else None
+
+
+ORPHANS = replace(ORPHANED_LOOPS, check=_orphans)
+"""The same on weaker evidence: ranks below what says more of why they stay."""
+
+
+def _started_twice(seen: Clues) -> str | None:
+    facts = seen.facts
+    bound = max(facts.bound, key=lambda each: each.same_arguments, default=None)
+    if bound is None or bound.same_arguments < 2 or not seen.some(facts.looping):
+        return None  # the young ones may not have reached their loop yet
+    if seen.workers or seen.parked("queue.get") or seen.most(facts.awaited):
+        return None  # of one pool, or children of one task
+    return f"start() ran at least {bound.same_arguments:,} times on one {bound.type}"
+
+
+STARTED_TWICE = SitePattern(
+    name="started twice",
+    check=_started_twice,
+    sign=2,
+    explanation=(
+        "The same loop runs several times over on one object: start() was called again without stop(), or "
+        "stop() did not wait."
+    ),
+    remedy="Let start() do nothing while the loop runs, and reset that guard on the way out.",
+)
+
+
+def _forgotten(seen: Clues) -> str | None:
+    facts = seen.facts
+    if seen.most(facts.awaited) or seen.most(facts.looping) or not (seen.most(facts.unheld) or seen.orphaned):
+        return None
+    kept = "nothing keeps them" if seen.most(facts.unheld) else "their creator has ended"
+    return f"fire and forget: never awaited, {kept}; {where_they_wait(seen)}"
+
+
+FIRE_AND_FORGET = SitePattern(
+    name="fire and forget",
+    check=_forgotten,
+    sign=lambda seen: 1 if seen.stand_still else 0,
+    explanation=(
+        "The task is started and dropped: nobody waits for it, nobody can cancel it, and its error is lost."
+    ),
+    remedy=(
+        "Await the call (with a timeout), or hold the task in a TaskGroup or in a set that it leaves when "
+        "done, and end it when the service stops."
+    ),
+)
+
+PATTERNS = (ORPHANED_LOOPS, STARTED_TWICE, FIRE_AND_FORGET)
+"""The first that fits is named."""

@@ -1,0 +1,76 @@
+"""Threads that do not end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope.analysis.patterns.pattern import BOUNDED, SitePattern, where_they_wait
+
+if TYPE_CHECKING:
+    from taskscope.analysis.clues import Clues
+
+MAX_POOLS = 5
+"""Most pools that facts list: where there are as many, there may be more."""
+
+_INSIDE = ("event", "condition", "queue", "lock", "semaphore", "barrier", "thread", "job")
+"""What a thread may wait for that comes from within the process, as in ``Thread.text``."""
+
+
+def _pool_per_call(seen: Clues) -> str | None:
+    pools = len(seen.facts.bound)
+    if pools < 2:
+        return None
+    many = f"at least {pools}" if pools == MAX_POOLS else f"{pools}"
+    return f"{many} executors were created here and never shut down; their workers stay"
+
+
+POOL_PER_CALL = SitePattern(
+    name="pool per call",
+    check=_pool_per_call,
+    sign=1,
+    explanation="A new executor is created again and again and never shut down; its idle workers stay.",
+    remedy="Make one executor for the service, or use it in a with block.",
+)
+
+
+def _one_pool(seen: Clues) -> str | None:
+    pool = next(iter(seen.facts.bound), None)
+    if pool is None or pool.runs < seen.facts.sampled:
+        return None
+    return "workers of one executor, which starts them as it needs them, up to its limit"
+
+
+ONE_POOL = SitePattern(
+    name="one pool",
+    check=_one_pool,
+    sign=BOUNDED,
+    explanation=(
+        "An executor starts a worker for each job that finds none idle, up to max_workers; workers stay "
+        "until the executor is shut down."
+    ),
+    remedy="None is needed; a smaller max_workers keeps fewer threads.",
+)
+
+
+def _endless_thread(seen: Clues) -> str | None:
+    group = seen.group
+    if group is None or group.wait == "running":
+        return None
+    return f"each thread that is started here stays; {where_they_wait(seen)}"
+
+
+def _waits_inside(seen: Clues) -> int | None:
+    """A thread that waits for another one; one in a socket may be a connection in use."""
+    return 1 if seen.group is not None and any(word in seen.group.text for word in _INSIDE) else None
+
+
+THREAD_NEVER_TOLD_TO_END = SitePattern(
+    name="thread never told to end",
+    check=_endless_thread,
+    sign=_waits_inside,
+    explanation="A thread is started again and again and each one waits for ever.",
+    remedy="Give it an event to look at, set it when its owner ends, and join it.",
+)
+
+PATTERNS = (POOL_PER_CALL, ONE_POOL, THREAD_NEVER_TOLD_TO_END)
+"""The first that fits is named."""

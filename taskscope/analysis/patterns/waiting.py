@@ -1,0 +1,92 @@
+"""Tasks that wait for what does not come: an item, a job in a thread, a lock, a peer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope.analysis.patterns.ownership import ORPHANS
+from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
+
+if TYPE_CHECKING:
+    from taskscope.analysis.clues import Clues
+
+_HOLDERS = ("lock", "semaphore", "condition")
+
+
+def _stands_still(seen: Clues) -> int | None:
+    return 1 if seen.compared and seen.stand_still else None
+
+
+def _nobody_feeds(seen: Clues) -> str | None:
+    queue = next((wait for wait in seen.facts.waits if wait.kind == "queue.get"), None)
+    if queue is None or not seen.most(seen.parked("queue.get")) or not seen.stand_still or not seen.compared:
+        return None
+    if seen.at_rest and not seen.orphaned:
+        return None
+    return "each waits for items from a queue that stays empty"
+
+
+def _left_behind(seen: Clues) -> int | None:
+    return 1 if seen.orphaned and seen.most(seen.facts.unheld) else None
+
+
+NOBODY_FEEDS_IT = SitePattern(
+    name="nobody feeds it",
+    check=_nobody_feeds,
+    sign=_left_behind,
+    explanation="They wait for items of an empty queue and none comes.",
+    remedy=("Tell consumers when the producer ends (a sentinel or Queue.shutdown), or cancel them and wait."),
+)
+
+
+def _blocked(seen: Clues) -> str | None:
+    if not seen.most(seen.parked("executor")) or seen.served:
+        return None
+    return "they wait for jobs in threads that do not return"
+
+
+BLOCKING_CALL = SitePattern(
+    name="blocking call",
+    check=_blocked,
+    sign=_stands_still,
+    explanation=(
+        "They wait for a job in a thread, and the thread sits in a blocking call. Cancelling the task does "
+        "not end the thread."
+    ),
+    remedy="Give the call a timeout, or close the socket or file it reads from.",
+)
+
+
+def _locked(seen: Clues) -> str | None:
+    if not seen.most(seen.parked(*_HOLDERS)) or not seen.stand_still or seen.served:
+        return None
+    return "they wait for a lock that is never released"
+
+
+LOCK_NOT_RELEASED = SitePattern(
+    name="lock not released",
+    check=_locked,
+    sign=_stands_still,
+    explanation="They wait for a lock or semaphore that is never released.",
+    remedy=(
+        "Take it with async with, so that every way out releases it, and do not await something unbounded "
+        "while holding it."
+    ),
+)
+
+
+def _peer(seen: Clues) -> str | None:
+    if not seen.most(seen.parked("socket")) or not seen.stand_still or not seen.compared:
+        return None
+    return f"they wait on sockets that never receive data; {where_they_wait(seen)}"
+
+
+WAITS_FOR_A_PEER = SitePattern(
+    name="waits for a peer",
+    check=_peer,
+    explanation="They wait on a socket whose other side sends nothing more.",
+    remedy="Read with a timeout, use keep-alive, and close the connection when its session ends.",
+)
+
+PATTERNS = (NOBODY_FEEDS_IT, BLOCKING_CALL, LOCK_NOT_RELEASED, ORPHANS, WAITS_FOR_A_PEER)
+"""The first that fits is named."""
