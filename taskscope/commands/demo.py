@@ -39,7 +39,7 @@ def register(parser: ArgumentParser) -> None:
         "--speed",
         type=_speed,
         metavar="N",
-        help="times faster than life; 1: the true rates (default: what shows best)",
+        help="speed multiplier; 1: the true rates (default: the rate that shows it best)",
     )
     parser.add_argument(
         "--headless", action="store_true", help="no app: prints `ready PID NAME` and runs until Ctrl-C"

@@ -56,8 +56,9 @@ def register(parser: ArgumentParser) -> None:
     """Sets the parser's description and adds the verb's arguments."""
     parser.description = (
         "Samples a process without the app, prints what grew, and names the leaks with their causes.  Exit "
-        "status 1 if a leak was found or a limit was passed.  Ctrl-C ends it early, with what is known by "
-        "then.  A PATTERN is matched against the coroutine, the function and file.py:line, as file names are."
+        "status 1 if a leak was found, a limit was passed, or the samples stopped coming.  Ctrl-C ends it "
+        "early, with what is known by then.  A PATTERN is matched against the coroutine, the function and "
+        "file.py:line, as file names are."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument(
