@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import math
 import select
-from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from taskscope.agent.desk import Desk, as_sample
 from taskscope.agent.hooks.parts import insist
 from taskscope.agent.inspect import threads
 from taskscope.agent.inspect.walk import PAUSE, begin_slice
+from taskscope.agent.queue import Queue
 from taskscope.agent.reply import encoded
 from taskscope.system import clock, system
 
@@ -50,7 +50,7 @@ class Server:
         self._agent = agent
         self._desk = Desk(agent, self)
         self._clients: dict[int, Client] = {}
-        self._work: deque[Work] = deque()
+        self._work = Queue()
         self._poll = system.poll()
         self._listener: Channel | None = None
         self._listen_again = self._accept_again = 0.0
@@ -243,7 +243,7 @@ class Server:
         """Runs one slice of one job."""
         if not self._work:
             return
-        work = self._work.popleft()
+        work = self._work.next()
         client = work.client
         if client is not None and client.lags and work.parks and not work.pointless:
             client.parked.append(work)
@@ -254,7 +254,7 @@ class Server:
         else:
             done = self._advance(work)
         if not done:
-            self._work.append(work)
+            self._work.add(work)
         elif client is not None:
             client.work.remove(work)
 
@@ -297,7 +297,7 @@ class Server:
         work = Work(client, id, job, parks)
         if client is not None:
             client.work.append(work)
-        self._work.append(work)
+        self._work.add(work)
 
     # -- connections ---------------------------------------------------------------------------
 
@@ -394,9 +394,12 @@ class Server:
         if client.gone:
             return
         if client.parked and not client.lags:
-            self._work.extend(client.parked)
-            client.parked.clear()
+            self._resume(client)
         self._poll.modify(client.channel.number, client.events)
+
+    def _resume(self, client: Client) -> None:
+        while client.parked:
+            self._work.add(client.parked.pop(0))
 
     def _failed(self, client: Client) -> None:
         self._agent.registry.drop("clients that the agent failed to serve")
@@ -409,8 +412,7 @@ class Server:
         client.gone = True
         del self._clients[client.channel.number]
         self._ignore(client.channel.number)
-        self._work.extend(client.parked)
-        client.parked.clear()
+        self._resume(client)
         client.out.clear()
         self._spares.keep(client.channel)
         if not self._clients:

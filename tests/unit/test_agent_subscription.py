@@ -35,7 +35,7 @@ def test_a_change_during_the_full_sample_is_sent_after_it() -> None:
         agent.server._poll.register(client.channel.number)
         client.watching = True
         agent.server._desk.subscribe(client)
-        subscription = agent.server._work.pop().job
+        subscription = agent.server._work.next().job
         walk._end = 0.0  # the slice is used up from the start
         next(subscription)  # so it pauses after the first site
         record.born += 3
