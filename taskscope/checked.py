@@ -14,6 +14,7 @@ from operator import le
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from taskscope import model
+from taskscope.model.vocabulary import RESOURCES
 from taskscope.wire import AFTER, COUNTS, MAX_TEXT, WireError, clean_text
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ MAX_ITEMS = 1_000_000
 
 MAX_LENGTH = 10 * MAX_TEXT
 """Characters of a text: ``clean_text`` caps them first, and escapes each then."""
-
-LEVELS, RESOURCES = ("leak", "suspect", "info"), ("fds", "rss", "threads")
 
 MAX_DEPTH = 4
 """Lists within lists where the model leaves open what a value is (the evidence of a finding)."""
@@ -87,7 +86,7 @@ def _new_builder(kind: Any) -> Build:
     if origin is dict:
         return _dict(_builder(inner[1]))
     if origin is Literal:
-        return _word(frozenset(inner))
+        return _word(inner)
     if origin in (Union, types.UnionType) and len(inner) == 2 and type(None) in inner:
         some = _builder(inner[inner[0] is type(None)])
         return lambda value: None if value is None else some(value)
@@ -143,11 +142,18 @@ def _open(value: Any, depth: int = 0) -> Any:
 _SIMPLE: dict[Any, Build] = {int: _whole, float: _real, str: _text, bool: _flag, Any: _open}
 
 
-def _word(words: frozenset[str]) -> Build:
+def _word(words: tuple[str, ...]) -> Build:
+    """One of a closed set; where that has ``unknown``, it stands for the words of a newer version."""
+    known = {word: word for word in words}
+    instead = known.get("unknown")
+
     def build(value: Any) -> Any:
-        if type(value) is not str or value not in words:
-            raise _Misfit(f"is {_shown(value)}, not one of {', '.join(sorted(words))}")
-        return value
+        word = known.get(value) if type(value) is str else None
+        if word is None:
+            word = instead if type(value) is str else None
+            if word is None:
+                raise _Misfit(f"is {_shown(value)}, not one of {', '.join(words)}")
+        return word
 
     return build
 
@@ -279,16 +285,11 @@ _RULES: dict[type, Callable[[Any], str]] = {
     model.History: lambda it: _ordered(it.times, *(getattr(it, name) for name in model.History.__slots__)),
     model.SiteHistory: lambda it: _ordered(it.times, it.live, it.born, it.ended),
     model.Ages: lambda it: "" if len(it.counts) == len(it.edges) + 1 else "has bars without edges",
-    model.Finding: lambda it: _one_of("level", it.level, LEVELS) or _moves(it.evidence.get("moves", {})),
-    model.Projection: lambda it: _one_of("resource", it.resource, RESOURCES),
+    model.Finding: lambda it: _moves(it.evidence.get("moves", {})),
     model.Hello: lambda it: _interval(it.interval),
     model.Sample: lambda it: _interval(it.interval),
 }
 """What a value must be beyond the types of its fields: a sentence where it is not."""
-
-
-def _one_of(field: str, word: str, words: tuple[str, ...]) -> str:
-    return "" if word in words else f"has the {field} {_shown(word)}, not one of {', '.join(words)}"
 
 
 def _moves(moves: Any) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.agent.inspect.walk import Job
+    from taskscope.model.vocabulary import Arrived
 
 MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
 """Seconds between samples."""
@@ -57,7 +58,7 @@ class Agent:
     """Everything that is in the target.  One at a time; see ``taskscope.start``."""
 
     def __init__(
-        self, name: str | None, *, interval: float, control: bool, version: str, arrived: str = "started"
+        self, name: str | None, *, interval: float, control: bool, version: str, arrived: Arrived = "started"
     ) -> None:
         self.interval = min(max(interval, MIN_INTERVAL), MAX_INTERVAL)
         self.control = control

@@ -17,8 +17,9 @@ from taskscope.model import Cause
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
     from taskscope.model import ParkedGroup, Site, SiteFacts, WaitObject
+    from taskscope.model.vocabulary import Wait
 
-_OTHERS = ("socket", "subprocess", "dns", "server", "task", "gather")
+_OTHERS: tuple[Wait, ...] = ("socket", "subprocess", "dns", "server", "task", "gather")
 """Waits in which standing still says nothing: a connection may be idle for long, and who waits for other
 tasks moves as they do."""
 

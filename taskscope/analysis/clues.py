@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from taskscope.model import ParkedGroup, SiteFacts
+    from taskscope.model.vocabulary import Wait
 
 MOST = 0.6
 """Part of the tasks looked into that must show a sign for it to be the site's."""
@@ -47,7 +48,7 @@ class Clues:
         known = self.facts.sampled - self.facts.rootless
         return self.facts.orphans >= max(2, MOST * known)
 
-    def parked(self, *waits: str) -> int:
+    def parked(self, *waits: Wait) -> int:
         return sum(group.live for group in self.facts.groups if group.wait in waits)
 
     @property

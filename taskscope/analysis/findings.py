@@ -16,11 +16,12 @@ from taskscope.analysis.cohorts import SETTLE, Survival
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import Process
-from taskscope.analysis.resources import RESOURCES, Resources
+from taskscope.analysis.resources import Resources
 from taskscope.analysis.series import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
-from taskscope.analysis.watched import RANK, Watched, grown, noted
+from taskscope.analysis.watched import Watched, grown, noted
 from taskscope.model import Counts, Finding, SiteCounts
+from taskscope.model.vocabulary import RESOURCES, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -203,11 +204,11 @@ class Judge:
             for id, watched in self._watched.items()
             if (finding := self._finding(id, watched)) is not None
         ]
-        found.sort(key=lambda each: (RANK[each.level], -self._watched[each.id].signs, -each.rate_per_min))
+        found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
         every = (*self._hindrances()[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
-        told = sorted(every, key=lambda each: RANK[each.level])
+        told = sorted(every, key=lambda each: rank(each.level))
         return tuple(replace(each, since_wall=round(each.since + self._wall, 3)) for each in told)
 
     def projections(self) -> tuple[Projection, ...]:
@@ -312,7 +313,7 @@ class Judge:
         begun = watched.reading.begun if watched.reading is not None else self._since
         if self.now - self._since > RECENT * LENGTH:
             late = self._verdict(watched, watched.recent, survival, signs)
-            if result is None or (late is not None and RANK.get(late.level, 3) < RANK.get(result.level, 3)):
+            if result is None or (late is not None and rank(late.level) < rank(result.level)):
                 result = late
         watched.level.follow(result.level if result else "flat", self.now, first=self._fed <= 1)
         watched.verdict = result

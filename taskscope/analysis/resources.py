@@ -10,14 +10,14 @@ from taskscope.analysis import growth
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.series import Track
 from taskscope.model import Projection
+from taskscope.model.vocabulary import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from taskscope.analysis.series import Bin
     from taskscope.model import History, Process, Sample
-
-RESOURCES = ("fds", "rss", "threads")
+    from taskscope.model.vocabulary import Resource
 
 HORIZON = 90 * 86400.0
 """Seconds beyond which running out is nobody's worry, and no straight line holds."""
@@ -42,7 +42,7 @@ NOISE = {"fds": 3, "rss": 1 << 20, "threads": 2}
 class Exhausted:
     """A resource of which all, or all but a few, is in use."""
 
-    resource: str
+    resource: Resource
     used: int
     limit: int
     since: Onset
@@ -54,7 +54,7 @@ class Movement:
     """A site whose live count moves with a resource: ``each`` of it a task, correlation ``likeness``."""
 
     site: int
-    resource: str
+    resource: Resource
     likeness: float
     each: float
 
@@ -87,11 +87,11 @@ class Resources:
         """What has met its limit, as of the last sample."""
         return tuple(self._exhausted.values())
 
-    def percent(self, name: str, now: float) -> float | None:
+    def percent(self, name: Resource, now: float) -> float | None:
         """Growth of a resource since the beginning, in percent; None if it is not known."""
         return growth.percent([bin.live for bin in self._tracks[name].bins(now)] or [0])
 
-    def rate(self, name: str, now: float) -> growth.Slope | None:
+    def rate(self, name: Resource, now: float) -> growth.Slope | None:
         """Change per minute, if it grows, keeps what it gains and still does; else None."""
         reading = growth.measure(self._tracks[name].bins(now), now)
         if reading is None or reading.gained <= NOISE[name] or reading.latest <= 0 or reading.rises < 3:
@@ -125,7 +125,9 @@ class Resources:
             )
         return tuple(sorted(found, key=lambda each: each.seconds))
 
-    def movements(self, name: str, now: float, sites: Mapping[int, Sequence[Bin]]) -> tuple[Movement, ...]:
+    def movements(
+        self, name: Resource, now: float, sites: Mapping[int, Sequence[Bin]]
+    ) -> tuple[Movement, ...]:
         """Sites that move with a resource, closest first; none if it does not grow."""
         if self.rate(name, now) is None:
             return ()
@@ -138,7 +140,7 @@ class Resources:
         ]
         return tuple(sorted(found, key=lambda movement: -movement.likeness))
 
-    def _compare(self, name: str, time: float, used: int | None) -> None:
+    def _compare(self, name: Resource, time: float, used: int | None) -> None:
         limit = self._limit(name)
         if used is None or not limit or used < FULL * limit:
             self._exhausted.pop(name, None)
@@ -147,14 +149,14 @@ class Resources:
         since = Onset(time, at_least=not self._fed) if before is None else before.since
         self._exhausted[name] = Exhausted(name, used, limit, since, self._limit_by(name))
 
-    def _limit_by(self, name: str) -> str:
+    def _limit_by(self, name: Resource) -> str:
         return self._process.thread_limit_by if name == "threads" else ""
 
-    def _limit(self, name: str) -> int | None:
+    def _limit(self, name: Resource) -> int | None:
         process = self._process
         return {"fds": process.fd_limit, "rss": process.memory_limit, "threads": process.thread_limit}[name]
 
-    def _add(self, name: str, time: float, value: float | None) -> None:
+    def _add(self, name: Resource, time: float, value: float | None) -> None:
         if value is not None:
             self._tracks[name].add(time, int(value), 0, 0)
 

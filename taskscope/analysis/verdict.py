@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.patterns.pattern import BOUNDED
+from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.growth import Growth
+    from taskscope.model.vocabulary import Reading
 
 PATIENCE = {3: 16.0, 2: 40.0, 1: 45.0, 0: 140.0, -1: 165.0}
 """Seconds of growth before it is called a leak, by signs (see ``causes.signs``).
@@ -34,7 +36,7 @@ GROWN_UP = 0.5
 class Verdict:
     """``level``: ``leak``, ``suspect`` or ``flat``; ``why``: a stable word; ``until``: seconds till then."""
 
-    level: str
+    level: Reading
     why: str
     rate: float
     low: float
@@ -71,16 +73,13 @@ def judge(
         verdict = _verdict(growth, "flat", "drains")
     else:
         by_cohorts = _by_cohorts(growth, survival, signs, uptime)
-        verdict = max(by_counts, by_cohorts, key=lambda each: _RANK[each.level])
+        verdict = min(by_counts, by_cohorts, key=lambda each: rank(each.level))
     if verdict.level == "leak" and not record:
         return Verdict("suspect", "been here before", verdict.rate, verdict.low, verdict.high)
     return verdict
 
 
-_RANK = {"flat": 0, "suspect": 1, "leak": 2}
-
-
-def _verdict(growth: Growth, level: str, why: str, until: float | None = None) -> Verdict:
+def _verdict(growth: Growth, level: Reading, why: str, until: float | None = None) -> Verdict:
     slope = growth.slope
     return Verdict(level, why, slope.rate, slope.low, slope.high, until)
 
@@ -155,7 +154,7 @@ def _by_cohorts(growth: Growth, survival: Survival, signs: int, uptime: float) -
     doubt = 1.96 * survival.total**-0.5
     until = _until(signs, uptime, survival.covered * 1.25, survival.total, 60 / rate)
     sure = survival.parts >= survival.stretches / 3 and not (filling and _some_end(growth, signs))
-    level = "leak" if until <= 0 and sure else "suspect"
+    level: Reading = "leak" if until <= 0 and sure else "suspect"
     return Verdict(
         level, "some stay", rate, rate * max(0.0, 1 - doubt), rate * (1 + doubt), max(0.0, until) or None
     )

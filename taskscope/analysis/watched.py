@@ -10,39 +10,39 @@ from taskscope.analysis.cohorts import Cohorts
 from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
 from taskscope.model import Finding
+from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.series import Track
     from taskscope.analysis.verdict import Verdict
     from taskscope.model import Cause, Site, SiteCounts, SiteFacts
+    from taskscope.model.vocabulary import Level, Reading
 
 CONFIRM = 1.5
 HOLD = {"leak": 20.0, "suspect": 10.0}
 """Seconds a better verdict must last before the level falls: no flapping."""
-
-RANK = {"leak": 0, "suspect": 1, "info": 2}
 
 STEADY = 0.5
 """Width of a rate's interval, in parts of the rate, up to which it is called steady."""
 
 
 @dataclass(slots=True)
-class Level:
+class Shown:
     """The level shown, which follows the verdicts slowly."""
 
-    shown: str = "flat"
+    shown: Reading = "flat"
     since: float = 0.0
-    other: str = "flat"
+    other: Reading = "flat"
     other_since: float = 0.0
 
-    def follow(self, level: str, now: float, *, first: bool) -> None:
+    def follow(self, level: Reading, now: float, *, first: bool) -> None:
         if level == self.shown:
             self.other = level
             return
         if level != self.other:
             self.other, self.other_since = level, now
-        up = RANK.get(level, 3) < RANK.get(self.shown, 3)
+        up = rank(level) < rank(self.shown)
         wait = CONFIRM if up else max(HOLD[self.shown], (self.other_since - self.since) / 4)
         if first or now - self.other_since >= wait:
             self.shown, self.since = level, now
@@ -62,7 +62,7 @@ class Watched:
     before: SiteFacts | None = None
     asked: float = -1e9
     judged: float | None = None
-    level: Level = field(default_factory=Level)
+    level: Shown = field(default_factory=Shown)
     reading: Growth | None = None
     onset: Onset = Onset(0.0)  # noqa: RUF009 (frozen)
     verdict: Verdict | None = None
@@ -78,6 +78,7 @@ def grown(site: Site, watched: Watched) -> Finding:
     assert reading is not None
     assert said is not None
     level = watched.level.shown
+    assert level != "flat"
     return _about(
         site,
         watched,
@@ -99,7 +100,7 @@ def grown(site: Site, watched: Watched) -> Finding:
     )
 
 
-def _sentence(level: str, said: Verdict, reading: Growth, live: int) -> str:
+def _sentence(level: Level, said: Verdict, reading: Growth, live: int) -> str:
     before = reading.live - reading.born + reading.ended
     text = f"{live:,} live, {_pace(said, in_steps=reading.steps)}"
     text += f"; {reading.born:,} born and {reading.ended:,} ended in {wording.seconds(reading.window)}"
@@ -142,7 +143,7 @@ def noted(site: Site, watched: Watched, begun: float, now: float, long_lived: fl
 def _about(
     site: Site,
     watched: Watched,
-    level: str,
+    level: Level,
     *,
     rate: float,
     onset: Onset,

@@ -43,19 +43,12 @@ class NamedTuple(metaclass=_Fields):
     pass
 
 
-def get_type_hints(kind: _Any) -> _Any:
-    import typing
+class Literal:
+    """A set of words is the tuple of them."""
 
-    return typing.get_type_hints(kind)
-
-
-def get_origin(kind: _Any) -> _Any:
-    import typing
-
-    return typing.get_origin(kind)
+    def __class_getitem__(cls, words: _Any) -> _Any:
+        return words if isinstance(words, tuple) else (words,)
 
 
-def get_args(kind: _Any) -> _Any:
-    import typing
-
-    return typing.get_args(kind)
+def get_args(words: _Any) -> _Any:
+    return words

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
 from taskscope.checked import MAX_FLOAT, MAX_INT, unpack, unpack_all
+from taskscope.model import vocabulary as words
 from taskscope.wire import WireError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Agent:
     since: float
     interval: float
     control: bool = False
-    arrived: str = "started"
+    arrived: words.Arrived = "started"
     notes: tuple[str, ...] = ()
 
 
@@ -55,7 +56,7 @@ class SiteStack:
 class Place:
     """Where a task is parked; its frames are those of its stack."""
 
-    wait: str = "unknown"
+    wait: words.Wait = "unknown"
     text: str = ""
     task: int | None = None
     remaining: float | None = None
@@ -146,11 +147,12 @@ def _frames(rows: Any) -> None:
     for row in rows:
         if type(row) is not list or len(row) not in (3, 4) or [*map(type, row)] != _FRAME[: len(row)]:
             raise WireError("a frame is not a file, a line, a function and an origin")
-        if not 0 <= row[1] < MAX_INT or row[3:] not in ([], ["user"], ["library"], ["stdlib"]):
+        if not 0 <= row[1] < MAX_INT or not _ORIGINS.issuperset(row[3:]):
             raise WireError("a frame has no such line or origin")
 
 
 _FRAME = [str, int, str, str]
+_ORIGINS = frozenset(words.ORIGINS)
 
 
 def _stacks(rows: Any, frames: int) -> None:

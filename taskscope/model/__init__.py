@@ -1,6 +1,7 @@
 """What can be observed, and the protocol: each thing said once, no I/O.
 
-``values`` are the observations, ``findings`` the verdicts on them, ``requests`` the methods of the protocol.
+``values`` are the observations, ``findings`` the verdicts on them, ``vocabulary`` the closed sets of words in
+both, ``requests`` the methods of the protocol.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
 from taskscope.model.values import Frame, ParkedGroup  # noqa: TC001  (the fields' types are looked up)
 
 __all__ = [
@@ -51,7 +52,7 @@ class WaitObject:
     those of the tasks that wait (0: nobody else can reach it, so nobody can set it).  None: not known.
     """
 
-    kind: str
+    kind: words.Wait
     type: str
     waiters: int
     size: int | None = None
@@ -109,11 +110,11 @@ class Cause:
 class Projection:
     """When a resource runs out at today's rate: ``seconds`` from now, between ``earliest`` and ``latest``.
 
-    ``resource`` is ``fds``, ``rss`` or ``threads``; ``latest`` None: perhaps never.  ``sites`` are those
-    whose live counts move with it, closest first.  ``limit_by``: which limit, where there are several.
+    ``latest`` None: perhaps never.  ``sites`` are those whose live counts move with it, closest first.
+    ``limit_by``: which limit, where there are several.
     """
 
-    resource: str
+    resource: words.Resource
     now: float
     limit: float
     rate_per_min: float
@@ -126,10 +127,7 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict.  ``level`` is ``leak``, ``suspect`` or ``info``.
-
-    ``kind``: ``task`` or ``thread`` of a site, or what holds the program up (``id`` 0): ``wakeup`` (a loop
-    that sleeps on), ``stall``, ``loop``, ``executor`` or ``limit``.
+    """A verdict: on the site ``id``, or on what holds the program up (``id`` 0).
 
     ``text`` is the verdict in one sentence; ``since`` the moment it began, in monotonic seconds of the
     target, ``since_wall`` the same in seconds since the epoch.  ``since_at_least``: it had begun before
@@ -137,8 +135,8 @@ class Finding:
     ``until_told``: seconds until a suspect can be told from a leak.
     """
 
-    level: str
-    kind: str
+    level: words.Level
+    kind: words.FindingKind
     id: int
     site: Frame
     user_site: Frame | None
@@ -150,7 +148,7 @@ class Finding:
     evidence: dict[str, Any] = field(default_factory=dict)
     cause: Cause | None = None
     projection: Projection | None = None
-    known: str = "exact"
+    known: words.Known = "exact"
     until_told: float | None = None
     since_at_least: bool = False
     since_wall: float | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
+from taskscope.model import vocabulary as words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -149,7 +150,7 @@ class Tasks:
     sites: tuple[int, ...] | None = _field(optional(_SITES), None)
     parent: int | None = _field(optional(_NUMBER), None)
     parked: str | None = _field(optional(text(MAX_KEY)), None)
-    order: str = _field(word("oldest", "newest"), "oldest")
+    order: words.Order = _field(word(*words.ORDERS), "oldest")  # noqa: RUF009  (a Field)
     after: int | None = _field(optional(_NUMBER), None)
     limit: int = _field(_NUMBER, 200)
 
@@ -176,14 +177,14 @@ class TheseSites:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    by: str = _field(word("parent", "parked"))
+    by: words.GroupBy = _field(word(*words.GROUPS))  # noqa: RUF009  (a Field)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
     """The level below task ``of`` (None: the roots)."""
 
-    by: str = _field(word("parent", "await"))
+    by: words.TreeBy = _field(word(*words.TREES))  # noqa: RUF009  (a Field)
     of: int | None = _field(optional(_NUMBER), None)
 
 

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -50,12 +52,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One line of code.  ``origin`` is ``user``, ``library`` (site-packages) or ``stdlib``."""
+    """One line of code."""
 
     file: str
     line: int
     function: str
-    origin: str = "user"
+    origin: words.Origin = "user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Hello:
     agent_since: float
     monotonic: float
     wall: float
-    arrived: str = "started"
+    arrived: words.Arrived = "started"
     notes: tuple[str, ...] = ()
 
 
@@ -103,17 +105,17 @@ class Site:
     """A creation site: the line that starts tasks (or threads) of one coroutine (or target function).
 
     ``frame`` is the first frame outside the plumbing, ``user_frame`` the nearest one outside the
-    standard library and site-packages (None: there is none).  ``known`` is ``exact``, ``imputed``
-    (a guess, see ``candidates``) or ``unknown``; then ``frame`` is where the coroutine is defined.
+    standard library and site-packages (None: there is none).  An ``imputed`` one is a guess, see
+    ``candidates``; of an ``unknown`` one ``frame`` is where the coroutine is defined.
     ``via``: the line of a library that starts tasks for others, where ``frame`` is who asked it to.
     """
 
     id: int
-    kind: str
+    kind: words.SiteKind
     frame: Frame
     user_frame: Frame | None
     coroutine: str
-    known: str = "exact"
+    known: words.Known = "exact"
     candidates: tuple[Frame, ...] = ()
     via: Frame | None = None
 
@@ -215,17 +217,14 @@ class SiteHistory:
 class Parked:
     """Where a pending task is suspended and what it waits on.
 
-    ``frame`` is the innermost frame, ``user_frame`` the innermost one in user code.  ``wait`` is a
-    stable word (``sleep``, ``queue.get``, ``queue.put``, ``lock``, ``event``, ``condition``,
-    ``semaphore``, ``barrier``, ``task``, ``gather``, ``future``, ``socket``, ``executor``, ``ready``,
-    ``subprocess``, ``dns``, ``server``, ``running``, ``unknown``), ``text`` what a person reads (the same
-    for all tasks that wait alike), ``detail`` what differs from task to task (a peer's address, sizes),
-    ``task`` the serial waited for, ``remaining`` seconds left to sleep.
+    ``frame`` is the innermost frame, ``user_frame`` the innermost one in user code.  ``text`` is what a
+    person reads (the same for all tasks that wait alike), ``detail`` what differs from task to task (a
+    peer's address, sizes), ``task`` the serial waited for, ``remaining`` seconds left to sleep.
     """
 
     frame: Frame
     user_frame: Frame | None
-    wait: str
+    wait: words.Wait
     text: str
     task: int | None = None
     remaining: float | None = None
@@ -242,7 +241,7 @@ class Task:
     serial: int
     name: str
     coroutine: str
-    state: str
+    state: words.TaskState
     site: int
     parent: int
     orphan: bool
@@ -328,7 +327,7 @@ class ParkedGroup:
 
     key: str
     frame: Frame
-    wait: str
+    wait: words.Wait
     text: str
     live: int
     oldest: float | None
@@ -393,13 +392,13 @@ class TreeGroup:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A task that ended lately.  ``outcome``: finished, failed, cancelled, lost or unseen."""
+    """A task that ended lately, and how."""
 
     serial: int
     site: int
     name: str
     coroutine: str
-    outcome: str
+    outcome: words.Outcome
     error: str
     birth: float | None
     end: float
@@ -443,7 +442,7 @@ class Executor:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread.  ``state``: ``running``, ``idle`` or ``waiting`` as far as it can be told.
+    """A thread.  ``state`` is as far as it can be told.
 
     ``ident`` is Python's, ``native_id`` the kernel's (0: unknown), ``cpu`` its seconds of CPU time.
     ``frame``: the innermost of user code, or else the innermost; None: it runs no Python code just now.
@@ -459,7 +458,7 @@ class Thread:
     parent: int | None
     birth: float | None
     cpu: float | None
-    state: str
+    state: words.ThreadState
     text: str
     loop: int | None
     executor: Executor | None
@@ -524,7 +523,7 @@ class Stall:
     task: int | None
     stack: tuple[Frame, ...]
     queued: int = 0
-    why: str = "held"
+    why: words.StallWhy = "held"
     at_least: bool = False
     paused: float = 0.0
     woken: bool = False

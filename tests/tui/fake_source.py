@@ -15,6 +15,8 @@ from taskscope.sources.base import NotAvailable, TargetGone
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from taskscope.model.vocabulary import Outcome
+
 LEAK, STREAMS, HANDLER, IMPUTED, WORKERS = 1, 2, 3, 4, 5
 SLEEP = 300
 BOOT = 1000.0
@@ -341,7 +343,7 @@ class FakeSource:
         raise NotAvailable(f"thread {ident} is no more")
 
     async def ended(self, limit: int) -> tuple[model.Ended, ...]:
-        outcomes = ("finished", "failed", "cancelled", "lost")
+        outcomes: tuple[Outcome, ...] = ("finished", "failed", "cancelled", "lost")
         return tuple(
             model.Ended(
                 n,

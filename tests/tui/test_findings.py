@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from taskscope.model.vocabulary import Level
+
 EXPLAINED = model.Cause(
     "sleeper per event",
     "one sleeper per event: each sleeps once and ends",
@@ -44,7 +46,7 @@ class Saved(FakeSource):
         yield self.sample(full=True)
 
 
-def finding(site: int = LEAK, level: str = "leak", **changes: object) -> model.Finding:
+def finding(site: int = LEAK, level: Level = "leak", **changes: object) -> model.Finding:
     where = next(each for each in FakeSource().sites if each.id == site)
     plain = model.Finding(
         level, where.kind, site, where.frame, where.user_frame, where.coroutine, 25_000, 6000.0, 1010.0,

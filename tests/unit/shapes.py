@@ -17,6 +17,8 @@ from taskscope.model import Counts, Frame, Hello, Process, Sample, Site, SiteCou
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from taskscope.model.vocabulary import SiteKind
+
     Life = tuple[float, float | None]
 
 PROCESS = Process(1, "svc", "3.11.7", "CPython", "/usr/bin/python", ("svc.py",), "host", "me", "/", 1000.0)
@@ -27,7 +29,7 @@ def hello(uptime: float = 0.0) -> Hello:
     return Hello(1, "0", PROCESS, 1.0, False, uptime, uptime, 1000.0 + uptime)
 
 
-def site(id: int, kind: str = "task") -> Site:
+def site(id: int, kind: SiteKind = "task") -> Site:
     frame = Frame("/app/service.py", 100 + id, "run")
     return Site(id, kind, frame, frame, f"work_{id}")
 

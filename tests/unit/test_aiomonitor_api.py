@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import html
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from taskscope import model
 from taskscope.sources.aiomonitor import api, learn
+
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import Known, Origin
 
 
 def page(*items: tuple[str, str]) -> str:
@@ -76,7 +80,7 @@ def test_only_an_aiomonitor_has_a_version() -> None:
         ("nowhere", "nowhere", 0, "user"),
     ],
 )  # fmt: skip
-def test_a_place_is_read_with_its_prefix(location: str, file: str, line: int, origin: str) -> None:
+def test_a_place_is_read_with_its_prefix(location: str, file: str, line: int, origin: Origin) -> None:
     assert api.place(location) == model.Frame(file, line, "", origin)
 
 
@@ -128,7 +132,7 @@ def test_a_page_that_says_nothing_leaves_the_end_unseen() -> None:
     assert api.outcome("<html></html>") == ("unseen", "")
 
 
-def site(frame: model.Frame, known: str = "exact") -> model.Site:
+def site(frame: model.Frame, known: Known = "exact") -> model.Site:
     return model.Site(1, "task", frame, None, "leaf", known)
 
 

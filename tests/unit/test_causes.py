@@ -15,11 +15,12 @@ from tests.unit.shapes import site
 
 if TYPE_CHECKING:
     from taskscope.model import Cause
+    from taskscope.model.vocabulary import SiteKind, Wait
 
 PLACE = Frame("/app/service.py", 40, "work")
 
 
-def group(wait: str, live: int, text: str = "", left: tuple[float, float] | None = None) -> ParkedGroup:
+def group(wait: Wait, live: int, text: str = "", left: tuple[float, float] | None = None) -> ParkedGroup:
     low, high = left if left is not None else (None, None)
     return ParkedGroup(f"{wait}|{live}", PLACE, wait, text or wait, live, 1.0, low, high)
 
@@ -34,7 +35,7 @@ def facts(
     return later, dataclasses.replace(later, marks=before)
 
 
-def cause(found: tuple[SiteFacts, SiteFacts], kind: str = "task") -> Cause:
+def cause(found: tuple[SiteFacts, SiteFacts], kind: SiteKind = "task") -> Cause:
     named = explain(site(0, kind), *found)
     assert named is not None
     return named
@@ -216,12 +217,12 @@ def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
 
 def test_threads_that_wait_for_a_word_are_told_from_connections_in_use() -> None:
     for text, sign in (("waits for a condition or event", 1), ("waits for a socket", 0)):
-        seen = facts(40, group("waiting", 40, text))
+        seen = facts(40, group("unknown", 40, text))
         assert signs(cause(seen, "thread"), *seen) == sign
 
 
 def test_executors_made_for_each_call_are_told_from_one_big_pool() -> None:
-    idle = group("idle", 40, "waits for a job")
+    idle = group("unknown", 40, "waits for a job")
     per_call = facts(40, idle, bound=tuple(Bound("ThreadPoolExecutor", 2, 2) for _ in range(5)))
     assert cause(per_call, "thread").pattern == "pool per call"
     one = facts(40, idle, bound=(Bound("ThreadPoolExecutor", 40, 40),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Xml
 
 import pytest
@@ -15,10 +16,13 @@ from taskscope.commands.watch import MAX_COUNTS, MAX_SAMPLES, Samples
 from taskscope.model import Cause, Finding, Frame
 from tests.unit.test_watch import observed, sample
 
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import Level
+
 PLACE = Frame("/srv/app/client.py", 64, "FeedClient.connect")
 
 
-def finding(level: str, coroutine: str = "FeedClient.heartbeat") -> Finding:
+def finding(level: Level, coroutine: str = "FeedClient.heartbeat") -> Finding:
     cause = Cause("orphan", "orphans: what started them has ended")
     return Finding(level, "task", 1, PLACE, PLACE, coroutine, 40, 36.0, 5.0, "40 live", cause=cause)
 

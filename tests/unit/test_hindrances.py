@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from taskscope.analysis.findings import Judge
 from taskscope.analysis.onset import Onset
@@ -10,6 +11,9 @@ from taskscope.analysis.patterns.overload import crowded, saturated
 from taskscope.analysis.patterns.stalls import RECENT, stalled
 from taskscope.model import Counts, Executor, Frame, Loop, Sample, Stall, Thread
 from tests.unit.shapes import hello
+
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import ThreadState
 
 SLEEP = Frame("/usr/lib/python3.11/time.py", 1, "sleep", "stdlib")
 USER = Frame("/app/report.py", 12, "render")
@@ -28,7 +32,7 @@ def sample(time: float, fds: int, threads: int = 1) -> Sample:
     )
 
 
-def worker(state: str, ident: int = 1) -> Thread:
+def worker(state: ThreadState, ident: int = 1) -> Thread:
     return Thread(
         ident,
         ident,

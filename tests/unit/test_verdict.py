@@ -15,12 +15,14 @@ from taskscope.analysis.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from taskscope.model.vocabulary import Reading
 
-def levels(births: Iterable[float], signs: int, seconds: int) -> list[str]:
+
+def levels(births: Iterable[float], signs: int, seconds: int) -> list[Reading]:
     """The level at each second, of tasks that never end."""
     births = sorted(births)
     track = Track(0.0, 1.0, recent=False)
-    said = []
+    said: list[Reading] = []
     for now in range(seconds + 1):
         live = sum(1 for birth in births if birth <= now)
         track.add(float(now), live, live, 0)

@@ -182,7 +182,7 @@ FINDING = Finding(
     12.0,
     "it grows",
     {"n": 1},
-    Cause("sleeper", "one sleeper per event"),
+    Cause("sleeper per event", "one sleeper per event"),
 )
 
 
@@ -199,7 +199,7 @@ def test_a_finding_has_exactly_the_fields_of_the_contract() -> None:
         "since_wall": None,
         "since_at_least": False,
         "evidence": {"n": 1},
-        "cause": {"pattern": "sleeper", "text": "one sleeper per event"},
+        "cause": {"pattern": "sleeper per event", "text": "one sleeper per event"},
     }
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
     from taskscope.agent.inspect.walk import Job
+    from taskscope.model.vocabulary import Wait
 
 SAMPLE = 100
 """Tasks looked into from each end of a site."""
@@ -276,7 +277,7 @@ class _Tally:
             run.runs += 1
             run.arguments[arguments] = run.arguments.get(arguments, 0) + 1
 
-    def _add_waited(self, task: object, chain: list[object], wait: str) -> None:
+    def _add_waited(self, task: object, chain: list[object], wait: Wait) -> None:
         probe = object()
         thing = clues.waited_object(task, chain)
         if thing is not None:
@@ -315,7 +316,7 @@ class _Tally:
         )
 
 
-def _wait_object(thing: object, wait: str, waiters: int, outside: int) -> model.WaitObject:
+def _wait_object(thing: object, wait: Wait, waiters: int, outside: int) -> model.WaitObject:
     """Sizes of a queue are read from asyncio's own attributes; other things have none."""
     getters = size(attribute(thing, "_getters"))
     queued = size(attribute(thing, "_queue")) if getters is not None else None
@@ -363,7 +364,7 @@ def _thread_facts(
             model.ParkedGroup(
                 key,
                 each[0].frame or record.site.frame,
-                each[0].state,
+                "running" if each[0].state == "running" else "unknown",
                 key.partition("|")[2],
                 len(each),
                 min((thread.birth for thread in each if thread.birth), default=None),

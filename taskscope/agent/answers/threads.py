@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from taskscope.agent.counts.loops import LoopWatch
+    from taskscope.model.vocabulary import ThreadState
 
 
 class ThreadView:
@@ -71,6 +72,7 @@ class ThreadView:
         agent = ident == self._agent_thread()
         native = agent_native(ident) if agent else _native_id(thread, here)
         cpu, running = _kernel_view(native)
+        state: ThreadState
         state, doing = (
             ("running", "TaskScope agent") if agent else activity(frame, running=running, loop=loop)
         )
@@ -125,7 +127,6 @@ def _native(tid: int) -> model.Thread:
         name = system.contents(f"/proc/self/task/{tid}/comm").decode().strip()
     except (OSError, UnicodeDecodeError):
         name = ""
-    state = "running" if running else "waiting"
     return model.Thread(
         -tid,
         tid,
@@ -136,7 +137,7 @@ def _native(tid: int) -> model.Thread:
         None,
         None,
         cpu,
-        state,
+        "running" if running else "waiting",
         "native code",
         None,
         None,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Self
 
+    from taskscope.model.vocabulary import Known, Outcome, SiteKind
+
 CHUNK = 1024
 """Births a chunk.  Copying one takes about 20 microseconds of holding the GIL."""
 
@@ -227,7 +229,7 @@ class SiteRecord:
         return None
 
 
-_Shown = tuple[str, model.Frame, "model.Frame | None", str, str, "model.Frame | None"]
+_Shown = tuple["SiteKind", model.Frame, "model.Frame | None", str, "Known", "model.Frame | None"]
 """All of a site but its number."""
 
 _OTHER = model.Frame("", 0, "(other sites)", "library")
@@ -262,7 +264,7 @@ class Registry:
         self.next_serial = itertools.count(1).__next__
         self.records: dict[tuple[object, ...], SiteRecord] = {}
         self.by_id: dict[int, SiteRecord] = {}
-        self.ended: deque[tuple[int, int, str, str, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
+        self.ended: deque[tuple[int, int, str, Outcome, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
         self.failures = Failures()
         self.dropped: dict[str, int] = {}
         self._ids = itertools.count(1)
@@ -275,12 +277,12 @@ class Registry:
     def add(
         self,
         key: tuple[object, ...],
-        kind: str,
+        kind: SiteKind,
         frame: model.Frame,
         user_frame: model.Frame | None,
         coroutine: str,
         codes: tuple[object, ...],
-        known: str = "exact",
+        known: Known = "exact",
         via: model.Frame | None = None,
     ) -> SiteRecord:
         """The record for ``key``, made on first sight.
@@ -320,7 +322,7 @@ class Registry:
     def task_records(self) -> list[SiteRecord]:
         return [record for record in list(self.by_id.values()) if record.site.kind == "task"]
 
-    def note_end(self, task: Any, record: SiteRecord, outcome: str, error: str) -> None:
+    def note_end(self, task: Any, record: SiteRecord, outcome: Outcome, error: str) -> None:
         """Remembers how one task ended, within the budget of its site."""
         if record.keep > 0 or outcome != "finished":
             record.keep -= 1
@@ -342,6 +344,7 @@ class Registry:
     def settle(self, task: Any, chunk: Chunk) -> None:
         """Counts the end of a task that is done.  Whoever pops it from its chunk has the right to."""
         record = chunk.site
+        outcome: Outcome
         if futures.state_of(task) == "CANCELLED":
             record.cancelled += 1
             outcome, error = "cancelled", ""

@@ -15,6 +15,7 @@ from taskscope.system import clock
 
 if TYPE_CHECKING:
     from taskscope.agent.inspect.turns import Turn
+    from taskscope.model.vocabulary import StallWhy
 
 WINDOW = 300
 """Latencies kept of each loop: one minute."""
@@ -55,7 +56,7 @@ class Stall:
         "woken",
     )
 
-    def __init__(self, loop: int, why: str, began: float, at_least: bool) -> None:
+    def __init__(self, loop: int, why: StallWhy, began: float, at_least: bool) -> None:
         self.loop = loop
         self.why = why
         self.began = began

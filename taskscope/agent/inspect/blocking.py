@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from taskscope.model.vocabulary import ThreadState
+
 MAX_DEPTH = 40
 """Frames of another thread searched for a lock that it holds."""
 
@@ -157,8 +159,8 @@ _BUILTINS = {
 }
 
 
-def activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> tuple[str, str]:
-    """State (``running``, ``idle`` or ``waiting``) and text of a thread by its innermost frame."""
+def activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> tuple[ThreadState, str]:
+    """State and text of a thread by its innermost frame."""
     if frame is None:
         return "waiting", "no Python frame"
     if not running:

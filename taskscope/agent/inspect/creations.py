@@ -55,9 +55,8 @@ def record(registry: Registry, trace: list[Any], name: str) -> SiteRecord:
 
 def _frame(entry: Any) -> model.Frame:
     line = entry.lineno or 0
-    return model.Frame(
-        entry.filename, line, function_at(entry.filename, line, entry.name), origins.origin(entry.filename)
-    )
+    function = function_at(entry.filename, line, entry.name)
+    return model.Frame(entry.filename, line, function, origins.shown_origin(entry.filename))
 
 
 @functools.lru_cache(MAX_PLACES)

@@ -16,6 +16,9 @@ from taskscope.system import system
 
 if TYPE_CHECKING:
     from types import CodeType
+    from typing import Literal
+
+    from taskscope.model.vocabulary import Origin
 
 
 def absolute(path: str) -> str:
@@ -62,7 +65,7 @@ STARTS_FOR_OTHERS = {
 MAX_FILES = 10_000
 """File names remembered.  A program that compiles text under ever new names must not make us grow."""
 
-_cache: dict[str, str] = {}
+_cache: dict[str, Origin | Literal["own"]] = {}
 _plumbing: dict[str, bool] = {}
 
 
@@ -75,8 +78,8 @@ def name_of(code: CodeType) -> str:
     return text(code.co_name)
 
 
-def origin(file: str) -> str:
-    """``user``, ``library``, ``stdlib`` or ``own`` (the agent itself, never shown)."""
+def origin(file: str) -> Origin | Literal["own"]:
+    """Whose it is; ``own``: the agent's."""
     file = text(file)
     known = _cache.get(file)
     if known is None:
@@ -86,7 +89,7 @@ def origin(file: str) -> str:
     return known
 
 
-def _classify(file: str) -> str:
+def _classify(file: str) -> Origin | Literal["own"]:
     if file.startswith("<taskscope"):
         return "own"
     if file.startswith("<frozen"):
@@ -175,7 +178,13 @@ def frame_at(code: CodeType, lasti: int) -> model.Frame:
 
 def frame_of(code: CodeType, line: int | None) -> model.Frame:
     file = file_of(code)
-    return model.Frame(file, line or code.co_firstlineno, function_name(code), origin(file))
+    return model.Frame(file, line or code.co_firstlineno, function_name(code), shown_origin(file))
+
+
+def shown_origin(file: str) -> Origin:
+    """The agent's own code is a library's to whoever reads a stack."""
+    whose = origin(file)
+    return "library" if whose == "own" else whose
 
 
 def function_name(code: CodeType) -> str:

@@ -28,14 +28,16 @@ from taskscope.agent.inspect.looking import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from taskscope.model.vocabulary import Wait
+
 MAX_LAYERS = 4
 """Transports on top of one another looked through."""
 
 
 class Rule(NamedTuple):
-    """The stable word and the text of a wait; ``detail`` tells what differs from task to task."""
+    """The word and the text of a wait; ``detail`` tells what differs from task to task."""
 
-    wait: str
+    wait: Wait
     text: str
     detail: Callable[[Mapping[str, object]], str] | None = None
 
@@ -259,7 +261,7 @@ ASYNCIO: dict[tuple[str, str], Rule] = {
         for n in _SOCK
     },
 }
-UVLOOP = {
+UVLOOP: dict[str, tuple[Wait, str]] = {
     "getaddrinfo": ("dns", "a DNS look-up"),
     "getnameinfo": ("dns", "a DNS look-up"),
     "serve_forever": ("server", "uvloop serve_forever"),

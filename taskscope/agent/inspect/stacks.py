@@ -8,11 +8,14 @@ from __future__ import annotations
 import gc
 import sys
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope import model
 from taskscope.agent.inspect import futures, origins, waits
 from taskscope.agent.inspect.looking import attribute, called, class_name, written
+
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import TaskState
 
 MAX_CHAIN = 128
 """Coroutines followed inwards; deeper ones recurse without end."""
@@ -152,8 +155,7 @@ def describe_raw(raw: tuple[tuple[CodeType, int], ...]) -> tuple[model.Frame, ..
     return tuple(origins.frame_at(code, lasti) for code, lasti in raw)
 
 
-def state_of(task: object) -> str:
-    """``pending``, ``running``, ``finished``, ``failed`` or ``cancelled``."""
+def state_of(task: object) -> TaskState:
     state = futures.state_of(task)
     if state == "CANCELLED":
         return "cancelled"

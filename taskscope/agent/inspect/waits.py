@@ -20,15 +20,17 @@ from taskscope.agent.inspect.variables import variables_of
 if TYPE_CHECKING:
     from types import FrameType
 
+    from taskscope.model.vocabulary import Wait as Word
+
 
 FOREVER = 30 * 365 * 86_400.0
 """Seconds.  Libraries sleep for ever by sleeping for decades, or until infinity, which JSON does not know."""
 
 
 class Wait(NamedTuple):
-    """``wait`` is the stable word, ``text`` the same for all that wait alike, ``detail`` is not."""
+    """``text`` is the same for all that wait alike, ``detail`` is not."""
 
-    wait: str
+    wait: Word
     text: str
     detail: str = ""
     task: int | None = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.onset import Onset
     from taskscope.analysis.resources import Exhausted
     from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread
+    from taskscope.model.vocabulary import FindingKind
 
 BOUNDED = -2
 """The sign of what cannot grow past its bound."""
@@ -92,7 +93,7 @@ def where_they_wait(seen: Clues) -> str:
 
 
 def process_note(
-    kind: str, frame: Frame, since: Onset, text: str, evidence: dict[str, object], cause: Cause
+    kind: FindingKind, frame: Frame, since: Onset, text: str, evidence: dict[str, object], cause: Cause
 ) -> Finding:
     """A finding that belongs to no site, at ``info``: worth a note, no leak."""
     return Finding(

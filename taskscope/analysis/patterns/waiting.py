@@ -9,8 +9,9 @@ from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
+    from taskscope.model.vocabulary import Wait
 
-_HOLDERS = ("lock", "semaphore", "condition")
+_HOLDERS: tuple[Wait, ...] = ("lock", "semaphore", "condition")
 
 
 def _stands_still(seen: Clues) -> int | None:

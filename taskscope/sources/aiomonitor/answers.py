@@ -11,6 +11,7 @@ from taskscope.sources.aiomonitor import learn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from taskscope.model.vocabulary import TaskState
     from taskscope.sources.aiomonitor.api import Trace
     from taskscope.sources.aiomonitor.tally import Known, Past, Tally
 
@@ -76,7 +77,7 @@ def task(known: Known, *, parent: int = 0, parked: model.Parked | None = None) -
         serial=known.serial,
         name=known.name,
         coroutine=known.coroutine,
-        state=known.state.lower(),
+        state=_STATES.get(known.state, "pending"),
         site=known.site,
         parent=parent,
         orphan=False,
@@ -84,6 +85,10 @@ def task(known: Known, *, parent: int = 0, parked: model.Parked | None = None) -
         birth=known.birth,
         parked=parked,
     )
+
+
+_STATES: dict[str, TaskState] = {"FINISHED": "finished", "CANCELLED": "cancelled"}
+"""Of asyncio's words; it lists tasks that are not done, but one may end meanwhile."""
 
 
 def ended(past: Past) -> model.Ended:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
+
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import Origin, Outcome
 
 UNKNOWN = "-"
 """What it writes for a place or an age that it does not know: a task that its hook has not made."""
@@ -144,8 +147,8 @@ def place(location: str) -> model.Frame:
     return model.Frame(match[1], int(match[2]), "", origin(match[1]))
 
 
-def origin(file: str) -> str:
-    """``stdlib``, ``library`` or ``user``, as far as a path tells."""
+def origin(file: str) -> Origin:
+    """Whose it is, as far as a path tells."""
     if file.startswith("<sitepkg>/") or any(mark in file for mark in _LIBRARIES):
         return "library"
     if file.startswith(("<stdlib>/", "<frozen")) or _STDLIB.search(file):
@@ -172,7 +175,7 @@ def trace(page: str) -> Trace:
     )
 
 
-def outcome(page: str) -> tuple[str, str]:
+def outcome(page: str) -> tuple[Outcome, str]:
     """How the task of a ``/trace-terminated`` page ended, and the type of its error if it failed."""
     items = _Page.items(page)
     match = _TERMINATED.match(items[-1][0]) if items else None

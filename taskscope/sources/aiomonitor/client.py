@@ -20,6 +20,8 @@ from taskscope.sources.base import SourceError, TargetGone
 if TYPE_CHECKING:
     import aiohttp
 
+    from taskscope.model.vocabulary import Outcome
+
 SCHEME = "aiomonitor://"
 DEFAULT_PORT = 20102
 
@@ -119,7 +121,7 @@ class Client:
         except api.ApiError as problem:
             raise NoSuchTask(f"{self.name}: {problem}") from None
 
-    async def outcome(self, trace_id: str) -> tuple[str, str]:
+    async def outcome(self, trace_id: str) -> tuple[Outcome, str]:
         """How a task ended, and its error's type.  Raises NoSuchTask (it fails to show some)."""
         return api.outcome(await self._ask("GET", "/trace-terminated", params={"task_id": trace_id}))
 

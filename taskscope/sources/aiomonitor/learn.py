@@ -14,15 +14,17 @@ from taskscope.sources.aiomonitor import api
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from taskscope.model.vocabulary import Wait
+
 MAX_SOURCE = 4 << 20
 """Bytes of a source file that are read."""
 
-_WAITS = {
+_WAITS: dict[tuple[str, str], tuple[Wait, str]] = {
     ("tasks.py", "sleep"): ("sleep", "asleep"),
     ("tasks.py", "wait"): ("gather", "waiting for several tasks"),
     ("queues.py", "get"): ("queue.get", "waiting for an item of a queue"),
     ("queues.py", "put"): ("queue.put", "waiting for room in a queue"),
-    ("queues.py", "join"): ("queue.join", "waiting for a queue to be worked off"),
+    ("queues.py", "join"): ("event", "waiting for a queue to be worked off"),
     ("locks.py", "acquire"): ("lock", "waiting for a lock or semaphore"),
     ("locks.py", "wait"): ("event", "waiting for an event, condition or barrier"),
     ("streams.py", "_wait_for_data"): ("socket", "waiting for data from a stream"),
@@ -82,6 +84,7 @@ def parked(stack: Sequence[model.Frame]) -> model.Parked | None:
         return None
     frame = stack[0]
     key = (frame.file.rpartition("/")[2], frame.function)
-    wait, text = _WAITS.get(key, ("", "")) if "/asyncio/" in frame.file else ("", "")
+    known = _WAITS.get(key) if "/asyncio/" in frame.file else None
+    wait, text = known or ("unknown", f"suspended in {frame.function}")
     user = next((each for each in stack if each.origin == "user"), None)
-    return model.Parked(frame, user, wait or "unknown", text or f"suspended in {frame.function}")
+    return model.Parked(frame, user, wait, text)

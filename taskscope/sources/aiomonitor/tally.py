@@ -18,6 +18,8 @@ from taskscope.sources.aiomonitor import api
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from taskscope.model.vocabulary import Outcome
+
 PAST = 3600
 """Looks kept of the whole process: an hour at one a second."""
 
@@ -84,7 +86,7 @@ class Past:
     birth: float | None
     end: float
     trace: str = ""
-    outcome: str = "unseen"
+    outcome: Outcome = "unseen"
     error: str = ""
 
 

@@ -115,7 +115,7 @@ def places(threads: Iterable[Thread]) -> Sequence[ParkedGroup]:
         ParkedGroup(
             key,
             each[0].frame,  # type: ignore[arg-type]  # those without are left out above
-            each[0].state,
+            "running" if each[0].state == "running" else "unknown",
             _alike(each[0]),
             len(each),
             min((thread.birth for thread in each if thread.birth is not None), default=None),
