@@ -447,6 +447,7 @@ class Thread:
     ``ident`` is Python's, ``native_id`` the kernel's (0: unknown), ``cpu`` its seconds of CPU time.
     ``frame``: the innermost of user code, or else the innermost; None: it runs no Python code just now.
     ``python`` false: a native thread that runs no Python code.  ``loop``: id of the loop it runs.
+    ``text`` says what it does, the same for all that do alike, ``detail`` what differs from one to another.
     """
 
     ident: int
@@ -463,6 +464,13 @@ class Thread:
     loop: int | None
     executor: Executor | None
     frame: Frame | None
+    wait: words.Wait = "unknown"
+    detail: str = ""
+
+    @property
+    def doing(self) -> str:
+        """``waits for a socket, 10.0.0.1:443``."""
+        return f"{self.text}, {self.detail}" if self.detail else self.text
 
 
 def is_full(workers: Sequence[Thread]) -> bool:

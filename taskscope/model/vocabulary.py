@@ -50,9 +50,10 @@ Known = Literal["exact", "imputed", "unknown"]
 Wait = Literal[
     "sleep", "queue.get", "queue.put", "lock", "event", "condition", "semaphore", "barrier",
     "task", "gather", "future", "socket", "executor", "subprocess", "dns", "server",
+    "thread", "process", "descriptors", "file", "signal", "input", "job",
     "ready", "running", "unknown",
 ]  # fmt: skip
-"""What a task waits for.  ``executor``: for a job that it gave away."""
+"""What a task or a thread waits for.  ``executor``: for a job that it gave away; ``job``: for one to do."""
 
 TaskState = Literal["pending", "running", "finished", "failed", "cancelled"]
 ThreadState = Literal["running", "idle", "waiting"]

@@ -248,7 +248,7 @@ class Recorder:
         detail = self._threads.detail(thread.ident or 0)
         stack = detail.stack if detail is not None else ()
         frame = next((each for each in stack if each.origin == "user"), stack[0] if stack else None)
-        text = detail.thread.text if detail is not None else "has not begun"
+        text = detail.thread.doing if detail is not None else "has not begun"
         return Leftover(
             "thread",
             thread.name,

@@ -109,7 +109,7 @@ class ThreadTable(LineTable[Thread]):
             seconds_of(thread),
             fmt.percent(self._busy.get(thread.ident)),
             thread.name + ("" if thread.python else " (native)"),
-            thread.text,
+            thread.doing,
             pool_text(thread.executor) if thread.executor else "",
             (site.label if site else fmt.UNKNOWN) + (" d" if thread.daemon else ""),
             fmt.age(store.age(thread.birth)),

@@ -44,7 +44,7 @@ def until_says(name: str, text: str) -> model.Thread:
     end = time.monotonic() + 10
     while True:
         thread = threads().get(name)
-        if thread is not None and thread.text == text:
+        if thread is not None and thread.doing == text:
             return thread
         assert time.monotonic() < end, thread
         time.sleep(0.005)
@@ -91,6 +91,23 @@ EXPECTED = {
 }
 """What is said of each thread; where it ends in ``:`` or a blank, a number follows."""
 
+WAITS: dict[str, list[str]] = {
+    "event": ["holder", "condition_holder", "reentrant_holder", "event", "queue_join"],
+    "lock": ["in_with", "in_acquire", "in_condition", "in_reentrant", "itself", "in_bare"],
+    "queue.get": ["simple_queue", "queue_get"],
+    "condition": ["condition"],
+    "sleep": ["sleep", "sleep_by_another_name", "pool_0"],
+    "socket": ["recv", "recv_unix", "read", "accept"],
+    "descriptors": ["ready"],
+    "subprocess": ["child"],
+    "file": ["pipe"],
+    "barrier": ["barrier"],
+    "semaphore": ["semaphore"],
+    "executor": ["result"],
+    "thread": ["join"],
+}
+"""The word for it."""
+
 
 @pytest.mark.parametrize("version", SUPPORTED)
 def test_what_threads_wait_for(version: str, tmp_path: Path) -> None:
@@ -106,11 +123,12 @@ def test_what_threads_wait_for(version: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     for name, text in EXPECTED.items():
-        state, said = found[name]
+        state, wait, said = found[name]
+        assert name in WAITS[wait]
         assert state == "waiting", name
         assert said == text or (text[-1] in ": " and said[len(text) :].isdigit()), name
         assert said.startswith(text), name
-    assert found["rested_0"] == ["idle", "waits for a job"]
+    assert found["rested_0"] == ["idle", "job", "waits for a job"]
 
 
 def test_a_running_thread_runs() -> None:

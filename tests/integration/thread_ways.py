@@ -179,13 +179,13 @@ def main() -> None:
         found: dict[str, Any] = {}
         while time.monotonic() < end:  # one after the other: holders before those who wait
             found = {each.name: each for each in taskscope._agent.thread_view.all()}
-            if found[thread.name].state == "waiting" and not found[thread.name].text.startswith("in a call"):
+            if found[thread.name].wait not in ("running", "unknown"):
                 break
             time.sleep(0.002)
     for _ in range(3):
         pool.submit(release.wait)
     found = {each.name: each for each in taskscope._agent.thread_view.all()}
-    json.dump({name: (each.state, each.text) for name, each in found.items()}, sys.stdout)
+    json.dump({name: (each.state, each.wait, each.doing) for name, each in found.items()}, sys.stdout)
     sys.stdout.flush()
     sleeper.kill()
     os._exit(0)

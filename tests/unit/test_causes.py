@@ -216,13 +216,14 @@ def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
 
 
 def test_threads_that_wait_for_a_word_are_told_from_connections_in_use() -> None:
-    for text, sign in (("waits for a condition or event", 1), ("waits for a socket", 0)):
-        seen = facts(40, group("unknown", 40, text))
+    words: tuple[tuple[Wait, int], ...] = (("condition", 1), ("job", 1), ("socket", 0), ("unknown", 0))
+    for word, sign in words:
+        seen = facts(40, group(word, 40, "waits for an event"))
         assert signs(cause(seen, "thread"), *seen) == sign
 
 
 def test_executors_made_for_each_call_are_told_from_one_big_pool() -> None:
-    idle = group("unknown", 40, "waits for a job")
+    idle = group("job", 40)
     per_call = facts(40, idle, bound=tuple(Bound("ThreadPoolExecutor", 2, 2) for _ in range(5)))
     assert cause(per_call, "thread").pattern == "pool per call"
     one = facts(40, idle, bound=(Bound("ThreadPoolExecutor", 40, 40),))

@@ -341,11 +341,10 @@ def _thread_facts(
     ours = [thread for thread in threads if thread.site == record.id]
     idents = {thread.ident for thread in threads}
     births = [thread.birth for thread in ours]
-    groups: dict[str, list[model.Thread]] = {}
+    groups: dict[tuple[str, ...], list[model.Thread]] = {}
     pools: dict[int, list[model.Executor]] = {}
     for thread in ours:
-        alike = thread.text.partition(", ")[0]  # what follows differs from thread to thread
-        groups.setdefault(f"{thread.state}|{alike}", []).append(thread)
+        groups.setdefault((thread.state, thread.wait, thread.text), []).append(thread)
         if thread.executor is not None:
             pools.setdefault(thread.executor.id, []).append(thread.executor)
     return model.SiteFacts(
@@ -362,10 +361,10 @@ def _thread_facts(
         ),
         groups=tuple(
             model.ParkedGroup(
-                key,
+                "|".join(key),
                 each[0].frame or record.site.frame,
-                "running" if each[0].state == "running" else "unknown",
-                key.partition("|")[2],
+                each[0].wait,
+                each[0].text,
                 len(each),
                 min((thread.birth for thread in each if thread.birth), default=None),
             )

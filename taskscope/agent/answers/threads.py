@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from taskscope import model
 from taskscope.agent.hooks.threads import note_of
 from taskscope.agent.inspect import stacks
-from taskscope.agent.inspect.blocking import activity
+from taskscope.agent.inspect.blocking import Activity, activity
 from taskscope.agent.inspect.jobs import executor_of
 from taskscope.agent.inspect.looking import attribute, number, text
 from taskscope.agent.inspect.pools import Fullness
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from taskscope.agent.counts.loops import LoopWatch
-    from taskscope.model.vocabulary import ThreadState
+
+OBSERVES = Activity("running", "running", "TaskScope agent")
+"""What our own thread does."""
 
 
 class ThreadView:
@@ -72,10 +74,7 @@ class ThreadView:
         agent = ident == self._agent_thread()
         native = agent_native(ident) if agent else _native_id(thread, here)
         cpu, running = _kernel_view(native)
-        state: ThreadState
-        state, doing = (
-            ("running", "TaskScope agent") if agent else activity(frame, running=running, loop=loop)
-        )
+        does = OBSERVES if agent else activity(frame, running=running, loop=loop)
         name = (
             text(attribute(thread, "_name"))
             if thread is not None
@@ -94,11 +93,13 @@ class ThreadView:
             parent=note.parent if note is not None else None,
             birth=note.birth if note is not None else None,
             cpu=cpu,
-            state=state,
-            text=doing,
+            state=does.state,
+            text=does.text,
             loop=loop,
             executor=executor_of(thread),
             frame=next((each for each in frames if each.origin == "user"), frames[0] if frames else None),
+            wait=does.wait,
+            detail=does.detail,
         )
 
 
@@ -142,6 +143,7 @@ def _native(tid: int) -> model.Thread:
         None,
         None,
         None,
+        "running" if running else "unknown",
     )
 
 

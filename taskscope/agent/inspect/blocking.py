@@ -13,7 +13,7 @@ import threading
 from _queue import SimpleQueue
 from collections.abc import Mapping
 from types import BuiltinFunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from taskscope.agent.inspect import calls, origins
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from taskscope.model.vocabulary import ThreadState
+    from taskscope.model.vocabulary import ThreadState, Wait
 
 MAX_DEPTH = 40
 """Frames of another thread searched for a lock that it holds."""
@@ -98,41 +98,45 @@ def _bound(names: _Names) -> str:
     return f"on {here}" if here else ""
 
 
-_WAITS: dict[tuple[str, str], tuple[str, Callable[[_Names], str] | None]] = {
-    ("threading.py", "Event.wait"): ("an event", None),
-    ("threading.py", "Condition.wait"): ("a condition", None),
-    ("threading.py", "Condition.wait_for"): ("a condition", None),
-    ("threading.py", "Semaphore.acquire"): ("a semaphore", None),
-    ("threading.py", "Barrier.wait"): ("a barrier", _parties),
-    ("threading.py", "Thread.join"): ("the end of another thread", _other_thread),
-    ("threading.py", "Thread.start"): ("the start of another thread", _other_thread),
-    ("threading.py", "_shutdown"): ("the end of the program's other threads", None),
-    ("queue.py", "Queue.get"): ("queue.get", _items),
-    ("queue.py", "Queue.put"): ("queue.put", _items),
-    ("queue.py", "Queue.join"): ("queue.join", _unfinished),
-    ("socket.py", "socket.accept"): ("a connection", _bound),
-    ("socket.py", "create_connection"): ("a connection", _address),
-    ("socket.py", "SocketIO.readinto"): ("a socket", _stream),
-    ("socket.py", "SocketIO.write"): ("a socket", _stream),
-    ("socket.py", "getaddrinfo"): ("a DNS look-up", lambda names: text(names.get("host"))),
-    ("subprocess.py", "Popen._wait"): ("a child process", _pid),
-    ("subprocess.py", "Popen.communicate"): ("a child process", _pid),
-    ("_base.py", "Future.result"): ("the result of a job", _job),
-    ("_base.py", "Future.exception"): ("the result of a job", _job),
-    ("_base.py", "wait"): ("jobs in an executor", None),
-    ("_base.py", "as_completed"): ("jobs in an executor", None),
-    ("process.py", "_ExecutorManagerThread.wait_result_broken_or_wakeup"): ("results of its processes", None),
-    ("queues.py", "Queue.get"): ("a queue between processes", None),
-    ("queues.py", "Queue.put"): ("a queue between processes", None),
-    ("connection.py", "_ConnectionBase.recv"): ("another process", None),
-    ("connection.py", "_ConnectionBase.recv_bytes"): ("another process", None),
-    ("popen_fork.py", "Popen.wait"): ("a child process", _pid),
+_WAITS: dict[tuple[str, str], tuple[Wait, str, Callable[[_Names], str] | None]] = {
+    ("threading.py", "Event.wait"): ("event", "an event", None),
+    ("threading.py", "Condition.wait"): ("condition", "a condition", None),
+    ("threading.py", "Condition.wait_for"): ("condition", "a condition", None),
+    ("threading.py", "Semaphore.acquire"): ("semaphore", "a semaphore", None),
+    ("threading.py", "Barrier.wait"): ("barrier", "a barrier", _parties),
+    ("threading.py", "Thread.join"): ("thread", "the end of another thread", _other_thread),
+    ("threading.py", "Thread.start"): ("thread", "the start of another thread", _other_thread),
+    ("threading.py", "_shutdown"): ("thread", "the end of the program's other threads", None),
+    ("queue.py", "Queue.get"): ("queue.get", "queue.get", _items),
+    ("queue.py", "Queue.put"): ("queue.put", "queue.put", _items),
+    ("queue.py", "Queue.join"): ("event", "queue.join", _unfinished),
+    ("socket.py", "socket.accept"): ("socket", "a connection", _bound),
+    ("socket.py", "create_connection"): ("socket", "a connection", _address),
+    ("socket.py", "SocketIO.readinto"): ("socket", "a socket", _stream),
+    ("socket.py", "SocketIO.write"): ("socket", "a socket", _stream),
+    ("socket.py", "getaddrinfo"): ("dns", "a DNS look-up", lambda names: text(names.get("host"))),
+    ("subprocess.py", "Popen._wait"): ("subprocess", "a child process", _pid),
+    ("subprocess.py", "Popen.communicate"): ("subprocess", "a child process", _pid),
+    ("_base.py", "Future.result"): ("executor", "the result of a job", _job),
+    ("_base.py", "Future.exception"): ("executor", "the result of a job", _job),
+    ("_base.py", "wait"): ("executor", "jobs in an executor", None),
+    ("_base.py", "as_completed"): ("executor", "jobs in an executor", None),
+    ("process.py", "_ExecutorManagerThread.wait_result_broken_or_wakeup"): (
+        "process",
+        "results of its processes",
+        None,
+    ),
+    ("queues.py", "Queue.get"): ("queue.get", "a queue between processes", None),
+    ("queues.py", "Queue.put"): ("queue.put", "a queue between processes", None),
+    ("connection.py", "_ConnectionBase.recv"): ("process", "another process", None),
+    ("connection.py", "_ConnectionBase.recv_bytes"): ("process", "another process", None),
+    ("popen_fork.py", "Popen.wait"): ("subprocess", "a child process", _pid),
     **{
-        ("selectors.py", f"{kind}Selector.select"): ("descriptors", None)
+        ("selectors.py", f"{kind}Selector.select"): ("descriptors", "descriptors", None)
         for kind in ("Epoll", "_PollLike", "Select", "Kqueue")
     },
     **{
-        ("ssl.py", f"SSLSocket.{name}"): ("a socket", _connection)
+        ("ssl.py", f"SSLSocket.{name}"): ("socket", "a socket", _connection)
         for name in ("read", "write", "recv", "recv_into", "send", "sendall", "do_handshake")
     },
 }
@@ -143,39 +147,52 @@ _LOCK, _RLOCK = type(_thread.allocate_lock()), _thread.RLock
 _LOCKS = kinds(_LOCK, _RLOCK)
 _LOCKING = {calls.ENTER, "__enter__", "acquire"}
 _READY = {("select", "select"), ("select", "poll"), ("select", "epoll"), ("select", "devpoll")}
-_BUILTINS = {
-    ("posix", "waitpid"): "a child process",
-    ("posix", "waitid"): "a child process",
-    ("posix", "wait"): "a child process",
-    ("posix", "read"): "a file or pipe",
-    ("posix", "readv"): "a file or pipe",
-    ("_signal", "pause"): "a signal",
-    ("_signal", "sigwait"): "a signal",
-    ("_signal", "sigwaitinfo"): "a signal",
-    ("_signal", "sigtimedwait"): "a signal",
-    ("select", "select"): "descriptors",
-    ("builtins", "input"): "input",
-    ("_socket", "getaddrinfo"): "a DNS look-up",
+_BUILTINS: dict[tuple[str, str], tuple[Wait, str]] = {
+    ("posix", "waitpid"): ("subprocess", "a child process"),
+    ("posix", "waitid"): ("subprocess", "a child process"),
+    ("posix", "wait"): ("subprocess", "a child process"),
+    ("posix", "read"): ("file", "a file or pipe"),
+    ("posix", "readv"): ("file", "a file or pipe"),
+    ("_signal", "pause"): ("signal", "a signal"),
+    ("_signal", "sigwait"): ("signal", "a signal"),
+    ("_signal", "sigwaitinfo"): ("signal", "a signal"),
+    ("_signal", "sigtimedwait"): ("signal", "a signal"),
+    ("select", "select"): ("descriptors", "descriptors"),
+    ("builtins", "input"): ("input", "input"),
+    ("_socket", "getaddrinfo"): ("dns", "a DNS look-up"),
 }
 
 
-def activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> tuple[ThreadState, str]:
-    """State and text of a thread by its innermost frame."""
+class Activity(NamedTuple):
+    """What a thread does; the fields of ``Thread``."""
+
+    state: ThreadState
+    wait: Wait
+    text: str
+    detail: str = ""
+
+
+def activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> Activity:
+    """What a thread does, by its innermost frame.  ``loop``: id of the loop it runs."""
     if frame is None:
-        return "waiting", "no Python frame"
+        return Activity("waiting", "unknown", "no Python frame")
     if not running:
         if _is_idle(frame):
-            return "idle", "waits for a job"
+            return Activity("idle", "job", "waits for a job")
         blocked = _blocked_in(frame)
         if blocked is not None and loop is not None and _name(blocked)[0] == "selectors.py":
-            return "idle", "idle in event loop"
+            return Activity("idle", "descriptors", "idle in event loop")
         if blocked is not None:
-            return "waiting", f"waits for {_told(blocked)}"
+            wait, what, detail = _WAITS[_name(blocked)]
+            more = detail(variables_of(blocked)) if detail is not None else ""
+            return Activity("waiting", wait, f"waits for {what}", more)
         known = _in_a_builtin(frame)
-        if known:
-            return "waiting", known
+        if known is not None:
+            return known
     function = origins.function_name(frame.f_code)
-    return ("waiting", f"in a call made by {function}") if running is False else ("running", f"in {function}")
+    if running is False:
+        return Activity("waiting", "unknown", f"in a call made by {function}")
+    return Activity("running", "running", f"in {function}")
 
 
 def _is_idle(frame: FrameType) -> bool:
@@ -209,42 +226,38 @@ def _name(frame: FrameType) -> tuple[str, str]:
     return origins.file_of(frame.f_code).rpartition("/")[2], text(frame.f_code.co_qualname)
 
 
-def _told(frame: FrameType) -> str:
-    what, detail = _WAITS[_name(frame)]
-    if detail is None:
-        return what
-    more = detail(variables_of(frame))
-    return f"{what}, {more}" if more else what
-
-
-def _in_a_builtin(frame: FrameType) -> str:
-    """What a thread waits for in a function that is not written in Python; "" if that is not known."""
+def _in_a_builtin(frame: FrameType) -> Activity | None:
+    """What a thread waits for in a function that is not written in Python; None if that is not known."""
     try:
         call = calls.call_of(frame)
-        return _of_call(call) if call is not None else ""
+        return _of_call(call) if call is not None else None
     except Exception:  # noqa: BLE001  (an outer edge: odd code, objects of the program's)
-        return ""
+        return None
 
 
-def _of_call(call: calls.Call) -> str:
+def _of_call(call: calls.Call) -> Activity | None:
     kind = type(call.target)
     if call.name in _LOCKING and id(kind) in _LOCKS:
-        return f"waits for a lock, {_holder(call.target)}"
+        return Activity("waiting", "lock", "waits for a lock", _holder(call.target))
     if issubclass(kind, SimpleQueue):
         waiting = number(native(call.target, "qsize")) or 0
-        return f"waits for {class_name(call.target)}.{call.name}, {waiting} items"
+        method = f"{class_name(call.target)}.{call.name}"
+        return Activity("waiting", "queue.get", f"waits for {method}", f"{waiting} items")
     if issubclass(kind, _socket.socket):
         peer = other_end(call.target)
-        return f"waits for a socket, {peer}" if peer else f"waits for a socket, in {call.name}"
+        return Activity("waiting", "socket", "waits for a socket", peer or f"in {call.name}")
     if (module_of(kind), class_name(call.target)) in _READY:
-        return "waits for descriptors"
+        return Activity("waiting", "descriptors", "waits for descriptors")
     function = call.function
     where = ("", "")
     if is_a(function, BuiltinFunctionType):
         where = text(function.__module__), text(function.__name__)
     if where == ("time", "sleep"):
-        return "sleeps"
-    return f"waits for {_BUILTINS[where]}" if where in _BUILTINS else ""
+        return Activity("waiting", "sleep", "sleeps")
+    if where not in _BUILTINS:
+        return None
+    wait, what = _BUILTINS[where]
+    return Activity("waiting", wait, f"waits for {what}")
 
 
 # -- who holds a lock --------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def _pool_finding(workers: Sequence[Thread], now: float) -> Finding:
     where = frame or Frame("", 0, "(not known)", "stdlib")
     all_workers = "its one worker is" if pool.max_workers == 1 else f"all {pool.max_workers:,} workers are"
     least = "at least " if pool.more_queued else ""
-    said = tuple(dict.fromkeys(each.text for each in workers))[:5]
+    said = tuple(dict.fromkeys(each.doing for each in workers))[:5]
     return process_note(
         "executor",
         where,

@@ -8,12 +8,16 @@ from taskscope.analysis.patterns.pattern import BOUNDED, SitePattern, where_they
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
+    from taskscope.model.vocabulary import Wait
 
 MAX_POOLS = 5
 """Most pools that facts list: where there are as many, there may be more."""
 
-_INSIDE = ("event", "condition", "queue", "lock", "semaphore", "barrier", "thread", "job")
-"""What a thread may wait for that comes from within the process, as in ``Thread.text``."""
+_INSIDE: tuple[Wait, ...] = (
+    *("event", "condition", "queue.get", "queue.put", "lock", "semaphore", "barrier"),
+    *("thread", "executor", "job"),
+)
+"""What a thread may wait for that comes from within the process."""
 
 
 def _pool_per_call(seen: Clues) -> str | None:
@@ -61,7 +65,7 @@ def _endless_thread(seen: Clues) -> str | None:
 
 def _waits_inside(seen: Clues) -> int | None:
     """A thread that waits for another one; one in a socket may be a connection in use."""
-    return 1 if seen.group is not None and any(word in seen.group.text for word in _INSIDE) else None
+    return 1 if seen.group is not None and seen.group.wait in _INSIDE else None
 
 
 THREAD_NEVER_TOLD_TO_END = SitePattern(

@@ -115,8 +115,8 @@ def places(threads: Iterable[Thread]) -> Sequence[ParkedGroup]:
         ParkedGroup(
             key,
             each[0].frame,  # type: ignore[arg-type]  # those without are left out above
-            "running" if each[0].state == "running" else "unknown",
-            _alike(each[0]),
+            each[0].wait,
+            each[0].text,
             len(each),
             min((thread.birth for thread in each if thread.birth is not None), default=None),
         )
@@ -127,9 +127,4 @@ def places(threads: Iterable[Thread]) -> Sequence[ParkedGroup]:
 
 def _place(thread: Thread) -> str:
     where = f"{thread.frame.file}:{thread.frame.line}" if thread.frame else ""
-    return f"{_alike(thread)}|{where}"
-
-
-def _alike(thread: Thread) -> str:
-    """What it does, without what differs from thread to thread."""
-    return thread.text.partition(", ")[0]
+    return f"{thread.text}|{where}"

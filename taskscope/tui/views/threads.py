@@ -159,7 +159,7 @@ class ThreadsScreen(DetailScreen):
     # -- drawing
 
     def _tree_cells(self, thread: Thread) -> Sequence[Cell]:
-        return (f"{thread.name}  {thread.text}", seconds_of(thread), state_of(thread))
+        return (f"{thread.name}  {thread.doing}", seconds_of(thread), state_of(thread))
 
     @property
     def frame(self) -> Frame | None:
