@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ EARLY = 20.0
 BADGES = {"leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
 RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
+_EXPLAINS = re.compile(r": | \(")
 _DAY = 86400.0
 REVERSED = Style(reverse=True)
 
@@ -139,14 +141,22 @@ def since(finding: Finding, sample: Sample | None) -> str:
     return f"before {clock}" if finding.since_at_least else clock
 
 
-def cause(finding: Finding, *, short: bool = False) -> str:
+def cause(finding: Finding) -> str:
     """Why, in one line; a suspect of which nothing is known says when there is a verdict."""
     if finding.cause is not None and (finding.cause.text or finding.cause.pattern):
-        named = finding.cause.pattern if short else ""
-        return named or finding.cause.text
+        return finding.cause.text or finding.cause.pattern
     if finding.until_told:
         return f"verdict in {fmt.age(finding.until_told)}"
     return "" if finding.level != "info" else finding.text
+
+
+def causes(finding: Finding) -> tuple[str, ...]:
+    """The cause, then shorter and shorter: without what it adds, without what it explains, by its name."""
+    whole = cause(finding)
+    first = whole.partition(";")[0]
+    named = finding.cause.pattern if finding.cause is not None else ""
+    said = (whole, first, _EXPLAINS.split(first)[0], named)
+    return tuple(dict.fromkeys(text for text in said if text))
 
 
 def ahead(projection: Projection | None) -> str:

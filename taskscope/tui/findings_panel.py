@@ -133,17 +133,15 @@ class FindingsPanel(Widget):
 
     def _why(self, finding: Finding, colours: Palette) -> list[Part]:
         """The cause, and when it ends badly."""
-        cause, pattern = found.cause(finding), found.cause(finding, short=True)
-        causes = dict.fromkeys((cause, cause.partition(";")[0], pattern))
         return [
-            (1, tuple(Text(each, colours.text) for each in causes)),
+            (1, tuple(Text(each, colours.text) for each in found.causes(finding))),
             (2, (Text(found.ahead(finding.projection), colours.warning),)),
         ]
 
 
 def _longest(parts: Sequence[Part]) -> Text:
     """All of it, however wide."""
-    return Text(_GAP).join([spellings[0] for _, spellings in parts if spellings[0]])
+    return Text(_GAP).join([spellings[0] for _, spellings in parts if spellings and spellings[0]])
 
 
 def _fitting(parts: Sequence[Part], room: int) -> Text:

@@ -74,7 +74,7 @@ async def test_80x24_tells_the_worst_with_its_cause_and_how_many_more_there_are(
         line = next(line for line in screen.split("\n") if "+2 more" in line)
         assert line.startswith("  LEAK   executor.py:231 record_failure   +6,000/min since")
         why = screen.split("\n")[screen.split("\n").index(line) + 1]
-        assert why.strip() == "sleeper per event   descriptors run out in 20m18s"
+        assert why.strip() == "one sleeper per event   descriptors run out in 20m18s"
         assert "SUSPECT" not in screen
 
 
@@ -237,6 +237,21 @@ def test_what_moves_along_and_when_it_ends_are_sentences() -> None:
     assert projected(RUNS_OUT) == (
         "Descriptors run out in 20m18s (between 18m20s and never): 212 of 1,024, +40/min."
     )
+
+
+def test_a_cause_is_shortened_to_what_it_says_first() -> None:
+    cause = model.Cause(
+        "stuck handing over", "blocked on a full queue (full at 10) that nobody reads; since long"
+    )
+    assert found.causes(finding(cause=cause)) == (
+        cause.text,
+        "blocked on a full queue (full at 10) that nobody reads",
+        "blocked on a full queue",
+        "stuck handing over",
+    )
+    called = model.Cause("started again", "start() ran at least 4 times on one X")
+    assert found.causes(finding(cause=called)) == (called.text, "started again")
+    assert found.causes(finding(cause=None, level="suspect")) == ()
 
 
 def test_since_is_a_clock_and_a_date_when_long_ago() -> None:
