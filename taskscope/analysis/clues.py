@@ -1,4 +1,4 @@
-"""What two looks at the tasks of a site show together: the shares that causes and signs rest on."""
+"""What two successive facts of a site show together: the shares that patterns rest on."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Wait
 
 MOST = 0.6
-"""Part of the tasks looked into that must show a sign for it to be the site's."""
+"""Share of the sampled tasks that must show something for it to be said of the site."""
 
 SOME = 0.25
-"""Part that cannot be chance."""
+"""Share that is too large for chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """Facts with what follows from comparing them with those before.
+    """Facts, compared with those before.
 
-    ``cancelling``: the fewer of both.  ``served``: the oldest has ended since.  ``workers``: some were seen
-    to wait for items of a queue.
+    Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of both
+    counts.  ``served``: the oldest task has ended since.  ``workers``: some waited for items of a queue.
     """
 
     facts: SiteFacts
@@ -33,7 +33,7 @@ class Clues:
 
     @property
     def group(self) -> ParkedGroup | None:
-        """Where most of them are parked."""
+        """The largest parked group."""
         return self.facts.groups[0] if self.facts.groups else None
 
     def most(self, count: int) -> bool:
@@ -44,7 +44,7 @@ class Clues:
 
     @property
     def orphaned(self) -> bool:
-        """Whether what started most of them has ended; of tasks older than the agent that is not known."""
+        """Whether the creator of most has ended; unknown for tasks older than the agent."""
         known = self.facts.sampled - self.facts.rootless
         return self.facts.orphans >= max(2, MOST * known)
 
@@ -53,23 +53,23 @@ class Clues:
 
     @property
     def stand_still(self) -> bool:
-        """Whether most of those seen twice have not moved.  Unknown counts as yes."""
+        """Whether most of those seen twice have not moved; true where none was seen twice."""
         return self.advanced <= (1 - MOST) * self.compared
 
     @property
     def apart(self) -> bool:
-        """Whether each waits for a thing of its own; what waits for one thing together goes together."""
+        """Whether each waits for an object of its own; those that share one go on together."""
         return bool(self.facts.waits) and not self.some(max(wait.waiters for wait in self.facts.waits))
 
     @property
     def at_rest(self) -> bool:
-        """Whether they are workers of a pool, all at one queue, and come back to it after each job."""
+        """Whether they are workers of a pool: all wait at one queue and return to it after each job."""
         one = any(wait.kind == "queue.get" and self.most(wait.waiters) for wait in self.facts.waits)
         return one and self.some(self.facts.looping)
 
 
 def clues(facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False) -> Clues:
-    """Compares by serial; a task seen once tells nothing."""
+    """Compares by serial; a task seen once says nothing of movement."""
     known = {mark.serial: mark.where for mark in before.marks} if before is not None else {}
     then = before.monotonic if before is not None else 0.0
     both = [mark for mark in facts.marks if mark.serial in known and mark.known <= then]

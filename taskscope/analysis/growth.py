@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.analysis.series import Bin
+    from taskscope.analysis.track import Bin
 
 MAX_POINTS = 60
 """Points of a slope: 1,770 pairs, about half a millisecond; more points are thinned evenly."""

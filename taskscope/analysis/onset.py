@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskscope.analysis.growth import Growth
-    from taskscope.analysis.series import Bin
+    from taskscope.analysis.track import Bin
 
 PAUSE = 12
 """Times the usual gap between two gains: gains at random pause for longer once in thousands of gaps."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
 from taskscope.analysis.onset import Onset
-from taskscope.analysis.series import Track
+from taskscope.analysis.track import Track
 from taskscope.model import Projection
 from taskscope.model.vocabulary import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from taskscope.analysis.series import Bin
+    from taskscope.analysis.track import Bin
     from taskscope.model import History, Process, Sample
     from taskscope.model.vocabulary import Resource
 

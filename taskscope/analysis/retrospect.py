@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
-from taskscope.analysis.findings import Judge
+from taskscope.analysis.judge import Judge
 from taskscope.checked import unpack
 from taskscope.model import Hello, History, Process, Sample, Site, SiteHistory
 

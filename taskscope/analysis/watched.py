@@ -14,7 +14,7 @@ from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
     from taskscope.analysis.growth import Growth
-    from taskscope.analysis.series import Track
+    from taskscope.analysis.track import Track
     from taskscope.analysis.verdict import Verdict
     from taskscope.model import Cause, Site, SiteCounts, SiteFacts
     from taskscope.model.vocabulary import Level, Reading

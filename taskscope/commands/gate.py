@@ -20,7 +20,7 @@ MIN_CHANGE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
+class BaselineSnapshot:
     """The state that growth is measured from instead of the first sample."""
 
     sites: tuple[Site, ...]
@@ -48,7 +48,9 @@ class Check:
     place: Frame | None = None
 
 
-def checks(observation: Observation, limits: Limits, baseline: Baseline | None = None) -> tuple[Check, ...]:
+def checks(
+    observation: Observation, limits: Limits, baseline: BaselineSnapshot | None = None
+) -> tuple[Check, ...]:
     """Everything that was asked for, held or not: whether there was something to see, limits, each leak."""
     return (
         _seen(observation),
@@ -73,7 +75,7 @@ def matches(patterns: Iterable[str], coroutine: str, *frames: Frame | None) -> b
     return any(fnmatchcase(text, pattern) for pattern in patterns for text in texts)
 
 
-def since(observation: Observation, baseline: Baseline) -> Diff | None:
+def since(observation: Observation, baseline: BaselineSnapshot) -> Diff | None:
     """What came, grew and went since the baseline; None if there was no sample."""
     last = observation.state()
     return None if last is None else compare(baseline.sites, baseline.sample, *last)
@@ -89,7 +91,7 @@ def _seen(observation: Observation) -> Check:
     return Check("samples came throughout", "; ".join(failures))
 
 
-def _totals(observation: Observation, limits: Limits, baseline: Baseline | None) -> Iterator[Check]:
+def _totals(observation: Observation, limits: Limits, baseline: BaselineSnapshot | None) -> Iterator[Check]:
     if limits.growth is not None:
         growing = observation.tasks.per_minute
         passed = growing > limits.growth

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from taskscope.analysis import growth
 from taskscope.model import Counts, SiteCounts
 from taskscope.sources.base import AgentGone, Observed, SourceError, TargetGone, TargetSilent
-from taskscope.sources.judging import Judging
 from taskscope.sources.live import merged
+from taskscope.sources.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -39,7 +39,7 @@ MAX_POINTS = 600
 
 
 @dataclass(slots=True)
-class Series:
+class LiveCounts:
     """One live count over time, in bounded memory."""
 
     times: list[float] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Seen:
     first: Counts
     last: Counts
     oldest: float | None
-    live: Series = field(default_factory=Series)
+    live: LiveCounts = field(default_factory=LiveCounts)
 
 
 class Observation:
@@ -94,12 +94,12 @@ class Observation:
     def __init__(self, source: Source, hello: Hello) -> None:
         self.source = source
         self.hello = hello
-        self._judging = Judging(source, hello)
+        self._monitor = Monitor(source, hello)
         self.findings: tuple[Finding, ...] = ()
         self.first: Sample | None = None
         self.last: Sample | None = None
-        self.tasks = Series()
-        self.rss = Series()
+        self.tasks = LiveCounts()
+        self.rss = LiveCounts()
         self.sites: dict[int, Seen] = {}
         self._known: dict[int, Site] = {}
         self.ended = ""
@@ -131,8 +131,8 @@ class Observation:
         for seen in self.sites.values():  # also those that did not change: a flat line is a line
             seen.live.add(sample.monotonic, seen.last.live)
         with contextlib.suppress(TargetSilent):  # judged by what is known
-            await self._judging.feed(sample)
-        self.findings = self._judging.findings()  # each time: a level that has to last is only then seen to
+            await self._monitor.feed(sample)
+        self.findings = self._monitor.findings()  # each time: a level that has to last is only then seen to
 
     def hear(self, silence: Silence | None) -> str:
         """Takes note of how long no sample has come; what there is to say about it, or nothing."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
 
-    from taskscope.commands.gate import Baseline, Check
+    from taskscope.commands.gate import BaselineSnapshot, Check
     from taskscope.commands.observe import Observation
     from taskscope.model import Finding, Frame, Sample
 
@@ -126,7 +126,7 @@ def main(options: Namespace) -> int:
     return 1 if any(check.failure for check in found) else 0
 
 
-def _print_text(observation: Observation, baseline: Baseline | None) -> None:
+def _print_text(observation: Observation, baseline: BaselineSnapshot | None) -> None:
     from taskscope.commands.gate import since
     from taskscope.commands.report import report
 
@@ -150,15 +150,15 @@ def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) 
         ci.write_junit(options.junit, options.target, observation.watched, found)
 
 
-async def _baseline(path: str) -> Baseline:
-    from taskscope.commands.gate import Baseline
+async def _baseline(path: str) -> BaselineSnapshot:
+    from taskscope.commands.gate import BaselineSnapshot
     from taskscope.sources.saved import SavedSource
 
     source = SavedSource(path)
     await source.open()
     sample = await anext(source.samples())
     await source.close()
-    return Baseline(sample.new_sites, sample)
+    return BaselineSnapshot(sample.new_sites, sample)
 
 
 class Samples:

@@ -201,7 +201,7 @@ class LiveSource:
                 self._parts = None
         snapshot = self._fits(lambda: check(parts), "snapshot")
         await self._impute_snapshot(snapshot)
-        from taskscope.sources.judging import add_findings
+        from taskscope.sources.monitor import add_findings
 
         await add_findings(self, snapshot)
         return snapshot

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ChartColumn:
     """A column of the history as it is charted."""
 
     column: str
@@ -33,19 +33,19 @@ class Series:
     whole: bool = False
 
 
-SERIES = (
-    Series("tasks", "tasks", fmt.short, whole=True),
-    Series("rss", "rss", fmt.bytes),
-    Series("fds", "descriptors", fmt.short, whole=True),
-    Series("threads", "threads", fmt.short, whole=True),
-    Series("cpu", "cpu", fmt.percent),
-    Series("loop_latency", "loop latency p99", fmt.latency),
+COLUMNS = (
+    ChartColumn("tasks", "tasks", fmt.short, whole=True),
+    ChartColumn("rss", "rss", fmt.bytes),
+    ChartColumn("fds", "descriptors", fmt.short, whole=True),
+    ChartColumn("threads", "threads", fmt.short, whole=True),
+    ChartColumn("cpu", "cpu", fmt.percent),
+    ChartColumn("loop_latency", "loop latency p99", fmt.latency),
 )
 
 SPANS = (60.0, 600.0, 3600.0, 6 * 3600.0, ALL)
 DEFAULT = SPANS.index(600.0)
 
-_THREADS = next(index for index, each in enumerate(SERIES) if each.column == "threads")
+_THREADS = next(index for index, each in enumerate(COLUMNS) if each.column == "threads")
 
 COMPACT_HEIGHT = 5
 FULL_HEIGHT = 9
@@ -75,9 +75,9 @@ class Charts(Widget):
 
     def choose_next(self) -> str:
         """The next series becomes the large one; its label."""
-        self._chosen = (self._first() + 1) % len(SERIES)
+        self._chosen = (self._first() + 1) % len(COLUMNS)
         self.refresh()
-        return SERIES[self._chosen].label
+        return COLUMNS[self._chosen].label
 
     def _first(self) -> int:
         """The large one: as chosen; until then tasks, or threads of a process that never had a task."""
@@ -133,10 +133,10 @@ class Charts(Widget):
         chosen = self._chosen_span
         return "all" if chosen is not None and SPANS[chosen] == ALL else fmt.span(self._seconds())
 
-    def _panels(self) -> list[tuple[int, list[tuple[Series, int]]]]:
+    def _panels(self) -> list[tuple[int, list[tuple[ChartColumn, int]]]]:
         """Rows of charts: how high each is, and of each series how wide; the chosen one first."""
-        chosen, height = SERIES[self._first()], self.size.height
-        order = [chosen, *(each for each in SERIES if each is not chosen)]
+        chosen, height = COLUMNS[self._first()], self.size.height
+        order = [chosen, *(each for each in COLUMNS if each is not chosen)]
         widths = shares(self.size.width)
         if height < TWO_ROWS:
             return [(height, list(zip(order, widths, strict=False)))]
@@ -169,7 +169,7 @@ class Charts(Widget):
             lines += [Text.assemble(*line) for line in zip(*columns, strict=True)]
         return Text("\n", no_wrap=True).join(lines)
 
-    def _body(self, series: Series, width: int, height: int, colours: Palette) -> list[Text]:
+    def _body(self, series: ChartColumn, width: int, height: int, colours: Palette) -> list[Text]:
         seconds = self._seconds()
         line = self._line(series, seconds, colours)
         chart = build_chart(width, height, [line], seconds, series.spell, whole=series.whole)
@@ -178,27 +178,27 @@ class Charts(Widget):
             row.truncate(width, pad=True)
         return rows
 
-    def _framed(self, series: Series, width: int, body: list[Text], colours: Palette) -> list[Text]:
+    def _framed(self, series: ChartColumn, width: int, body: list[Text], colours: Palette) -> list[Text]:
         side = Text("│", colours.border)
         rows = [Text.assemble(side, row, side) for row in body]
         top = _rule("╭", "╮", f" {self._title(series)} ", width, colours)
         return [top, *rows, _axis(self._seconds(), width, colours)]
 
-    def _plain(self, series: Series, width: int, body: list[Text], colours: Palette) -> list[Text]:
+    def _plain(self, series: ChartColumn, width: int, body: list[Text], colours: Palette) -> list[Text]:
         heading = Text(f" {self._title(series)}", colours.dim)
         heading.truncate(width, pad=True)
         return [heading, *(Text.assemble(" ", row, " ") for row in body)]
 
-    def _title(self, series: Series) -> str:
+    def _title(self, series: ChartColumn) -> str:
         return f"{series.label} {self._newest(series)}, {self._label()}"
 
-    def _newest(self, series: Series) -> str:
+    def _newest(self, series: ChartColumn) -> str:
         value = self.context.store.last(series.column)
         if value is None:
             return fmt.UNKNOWN
         return fmt.count(value) if series.whole else series.spell(value)
 
-    def _line(self, series: Series, seconds: float, colours: Palette) -> Line:
+    def _line(self, series: ChartColumn, seconds: float, colours: Palette) -> Line:
         store = self.context.store
         times, values = store.history.since(store.now - seconds, HISTORY.index(series.column))
         points = [(time - store.now, value) for time, value in zip(times, values, strict=True)]

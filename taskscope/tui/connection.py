@@ -11,9 +11,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from taskscope.sources.base import Observed, SourceError, SourceMisbehaves, TargetGone, TargetSilent
+from taskscope.tui.background_monitor import BackgroundMonitor
 from taskscope.tui.context import State
 from taskscope.tui.dismissed import Dismissed, DismissedError, default_path
-from taskscope.tui.referee import Referee
 from taskscope.tui.rows import TREND_SECONDS
 from taskscope.tui.store import ALL
 
@@ -40,7 +40,7 @@ class Connection:
         self.context = context
         self._reconnect = reconnect
         self._changed = changed
-        self._referee = Referee(context, changed)
+        self._monitor = BackgroundMonitor(context, changed)
         self._background: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -70,7 +70,7 @@ class Connection:
         """Lets go of the source."""
         for task in self._background:
             task.cancel()
-        self._referee.end()
+        self._monitor.end()
         await self.context.source.close()
 
     async def _opened(self) -> Hello:
@@ -112,14 +112,14 @@ class Connection:
         source, store = self.context.source, self.context.store
         store.begin(hello)
         self._load_dismissed(hello)
-        self._referee.begin(source, hello)
+        self._monitor.begin(source, hello)
         if isinstance(source, Observed):
             source.progress = self.context.status
             self._in_background(self._listen(source))
         first = True
         async for sample in source.samples():
             store.apply(sample)
-            self._referee.take(sample)
+            self._monitor.take(sample)
             if first:
                 first = False
                 self._become(State.LIVE if source.live else State.SAVED)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach.errors import AttachError
 from taskscope.sources.base import SourceError
-from taskscope.sources.judging import Judging
+from taskscope.sources.monitor import Monitor
 from taskscope.sources.resolve import resolve
 
 if TYPE_CHECKING:
@@ -114,13 +114,13 @@ async def reach(pid: int) -> Source:
 async def judge(program: Program, pid: int) -> None:
     """As ``taskscope watch`` does."""
     source = await reach(pid)
-    judging = Judging(source, await source.open())
+    monitor = Monitor(source, await source.open())
     begun = None
     try:
         async for sample in source.samples():
             begun = sample.monotonic if begun is None else begun
-            await judging.feed(sample)
-            findings = judging.findings()
+            await monitor.feed(sample)
+            findings = monitor.findings()
             for moment in MOMENTS:
                 if sample.monotonic - begun >= moment and moment not in program.said:
                     program.said[moment] = findings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.sources.judging import Judging
+from taskscope.sources.monitor import Monitor
 from taskscope.sources.resolve import resolve
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ async def demo(name: str, *options: str) -> AsyncIterator[int]:
 async def said(pid: int, seconds: float) -> list[tuple[float, tuple[Finding, ...]]]:
     """What was said at each sample."""
     source = await asyncio.to_thread(resolve, str(pid))
-    judging = Judging(source, await source.open())
+    monitor = Monitor(source, await source.open())
     told = []
     begun = None
     try:
         async for sample in source.samples():
             begun = sample.monotonic if begun is None else begun
-            await judging.feed(sample)
-            told.append((sample.monotonic - begun, judging.findings()))
+            await monitor.feed(sample)
+            told.append((sample.monotonic - begun, monitor.findings()))
             if sample.monotonic - begun >= seconds:
                 break
     finally:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from taskscope.attach.presence import agent_in
-from taskscope.sources.judging import Judging
 from taskscope.sources.live import LiveSource
+from taskscope.sources.monitor import Monitor
 from tests.integration.children import running
 
 BLOCKED = """
@@ -63,11 +63,11 @@ async def test_it_is_told_with_its_cause(program: str, kind: str, pattern: str, 
         point = agent_in(child.pid)
         assert point is not None
         source = LiveSource(point.path)
-        judging = Judging(source, await source.open())
+        monitor = Monitor(source, await source.open())
         async for sample in source.samples():
-            judging._next_note = 0.0  # look each time
-            await judging.feed(sample)
-            found = [each for each in judging.findings() if each.kind == kind]
+            monitor._next_note = 0.0  # look each time
+            await monitor.feed(sample)
+            found = [each for each in monitor.findings() if each.kind == kind]
             if found:
                 break
         await source.close()

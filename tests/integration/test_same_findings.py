@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.attach.presence import agent_in
 from taskscope.commands.watch import finding_of_contract
-from taskscope.sources.judging import Judging
 from taskscope.sources.live import LiveSource
+from taskscope.sources.monitor import Monitor
 from tests.integration.children import running, says
 
 if TYPE_CHECKING:
@@ -54,27 +54,27 @@ def essence(findings: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
     )
 
 
-async def app(path: str, seconds: float) -> tuple[LiveSource, Judging]:
+async def app(path: str, seconds: float) -> tuple[LiveSource, Monitor]:
     """A judge as the app has one, that has watched for so long."""
     source = LiveSource(path)
-    judging = Judging(source, await source.open())
+    monitor = Monitor(source, await source.open())
     begun = None
     async for sample in source.samples():
-        await judging.feed(sample)
-        judging.findings()
+        await monitor.feed(sample)
+        monitor.findings()
         begun = sample.monotonic if begun is None else begun
         if sample.monotonic - begun >= seconds:
             break
-    return source, judging
+    return source, monitor
 
 
 async def one_moment(path: str, pid: int) -> tuple[list[Finding], dict[str, Any], dict[str, Any]]:
-    source, judging = await app(path, 20)
+    source, monitor = await app(path, 20)
     snapshot = await source.snapshot(stacks=False)
     command = [sys.executable, "-m", "taskscope", "watch", str(pid), "--for", "1s", "--json"]
     child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await child.communicate()
-    found = list(judging.findings())
+    found = list(monitor.findings())
     await source.close()
     return found, snapshot, json.loads(output)
 

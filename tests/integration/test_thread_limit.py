@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.sources.judging import Judging
 from taskscope.sources.live import LiveSource
+from taskscope.sources.monitor import Monitor
 from tests.integration.children import REPO
 
 if TYPE_CHECKING:
@@ -109,11 +109,11 @@ async def said(sockets: Path) -> tuple[Finding, Projection, float]:
         assert time.monotonic() < give_up, "no agent answers in the child"
         await asyncio.sleep(0.01)
     source = LiveSource(str(found[0]))
-    judging = Judging(source, await source.open())
+    monitor = Monitor(source, await source.open())
     try:
         async for sample in source.samples():
-            await judging.feed(sample)
-            for finding in judging.findings():
+            await monitor.feed(sample)
+            for finding in monitor.findings():
                 if finding.level in {"leak", "suspect"} and finding.projection is not None:
                     return finding, finding.projection, sample.monotonic
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from taskscope import model, wire
-from taskscope.analysis.series import LENGTH, Track
+from taskscope.analysis.track import LENGTH, Track
 from taskscope.checked import MAX_FLOAT, unpack, unpack_all
 
 FRAME = {"file": "f.py", "line": 1, "function": "g", "origin": "user"}

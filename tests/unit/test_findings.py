@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.analysis.findings import Judge
+from taskscope.analysis.judge import Judge
 from taskscope.model import Counts, Sample, SiteCounts, SiteHistory
 from tests.unit.shapes import (
     Lives,

@@ -11,7 +11,7 @@ import pytest
 
 from taskscope.commands.ci import annotation, write_junit
 from taskscope.commands.common import Failure
-from taskscope.commands.gate import Baseline, Check, Limits, checks, kept, matches, since
+from taskscope.commands.gate import BaselineSnapshot, Check, Limits, checks, kept, matches, since
 from taskscope.commands.watch import MAX_COUNTS, MAX_SAMPLES, Samples
 from taskscope.model import Cause, Finding, Frame
 from tests.unit.test_watch import observed, sample
@@ -72,7 +72,7 @@ async def test_a_limit_on_single_sites_is_for_those_only() -> None:
 
 async def test_percent_is_from_the_baseline_if_there_is_one() -> None:
     first = sample(0, {1: 100}, (1,))
-    baseline = Baseline(first.new_sites, first)
+    baseline = BaselineSnapshot(first.new_sites, first)
     observation = await observed(*(sample(600 + second, {1: 110}, (1,)) for second in range(5)))
     assert failures(checks(observation, Limits(percent=5))) == []
     (failure,) = failures(checks(observation, Limits(percent=5), baseline))

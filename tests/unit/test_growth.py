@@ -7,7 +7,7 @@ import random
 import pytest
 
 from taskscope.analysis.growth import kept, percent, slope
-from taskscope.analysis.series import LENGTH, Track
+from taskscope.analysis.track import LENGTH, Track
 
 
 def test_a_slope_is_per_minute_and_lies_in_its_interval() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.findings import Judge
+from taskscope.analysis.judge import Judge
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.overload import crowded, saturated
 from taskscope.analysis.patterns.stalls import RECENT, stalled

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.analysis.findings import Judge
+from taskscope.analysis.judge import Judge
 from taskscope.analysis.resources import correlation
 from tests.unit.shapes import PROCESS, Lives, churn, hello, pool, samples, steady, steps
 

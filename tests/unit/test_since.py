@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.analysis.findings import Judge
+from taskscope.analysis.judge import Judge
 from taskscope.model import Counts, History, Loop, SiteCounts, SiteHistory
 from tests.unit.shapes import Lives, arrivals, hello, pool, samples, site, steady, steps
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from taskscope.analysis.findings import Judge
+from taskscope.analysis.judge import Judge
 from taskscope.analysis.patterns.stalls import RECENT, overslept, paused, stalled
 from taskscope.model import Frame, Stall
 from tests.unit.shapes import hello

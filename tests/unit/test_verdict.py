@@ -9,7 +9,7 @@ import pytest
 
 from taskscope.analysis.growth import measure
 from taskscope.analysis.patterns.pattern import BOUNDED
-from taskscope.analysis.series import Track
+from taskscope.analysis.track import Track
 from taskscope.analysis.verdict import judge
 
 if TYPE_CHECKING:

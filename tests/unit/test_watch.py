@@ -12,7 +12,7 @@ import pytest
 from taskscope import wire
 from taskscope.commands.common import duration
 from taskscope.commands.gate import Limits, checks
-from taskscope.commands.observe import MAX_POINTS, Observation, Series
+from taskscope.commands.observe import MAX_POINTS, LiveCounts, Observation
 from taskscope.commands.report import report
 from taskscope.commands.watch import finding_of_contract, percentage, rate
 from taskscope.model import Cause, Counts, Finding, Frame, Hello, Process, Sample, Site, SiteCounts
@@ -97,7 +97,7 @@ def test_percentages(text: str, value: float) -> None:
 
 
 def test_a_series_stays_within_bounds_and_keeps_its_slope() -> None:
-    series = Series()
+    series = LiveCounts()
     for second in range(20 * MAX_POINTS):
         series.add(float(second), 10 * second)
     assert len(series.times) <= MAX_POINTS

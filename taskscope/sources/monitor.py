@@ -1,4 +1,4 @@
-"""Brings a judge what it asks for: the one place where the analysis meets a live source.
+"""Feeds a judge from a source and fetches what it asks for: the one place where analysis does I/O.
 
 The app, ``watch``, the demo's report and the test helpers all judge through this, so they say the same.
 """
@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
-from taskscope.analysis.findings import Judge
+from taskscope.analysis.judge import Judge
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.retrospect import whole_sample
 from taskscope.checked import unpack
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     from taskscope.sources.base import Source
 
 PAST_SITES = 200
-"""Sites whose past is fetched on arrival, those with the most live tasks first."""
+"""Sites whose history is fetched on arrival, most live tasks first."""
 
 NOTE_EVERY = 10.0
-"""Seconds between looks at pools and slow loops, which cost the target more than the list of stalls."""
+"""Seconds between fetches of threads and slow loops, which cost the target more than the list of stalls."""
 
 ARRIVING = 3
-"""Rounds of questions asked on arrival, so that the first verdict is as good as any later one."""
+"""Rounds of questions on arrival, so that the first verdict is as good as any later one."""
 
 KNOWN_LOOKS = 16
-"""Sites of which is asked on arrival what others have asked; an agent remembers no more."""
+"""Sites whose earlier facts, asked by other clients, are fetched on arrival; an agent keeps no more."""
 
 PAST_SECONDS = 48 * 3600.0
 
 PAGE = 4
-"""Sites whose past is asked for at a time: 115 kB at most, which are decoded in 2 ms."""
+"""Sites whose history one request fetches: 115 kB at most, decoded in 2 ms."""
 
 
-class Judging:
-    """A judge on one source."""
+class Monitor:
+    """Watches one source: a judge, fed with its samples and facts."""
 
     def __init__(self, source: Source, hello: Hello) -> None:
         self.judge = Judge(hello)
@@ -124,9 +124,9 @@ async def add_findings(source: Source, snapshot: dict[str, Any]) -> None:
         hello, sample = whole_sample(snapshot)
     except (KeyError, wire.WireError):
         return  # an agent of another version, which leaves out what is needed
-    judging = Judging(_Taken(snapshot, source), hello)
-    await judging.feed(sample)
-    snapshot["findings"] = wire.pack(judging.findings())
+    monitor = Monitor(_Taken(snapshot, source), hello)
+    await monitor.feed(sample)
+    snapshot["findings"] = wire.pack(monitor.findings())
 
 
 class _Taken(SavedSource):

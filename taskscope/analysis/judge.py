@@ -1,7 +1,7 @@
-"""Verdicts on a target while it is being watched: samples and facts in, findings out.
+"""Judges a target while it is watched: samples and facts in, findings out.
 
-A ``Judge`` does no I/O.  Whoever has the target (the app, ``watch``, a snapshot) feeds it, asks which
-facts it wants, brings them, and reads the findings.  Memory is bounded by the number of sites.
+A ``Judge`` does no I/O: its caller feeds samples, asks which facts it wants, fetches them, and reads the
+findings (see ``sources.monitor``).  Memory is bounded by the number of sites.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import Process
 from taskscope.analysis.resources import Resources
-from taskscope.analysis.series import LENGTH, Track
+from taskscope.analysis.track import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched import Watched, grown, noted
 from taskscope.model import Counts, Finding, SiteCounts
@@ -26,7 +26,7 @@ from taskscope.model.vocabulary import RESOURCES, rank
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from taskscope.analysis.series import Bin
+    from taskscope.analysis.track import Bin
     from taskscope.model import (
         Hello,
         History,
@@ -41,23 +41,23 @@ if TYPE_CHECKING:
     )
 
 RECENT = 2.0
-"""Seconds a bin of the recent track: it spans the last 5 minutes, however long the watch."""
+"""Seconds per bin of the recent track, which spans the last 5 minutes however long the watch."""
 
 QUESTIONS = 8
-"""Sites asked about at a time; each question is a walk over the site's tasks."""
+"""Most sites asked about at a time; each question walks over the site's tasks."""
 
 QUIET_EVERY = 4
-"""Seconds between two judgements of a site of which there is nothing to say."""
+"""Seconds between two judgements of a site without a finding."""
 
 LOOK_AGAIN = 60.0
-"""Seconds between looks at a site that is only long-lived."""
+"""Seconds between questions about a site that is only long-lived."""
 
 ASK_EVERY = 5.0
 MAX_INFO = 20
 
 
 class Judge:
-    """Holds what is needed to judge every site of one target.  ``long_lived``: seconds, for ``info``."""
+    """Judges every site of one target.  ``long_lived``: age in seconds from which ``info`` is given."""
 
     def __init__(self, hello: Hello, *, long_lived: float = 60.0) -> None:
         self.now = hello.agent_since
@@ -78,7 +78,7 @@ class Judge:
         self.resources = Resources(hello.agent_since, hello.interval, hello.process)
 
     def learn(self, sites: Iterable[Site]) -> None:
-        """Sites by number; samples bring new ones themselves."""
+        """Sites known beforehand; samples bring new ones themselves."""
         for site in sites:
             self._sites[site.id] = site
             self._kin.setdefault((site.kind, site.coroutine), set()).add(site.id)
@@ -89,9 +89,9 @@ class Judge:
         history: History | None = None,
         sample: Sample | None = None,
     ) -> None:
-        """What the agent saw before we came, of sites and of the process; before the first ``sample``.
+        """History from before we connected, of sites and of the process; call it before ``feed``.
 
-        That tells which tasks are older than the agent: those did not come while it looked.
+        ``sample``, the first, tells which tasks are older than the agent: they are no growth.
         """
         adopted = {each.site: each.adopted for each in sample.sites} if sample is not None else {}
         if history is not None:
@@ -145,14 +145,14 @@ class Judge:
         return tuple(asked)
 
     def suspected(self) -> tuple[int, ...]:
-        """Sites of which facts are wanted, the most wanted first."""
+        """Sites whose facts are wanted, the most wanted first."""
         weighed = ((self._weight(watched), id) for id, watched in self._watched.items())
         return tuple(id for weight, id in sorted(weighed, reverse=True) if weight > 0)
 
     def looks(self, looks: Iterable[SiteFacts]) -> None:
-        """What others were answered, of each site the oldest first: as if this judge had asked.
+        """Facts that other clients were given, oldest first per site: as if this judge had asked.
 
-        What lies nearer together than questions do is left out: in less time little moves.
+        Those closer together than questions are dropped: little moves in less time.
         """
         of_site: dict[int, list[SiteFacts]] = defaultdict(list)
         for each in looks:
@@ -182,7 +182,7 @@ class Judge:
                 watched.signs = causes.signs(watched.cause, facts, watched.before, never=moves.never)
 
     def note(self, stalls: Iterable[Stall], threads: Sequence[Thread], loops: Iterable[Loop] = ()) -> None:
-        """What holds the loops and the pools up, as of now.  ``loops``: only where they are slow."""
+        """Stalls, threads and loops as of now.  ``loops``: only while they are slow."""
         self._stalls, self._threads, self._loops = tuple(stalls), threads, tuple(loops)
 
     def _hindrances(self) -> tuple[Finding, ...]:
@@ -198,7 +198,7 @@ class Judge:
             self._slow = Onset(time, at_least=not self._was_quick and not from_begin)
 
     def findings(self) -> tuple[Finding, ...]:
-        """What is to be said now, worst first."""
+        """The findings as of now, worst first."""
         found = [
             finding
             for id, watched in self._watched.items()
@@ -223,7 +223,7 @@ class Judge:
         }
 
     def _with_resources(self, findings: Iterable[Finding]) -> Iterator[Finding]:
-        """Each with what it takes along, and with the soonest end that it moves towards."""
+        """Each with the resources that grow with it, and the soonest projection it is part of."""
         growing = self._growing()
         projections = self.resources.projections(self.now, growing)
         moving = [each for name in RESOURCES for each in self.resources.movements(name, self.now, growing)]
@@ -259,7 +259,7 @@ class Judge:
         watched.recent.add(time, total.live, total.born, total.ended)
 
     def _weight(self, watched: Watched) -> float:
-        """How much the facts of this site are worth; 0: not at all."""
+        """Priority of asking for the facts of this site; 0: do not ask."""
         counts = watched.counts
         if counts.counts.live < 2:
             return 0.0
@@ -276,7 +276,7 @@ class Judge:
         return 0.001 if age > self.long_lived and self.now - watched.asked > LOOK_AGAIN else 0.0
 
     def _every(self, watched: Watched) -> float:
-        """Seconds between questions: a twelfth of the time that the cohorts span."""
+        """Seconds between questions: a twelfth of the span of the cohorts."""
         cuts = watched.cohorts.cuts
         return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
 
@@ -291,10 +291,10 @@ class Judge:
         return noted(site, watched, self._since, self.now, self.long_lived)
 
     def _is_due(self, id: int, watched: Watched) -> bool:
-        """Whether to judge a site now: those that are named each time, the others now and then.
+        """Whether to judge a site now: one with a finding each time, the others in turns.
 
-        Thousands of quiet sites must cost next to nothing; they take turns, and one that holds no more
-        than it ever did is not read at all.
+        Thousands of quiet sites must cost next to nothing; one that holds no more than it ever did is not
+        judged at all.
         """
         if watched.level.shown != "flat" or watched.judged is None:
             due = True
@@ -323,7 +323,7 @@ class Judge:
         watched.leaked = watched.leaked or watched.level.shown == "leak"
 
     def _onset(self, watched: Watched, begun: float) -> Onset:
-        """Since when it grows.  ``begun``: the end of a start-up, if there was one."""
+        """Since when it grows.  ``begun``: the end of the start-up, if there was one."""
         bins = watched.whole.bins(self.now)
         whole = [bin for bin in bins if bin.time >= begun]
         first = self._since + 2 * max(self._interval, watched.whole.width)
@@ -356,9 +356,9 @@ class Judge:
         )
 
     def _replaced(self, watched: Watched, *, recent: bool) -> int:
-        """How many tasks of the same coroutine that are older than the agent have ended meanwhile.
+        """How many tasks of the same coroutine that are older than the agent have ended since.
 
-        What started them is not known for sure, so they are counted apart from those that came since.
+        Their creation site is not known for sure, so they are counted apart from newer ones.
         """
         site = self._sites.get(watched.counts.site)
         kin = self._kin[site.kind, site.coroutine] if site is not None and site.known == "exact" else set()

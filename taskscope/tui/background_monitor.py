@@ -1,8 +1,7 @@
-"""Judges in the background what the samples say, and asks the target for the facts that this takes.
+"""Runs the monitor that `watch` uses beside the screen, without ever holding the screen up.
 
-The judge is the same that `watch` uses.  It runs beside the picture and never holds it up: samples that
-come while the target still answers are merged, the verdicts are worked out in a thread, and however long
-that takes it stays a small share of the time.
+Samples that arrive while the target still answers are merged; verdicts are computed in a thread, and take
+a small share of the time however long one takes.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from taskscope.sources.base import SourceError, TargetGone
-from taskscope.sources.judging import Judging
 from taskscope.sources.live import merged
+from taskscope.sources.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,15 +22,13 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Context
 
 EVERY = 2.0
-"""Seconds between two verdicts, at the least."""
+"""Least seconds between two verdicts."""
 
 FRUGAL = 150.0
-"""A verdict follows no sooner than this many times the CPU time of the one before, 0.7 % of a core: samples
-that are merged meanwhile cost less to take in, too.
-"""
+"""Pause after a verdict, as a multiple of the CPU time it took: 0.7 % of a core."""
 
 
-class Referee:
+class BackgroundMonitor:
     """Keeps the store's findings up to date."""
 
     def __init__(self, context: Context, changed: Callable[[], None]) -> None:
@@ -42,31 +39,31 @@ class Referee:
         self._came = asyncio.Event()
 
     def begin(self, source: Source, hello: Hello) -> None:
-        """Judges this source from now on."""
+        """Monitors this source from now on."""
         self.end()
         self._waiting = None
-        self._task = asyncio.ensure_future(self._run(Judging(source, hello)))
+        self._task = asyncio.ensure_future(self._run(Monitor(source, hello)))
 
     def take(self, sample: Sample) -> None:
-        """The next sample; costs nothing here."""
+        """The next sample; it is only stored here."""
         self._waiting = sample if self._waiting is None else merged(self._waiting, sample)
         self._came.set()
 
     def end(self) -> None:
-        """Judges no more; the last verdicts stay."""
+        """Stops; the last verdicts stay."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
-    async def _run(self, judging: Judging) -> None:
+    async def _run(self, monitor: Monitor) -> None:
         try:
-            await self._judge(judging)
+            await self._judge(monitor)
         except TargetGone:
             return  # the connection says so
-        except Exception as bug:  # noqa: BLE001 (whatever fails here, the picture goes on without verdicts)
+        except Exception as bug:  # noqa: BLE001 (whatever fails here, the screen goes on without verdicts)
             self._context.error(f"No more findings: the judge failed ({type(bug).__name__}: {bug})")
 
-    async def _judge(self, judging: Judging) -> None:
+    async def _judge(self, monitor: Monitor) -> None:
         store = self._context.store
         while True:
             await self._came.wait()
@@ -75,12 +72,12 @@ class Referee:
             if sample is None:
                 continue
             try:
-                await judging.feed(sample)
+                await monitor.feed(sample)
             except TargetGone:
                 raise
             except SourceError:
                 pass  # judged by what is known; the views say what is wrong
-            findings, cost = await asyncio.to_thread(_timed, judging)
+            findings, cost = await asyncio.to_thread(_timed, monitor)
             if not store.paused:
                 store.findings.take(findings)
                 store.version += 1
@@ -88,7 +85,7 @@ class Referee:
             await asyncio.sleep(max(EVERY, FRUGAL * cost))
 
 
-def _timed(judging: Judging) -> tuple[tuple[Finding, ...], float]:
-    """The verdicts, and the seconds of CPU time they took."""
+def _timed(monitor: Monitor) -> tuple[tuple[Finding, ...], float]:
+    """The verdicts, and their CPU time in seconds."""
     begun = time.thread_time()
-    return judging.findings(), time.thread_time() - begun
+    return monitor.findings(), time.thread_time() - begun
