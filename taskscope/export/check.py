@@ -6,115 +6,54 @@ raises WireError, which names the section and the field.  300,000 tasks are seen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import is_dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
 from taskscope.checked import MAX_FLOAT, MAX_INT, unpack, unpack_all
-from taskscope.model import vocabulary as words
+from taskscope.model.snapshot import (
+    FORMAT,
+    LISTS,
+    NAMES,
+    SCHEMA,
+    SECTIONS,
+    Agent,
+    Place,
+    Section,
+    TaskRow,
+    Times,
+)
+from taskscope.model.vocabulary import ORIGINS, TASK_STATES
 from taskscope.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-FORMAT, SCHEMA = "taskscope-snapshot", 1
-
 MAX_TASKS = 2_000_000
 """Tasks of a snapshot: several times what is supported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """How the agent that took the snapshot came and worked."""
-
-    since: float
-    interval: float
-    control: bool = False
-    arrived: words.Arrived = "started"
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Both clocks at one moment."""
-
-    wall: float
-    monotonic: float
-
-
-@dataclass(frozen=True, slots=True)
-class SiteStack:
-    """The stack that created one task of a site."""
-
-    site: int
-    serial: int
-    stack: int
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a task is parked; its frames are those of its stack."""
-
-    wait: words.Wait = "unknown"
-    text: str = ""
-    task: int | None = None
-    remaining: float | None = None
-    detail: str = ""
-
-
-_ONES: dict[str, type] = {
-    "process": model.Process,
-    "agent": Agent,
-    "time": Times,
-    "history": model.History,
-}
-_ROWS: dict[str, type] = {
-    "sites": model.Site,
-    "site_stacks": SiteStack,
-    "loops": model.Loop,
-    "ended": model.Ended,
-    "failures": model.Failure,
-    "site_history": model.SiteHistory,
-    "findings": model.Finding,
-}
-SECTIONS = (
-    *("format", "schema", "taskscope", "process", "agent", "time", "sample", "sites", "site_stacks"),
-    *("loops", "frames", "stacks", "tasks", "threads", "ended", "failures", "stalls", "history"),
-    "site_history",
-    "findings",
-)
-"""In the order in which they are written: what a file is stands first."""
 
 
 def check(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """The snapshot with every section that a snapshot has.  Raises WireError."""
     if (snapshot.get("format"), snapshot.get("schema")) != (FORMAT, SCHEMA):
         raise WireError(f"it is no {FORMAT}")
-    for section in ("process", "sample", "sites", "frames", "stacks", "tasks"):
-        if section not in snapshot:
-            raise WireError(f"the section {section!r} is missing")
+    for section in SECTIONS:
+        if section.needed and section.name not in snapshot:
+            raise WireError(f"the section {section.name!r} is missing")
     absent = _absent(_in("sample", unpack, model.Sample, snapshot["sample"]))
-    whole = {name: snapshot[name] if name in snapshot else absent[name] for name in SECTIONS}
-    for section, cls in _ONES.items():
-        _in(section, unpack, cls, whole[section])
-    for section, cls in _ROWS.items():
-        _in(section, unpack_all, cls, whole[section])
+    whole = {name: snapshot[name] if name in snapshot else absent[name] for name in NAMES}
     _in("frames", _frames, whole["frames"])
     _in("stacks", _stacks, whole["stacks"], len(whole["frames"]))
-    numbers = range(len(whole["stacks"]))
-    _in("tasks", _tasks, whole["tasks"], numbers)
-    _in(
-        "threads",
-        _with_stacks,
-        model.Thread,
-        whole["threads"],
-        ("stack", "creation"),
-        {"frame": None},
-        numbers,
-    )
-    _in("stalls", _with_stacks, model.Stall, whole["stalls"], ("stack",), {"stack": []}, numbers)
-    _stack_numbers((each["stack"] for each in whole["site_stacks"]), numbers, "site_stacks")
+    stacks = range(len(whole["stacks"]))
+    for section in SECTIONS:
+        value = whole[section.name]
+        if section.of is TaskRow:
+            _in("tasks", _tasks, value, stacks)
+        elif section.stacks:
+            _in(section.name, _with_stacks, section, value, stacks)
+        elif is_dataclass(section.of):
+            _in(section.name, unpack_all if section.rows else unpack, section.of, value)
     if type(whole["taskscope"]) is not str:
         raise WireError("taskscope is no version")
     return whole
@@ -122,14 +61,12 @@ def check(snapshot: Mapping[str, Any]) -> dict[str, Any]:
 
 def _absent(sample: model.Sample) -> dict[str, Any]:
     """What stands for sections that are left out."""
-    empty: dict[str, Any] = {section: [] for section in (*_ROWS, "threads", "stalls")}
-    history: dict[str, Any] = {name: [] for name in model.History.__slots__}
     return {
-        **empty,
+        **{name: [] for name in LISTS},
         "taskscope": "",
-        "agent": {"since": sample.monotonic, "interval": sample.interval, "control": False},
-        "time": {"wall": sample.wall, "monotonic": sample.monotonic},
-        "history": history,
+        "agent": wire.pack(Agent(sample.monotonic, sample.interval)),
+        "time": wire.pack(Times(sample.wall, sample.monotonic)),
+        "history": {name: [] for name in model.History.__slots__},
     }
 
 
@@ -152,7 +89,7 @@ def _frames(rows: Any) -> None:
 
 
 _FRAME = [str, int, str, str]
-_ORIGINS = frozenset(words.ORIGINS)
+_ORIGINS = frozenset(ORIGINS)
 
 
 def _stacks(rows: Any, frames: int) -> None:
@@ -186,29 +123,30 @@ def _tasks(rows: Any, stacks: range) -> None:
             raise WireError(
                 f"a task has a field of the wrong type or size ({wire.clean_text(str(values))[:80]})"
             )
+        if values[6] not in TASK_STATES:
+            raise WireError(f"a task's state is none of {', '.join(TASK_STATES)}")
         if birth is not None and not (type(birth) in (int, float) and -MAX_FLOAT < birth < MAX_FLOAT):
             raise WireError("a task's birth is not a finite number")
         if type(row.get("orphan", False)) is not bool or type(row.get("cancelling", 0)) is not int:
             raise WireError("a task has a field of the wrong type (orphan, cancelling)")
-        stack = row.get("stack")
-        if stack is not None and not (type(stack) is int and stack in stacks):
-            raise WireError("a task names a stack that is not there")
-        parked = row.get("parked")
-        if parked is not None:
-            unpack(Place, parked)
+        _stack_numbers((row.get("stack"),), stacks, "a task")
+        if row.get("parked") is not None:
+            unpack(Place, row["parked"])
 
 
-def _with_stacks(
-    cls: type, rows: Any, numbered: Iterable[str], instead: Mapping[str, Any], stacks: range
-) -> None:
-    """Rows of ``cls`` that name stacks by number where it has frames."""
+_FRAMELESS: dict[type, dict[str, Any]] = {model.Thread: {"frame": None}, model.Stall: {"stack": []}}
+"""What stands for the frames of a row, which it has by the number of a stack."""
+
+
+def _with_stacks(section: Section, rows: Any, stacks: range) -> None:
+    """Rows that name stacks by number."""
     if type(rows) is not list:
         raise WireError("is not a list")
     for row in rows:
         if type(row) is not dict:
             raise WireError("an entry is not an object")
-        unpack(cls, {**row, **instead})
-        _stack_numbers((row.get(name) for name in numbered), stacks, cls.__name__)
+        unpack(section.of, {**row, **_FRAMELESS.get(section.of, {})})
+        _stack_numbers((row.get(name) for name in section.stacks), stacks, section.of.__name__)
 
 
 def _stack_numbers(numbers: Iterable[Any], stacks: range, where: str) -> None:

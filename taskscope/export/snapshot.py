@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
-from taskscope.export.check import FORMAT, SCHEMA, check
+from taskscope.export.check import check
 from taskscope.export.whole import write_whole
+from taskscope.model.snapshot import FORMAT, SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What can be observed, and the protocol: each thing said once, no I/O.
 
 ``values`` are the observations, ``findings`` the verdicts on them, ``vocabulary`` the closed sets of words in
-both, ``requests`` the methods of the protocol.
+both, ``requests`` the methods of the protocol, ``snapshot`` the sections of a snapshot.
 """
 
 from __future__ import annotations

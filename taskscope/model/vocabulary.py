@@ -15,6 +15,7 @@ __all__ = [
     "ORIGINS",
     "OUTCOMES",
     "RESOURCES",
+    "TASK_STATES",
     "TREES",
     "Arrived",
     "FindingKind",
@@ -56,6 +57,8 @@ Wait = Literal[
 """What a task or a thread waits for.  ``executor``: for a job that it gave away; ``job``: for one to do."""
 
 TaskState = Literal["pending", "running", "finished", "failed", "cancelled"]
+TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
+
 ThreadState = Literal["running", "idle", "waiting"]
 
 Outcome = Literal["finished", "failed", "cancelled", "lost", "unseen"]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import __version__, model, wire
 from taskscope.checked import unpack, unpack_all
-from taskscope.export.check import SECTIONS, check
+from taskscope.export.check import check
+from taskscope.model.snapshot import NAMES
 from taskscope.sources.base import Silence, SourceError, TargetGone
 from taskscope.sources.impute import guesses
 from taskscope.sources.line import Line
@@ -313,7 +314,7 @@ class LiveSource:
             return  # of a snapshot whose caller has gone
         if self._line.received - self._parts_from > MAX_SNAPSHOT:
             raise self._line.misbehaves(f"its snapshot is larger than {MAX_SNAPSHOT >> 20} MB")
-        if section not in SECTIONS:
+        if section not in NAMES:
             return  # of a newer agent
         self._line.progressed()
         known = self._parts.get(section)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from taskscope import model, wire
 from taskscope.checked import unpack
 from taskscope.export import snapshot as files
-from taskscope.export.check import Agent
 from taskscope.export.whole import read_regular
+from taskscope.model.snapshot import Agent
 from taskscope.sources.archive import Archive, earliest, parked_key
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.forest import await_tree, parent_tree

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from taskscope import model, wire
-from taskscope.export.check import SECTIONS
+from taskscope.model.snapshot import NAMES
 from taskscope.sources.base import AgentGone, NotAvailable, SourceError, SourceMisbehaves, TargetGone
 from taskscope.sources.live import MAX_WAITING, LiveSource
 from tests.unit.test_saved_source import snapshot, task
@@ -262,7 +262,7 @@ async def test_a_snapshot_is_put_together_from_its_parts(tmp_path: Path) -> None
     async with agent(tmp_path, answer) as source:
         taken = await source.snapshot(stacks=False)
         assert [each["serial"] for each in taken["tasks"]] == [1, 2, 3]
-        assert tuple(taken) == SECTIONS
+        assert tuple(taken) == NAMES
         assert await source.snapshot(stacks=False) == taken
 
 

@@ -12,6 +12,7 @@ from taskscope import model, wire
 from taskscope.agent.answers import tasks as queries
 from taskscope.agent.inspect import futures, stacks, waits
 from taskscope.agent.inspect.walk import live_tasks, spent
+from taskscope.model import snapshot as form
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from taskscope.agent.agent import Agent
     from taskscope.agent.inspect.walk import Job
 
-SCHEMA = 1
 ROWS = 100
 """Tasks a part."""
 
@@ -105,43 +105,17 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
     return count
 
 
-EMPTY: tuple[str, ...] = (
-    "frames",
-    "stacks",
-    "sites",
-    "site_stacks",
-    "loops",
-    "tasks",
-    "threads",
-    "ended",
-    "failures",
-    "stalls",
-    "site_history",
-    "findings",
-)
-"""Sections that are lists, there even when empty."""
-
-
 def _head(agent: Agent, sample: model.Sample) -> list[Part]:
     hello = agent.hello()
     return [
-        ("format", "taskscope-snapshot"),
-        ("schema", SCHEMA),
+        ("format", form.FORMAT),
+        ("schema", form.SCHEMA),
         ("taskscope", hello.taskscope),
         ("process", wire.pack(hello.process)),
-        (
-            "agent",
-            {
-                "since": hello.agent_since,
-                "interval": hello.interval,
-                "control": hello.control,
-                "arrived": hello.arrived,
-                "notes": list(hello.notes),
-            },
-        ),
-        ("time", {"wall": clock.wall(), "monotonic": clock.monotonic()}),
+        ("agent", wire.pack(form.Agent.of(hello))),
+        ("time", wire.pack(form.Times(clock.wall(), clock.monotonic()))),
         ("sample", wire.pack(sample)),
-        *((section, []) for section in EMPTY),
+        *((section, []) for section in form.LISTS),
     ]
 
 

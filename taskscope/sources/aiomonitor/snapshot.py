@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
+from taskscope.model import snapshot as form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,34 +29,24 @@ def snapshot(
         for each in kept:
             rows.append([frames.setdefault(frame, len(frames)) for frame in each.frames])
             site_stacks.append({"site": site, "serial": each.serial, "stack": len(rows) - 1})
-    return {
-        "format": "taskscope-snapshot",
-        "schema": 1,
+    sections = {
+        "format": form.FORMAT,
+        "schema": form.SCHEMA,
         "taskscope": hello.taskscope,
         "process": wire.pack(hello.process),
-        "agent": {
-            "since": hello.agent_since,
-            "interval": hello.interval,
-            "control": hello.control,
-            "arrived": hello.arrived,
-            "notes": list(hello.notes),
-        },
-        "time": {"wall": sample.wall, "monotonic": sample.monotonic},
+        "agent": wire.pack(form.Agent.of(hello)),
+        "time": wire.pack(form.Times(sample.wall, sample.monotonic)),
         "sample": wire.pack(sample),
         "sites": wire.pack(list(sites)),
         "site_stacks": site_stacks,
-        "loops": [],
         "frames": [[frame.file, frame.line, frame.function, frame.origin] for frame in frames],
         "stacks": rows,
         "tasks": [_packed(task) for task in tasks],
-        "threads": [],
         "ended": wire.pack(list(ended)),
-        "failures": [],
-        "stalls": [],
         "history": wire.pack(history),
         "site_history": wire.pack(list(site_history)),
-        "findings": [],
     }
+    return {name: sections.get(name, []) for name in form.NAMES}
 
 
 def _packed(task: model.Task) -> dict[str, Any]:

@@ -1,0 +1,138 @@
+"""What a snapshot is: its sections in order, what each holds, and the version of the format.
+
+Whoever writes one, reads one or checks one goes by ``SECTIONS``; the published JSON Schema is made of them.
+Frames and stacks are numbered: a task names its stack by number, a stack its frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from taskscope.model import vocabulary as words
+from taskscope.model.findings import Finding
+from taskscope.model.values import (
+    Ended,
+    Failure,
+    Hello,
+    History,
+    Loop,
+    Process,
+    Sample,
+    Site,
+    SiteHistory,
+    Stall,
+    Thread,
+)
+
+FORMAT, SCHEMA = "taskscope-snapshot", 1
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """How the agent that took the snapshot came and worked.  ``since`` in monotonic seconds."""
+
+    since: float
+    interval: float
+    control: bool = False
+    arrived: words.Arrived = "started"
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, hello: Hello) -> Agent:
+        return cls(hello.agent_since, hello.interval, hello.control, hello.arrived, hello.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Both clocks of the target at one moment.  All times are monotonic unless their names say wall."""
+
+    wall: float
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class SiteStack:
+    """The stack that created one task of a site."""
+
+    site: int
+    serial: int
+    stack: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a task is suspended and what it waits on, as ``Parked``; the frames are those of its stack."""
+
+    wait: words.Wait = "unknown"
+    text: str = ""
+    task: int | None = None
+    remaining: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A live task, as ``Task``.  ``stack``: its await chain."""
+
+    serial: int
+    name: str
+    coroutine: str
+    state: words.TaskState
+    site: int
+    parent: int
+    loop: int
+    birth: float | None
+    orphan: bool = False
+    cancelling: int = 0
+    stack: int | None = None
+    parked: Place | None = None
+
+
+FrameRow = tuple[str, int, str, words.Origin]
+"""File, line, function, origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """``of``: the type of its value, or of each row of a list.  Older files lack what is not ``needed``.
+
+    ``stacks``: fields of a row that hold the number of a stack; ``without``: fields that a row leaves out.
+    """
+
+    name: str
+    of: Any
+    rows: bool = True
+    needed: bool = False
+    stacks: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+SECTIONS = (
+    Section("format", FORMAT, rows=False, needed=True),
+    Section("schema", SCHEMA, rows=False, needed=True),
+    Section("taskscope", str, rows=False),
+    Section("process", Process, rows=False, needed=True),
+    Section("agent", Agent, rows=False),
+    Section("time", Times, rows=False),
+    Section("sample", Sample, rows=False, needed=True),
+    Section("sites", Site, needed=True),
+    Section("site_stacks", SiteStack, stacks=("stack",)),
+    Section("loops", Loop),
+    Section("frames", FrameRow, needed=True),
+    Section("stacks", tuple[int, ...], needed=True),
+    Section("tasks", TaskRow, needed=True, stacks=("stack",)),
+    Section("threads", Thread, stacks=("stack", "creation"), without=("frame",)),
+    Section("ended", Ended),
+    Section("failures", Failure),
+    Section("stalls", Stall, stacks=("stack",)),
+    Section("history", History, rows=False),
+    Section("site_history", SiteHistory),
+    Section("findings", Finding),
+)
+"""In the order in which they are written: what a file is stands first."""
+
+NAMES = tuple(each.name for each in SECTIONS)
+
+LISTS = tuple(each.name for each in SECTIONS if each.rows)
+"""Sections that are there even when they are empty."""
