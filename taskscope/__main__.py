@@ -67,7 +67,11 @@ def _guarded(verb: str, words: list[str]) -> int:
 
 
 def _unknown(verb: str) -> int:
-    sys.stderr.write(f"taskscope: there is no verb {verb!r} (see taskscope --help)\n")
+    from difflib import get_close_matches
+
+    meant = get_close_matches(verb, VERBS, 1)
+    hint = f"did you mean {meant[0]}?" if meant else "see taskscope --help"
+    sys.stderr.write(f"taskscope: unknown command {verb!r}; {hint}\n")
     return 2
 
 

@@ -69,22 +69,25 @@ def _visit(app: App[Any], context: Context, host: str, port: int) -> None:
         context.error(f"aiomonitor is not installed here; its console listens at {host}:{port} (telnet).")
         return
     try:
-        problem = _run(app, command(host, port))
+        problem = _run(
+            app, command(host, port), f"Connecting to aiomonitor at {host}:{port} …  exit leaves it."
+        )
     except SuspendNotSupported:
         context.error("The app cannot hand over this terminal to a console.")
         return
     if problem:
         context.error(
-            f"No console at {host}:{port}, which is where the target has it (in a container that is "
-            f"another place than here): {problem}"
+            f"aiomonitor's client failed at {host}:{port} (the target's own address; that of a container "
+            f"is not reached from here): {problem}"
         )
     else:
         context.status(f"Back from the console at {host}:{port}.")
 
 
-def _run(app: App[Any], words: list[str]) -> str:
+def _run(app: App[Any], words: list[str], hint: str) -> str:
     """Gives the terminal to the console until it ends (the app's loop stands still); says what failed."""
     with app.suspend():
+        print(hint, flush=True)  # its client takes a second to start, and says nothing until it is connected
         done = subprocess.run(words, check=False, stderr=subprocess.PIPE, text=True, errors="replace")
     lines = done.stderr.strip().splitlines() or [f"its client ended with status {done.returncode}"]
     return wire.clean_text(lines[-1]) if done.returncode else ""

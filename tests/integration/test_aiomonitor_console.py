@@ -139,6 +139,7 @@ async def enter_and_leave(command: list[str], child: Child) -> None:
     async with Terminal(command, environment={"PYTHONPATH": str(REPO)}) as terminal:
         await terminal.until("leaf")
         terminal.press("c")
+        await terminal.until("exit leaves it")  # before its client says anything
         await terminal.until("monitor >>> ")
         terminal.press("where 5\r")
         await terminal.until("No task 5")

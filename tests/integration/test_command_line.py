@@ -83,7 +83,8 @@ def test_the_version_is_printed() -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["frobnicate"], "'frobnicate'"),
+        (["frobnicate"], "unknown command 'frobnicate'; see taskscope --help"),
+        (["atach"], "unknown command 'atach'; did you mean attach?"),
         (["--frobnicate"], "--frobnicate"),
         (["watch"], "TARGET"),
         (["watch", "x", "--for", "60"], "'60' is not a duration like 500ms, 30s, 10m or 6h"),
