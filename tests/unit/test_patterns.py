@@ -23,7 +23,7 @@ def declared(word: str, files: list[Path]) -> dict[str, list[str]]:
     for file in files:
         for line in re.findall(rf"^{word}: (.+)$", file.read_text(), re.MULTILINE):
             for name in line.split(", "):
-                found.setdefault(name, []).append(file.stem)
+                found.setdefault(name, []).append(f"{file.parent.name}/{file.stem}")
     return found
 
 
@@ -39,7 +39,7 @@ def test_a_pattern_is_shown_by_a_program_and_has_a_healthy_look_alike(name: str)
 
 
 def test_programs_name_no_pattern_that_is_not_there() -> None:
-    assert set(chain(SHOWN, ALIKE)) == set(NAMES)
+    assert set(chain(SHOWN, ALIKE)) <= set(NAMES)
 
 
 @pytest.mark.parametrize("pattern", EVERY, ids=lambda each: each.name)
