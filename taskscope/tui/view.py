@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
+from textual.css.query import NoMatches
 from textual.geometry import Size
 from textual.screen import Screen
 
@@ -16,9 +17,12 @@ from taskscope.tui.status import StatusLine
 from taskscope.tui.whole_line import WholeLine
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from textual import events
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.worker import Worker
 
     from taskscope.tui.context import Context, Voice
 
@@ -61,6 +65,18 @@ class ViewScreen(Screen[None]):
     def body(self) -> ComposeResult:
         """The view's own widgets."""
         raise NotImplementedError
+
+    def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
+        """As every node's.  What it does to a view that was left meanwhile is no fault."""
+        return super().run_worker(self._unless_left(work), *args, **kwargs)
+
+    async def _unless_left(self, work: Awaitable[Any]) -> Any:
+        try:
+            return await work
+        except NoMatches:
+            if self.app.is_running and self.is_attached and self in self.app.screen_stack:
+                raise
+            return None  # the view or the app was left: its panels go before it does
 
     def look(self) -> None:
         """Draws the store's newest state."""

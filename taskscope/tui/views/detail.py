@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.widget import Widget
 
 from taskscope.sources.base import SourceError
@@ -150,10 +149,6 @@ class DetailScreen(ViewScreen):
             self._loaded = True
         except SourceError as problem:
             note = self.failed(problem)
-        except NoMatches:
-            if self.app.is_running and self.is_attached and self in self.app.screen_stack:
-                raise
-            return  # the view or the app was left meanwhile: its panels go before it does
         finally:
             patience.stop()
             self.subject.note(note)
