@@ -64,9 +64,14 @@ def _change(value: Any, random: random.Random) -> None:
     elif how < 0.35 and type(inner) in (int, float) and abs(inner) < 1e18:
         value[key] = inner + random.choice((-1, 1, -1e6, 1e6, 1e12, -1e12))
     elif how < 0.75:
-        value[key] = random.choice([each for each in HOSTILE if type(each) is type(inner)] or HOSTILE)
+        value[key] = _fresh(random.choice([each for each in HOSTILE if type(each) is type(inner)] or HOSTILE))
     else:
-        value[key] = random.choice(HOSTILE)
+        value[key] = _fresh(random.choice(HOSTILE))
+
+
+def _fresh(value: Any) -> Any:
+    """A copy: what comes later may change it.  ``copy.deepcopy`` does not go as deep."""
+    return json.loads(json.dumps(value)) if isinstance(value, (list, dict)) else value
 
 
 def encoded(value: Any) -> bytes:
