@@ -59,7 +59,7 @@ ONCE = {
 }
 """What undoes everything else.  If it never works nobody is left to do it, so it fails once."""
 
-DOORS = {"registry._gone", "agent.Agent.stop"}
+DOORS = {"registry._gone", "agent.Agent.stop", "descriptors.Held.__del__"}
 """Called by the interpreter or the program itself, and nothing but a guard."""
 
 

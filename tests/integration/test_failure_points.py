@@ -29,8 +29,9 @@ ONCE_HARMFUL = {
         "loops.LoopWatch.look",
         "sampler.Sampler.sample",
     ],
-    "answering": ["snapshot.snapshot", "wire.response", "clients.Client.flush"],
+    "answering": ["snapshot.snapshot", "wire.response", "clients.Client.flush", "descriptors.Held.close"],
     "stopping": [
+        "descriptors.Held.close",
         "factories.TaskHooks.let_go",
         "loops.LoopWatch.stop",
         "parts.Part.undo",

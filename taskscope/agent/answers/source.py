@@ -98,8 +98,7 @@ def _pieces(path: str) -> Iterator[bytes]:
             yield piece
     except OSError:
         pass  # what could be read is what there is
-    finally:
-        held.close()
+    held.close()
 
 
 def _archived(loader: Any, file: str) -> bytes | None:

@@ -48,6 +48,14 @@ class Held:
             system.close(self.number)
         self.number = -1
 
+    def __del__(self) -> None:
+        """Closes what is let go of unclosed: where closing failed, or the job that read was dropped."""
+        for _ in range(2):
+            try:
+                self.close()
+            except Exception:  # noqa: BLE001  (an outer edge: the interpreter would print it)
+                pass
+
 
 class Channel(Held):
     """A socket of ours, which never waits."""
