@@ -30,6 +30,7 @@ from aiomonitor.termui.commands import (
 import taskscope
 from taskscope.attach.presence import agent_in
 from taskscope.endpoint import EndpointError
+from taskscope.model import requests
 from taskscope.sources.base import SourceError
 from taskscope.sources.live import LiveSource
 from taskscope.tui import format as fmt
@@ -125,7 +126,7 @@ def _snapshot(ctx: click.Context, file: str | None) -> None:
         from taskscope.export.snapshot import save as save_to
 
         try:
-            size = save_to(await source.snapshot(), path)
+            size = save_to(await source.ask(requests.Snapshot()), path)
         except SnapshotError as error:
             print_fail(f"No snapshot: {error}")
         else:

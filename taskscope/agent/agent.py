@@ -27,12 +27,14 @@ from taskscope.agent.hooks.presence import Presence
 from taskscope.agent.inspect import futures, looking, origins, stacks
 from taskscope.agent.inspect.walk import live_tasks, run
 from taskscope.agent.server import Server
+from taskscope.model import requests
 from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.agent.inspect.walk import Job
+    from taskscope.model.requests import Request
     from taskscope.model.vocabulary import Arrived
 
 MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
@@ -238,40 +240,41 @@ class Agent:
             arrived=self.arrived,
         )
 
-    def answer(self, method: str, params: dict[str, Any], send: Callable[[bytes], None]) -> Job[Any]:
-        """The answer to a request as ``requests.METHODS`` has it.  Raises NotFoundError, RemoteError."""
-        if method == "snapshot":
+    def answer(self, request: Request[Any], send: Callable[[bytes], None]) -> Job[Any]:
+        """Raises NotFoundError, RemoteError."""
+        if isinstance(request, requests.Snapshot):
             yield from self.settled(ARRIVAL)
-            parts = yield from snapshot.snapshot(self, _part_sender(send), with_stacks=params["stacks"])
+            parts = yield from snapshot.snapshot(self, _part_sender(send), with_stacks=request.stacks)
             return {"parts": parts}
-        return (yield from self._actions()[method](**params))
+        return (yield from self._actions()[type(request)](request))
 
-    def _actions(self) -> dict[str, Callable[..., Job[Any]]]:
+    def _actions(self) -> dict[type[Request[Any]], Callable[[Any], Job[Any]]]:
+        """Who answers what; the rest is the desk's."""
         queries = self.queries
         return {
-            "tasks": queries.tasks,
-            "task": queries.task,
-            "site": queries.site,
-            "ages": queries.ages,
-            "parked": queries.parked,
-            "groups": queries.groups,
-            "tree": queries.tree,
-            "facts": self.facts.facts,
-            "looks": self.facts.looks,
-            "ended": self.ended,
-            "history": self._history,
-            "site_history": self._site_history,
-            "threads": lambda: _now(self.thread_view.all),
-            "thread": self._thread,
-            "loops": self.loops,
-            "stalls": lambda: _now(self.watch.stalls),
-            "source": source.source,
-            "modules": source.loaded_files,
-            "set_interval": self._set_interval,
-            "cancel": self._cancel,
-            "console": self.console.where,
-            "leave_console": self.console.leave,
-            "detach": lambda: _now(dict),
+            requests.Tasks: queries.tasks,
+            requests.Task: queries.task,
+            requests.Site: queries.site,
+            requests.Ages: queries.ages,
+            requests.Parked: queries.parked,
+            requests.Groups: queries.groups,
+            requests.Tree: queries.tree,
+            requests.Facts: self.facts.facts,
+            requests.Looks: self.facts.looks,
+            requests.Ended: self.ended,
+            requests.History: self._history,
+            requests.SiteHistory: self._site_history,
+            requests.Threads: lambda _: _now(self.thread_view.all),
+            requests.Thread: self._thread,
+            requests.Loops: lambda _: self.loops(),
+            requests.Stalls: lambda _: _now(self.watch.stalls),
+            requests.Source: source.source,
+            requests.Modules: source.modules,
+            requests.SetInterval: self._set_interval,
+            requests.Cancel: self._cancel,
+            requests.Console: self.console.where,
+            requests.LeaveConsole: self.console.leave,
+            requests.Detach: lambda _: _now(dict),
         }
 
     def loops(self) -> Job[tuple[model.Loop, ...]]:
@@ -285,48 +288,48 @@ class Agent:
             live[number] = live.get(number, 0) + 1
         return self.watch.describe(live)
 
-    def ended(self, limit: int = 200) -> Job[tuple[model.Ended, ...]]:
+    def ended(self, query: requests.Ended) -> Job[tuple[model.Ended, ...]]:
         found = []
-        recent = list(self.registry.ended)[-limit:] if limit else []
+        recent = list(self.registry.ended)[-query.limit :] if query.limit else []
         for serial, site, name, outcome, error, birth, end in recent:
             coroutine = self.registry.by_id[site].site.coroutine
             found.append(model.Ended(serial, site, name, coroutine, outcome, error, birth, end))
         yield
         return tuple(reversed(found))
 
-    def _history(self, seconds: float) -> Job[model.History]:
+    def _history(self, query: requests.History) -> Job[model.History]:
         yield
-        return self.sampler.history.read(clock.monotonic() - seconds)
+        return self.sampler.history.read(clock.monotonic() - query.seconds)
 
-    def _site_history(self, sites: tuple[int, ...], seconds: float) -> Job[tuple[model.SiteHistory, ...]]:
+    def _site_history(self, query: requests.SiteHistory) -> Job[tuple[model.SiteHistory, ...]]:
         found = []
-        since = clock.monotonic() - seconds
-        for site in sites:
+        since = clock.monotonic() - query.seconds
+        for site in query.sites:
             found.append(self.sampler.sites.read(site, since))
             yield
         return tuple(found)
 
-    def _thread(self, ident: int) -> Job[model.ThreadDetail]:
+    def _thread(self, query: requests.Thread) -> Job[model.ThreadDetail]:
         yield
-        detail = self.thread_view.detail(ident)
+        detail = self.thread_view.detail(query.ident)
         if detail is None:
-            raise NotFoundError(f"thread {ident} is no more")
+            raise NotFoundError(f"thread {query.ident} is no more")
         return detail
 
-    def _set_interval(self, seconds: float) -> Job[dict[str, float]]:
+    def _set_interval(self, query: requests.SetInterval) -> Job[dict[str, float]]:
         yield
-        self.interval = min(max(seconds, MIN_INTERVAL), MAX_INTERVAL)
+        self.interval = min(max(query.seconds, MIN_INTERVAL), MAX_INTERVAL)
         return {"interval": self.interval}
 
-    def _cancel(self, serial: int) -> Job[bool]:
+    def _cancel(self, query: requests.Cancel) -> Job[bool]:
         if not self.control:
             raise wire.RemoteError(
                 wire.FORBIDDEN, "this agent only observes; start it with control=True to cancel tasks"
             )
         yield
-        task = self.registry.find(serial)
+        task = self.registry.find(query.serial)
         if task is None:
-            raise NotFoundError(f"task {serial} is no more")
+            raise NotFoundError(f"task {query.serial} is no more")
         loop = task.get_loop()
         self.watch.wakes(loop)
         loop.call_soon_threadsafe(task.cancel)

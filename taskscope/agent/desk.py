@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from taskscope.agent.clients import Client
     from taskscope.agent.inspect.walk import Job
     from taskscope.agent.server import Server
+    from taskscope.model.requests import Request
 
 FIRST_SAMPLE = 1.0
 """Seconds that a first sample waits at most for older tasks to be registered."""
@@ -41,29 +42,29 @@ class Desk:
         name, params = request.method, request.params
         if not client.greeted and name != "hello":
             raise wire.RemoteError(wire.INVALID_REQUEST, "say hello first")
-        method = requests.METHODS.get(name)
-        if method is None:
+        kind = requests.METHODS.get(name)
+        if kind is None:
             raise wire.RemoteError(wire.NO_METHOD, f"this agent has no {name!r}")
-        if name == "hello":
+        if kind is requests.Hello:
             self._check_protocol(params.get("protocol"))
         try:
-            values = method.checked(params)
+            asked = requests.read(kind, params)
         except requests.BadParamsError as error:
             raise wire.RemoteError(wire.BAD_PARAMS, str(error)) from None
-        if name == "hello":
+        if isinstance(asked, requests.Hello):
             client.greeted = True
             self._server.send(client, wire.response(request.id, wire.pack(self._agent.hello())))
-        elif name == "abandon":
+        elif isinstance(asked, requests.Abandon):
             for work in client.work:
-                work.abandoned = work.abandoned or work.id == values["id"]
+                work.abandoned = work.abandoned or work.id == asked.id
         elif len(client.work) >= MAX_JOBS:
             raise wire.RemoteError(wire.INVALID_REQUEST, "too many requests under way")
-        elif name == "subscribe":
+        elif isinstance(asked, requests.Subscribe):
             self._server.send(client, wire.response(request.id, {}))
             client.watching, client.subscribed = True, False
             self.subscribe(client)
         else:
-            self._server.queue(client, self._answer(client, request, values), request.id)
+            self._server.queue(client, self._answer(client, request.id, asked), request.id)
 
     def _check_protocol(self, theirs: object) -> None:
         if theirs != wire.PROTOCOL:
@@ -92,22 +93,22 @@ class Desk:
         for each in (data, *missed):
             self._server.send(client, each)
 
-    def _answer(self, client: Client, request: wire.Request, values: dict[str, Any]) -> Job[None]:
+    def _answer(self, client: Client, id: int | None, request: Request[Any]) -> Job[None]:
         def send(data: bytes) -> None:
             self._server.send(client, data)
 
         try:
-            result = yield from self._agent.answer(request.method, values, send)
-            send((yield from encoded(_as_result(request.id), result)))
+            result = yield from self._agent.answer(request, send)
+            send((yield from encoded(_as_result(id), result)))
         except NotFoundError as error:
-            send(wire.failure(request.id, wire.NOT_FOUND, str(error)))
+            send(wire.failure(id, wire.NOT_FOUND, str(error)))
         except wire.RemoteError as error:
-            send(wire.failure(request.id, error.code, error.message))
+            send(wire.failure(id, error.code, error.message))
         except Exception as error:  # noqa: BLE001  (an outer edge: one bad answer must not end the agent)
             self._agent.registry.drop("answers that failed")
             text = f"{type(error).__name__} in {request.method}: {error}"
-            send(wire.failure(request.id, wire.INTERNAL, text))
-        if request.method == "detach":
+            send(wire.failure(id, wire.INTERNAL, text))
+        if isinstance(request, requests.Detach):
             self._server.leave()
 
 

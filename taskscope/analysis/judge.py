@@ -20,7 +20,7 @@ from taskscope.analysis.resources import Resources
 from taskscope.analysis.track import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched import Watched, grown, noted
-from taskscope.model import Counts, Finding, SiteCounts
+from taskscope.model import Counts, Finding, SiteCounts, requests
 from taskscope.model.vocabulary import RESOURCES, rank
 
 if TYPE_CHECKING:
@@ -123,11 +123,10 @@ class Judge:
         for counts in sample.sites:
             self._add(counts, sample.monotonic)
 
-    def questions(self) -> tuple[tuple[int, tuple[float, ...], float | None], ...]:
-        """Sites whose facts are wanted now, with the moments to count cohorts at (see ``SiteFacts``).
+    def questions(self) -> tuple[requests.Facts, ...]:
+        """The facts that are wanted now.
 
-        Last in each: until when the tasks to look into must have been born.  Where many end, the young ones
-        are work in progress and would hide those that stay.
+        Where many tasks of a site end, the young ones are work in progress and would hide those that stay.
         """
         due = [
             (weight, id)
@@ -141,7 +140,8 @@ class Judge:
             watched.asked = self.now
             counts = watched.counts.counts
             churns = counts.ended > counts.live
-            asked.append((id, watched.cohorts.ask(self.now), self.now - SETTLE if churns else None))
+            before = self.now - SETTLE if churns else None
+            asked.append(requests.Facts(id, watched.cohorts.ask(self.now), before))
         return tuple(asked)
 
     def suspected(self) -> tuple[int, ...]:

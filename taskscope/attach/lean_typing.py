@@ -20,8 +20,14 @@ def TypeVar(*_: object, **__: object) -> None:  # noqa: N802  (its name is typin
     return None
 
 
+def dataclass_transform(**_: object) -> _Any:
+    return lambda decorator: decorator
+
+
 class Generic:
     """A base of classes that are generic to a type checker only."""
+
+    __slots__ = ()
 
     def __class_getitem__(cls, item: object) -> type:
         return cls

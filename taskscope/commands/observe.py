@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
-from taskscope.model import Counts, SiteCounts
+from taskscope.model import Counts, SiteCounts, requests
 from taskscope.sources.base import AgentGone, Observed, SourceError, TargetGone, TargetSilent
 from taskscope.sources.live import merged
 from taskscope.sources.monitor import Monitor
@@ -232,14 +232,14 @@ async def _samples(source: Source, hello: Hello, interval: float) -> AsyncIterat
     """The source's samples, sped up for as long as we watch if the agent's own interval is longer."""
     faster = source.live and interval < hello.interval
     if faster:
-        await source.set_interval(interval)
+        await source.ask(requests.SetInterval(interval))
     try:
         async for sample in source.samples():
             yield sample
     finally:
         if faster:
             with contextlib.suppress(SourceError):
-                await source.set_interval(hello.interval)
+                await source.ask(requests.SetInterval(hello.interval))
 
 
 async def _every(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.commands.attach import TARGET_HELP
 from taskscope.commands.common import say
+from taskscope.model import requests
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -43,6 +44,6 @@ async def _take(target: str, *, stacks: bool) -> dict[str, Any]:
     source = resolve(target, progress=say)
     await source.open()
     try:
-        return await source.snapshot(stacks=stacks)
+        return await source.ask(requests.Snapshot(stacks=stacks))
     finally:
         await source.close()

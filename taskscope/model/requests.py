@@ -1,20 +1,25 @@
-"""The methods of the protocol, each said once: its name, what it takes within which bounds, what it gives.
+"""The requests of the protocol: parameters, their bounds and the type of the result, each said here only.
 
-``METHODS`` is the table.  A request's parameters are checked against it at the agent's door and nowhere else:
-what is behind works with values of the declared types.
+A request is a value: ``Tasks(sites=(3,), limit=50)`` is a ``Request[model.TaskPage]``, and a source that is
+asked it gives a TaskPage.  On the wire its method is the name of its class (``SiteHistory``:
+``site_history``), its parameters are its fields.  ``read`` checks their bounds at the agent's door; what is
+behind works with values of the declared types.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, dataclass_transform
 
 from taskscope import model
 from taskscope.model import vocabulary as words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+T_co = TypeVar("T_co", covariant=True)
+Kind = TypeVar("Kind", bound="Request[Any]")
 
 MAX_NUMBER = 1 << 53
 """Of serials, sites and counts: beyond it JSON does not keep whole numbers apart everywhere."""
@@ -106,8 +111,56 @@ def optional(some: Allowed) -> Allowed:
     return Allowed(f"null or {some.text}", lambda value: None if value is None else some.take(value))
 
 
-def _field(allowed: Allowed, default: Any = dataclasses.MISSING) -> Any:
+def _field(allowed: Allowed, *, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"allowed": allowed})
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T_co]):
+    """What is asked; ``T_co`` is what the answer is.  ``None``: that it has been done."""
+
+    method = ""
+    """Its name on the wire, given by ``_request``; no parameter."""
+
+
+METHODS: dict[str, type[Request[Any]]] = {}
+"""Every request by its name on the wire."""
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(_field,))
+def _request(cls: type[Kind]) -> type[Kind]:
+    made = dataclass(frozen=True, slots=True)(cls)
+    made.method = "".join(f"_{each.lower()}" if each.isupper() else each for each in cls.__name__)[1:]
+    METHODS[made.method] = made
+    return made
+
+
+def params(request: Request[Any]) -> dict[str, Any]:
+    """Its parameters by name."""
+    return {each.name: getattr(request, each.name) for each in dataclasses.fields(request)}
+
+
+def read(kind: type[Kind], given: Mapping[str, Any]) -> Kind:
+    """The request with these parameters, as they came over the wire.  Raises BadParamsError."""
+    fields = {each.name: each for each in dataclasses.fields(kind)}
+    for name in given:
+        if name not in fields:
+            takes = ", ".join(fields) or "nothing"
+            raise BadParamsError(f"{kind.method} does not take {name[:40]!r}; it takes {takes}")
+    found = {}
+    for name, each in fields.items():
+        allowed: Allowed = each.metadata["allowed"]
+        if name not in given:
+            if each.default is dataclasses.MISSING:
+                raise BadParamsError(f"{kind.method} needs {name}: {allowed.text}")
+            continue
+        try:
+            found[name] = allowed.take(given[name])
+        except ValueError:
+            value = repr(given[name])
+            value = value if len(value) <= 40 else f"{value[:40]}…"
+            raise BadParamsError(f"{kind.method}: {name} is {value}, allowed is {allowed.text}") from None
+    return kind(**found)
 
 
 _NUMBER = whole(0, MAX_NUMBER)
@@ -115,189 +168,201 @@ _SECONDS = real(0, MAX_SECONDS)
 _SITES = many(_NUMBER, MAX_SITES)
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """A request without parameters."""
+# -- the conversation --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+@_request
+class Hello(Request[model.Hello]):
     """The first request; ``client`` says who asks."""
 
     protocol: int = _field(_NUMBER)
-    client: str = _field(text(200), "")
+    client: str = _field(text(200), default="")
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
+@_request
+class Abandon(Request[None]):
     """A notification: nobody waits for the answer to request ``id`` any more."""
 
     id: int = _field(_NUMBER)
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    stacks: bool = _field(flag(), True)
+@_request
+class Subscribe(Request[None]):
+    """Samples are sent from now on, a full one first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tasks:
+@_request
+class SetInterval(Request[None]):
+    """Seconds between two samples, for all who are subscribed."""
+
+    seconds: float = _field(_SECONDS)
+
+
+@_request
+class Detach(Request[None]):
+    """The agent leaves the process."""
+
+
+@_request
+class Snapshot(Request[dict[str, Any]]):
+    """The whole state in the snapshot format (``export/snapshot.schema.json``); sent in parts."""
+
+    stacks: bool = _field(flag(), default=True)
+
+
+# -- tasks and sites ---------------------------------------------------------------------------
+
+
+@_request
+class Tasks(Request[model.TaskPage]):
     """A page of the live tasks of ``sites`` (None: all), children of ``parent``, parked at ``parked``.
 
-    It begins behind task ``after`` in the order asked for.
+    ``parked`` is the key of a ParkedGroup, ``after`` the cursor of the page before.
     """
 
-    sites: tuple[int, ...] | None = _field(optional(_SITES), None)
-    parent: int | None = _field(optional(_NUMBER), None)
-    parked: str | None = _field(optional(text(MAX_KEY)), None)
-    order: words.Order = _field(word(*words.ORDERS), "oldest")  # noqa: RUF009  (a Field)
-    after: int | None = _field(optional(_NUMBER), None)
-    limit: int = _field(_NUMBER, 200)
+    sites: tuple[int, ...] | None = _field(optional(_SITES), default=None)
+    parent: int | None = _field(optional(_NUMBER), default=None)
+    parked: str | None = _field(optional(text(MAX_KEY)), default=None)
+    order: words.Order = _field(word(*words.ORDERS), default="oldest")
+    after: int | None = _field(optional(_NUMBER), default=None)
+    limit: int = _field(_NUMBER, default=200)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+@_request
+class Task(Request[model.TaskDetail]):
     serial: int = _field(_NUMBER)
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+@_request
+class Cancel(Request[None]):
+    """Asks a task to cancel; refused where the agent only observes (``Hello.control``)."""
+
+    serial: int = _field(_NUMBER)
+
+
+@_request
+class Ended(Request[tuple[model.Ended, ...]]):
+    """Tasks that ended lately, newest first."""
+
+    limit: int = _field(_NUMBER, default=200)
+
+
+@_request
+class Site(Request[model.SiteDetail]):
     site: int = _field(_NUMBER)
 
 
-@dataclass(frozen=True, slots=True)
-class Sites:
-    sites: tuple[int, ...] | None = _field(optional(_SITES), None)
+@_request
+class Ages(Request[model.Ages]):
+    """The live tasks of these sites (None: all) by age."""
+
+    sites: tuple[int, ...] | None = _field(optional(_SITES), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class TheseSites:
-    sites: tuple[int, ...] = _field(_SITES)
+@_request
+class Parked(Request[tuple[model.ParkedGroup, ...]]):
+    """Where the tasks of these sites (None: all) are parked, most first."""
+
+    sites: tuple[int, ...] | None = _field(optional(_SITES), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Groups:
-    by: words.GroupBy = _field(word(*words.GROUPS))  # noqa: RUF009  (a Field)
+@_request
+class Groups(Request[tuple[model.Group, ...]]):
+    """Live tasks by the site of their parent, or by where they are parked, most first."""
+
+    by: words.GroupBy = _field(word(*words.GROUPS))
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """The level below task ``of`` (None: the roots)."""
+@_request
+class Tree(Request[tuple[model.TreeGroup, ...]]):
+    """The level below task ``of`` (None: the roots) in the tree of parents, or of who awaits whom."""
 
-    by: words.TreeBy = _field(word(*words.TREES))  # noqa: RUF009  (a Field)
-    of: int | None = _field(optional(_NUMBER), None)
+    by: words.TreeBy = _field(word(*words.TREES))
+    of: int | None = _field(optional(_NUMBER), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """``cuts``: moments at which to count those born by then.  ``before``: only these are looked into."""
+@_request
+class Facts(Request[model.SiteFacts]):
+    """Why the tasks of a site do not end.
+
+    ``cuts``: moments at which to count its cohorts.  ``before``: only tasks born until then are looked into.
+    """
 
     site: int = _field(_NUMBER)
-    cuts: tuple[float, ...] = _field(many(_SECONDS, MAX_CUTS), ())
-    before: float | None = _field(optional(_SECONDS), None)
+    cuts: tuple[float, ...] = _field(many(_SECONDS, MAX_CUTS), default=())
+    before: float | None = _field(optional(_SECONDS), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    limit: int = _field(_NUMBER, 200)
+@_request
+class Looks(Request[tuple[model.SiteFacts, ...]]):
+    """The facts of these sites that were asked for before, by whomever; of each the oldest first."""
+
+    sites: tuple[int, ...] = _field(_SITES)
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+# -- the past ----------------------------------------------------------------------------------
+
+
+@_request
+class History(Request[model.History]):
+    """The process as a whole over the last ``seconds``."""
+
     seconds: float = _field(_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class SiteHistory:
+@_request
+class SiteHistory(Request[tuple[model.SiteHistory, ...]]):
     sites: tuple[int, ...] = _field(_SITES)
     seconds: float = _field(_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+# -- threads, loops, code ----------------------------------------------------------------------
+
+
+@_request
+class Threads(Request[tuple[model.Thread, ...]]):
+    pass
+
+
+@_request
+class Thread(Request[model.ThreadDetail]):
     ident: int = _field(whole(-MAX_IDENT, MAX_IDENT))
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+@_request
+class Loops(Request[tuple[model.Loop, ...]]):
+    pass
+
+
+@_request
+class Stalls(Request[tuple[model.Stall, ...]]):
+    pass
+
+
+@_request
+class Source(Request[model.Source]):
+    """Source around a line, as the target's interpreter sees it."""
+
     file: str = _field(text(MAX_PATH))
     line: int = _field(_NUMBER)
-    context: int = _field(_NUMBER, 10)
+    context: int = _field(_NUMBER, default=10)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    seconds: float = _field(_SECONDS)
+@_request
+class Modules(Request[tuple[str, ...]]):
+    """Source files of the loaded modules, without the standard library's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
-    """``start``: whether one may be started where there is none."""
+# -- aiomonitor's console ----------------------------------------------------------------------
+
+
+@_request
+class Console(Request[model.ConsoleAddress]):
+    """Where it listens.  ``start``: one is opened if none runs, until `LeaveConsole`."""
 
     start: bool = _field(flag(), default=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """``gives`` is the type of the result as in ``model``; None: a JSON object or nothing."""
-
-    name: str
-    takes: type
-    gives: Any = None
-
-    def checked(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Every parameter by name, defaults included.  Raises BadParamsError."""
-        fields = {each.name: each for each in dataclasses.fields(self.takes)}
-        for name in params:
-            if name not in fields:
-                takes = ", ".join(fields) or "nothing"
-                raise BadParamsError(f"{self.name} does not take {name[:40]!r}; it takes {takes}")
-        found = {}
-        for name, each in fields.items():
-            allowed: Allowed = each.metadata["allowed"]
-            if name not in params:
-                if each.default is dataclasses.MISSING:
-                    raise BadParamsError(f"{self.name} needs {name}: {allowed.text}")
-                found[name] = each.default
-                continue
-            try:
-                found[name] = allowed.take(params[name])
-            except ValueError:
-                given = repr(params[name])
-                given = given if len(given) <= 40 else f"{given[:40]}…"
-                raise BadParamsError(f"{self.name}: {name} is {given}, allowed is {allowed.text}") from None
-        return found
-
-
-METHODS = {
-    each.name: each
-    for each in (
-        Method("hello", Hello, model.Hello),
-        Method("abandon", Abandon),
-        Method("subscribe", Nothing),
-        Method("detach", Nothing),
-        Method("snapshot", Snapshot),
-        Method("tasks", Tasks, model.TaskPage),
-        Method("task", Task, model.TaskDetail),
-        Method("site", Site, model.SiteDetail),
-        Method("ages", Sites, model.Ages),
-        Method("parked", Sites, tuple[model.ParkedGroup, ...]),
-        Method("groups", Groups, tuple[model.Group, ...]),
-        Method("tree", Tree, tuple[model.TreeGroup, ...]),
-        Method("facts", Facts, model.SiteFacts),
-        Method("ended", Ended, tuple[model.Ended, ...]),
-        Method("history", History, model.History),
-        Method("site_history", SiteHistory, tuple[model.SiteHistory, ...]),
-        Method("threads", Nothing, tuple[model.Thread, ...]),
-        Method("thread", Thread, model.ThreadDetail),
-        Method("loops", Nothing, tuple[model.Loop, ...]),
-        Method("stalls", Nothing, tuple[model.Stall, ...]),
-        Method("looks", TheseSites, tuple[model.SiteFacts, ...]),
-        Method("source", Source, model.Source),
-        Method("modules", Nothing, tuple[str, ...]),
-        Method("set_interval", Interval),
-        Method("cancel", Task),
-        Method("console", Console),
-        Method("leave_console", Nothing),
-    )
-}
+@_request
+class LeaveConsole(Request[None]):
+    """Closes the one that was opened on request, if any."""

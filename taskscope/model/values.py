@@ -20,6 +20,7 @@ __all__ = [
     "AGE_EDGES",
     "Ages",
     "Ancestor",
+    "ConsoleAddress",
     "Counts",
     "CreationStack",
     "Ended",
@@ -491,6 +492,14 @@ class ThreadDetail:
     thread: Thread
     stack: tuple[Frame, ...]
     creation: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleAddress:
+    """Where aiomonitor's console speaks telnet, as the target sees it; host None: none runs."""
+
+    host: str | None
+    port: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,21 @@
 """The one small protocol behind which observations come from: live agent, saved snapshot, aiomonitor.
 
-Everything above (`tui`, `commands`) is written against `Source` only.  Details are asked for one page
-at a time; a source that cannot answer a question raises `NotAvailable` with a sentence to show.
+Everything above (`tui`, `commands`) is written against `Source` only.  What can be asked is in
+`model.requests`; a source that cannot answer raises `NotAvailable` with a sentence to show.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable
 
     from taskscope import model
+    from taskscope.model.requests import Request
+
+T = TypeVar("T")
 
 
 class SourceError(Exception):
@@ -54,68 +57,23 @@ class Source(Protocol):
     def samples(self) -> AsyncIterator[model.Sample]:
         """Yields a full sample, then one each interval holding what changed.  Ends with TargetGone."""
 
-    async def set_interval(self, seconds: float) -> None: ...
+    async def ask(self, request: Request[T]) -> T:
+        """The answer to one of ``model.requests``."""
 
-    async def history(self, seconds: float) -> model.History:
-        """The process as a whole over the last ``seconds``."""
 
-    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[model.SiteHistory, ...]: ...
+class Answering:
+    """A source that answers a request with its method of that name, which gets the request."""
 
-    async def site(self, site: int) -> model.SiteDetail: ...
+    async def ask(self, request: Request[T]) -> T:
+        answer = getattr(self, request.method, None)
+        if answer is None:
+            raise NotAvailable(self.refusal(request))
+        found: T = await answer(request)
+        return found
 
-    async def tasks(
-        self,
-        *,
-        sites: Sequence[int] | None = None,
-        parent: int | None = None,
-        parked: str | None = None,
-        order: str = "oldest",
-        after: int | None = None,
-        limit: int = 200,
-    ) -> model.TaskPage:
-        """A page of live tasks: of these sites (None: all), of this parent, of this ParkedGroup key.
-
-        ``order`` is ``oldest`` or ``newest``; ``after`` the cursor of the page before.
-        """
-
-    async def task(self, serial: int) -> model.TaskDetail: ...
-
-    async def ages(self, sites: Sequence[int] | None) -> model.Ages: ...
-
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
-        """Where the tasks of these sites are parked, most first."""
-
-    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
-        """Why the tasks of a site do not end; ``cuts``: moments at which to count its cohorts.
-
-        ``before``: only tasks born until then are looked into.
-        """
-
-    async def looks(self, sites: Sequence[int]) -> tuple[model.SiteFacts, ...]:
-        """The facts of these sites that were asked for before, by whomever; of each the oldest first."""
-
-    async def groups(self, by: str) -> tuple[model.Group, ...]:
-        """Live tasks by ``parent`` (the parent's site) or ``parked``, most first."""
-
-    async def tree(self, by: str, of: int | None) -> tuple[model.TreeGroup, ...]:
-        """Children of task ``of`` (None: the roots) in the tree by ``parent`` or by ``await``."""
-
-    async def threads(self) -> tuple[model.Thread, ...]: ...
-
-    async def thread(self, ident: int) -> model.ThreadDetail: ...
-
-    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
-        """Tasks that ended lately, newest first."""
-
-    async def stalls(self) -> tuple[model.Stall, ...]: ...
-
-    async def loops(self) -> tuple[model.Loop, ...]: ...
-
-    async def source(self, file: str, line: int, context: int) -> model.Source:
-        """Source around a line, as the target's interpreter sees it."""
-
-    async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
-        """The whole state in the snapshot format (``export/snapshot.schema.json``)."""
+    def refusal(self, request: Request[Any]) -> str:
+        """Why there is no answer to a request that no method is for, in a sentence."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,25 +96,3 @@ class Observed(Protocol):
 
     def silence(self) -> Silence | None:
         """Since when no sample has come, and why; None while they come, or none were asked for."""
-
-
-@runtime_checkable
-class Control(Protocol):
-    """A source through which a task may be cancelled, if the target allows it (``Hello.control``)."""
-
-    async def cancel(self, serial: int) -> None:
-        """Asks the task to cancel.  Raises SourceError as every question does."""
-
-
-@runtime_checkable
-class Consoled(Protocol):
-    """A source of a running process in which aiomonitor's console may be opened."""
-
-    async def console(self, *, start: bool = False) -> tuple[str, int] | None:
-        """Host and port where it speaks telnet, as the target sees them.  NotAvailable says what to do.
-
-        None: none runs; one can be opened with ``start``, which listens until `leave_console`.
-        """
-
-    async def leave_console(self) -> None:
-        """Ends the one that was opened here, if any."""

@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, get_args, get_origin
 
 from taskscope import endpoint, wire
 from taskscope.attach.outside import Outside
+from taskscope.checked import unpack, unpack_all
+from taskscope.model import requests
 from taskscope.sources.base import (
     AgentGone,
     NotAvailable,
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.attach.outside import Condition
+    from taskscope.model.requests import Request
 
     Progress = Callable[[str], None]
+
+T = TypeVar("T")
 
 LOOK_EVERY = 0.5
 """Seconds between looks from outside while an answer is awaited."""
@@ -128,11 +133,13 @@ class Line:
                 await self._writer.wait_closed()
         self.end(TargetGone("the connection is closed"))
 
-    async def ask(self, method: str, **params: Any) -> Any:
-        """The answer to a request.  Waits ``patience`` seconds, or so long after the last ``progressed``.
+    async def ask(self, request: Request[T]) -> T:
+        """The answer to a request, of the type that it declares.  Raises SourceError."""
+        answer = await self.send(request)
+        return self.fits(lambda: _unpacked(type(request), answer), request)
 
-        Raises SourceError.
-        """
+    async def send(self, request: Request[Any]) -> Any:
+        """The answer as it came.  Waits ``patience`` seconds, or so long after the last ``progressed``."""
         if self.over is not None:
             raise type(self.over)(str(self.over))
         assert self._writer is not None
@@ -140,8 +147,8 @@ class Line:
         serial = self._serial
         answer = self._answers[serial] = asyncio.get_running_loop().create_future()
         try:
-            self._writer.write(wire.request(serial, method, params))
-            await self._wait(method, answer)
+            self._writer.write(wire.request(serial, request.method, requests.params(request)))
+            await self._wait(request.method, answer)
             return answer.result()
         except wire.RemoteError as error:
             _refused(error)
@@ -150,7 +157,8 @@ class Line:
             if not answer.done():
                 answer.cancel()
                 if self.over is None:
-                    self._writer.write(wire.request(None, "abandon", {"id": serial}))
+                    abandon = requests.Abandon(serial)
+                    self._writer.write(wire.request(None, abandon.method, requests.params(abandon)))
             elif not answer.cancelled():
                 answer.exception()  # seen: whoever was cancelled while it came reads it no more
 
@@ -248,10 +256,32 @@ class Line:
             return AgentGone(condition.text)
         return AgentGone(f"process {self._outside.pid} goes on, but its agent has closed the connection")
 
+    def fits(self, make: Callable[[], T], request: Request[Any]) -> T:
+        """What ``make`` unpacks of the answer.  Raises SourceMisbehaves if it does not fit."""
+        try:
+            return make()
+        except wire.WireError as error:
+            raise self.misbehaves(f"its answer to {request.method!r} does not fit: {error}") from None
+
     def misbehaves(self, what: str) -> SourceMisbehaves:
         """The sentence for an agent that does not keep to its word."""
         who = f"of process {self._outside.pid}" if self._outside is not None else f"at {self.path}"
         return SourceMisbehaves(f"the agent {who} misbehaves: {what}")
+
+
+def result_of(kind: type[Request[Any]]) -> Any:
+    """The type of the answer to such a request."""
+    return get_args(kind.__orig_bases__[0])[0]  # type: ignore[attr-defined]
+
+
+def _unpacked(kind: type[Request[T]], answer: Any) -> T:
+    gives = result_of(kind)
+    found: Any = None
+    if get_origin(gives) is tuple:
+        found = unpack_all(get_args(gives)[0], answer)
+    elif gives is not type(None):
+        found = unpack(gives, answer)
+    return cast("T", found)
 
 
 def _outside_of(pid: int) -> Outside | None:

@@ -8,11 +8,12 @@ import dataclasses
 import re
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from taskscope import __version__, model, wire
-from taskscope.checked import unpack, unpack_all
+from taskscope.checked import unpack
 from taskscope.export.check import check
+from taskscope.model import requests
 from taskscope.model.snapshot import NAMES
 from taskscope.sources.base import Silence, SourceError, TargetGone
 from taskscope.sources.impute import guesses
@@ -20,6 +21,8 @@ from taskscope.sources.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from taskscope.model.requests import Request
 
 T = TypeVar("T")
 
@@ -93,7 +96,7 @@ class LiveSource:
         self._samples.clear()
         imputed: asyncio.Queue[model.Site] = asyncio.Queue()
         self._sampled = time.monotonic()
-        await self._line.ask("subscribe")
+        await self._line.ask(requests.Subscribe())
         begun, before = False, 0
         while True:
             while self._samples:
@@ -115,120 +118,40 @@ class LiveSource:
     def _tell(self, text: str) -> None:
         self.progress(text)
 
-    async def set_interval(self, seconds: float) -> None:
-        await self._line.ask("set_interval", seconds=seconds)
-        self._interval = seconds
+    async def ask(self, request: Request[T]) -> T:
+        if isinstance(request, requests.Snapshot):
+            return cast("T", await self._snapshot(request))
+        answer = await self._line.ask(request)
+        if isinstance(request, requests.SetInterval):
+            self._interval = request.seconds
+        elif isinstance(request, requests.Tasks) and isinstance(answer, model.TaskPage):
+            self._check_page(request.limit, len(answer.tasks))
+        return answer
 
-    async def history(self, seconds: float) -> model.History:
-        return await self._one(model.History, "history", seconds=seconds)
+    def _check_page(self, limit: int, length: int) -> None:
+        if length > limit:
+            raise self._line.misbehaves(f"its page of at most {limit:,} tasks holds {length:,}")
 
-    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[model.SiteHistory, ...]:
-        return await self._many(model.SiteHistory, "site_history", sites=list(sites), seconds=seconds)
-
-    async def site(self, site: int) -> model.SiteDetail:
-        return await self._one(model.SiteDetail, "site", site=site)
-
-    async def tasks(
-        self,
-        *,
-        sites: Sequence[int] | None = None,
-        parent: int | None = None,
-        parked: str | None = None,
-        order: str = "oldest",
-        after: int | None = None,
-        limit: int = 200,
-    ) -> model.TaskPage:
-        page = await self._one(
-            model.TaskPage,
-            "tasks",
-            sites=_list(sites),
-            parent=parent,
-            parked=parked,
-            order=order,
-            after=after,
-            limit=limit,
-        )
-        if len(page.tasks) > limit:
-            raise self._line.misbehaves(f"its page of at most {limit:,} tasks holds {len(page.tasks):,}")
-        return page
-
-    async def task(self, serial: int) -> model.TaskDetail:
-        return await self._one(model.TaskDetail, "task", serial=serial)
-
-    async def ages(self, sites: Sequence[int] | None) -> model.Ages:
-        return await self._one(model.Ages, "ages", sites=_list(sites))
-
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
-        return await self._many(model.ParkedGroup, "parked", sites=_list(sites))
-
-    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
-        return await self._one(model.SiteFacts, "facts", site=site, cuts=list(cuts), before=before)
-
-    async def looks(self, sites: Sequence[int]) -> tuple[model.SiteFacts, ...]:
-        return await self._many(model.SiteFacts, "looks", sites=list(sites))
-
-    async def groups(self, by: str) -> tuple[model.Group, ...]:
-        return await self._many(model.Group, "groups", by=by)
-
-    async def tree(self, by: str, of: int | None) -> tuple[model.TreeGroup, ...]:
-        return await self._many(model.TreeGroup, "tree", by=by, of=of)
-
-    async def threads(self) -> tuple[model.Thread, ...]:
-        return await self._many(model.Thread, "threads")
-
-    async def thread(self, ident: int) -> model.ThreadDetail:
-        return await self._one(model.ThreadDetail, "thread", ident=ident)
-
-    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
-        return await self._many(model.Ended, "ended", limit=limit)
-
-    async def stalls(self) -> tuple[model.Stall, ...]:
-        return await self._many(model.Stall, "stalls")
-
-    async def loops(self) -> tuple[model.Loop, ...]:
-        return await self._many(model.Loop, "loops")
-
-    async def source(self, file: str, line: int, context: int) -> model.Source:
-        return await self._one(model.Source, "source", file=file, line=line, context=context)
-
-    async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
+    async def _snapshot(self, request: requests.Snapshot) -> dict[str, Any]:
         """The whole state; the agent sends it in parts, for as long as it needs."""
         async with self._one_snapshot:  # parts do not say which snapshot they belong to
             parts = self._parts = {}
             self._parts_from = self._line.received
             try:
-                await self._line.ask("snapshot", stacks=stacks)
+                await self._line.send(request)
             finally:
                 self._parts = None
-        snapshot = self._fits(lambda: check(parts), "snapshot")
+        snapshot = self._line.fits(lambda: check(parts), request)
         await self._impute_snapshot(snapshot)
         from taskscope.sources.monitor import add_findings
 
         await add_findings(self, snapshot)
         return snapshot
 
-    async def cancel(self, serial: int) -> None:
-        """Cancels a task; NotAvailable where the agent was started without control."""
-        await self._line.ask("cancel", serial=serial)
-
-    async def console(self, *, start: bool = False) -> tuple[str, int] | None:
-        """Where aiomonitor's console listens in the target; None: none runs, and ``start`` opens one."""
-        answer = await self._line.ask("console", start=start)
-        match answer:
-            case {"host": None}:
-                return None
-            case {"host": str(host), "port": int(port)} if 0 < port < 65536:
-                return host, port
-        raise self._line.misbehaves("its answer to 'console' does not say where")
-
-    async def leave_console(self) -> None:
-        """Closes the ports of a console that was opened on request."""
-        await self._line.ask("leave_console")
-
     async def detach(self) -> None:
         """Removes the agent from the target, which ends the connection."""
         with contextlib.suppress(TargetGone):  # it may be gone before its answer is out
-            await self._line.ask("detach")
+            await self._line.ask(requests.Detach())
 
     def _impute(self, sites: Sequence[model.Site], found: asyncio.Queue[model.Site]) -> None:
         """Sees to a search for the lines of sites that nobody saw; it feeds ``found`` in the background."""
@@ -246,8 +169,7 @@ class LiveSource:
 
     async def _imputed(self, unknown: Sequence[model.Site]) -> list[model.Site]:
         """These sites with their likely lines, as far as the sources tell."""
-        answer = await self._line.ask("modules")
-        files = self._fits(lambda: unpack_all(str, answer), "modules")
+        files = await self._line.ask(requests.Modules())
         root = _ROOT.match(self.path)
         return await asyncio.to_thread(guesses, root[0] if root else "", files, unknown)
 
@@ -260,7 +182,8 @@ class LiveSource:
             packed[:] = [found.get(each["id"], each) for each in packed]
 
     async def _hello(self) -> model.Hello:
-        answer = await self._line.ask("hello", protocol=wire.PROTOCOL, client=f"taskscope {__version__}")
+        request = requests.Hello(wire.PROTOCOL, f"taskscope {__version__}")
+        answer = await self._line.send(request)
         theirs = answer.get("protocol") if isinstance(answer, dict) else None
         if theirs != wire.PROTOCOL:
             said = f"protocol {theirs}" if type(theirs) is int and 0 <= theirs < 10**6 else "another protocol"
@@ -268,22 +191,7 @@ class LiveSource:
                 f"the agent speaks {said}, this TaskScope {__version__} speaks {wire.PROTOCOL}: "
                 "use the same version of TaskScope on both sides"
             )
-        return self._fits(lambda: unpack(model.Hello, answer), "hello")
-
-    async def _one(self, cls: type[T], method: str, **params: Any) -> T:
-        answer = await self._line.ask(method, **params)
-        return self._fits(lambda: unpack(cls, answer), method)
-
-    async def _many(self, cls: type[T], method: str, **params: Any) -> tuple[T, ...]:
-        answer = await self._line.ask(method, **params)
-        return self._fits(lambda: unpack_all(cls, answer), method)
-
-    def _fits(self, make: Callable[[], T], method: str) -> T:
-        """What ``make`` unpacks.  Raises SourceMisbehaves, which names the message, if it does not fit."""
-        try:
-            return make()
-        except wire.WireError as error:
-            raise self._line.misbehaves(f"its answer to {method!r} does not fit: {error}") from None
+        return self._line.fits(lambda: unpack(model.Hello, answer), request)
 
     def _receive(self, message: wire.Request) -> None:
         if message.method == "sample":
@@ -334,7 +242,3 @@ def merged(older: model.Sample, newer: model.Sample) -> model.Sample:
         sites=tuple(sites.values()),
         process=newer.process or older.process,
     )
-
-
-def _list(sites: Sequence[int] | None) -> list[int] | None:
-    return None if sites is None else list(sites)

@@ -14,14 +14,12 @@ from taskscope.analysis.judge import Judge
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.retrospect import whole_sample
 from taskscope.checked import unpack
-from taskscope.model import SiteHistory
+from taskscope.model import SiteHistory, requests
 from taskscope.sources.archive import Archive
 from taskscope.sources.base import NotAvailable
 from taskscope.sources.saved import SavedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from taskscope.model import Finding, Hello, Loop, Sample, SiteFacts, Thread
     from taskscope.sources.base import Source
 
@@ -78,7 +76,7 @@ class Monitor:
         questions = self.judge.questions()
         with contextlib.suppress(NotAvailable):
             for question in questions:
-                self.judge.facts(await self._source.facts(*question))
+                self.judge.facts(await self._source.ask(question))
         return bool(questions)
 
     async def _arrive(self) -> None:
@@ -86,18 +84,18 @@ class Monitor:
         await asyncio.to_thread(self.judge.findings)
         with contextlib.suppress(NotAvailable):
             suspected = self.judge.suspected()[:KNOWN_LOOKS]
-            self.judge.looks(await self._source.looks(suspected) if suspected else ())
+            self.judge.looks(await self._source.ask(requests.Looks(suspected)) if suspected else ())
         for _ in range(ARRIVING):
             if not await self._ask():
                 break
 
     async def _note(self, sample: Sample) -> None:
-        stalls = await self._source.stalls()
+        stalls = await self._source.ask(requests.Stalls())
         if sample.monotonic >= self._next_note:
             self._next_note = sample.monotonic + NOTE_EVERY
-            self._threads = await self._source.threads()
+            self._threads = await self._source.ask(requests.Threads())
             slow = (sample.loop_latency or 0.0) >= CROWDED
-            self._loops = await self._source.loops() if slow else ()  # a walk over all tasks
+            self._loops = await self._source.ask(requests.Loops()) if slow else ()  # a walk over all tasks
         self.judge.note(stalls, self._threads, self._loops)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -110,10 +108,12 @@ class Monitor:
         )
         sites = [each.site for each in crowded[:PAST_SITES]]
         with contextlib.suppress(NotAvailable):
-            history = await self._source.history(PAST_SECONDS)
+            history = await self._source.ask(requests.History(PAST_SECONDS))
             await asyncio.to_thread(self.judge.past, (), history)
             for page in range(0, len(sites), PAGE):
-                for past in await self._source.site_history(sites[page : page + PAGE], PAST_SECONDS):
+                for past in await self._source.ask(
+                    requests.SiteHistory(tuple(sites[page : page + PAGE]), PAST_SECONDS)
+                ):
                     self.judge.past((past,), None, sample)
                     await asyncio.sleep(0)  # up to 1,100 points each, 2 ms
 
@@ -139,12 +139,12 @@ class _Taken(SavedSource):
         self._opened = Archive(snapshot)
         self._target = target
 
-    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[SiteHistory, ...]:
-        packed = (each for each in self._archive.raw["site_history"] if each["site"] in sites)
+    async def site_history(self, query: requests.SiteHistory) -> tuple[SiteHistory, ...]:
+        packed = (each for each in self._archive.raw["site_history"] if each["site"] in query.sites)
         return tuple(unpack(SiteHistory, each) for each in packed)
 
-    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> SiteFacts:
-        return await self._target.facts(site, cuts, before)
+    async def facts(self, query: requests.Facts) -> SiteFacts:
+        return await self._target.ask(query)
 
-    async def looks(self, sites: Sequence[int]) -> tuple[SiteFacts, ...]:
-        return await self._target.looks(sites)
+    async def looks(self, query: requests.Looks) -> tuple[SiteFacts, ...]:
+        return await self._target.ask(query)

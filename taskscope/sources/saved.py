@@ -9,21 +9,30 @@ from taskscope import model, wire
 from taskscope.checked import unpack
 from taskscope.export import snapshot as files
 from taskscope.export.whole import read_regular
+from taskscope.model import requests
 from taskscope.model.snapshot import Agent
 from taskscope.sources.archive import Archive, earliest, parked_key
-from taskscope.sources.base import NotAvailable, SourceError
+from taskscope.sources.base import Answering, NotAvailable, SourceError
 from taskscope.sources.forest import await_tree, parent_tree
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
+    from taskscope.model.requests import Request
     from taskscope.sources.archive import Record
 
 MAX_SOURCE = 16 << 20
 """Bytes of a source file that is shown."""
 
 
-class SavedSource:
+_NO: dict[type[Request[Any]], str] = {
+    requests.SetInterval: "a snapshot does not change: there is no interval",
+    requests.Cancel: "a snapshot has no tasks that could be cancelled",
+    requests.Console: "A saved state has no console: it needs a running process.",
+}
+
+
+class SavedSource(Answering):
     """The snapshot in the file at ``path``."""
 
     live = False
@@ -75,103 +84,92 @@ class SavedSource:
         archive = self._archive
         yield dataclasses.replace(archive.sample, full=True, new_sites=tuple(archive.sites.values()))
 
-    async def set_interval(self, seconds: float) -> None:
-        raise NotAvailable("a snapshot does not change: there is no interval")
+    def refusal(self, request: Request[Any]) -> str:
+        return _NO.get(type(request), "a snapshot holds its findings; nothing more can be found out from it")
 
-    async def history(self, seconds: float) -> model.History:
+    async def history(self, query: requests.History) -> model.History:
         archive = self._archive
         whole = unpack(model.History, archive.raw["history"])
-        first = bisect.bisect_left(whole.times, archive.sample.monotonic - seconds)
+        first = bisect.bisect_left(whole.times, archive.sample.monotonic - query.seconds)
         return model.History(*(getattr(whole, name)[first:] for name in model.History.__slots__))
 
-    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[model.SiteHistory, ...]:
-        archive, wanted = self._archive, set(sites)
-        begin = archive.sample.monotonic - seconds
+    async def site_history(self, query: requests.SiteHistory) -> tuple[model.SiteHistory, ...]:
+        archive, wanted = self._archive, set(query.sites)
+        begin = archive.sample.monotonic - query.seconds
         found = (each for each in archive.many(model.SiteHistory, "site_history") if each.site in wanted)
         return tuple(_since(each, begin) for each in found)
 
-    async def site(self, site: int) -> model.SiteDetail:
+    async def site(self, query: requests.Site) -> model.SiteDetail:
         archive = self._archive
-        if site not in archive.sites:
-            raise NotAvailable(f"site {site} is not in this snapshot")
-        counts = next((each for each in archive.sample.sites if each.site == site), None)
+        if query.site not in archive.sites:
+            raise NotAvailable(f"site {query.site} is not in this snapshot")
+        counts = next((each for each in archive.sample.sites if each.site == query.site), None)
         stacks = tuple(
             model.CreationStack(each["serial"], archive.stack(each["stack"]))
             for each in archive.raw["site_stacks"]
-            if each["site"] == site
+            if each["site"] == query.site
         )
-        failures = tuple(each for each in archive.many(model.Failure, "failures") if each.site == site)
-        counts = counts or model.SiteCounts(site, model.Counts())
-        return model.SiteDetail(archive.sites[site], counts, stacks, failures)
+        failures = tuple(each for each in archive.many(model.Failure, "failures") if each.site == query.site)
+        counts = counts or model.SiteCounts(query.site, model.Counts())
+        return model.SiteDetail(archive.sites[query.site], counts, stacks, failures)
 
-    async def tasks(
-        self,
-        *,
-        sites: Sequence[int] | None = None,
-        parent: int | None = None,
-        parked: str | None = None,
-        order: str = "oldest",
-        after: int | None = None,
-        limit: int = 200,
-    ) -> model.TaskPage:
+    async def tasks(self, query: requests.Tasks) -> model.TaskPage:
         archive = self._archive
-        records = archive.select(sites)
-        if parent is not None:
-            records = [record for record in records if record["parent"] == parent]
-        if parked is not None:
-            records = [record for record in records if parked_key(archive.parked(record)) == parked]
-        page = _page(records, order, after, limit)
+        records = archive.select(query.sites)
+        if query.parent is not None:
+            records = [record for record in records if record["parent"] == query.parent]
+        if query.parked is not None:
+            records = [record for record in records if parked_key(archive.parked(record)) == query.parked]
+        page = _page(records, query.order, query.after, query.limit)
         more = (
-            page[-1]["serial"] if page and page[-1] is not records[-1 if order == "oldest" else 0] else None
+            page[-1]["serial"]
+            if page and page[-1] is not records[-1 if query.order == "oldest" else 0]
+            else None
         )
         return model.TaskPage(tuple(map(archive.task, page)), len(records), more)
 
-    async def task(self, serial: int) -> model.TaskDetail:
+    async def task(self, query: requests.Task) -> model.TaskDetail:
         archive = self._archive
-        record = archive.by_serial.get(serial)
+        record = archive.by_serial.get(query.serial)
         if record is None:
-            raise NotAvailable(f"task {serial} is not in this snapshot")
-        creations = (await self.site(record["site"])).stacks if record["site"] in archive.sites else ()
-        own = next((each.frames for each in creations if each.serial == serial), None)
-        waited = archive.waits.get(serial)
+            raise NotAvailable(f"task {query.serial} is not in this snapshot")
+        creations = (
+            (await self.site(requests.Site(record["site"]))).stacks if record["site"] in archive.sites else ()
+        )
+        own = next((each.frames for each in creations if each.serial == query.serial), None)
+        waited = archive.waits.get(query.serial)
         return model.TaskDetail(
             task=archive.task(record),
             stack=archive.stack(record.get("stack")),
             waits_for=archive.tasks([waited] if waited is not None else []),
-            awaited_by=archive.tasks(archive.awaited_by.get(serial, ())),
+            awaited_by=archive.tasks(archive.awaited_by.get(query.serial, ())),
             created_by=archive.ancestors(record["parent"]),
             creation=own or (creations[0].frames if creations else ()),
             creation_exact=own is not None,
             siblings=len(archive.children[record["parent"]]) - 1 if record["parent"] else 0,
         )
 
-    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
-        raise NotAvailable("a snapshot holds its findings; nothing more can be found out from it")
-
-    async def looks(self, sites: Sequence[int]) -> tuple[model.SiteFacts, ...]:
-        raise NotAvailable("a snapshot holds its findings; nothing more can be found out from it")
-
-    async def ages(self, sites: Sequence[int] | None) -> model.Ages:
+    async def ages(self, query: requests.Ages) -> model.Ages:
         archive = self._archive
-        births = (record["birth"] for record in archive.select(sites))
+        births = (record["birth"] for record in archive.select(query.sites))
         return model.Ages.of(births, archive.sample.monotonic)
 
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+    async def parked(self, query: requests.Parked) -> tuple[model.ParkedGroup, ...]:
         archive = self._archive
         found: dict[str, list[tuple[model.Parked, Record]]] = {}
-        for record in archive.select(sites):
+        for record in archive.select(query.sites):
             where = archive.parked(record)
             if where is not None:
                 found.setdefault(parked_key(where), []).append((where, record))
         groups = (_parked_group(key, members) for key, members in found.items())
         return tuple(sorted(groups, key=lambda group: -group.live))
 
-    async def groups(self, by: str) -> tuple[model.Group, ...]:
+    async def groups(self, query: requests.Groups) -> tuple[model.Group, ...]:
         archive = self._archive
         found: dict[str, list[Record]] = {}
         labels: dict[str, tuple[str, model.Frame | None]] = {}
         for record in archive.records:
-            key, label, frame = self._parent_key(record) if by == "parent" else self._place_key(record)
+            key, label, frame = self._parent_key(record) if query.by == "parent" else self._place_key(record)
             found.setdefault(key, []).append(record)
             labels[key] = (label, frame)
         groups = (
@@ -201,51 +199,51 @@ class SavedSource:
             return "-", "(no frame)", None
         return parked_key(where), where.text, where.user_frame or where.frame
 
-    async def tree(self, by: str, of: int | None) -> tuple[model.TreeGroup, ...]:
-        return (await_tree if by == "await" else parent_tree)(self._archive, of)
+    async def tree(self, query: requests.Tree) -> tuple[model.TreeGroup, ...]:
+        return (await_tree if query.by == "await" else parent_tree)(self._archive, query.of)
 
-    async def threads(self) -> tuple[model.Thread, ...]:
+    async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:
         return tuple(self._thread(value) for value in self._archive.raw["threads"])
 
-    async def thread(self, ident: int) -> model.ThreadDetail:
+    async def thread(self, query: requests.Thread) -> model.ThreadDetail:
         archive = self._archive
         for value in archive.raw["threads"]:
-            if value["ident"] == ident:
+            if value["ident"] == query.ident:
                 return model.ThreadDetail(
                     self._thread(value),
                     archive.stack(value.get("stack")),
                     archive.stack(value.get("creation")),
                 )
-        raise NotAvailable(f"thread {ident} is not in this snapshot")
+        raise NotAvailable(f"thread {query.ident} is not in this snapshot")
 
     def _thread(self, value: dict[str, Any]) -> model.Thread:
         stack = self._archive.stack(value.get("stack"))
         frame = next((each for each in stack if each.origin == "user"), stack[0] if stack else None)
         return unpack(model.Thread, {**value, "frame": wire.pack(frame)})
 
-    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
-        return self._archive.many(model.Ended, "ended")[:limit]
+    async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
+        return self._archive.many(model.Ended, "ended")[: query.limit]
 
-    async def stalls(self) -> tuple[model.Stall, ...]:
+    async def stalls(self, query: requests.Stalls) -> tuple[model.Stall, ...]:
         archive = self._archive
         return tuple(
             unpack(model.Stall, {**value, "stack": wire.pack(archive.stack(value.get("stack")))})
             for value in archive.raw["stalls"]
         )
 
-    async def loops(self) -> tuple[model.Loop, ...]:
+    async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
         return self._archive.many(model.Loop, "loops")
 
-    async def source(self, file: str, line: int, context: int) -> model.Source:
+    async def source(self, query: requests.Source) -> model.Source:
         """The file as it is on this machine now: a snapshot holds no source."""
-        lines = read_regular(file, MAX_SOURCE).decode("utf-8", "replace").splitlines()
+        lines = read_regular(query.file, MAX_SOURCE).decode("utf-8", "replace").splitlines()
         if not lines:
-            raise NotAvailable(f"{file} is not on this machine, and a snapshot holds no source")
-        first = max(1, line - context)
-        shown = lines[first - 1 : line + context]
-        return model.Source(file, first, tuple(wire.clean_text(text.expandtabs()) for text in shown))
+            raise NotAvailable(f"{query.file} is not on this machine, and a snapshot holds no source")
+        first = max(1, query.line - query.context)
+        shown = lines[first - 1 : query.line + query.context]
+        return model.Source(query.file, first, tuple(wire.clean_text(text.expandtabs()) for text in shown))
 
-    async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
+    async def snapshot(self, query: requests.Snapshot) -> dict[str, Any]:
         """The snapshot as it was read (``stacks`` have been taken or not)."""
         return dict(self._archive.raw)
 

@@ -16,7 +16,7 @@ from textual.filter import Monochrome
 from textual.screen import ModalScreen, Screen
 
 from taskscope import wire
-from taskscope.sources.base import Consoled
+from taskscope.model import requests
 from taskscope.tui import crash
 from taskscope.tui import format as fmt
 from taskscope.tui import theme as themes
@@ -177,7 +177,7 @@ class TaskScopeApp(App[None]):
     def _has_console(self) -> bool:
         """Whether it is likely enough for the line of keys; c tries in any case."""
         hello = self.context.store.hello
-        if not isinstance(self.context.source, Consoled) or hello is None:
+        if hello is None or not self.context.source.live:
             return False
         return hello.control or hello.arrived == "aiomonitor"
 
@@ -284,7 +284,7 @@ class TaskScopeApp(App[None]):
             self.context.error("The interval changes only while connected to a live target.")
             return
         seconds = next((each for each in INTERVALS if each > sample.interval), INTERVALS[0])
-        await self.context.ask(self.context.source.set_interval(seconds))
+        await self.context.ask(self.context.source.ask(requests.SetInterval(seconds)))
         self.context.status(f"One sample every {seconds:g} s.")
 
     def action_snapshot(self) -> None:
@@ -294,7 +294,7 @@ class TaskScopeApp(App[None]):
         from taskscope.export import snapshot
 
         self.context.status("Taking a snapshot …")
-        state = await self.context.ask(self.context.source.snapshot())
+        state = await self.context.ask(self.context.source.ask(requests.Snapshot()))
         hello = self.context.store.hello
         if state is None or hello is None:
             return

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from taskscope.model import requests
 from taskscope.sources.base import Observed, SourceError, SourceMisbehaves, TargetGone, TargetSilent
 from taskscope.tui.background_monitor import BackgroundMonitor
 from taskscope.tui.context import State
@@ -147,12 +148,12 @@ class Connection:
     async def _past(self) -> None:
         source, store = self.context.source, self.context.store
         with contextlib.suppress(SourceError):  # no past to be had: charts fill while one watches
-            store.merge_history(await source.history(ALL))
+            store.merge_history(await source.ask(requests.History(ALL)))
             self._changed()
             biggest = sorted(store.sites.values(), key=lambda row: -row.live)[:_PAST_SITES]
             for start in range(0, len(biggest), _PAST_PAGE):
-                ids = [row.site.id for row in biggest[start : start + _PAST_PAGE]]
-                store.merge_site_history(await source.site_history(ids, TREND_SECONDS))
+                ids = tuple(row.site.id for row in biggest[start : start + _PAST_PAGE])
+                store.merge_site_history(await source.ask(requests.SiteHistory(ids, TREND_SECONDS)))
                 self._changed()
 
     def _become(self, state: State, reason: str = "") -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from textual.app import SuspendNotSupported
 
 from taskscope import wire
-from taskscope.sources.base import Consoled, SourceError
+from taskscope.model import requests
+from taskscope.sources.base import SourceError
 from taskscope.tui.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
@@ -35,26 +36,23 @@ MEMORY = "33 MB"
 async def enter(app: App[Any], context: Context) -> None:
     """Asks before one is opened, waits until it is left, and closes what was opened for it."""
     source = context.source
-    if not isinstance(source, Consoled):
-        context.error("A saved state has no console: it needs a running process.")
-        return
     context.status("Looking for aiomonitor's console of the target …")
     try:
-        where, opened = await source.console(), False
-        if where is None:
+        where, opened = await source.ask(requests.Console()), False
+        if where.host is None:
             if not await app.push_screen_wait(_question(context)):
                 context.status("No console was opened.")
                 return
-            where, opened = await source.console(start=True), True
+            where, opened = await source.ask(requests.Console(start=True)), True
     except SourceError as problem:
         context.error(str(problem))
         return
     try:
-        if where is not None:
-            _visit(app, context, *where)
+        if where.host is not None and where.port is not None:
+            _visit(app, context, where.host, where.port)
     finally:
         if opened:
-            await context.ask(source.leave_console())
+            await context.ask(source.ask(requests.LeaveConsole()))
 
 
 def _question(context: Context) -> ConfirmScreen:

@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from taskscope.model import requests
 from taskscope.tui import format as fmt
 from taskscope.tui.charts import Charts, height_for
 from taskscope.tui.context import LONG_LIVED, State
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
+    from taskscope.model.vocabulary import GroupBy
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.line_table import LineTable
@@ -218,14 +220,15 @@ class OverviewScreen(ViewScreen):
     def _walk(self) -> None:
         """Asks for groups unless the answer before is still on its way: a walk over many tasks takes long."""
         live = self.context.state is State.LIVE and not self.context.store.paused
-        wanted = self._by in WALKED and (live or self.context.state is State.SAVED) and self.is_current
-        if wanted and self._by not in self._asking:
-            self._asking.add(self._by)
-            self.run_worker(self._ask_groups(self._by), group="groups")
+        by = next((each for each in WALKED if each == self._by), None)
+        wanted = (live or self.context.state is State.SAVED) and self.is_current
+        if by is not None and wanted and by not in self._asking:
+            self._asking.add(by)
+            self.run_worker(self._ask_groups(by), group="groups")
 
-    async def _ask_groups(self, by: str) -> None:
+    async def _ask_groups(self, by: GroupBy) -> None:
         try:
-            groups = await self.context.ask(self.context.source.groups(by))
+            groups = await self.context.ask(self.context.source.ask(requests.Groups(by)))
         finally:
             self._asking.discard(by)
         if groups is not None:

@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.model import Task, TaskPage
+    from taskscope.model.vocabulary import Order
 
 PAGE = 400
 """Tasks a page: a few screens, and 1.5 ms of the agent's time."""
 
-OPPOSITE = {"oldest": "newest", "newest": "oldest"}
+OPPOSITE: dict[Order, Order] = {"oldest": "newest", "newest": "oldest"}
 
 
 class Fetch(Protocol):
     """Asks for one page (``Source.tasks`` with its filters already given)."""
 
-    async def __call__(self, *, order: str, after: int | None, limit: int) -> TaskPage: ...
+    async def __call__(self, *, order: Order, after: int | None, limit: int) -> TaskPage: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Window:
 class Pager:
     """One list in one order.  Remembers cursors (one number a page), never rows."""
 
-    def __init__(self, fetch: Fetch, order: str = "oldest") -> None:
+    def __init__(self, fetch: Fetch, order: Order = "oldest") -> None:
         self._fetch = fetch
         self.order = order
         self._total = 0
@@ -60,11 +61,11 @@ class Pager:
         start = max(0, found.total - found.first - len(found.tasks))
         return Window(start, found.total, found.tasks[::-1], found.exact_total)
 
-    def _walk(self, order: str, first: int) -> int:
+    def _walk(self, order: Order, first: int) -> int:
         """Pages to pass before line ``first`` (counted from that end) is reached."""
         return max(0, first // PAGE - len(self._cursors[order]) + 1)
 
-    async def _from(self, order: str, first: int, count: int, progress: Callable[[int], None]) -> Window:
+    async def _from(self, order: Order, first: int, count: int, progress: Callable[[int], None]) -> Window:
         """Lines ``first`` and on, counted from the end of the list at which ``order`` begins."""
         cursors = self._cursors[order]
         wanted = first // PAGE

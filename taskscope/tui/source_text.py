@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.syntax import Syntax
 from rich.text import Text
 
+from taskscope.model import requests
 from taskscope.sources.base import SourceError
 from taskscope.wire import clean_text
 
@@ -68,7 +69,7 @@ class SourceReader:
 
     async def _asked(self, frame: Frame) -> SourceText:
         try:
-            source = await self._context.source.source(frame.file, frame.line, AROUND)
+            source = await self._context.source.ask(requests.Source(frame.file, frame.line, AROUND))
         except SourceError as problem:
             return SourceText(0, (), f"no source: {problem}")
         if not source.first <= frame.line < source.first + len(source.lines):

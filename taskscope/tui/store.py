@@ -11,6 +11,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from taskscope.model.vocabulary import GROUPS
 from taskscope.sources.live import merged
 from taskscope.tui import format as fmt
 from taskscope.tui.findings import Findings
@@ -36,8 +37,8 @@ _FITS = (60.0, 120.0, 300.0, 600.0)
 
 _TIERS = ((620.0, 1.0), (6 * 3600.0, 10.0), (ALL, 60.0))
 
-GROUPINGS = ("site", "user site", "coroutine", "parent", "parked")
-WALKED = ("parent", "parked")
+WALKED = GROUPS
+GROUPINGS = ("site", "user site", "coroutine", *WALKED)
 """Groupings that only a walk over the tasks can answer (`Source.groups`)."""
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.content import Content
 from textual.message import Message
 
-from taskscope.model import Task
+from taskscope.model import Task, requests
 from taskscope.sources.base import SourceError
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from textual.worker import Worker
 
-    from taskscope.model import Parked
+    from taskscope.model import Parked, TaskPage
+    from taskscope.model.vocabulary import Order
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.paging import Fetch
@@ -98,7 +100,7 @@ class TaskList(LineTable[Task]):
         self._why_empty = ""
         self._exact = True
         self._read_at = 0.0
-        self.order = "oldest"
+        self.order: Order = "oldest"
 
     def ask_for(self, fetch: Fetch, what: str, why_empty: str) -> None:
         """Shows the tasks that ``fetch`` yields from now on; ``what`` they are stands above them."""
@@ -197,10 +199,10 @@ class TaskList(LineTable[Task]):
         self.turn_round()
 
 
-def fetch_of(context: Context, **filters: Any) -> Fetch:
-    """A question to the context's source of that moment, with these filters of ``Source.tasks``."""
+def fetch_of(context: Context, query: requests.Tasks) -> Fetch:
+    """Asks the context's source of that moment for pages of ``query``."""
 
-    async def fetch(*, order: str, after: int | None, limit: int) -> Any:
-        return await context.source.tasks(order=order, after=after, limit=limit, **filters)
+    async def fetch(*, order: Order, after: int | None, limit: int) -> TaskPage:
+        return await context.source.ask(replace(query, order=order, after=after, limit=limit))
 
     return fetch

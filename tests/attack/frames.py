@@ -60,7 +60,7 @@ def _by_grammar(random: Random) -> bytes:
     name = random.choice(HARMLESS)
     if name == "snapshot" and random.random() < 0.98:
         name = "loops"  # a whole one takes its time
-    params = {each.name: json.dumps(VALUES[each.name]) for each in fields(METHODS[name].takes)}
+    params = {each.name: json.dumps(VALUES[each.name]) for each in fields(METHODS[name])}
     head = {"jsonrpc": '"2.0"', "id": str(random.randrange(1_000)), "method": json.dumps(name)}
     for _ in range(random.choice((0, 1, 1, 2))):
         place = params if random.random() < 0.85 else head

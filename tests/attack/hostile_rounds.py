@@ -21,6 +21,7 @@ from taskscope.commands.observe import Observation, observe
 from taskscope.commands.report import report
 from taskscope.commands.watch import finding_of_contract
 from taskscope.export.snapshot import text
+from taskscope.model import requests
 from taskscope.sources.base import NotAvailable, SourceError, SourceMisbehaves, TargetSilent
 from taskscope.sources.live import LiveSource
 from taskscope.tui.app import TaskScopeApp
@@ -41,7 +42,7 @@ async def observed(path: str) -> None:
         observation = Observation(source, await source.open())
         await observe(observation, 0.3, 0.05, lambda sample: None)
         await questions(source, list(observation.sites)[:10])
-        text(await source.snapshot())
+        text(await source.ask(requests.Snapshot()))
         report(observation)
         checks(observation, Limits())
         json.dumps([finding_of_contract(each) for each in observation.findings])
@@ -51,19 +52,19 @@ async def observed(path: str) -> None:
 
 async def questions(source: LiveSource, sites: list[int]) -> None:
     asked: list[Coroutine[Any, Any, Any]] = [
-        source.history(3600),
-        source.site_history(sites, 3600),
-        source.tasks(),
-        source.ages(None),
-        source.parked(None),
-        source.groups("parked"),
-        source.tree("parent", None),
-        source.threads(),
-        source.ended(100),
-        source.stalls(),
-        source.loops(),
-        source.task(5),
-        source.facts(1, (1.0, 2.0)),
+        source.ask(requests.History(3600)),
+        source.ask(requests.SiteHistory(tuple(sites), 3600)),
+        source.ask(requests.Tasks()),
+        source.ask(requests.Ages(None)),
+        source.ask(requests.Parked(None)),
+        source.ask(requests.Groups("parked")),
+        source.ask(requests.Tree("parent", None)),
+        source.ask(requests.Threads()),
+        source.ask(requests.Ended(100)),
+        source.ask(requests.Stalls()),
+        source.ask(requests.Loops()),
+        source.ask(requests.Task(5)),
+        source.ask(requests.Facts(1, (1.0, 2.0))),
     ]
     try:
         for each in asked:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.analysis.diff import compare
 from taskscope.commands.diff import print_changes
+from taskscope.model import requests
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.saved import SavedSource
 from taskscope.tui.app import TaskScopeApp
@@ -47,26 +48,26 @@ async def questions(source: SavedSource) -> None:
     """Everything that can be asked of a saved state."""
     sample = await anext(source.samples())
     sites = [site.id for site in sample.new_sites][:20]
-    page = await source.tasks(limit=50)
-    newest = await source.tasks(order="newest", limit=50)
-    threads = await source.threads()
+    page = await source.ask(requests.Tasks(limit=50))
+    newest = await source.ask(requests.Tasks(order="newest", limit=50))
+    threads = await source.ask(requests.Threads())
     asked: list[Awaitable[Any]] = [
-        source.history(3600),
-        source.site_history(sites, 3600),
-        source.ages(None),
-        source.parked(None),
-        source.groups("parent"),
-        source.groups("parked"),
-        source.tree("parent", None),
-        source.tree("await", None),
-        source.ended(100),
-        source.stalls(),
-        source.loops(),
-        source.source("/dev/zero", 1, 5),
-        *(source.site(site) for site in sites),
-        *(source.task(task.serial) for task in (*page.tasks[:10], *newest.tasks[:10])),
-        *(source.tree("parent", task.serial) for task in page.tasks[:10]),
-        *(source.thread(thread.ident) for thread in threads[:10]),
+        source.ask(requests.History(3600)),
+        source.ask(requests.SiteHistory(tuple(sites), 3600)),
+        source.ask(requests.Ages(None)),
+        source.ask(requests.Parked(None)),
+        source.ask(requests.Groups("parent")),
+        source.ask(requests.Groups("parked")),
+        source.ask(requests.Tree("parent", None)),
+        source.ask(requests.Tree("await", None)),
+        source.ask(requests.Ended(100)),
+        source.ask(requests.Stalls()),
+        source.ask(requests.Loops()),
+        source.ask(requests.Source("/dev/zero", 1, 5)),
+        *(source.ask(requests.Site(site)) for site in sites),
+        *(source.ask(requests.Task(task.serial)) for task in (*page.tasks[:10], *newest.tasks[:10])),
+        *(source.ask(requests.Tree("parent", task.serial)) for task in page.tasks[:10]),
+        *(source.ask(requests.Thread(thread.ident)) for thread in threads[:10]),
     ]
     for each in asked:
         with contextlib.suppress(NotAvailable):

@@ -14,6 +14,7 @@ from typing import Any
 
 import taskscope
 from taskscope.agent.inspect import walk
+from taskscope.model import requests
 
 SITES = 1_500
 
@@ -61,26 +62,30 @@ async def main(kind: str, size: int) -> None:
     await asyncio.sleep(0.2)
     agents = (each for each in gc.get_objects() if type(each).__name__ == "Agent")
     agent = next(each for each in agents if type(each).__module__ == "taskscope.agent.agent")
-    ask = agent._actions()
+    actions = agent._actions()
+
+    def ask(request: requests.Request[Any]) -> Any:
+        return actions[type(request)](request)
+
     gc.collect()
     gc.freeze()
     records = agent.registry.task_records()
     site = max(records, key=lambda record: record.live).id
     serial = max(records, key=lambda record: record.live).chunks[0]
-    cost("ages", ask["ages"]())
-    cost("a page, oldest", ask["tasks"](limit=200))
-    cost("a page, newest", ask["tasks"](limit=200, order="newest"))
-    cost("a page, midway", ask["tasks"](limit=200, after=size // 2))
-    cost("a page of a site", ask["tasks"](sites=[site], limit=200))
-    cost("tasks of one place", ask["tasks"](parked="x", limit=200))
-    cost("parked at", ask["parked"]())
-    cost("groups by parked at", ask["groups"](by="parked"))
-    cost("groups by parent", ask["groups"](by="parent"))
-    cost("tree by await", ask["tree"](by="await"))
-    cost("tree by parent", ask["tree"](by="parent"))
-    cost("facts of a site", ask["facts"](site=site))
-    cost("a task", ask["task"](serial=next(iter(serial))))
-    cost("loops", ask["loops"]())
+    cost("ages", ask(requests.Ages()))
+    cost("a page, oldest", ask(requests.Tasks(limit=200)))
+    cost("a page, newest", ask(requests.Tasks(limit=200, order="newest")))
+    cost("a page, midway", ask(requests.Tasks(limit=200, after=size // 2)))
+    cost("a page of a site", ask(requests.Tasks(sites=(site,), limit=200)))
+    cost("tasks of one place", ask(requests.Tasks(parked="x", limit=200)))
+    cost("parked at", ask(requests.Parked()))
+    cost("groups by parked at", ask(requests.Groups(by="parked")))
+    cost("groups by parent", ask(requests.Groups(by="parent")))
+    cost("tree by await", ask(requests.Tree(by="await")))
+    cost("tree by parent", ask(requests.Tree(by="parent")))
+    cost("facts of a site", ask(requests.Facts(site=site)))
+    cost("a task", ask(requests.Task(serial=next(iter(serial)))))
+    cost("loops", ask(requests.Loops()))
     del kept
     sys.stdout.flush()
     os._exit(0)

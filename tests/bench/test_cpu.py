@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from tests.bench.harness import Child, cpu_seconds, median, socket_of, table
 from tests.terminal import Terminal
@@ -58,7 +59,7 @@ async def test_app_with_5000_sites(interval: float) -> None:
         await child.do("sites", sites=5_000, each_second=2_000)
         source = LiveSource(socket_of(child.pid))
         await source.open()
-        await source.set_interval(interval)
+        await source.ask(requests.SetInterval(interval))
         async with Terminal([sys.executable, "-m", "taskscope", "attach", str(child.pid)]) as terminal:
             await terminal.until("many_sites.py")
             await asyncio.sleep(5)  # what is asked for once: history, sites

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from taskscope.model import requests
 from tests.bench.harness import HAS_AIOMONITOR, Child, median, subscribed, table
 from tests.pythons import installed
 
@@ -120,7 +121,7 @@ async def test_latency_while_a_snapshot_with_stacks_is_taken() -> None:
                 without.append(await bare.lateness(WINDOW))
                 await child.do("probe_start")
                 began = time.monotonic()
-                snapshot = await source.snapshot(stacks=True)
+                snapshot = await source.ask(requests.Snapshot(stacks=True))
                 seconds.append(time.monotonic() - began)
                 windows.append(await child.do("probe_stop"))
                 assert len(snapshot["tasks"]) >= size

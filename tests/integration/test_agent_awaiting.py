@@ -10,10 +10,13 @@ import pytest
 import taskscope
 from taskscope.agent.inspect import awaiting
 from taskscope.agent.inspect.walk import run
+from taskscope.model import requests
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from taskscope.model.vocabulary import TreeBy
 
 
 @pytest.fixture(autouse=True)
@@ -92,9 +95,9 @@ async def test_groups_wait_for_their_tasks() -> None:
     await asyncio.wait(everybody)
 
 
-def tree(by: str, of: int | None = None) -> list[Any]:
+def tree(by: TreeBy, of: int | None = None) -> list[Any]:
     assert taskscope._agent is not None
-    return list(run(taskscope._agent.queries.tree(by, of)))
+    return list(run(taskscope._agent.queries.tree(requests.Tree(by, of))))
 
 
 async def test_the_await_tree_shows_cycles_and_does_not_refuse_them() -> None:

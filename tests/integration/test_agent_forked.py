@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.attach.presence import agent_in
+from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from tests.integration.children import running as running_with_agent
 from tests.integration.children import taskscope
@@ -72,7 +73,7 @@ async def looked_at(pid: int) -> None:
     loops: list[Loop] = []
     give_up = time.monotonic() + 10
     async for sample in source.samples():
-        loops = [loop for loop in await source.loops() if loop.running]
+        loops = [loop for loop in await source.ask(requests.Loops()) if loop.running]
         if loops and sample.loop_latency is not None and sample.tasks.live == 2:
             break
         assert time.monotonic() < give_up, (sample.tasks, loops)
@@ -80,12 +81,12 @@ async def looked_at(pid: int) -> None:
     assert loops[0].thread is not None
     assert sample.loop_latency is not None
     assert sample.loop_latency < 2
-    assert await source.stalls() == ()
-    threads = await source.threads()
+    assert await source.ask(requests.Stalls()) == ()
+    threads = await source.ask(requests.Threads())
     main = [each for each in threads if each.ident == loops[0].thread]
     assert [each.native_id for each in main] == [pid]
     assert sorted(each.native_id for each in threads) == sorted(map(int, os.listdir(f"/proc/{pid}/task")))
-    page = await source.tasks(limit=10)
+    page = await source.ask(requests.Tasks(limit=10))
     assert {task.coroutine for task in page.tasks} == {"work", "childs"}
     await source.close()
 

@@ -18,6 +18,7 @@ import pytest
 
 from taskscope.analysis.patterns.stalls import overslept, paused, stalled
 from taskscope.attach.presence import agent_in
+from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from tests.integration.children import running, says
 from tests.pythons import require
@@ -113,7 +114,7 @@ async def watched(
 async def until(source: LiveSource, wanted: Callable[[Stall], bool]) -> Stall:
     give_up = time.monotonic() + 15
     while True:
-        stalls = await source.stalls()
+        stalls = await source.ask(requests.Stalls())
         found = next((each for each in stalls if wanted(each)), None)
         if found is not None:
             return found
@@ -146,7 +147,11 @@ async def test_a_lost_wake_up_is_told_and_not_healed(version: str, how: str, que
     async with watched(LOST, how, version=version) as (child, source):
         says(child, "lost")
         stall = await until(source, lambda each: each.why in ("asleep", "stranded"))
-        await source.threads(), await source.loops(), await source.snapshot(stacks=True)
+        (
+            await source.ask(requests.Threads()),
+            await source.ask(requests.Loops()),
+            await source.ask(requests.Snapshot(stacks=True)),
+        )
         assert is_silent(child), "the loop was woken"
         assert (stall.queued, stall.over, stall.at_least) == (queued, False, how == "stranded")
         (finding,) = overslept([stall], stall.began)
@@ -166,11 +171,11 @@ async def test_a_loop_that_sleeps_with_nothing_to_do_has_lost_nothing_and_is_not
     program = "import asyncio\nasync def main():\n    await asyncio.sleep(3600)\nasyncio.run(main())"
     async with watched(program) as (_, source):
         give_up = time.monotonic() + 10
-        while not (loops := await source.loops()) or loops[0].latency_p50 is None:
+        while not (loops := await source.ask(requests.Loops())) or loops[0].latency_p50 is None:
             assert time.monotonic() < give_up
             await asyncio.sleep(0.1)
         assert loops[0].latency_p50 < 0.1
-        assert await source.stalls() == ()
+        assert await source.ask(requests.Stalls()) == ()
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.13", "3.15"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from taskscope.model import requests
 from taskscope.sources.aiomonitor.source import AiomonitorSource
 from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 
@@ -73,7 +74,7 @@ async def serving(live: Callable[[int], web.Response]) -> AsyncIterator[Aiomonit
     await site.start()
     host, port = runner.addresses[0][:2]
     source = AiomonitorSource(host, port)
-    await source.set_interval(0.01)
+    await source.ask(requests.SetInterval(0.01))
     try:
         yield source
     finally:
@@ -135,5 +136,5 @@ async def test_a_page_that_fails_is_a_task_that_cannot_be_shown() -> None:
         await source.open()
         await anext(source.samples())
         with pytest.raises(NotAvailable, match="or aiomonitor cannot show it"):
-            await source.task(1)
-        assert (await source.site(1)).site.frame.file == "<cwd>/a.py"
+            await source.ask(requests.Task(1))
+        assert (await source.ask(requests.Site(1))).site.frame.file == "<cwd>/a.py"

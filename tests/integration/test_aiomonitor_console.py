@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from taskscope import model
+from taskscope.model import requests
 from taskscope.sources.base import NotAvailable
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import resolve
@@ -29,11 +31,11 @@ async def test_a_running_console_is_found_by_the_agent_and_over_the_web_api() ->
             source = LiveSource(client.path)
         assert answer == {"host": "127.0.0.1", "port": child.telnet, "started": False}
         await source.open()
-        assert await source.console() == ("127.0.0.1", child.telnet)
+        assert await source.ask(requests.Console()) == model.ConsoleAddress("127.0.0.1", child.telnet)
         await source.close()
         web = resolve(child.target)
         await web.open()
-        assert await web.console() == ("127.0.0.1", child.telnet)  # type: ignore[attr-defined]
+        assert await web.ask(requests.Console()) == model.ConsoleAddress("127.0.0.1", child.telnet)
         await web.close()
 
 
@@ -164,5 +166,5 @@ async def test_a_console_that_is_not_found_is_said() -> None:
         await source.open()
         child.do("close")
         with pytest.raises(NotAvailable, match="-H HOST -p PORT"):
-            await source.console()  # type: ignore[attr-defined]
+            await source.ask(requests.Console())
         await source.close()

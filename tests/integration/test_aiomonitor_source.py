@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from taskscope.export import snapshot as files
+from taskscope.model import requests
 from taskscope.sources.aiomonitor import client, source
 from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 from taskscope.sources.resolve import resolve
@@ -68,7 +69,7 @@ async def watching(target: str) -> AsyncIterator[Watched]:
     assert isinstance(found, source.AiomonitorSource)
     try:
         watched = Watched(found, await found.open())
-        await found.set_interval(0.05)
+        await found.ask(requests.SetInterval(0.05))
         await watched.next()
         yield watched
     finally:
@@ -104,10 +105,10 @@ async def test_births_and_ends_are_counted_from_list_to_list() -> None:
             sample = await watched.until(lambda sample: sample.tasks.live == before.live + 19)
             assert sample.tasks.born - before.born >= 30
             assert sample.tasks.born == sample.tasks.live + sample.tasks.ended
-            past = await watched.source.history(60)
+            past = await watched.source.ask(requests.History(60))
             assert before.live + 30 in past.tasks
             site = next(site for site in watched.sites.values() if site.frame.line == line("# the site of"))
-            (own,) = await watched.source.site_history([site.id], 60)
+            (own,) = await watched.source.ask(requests.SiteHistory((site.id,), 60))
             assert (own.live[-1], own.born[-1], own.ended[-1]) == (19, 30, 11)
 
 
@@ -118,7 +119,7 @@ async def test_tasks_that_nobody_saw_alive_are_counted_and_how_they_ended_is_tol
             child.do("churn 40")
             child.do("fail")
             await watched.until(lambda sample: sample.tasks.born - before.born >= 42)
-            ended = await watched.source.ended(100)
+            ended = await watched.source.ask(requests.Ended(100))
             outcomes = {(each.coroutine, each.outcome, each.error) for each in ended}
             assert ("boom", "failed", "ValueError") in outcomes
             assert ("leaf", "cancelled", "") in outcomes
@@ -129,15 +130,15 @@ async def test_tasks_that_nobody_saw_alive_are_counted_and_how_they_ended_is_tol
 async def test_a_task_shows_its_stack_and_where_it_comes_from(hooked: Child) -> None:
     async with watching(hooked.target) as watched:
         leaf = watched.sites["leaf"]
-        page = await watched.source.tasks(sites=[leaf.id], limit=1)
-        detail = await watched.source.task(page.tasks[0].serial)
+        page = await watched.source.ask(requests.Tasks(sites=(leaf.id,), limit=1))
+        detail = await watched.source.ask(requests.Task(page.tasks[0].serial))
         assert [frame.function for frame in detail.stack] == ["sleep", "leaf"]
         assert detail.task.parked is not None
         assert detail.task.parked.wait == "sleep"
         assert [ancestor.coroutine for ancestor in detail.created_by] == ["family", "main"]
         assert "family" in [frame.function for frame in detail.creation]
         assert "_coro_wrapper" not in [frame.function for frame in detail.stack + detail.creation]
-        shown = await watched.source.source(HERE, detail.stack[-1].line, 2)
+        shown = await watched.source.ask(requests.Source(HERE, detail.stack[-1].line, 2))
         assert "await asyncio.sleep(3600)" in "".join(shown.lines)
 
 
@@ -148,7 +149,7 @@ async def test_tasks_come_in_pages() -> None:
             serials: list[int] = []
             after: int | None = None
             while True:
-                page = await watched.source.tasks(order="newest", after=after, limit=20)
+                page = await watched.source.ask(requests.Tasks(order="newest", after=after, limit=20))
                 serials += [task.serial for task in page.tasks]
                 after = page.after
                 if after is None:
@@ -163,26 +164,26 @@ async def test_a_task_that_has_ended_is_no_more() -> None:
     with monitored("hook") as child:
         child.do("start 1")
         async with watching(child.target) as watched:
-            newest = (await watched.source.tasks(order="newest", limit=1)).tasks[0]
+            newest = (await watched.source.ask(requests.Tasks(order="newest", limit=1))).tasks[0]
             child.do("end 1")
             with pytest.raises(NotAvailable, match=f"task {newest.serial} is no more"):
-                await watched.source.task(newest.serial)
+                await watched.source.ask(requests.Task(newest.serial))
             with pytest.raises(NotAvailable, match="task 99999 is no more"):
-                await watched.source.task(99999)
+                await watched.source.ask(requests.Task(99999))
 
 
 @pytest.mark.parametrize(
     ("ask", "what"),
     [
-        (lambda source: source.threads(), "of threads"),
-        (lambda source: source.thread(1), "of threads"),
-        (lambda source: source.loops(), "of event loops"),
-        (lambda source: source.stalls(), "of blocked loops"),
-        (lambda source: source.parked(None), "where tasks are parked"),
-        (lambda source: source.groups("parent"), "which task created which"),
-        (lambda source: source.tree("await", None), "which task created or awaits which"),
-        (lambda source: source.tasks(parent=1), "which task created which"),
-        (lambda source: source.source("<cwd>/x.py", 1, 2), "not on this machine"),
+        (lambda source: source.ask(requests.Threads()), "of threads"),
+        (lambda source: source.ask(requests.Thread(1)), "of threads"),
+        (lambda source: source.ask(requests.Loops()), "of event loops"),
+        (lambda source: source.ask(requests.Stalls()), "of blocked loops"),
+        (lambda source: source.ask(requests.Parked(None)), "where tasks are parked"),
+        (lambda source: source.ask(requests.Groups("parent")), "which task created which"),
+        (lambda source: source.ask(requests.Tree("await", None)), "which task created or awaits which"),
+        (lambda source: source.ask(requests.Tasks(parent=1)), "which task created which"),
+        (lambda source: source.ask(requests.Source("<cwd>/x.py", 1, 2)), "not on this machine"),
     ],
 )
 async def test_what_it_does_not_tell_is_said(
@@ -204,15 +205,15 @@ async def test_without_its_hook_tasks_are_grouped_by_coroutine() -> None:
             counts = next(each for each in watched.sample.sites if each.site == leaf.id)
             assert (counts.counts.live, counts.oldest) == (5, None)
             with pytest.raises(NotAvailable, match="how old tasks are"):
-                await watched.source.facts(leaf.id, [0.0])
+                await watched.source.ask(requests.Facts(leaf.id, (0.0,)))
 
 
 async def test_ages_and_cohorts_come_from_the_listed_ages(hooked: Child) -> None:
     async with watching(hooked.target) as watched:
         leaf = watched.sites["leaf"]
-        ages = await watched.source.ages([leaf.id])
+        ages = await watched.source.ask(requests.Ages((leaf.id,)))
         assert sum(ages.counts) == 2
-        facts = await watched.source.facts(leaf.id, [0.0, watched.sample.monotonic])
+        facts = await watched.source.ask(requests.Facts(leaf.id, (0.0, watched.sample.monotonic)))
         assert facts.alive == (0, 2)
 
 
@@ -254,7 +255,7 @@ async def test_its_list_is_never_asked_for_twice_at_once_and_no_faster_than_it_a
 
     monkeypatch.setattr(client.Client, "look", slow)
     async with watching(hooked.target) as watched:
-        await watched.source.set_interval(0.01)
+        await watched.source.ask(requests.SetInterval(0.01))
         asked.clear()
         for _ in range(4):
             await watched.next()
@@ -274,15 +275,15 @@ async def test_the_end_of_the_process_is_told() -> None:
 async def test_a_snapshot_keeps_to_the_format_and_opens_again(hooked: Child, tmp_path: Path) -> None:
     schema = json.loads((Path(files.__file__).parent / "snapshot.schema.json").read_text())
     async with watching(hooked.target) as watched:
-        state = await watched.source.snapshot()
+        state = await watched.source.ask(requests.Snapshot())
         jsonschema.validate(state, schema)
         path = tmp_path / "monitored.json"
         files.save(state, str(path))
         saved = resolve(str(path))
         await saved.open()
-        assert (await saved.tasks()).total == watched.sample.tasks.live
+        assert (await saved.ask(requests.Tasks())).total == watched.sample.tasks.live
         leaf = next(site for site in state["sites"] if site["coroutine"] == "leaf")
-        assert (await saved.site(leaf["id"])).stacks
+        assert (await saved.ask(requests.Site(leaf["id"]))).stacks
 
 
 @pytest.mark.parametrize(

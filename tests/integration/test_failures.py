@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.attach.presence import agent_in
+from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from tests.integration.children import running, says, taskscope
 from tests.pythons import require
@@ -49,7 +50,7 @@ async def detail(path: str) -> SiteDetail:
     await source.open()
     sample = await anext(source.samples())
     site = next(each for each in sample.new_sites if each.coroutine == "handle")
-    found = await source.site(site.id)
+    found = await source.ask(requests.Site(site.id))
     await source.close()
     return found
 

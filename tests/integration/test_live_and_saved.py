@@ -13,6 +13,8 @@ import pytest
 
 from taskscope.attach.presence import agent_in
 from taskscope.export import snapshot as files_of_snapshots
+from taskscope.model import requests
+from taskscope.model.vocabulary import GROUPS, TREES
 from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import agent_of, resolve
@@ -46,7 +48,7 @@ async def live(pid: int) -> AsyncIterator[LiveSource]:
 @pytest.fixture
 async def saved(live: LiveSource, tmp_path: Path) -> AsyncIterator[SavedSource]:
     path = tmp_path / "standing.json.gz"
-    files_of_snapshots.save(await live.snapshot(), path)
+    files_of_snapshots.save(await live.ask(requests.Snapshot()), path)
     source = resolve(str(path))
     assert isinstance(source, SavedSource)
     await source.open()
@@ -59,7 +61,7 @@ async def pages(source: Source, limit: int, **which: Any) -> list[Any]:
     found: list[Any] = []
     after = None
     while True:
-        page = await source.tasks(limit=limit, after=after, **which)
+        page = await source.ask(requests.Tasks(limit=limit, after=after, **which))
         assert len(page.tasks) <= limit
         found += page.tasks
         after = page.after
@@ -92,7 +94,7 @@ async def sites(source: Source) -> dict[str, int]:
 async def test_the_snapshot_keeps_to_its_schema(live: LiveSource) -> None:
     schema = json.loads(files("taskscope.export").joinpath("snapshot.schema.json").read_text())
     for stacks in (True, False):
-        taken = await live.snapshot(stacks=stacks)
+        taken = await live.ask(requests.Snapshot(stacks=stacks))
         jsonschema.Draft202012Validator(schema).validate(taken)
         assert len(taken["tasks"]) == 324
 
@@ -106,7 +108,7 @@ async def test_both_say_who_they_are(live: LiveSource, saved: SavedSource, pid: 
 async def test_both_have_the_same_sites(live: LiveSource, saved: SavedSource) -> None:
     assert await sites(live) == await sites(saved)
     for site in (await sites(live)).values():
-        assert still(await live.site(site)) == still(await saved.site(site))
+        assert still(await live.ask(requests.Site(site))) == still(await saved.ask(requests.Site(site)))
 
 
 @pytest.mark.parametrize("order", ["oldest", "newest"])
@@ -118,7 +120,7 @@ async def test_both_list_the_same_tasks(live: LiveSource, saved: SavedSource, or
     sleepers = (await sites(live))["sleeper"]
     some = await pages(live, 50, order=order, sites=(sleepers,))
     assert still(some) == still(await pages(saved, 50, order=order, sites=(sleepers,)))
-    main = (await live.tasks(limit=1)).tasks[0]
+    main = (await live.ask(requests.Tasks(limit=1))).tasks[0]
     of_main = await pages(live, 50, order=order, parent=main.serial)
     assert still(of_main) == still(await pages(saved, 50, order=order, parent=main.serial))
     assert len(of_main) == 322
@@ -127,14 +129,14 @@ async def test_both_list_the_same_tasks(live: LiveSource, saved: SavedSource, or
 async def test_both_describe_a_task_alike(live: LiveSource, saved: SavedSource) -> None:
     every = await pages(live, 1000)
     for task in [*every[:3], *every[-5:]]:
-        theirs, ours = await live.task(task.serial), await saved.task(task.serial)
+        theirs, ours = await live.ask(requests.Task(task.serial)), await saved.ask(requests.Task(task.serial))
         known = len(ours.created_by)  # a snapshot does not know the parents of ended tasks
         assert still(ours) == still(dataclasses.replace(theirs, created_by=theirs.created_by[:known]))
         assert bool(ours.created_by) == bool(theirs.created_by)
 
 
 async def test_both_say_where_tasks_are_parked(live: LiveSource, saved: SavedSource) -> None:
-    ours, theirs = await saved.parked(None), await live.parked(None)
+    ours, theirs = await saved.ask(requests.Parked(None)), await live.ask(requests.Parked(None))
     assert still(ours) == still(theirs)
     assert sum(group.live for group in ours) == 324
     least, most = ours[0].remaining_min, ours[0].remaining_max
@@ -146,54 +148,65 @@ async def test_both_say_where_tasks_are_parked(live: LiveSource, saved: SavedSou
 
 
 async def test_both_group_and_grow_the_same_trees(live: LiveSource, saved: SavedSource) -> None:
-    for by in ("parent", "parked"):
-        assert still(await live.groups(by)) == still(await saved.groups(by))
-    for by in ("parent", "await"):
-        roots = await live.tree(by, None)
-        assert still(roots) == still(await saved.tree(by, None))
+    for by in GROUPS:
+        assert still(await live.ask(requests.Groups(by))) == still(await saved.ask(requests.Groups(by)))
+    for tree in TREES:
+        roots = await live.ask(requests.Tree(tree, None))
+        assert still(roots) == still(await saved.ask(requests.Tree(tree, None)))
         for serial in {serial for root in roots for serial in root.serials}:
-            assert still(await live.tree(by, serial)) == still(await saved.tree(by, serial))
+            assert still(await live.ask(requests.Tree(tree, serial))) == still(
+                await saved.ask(requests.Tree(tree, serial))
+            )
 
 
 async def test_both_count_ages_threads_loops_and_ended_tasks(live: LiveSource, saved: SavedSource) -> None:
-    ages = await saved.ages(None)
+    ages = await saved.ask(requests.Ages(None))
     assert sum(ages.counts) + ages.unknown == 324
-    assert ages.edges == (await live.ages(None)).edges
-    names = {thread.name for thread in await saved.threads()}
-    assert names == {thread.name for thread in await live.threads()} >= {"MainThread", "idle"}
-    for thread in await saved.threads():
+    assert ages.edges == (await live.ask(requests.Ages(None))).edges
+    names = {thread.name for thread in await saved.ask(requests.Threads())}
+    assert names == {thread.name for thread in await live.ask(requests.Threads())} >= {"MainThread", "idle"}
+    for thread in await saved.ask(requests.Threads()):
         if thread.name == "idle":
-            assert still(await saved.thread(thread.ident)) == still(await live.thread(thread.ident))
-    assert await saved.ended(10) == await live.ended(10)
-    assert [loop.id for loop in await saved.loops()] == [loop.id for loop in await live.loops()]
+            assert still(await saved.ask(requests.Thread(thread.ident))) == still(
+                await live.ask(requests.Thread(thread.ident))
+            )
+    assert await saved.ask(requests.Ended(10)) == await live.ask(requests.Ended(10))
+    assert [loop.id for loop in await saved.ask(requests.Loops())] == [
+        loop.id for loop in await live.ask(requests.Loops())
+    ]
 
 
 async def test_both_remember_the_past(live: LiveSource, saved: SavedSource) -> None:
-    past = await saved.history(1e9)
+    past = await saved.ask(requests.History(1e9))
     assert past.times == tuple(sorted(past.times))
     assert len({len(getattr(past, name)) for name in past.__slots__}) == 1
-    assert len((await saved.history(0.0)).times) <= 1
+    assert len((await saved.ask(requests.History(0.0))).times) <= 1
     every = tuple((await sites(saved)).values())
-    assert {each.site for each in await saved.site_history(every, 1e9)} == set(every)
+    assert {each.site for each in await saved.ask(requests.SiteHistory(every, 1e9))} == set(every)
 
 
 async def test_a_snapshot_says_what_it_cannot_do(saved: SavedSource) -> None:
-    for question in (saved.set_interval(1), saved.task(10**9), saved.site(10**9), saved.thread(1)):
+    for question in (
+        saved.ask(requests.SetInterval(1)),
+        saved.ask(requests.Task(10**9)),
+        saved.ask(requests.Site(10**9)),
+        saved.ask(requests.Thread(1)),
+    ):
         with pytest.raises(NotAvailable):
             await question
     with pytest.raises(NotAvailable, match="a snapshot holds no source"):
-        await saved.source("/nowhere/at/all.py", 1, 5)
+        await saved.ask(requests.Source("/nowhere/at/all.py", 1, 5))
 
 
 async def test_samples_come_at_the_interval_that_was_set(live: LiveSource) -> None:
-    await live.set_interval(0.1)
+    await live.ask(requests.SetInterval(0.1))
     samples = live.samples()
     first = await anext(samples)
     assert first.full and first.sites
     async with asyncio.timeout(5):
         following = [await anext(samples) for _ in range(5)]
     assert [each.interval for each in following[-2:]] == [0.1, 0.1]
-    await live.set_interval(1.0)
+    await live.ask(requests.SetInterval(1.0))
 
 
 async def test_the_end_of_a_real_target() -> None:
@@ -207,7 +220,7 @@ async def test_the_end_of_a_real_target() -> None:
             async for _ in samples:
                 pass
         with pytest.raises(TargetGone):
-            await source.threads()
+            await source.ask(requests.Threads())
         await source.close()
 
 
@@ -217,7 +230,7 @@ async def test_detaching_leaves_the_program_running() -> None:
         await source.open()
         await source.detach()
         with pytest.raises(SourceError):
-            await source.threads()
+            await source.ask(requests.Threads())
         await source.close()
         assert child.poll() is None
         async with asyncio.timeout(5):

@@ -17,6 +17,7 @@ import pytest
 from taskscope.attach import inject, injection, procfs
 from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
+from taskscope.model import requests
 from taskscope.sources.aiomonitor.source import AiomonitorSource
 from taskscope.sources.base import NotAvailable
 from tests import pythons, targets
@@ -177,4 +178,4 @@ def test_a_link_in_the_place_of_a_socket_is_not_followed(home: Path) -> None:
 async def test_root_reads_no_source_that_a_user_names(file: str) -> None:
     source = AiomonitorSource("127.0.0.1", 1)
     with pytest.raises(NotAvailable, match="root does not read"):
-        await source.source(file, 1, 10)
+        await source.ask(requests.Source(file, 1, 10))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.attach.presence import agent_in
 from taskscope.commands.watch import finding_of_contract
+from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from taskscope.sources.monitor import Monitor
 from tests.integration.children import running, says
@@ -70,7 +71,7 @@ async def app(path: str, seconds: float) -> tuple[LiveSource, Monitor]:
 
 async def one_moment(path: str, pid: int) -> tuple[list[Finding], dict[str, Any], dict[str, Any]]:
     source, monitor = await app(path, 20)
-    snapshot = await source.snapshot(stacks=False)
+    snapshot = await source.ask(requests.Snapshot(stacks=False))
     command = [sys.executable, "-m", "taskscope", "watch", str(pid), "--for", "1s", "--json"]
     child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await child.communicate()

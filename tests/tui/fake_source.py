@@ -10,7 +10,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.sources.base import NotAvailable, TargetGone
+from taskscope.model import requests
+from taskscope.sources.base import Answering, NotAvailable, TargetGone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -58,7 +59,7 @@ SITES = (
 )
 
 
-class FakeSource:
+class FakeSource(Answering):
     """Call `advance` to let time pass, `end` to let the target go."""
 
     def __init__(
@@ -172,13 +173,16 @@ class FakeSource:
         total = model.Counts(live, born, born - live - failed, failed)
         return model.SiteCounts(site, total, None if site == IMPUTED else oldest, median)
 
-    async def set_interval(self, seconds: float) -> None:
-        self.asked.append(f"set_interval {seconds:g}")
-        self.interval = seconds
+    def refusal(self, request: requests.Request[Any]) -> str:
+        return f"nothing is known of {request.method}"
 
-    async def history(self, seconds: float) -> model.History:
+    async def set_interval(self, query: requests.SetInterval) -> None:
+        self.asked.append(f"set_interval {query.seconds:g}")
+        self.interval = query.seconds
+
+    async def history(self, query: requests.History) -> model.History:
         self.asked.append("history")
-        span = range(max(0, self.seconds - int(seconds)), self.seconds + 1)
+        span = range(max(0, self.seconds - int(query.seconds)), self.seconds + 1)
         tasks = [float(sum(self.live_of(s.id, at) for s in self.sites if s.kind == "task")) for at in span]
         flat = tuple(14.0 for _ in span)
         return model.History(
@@ -193,8 +197,8 @@ class FakeSource:
             tuple(None if at < 10 else 0.0019 for at in span),
         )
 
-    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[model.SiteHistory, ...]:
-        span = range(max(0, self.seconds - int(seconds)), self.seconds + 1)
+    async def site_history(self, query: requests.SiteHistory) -> tuple[model.SiteHistory, ...]:
+        span = range(max(0, self.seconds - int(query.seconds)), self.seconds + 1)
         return tuple(
             model.SiteHistory(
                 site,
@@ -203,15 +207,15 @@ class FakeSource:
                 tuple(self.born_of(site, at) for at in span),
                 tuple(self.born_of(site, at) - self.live_of(site, at) for at in span),
             )
-            for site in sites
+            for site in query.sites
         )
 
-    async def site(self, site: int) -> model.SiteDetail:
-        found = next((each for each in self.sites if each.id == site), None)
+    async def site(self, query: requests.Site) -> model.SiteDetail:
+        found = next((each for each in self.sites if each.id == query.site), None)
         if found is None:
-            raise NotAvailable(f"site {site} is no more")
+            raise NotAvailable(f"site {query.site} is no more")
         stack = model.CreationStack(7, (found.frame, MAIN))
-        return model.SiteDetail(found, self.counts(site), (stack,))
+        return model.SiteDetail(found, self.counts(query.site), (stack,))
 
     def make_task(self, serial: int, site: int = LEAK) -> model.Task:
         """Serial n of the leak was born n / 100 s after the start."""
@@ -221,28 +225,22 @@ class FakeSource:
         name = next(each.coroutine for each in self.sites if each.id == site)
         return model.Task(serial, f"Task-{serial}", name, "pending", site, 1, True, 1, birth, 0, parked)
 
-    async def tasks(
-        self,
-        *,
-        sites: Sequence[int] | None = None,
-        parent: int | None = None,
-        parked: str | None = None,
-        order: str = "oldest",
-        after: int | None = None,
-        limit: int = 200,
-    ) -> model.TaskPage:
-        self.asked.append(f"tasks {after} {limit}")
-        if parked is not None:
-            self.asked.append(f"tasks parked at {parked}")
+    async def tasks(self, query: requests.Tasks) -> model.TaskPage:
+        self.asked.append(f"tasks {query.after} {query.limit}")
+        if query.parked is not None:
+            self.asked.append(f"tasks parked at {query.parked}")
         wanted = [
-            site.id for site in self.sites if site.kind == "task" and (sites is None or site.id in sites)
+            site.id
+            for site in self.sites
+            if site.kind == "task" and (query.sites is None or site.id in query.sites)
         ]
         total = sum(self.live_of(site) for site in wanted)
-        start = after or 0
+        start = query.after or 0
         page = tuple(
-            self._nth(wanted, index, order, total) for index in range(start, min(total, start + limit))
+            self._nth(wanted, index, query.order, total)
+            for index in range(start, min(total, start + query.limit))
         )
-        cursor = start + limit
+        cursor = start + query.limit
         return model.TaskPage(page, total, cursor if cursor < total else None)
 
     def _nth(self, sites: Sequence[int], index: int, order: str, total: int) -> model.Task:
@@ -255,49 +253,51 @@ class FakeSource:
             index -= live
         raise IndexError(index)
 
-    async def task(self, serial: int) -> model.TaskDetail:
-        site = LEAK if serial < 1_000_000 else serial // 1_000_000
-        found = self.make_task(serial, site)
+    async def task(self, query: requests.Task) -> model.TaskDetail:
+        site = LEAK if query.serial < 1_000_000 else query.serial // 1_000_000
+        found = self.make_task(query.serial, site)
         chain = (
             model.Ancestor(12, HANDLER, "Task-12", "respond", False),
             model.Ancestor(1, STREAMS, "main", "main", True),
         )
         return model.TaskDetail(found, (SLEEPING, DECAY), (), (), chain, (EXECUTOR, MAIN), True, 99)
 
-    async def ages(self, sites: Sequence[int] | None) -> model.Ages:
+    async def ages(self, query: requests.Ages) -> model.Ages:
         return model.Ages(EDGES, (100, 900, 5000, 24000, 0), 0)
 
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+    async def parked(self, query: requests.Parked) -> tuple[model.ParkedGroup, ...]:
         live = self.live_of(LEAK)
         return (
             model.ParkedGroup("sleep", DECAY, "sleep", "asyncio.sleep", live - 2, BOOT, 0.0, 300.0),
             model.ParkedGroup("put", EXECUTOR, "queue.put", "Queue.put", 2, BOOT),
         )
 
-    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
-        return model.SiteFacts(site, self.now, self.live_of(site), (0,) * len(cuts), cuts=tuple(cuts))
-
-    async def looks(self, sites: Sequence[int]) -> tuple[model.SiteFacts, ...]:
-        return ()
-
-    async def groups(self, by: str) -> tuple[model.Group, ...]:
-        self.asked.append(f"groups {by}")
-        return (
-            model.Group("a", f"{by} of decay_after", DECAY, self.live_of(LEAK), BOOT, (LEAK,)),
-            model.Group("b", f"{by} elsewhere", None, 58, None, (STREAMS, IMPUTED)),
+    async def facts(self, query: requests.Facts) -> model.SiteFacts:
+        return model.SiteFacts(
+            query.site, self.now, self.live_of(query.site), (0,) * len(query.cuts), cuts=tuple(query.cuts)
         )
 
-    async def tree(self, by: str, of: int | None) -> tuple[model.TreeGroup, ...]:
-        if of is None:
+    async def looks(self, query: requests.Looks) -> tuple[model.SiteFacts, ...]:
+        return ()
+
+    async def groups(self, query: requests.Groups) -> tuple[model.Group, ...]:
+        self.asked.append(f"groups {query.by}")
+        return (
+            model.Group("a", f"{query.by} of decay_after", DECAY, self.live_of(LEAK), BOOT, (LEAK,)),
+            model.Group("b", f"{query.by} elsewhere", None, 58, None, (STREAMS, IMPUTED)),
+        )
+
+    async def tree(self, query: requests.Tree) -> tuple[model.TreeGroup, ...]:
+        if query.of is None:
             return (
                 model.TreeGroup(HANDLER, "respond", 3, (1, 2, 3), self.live_of(LEAK), self.now - 0.1, True),
                 model.TreeGroup(STREAMS, "read_stream", 50, (2_000_000, 2_000_001), 0, BOOT),
             )
-        if of == 1:
+        if query.of == 1:
             return (model.TreeGroup(LEAK, "decay_after", self.live_of(LEAK), (101, 102, 103), 0, BOOT),)
         return ()
 
-    async def threads(self) -> tuple[model.Thread, ...]:
+    async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:
         pool = model.Executor("ThreadPoolExecutor-0", 4, 4, 17)
         main = model.Thread(
             1,
@@ -336,13 +336,13 @@ class FakeSource:
         )
         return (main, *workers)
 
-    async def thread(self, ident: int) -> model.ThreadDetail:
-        for thread in await self.threads():
-            if thread.ident == ident:
+    async def thread(self, query: requests.Thread) -> model.ThreadDetail:
+        for thread in await self.threads(requests.Threads()):
+            if thread.ident == query.ident:
                 return model.ThreadDetail(thread, (MAIN,), (MAIN,))
-        raise NotAvailable(f"thread {ident} is no more")
+        raise NotAvailable(f"thread {query.ident} is no more")
 
-    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+    async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
         outcomes: tuple[Outcome, ...] = ("finished", "failed", "cancelled", "lost")
         return tuple(
             model.Ended(
@@ -355,30 +355,32 @@ class FakeSource:
                 self.now - n - 0.1,
                 self.now - n,
             )
-            for n in range(min(limit, 100))
+            for n in range(min(query.limit, 100))
         )
 
-    async def stalls(self) -> tuple[model.Stall, ...]:
+    async def stalls(self, query: requests.Stalls) -> tuple[model.Stall, ...]:
         return (
             model.Stall(
                 1, self.now - 20, 0.8, True, 12, (model.Frame("/srv/orders/book.py", 77, "reprice"), MAIN)
             ),
         )
 
-    async def loops(self) -> tuple[model.Loop, ...]:
+    async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
         return (
             model.Loop(
                 1, "_UnixSelectorEventLoop", 1, True, False, 6050, 3, 6000, 0.0003, 0.0019, 0.01, "ours"
             ),
         )
 
-    async def source(self, file: str, line: int, context: int) -> model.Source:
-        first = max(1, line - context)
+    async def source(self, query: requests.Source) -> model.Source:
+        first = max(1, query.line - query.context)
         return model.Source(
-            file, first, tuple(f"    line_{n}()  # of the file" for n in range(first, line + context + 1))
+            query.file,
+            first,
+            tuple(f"    line_{n}()  # of the file" for n in range(first, query.line + query.context + 1)),
         )
 
-    async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
+    async def snapshot(self, query: requests.Snapshot) -> dict[str, Any]:
         if self.broken:
             raise NotAvailable(self.broken)
         return {"format": "taskscope-snapshot", "schema": 1, "process": {"pid": self.pid, "name": self.name}}

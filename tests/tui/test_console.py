@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from taskscope import model
 from taskscope.sources.base import NotAvailable
 from tests.tui.fake_source import FakeSource
 from tests.tui.running import running
 from tests.tui.screen_text import until_shown
 
+if TYPE_CHECKING:
+    from taskscope.model import requests
+
 
 class Unconsoled(FakeSource):
     """Says why it has no console."""
 
-    async def console(self, *, start: bool = False) -> tuple[str, int] | None:
+    async def console(self, query: requests.Console) -> model.ConsoleAddress:
         raise NotAvailable("no aiomonitor [/] runs in this process")
 
-    async def leave_console(self) -> None:
+    async def leave_console(self, query: requests.LeaveConsole) -> None:
         raise AssertionError("nothing was opened")
 
 
 class Openable(Unconsoled):
     """Would open one."""
 
-    async def console(self, *, start: bool = False) -> tuple[str, int] | None:
-        assert not start
-        return None
+    async def console(self, query: requests.Console) -> model.ConsoleAddress:
+        assert not query.start
+        return model.ConsoleAddress(None, None)
 
 
 async def test_nothing_is_opened_before_the_answer_to_what_that_means() -> None:
@@ -47,4 +53,4 @@ async def test_the_reason_is_said_in_the_sources_words() -> None:
 async def test_a_source_that_cannot_have_one_is_said() -> None:
     async with running(FakeSource()) as (_, pilot):
         await pilot.press("c")
-        await until_shown(pilot, "A saved state has no console")
+        await until_shown(pilot, "nothing is known of console")

@@ -20,9 +20,10 @@ from tests.tui.running import SIZES, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from taskscope.model import requests
     from taskscope.model.vocabulary import Level
 
 EXPLAINED = model.Cause(
@@ -198,9 +199,7 @@ async def test_nothing_to_dismiss_is_said() -> None:
 
 async def test_a_target_that_answers_no_questions_is_judged_by_its_counts() -> None:
     class Mute(FakeSource):
-        async def facts(
-            self, site: int, cuts: Sequence[float], before: float | None = None
-        ) -> model.SiteFacts:
+        async def facts(self, query: requests.Facts) -> model.SiteFacts:
             raise NotAvailable("not known here")
 
     async with running(Mute(start=250)) as (_, pilot):

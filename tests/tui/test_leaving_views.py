@@ -12,11 +12,10 @@ from tests.tui.running import running
 from tests.tui.screen_text import until, until_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from textual.screen import Screen
 
     from taskscope import model
+    from taskscope.model import requests
 
 
 class AnswersTooLate(FakeSource):
@@ -27,11 +26,11 @@ class AnswersTooLate(FakeSource):
         self.view: Screen[Any] | None = None
         self.answered = False
 
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+    async def parked(self, query: requests.Parked) -> tuple[model.ParkedGroup, ...]:
         while self.view is None or self.view.query("#parked"):
             await asyncio.sleep(0)
         self.answered = True
-        return await super().parked(sites)
+        return await super().parked(query)
 
 
 async def test_an_answer_for_a_view_that_has_been_left_is_dropped() -> None:
@@ -55,12 +54,12 @@ class GroupsTooLate(FakeSource):
         self.view: Screen[Any] | None = None
         self.wanted = self.answered = False
 
-    async def groups(self, by: str) -> tuple[model.Group, ...]:
+    async def groups(self, query: requests.Groups) -> tuple[model.Group, ...]:
         self.wanted = True
         while self.view is None or self.view.query(Charts):
             await asyncio.sleep(0)
         self.answered = True
-        return await super().groups(by)
+        return await super().groups(query)
 
 
 async def test_groups_for_an_overview_that_has_been_left_are_dropped() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from taskscope.tui.line_table import LineTable
 from tests.tui.fake_source import FakeSource
 from tests.tui.running import SIZES, running
 from tests.tui.screen_text import screen_text, until, until_shown
+
+if TYPE_CHECKING:
+    from taskscope.model import requests
 
 THREADS, ENDED, STALLS, LOOPS = "2", "3", "4", "5"
 
@@ -35,9 +39,9 @@ async def test_threads_show_what_they_do_and_the_queue_of_their_executor(size: t
 
 async def test_the_stack_follows_the_cursor_and_opens() -> None:
     class Stacks(FakeSource):
-        async def thread(self, ident: int) -> model.ThreadDetail:
-            detail = await super().thread(ident)
-            return dataclasses.replace(detail, stack=(model.Frame(f"/srv/t{ident}.py", 3, "work"),))
+        async def thread(self, query: requests.Thread) -> model.ThreadDetail:
+            detail = await super().thread(query)
+            return dataclasses.replace(detail, stack=(model.Frame(f"/srv/t{query.ident}.py", 3, "work"),))
 
     async with running(Stacks(), (80, 40)) as (_, pilot):
         await until_shown(pilot, "● live")
@@ -66,8 +70,8 @@ async def test_threads_as_a_tree_by_who_started_whom() -> None:
 
 async def test_a_reused_identifier_does_not_make_threads_their_own_ancestors() -> None:
     class Reused(FakeSource):
-        async def threads(self) -> tuple[model.Thread, ...]:
-            main, one, two, *_ = await super().threads()
+        async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:
+            main, one, two, *_ = await super().threads(query)
             one = dataclasses.replace(one, parent=two.ident, birth=5.0)
             return main, one, dataclasses.replace(two, parent=one.ident, birth=9.0)
 
@@ -99,10 +103,10 @@ async def test_the_slower_the_target_answers_the_less_it_is_asked() -> None:
             super().__init__()
             self.times: list[float] = []
 
-        async def loops(self) -> tuple[model.Loop, ...]:
+        async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
             self.times.append(self.clock)
             self.clock += 2.0
-            return await super().loops()
+            return await super().loops(query)
 
     source = Slow()
     app = TaskScopeApp(source, clock=lambda: source.clock)
@@ -149,8 +153,8 @@ async def test_a_stall_shows_the_code_that_held_the_loop() -> None:
 
 async def test_a_stall_that_lasts_says_so() -> None:
     class Lasting(FakeSource):
-        async def stalls(self) -> tuple[model.Stall, ...]:
-            (stall,) = await super().stalls()
+        async def stalls(self, query: requests.Stalls) -> tuple[model.Stall, ...]:
+            (stall,) = await super().stalls(query)
             asleep = dataclasses.replace(stall, why="asleep", at_least=True, began=stall.began + 1)
             return (stall, asleep, dataclasses.replace(stall, over=False, began=stall.began + 5, stack=()))
 
@@ -175,30 +179,30 @@ async def test_loops_show_how_late_they_are_and_their_thread(size: tuple[int, in
 
 
 class Nothing(FakeSource):
-    async def threads(self) -> tuple[model.Thread, ...]:
+    async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:
         return ()
 
-    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+    async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
         return ()
 
-    async def stalls(self) -> tuple[model.Stall, ...]:
+    async def stalls(self, query: requests.Stalls) -> tuple[model.Stall, ...]:
         return ()
 
-    async def loops(self) -> tuple[model.Loop, ...]:
+    async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
         return ()
 
 
 class Mute(FakeSource):
-    async def threads(self) -> tuple[model.Thread, ...]:
+    async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:
         raise NotAvailable("[/] this source does not know")
 
-    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+    async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
         raise NotAvailable("[/] this source does not know")
 
-    async def stalls(self) -> tuple[model.Stall, ...]:
+    async def stalls(self, query: requests.Stalls) -> tuple[model.Stall, ...]:
         raise NotAvailable("[/] this source does not know")
 
-    async def loops(self) -> tuple[model.Loop, ...]:
+    async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
         raise NotAvailable("[/] this source does not know")
 
 
@@ -225,18 +229,18 @@ async def test_empty_views_say_why_and_mute_sources_too(key: str, reason: str) -
 @pytest.mark.parametrize("hostile", ["[/]", "[@click=app.quit]x[/]", "日本語" * 40, "x" * 2_000])
 async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
     class Hostile(FakeSource):
-        async def threads(self) -> tuple[model.Thread, ...]:
-            threads = await super().threads()
+        async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:
+            threads = await super().threads(query)
             return tuple(dataclasses.replace(each, name=hostile, text=hostile) for each in threads)
 
-        async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+        async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
             return tuple(
                 dataclasses.replace(each, error=hostile, coroutine=hostile, name=hostile)
-                for each in await super().ended(limit)
+                for each in await super().ended(query)
             )
 
-        async def loops(self) -> tuple[model.Loop, ...]:
-            return tuple(dataclasses.replace(each, kind=hostile) for each in await super().loops())
+        async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
+            return tuple(dataclasses.replace(each, kind=hostile) for each in await super().loops(query))
 
     async with running(Hostile()) as (app, pilot):
         await until_shown(pilot, "● live")

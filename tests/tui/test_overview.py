@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Input
 
-from taskscope.model import Counts, Sample, Thread
+from taskscope.model import Counts, Sample, Thread, requests
 from taskscope.tui import overview
 from taskscope.tui.findings_panel import most
 from taskscope.tui.site_table import SiteTable
@@ -175,8 +175,8 @@ async def test_the_words_that_decide_are_whole_for_the_current_row_of_every_list
     waits = "a lock held by worker-3, which waits for the lock that MainThread holds in reprice"
 
     class Waiting(FakeSource):
-        async def threads(self) -> tuple[Thread, ...]:
-            first, *rest = await super().threads()
+        async def threads(self, query: requests.Threads) -> tuple[Thread, ...]:
+            first, *rest = await super().threads(query)
             return (dataclasses.replace(first, text=waits), *rest)
 
     async with running(Waiting(start=250), size=(80, 24)) as (app, pilot):
@@ -259,10 +259,10 @@ class Slow(FakeSource):
         super().__init__(start=250)
         self.walked = asyncio.Event()
 
-    async def groups(self, by: str) -> tuple[Group, ...]:
-        self.asked.append(f"groups {by}")
+    async def groups(self, query: requests.Groups) -> tuple[Group, ...]:
+        self.asked.append(f"groups {query.by}")
         await self.walked.wait()
-        return await super().groups(by)
+        return await super().groups(query)
 
 
 async def test_a_long_walk_is_waited_for_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

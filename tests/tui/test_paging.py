@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from taskscope.model import Task, TaskPage
 from taskscope.tui.paging import PAGE, Pager
+
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import Order
 
 
 class Many:
@@ -54,7 +59,7 @@ async def test_the_end_is_read_from_the_other_side() -> None:
 
 
 @pytest.mark.parametrize("order", ["oldest", "newest"])
-async def test_scrolling_through_takes_one_or_two_requests_a_window(order: str) -> None:
+async def test_scrolling_through_takes_one_or_two_requests_a_window(order: Order) -> None:
     many = Many(4_000)
     pager = Pager(many, order)
     await pager.window(0, 40, no_progress)

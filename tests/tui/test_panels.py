@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.app import App
 
-from taskscope.model import Frame
+from taskscope.model import Frame, requests
 from taskscope.sources.base import NotAvailable
 from taskscope.tui.context import Context
 from taskscope.tui.editor import EditorError, edit
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class NoSource(FakeSource):
-    async def source(self, file: str, line: int, context: int) -> model.Source:
+    async def source(self, query: requests.Source) -> model.Source:
         raise NotAvailable("a saved snapshot holds no source")
 
 

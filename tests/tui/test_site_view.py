@@ -19,8 +19,7 @@ from tests.tui.running import SIZES, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from taskscope.model import requests
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -77,9 +76,9 @@ class Late(FakeSource):
         super().__init__(start=250)
         self.let = asyncio.Event()
 
-    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
+    async def facts(self, query: requests.Facts) -> model.SiteFacts:
         await self.let.wait()
-        return await super().facts(site, cuts, before)
+        return await super().facts(query)
 
 
 @pytest.mark.parametrize(("keys", "front"), [("", "[finding]"), ("v", "[source]")])
@@ -99,13 +98,13 @@ async def test_a_finding_that_comes_later_is_in_front_unless_the_user_chose_anot
 
 async def test_how_its_tasks_failed_stands_above_who_created_them() -> None:
     class Failing(FakeSource):
-        async def site(self, site: int) -> model.SiteDetail:
+        async def site(self, query: requests.Site) -> model.SiteDetail:
             raised = model.Frame("/usr/lib/python3.11/json/decoder.py", 355, "raw_decode", "stdlib")
             own = model.Frame("/srv/orders/orders.py", 12, "charge")
             failure = model.Failure(
-                site, "ValueError: no such order [/]", raised, own, 12, 0, self.now - 3, 9
+                query.site, "ValueError: no such order [/]", raised, own, 12, 0, self.now - 3, 9
             )
-            return dataclasses.replace(await super().site(site), failures=(failure,))
+            return dataclasses.replace(await super().site(query), failures=(failure,))
 
     async with running(Failing(start=250), (200, 60)) as (_, pilot):
         await until_shown(pilot, "+6,000")
@@ -182,15 +181,15 @@ async def test_enter_opens_a_task_and_escape_comes_back_to_its_row() -> None:
 class Gone(FakeSource):
     gone = False
 
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+    async def parked(self, query: requests.Parked) -> tuple[model.ParkedGroup, ...]:
         if self.gone:
             raise TargetGone("orders (pid 4121) ended")
-        return await super().parked(sites)
+        return await super().parked(query)
 
-    async def tasks(self, **filters: Any) -> model.TaskPage:
+    async def tasks(self, query: requests.Tasks) -> model.TaskPage:
         if self.gone:
             raise TargetGone("orders (pid 4121) ended")
-        return await super().tasks(**filters)
+        return await super().tasks(query)
 
 
 async def test_what_was_read_stays_when_the_target_ends() -> None:
@@ -211,17 +210,17 @@ async def test_what_was_read_stays_when_the_target_ends() -> None:
 class Empty(FakeSource):
     """Nothing lives at the site any more."""
 
-    async def tasks(self, **filters: Any) -> model.TaskPage:
+    async def tasks(self, query: requests.Tasks) -> model.TaskPage:
         return model.TaskPage((), 0, None)
 
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+    async def parked(self, query: requests.Parked) -> tuple[model.ParkedGroup, ...]:
         return ()
 
-    async def ages(self, sites: Sequence[int] | None) -> model.Ages:
+    async def ages(self, query: requests.Ages) -> model.Ages:
         return model.Ages((1.0,), (0, 0), 0)
 
-    async def site(self, site: int) -> model.SiteDetail:
-        return dataclasses.replace(await super().site(site), stacks=())
+    async def site(self, query: requests.Site) -> model.SiteDetail:
+        return dataclasses.replace(await super().site(query), stacks=())
 
 
 async def test_an_empty_site_says_why_in_every_panel() -> None:
@@ -235,7 +234,7 @@ async def test_an_empty_site_says_why_in_every_panel() -> None:
 
 
 class Sparse(FakeSource):
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
+    async def parked(self, query: requests.Parked) -> tuple[model.ParkedGroup, ...]:
         raise NotAvailable("aiomonitor does not say where tasks wait")
 
 
@@ -293,8 +292,8 @@ async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
             parked = dataclasses.replace(task.parked, text=hostile)
             return dataclasses.replace(task, name=hostile, coroutine=hostile, parked=parked)
 
-        async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
-            groups = await super().parked(sites)
+        async def parked(self, query: requests.Parked) -> tuple[model.ParkedGroup, ...]:
+            groups = await super().parked(query)
             return tuple(dataclasses.replace(group, text=hostile) for group in groups)
 
     source = Hostile(start=250)

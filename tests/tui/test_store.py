@@ -9,6 +9,7 @@ import random
 import pytest
 
 from taskscope import model
+from taskscope.model import requests
 from taskscope.tui.ordering import Ordering
 from taskscope.tui.series import Series
 from taskscope.tui.store import Store
@@ -145,8 +146,8 @@ async def test_the_agents_history_is_merged_with_what_was_seen_since(source: Fak
     store = Store(Clock())
     store.begin(await source.open())
     store.apply(source.sample(full=True))
-    past = await source.history(3600)
-    past_sites = await source.site_history([LEAK], 600)
+    past = await source.ask(requests.History(3600))
+    past_sites = await source.ask(requests.SiteHistory((LEAK,), 600))
     source.seconds += 1
     store.apply(source.sample())
     store.merge_history(past)

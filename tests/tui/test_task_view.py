@@ -16,6 +16,7 @@ from tests.tui.running import SIZES, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
+    from taskscope.model import requests
     from taskscope.tui.app import TaskScopeApp
 
 
@@ -29,14 +30,14 @@ class Family(FakeSource):
         self.cancelled: list[int] = []
         self.left = 50.0
 
-    async def task(self, serial: int) -> model.TaskDetail:
-        self.asked.append(f"task {serial}")
-        if serial in self.ended_tasks:
-            raise NotAvailable(f"task {serial} is no more")
-        if serial not in (5, 6):
-            return await super().task(serial)
-        own = dataclasses.replace(self.make_task(serial), cancelling=1)
-        other = self.make_task(11 - serial)
+    async def task(self, query: requests.Task) -> model.TaskDetail:
+        self.asked.append(f"task {query.serial}")
+        if query.serial in self.ended_tasks:
+            raise NotAvailable(f"task {query.serial} is no more")
+        if query.serial not in (5, 6):
+            return await super().task(query)
+        own = dataclasses.replace(self.make_task(query.serial), cancelling=1)
+        other = self.make_task(11 - query.serial)
         parked = model.Parked(DECAY, DECAY, "task", f"task {other.serial}", other.serial, self.left)
         own = dataclasses.replace(own, parked=parked)
         chain = (
@@ -56,8 +57,8 @@ class Family(FakeSource):
             holders=("Client.replies[7]",),
         )
 
-    async def cancel(self, serial: int) -> None:
-        self.cancelled.append(serial)
+    async def cancel(self, query: requests.Cancel) -> None:
+        self.cancelled.append(query.serial)
 
 
 async def opened(app: TaskScopeApp, serial: int) -> None:
@@ -155,9 +156,9 @@ class Slow(Family):
         super().__init__()
         self.may_answer = asyncio.Event()
 
-    async def task(self, serial: int) -> model.TaskDetail:
+    async def task(self, query: requests.Task) -> model.TaskDetail:
         await self.may_answer.wait()
-        return await super().task(serial)
+        return await super().task(query)
 
 
 async def test_while_the_target_thinks_what_the_list_knew_is_shown() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.tui.screen_text import screen_text, until, until_shown
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
+    from taskscope.model import requests
     from taskscope.tui.app import TaskScopeApp
 
 
@@ -28,22 +29,22 @@ class Trees(FakeSource):
         self.empty = False
         self.hostile = "decay_after"
 
-    async def tree(self, by: str, of: int | None) -> tuple[model.TreeGroup, ...]:
-        self.asked.append(f"tree {by} {of}")
+    async def tree(self, query: requests.Tree) -> tuple[model.TreeGroup, ...]:
+        self.asked.append(f"tree {query.by} {query.of}")
         if self.empty:
             return ()
-        if by == "await":
-            other = {None: 5, 5: 6, 6: 5}[of]
-            return (model.TreeGroup(LEAK, "waits", 1, (other,), 1, BOOT, cycle=of is None),)
-        if of is None:
+        if query.by == "await":
+            other = {None: 5, 5: 6, 6: 5}[query.of]
+            return (model.TreeGroup(LEAK, "waits", 1, (other,), 1, BOOT, cycle=query.of is None),)
+        if query.of is None:
             ghost = model.TreeGroup(STREAMS, "connect", 0, (40, 41), 5000, None, ended=True)
             return (model.TreeGroup(STREAMS, "main", 1, (1,), 30_000, BOOT), ghost)
         return (model.TreeGroup(LEAK, self.hostile, self.live_of(LEAK), (101, 102), 0, BOOT),)
 
-    async def tasks(self, **filters: Any) -> model.TaskPage:  # type: ignore[override,unused-ignore]
-        assert filters["sites"] == [LEAK]
-        self.asked.append(f"page {filters['parent']} {filters['limit']}")
-        count = filters["limit"]
+    async def tasks(self, query: requests.Tasks) -> model.TaskPage:
+        assert query.sites == (LEAK,)
+        self.asked.append(f"page {query.parent} {query.limit}")
+        count = query.limit
         page = tuple(
             dataclasses.replace(self.make_task(serial), name=self.hostile) for serial in range(count)
         )
@@ -171,7 +172,7 @@ async def test_hostile_names_are_shown_as_they_are(hostile: str) -> None:
 
 
 class NoTrees(FakeSource):
-    async def tree(self, by: str, of: int | None) -> tuple[model.TreeGroup, ...]:
+    async def tree(self, query: requests.Tree) -> tuple[model.TreeGroup, ...]:
         raise NotAvailable("aiomonitor does not know who created whom")
 
 

@@ -15,6 +15,7 @@ from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.counts.registry import Registry
 from taskscope.agent.hooks.presence import Presence
 from taskscope.agent.inspect import walk
+from taskscope.model import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -37,7 +38,7 @@ class Watched:
         record = next(
             each for each in self.registry.task_records() if each.site.coroutine.endswith(coroutine)
         )
-        return walk.run(self.finder.facts(record.id, cuts))
+        return walk.run(self.finder.facts(requests.Facts(record.id, cuts)))
 
 
 @pytest.fixture
@@ -259,4 +260,4 @@ def test_looking_keeps_nothing_alive(watched: Watched) -> None:
 
 def test_a_site_that_is_not_known_is_refused(watched: Watched) -> None:
     with pytest.raises(NotFoundError, match="site 99"):
-        walk.run(watched.finder.facts(99))
+        walk.run(watched.finder.facts(requests.Facts(99)))

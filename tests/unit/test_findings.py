@@ -43,8 +43,8 @@ def watch(
     said = []
     for sample in samples(lives, start, seconds):
         judge.feed(sample)
-        for id, cuts, _ in judge.questions() if facts else ():
-            judge.facts(lives[id].facts(id, judge.now, cuts))
+        for asked in judge.questions() if facts else ():
+            judge.facts(lives[asked.site].facts(asked.site, judge.now, asked.cuts))
         if sample.seq % every == 0:
             said.append((sample.monotonic - start, judge.findings()))
     return judge, said
@@ -158,8 +158,8 @@ def test_who_replaces_what_was_there_before_the_agent_is_no_growth(life: int, st
     for sample in samples([come, were], 200, 180):
         judge.feed(sample)
         judge.learn([replace(site(1), coroutine=site(0).coroutine, known="unknown")])
-        for id, cuts, _ in judge.questions():
-            judge.facts((come, were)[id].facts(id, judge.now, cuts))
+        for asked in judge.questions():
+            judge.facts((come, were)[asked.site].facts(asked.site, judge.now, asked.cuts))
         told.append(any(finding.level == "leak" for finding in judge.findings()))
     assert (told[-1], any(told)) == (leaks, leaks)
 

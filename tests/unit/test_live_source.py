@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from taskscope import model, wire
+from taskscope.model import requests
 from taskscope.model.snapshot import NAMES
 from taskscope.sources.base import AgentGone, NotAvailable, SourceError, SourceMisbehaves, TargetGone
 from taskscope.sources.live import MAX_WAITING, LiveSource
@@ -109,7 +110,7 @@ async def test_answers_find_their_questions_in_any_order(tmp_path: Path) -> None
                 peer.send(wire.response(each.id, wire.pack(detail)))
 
     async with agent(tmp_path, answer) as source:
-        one, two = await asyncio.gather(source.site(1), source.site(2))
+        one, two = await asyncio.gather(source.ask(requests.Site(1)), source.ask(requests.Site(2)))
     assert (one.site.id, two.site.id) == (1, 2)
 
 
@@ -122,24 +123,24 @@ async def test_every_question_is_asked_by_the_name_and_parameters_of_the_protoco
 
     async with agent(tmp_path, answer) as source:
         for question in (
-            source.set_interval(2.0),
-            source.history(60),
-            source.site_history((1, 2), 60),
-            source.site(3),
-            source.tasks(sites=(4,), parked="k", order="newest", after=9, limit=5),
-            source.task(5),
-            source.ages(None),
-            source.parked((6,)),
-            source.groups("parent"),
-            source.tree("await", 7),
-            source.threads(),
-            source.thread(8),
-            source.ended(10),
-            source.stalls(),
-            source.loops(),
-            source.source("f.py", 11, 3),
-            source.facts(13, (1.0, 2.0), 5.0),
-            source.cancel(12),
+            source.ask(requests.SetInterval(2.0)),
+            source.ask(requests.History(60)),
+            source.ask(requests.SiteHistory((1, 2), 60)),
+            source.ask(requests.Site(3)),
+            source.ask(requests.Tasks(sites=(4,), parked="k", order="newest", after=9, limit=5)),
+            source.ask(requests.Task(5)),
+            source.ask(requests.Ages(None)),
+            source.ask(requests.Parked((6,))),
+            source.ask(requests.Groups("parent")),
+            source.ask(requests.Tree("await", 7)),
+            source.ask(requests.Threads()),
+            source.ask(requests.Thread(8)),
+            source.ask(requests.Ended(10)),
+            source.ask(requests.Stalls()),
+            source.ask(requests.Loops()),
+            source.ask(requests.Source("f.py", 11, 3)),
+            source.ask(requests.Facts(13, (1.0, 2.0), 5.0)),
+            source.ask(requests.Cancel(12)),
         ):
             with pytest.raises(NotAvailable, match="gone"):
                 await question
@@ -172,14 +173,14 @@ async def test_a_refusal_that_is_the_agents_fault_is_a_source_error(tmp_path: Pa
 
     async with agent(tmp_path, answer) as source:
         with pytest.raises(SourceError, match="it broke") as caught:
-            await source.threads()
+            await source.ask(requests.Threads())
     assert not isinstance(caught.value, NotAvailable)
 
 
 async def test_a_silent_agent_is_waited_for_within_bounds(tmp_path: Path) -> None:
     async with agent(tmp_path, silent, patience=0.05) as source:
         with pytest.raises(SourceError, match=r"has not answered 'threads' within 0\.05 s"):
-            await source.threads()
+            await source.ask(requests.Threads())
 
 
 async def test_an_answer_whose_caller_has_gone_is_dropped(tmp_path: Path) -> None:
@@ -196,11 +197,11 @@ async def test_an_answer_whose_caller_has_gone_is_dropped(tmp_path: Path) -> Non
             peer.send(wire.response(request.id, []))
 
     async with agent(tmp_path, answer) as source:
-        asking = asyncio.create_task(source.threads())
+        asking = asyncio.create_task(source.ask(requests.Threads()))
         await arrived.wait()
         asking.cancel()
         await asyncio.wait([asking])
-        assert await source.loops() == ()
+        assert await source.ask(requests.Loops()) == ()
 
 
 async def test_the_end_of_the_target_reaches_everyone_who_waits(tmp_path: Path) -> None:
@@ -216,11 +217,11 @@ async def test_the_end_of_the_target_reaches_everyone_who_waits(tmp_path: Path) 
         assert (await anext(samples)).full
         waiting = asyncio.ensure_future(anext(samples))
         with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
-            await source.threads()
+            await source.ask(requests.Threads())
         with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
             await waiting
         with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
-            await source.loops()
+            await source.ask(requests.Loops())
 
 
 async def test_a_reader_who_is_slow_loses_nothing(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ async def test_a_reader_who_is_slow_loses_nothing(tmp_path: Path) -> None:
     async with agent(tmp_path, answer) as source:
         samples = source.samples()
         first = await anext(samples)
-        await source.loops()
+        await source.ask(requests.Loops())
         while len(source._samples) < MAX_WAITING:
             await asyncio.sleep(0)
         seen = {each.site for each in first.sites}
@@ -260,10 +261,10 @@ async def test_a_snapshot_is_put_together_from_its_parts(tmp_path: Path) -> None
         peer.send(wire.response(request.id, {"parts": 4}))
 
     async with agent(tmp_path, answer) as source:
-        taken = await source.snapshot(stacks=False)
+        taken = await source.ask(requests.Snapshot(stacks=False))
         assert [each["serial"] for each in taken["tasks"]] == [1, 2, 3]
         assert tuple(taken) == NAMES
-        assert await source.snapshot(stacks=False) == taken
+        assert await source.ask(requests.Snapshot(stacks=False)) == taken
 
 
 async def test_a_snapshot_that_does_not_fit_is_said(tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ async def test_a_snapshot_that_does_not_fit_is_said(tmp_path: Path) -> None:
 
     async with agent(tmp_path, answer) as source:
         with pytest.raises(SourceMisbehaves, match="'snapshot' does not fit: tasks: a task's birth is not a"):
-            await source.snapshot()
+            await source.ask(requests.Snapshot())
 
 
 async def test_a_long_snapshot_is_not_cut_short_while_parts_arrive(tmp_path: Path) -> None:
@@ -285,7 +286,7 @@ async def test_a_long_snapshot_is_not_cut_short_while_parts_arrive(tmp_path: Pat
         peer.send(wire.response(request.id, {"parts": 10}))
 
     async with agent(tmp_path, answer, patience=0.3) as source:
-        assert (await source.snapshot())["tasks"] == []
+        assert (await source.ask(requests.Snapshot()))["tasks"] == []
 
 
 @pytest.mark.parametrize(
@@ -298,7 +299,7 @@ async def test_an_agent_that_talks_nonsense_is_left(tmp_path: Path, nonsense: by
 
     async with agent(tmp_path, answer) as source:
         with pytest.raises(SourceMisbehaves, match=r"the agent of process \d+ misbehaves: "):
-            await source.threads()
+            await source.ask(requests.Threads())
 
 
 @pytest.mark.parametrize("answered", [{"protocol": 99}, {}, []])
@@ -327,7 +328,7 @@ async def test_closing_twice_and_asking_afterwards(tmp_path: Path) -> None:
         await source.close()
         await source.close()
         with pytest.raises(TargetGone):
-            await source.threads()
+            await source.ask(requests.Threads())
 
 
 async def test_an_agent_that_names_sites_without_end_is_left(tmp_path: Path) -> None:
@@ -348,9 +349,9 @@ async def test_a_page_larger_than_asked_for_is_refused(tmp_path: Path) -> None:
         peer.send(wire.response(request.id, {"tasks": [one] * 6, "total": 6, "after": None}))
 
     async with agent(tmp_path, answer) as source:
-        assert len((await source.tasks(limit=6)).tasks) == 6
+        assert len((await source.ask(requests.Tasks(limit=6))).tasks) == 6
         with pytest.raises(SourceMisbehaves, match="its page of at most 5 tasks holds 6"):
-            await source.tasks(limit=5)
+            await source.ask(requests.Tasks(limit=5))
 
 
 async def test_parts_without_end_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,4 +363,4 @@ async def test_parts_without_end_are_left(tmp_path: Path, monkeypatch: pytest.Mo
 
     async with agent(tmp_path, answer) as source:
         with pytest.raises(SourceMisbehaves, match="its snapshot is larger than"):
-            await source.snapshot()
+            await source.ask(requests.Snapshot())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.model import Counts, History, Sample, SiteCounts, SiteHistory
+from taskscope.model import Counts, History, Sample, SiteCounts, SiteHistory, requests
 from taskscope.sources.base import NotAvailable
 from taskscope.sources.monitor import PAGE, PAST_SITES, Monitor
 from taskscope.sources.saved import SavedSource
 from tests.unit.shapes import hello, site
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import NoReturn
 
 SECONDS = 200
@@ -26,21 +25,21 @@ class Remembering(SavedSource):
         super().__init__("")
         self.pages: list[list[int]] = []
 
-    async def history(self, seconds: float) -> History:
+    async def history(self, query: requests.History) -> History:
         nothing = (None,) * SECONDS
         times = tuple(float(second) for second in range(SECONDS))
         return History(times, nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
 
-    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[SiteHistory, ...]:
-        self.pages.append(list(sites))
+    async def site_history(self, query: requests.SiteHistory) -> tuple[SiteHistory, ...]:
+        self.pages.append(list(query.sites))
         counts = tuple(range(SECONDS))
         times = tuple(map(float, counts))
-        return tuple(SiteHistory(id, times, counts, counts, (0,) * SECONDS) for id in sites)
+        return tuple(SiteHistory(id, times, counts, counts, (0,) * SECONDS) for id in query.sites)
 
-    async def facts(self, site: int, cuts: object, before: float | None = None) -> NoReturn:
+    async def facts(self, query: requests.Facts) -> NoReturn:
         raise NotAvailable("nothing")
 
-    async def stalls(self) -> NoReturn:
+    async def stalls(self, query: requests.Stalls) -> NoReturn:
         raise NotAvailable("nothing")
 
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import inspect
 import json
+import sys
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 
 from taskscope.agent.agent import Agent
+from taskscope.model import requests
 from taskscope.model.requests import MAX_CUTS, MAX_SITES, METHODS, BadParamsError
+from taskscope.sources.aiomonitor.source import AiomonitorSource
+from taskscope.sources.line import result_of
+from taskscope.sources.saved import SavedSource
+from tests.tui.fake_source import FakeSource
 
-OF_THE_DESK = {"hello", "abandon", "subscribe", "snapshot"}
+if TYPE_CHECKING:
+    from taskscope.sources.base import Answering
+
+OF_THE_DESK = (requests.Hello, requests.Abandon, requests.Subscribe, requests.Snapshot)
 """Not answered by the agent's own functions."""
 
 
-def test_the_agent_answers_just_the_methods_of_the_table_and_takes_just_their_parameters() -> None:
+def test_the_agent_answers_each_request_of_the_table() -> None:
     actions = Agent("unstarted", interval=1.0, control=False, version="0")._actions()
-    assert set(actions) | OF_THE_DESK == set(METHODS)
-    for name, action in actions.items():
-        names = {each.name for each in fields(METHODS[name].takes)}
-        assert set(inspect.signature(action).parameters) == names
+    assert {*actions, *OF_THE_DESK} == set(METHODS.values())
 
 
 def test_what_is_left_out_has_its_default_and_what_is_twice_in_a_list_is_taken_once() -> None:
-    assert METHODS["tasks"].checked({"sites": [3, 1, 3]}) == {
+    tasks = requests.read(requests.Tasks, {"sites": [3, 1, 3]})
+    assert requests.params(tasks) == {
         "sites": (3, 1),
         "parent": None,
         "parked": None,
@@ -33,8 +39,17 @@ def test_what_is_left_out_has_its_default_and_what_is_twice_in_a_list_is_taken_o
         "after": None,
         "limit": 200,
     }
-    assert METHODS["history"].checked({"seconds": 60}) == {"seconds": 60.0}
-    assert METHODS["threads"].checked({}) == {}
+    assert requests.read(requests.History, {"seconds": 60}) == requests.History(60.0)
+    assert requests.read(requests.Threads, {}) == requests.Threads()
+
+
+@pytest.mark.parametrize("source", [SavedSource, AiomonitorSource, FakeSource])
+def test_a_source_answers_requests_with_what_they_declare(source: type[Answering]) -> None:
+    answered = {method: getattr(source, method) for method in METHODS if hasattr(source, method)}
+    assert {"tasks", "task", "site", "history", "snapshot"} <= answered.keys()
+    for method, answer in answered.items():
+        types = list(get_type_hints(answer, vars(sys.modules[source.__module__]) | {"Any": Any}).values())
+        assert types == [METHODS[method], result_of(METHODS[method])]
 
 
 @pytest.mark.parametrize(
@@ -64,14 +79,14 @@ def test_what_is_left_out_has_its_default_and_what_is_twice_in_a_list_is_taken_o
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(method: str, params: str, said: str) -> None:
     with pytest.raises(BadParamsError) as caught:
-        METHODS[method].checked(json.loads(params))
+        requests.read(METHODS[method], json.loads(params))
     assert said in str(caught.value)
     assert len(str(caught.value)) < 200
 
 
 def test_every_parameter_has_bounds() -> None:
-    for method in METHODS.values():
-        for field in fields(method.takes):
+    for kind in METHODS.values():
+        for field in fields(kind):
             allowed: Any = field.metadata["allowed"]
             wrongs: tuple[Any, ...] = (float("nan"), 1 << 70, "x" * 10_000, {"a": 1}, [[]])
             for wrong in wrongs:

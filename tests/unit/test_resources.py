@@ -33,8 +33,8 @@ def watch(
         live = [each.counts(0, sample.monotonic).counts.live for each in lives]
         at = sample.monotonic
         judge.feed(dataclasses.replace(sample, fds=fds(at, live), rss=rss(at)))
-        for id, cuts, _ in judge.questions():
-            judge.facts(lives[id].facts(id, judge.now, cuts))
+        for asked in judge.questions():
+            judge.facts(lives[asked.site].facts(asked.site, judge.now, asked.cuts))
         if sample.seq % 5 == 0:
             judge.findings()
     return judge

@@ -8,6 +8,7 @@ import pytest
 
 from taskscope import model, wire
 from taskscope.export.snapshot import save
+from taskscope.model import requests
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.saved import SavedSource
 
@@ -92,26 +93,31 @@ async def test_the_one_sample_is_full_and_then_the_samples_end(tmp_path: Path) -
 
 async def test_pages_end_exactly_where_the_list_does(tmp_path: Path) -> None:
     source = await opened(tmp_path, [task(serial) for serial in (3, 1, 2, 4)])
-    first = await source.tasks(limit=2)
+    first = await source.ask(requests.Tasks(limit=2))
     assert ([each.serial for each in first.tasks], first.after, first.total) == ([1, 2], 2, 4)
-    second = await source.tasks(limit=2, after=first.after)
+    second = await source.ask(requests.Tasks(limit=2, after=first.after))
     assert ([each.serial for each in second.tasks], second.after) == ([3, 4], None)
-    newest = await source.tasks(limit=3, order="newest")
+    newest = await source.ask(requests.Tasks(limit=3, order="newest"))
     assert ([each.serial for each in newest.tasks], newest.after) == ([4, 3, 2], 2)
-    assert [each.serial for each in (await source.tasks(limit=3, order="newest", after=2)).tasks] == [1]
-    assert await source.tasks(sites=(2,)) == model.TaskPage((), 0, None)
+    assert [
+        each.serial for each in (await source.ask(requests.Tasks(limit=3, order="newest", after=2))).tasks
+    ] == [1]
+    assert await source.ask(requests.Tasks(sites=(2,))) == model.TaskPage((), 0, None)
 
 
 async def test_an_ended_parent_stands_in_the_tree_as_a_ghost(tmp_path: Path) -> None:
     ended = model.Ended(7, 2, "gone", "other", "finished", "", 0.5, 50.0)
     tasks = [task(8, parent=7, orphan=True), task(9, parent=7, orphan=True), task(10, parent=6, orphan=True)]
     source = await opened(tmp_path, tasks, ended=wire.pack((ended,)))
-    assert shape(await source.tree("parent", None)) == [(2, (7,), 2, True, False), (0, (6,), 1, True, False)]
-    assert shape(await source.tree("parent", 7)) == [(1, (8, 9), 0, False, False)]
-    detail = await source.task(8)
+    assert shape(await source.ask(requests.Tree("parent", None))) == [
+        (2, (7,), 2, True, False),
+        (0, (6,), 1, True, False),
+    ]
+    assert shape(await source.ask(requests.Tree("parent", 7))) == [(1, (8, 9), 0, False, False)]
+    detail = await source.ask(requests.Task(8))
     assert detail.created_by == (model.Ancestor(7, 2, "gone", "other", live=False),)
     assert detail.siblings == 1
-    groups = await source.groups("parent")
+    groups = await source.ask(requests.Groups("parent"))
     assert [(each.key, each.label, each.live) for each in groups] == [
         ("2", "other", 2),
         ("-", "(a task that ended before the snapshot)", 1),
@@ -128,22 +134,22 @@ async def test_cycles_are_shown_once_and_not_followed(tmp_path: Path) -> None:
         task(6),
     ]
     source = await opened(tmp_path, tasks)
-    roots = await source.tree("await", None)
+    roots = await source.ask(requests.Tree("await", None))
     assert shape(roots) == [(1, (1, 6), 1, False, False), (1, (4,), 1, False, True)]
-    assert shape(await source.tree("await", 3)) == [(1, (2,), 1, False, False)]
-    detail = await source.task(2)
+    assert shape(await source.ask(requests.Tree("await", 3))) == [(1, (2,), 1, False, False)]
+    detail = await source.ask(requests.Task(2))
     assert [each.serial for each in detail.awaited_by] == [1, 3]
     assert [each.serial for each in detail.waits_for] == [3]
 
 
 async def test_tasks_without_stacks_or_births_are_answered_for(tmp_path: Path) -> None:
     source = await opened(tmp_path, [task(1, birth=None), task(2, **waits_for(1)), task(3, site=99)])
-    assert (await source.ages(None)).unknown == 1
-    assert (await source.task(1)).stack == ()
-    assert (await source.task(2)).creation_exact
-    assert not (await source.task(1)).creation_exact
-    assert (await source.task(3)).creation == ()
-    assert [each.label for each in await source.tree("parent", None)] == ["work", "(unknown)"]
+    assert (await source.ask(requests.Ages(None))).unknown == 1
+    assert (await source.ask(requests.Task(1))).stack == ()
+    assert (await source.ask(requests.Task(2))).creation_exact
+    assert not (await source.ask(requests.Task(1))).creation_exact
+    assert (await source.ask(requests.Task(3))).creation == ()
+    assert [each.label for each in await source.ask(requests.Tree("parent", None))] == ["work", "(unknown)"]
 
 
 async def test_a_parked_task_has_the_frames_of_its_stack(tmp_path: Path) -> None:
@@ -152,17 +158,17 @@ async def test_a_parked_task_has_the_frames_of_its_stack(tmp_path: Path) -> None
         "parked": {"wait": "sleep", "text": "asyncio.sleep", "remaining": 3.5},
     }
     source = await opened(tmp_path, [task(1, **parked)])
-    (found,) = (await source.tasks()).tasks
+    (found,) = (await source.ask(requests.Tasks())).tasks
     assert found.parked is not None
     assert (found.parked.frame.origin, found.parked.remaining) == ("stdlib", 3.5)
     assert found.parked.user_frame == model.Frame("/app/main.py", 7, "work")
-    (group,) = await source.parked(None)
+    (group,) = await source.ask(requests.Parked(None))
     assert (group.frame.line, group.live, group.remaining_min, group.remaining_max) == (7, 1, 3.5, 3.5)
 
 
 async def test_text_in_a_file_is_as_hostile_as_text_of_a_target(tmp_path: Path) -> None:
     source = await opened(tmp_path, [task(1, name="\x1b]52;c;x\x07 \u202e" + "x" * 10_000)])
-    (found,) = (await source.tasks()).tasks
+    (found,) = (await source.ask(requests.Tasks())).tasks
     assert found.name.isprintable()
     assert len(found.name) <= wire.MAX_TEXT * 6
 
@@ -194,7 +200,12 @@ async def test_damage_is_said_on_opening(tmp_path: Path, damage: dict[str, Any])
 
 async def test_what_is_not_in_it_is_not_available(tmp_path: Path) -> None:
     source = await opened(tmp_path, [])
-    for question in (source.task(1), source.site(77), source.thread(1), source.set_interval(1.0)):
+    for question in (
+        source.ask(requests.Task(1)),
+        source.ask(requests.Site(77)),
+        source.ask(requests.Thread(1)),
+        source.ask(requests.SetInterval(1.0)),
+    ):
         with pytest.raises(NotAvailable):
             await question
 
@@ -203,8 +214,8 @@ async def test_source_comes_from_this_machine(tmp_path: Path) -> None:
     code = tmp_path / "code.py"
     code.write_text("one\n\ttwo \x1b\nthree\nfour\n")
     source = await opened(tmp_path, [])
-    assert await source.source(str(code), 3, 1) == model.Source(
+    assert await source.ask(requests.Source(str(code), 3, 1)) == model.Source(
         str(code), 2, ("        two \\x1b", "three", "four")
     )
     with pytest.raises(NotAvailable, match="is not on this machine"):
-        await source.source("/not/here.py", 3, 1)
+        await source.ask(requests.Source("/not/here.py", 3, 1))

@@ -26,8 +26,8 @@ def watched(lives: Sequence[Life], seconds: float, start: float = 0.0) -> tuple[
     for sample in samples([site_lives], start, seconds):
         seen.append(sample)
         judge.feed(sample)
-        for id, cuts, _ in judge.questions():
-            judge.facts(site_lives.facts(id, judge.now, cuts))
+        for asked in judge.questions():
+            judge.facts(site_lives.facts(asked.site, judge.now, asked.cuts))
         if sample.seq % 20 == 0 and (found := judge.findings()):
             said.append(found[0])
     return seen, said

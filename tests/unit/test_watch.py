@@ -15,7 +15,7 @@ from taskscope.commands.gate import Limits, checks
 from taskscope.commands.observe import MAX_POINTS, LiveCounts, Observation
 from taskscope.commands.report import report
 from taskscope.commands.watch import finding_of_contract, percentage, rate
-from taskscope.model import Cause, Counts, Finding, Frame, Hello, Process, Sample, Site, SiteCounts
+from taskscope.model import Cause, Counts, Finding, Frame, Hello, Process, Sample, Site, SiteCounts, requests
 from taskscope.sources.base import NotAvailable, Silence
 from taskscope.sources.saved import SavedSource
 
@@ -29,16 +29,16 @@ class Silent(SavedSource):
 
     live = True
 
-    async def site_history(self, sites: object, seconds: float) -> NoReturn:
+    async def site_history(self, query: requests.SiteHistory) -> NoReturn:
         raise NotAvailable("nothing")
 
-    async def history(self, seconds: float) -> NoReturn:
+    async def history(self, query: requests.History) -> NoReturn:
         raise NotAvailable("nothing")
 
-    async def stalls(self) -> NoReturn:
+    async def stalls(self, query: requests.Stalls) -> NoReturn:
         raise NotAvailable("nothing")
 
-    async def facts(self, site: int, cuts: object, before: float | None = None) -> NoReturn:
+    async def facts(self, query: requests.Facts) -> NoReturn:
         raise NotAvailable("nothing")
 
 

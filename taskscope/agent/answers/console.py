@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.hooks.parts import Part
     from taskscope.agent.inspect.walk import Job
+    from taskscope.model import requests
 
 PATIENCE = 10.0
 """Seconds that a loop may take to start it."""
@@ -37,14 +38,14 @@ class Console:
         self._control = control
         self._started: Any = None
 
-    def where(self, start: bool = False) -> Job[dict[str, Any]]:
+    def where(self, query: requests.Console) -> Job[dict[str, Any]]:
         """Its host and port, and whether we started it; without one no host, or it is started.
 
         Raises RemoteError with the reason that it cannot be had.
         """
         yield
         running = monitors()
-        if not running and start:
+        if not running and query.start:
             yield from self._start()
             running = monitors()
             if not running:
@@ -60,7 +61,7 @@ class Console:
             "started": monitor is self._started,
         }
 
-    def leave(self) -> Job[dict[str, Any]]:
+    def leave(self, _: requests.LeaveConsole) -> Job[dict[str, Any]]:
         """The client that had it started does not need it any more."""
         yield
         self.stop()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
     from taskscope.agent.inspect.walk import Job
+    from taskscope.model import requests
     from taskscope.model.vocabulary import Wait
 
 SAMPLE = 100
@@ -32,7 +33,6 @@ SAMPLE = 100
 BOUND = 5_000
 """Tasks of which is told on which object they run, oldest first: 20 ms, in slices."""
 
-MAX_CUTS = 32
 MAX_OBJECTS, MAX_GROUPS, MAX_EXAMPLES = 5, 10, 5
 
 WAITED_ON = 1 if sys.version_info < (3, 14) else 2
@@ -55,17 +55,13 @@ class FactFinder:
         self._looks: dict[int, Looks] = {}
         self._numbers = itertools.count(1)
 
-    def facts(
-        self, site: int, cuts: Sequence[float] = (), before: float | None = None
-    ) -> Job[model.SiteFacts]:
-        """``before``: only tasks born until then are looked into; all are counted.
-
-        Raises NotFoundError for a site that is not known.
-        """
+    def facts(self, query: requests.Facts) -> Job[model.SiteFacts]:
+        """Raises NotFoundError for a site that is not known."""
+        site = query.site
         record = self._registry.by_id.get(site)
         if record is None:
             raise NotFoundError(f"site {site} is not known")
-        cuts = sorted(float(cut) for cut in cuts[:MAX_CUTS])
+        cuts = sorted(query.cuts)
         if record.site.kind == "thread":
             return self._looked(_thread_facts(record, cuts, self._threads()))
         yield
@@ -76,7 +72,7 @@ class FactFinder:
         seen: dict[int, model.Mark] = {}
         for reference in _ends(record):
             task = reference()
-            if task is not None and not futures.is_done(task) and not _is_younger(task, before):
+            if task is not None and not futures.is_done(task) and not _is_younger(task, query.before):
                 # A variable counts differently from version to version: compare with one of the same kind.
                 unheld = sys.getrefcount(task) - sys.getrefcount(probe) <= WAITED_ON
                 chain = tally.add(task, unheld=unheld)
@@ -96,10 +92,10 @@ class FactFinder:
             del task
         return self._looked(tally.facts(site, record.counts().live, alive, cuts, tuple(seen.values())))
 
-    def looks(self, sites: Sequence[int]) -> Job[tuple[model.SiteFacts, ...]]:
+    def looks(self, query: requests.Looks) -> Job[tuple[model.SiteFacts, ...]]:
         """What was answered about these sites before, oldest first: whoever comes later knows it too."""
         yield
-        known = (self._looks.get(site) for site in sites)
+        known = (self._looks.get(site) for site in query.sites)
         return tuple(facts for looks in known if looks is not None for facts in looks.kept)
 
     def _looked(self, facts: model.SiteFacts) -> model.SiteFacts:

@@ -12,6 +12,7 @@ from taskscope import model, wire
 from taskscope.agent.answers import tasks as queries
 from taskscope.agent.inspect import futures, stacks, waits
 from taskscope.agent.inspect.walk import live_tasks, spent
+from taskscope.model import requests
 from taskscope.model import snapshot as form
 from taskscope.system import clock
 
@@ -90,7 +91,7 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
             yield
     yield from _tasks(agent, out, intern, with_stacks=with_stacks)
     yield from _threads(agent, out, intern)
-    ended = yield from agent.ended(10_000)
+    ended = yield from agent.ended(requests.Ended(limit=10_000))
     out([("ended", wire.pack(ended)), ("failures", wire.pack(agent.registry.failures.every()))])
     for stall in agent.watch.stalls():
         out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from taskscope.agent.inspect.walk import Job
+    from taskscope.model import requests
 
 MAX_SIZE = 16 << 20
 """Bytes of a file.  Written source is smaller; what is larger is generated."""
@@ -37,7 +38,7 @@ MAX_MODULES = 5_000
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
-def loaded_files() -> Job[tuple[str, ...]]:
+def modules(_: requests.Modules) -> Job[tuple[str, ...]]:
     """Source files of the loaded modules that are neither the standard library's nor ours."""
     found = set()
     for file, _ in _modules():
@@ -48,15 +49,16 @@ def loaded_files() -> Job[tuple[str, ...]]:
     return tuple(sorted(found)[:MAX_MODULES])
 
 
-def source(file: str, line: int, context: int) -> Job[model.Source]:
+def source(query: requests.Source) -> Job[model.Source]:
     """The lines around ``line``; none if code here was not loaded from that file, or it cannot be read."""
-    first = max(1, line - context)
-    last = min(line + context, first + MAX_LINES - 1)
+    file = query.file
+    first = max(1, query.line - query.context)
+    last = min(query.line + query.context, first + MAX_LINES - 1)
     yield
     pieces: Iterable[bytes] = ()
-    modules = dict(_modules())
-    if file in modules or origins.is_known(file):
-        archived = _archived(modules.get(file), file)
+    loaded = dict(_modules())
+    if file in loaded or origins.is_known(file):
+        archived = _archived(loaded.get(file), file)
         pieces = _pieces(file) if archived is None else [archived]
     lines: list[bytes] = []
     coding = "utf-8"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Lineage, Registry, SiteRecord
     from taskscope.agent.inspect.walk import Entry, Job
+    from taskscope.model import requests
 
 MAX_PAGE = 1_000
 """Rows of one page: about 12 ms for the client to read."""
@@ -96,23 +97,15 @@ class Queries:
 
     # -- pages ---------------------------------------------------------------------------------
 
-    def tasks(
-        self,
-        sites: Sequence[int] | None = None,
-        parent: int | None = None,
-        parked: str | None = None,
-        order: str = "oldest",
-        after: int | None = None,
-        limit: int = 200,
-    ) -> Job[model.TaskPage]:
-        records = self._records(sites)
-        limit = max(1, min(int(limit), MAX_PAGE))
-        newest = order == "newest"
-        if parent is None and parked is None:
-            found = yield from self._some(records, after, limit + 1, newest=newest)
+    def tasks(self, query: requests.Tasks) -> Job[model.TaskPage]:
+        records = self._records(query.sites)
+        limit = max(1, min(query.limit, MAX_PAGE))
+        if query.parent is None and query.parked is None:
+            newest = query.order == "newest"
+            found = yield from self._some(records, query.after, limit + 1, newest=newest)
             total = yield from _live(records)
         else:
-            found, total = yield from self._matching(records, parent, parked, after, limit + 1, newest=newest)
+            found, total = yield from self._matching(records, query, limit + 1)
         rows = []
         for _, reference in found[:limit]:
             task = reference()
@@ -138,21 +131,16 @@ class Queries:
 
     @staticmethod
     def _matching(
-        records: list[SiteRecord],
-        parent: int | None,
-        parked: str | None,
-        after: int | None,
-        limit: int,
-        *,
-        newest: bool,
+        records: list[SiteRecord], query: requests.Tasks, limit: int
     ) -> Job[tuple[list[Entry], int]]:
         """The next ``limit`` of those that match, and how many these are in all: looks at every task."""
         found: list[Entry] = []
         total = 0
+        after, newest = query.after, query.order == "newest"
         for entry in merged(records, newest=newest):
             if entry is None:
                 yield
-            elif _matches(entry[1](), parent, parked):
+            elif _matches(entry[1](), query):
                 total += 1
                 passed = after is None or (entry[0] < after if newest else entry[0] > after)
                 if passed and len(found) < limit:
@@ -161,7 +149,8 @@ class Queries:
 
     # -- one task, one site --------------------------------------------------------------------
 
-    def task(self, serial: int) -> Job[model.TaskDetail]:
+    def task(self, query: requests.Task) -> Job[model.TaskDetail]:
+        serial = query.serial
         task = self._registry.find(serial)
         if task is None:
             raise NotFoundError(f"task {serial} is no more")
@@ -216,33 +205,33 @@ class Queries:
             return stacks.describe_raw(raw)
         return ()
 
-    def site(self, site: int) -> Job[model.SiteDetail]:
-        record = self._registry.by_id.get(site)
+    def site(self, query: requests.Site) -> Job[model.SiteDetail]:
+        record = self._registry.by_id.get(query.site)
         if record is None:
-            raise NotFoundError(f"site {site} is not known")
+            raise NotFoundError(f"site {query.site} is not known")
         found = [
             model.CreationStack(serial, stacks.describe_raw(raw))
             for serial, raw in [*record.first_stacks, *record.last_stacks]
         ]
         yield
         return model.SiteDetail(
-            record.site, site_counts(record), tuple(found), self._registry.failures.of(site)
+            record.site, site_counts(record), tuple(found), self._registry.failures.of(query.site)
         )
 
     # -- what needs a walk ---------------------------------------------------------------------
 
-    def ages(self, sites: Sequence[int] | None = None) -> Job[model.Ages]:
-        return self._sparing(("ages", _key(sites)), lambda: groups.ages(self._records(sites)))
+    def ages(self, query: requests.Ages) -> Job[model.Ages]:
+        return self._sparing(query, lambda: groups.ages(self._records(query.sites)))
 
-    def parked(self, sites: Sequence[int] | None = None) -> Job[tuple[model.ParkedGroup, ...]]:
-        return self._sparing(("parked", _key(sites)), lambda: groups.parked(self._records(sites)))
+    def parked(self, query: requests.Parked) -> Job[tuple[model.ParkedGroup, ...]]:
+        return self._sparing(query, lambda: groups.parked(self._records(query.sites)))
 
-    def groups(self, by: str) -> Job[tuple[model.Group, ...]]:
-        return self._sparing(("groups", by), lambda: groups.grouped(self._registry.task_records(), by))
+    def groups(self, query: requests.Groups) -> Job[tuple[model.Group, ...]]:
+        return self._sparing(query, lambda: groups.grouped(self._registry.task_records(), query.by))
 
-    def tree(self, by: str, of: int | None = None) -> Job[tuple[model.TreeGroup, ...]]:
-        level = trees.by_await if by == "await" else trees.by_parent
-        return self._sparing(("tree", by, of), lambda: level(self._registry.task_records(), of))
+    def tree(self, query: requests.Tree) -> Job[tuple[model.TreeGroup, ...]]:
+        level = trees.by_await if query.by == "await" else trees.by_parent
+        return self._sparing(query, lambda: level(self._registry.task_records(), query.of))
 
     def _sparing(self, key: object, work: Callable[[], Job[T]]) -> Job[T]:
         """The answer to a question, the last one if that was dear and is not old: see ``SHARE``."""
@@ -259,10 +248,6 @@ class Queries:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = _Kept(clock.monotonic() + SHARE * cost, answer)
         return answer
-
-
-def _key(sites: Sequence[int] | None) -> tuple[int, ...] | None:
-    return tuple(sites) if sites is not None else None
 
 
 def known(task: object) -> dict[str, Any]:
@@ -283,13 +268,13 @@ def _has_ended(entry: Entry) -> bool:
     return task is None or futures.is_done(task)
 
 
-def _matches(task: object, parent: int | None, parked: str | None) -> bool:
+def _matches(task: object, query: requests.Tasks) -> bool:
     if task is None or futures.is_done(task):
         return False
     lineage = futures.lineage_of(task)
-    if parent is not None and (lineage.serial if lineage is not None else 0) != parent:
+    if query.parent is not None and (lineage.serial if lineage is not None else 0) != query.parent:
         return False
-    return parked is None or groups.key_of(task) == parked
+    return query.parked is None or groups.key_of(task) == query.parked
 
 
 def _live(records: list[SiteRecord]) -> Job[int]:

@@ -16,15 +16,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from taskscope import __version__, model, wire
+from taskscope.model import requests
 from taskscope.sources.aiomonitor import answers, learn
 from taskscope.sources.aiomonitor.client import Client, NoSuchTask, Unanswered, address
 from taskscope.sources.aiomonitor.host import HostProcess
 from taskscope.sources.aiomonitor.tally import PAST, Tally, another_process
-from taskscope.sources.base import NotAvailable, SourceError, TargetGone
+from taskscope.sources.base import Answering, NotAvailable, SourceError, TargetGone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator
 
+    from taskscope.model.requests import Request
     from taskscope.sources.aiomonitor.tally import Known, Look, Past, SiteTally
 
 PAGES = 5
@@ -48,7 +50,19 @@ _COLUMNS = ("times", "tasks", "born", "ended", "threads", "fds", "rss", "cpu")
 _NO = "aiomonitor does not tell {}: attach to the process by its pid for that"
 
 
-class AiomonitorSource:
+_UNTOLD: dict[type[Request[Any]], str] = {
+    requests.Parked: "where tasks are parked, but for single tasks",
+    requests.Groups: "which task created which, or where tasks are parked",
+    requests.Tree: "which task created or awaits which, but for single tasks",
+    requests.Looks: "what was asked before",
+    requests.Threads: "of threads",
+    requests.Thread: "of threads",
+    requests.Stalls: "of blocked loops",
+    requests.Loops: "of event loops",
+}
+
+
+class AiomonitorSource(Answering):
     """The aiomonitor whose web API answers at ``host`` and ``port``."""
 
     live = True
@@ -241,17 +255,17 @@ class AiomonitorSource:
 
     # -- the past, as far as we were there -----------------------------------------------------------
 
-    async def set_interval(self, seconds: float) -> None:
+    async def set_interval(self, query: requests.SetInterval) -> None:
         """At least so long between two lists."""
-        self._interval = seconds
+        self._interval = query.seconds
 
-    async def history(self, seconds: float) -> model.History:
-        rows = [row for row in self._past if (row[0] or 0.0) >= self._now - seconds]
+    async def history(self, query: requests.History) -> model.History:
+        rows = [row for row in self._past if (row[0] or 0.0) >= self._now - query.seconds]
         columns = {name: tuple(row[at] for row in rows) for at, name in enumerate(_COLUMNS)}
         return model.History(**columns, loop_latency=(None,) * len(rows))  # type: ignore[arg-type]
 
-    async def site_history(self, sites: Sequence[int], seconds: float) -> tuple[model.SiteHistory, ...]:
-        return tuple(answers.site_past(self._tally, id, self._now - seconds) for id in sites)
+    async def site_history(self, query: requests.SiteHistory) -> tuple[model.SiteHistory, ...]:
+        return tuple(answers.site_past(self._tally, id, self._now - query.seconds) for id in query.sites)
 
     @property
     def _now(self) -> float:
@@ -259,55 +273,43 @@ class AiomonitorSource:
 
     # -- sites and tasks -----------------------------------------------------------------------------
 
-    async def site(self, site: int) -> model.SiteDetail:
-        found = self._tally.sites.get(site)
+    async def site(self, query: requests.Site) -> model.SiteDetail:
+        found = self._tally.sites.get(query.site)
         if found is None:
-            raise NotAvailable(f"site {site} is not known")
-        return model.SiteDetail(found.site, found.counts(), tuple(self._stacks.get(site, ())))
+            raise NotAvailable(f"site {query.site} is not known")
+        return model.SiteDetail(found.site, found.counts(), tuple(self._stacks.get(query.site, ())))
 
-    async def tasks(
-        self,
-        *,
-        sites: Sequence[int] | None = None,
-        parent: int | None = None,
-        parked: str | None = None,
-        order: str = "oldest",
-        after: int | None = None,
-        limit: int = 200,
-    ) -> model.TaskPage:
-        if parent is not None:
+    async def tasks(self, query: requests.Tasks) -> model.TaskPage:
+        if query.parent is not None:
             _refuse("which task created which, but for single tasks")
-        if parked is not None:
+        if query.parked is not None:
             _refuse("where tasks are parked, but for single tasks")
-        return answers.page(self._tally, sites, order, after, limit)
+        return answers.page(self._tally, query.sites, query.order, query.after, query.limit)
 
-    async def task(self, serial: int) -> model.TaskDetail:
+    async def task(self, query: requests.Task) -> model.TaskDetail:
         """One task with its stack, read from its page now."""
-        known = self._tally.tasks.get(serial)
+        known = self._tally.tasks.get(query.serial)
         if known is None:
-            raise NotAvailable(f"task {serial} is no more")
+            raise NotAvailable(f"task {query.serial} is no more")
         try:
             trace = await self._asking.trace(known.id)
         except NoSuchTask:
-            raise NotAvailable(f"task {serial} is no more, or aiomonitor cannot show it") from None
+            raise NotAvailable(f"task {query.serial} is no more, or aiomonitor cannot show it") from None
         return answers.detail(self._tally, known, trace)
 
-    async def ages(self, sites: Sequence[int] | None) -> model.Ages:
-        return answers.ages(self._tally, sites, self._now)
+    async def ages(self, query: requests.Ages) -> model.Ages:
+        return answers.ages(self._tally, query.sites, self._now)
 
-    async def facts(self, site: int, cuts: Sequence[float], before: float | None = None) -> model.SiteFacts:
+    async def facts(self, query: requests.Facts) -> model.SiteFacts:
         """How many live tasks were born before each moment; nothing of why they do not end."""
-        found = answers.facts(self._tally, site, cuts, self._now)
+        found = answers.facts(self._tally, query.site, query.cuts, self._now)
         if found is None:
             _refuse("how old tasks are unless it hooks the task factory")
         return found
 
-    async def looks(self, sites: Sequence[int]) -> NoReturn:
-        _refuse("what was asked before")
-
-    async def ended(self, limit: int) -> tuple[model.Ended, ...]:
+    async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
         """Newest first; how the newest ended is read from their pages, the others are ``unseen``."""
-        newest = list(itertools.islice(reversed(self._tally.ended), max(0, limit)))
+        newest = list(itertools.islice(reversed(self._tally.ended), max(0, query.limit)))
         for past in [each for each in newest if each.trace][:OUTCOMES]:
             await self._learn_outcome(past)
         return tuple(map(answers.ended, newest))
@@ -317,48 +319,30 @@ class AiomonitorSource:
         with contextlib.suppress(NoSuchTask, TargetGone):
             past.outcome, past.error = await self._asking.outcome(trace)
 
-    async def source(self, file: str, line: int, context: int) -> model.Source:
+    async def source(self, query: requests.Source) -> model.Source:
         """The file as it is on this machine: aiomonitor shows no source but single lines.
 
         Who answers for aiomonitor names the file, and root may read more than whoever that is.
         """
         if os.geteuid() == 0 and (self._process is None or self._process.uid != 0):
-            raise NotAvailable(f"root does not read {file} for another user: look as the program's user")
-        lines = learn.source_lines(file)
+            raise NotAvailable(
+                f"root does not read {query.file} for another user: look as the program's user"
+            )
+        lines = learn.source_lines(query.file)
         if not lines:
             raise NotAvailable(
-                f"{file or 'this file'} is not on this machine, and aiomonitor does not send it"
+                f"{query.file or 'this file'} is not on this machine, and aiomonitor does not send it"
             )
-        first = max(1, line - context)
-        shown = lines[first - 1 : line + context]
+        first = max(1, query.line - query.context)
+        shown = lines[first - 1 : query.line + query.context]
         return model.Source(
-            file, first, tuple(wire.clean_text(text.rstrip("\n").expandtabs()) for text in shown)
+            query.file, first, tuple(wire.clean_text(text.rstrip("\n").expandtabs()) for text in shown)
         )
 
-    # -- what it does not tell -----------------------------------------------------------------------
+    def refusal(self, request: Request[Any]) -> str:
+        return _NO.format(_UNTOLD.get(type(request), "that"))
 
-    async def parked(self, sites: Sequence[int] | None) -> tuple[model.ParkedGroup, ...]:
-        _refuse("where tasks are parked, but for single tasks")
-
-    async def groups(self, by: str) -> tuple[model.Group, ...]:
-        _refuse("which task created which" if by == "parent" else "where tasks are parked")
-
-    async def tree(self, by: str, of: int | None) -> tuple[model.TreeGroup, ...]:
-        _refuse("which task created or awaits which, but for single tasks")
-
-    async def threads(self) -> tuple[model.Thread, ...]:
-        _refuse("of threads")
-
-    async def thread(self, ident: int) -> model.ThreadDetail:
-        _refuse("of threads")
-
-    async def stalls(self) -> tuple[model.Stall, ...]:
-        _refuse("of blocked loops")
-
-    async def loops(self) -> tuple[model.Loop, ...]:
-        _refuse("of event loops")
-
-    async def console(self, *, start: bool = False) -> tuple[str, int]:
+    async def console(self, _: requests.Console) -> model.ConsoleAddress:
         """Where its console speaks telnet: by default the port below that of the web API."""
         assert self._process is not None
         found = await asyncio.to_thread(self._process.console)
@@ -367,12 +351,12 @@ class AiomonitorSource:
                 f"the console of this aiomonitor was not found (nothing listens at port {self.port - 1}): "
                 "run `python -m aiomonitor.cli -H HOST -p PORT` with the port given to start_monitor"
             )
-        return found
+        return model.ConsoleAddress(*found)
 
-    async def leave_console(self) -> None:
+    async def leave_console(self, _: requests.LeaveConsole) -> None:
         """It is the program's own."""
 
-    async def snapshot(self, *, stacks: bool = True) -> dict[str, Any]:
+    async def snapshot(self, query: requests.Snapshot) -> dict[str, Any]:
         """What is known now.  Stacks of single tasks are left out: each is a page to be asked for."""
         if self._hello is None or self._tally.last is None:
             raise SourceError("the source has not been opened")
@@ -385,10 +369,12 @@ class AiomonitorSource:
             sample,
             [site.site for site in sites],
             [answers.task(known) for known in self._tally.tasks.values()],
-            {id: kept for id, kept in self._stacks.items() if stacks},
-            await self.ended(200),
-            await self.history(float("inf")),
-            await self.site_history([site.site.id for site in sites], float("inf")),
+            {id: kept for id, kept in self._stacks.items() if query.stacks},
+            await self.ended(requests.Ended()),
+            await self.history(requests.History(float("inf"))),
+            await self.site_history(
+                requests.SiteHistory(tuple(site.site.id for site in sites), float("inf"))
+            ),
         )
 
 

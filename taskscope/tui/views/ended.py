@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from taskscope.model import Ended
+from taskscope.model import Ended, requests
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.theme import palette
@@ -90,7 +90,7 @@ class EndedScreen(DetailScreen):
         return self.query_one(LineTable)
 
     async def load(self) -> None:
-        self._ended = await self.context.source.ended(LIMIT)
+        self._ended = await self.context.source.ask(requests.Ended(LIMIT))
         self._arrange()
 
     def _arrange(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.model import Loop
+from taskscope.model import Loop, requests
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.views.detail import DetailScreen
@@ -74,9 +74,11 @@ class LoopsScreen(DetailScreen):
         return self.query_one(LineTable)
 
     async def load(self) -> None:
-        loops = await self.context.source.loops()
+        loops = await self.context.source.ask(requests.Loops())
         if any(loop.thread is not None and loop.thread not in self._names for loop in loops):
-            self._names = {thread.ident: thread.name for thread in await self.context.source.threads()}
+            self._names = {
+                thread.ident: thread.name for thread in await self.context.source.ask(requests.Threads())
+            }
         running = sum(loop.running for loop in loops)
         self.subject.show(fmt.plural(len(loops), "event loop"), f"{running} running", "4: stalls")
         self._table.show_empty("No event loop is known: none has run since the agent started.")

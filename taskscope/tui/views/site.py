@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 
-from taskscope.model import ParkedGroup, Task
+from taskscope.model import ParkedGroup, Task, requests
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.tui import format as fmt
 from taskscope.tui.evidence import EvidencePanel
@@ -264,22 +264,22 @@ class SiteScreen(DetailScreen):
             await self.look_for_failures()
         self.query_one(TaskList).refresh_page()
         with suppress(NotAvailable):
-            self.query_one(AgeHistogram).show(await source.ages(sites))
+            self.query_one(AgeHistogram).show(await source.ask(requests.Ages(sites)))
         try:
-            self.show_parked(await source.parked(sites))  # last: a walk over all of them
+            self.show_parked(await source.ask(requests.Parked(sites)))  # last: a walk over all of them
         except NotAvailable as problem:
             self.query_one("#parked", LineTable).show_empty(str(problem))
 
     async def load_detail(self) -> None:
         """What does not change: where the site is, and how one comes there."""
-        self._detail = await self.context.source.site(self.row.sites[0])
+        self._detail = await self.context.source.ask(requests.Site(self.row.sites[0]))
         self._say()
         self.query_one(SourcePanel).show(self._detail.site.frame)
         self.show_stacks()
 
     async def look_for_failures(self) -> None:
         """All else of a site's detail stays as it is."""
-        before, self._detail = self._detail, await self.context.source.site(self.row.sites[0])
+        before, self._detail = self._detail, await self.context.source.ask(requests.Site(self.row.sites[0]))
         if before is None or before.failures != self._detail.failures:
             self.show_stacks()
 
@@ -324,7 +324,7 @@ class SiteScreen(DetailScreen):
     def ask_members(self) -> None:
         """Fills the list below the panels."""
         only = self._only
-        fetch = fetch_of(self.context, sites=self.row.sites, parked=only.key if only else None)
+        fetch = fetch_of(self.context, requests.Tasks(self.row.sites, parked=only.key if only else None))
         what = f"in {only.text} (Esc: all)" if only else "tasks"
         why = "No task of this site is live now.  3 lists the tasks that ended lately."
         self.query_one(TaskList).ask_for(fetch, what, why)

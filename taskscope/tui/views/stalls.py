@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from taskscope.analysis.patterns.stalls import is_pause
-from taskscope.model import Stall
+from taskscope.model import Stall, requests
 from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.stack_panel import Link, Section, StackPanel
@@ -73,7 +73,7 @@ class StallsScreen(DetailScreen):
         return self.query_one(LineTable)
 
     async def load(self) -> None:
-        stalls = sorted(await self.context.source.stalls(), key=lambda stall: -stall.began)
+        stalls = sorted(await self.context.source.ask(requests.Stalls()), key=lambda stall: -stall.began)
         longest = max((stall.duration for stall in stalls), default=0.0)
         lasting = sum(not stall.over for stall in stalls)
         self.subject.show(

@@ -9,7 +9,8 @@ from textual.containers import Horizontal
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from taskscope.sources.base import Control, NotAvailable, SourceError, TargetGone
+from taskscope.model import requests
+from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 from taskscope.tui import format as fmt
 from taskscope.tui.source_panel import SourcePanel
 from taskscope.tui.stack_panel import Link, Section, StackPanel
@@ -109,7 +110,7 @@ class TaskScreen(DetailScreen):
     async def load(self) -> None:
         if self.ended:
             return
-        self._detail = await self.context.source.task(self.serial)
+        self._detail = await self.context.source.ask(requests.Task(self.serial))
         self._known = self._detail.task
         self._say()
         panel = self.query_one(StackPanel)
@@ -233,20 +234,15 @@ class TaskScreen(DetailScreen):
         return action != "cancel" or bool(hello and hello.control)
 
     def action_cancel(self) -> None:
-        source = self.context.source
-        if not isinstance(source, Control):
-            self.context.error("Tasks of this source cannot be cancelled")
-            return
-
         def confirmed(yes: bool | None) -> None:
             if yes:
-                self.run_worker(self._cancel(source), group="cancel")
+                self.run_worker(self._cancel(), group="cancel")
 
         self.app.push_screen(Confirm(f"Ask task {self.serial} to cancel?"), confirmed)
 
-    async def _cancel(self, source: Control) -> None:
+    async def _cancel(self) -> None:
         try:
-            await source.cancel(self.serial)
+            await self.context.source.ask(requests.Cancel(self.serial))
         except SourceError as problem:
             self.context.error(f"Task {self.serial} was not asked to cancel: {problem}")
         else:
@@ -309,7 +305,7 @@ class SiblingsScreen(DetailScreen):
         parent = self._of.parent
         whose = f"task {parent}" if parent else "no task"
         self.subject.show(f"created by {whose}")
-        fetch = fetch_of(self.context, parent=parent)
+        fetch = fetch_of(self.context, requests.Tasks(parent=parent))
         tasks = self.query_one(TaskList)
         tasks.ask_for(fetch, "siblings", f"No task created by {whose} is alive any more.")
         tasks.focus()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from taskscope.model import Ages, ParkedGroup, Task, Thread
+from taskscope.model import Ages, ParkedGroup, Task, Thread, requests
 from taskscope.sources.base import NotAvailable
 from taskscope.tui import format as fmt
 from taskscope.tui.site_panels import AgeHistogram
@@ -55,7 +55,7 @@ stack."""
     async def load(self) -> None:
         if self._detail is None:
             await self.load_detail()
-        every = await self.context.source.threads()
+        every = await self.context.source.ask(requests.Threads())
         threads = [thread for thread in every if thread.site in self.row.sites]
         self.query_one(AgeHistogram).show(
             Ages.of((thread.birth for thread in threads), self.context.store.now)
@@ -81,7 +81,7 @@ stack."""
             return
         panel.border_title = Content(f"{thread.name}, {thread.state}")
         with suppress(NotAvailable):  # it has ended meanwhile
-            detail = await self.context.source.thread(thread.ident)
+            detail = await self.context.source.ask(requests.Thread(thread.ident))
             panel.show_sections(sections_of(detail, self.context))
 
     def show_stacks(self) -> None:

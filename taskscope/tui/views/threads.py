@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 
-from taskscope.model import Thread
+from taskscope.model import Thread, requests
 from taskscope.sources.base import NotAvailable
 from taskscope.tui import format as fmt
 from taskscope.tui.line_tree import LineTree, Node
@@ -86,7 +86,7 @@ class ThreadsScreen(DetailScreen):
     # -- data
 
     async def load(self) -> None:
-        threads = await self.context.source.threads()
+        threads = await self.context.source.ask(requests.Threads())
         self._threads = {thread.ident: thread for thread in threads}
         self._say()
         table = self.query_one(ThreadTable)
@@ -140,7 +140,7 @@ class ThreadsScreen(DetailScreen):
             return
         panel.border_title = Content(f"{thread.name}, {thread.state}")
         try:
-            self._detail = await self.context.source.thread(thread.ident)
+            self._detail = await self.context.source.ask(requests.Thread(thread.ident))
         except NotAvailable as problem:
             panel.show_empty(str(problem))
             panel.show_sections([])

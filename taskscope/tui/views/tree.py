@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
+from taskscope.model import requests
+from taskscope.model.vocabulary import TREES
 from taskscope.tui import format as fmt
 from taskscope.tui.line_tree import LineTree, Node
 from taskscope.tui.task_list import oldest_age, parked_text
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from taskscope.model import Frame, Task, TreeGroup
+    from taskscope.model.vocabulary import TreeBy
     from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
@@ -30,7 +33,9 @@ PAGE = 100
 
 _REFRESHED = 8  # open nodes asked for again in one refresh: each is a walk over all tasks
 
-PARENT, AWAIT, THREADS = "parent", "await", "threads"
+PARENT: TreeBy
+AWAIT: TreeBy
+PARENT, AWAIT = TREES
 
 EXPLAINS = """\
 Who created whom (by parent), or who waits for whom (by await: what
@@ -72,7 +77,7 @@ class TreeScreen(DetailScreen):
     DEFAULT_CSS = "TreeScreen LineTree { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "next_tree", "Next tree")]
 
-    def __init__(self, context: Context, by: str = PARENT) -> None:
+    def __init__(self, context: Context, by: TreeBy = PARENT) -> None:
         super().__init__(context)
         self._by = by
         self._known: dict[str, list[Node[Item]]] = {}
@@ -113,24 +118,28 @@ class TreeScreen(DetailScreen):
         tree.show_empty(_WHY_EMPTY[by])
         tree.show_roots(self._known[by])
 
-    async def _children(self, by: str, node: Node[Item] | None, count: int) -> tuple[list[Node[Item]], int]:
+    async def _children(
+        self, by: TreeBy, node: Node[Item] | None, count: int
+    ) -> tuple[list[Node[Item]], int]:
         """The first children of ``node`` (None: the roots), at least a page, and how many come after."""
         if node is None:
-            groups = await self.context.source.tree(by, None)
+            groups = await self.context.source.ask(requests.Tree(by, None))
         elif node.data.serial is not None:
-            groups = await self.context.source.tree(by, node.data.serial)
+            groups = await self.context.source.ask(requests.Tree(by, node.data.serial))
         else:
             return await self._members(by, node, max(PAGE, count))
         above = {each.data.serial for each in _upwards(node)} if node else set()
         parent = node.data.serial if node else None
         return [_group_node(node, group, parent, above) for group in groups], 0
 
-    async def _members(self, by: str, node: Node[Item], count: int) -> tuple[list[Node[Item]], int]:
+    async def _members(self, by: TreeBy, node: Node[Item], count: int) -> tuple[list[Node[Item]], int]:
         """The tasks of a folded group: in full for living children, else the numbers that are known."""
         group, parent = node.data.group, node.data.parent
         above = {each.data.serial for each in _upwards(node)}
         if by == PARENT and not group.ended:
-            page = await self.context.source.tasks(parent=parent or 0, sites=[group.site], limit=count)
+            page = await self.context.source.ask(
+                requests.Tasks(parent=parent or 0, sites=(group.site,), limit=count)
+            )
             if page.tasks:
                 nodes = [_task_node(node, group, parent, task.serial, above, task) for task in page.tasks]
                 return nodes, max(0, page.total - len(nodes))
