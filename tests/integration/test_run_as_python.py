@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pythons import SUPPORTED, require
+from tests.pythons import NEWEST, SUPPORTED, require
 
 REPO = Path(__file__).parents[2]
 
@@ -213,7 +213,14 @@ ELSEWHERE = [
 """What other versions of Python do in their own ways."""
 
 
-@pytest.mark.parametrize("version", [each for each in SUPPORTED if not sys.version.startswith(f"{each}.")])
+@pytest.mark.parametrize(
+    "version",
+    [
+        pytest.param(each, marks=() if each == NEWEST else pytest.mark.attack)
+        for each in SUPPORTED
+        if not sys.version.startswith(f"{each}.")
+    ],
+)
 @pytest.mark.timeout(240)  # 120 interpreters are started
 def test_other_versions_of_python_see_no_difference_either(folder: Path, version: str) -> None:
     python = str(require(version))
