@@ -71,6 +71,7 @@ async def test_a_leak_is_told_with_its_line_its_rate_and_since_when(size: tuple[
 async def test_80x24_tells_the_worst_with_its_cause_and_how_many_more_there_are() -> None:
     three = Saved(finding(), finding(STREAMS, "suspect"), finding(4, "suspect", known="imputed"))
     async with running(three) as (_, pilot):
+        await until_shown(pilot, "one sleeper per event")  # the second line comes with the next layout
         screen = await until_shown(pilot, "+2 more")
         line = next(line for line in screen.split("\n") if "+2 more" in line)
         assert line.startswith("  LEAK   executor.py:231 record_failure   +6,000/min since")
