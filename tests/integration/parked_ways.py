@@ -18,6 +18,7 @@ from typing import Any
 
 import taskscope
 from taskscope.agent.inspect.walk import run
+from taskscope.model import requests
 
 release = threading.Event()
 kept: list[Any] = []
@@ -431,7 +432,8 @@ async def main() -> None:
             break
     assert taskscope._agent is not None
     ask = taskscope._agent.queries.task
-    details = {task["name"]: run(ask(task["serial"])) for task in snapshot["tasks"] if task["parked"]}
+    pending = [task for task in snapshot["tasks"] if task["parked"]]
+    details = {task["name"]: run(ask(requests.Task(task["serial"]))) for task in pending}
     held_by = [task.name for task in details["lock_waiter"].held_by]
     holders = {name: detail.holders for name, detail in details.items() if detail.holders}
     json.dump({"snapshot": snapshot, "held_by": held_by, "holders": holders}, sys.stdout)
