@@ -198,6 +198,7 @@ class Agent:
             yield from adoption
             self.arriving = False
         elif self.presence.sees_tasks and clock.monotonic() >= self._next_search:
+            self._next_search = float("inf")  # one at a time: the next tick may come before this one is done
             begun = clock.thread_time()
             loops = [loop for _, loop in self.watch.loops()]
             yield from adopt.strays(self.registry, loops, self.watch.is_copy)
