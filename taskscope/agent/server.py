@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 MAX_CLIENTS = 16
 
+GONE = 0.1
+"""Seconds at most that a thread of ours takes from its last line to its end in the kernel."""
+
 RETRY = 1.0
 """Seconds until accepting or listening is tried again after it has failed."""
 
@@ -62,6 +65,7 @@ class Server:
         self._ended = system.allocate_lock()
         self.path = ""
         self.thread = 0
+        self._native = 0
 
     # -- start and stop ------------------------------------------------------------------------
 
@@ -91,7 +95,18 @@ class Server:
             self._delayed.release()
         if ended := self._ended.acquire(timeout=timeout):
             self._ended.release()
+            self._outlast()
         return ended
+
+    def _outlast(self) -> None:
+        """Waits until the kernel has no such thread.
+
+        The interpreter frees a thread's state after the thread has given up the GIL.  With ``-X dev`` the
+        end of the interpreter swaps the allocators meanwhile, and the free would abort the process.
+        """
+        end = clock.monotonic() + GONE
+        while system.exists(f"/proc/self/task/{self._native}") and clock.monotonic() < end:
+            clock.sleep(PAUSE)
 
     def leave(self) -> None:
         """Has the thread end when it has done what it is at."""
@@ -154,6 +169,7 @@ class Server:
 
     def _run(self, delay: float) -> None:
         try:
+            self._native = system.get_native_id()
             self.thread = threads.register_agent_thread()
             if delay:
                 self._delayed.acquire(timeout=delay)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,15 @@ def test_what_a_program_calls_at_its_exit_is_neither_compared_nor_taken_from_it(
 ) -> None:
     assert run(EXITS, tmp_path, require(version)) == "0 0\ntwo\none\n"
     assert os.listdir(tmp_path) == []
+
+
+def test_when_the_agent_has_stopped_the_kernel_has_no_thread_of_it() -> None:
+    """The interpreter frees a thread's state last of all: what ends just then must not meet it."""
+    code = """
+        import os, taskscope
+        for _ in range(50):
+            taskscope.start()
+            taskscope.stop()
+            assert len(os.listdir("/proc/self/task")) == 1
+    """
+    subprocess.run([sys.executable, "-X", "dev", "-c", textwrap.dedent(code)], check=True, timeout=60)
