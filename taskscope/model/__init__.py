@@ -1,14 +1,28 @@
-"""What can be observed, and the protocol: each thing said once, no I/O.
+"""What can be observed of a Python process, and the protocol: each thing said once, no I/O.
 
-``values`` are the observations, ``findings`` the verdicts on them, ``vocabulary`` the closed sets of words in
-both, ``requests`` the methods of the protocol, ``snapshot`` the sections of a snapshot.
+Every value that crosses a boundary (agent to client, source to analysis, store to widget) is one of these.
+Times are monotonic seconds *of the target* unless a name says ``wall``; ages are computed by whoever draws,
+as ``sample.monotonic - birth``.  Field names are the JSON names (see ``wire.pack``).
+
+``vocabulary`` holds the closed sets of words, ``requests`` the methods of the protocol, ``snapshot`` the
+sections of a snapshot; the other modules hold the values, all of which can be had from here.
 """
 
 from __future__ import annotations
 
+from taskscope.model import findings, frames, process, sites, tasks, threads
 from taskscope.model.findings import *  # noqa: F403
-from taskscope.model.findings import __all__ as _findings
-from taskscope.model.values import *  # noqa: F403
-from taskscope.model.values import __all__ as _values
+from taskscope.model.frames import *  # noqa: F403
+from taskscope.model.process import *  # noqa: F403
+from taskscope.model.sites import *  # noqa: F403
+from taskscope.model.tasks import *  # noqa: F403
+from taskscope.model.threads import *  # noqa: F403
 
-__all__ = [*_findings, *_values]  # noqa: PLE0604  (both are lists of names)
+__all__ = [  # noqa: PLE0604  (all are lists of names)
+    *findings.__all__,
+    *frames.__all__,
+    *process.__all__,
+    *sites.__all__,
+    *tasks.__all__,
+    *threads.__all__,
+]

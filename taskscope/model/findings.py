@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
-from taskscope.model.values import Frame, ParkedGroup  # noqa: TC001  (the fields' types are looked up)
+from taskscope.model.frames import Frame  # noqa: TC001  (the fields' types are looked up)
+from taskscope.model.tasks import ParkedGroup  # noqa: TC001  (the fields' types are looked up)
 
 __all__ = [
     "Bound",

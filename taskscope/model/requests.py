@@ -340,7 +340,7 @@ class Stalls(Request[tuple[model.Stall, ...]]):
 
 
 @_request
-class Source(Request[model.Source]):
+class Source(Request[model.SourceText]):
     """Source around a line, as the target's interpreter sees it."""
 
     file: str = _field(text(MAX_PATH))

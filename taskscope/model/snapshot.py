@@ -11,19 +11,10 @@ from typing import Any
 
 from taskscope.model import vocabulary as words
 from taskscope.model.findings import Finding
-from taskscope.model.values import (
-    Ended,
-    Failure,
-    Hello,
-    History,
-    Loop,
-    Process,
-    Sample,
-    Site,
-    SiteHistory,
-    Stall,
-    Thread,
-)
+from taskscope.model.process import Hello, Loop, Process, Stall
+from taskscope.model.sites import Failure, History, Sample, Site, SiteHistory
+from taskscope.model.tasks import Ended
+from taskscope.model.threads import Thread
 
 FORMAT, SCHEMA = "taskscope-snapshot", 1
 

@@ -319,7 +319,7 @@ class AiomonitorSource(Answering):
         with contextlib.suppress(NoSuchTask, TargetGone):
             past.outcome, past.error = await self._asking.outcome(trace)
 
-    async def source(self, query: requests.Source) -> model.Source:
+    async def source(self, query: requests.Source) -> model.SourceText:
         """The file as it is on this machine: aiomonitor shows no source but single lines.
 
         Who answers for aiomonitor names the file, and root may read more than whoever that is.
@@ -335,7 +335,7 @@ class AiomonitorSource(Answering):
             )
         first = max(1, query.line - query.context)
         shown = lines[first - 1 : query.line + query.context]
-        return model.Source(
+        return model.SourceText(
             query.file, first, tuple(wire.clean_text(text.rstrip("\n").expandtabs()) for text in shown)
         )
 
