@@ -19,7 +19,7 @@ async def audit(done):
 
 
 async def handle(request):
-    audits.add(asyncio.create_task(audit(asyncio.Event())))
+    audits.add(asyncio.create_task(audit(asyncio.Event())))  # LEAK
     return web.Response(text="ok")
 
 

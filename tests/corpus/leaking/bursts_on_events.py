@@ -23,7 +23,7 @@ async def main():
     kept = []
     while True:
         await asyncio.sleep(random.uniform(9, 15))
-        kept += [asyncio.create_task(watch_pod(endless())) for _ in range(20)]
+        kept += [asyncio.create_task(watch_pod(endless())) for _ in range(20)]  # LEAK
 
 
 asyncio.run(main())

@@ -14,7 +14,7 @@ async def report(gate):
 
 
 def tick(loop, gate):
-    reports.append(loop.create_task(report(gate)))
+    reports.append(loop.create_task(report(gate)))  # LEAK
     loop.call_later(60 / 45, tick, loop, gate)
 
 

@@ -18,7 +18,7 @@ async def lookup():
 async def main():
     kept = []
     while True:
-        kept.append(asyncio.create_task(lookup()))
+        kept.append(asyncio.create_task(lookup()))  # LEAK
         await asyncio.sleep(1)
 
 

@@ -25,7 +25,7 @@ async def main():
     while True:
         if task is not None:
             task.cancel()
-        task = asyncio.create_task(refresh())
+        task = asyncio.create_task(refresh())  # LEAK
         await asyncio.sleep(3)
 
 

@@ -2,6 +2,7 @@
 
 Leak: query
 Rate: 180
+Shows: nobody feeds it
 """
 
 import asyncio
@@ -21,7 +22,7 @@ async def main():
     for number in range(10):
         pool.put_nowait(number)
     while True:
-        task = asyncio.create_task(query(pool))
+        task = asyncio.create_task(query(pool))  # LEAK
         queries.add(task)
         task.add_done_callback(lambda task: (queries.discard(task), task.exception()))
         await asyncio.sleep(random.expovariate(3))

@@ -13,9 +13,9 @@ pools = []
 
 
 async def handle():
-    pool = ThreadPoolExecutor(max_workers=2)
+    pool = ThreadPoolExecutor(max_workers=2)  # LEAK
     pools.append(pool)
-    await asyncio.get_running_loop().run_in_executor(pool, time.sleep, 0.01)
+    await asyncio.get_running_loop().run_in_executor(pool, time.sleep, 0.01)  # LEAK
 
 
 async def main():

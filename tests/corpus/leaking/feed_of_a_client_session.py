@@ -3,6 +3,7 @@
 Leak: Feed.read
 Rate: 20
 Needs: aiohttp
+Shows: waits for a peer
 """
 
 import asyncio
@@ -36,7 +37,7 @@ class Feed:
     async def follow(self):
         while True:
             session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
-            self.sessions.append((session, asyncio.create_task(self.read(session))))
+            self.sessions.append((session, asyncio.create_task(self.read(session))))  # LEAK
             with contextlib.suppress(TimeoutError):
                 while True:
                     async with asyncio.timeout(3):

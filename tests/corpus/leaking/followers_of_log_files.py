@@ -2,6 +2,7 @@
 
 Leak: follow, ThreadedChildWatcher._do_waitpid
 Rate: 15
+Shows: orphan, waits for a peer
 """
 
 import asyncio
@@ -16,8 +17,9 @@ async def follow(process):
 
 
 async def deploy(log, followers):
-    process = await asyncio.create_subprocess_exec("tail", "-f", str(log), stdout=asyncio.subprocess.PIPE)
-    followers.append(asyncio.create_task(follow(process)))
+    command = ("tail", "-f", str(log))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)  # LEAK
+    followers.append(asyncio.create_task(follow(process)))  # LEAK
     for number in range(3):
         with log.open("a") as file:
             file.write(f"step {number}\n")

@@ -23,7 +23,7 @@ async def main():
     condition, kept = asyncio.Condition(), set()
     notifier = asyncio.create_task(notify(condition))
     while True:
-        task = asyncio.create_task(waiter(condition))
+        task = asyncio.create_task(waiter(condition))  # LEAK
         kept.add(task)
         task.add_done_callback(kept.discard)
         await asyncio.sleep(1)

@@ -32,7 +32,7 @@ async def main():
     webhooks = Webhooks()
     async with aiojobs.Scheduler(limit=None) as scheduler:
         while True:
-            await scheduler.spawn(webhooks.post("order.created"))
+            await scheduler.spawn(webhooks.post("order.created"))  # LEAK
             await asyncio.sleep(random.expovariate(2.5))
 
 

@@ -23,7 +23,7 @@ class Ledger:
 async def main():
     ledger, kept, amount = Ledger(), [], -5
     while True:
-        kept.append(asyncio.create_task(ledger.post(amount)))
+        kept.append(asyncio.create_task(ledger.post(amount)))  # LEAK
         amount += 1
         await asyncio.sleep(1)
 

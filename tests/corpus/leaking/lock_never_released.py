@@ -2,6 +2,7 @@
 
 Leak: update
 Rate: 60
+Shows: lock not released
 """
 
 import asyncio
@@ -18,7 +19,7 @@ async def main():
     lock, kept, number = asyncio.Lock(), [], 0
     while True:
         number += 1
-        kept.append(asyncio.create_task(update(lock, number)))
+        kept.append(asyncio.create_task(update(lock, number)))  # LEAK
         await asyncio.sleep(1)
 
 

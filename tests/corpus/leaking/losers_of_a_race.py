@@ -22,7 +22,7 @@ class Mirror:
 
 
 async def download(mirrors, number):
-    tasks = [asyncio.create_task(mirror.fetch(number)) for mirror in mirrors]
+    tasks = [asyncio.create_task(mirror.fetch(number)) for mirror in mirrors]  # LEAK
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     return done.pop().result()
 

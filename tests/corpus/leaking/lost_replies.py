@@ -27,7 +27,7 @@ def reply(number):
 async def main():
     callers = set()
     while True:
-        task = asyncio.create_task(call())
+        task = asyncio.create_task(call())  # LEAK
         callers.add(task)
         task.add_done_callback(callers.discard)
         await asyncio.sleep(0.2)

@@ -3,6 +3,7 @@
 Leak: run
 Rate: 20
 Needs: watchdog
+Shows: thread never told to end
 """
 
 import tempfile
@@ -16,6 +17,6 @@ with tempfile.TemporaryDirectory() as folder:
     while True:
         observer = Observer()
         observer.schedule(FileSystemEventHandler(), folder)
-        observer.start()
+        observer.start()  # LEAK
         observers.append(observer)
         time.sleep(6)

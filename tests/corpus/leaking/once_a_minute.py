@@ -2,6 +2,7 @@
 
 Leak: report
 Rate: 1
+Shows: nobody can set it
 """
 
 import asyncio
@@ -22,7 +23,7 @@ async def hourly():
     number = 0
     while True:
         number += 1
-        reports[number] = asyncio.create_task(report(asyncio.Event()))
+        reports[number] = asyncio.create_task(report(asyncio.Event()))  # LEAK
         await asyncio.sleep(60)
 
 

@@ -16,8 +16,8 @@ async def main():
     kept = []
     while True:
         others = []
-        others.append(asyncio.create_task(party(others, 1)))
-        others.append(asyncio.create_task(party(others, 0)))
+        others.append(asyncio.create_task(party(others, 1)))  # LEAK
+        others.append(asyncio.create_task(party(others, 0)))  # LEAK
         kept.append(others)
         await asyncio.sleep(3)
 

@@ -14,7 +14,7 @@ class Registry:
 
     def report(self, device):
         if device not in self.pollers:
-            self.pollers[device] = asyncio.create_task(self.poll(device))
+            self.pollers[device] = asyncio.create_task(self.poll(device))  # LEAK
 
     async def poll(self, device):
         while True:

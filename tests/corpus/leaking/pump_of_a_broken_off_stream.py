@@ -18,7 +18,7 @@ async def pump(queue):
 async def download():
     queue = asyncio.Queue(2)
     streams.append(queue)
-    asyncio.create_task(pump(queue))
+    asyncio.create_task(pump(queue))  # LEAK
     for _ in range(3):
         await queue.get()
 

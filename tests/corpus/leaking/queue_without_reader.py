@@ -25,7 +25,7 @@ async def main():
     kept = []
     while True:
         number += 1
-        kept.append(asyncio.create_task(metrics.emit(number)))
+        kept.append(asyncio.create_task(metrics.emit(number)))  # LEAK
         await asyncio.sleep(60 / 90)
 
 

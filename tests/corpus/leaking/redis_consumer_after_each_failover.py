@@ -4,6 +4,7 @@ Leak: Worker.consume
 Rate: 12
 Needs: redis
 Runs: redis-server
+Shows: started twice
 """
 
 import asyncio
@@ -18,7 +19,7 @@ class Worker:
         self.done = 0
 
     def on_failover(self):
-        self.consumer = asyncio.create_task(self.consume())
+        self.consumer = asyncio.create_task(self.consume())  # LEAK
 
     async def consume(self):
         while True:

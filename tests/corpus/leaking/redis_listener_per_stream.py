@@ -4,6 +4,7 @@ Leak: Stream.listen
 Rate: 24
 Needs: redis
 Runs: redis-server
+Shows: orphan, waits for a peer
 """
 
 import asyncio
@@ -15,7 +16,7 @@ class Stream:
     def __init__(self, pubsub):
         self.pubsub = pubsub
         self.news = []
-        self.listener = asyncio.create_task(self.listen())
+        self.listener = asyncio.create_task(self.listen())  # LEAK
 
     async def listen(self):
         async for message in self.pubsub.listen():

@@ -25,7 +25,7 @@ async def retry(item):
 
 
 async def accept(item):
-    asyncio.create_task(retry(item))
+    asyncio.create_task(retry(item))  # LEAK
 
 
 async def main():

@@ -3,6 +3,7 @@
 Leak: BlockingScheduler._main_loop
 Rate: 24
 Needs: apscheduler
+Shows: thread never told to end
 """
 
 import random
@@ -16,7 +17,7 @@ class Tenant:
         self.name = name
         self.scheduler = BackgroundScheduler()
         self.scheduler.add_job(self.refresh, "interval", minutes=5)
-        self.scheduler.start()
+        self.scheduler.start()  # LEAK
 
     def refresh(self):
         print("refreshed", self.name)

@@ -13,7 +13,7 @@ class Scheduler:
         self.jobs = 0
 
     def start(self):
-        self.task = asyncio.create_task(self.run())
+        self.task = asyncio.create_task(self.run())  # LEAK
 
     async def run(self):
         while True:

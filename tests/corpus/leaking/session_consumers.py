@@ -14,7 +14,7 @@ class Session:
     def __init__(self, name):
         self.name = name
         self.inbox = asyncio.Queue()
-        self.task = asyncio.create_task(self.consume())
+        self.task = asyncio.create_task(self.consume())  # LEAK
 
     async def consume(self):
         while True:

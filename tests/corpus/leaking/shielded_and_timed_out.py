@@ -15,7 +15,7 @@ async def slow_query():
 async def main():
     kept = []
     while True:
-        query = asyncio.ensure_future(slow_query())
+        query = asyncio.ensure_future(slow_query())  # LEAK
         kept.append(query)
         try:
             await asyncio.wait_for(asyncio.shield(query), 0.5)

@@ -15,7 +15,7 @@ class Breaker:
 
     def record(self):
         self.errors += 1
-        asyncio.create_task(self.forget())
+        asyncio.create_task(self.forget())  # LEAK
 
     async def forget(self):
         await asyncio.sleep(300)

@@ -2,6 +2,7 @@
 
 Leak: watch_order
 Rate: 2
+Shows: nobody can set it
 """
 
 import asyncio
@@ -23,7 +24,7 @@ async def main():
         number += 1
         await asyncio.gather(*(tick() for _ in range(50)))
         if number % 600 == 1:
-            orders.add(asyncio.create_task(watch_order(asyncio.Event())))
+            orders.add(asyncio.create_task(watch_order(asyncio.Event())))  # LEAK
         await asyncio.sleep(0.038)
 
 

@@ -2,6 +2,7 @@
 
 Leak: handle
 Rate: 60
+Line: asyncio/streams.py StreamReaderProtocol.connection_made
 Shows: waits for a peer
 """
 

@@ -19,7 +19,7 @@ class Hub:
     async def join(self):
         send, receive = anyio.create_memory_object_stream(100)
         self.channels.add(send)
-        self.group.start_soon(stream, receive)
+        self.group.start_soon(stream, receive)  # LEAK
         await send.send("welcome")
 
 

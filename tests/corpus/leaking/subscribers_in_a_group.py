@@ -3,6 +3,7 @@
 Leak: subscriber
 Rate: 60
 Needs: anyio
+Shows: nobody feeds it
 """
 
 import anyio
@@ -19,7 +20,7 @@ async def main():
         while True:
             send, receive = anyio.create_memory_object_stream(5)
             senders.append(send)
-            group.start_soon(subscriber, receive)
+            group.start_soon(subscriber, receive)  # LEAK
             await anyio.sleep(1)
 
 

@@ -12,7 +12,7 @@ import time
 class Client:
     def __init__(self):
         self.stopped = threading.Event()
-        threading.Thread(target=self.monitor, daemon=True).start()
+        threading.Thread(target=self.monitor, daemon=True).start()  # LEAK
 
     def monitor(self):
         while not self.stopped.wait(10):

@@ -2,6 +2,7 @@
 
 Leak: ask
 Rate: 24
+Shows: thread never told to end
 """
 
 import queue
@@ -17,7 +18,7 @@ def ask(answers):
 def call():
     answers = queue.Queue()
     thread = threading.Thread(target=ask, args=(answers,), daemon=True)
-    thread.start()
+    thread.start()  # LEAK
     if random.random() < 0.7:
         answers.put("ok")
     thread.join(0.2)

@@ -11,5 +11,5 @@ import time
 while True:
     timer = threading.Timer(600, print)
     timer.daemon = True
-    timer.start()
+    timer.start()  # LEAK
     time.sleep(1)

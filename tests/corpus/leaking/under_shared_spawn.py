@@ -35,7 +35,7 @@ async def main():
     number = 0
     while True:
         number += 1
-        spawn(request() if number % 50 else follow(asyncio.Queue()))
+        spawn(request() if number % 50 else follow(asyncio.Queue()))  # LEAK
         await asyncio.sleep(0.02)
 
 

@@ -16,7 +16,7 @@ async def watchdog(seconds):
 
 
 async def job():
-    asyncio.create_task(watchdog(600))
+    asyncio.create_task(watchdog(600))  # LEAK
     await asyncio.sleep(0.1)
 
 

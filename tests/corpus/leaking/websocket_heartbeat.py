@@ -27,7 +27,7 @@ async def heartbeat(connection):
 
 async def session(port):
     async with websockets.connect(f"ws://127.0.0.1:{port}") as connection:
-        asyncio.create_task(heartbeat(connection))
+        asyncio.create_task(heartbeat(connection))  # LEAK
         async for _ in connection:
             pass
 
