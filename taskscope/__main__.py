@@ -1,4 +1,4 @@
-"""The command line: picks the verb, imports only its module, and turns what goes wrong into a sentence."""
+"""The command line: imports only the given verb's module, and reports expected failures in one sentence."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 
 class _Parser(ArgumentParser):
-    """argparse, but a usage error is one sentence."""
+    """An ArgumentParser that reports a usage error in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit status: 0, 1, 2 or 3 of the contract, 130 for Ctrl-C."""
+    """Runs the command line and returns the exit status: 0 to 3, or 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0].partition("=")[0] == "--theme":
         return _guarded("attach", words)
     if words[0] in VERBS:
-        if words[0] == "run":  # unguarded: what goes wrong in there is the program's own affair
+        if words[0] == "run":  # unguarded: exceptions belong to the program
             return _call("run", words[1:])
         return _guarded(words[0], words[1:])
     if words[0].startswith("-"):
-        _overview().parse_args(words)  # prints the help or the version, or says what is wrong, and leaves
+        _overview().parse_args(words)  # exits
         return 2
     return _unknown(words[0])
 
 
 def _guarded(verb: str, words: list[str]) -> int:
-    """The exit status of ``verb``; every expected failure is one sentence on stderr."""
+    """Runs ``verb`` and returns its exit status; an expected failure is one sentence on stderr."""
     try:
         status = _call(verb, words)
         sys.stdout.flush()
@@ -47,14 +47,14 @@ def _guarded(verb: str, words: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader has left.  Python flushes stdout once more at exit: let that go nowhere.
+        # The reader closed the pipe.  Python flushes stdout again at exit: send that to /dev/null.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package == "taskscope":
             raise
-        sys.stderr.write(f"taskscope {verb}: needs {package}, which is not installed for {sys.executable}\n")
+        sys.stderr.write(f"taskscope {verb}: {package} is not installed for {sys.executable}\n")
         return 3
     except Exception as error:
         from taskscope.commands.common import exit_status, say
@@ -93,7 +93,7 @@ def _module(verb: str) -> ModuleType:
 
 
 def _overview() -> ArgumentParser:
-    """The parser of ``taskscope`` alone: it knows the verbs by name only."""
+    """The parser of ``taskscope`` itself, which lists the verbs without importing them."""
     from importlib.util import find_spec
 
     present = {verb: text for verb, text in VERBS.items() if find_spec(f"taskscope.commands.{verb}")}
@@ -101,8 +101,8 @@ def _overview() -> ArgumentParser:
         prog="taskscope",
         allow_abbrev=False,
         usage="taskscope [--theme NAME] [VERB ...]",
-        description="htop for asyncio tasks and threads.  Without a verb: choose a process and attach to it.",
-        epilog="taskscope VERB --help explains a verb.",
+        description="htop for asyncio tasks and threads.  Without a verb: pick a process and attach to it.",
+        epilog="See taskscope VERB --help for the options of a verb.",
     )
     parser.add_argument("--version", action="version", version=f"taskscope {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", prog="taskscope")

@@ -134,7 +134,7 @@ def explained(pid: int) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, ProcessLookupError):
-        raise AttachError(f"there is no process {pid}") from None
+        raise AttachError(f"no such process: {pid}") from None
     except PermissionError:
         raise AttachError(f"process {pid} may not be looked into", _permission_remedy(pid)) from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``taskscope attach``: the app on a running process; without a target, the picker first."""
+"""``taskscope attach``: opens the app on a running process; without a target, opens the picker."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 TARGET_HELP = (
-    "a pid, a name given at start(name=...) or run --name, a socket path, a snapshot file, "
-    "or aiomonitor://HOST:PORT"
+    "a pid, a name given to start() or run --name, a socket path, a snapshot file, or aiomonitor://HOST:PORT"
 )
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
+    """Describes the verb and adds its arguments."""
     parser.description = (
-        "Opens the app on a running process.  Without TARGET: lists the Python processes of this machine "
-        "to choose from."
+        "Opens the app on a running process.  Without TARGET, lists the Python processes on this machine "
+        "to pick from."
     )
     parser.add_argument("target", nargs="?", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument(
         "--detach-on-exit",
         action="store_true",
-        help="remove the agent when the app ends, unless the program started it itself (TARGET: a pid)",
+        help="remove the agent on exit, unless the program started it itself; TARGET must be a pid",
     )
     add_theme(parser)
 
@@ -34,11 +33,11 @@ def main(options: Namespace) -> int:
     """Runs the app until the user quits."""
     pid = int(options.target) if options.target is not None and options.target.isdecimal() else None
     if options.detach_on_exit and pid is None:
-        raise UsageError("--detach-on-exit needs a pid as TARGET")
+        raise UsageError("--detach-on-exit requires a pid as TARGET")
     if options.target is not None:
         from taskscope.sources.resolve import resolve
 
-        # What is wrong with the target is said before the screen is taken over.
+        # Fail before the app takes over the screen.
         resolve(options.target, bring=has_terminal(), progress=say)
     needs_terminal("attach")
     from taskscope.tui.app import run
@@ -55,4 +54,4 @@ def _detach(pid: int) -> None:
 
     point = agent_in(pid)
     if point is not None:
-        remove(point.path, pid, only_brought=True)
+        remove(point.path, pid, only_injected=True)

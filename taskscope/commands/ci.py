@@ -1,4 +1,4 @@
-"""What a build server reads: a JUnit file, and GitHub's annotations."""
+"""Output for build servers: a JUnit file and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_junit(path: str, target: str, seconds: float, found: Sequence[Check]) -> None:
-    """One test case for each check.  Raises Failure if the file cannot be written."""
+    """Writes one test case per check.  Raises Failure if the file cannot be written."""
     failures = sum(1 for each in found if each.failure)
     suite = Xml.Element(
         "testsuite",
@@ -40,7 +40,7 @@ def write_junit(path: str, target: str, seconds: float, found: Sequence[Check]) 
 
 
 def annotation(check: Check) -> str:
-    """GitHub's line for a check that failed; it marks the line of code if there is one."""
+    """The GitHub annotation for a failed check, attached to its line of code if it has one."""
     place = ""
     if check.place is not None:
         place = f"file={_property(_relative(check.place.file))},line={check.place.line},"
@@ -54,7 +54,7 @@ def _where(check: Check) -> str:
 
 
 def _relative(file: str) -> str:
-    """As GitHub has it: from the working directory, if it is below."""
+    """``file`` relative to the working directory if it is below it, as GitHub expects."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 

@@ -1,4 +1,4 @@
-"""What several verbs need: durations, failures with an exit status, and printing to the person."""
+"""Shared by the verbs: durations, failures with an exit status, and messages."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Failure(Exception):
-    """No such target, or it cannot be done, in a sentence with the remedy."""
+    """The target does not exist or the verb cannot do its work; the message gives the remedy."""
 
     status = 3
 
 
 class UsageError(Failure):
-    """What was typed makes no sense, in a sentence that quotes it."""
+    """The arguments are invalid; the message quotes the offending one."""
 
     status = 2
 
 
 def exit_status(error: Exception) -> int | None:
-    """The exit status of an expected failure, None for a fault of ours."""
+    """The exit status for an expected failure; None for a bug of ours."""
     from taskscope.attach.errors import AttachError
     from taskscope.endpoint import EndpointError
     from taskscope.export.snapshot import SnapshotError
@@ -39,7 +39,7 @@ def exit_status(error: Exception) -> int | None:
 
 
 def duration(text: str) -> float:
-    """Seconds in ``500ms``, ``30s``, ``10m`` or ``6h``.  Made to be an argparse ``type``."""
+    """Seconds in ``500ms``, ``30s``, ``10m`` or ``6h``, as an argparse ``type``."""
     match = _DURATION.fullmatch(text)
     if match is None or float(match[1]) == 0:
         raise ArgumentTypeError(f"{text!r} is not a duration like 500ms, 30s, 10m or 6h")
@@ -47,20 +47,18 @@ def duration(text: str) -> float:
 
 
 def has_terminal() -> bool:
-    """Whether the app could be drawn."""
+    """Whether stdin and stdout are a terminal, which the app needs."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def needs_terminal(verb: str) -> None:
-    """Raises UsageError where the app could not be drawn."""
+    """Raises UsageError if there is no terminal to draw the app on."""
     if not has_terminal():
-        raise UsageError(
-            f"{verb} opens an app and needs a terminal; `taskscope watch` and `taskscope snapshot` do not"
-        )
+        raise UsageError(f"{verb} needs a terminal; `taskscope watch` and `taskscope snapshot` do not")
 
 
 def add_theme(parser: ArgumentParser) -> None:
-    """The option of the verbs that open the app."""
+    """Adds ``--theme``, for the verbs that open the app."""
     parser.add_argument(
         "--theme", type=_theme, default="dark", metavar="NAME", help="dark, light, or one of Textual's themes"
     )
@@ -68,13 +66,13 @@ def add_theme(parser: ArgumentParser) -> None:
 
 def _theme(name: str) -> str:
     if name not in ("dark", "light"):
-        from taskscope.tui.theme import names  # half a second: only for those who name another
+        from taskscope.tui.theme import names  # costs half a second: only if needed
 
         if name not in names():
-            raise ArgumentTypeError(f"there is no theme {name!r}: choose from {', '.join(names())}")
+            raise ArgumentTypeError(f"unknown theme {name!r}; choose from {', '.join(names())}")
     return name
 
 
 def say(text: str) -> None:
-    """A line to the person, on stderr: stdout is for machine output."""
+    """Prints a message on stderr: stdout is for output that other programs read."""
     print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""``taskscope demo``: one of the demonstration systems as a real child process, with the app on it."""
+"""``taskscope demo``: runs a demo service as a child process and opens the app on it."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     from types import FrameType
 
 READY_WITHIN = 20.0
-"""Seconds; a start takes well under one, even when the machine is busy."""
+"""Seconds to wait for the agent; starting takes well under one, even on a busy machine."""
 WATCHED_FOR = 20.0
 _PR_SET_PDEATHSIG = 1
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
+    """Describes the verb and adds its arguments."""
     from taskscope.demo import SYSTEMS
 
     parser.description = (
-        "Starts a small leaking service with the agent in it, and the app on it.  Without a terminal: "
-        "watches it for 20 s and prints what was seen.  Without a name: says what there is to look at."
+        "Starts a small service that leaks, with the agent in it, and opens the app on it.  Without a "
+        "terminal, watches it for 20 s and prints a report.  Without NAME, describes the services."
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help=", ".join(SYSTEMS))
-    parser.add_argument("--fixed", action="store_true", help="the version without the leak")
+    parser.add_argument("--fixed", action="store_true", help="run the version without the leak")
     parser.add_argument(
         "--speed",
         type=_speed,
         metavar="N",
-        help="speed multiplier; 1: the true rates (default: the rate that shows it best)",
+        help="speed multiplier; 1 is real time (default: what shows the leak best)",
     )
     parser.add_argument(
-        "--headless", action="store_true", help="no app: prints `ready PID NAME` and runs until Ctrl-C"
+        "--headless", action="store_true", help="no app; print `ready PID NAME` and run until Ctrl-C"
     )
 
 
@@ -52,24 +52,24 @@ def _speed(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 < (speed := float(text)) < 1e6:
             return speed
-    raise ArgumentTypeError(f"{text!r} is not a number of times faster, like 10")
+    raise ArgumentTypeError(f"{text!r} is not a speed multiplier like 10")
 
 
 def main(options: Namespace) -> int:
-    """Starts the service, shows it, and ends it."""
+    """Starts the service, shows it, and stops it."""
     from taskscope.demo import SYSTEMS
 
     if options.name is None:
         _list()
         return 0
     if options.name not in SYSTEMS:
-        raise UsageError(f"there is no system {options.name!r}; there are {', '.join(SYSTEMS)}")
+        raise UsageError(f"unknown demo {options.name!r}; choose from {', '.join(SYSTEMS)}")
     with _service(options) as child:
         if options.headless:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it after `&`
             print(f"ready {child.pid} {options.name}", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
-                raise Failure(f"{options.name} has ended by itself, with status {child.wait()}")
+                raise Failure(f"{options.name} exited with status {child.wait()}")
             return 0
         if not has_terminal():
             return _watch(child.pid)
@@ -79,17 +79,17 @@ def main(options: Namespace) -> int:
 
 
 def _list() -> None:
-    """What there is, and what to look at in each."""
+    """Prints each service and what to look at in it."""
     from taskscope.demo import SYSTEMS
 
     for system in SYSTEMS.values():
         print(f"{system.name}: {system.title}\n")
         print("\n".join(f"    {line}" for line in system.look.splitlines()), end="\n\n")
-    print("Start one with `taskscope demo NAME`, or its healthy twin with `taskscope demo NAME --fixed`.")
+    print("Start one with `taskscope demo NAME`, or its fixed twin with `taskscope demo NAME --fixed`.")
 
 
 def _watch(pid: int) -> int:
-    """Prints what `taskscope watch` would; a leak is what a demo is for, so that is no failure."""
+    """Prints the report of `taskscope watch`; returns 0, because a demo is meant to leak."""
     import asyncio
 
     from taskscope.commands.observe import Observation, observe
@@ -105,14 +105,14 @@ def _watch(pid: int) -> int:
             await source.close()
         return observation
 
-    say(f"no terminal here: watching process {pid} for {WATCHED_FOR:.0f} s")
+    say(f"No terminal; watching process {pid} for {WATCHED_FOR:.0f} s.")
     print(report(asyncio.run(watch())))
     return 0
 
 
 @contextlib.contextmanager
 def _service(options: Namespace) -> Iterator[subprocess.Popen[bytes]]:
-    """The running service, ready to be attached to; ended on the way out, however that is."""
+    """Runs the service until the context is left; yields it once its agent answers."""
     command = [sys.executable, "-m", "taskscope", "run", "--name", options.name]
     from taskscope.demo import SYSTEMS
 
@@ -128,10 +128,10 @@ def _service(options: Namespace) -> Iterator[subprocess.Popen[bytes]]:
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=output,  # not into the app's screen
+            stdout=output,  # keep it off the app's screen
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for us; we end it
+            start_new_session=True,  # Ctrl-C reaches only us; we stop the service
             preexec_fn=_end_with_parent,  # noqa: PLW1509  no thread has been started yet
         ) as child,
     ):
@@ -148,7 +148,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _end_with_parent() -> None:
-    """If we are killed outright, the service gets SIGTERM from the kernel (Linux; survives exec)."""
+    """Has the kernel send SIGTERM to the service if we are killed (Linux; survives exec)."""
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):
@@ -156,19 +156,17 @@ def _end_with_parent() -> None:
 
 
 def _wait_until_ready(child: subprocess.Popen[bytes], output: int) -> None:
-    """Returns when the agent in ``child`` answers."""
+    """Returns once the agent in ``child`` answers.  Raises Failure if it does not."""
     from taskscope.attach.presence import agent_in
 
     give_up = time.monotonic() + READY_WITHIN
     while agent_in(child.pid) is None:
         if child.poll() is not None:
-            said = os.pread(output, 10_000, 0).decode(errors="replace").strip().splitlines() or [
-                "nothing said"
-            ]
-            raise Failure(f"the service ended at once, with status {child.returncode}: {said[-1]}")
+            said = os.pread(output, 10_000, 0).decode(errors="replace").strip().splitlines() or ["no output"]
+            raise Failure(f"the service exited with status {child.returncode}: {said[-1]}")
         if time.monotonic() > give_up:
             raise Failure(
-                f"the agent in the service (pid {child.pid}) did not answer in {READY_WITHIN:.0f} s"
+                f"the agent in the service (pid {child.pid}) did not answer within {READY_WITHIN:.0f} s"
             )
         time.sleep(0.02)
 

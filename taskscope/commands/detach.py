@@ -1,4 +1,4 @@
-"""``taskscope detach``: removes the agent from a process, and everything that it put there."""
+"""``taskscope detach``: removes the agent and everything it installed from a process."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 _PATIENCE = 10.0
-"""Seconds that the agent may take to undo everything: with 300,000 live tasks about 1 s."""
+"""Seconds to wait for the agent to undo everything; with 300,000 live tasks it takes about 1 s."""
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
-    parser.description = "Removes the agent from a process: its hooks, its thread, its socket, its modules."
-    parser.add_argument("pid", type=int, metavar="PID", help="the process")
+    """Describes the verb and adds its arguments."""
+    parser.description = "Removes the agent from a process: its hooks, thread, socket and modules."
+    parser.add_argument("pid", type=int, metavar="PID", help="process id")
 
 
 def main(options: Namespace) -> int:
-    """Detaches, and waits until the agent is gone.  Raises Failure if there is none, or if it stays."""
+    """Removes the agent and waits until it is gone.  Raises Failure if there is none or it stays."""
     from taskscope.attach.presence import agent_in
 
     pid: int = options.pid
     if not Path(f"/proc/{pid}").exists():
-        raise Failure(f"there is no process {pid}")
+        raise Failure(f"no such process: {pid}")
     point = agent_in(pid)
     if point is not None:
         remove(point.path, pid)
     elif not _take_back(pid):
-        raise Failure(f"process {pid} has no agent that could be removed")
+        raise Failure(f"no agent in process {pid}")
     return 0
 
 
 def _take_back(pid: int) -> bool:
-    """Has an attempt that waits in the process come to nothing; false if there is none."""
+    """Cancels an injection that is still pending in the process; False if there is none."""
     from taskscope.attach import attempt
     from taskscope.attach.target import explained
 
@@ -46,35 +46,35 @@ def _take_back(pid: int) -> bool:
         if waiting is None:
             return False
         waiting.take_back()
-    say(f"{waiting} is taken back: its thread ends, and starts no agent, when process {pid} lets Python run")
+    say(f"Cancelled {waiting}: its thread exits without starting an agent once process {pid} runs Python.")
     return True
 
 
-def remove(path: str, pid: int, *, only_brought: bool = False) -> None:
-    """Removes the agent that listens at ``path``, and waits until it is gone.  Raises Failure, SourceError.
+def remove(path: str, pid: int, *, only_injected: bool = False) -> None:
+    """Removes the agent that listens at ``path`` and waits until it is gone.  Raises Failure, SourceError.
 
-    ``only_brought``: leaves one alone that the program started itself.
+    ``only_injected``: keeps an agent that the program started itself.
     """
     import asyncio
 
-    if not asyncio.run(_detach(path, only_brought=only_brought)):
-        say(f"process {pid} started its agent itself: it stays")
+    if not asyncio.run(_detach(path, only_injected=only_injected)):
+        say(f"The agent stays: process {pid} started it itself.")
         return
     deadline = time.monotonic() + _PATIENCE
     while Path(path).exists():
         if time.monotonic() > deadline:
-            raise Failure(f"the agent in process {pid} is still there after {_PATIENCE:g} s: try again")
+            raise Failure(f"the agent in process {pid} is still there after {_PATIENCE:g} s; try again")
         time.sleep(0.02)
-    say(f"the agent is gone from process {pid}")
+    say(f"Agent removed from process {pid}.")
 
 
-async def _detach(path: str, *, only_brought: bool) -> bool:
+async def _detach(path: str, *, only_injected: bool) -> bool:
     from taskscope.sources.live import LiveSource
 
     source = LiveSource(path)
     hello = await source.open()
     try:
-        if only_brought and hello.arrived == "started":
+        if only_injected and hello.arrived == "started":
             return False
         await source.detach()
         return True

@@ -1,4 +1,4 @@
-"""``taskscope diff``: what grew, came and went between two snapshots, by creation site."""
+"""``taskscope diff``: compares two snapshots by creation site: what grew, came and went."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ MAX_SITES = 50
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
+    """Describes the verb and adds its arguments."""
     parser.description = (
-        "Compares two snapshots by creation site: what grew, came and went.  Exit status 1 if a site has "
-        "more live tasks (or threads) in B than in A."
+        "Compares two snapshots by creation site: what grew, came and went.  Exits with "
+        "status 1 if a site has more live tasks or threads in B than in A."
     )
     parser.add_argument("a", metavar="A", help="the earlier snapshot")
     parser.add_argument("b", metavar="B", help="the later snapshot")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--json", action="store_true", help="print a JSON object instead of a table")
 
 
 def main(options: Namespace) -> int:
-    """Compares and prints."""
+    """Compares the snapshots and prints the changes."""
     import asyncio
 
     from taskscope.analysis.diff import compare
@@ -77,17 +77,17 @@ def _packed(found: Diff) -> dict[str, Any]:
 
 
 def print_changes(found: Diff) -> None:
-    """The table for a person."""
+    """Prints the totals that changed and a table of the sites that changed."""
     from taskscope.tui import format as fmt
 
-    print(f"{fmt.age(abs(found.seconds))} {'later' if found.seconds >= 0 else 'earlier: B is the older one'}")
+    print(f"{fmt.age(abs(found.seconds))} {'later' if found.seconds >= 0 else 'earlier: B is older than A'}")
     for each in found.totals:
         if each.before is not None and each.after is not None and each.before != each.after:
             shown = fmt.bytes if each.name == "rss" else fmt.count
             print(f"{each.name}: {shown(each.before)} → {shown(each.after)}")
     changed = [change for change in found.sites if change.delta]
     if not changed:
-        print("No creation site has more or fewer live tasks.")
+        print("No creation site changed its number of live tasks.")
         return
     print(f"\n{'STATE':<7}{'BEFORE':>10}{'AFTER':>10}{'CHANGE':>10}  SITE")
     for change in changed[:MAX_SITES]:

@@ -1,4 +1,4 @@
-"""``taskscope doctor``: whether and how a process can be attached to, without touching it."""
+"""``taskscope doctor``: checks whether and how a process can be attached to, without touching it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ if TYPE_CHECKING:
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
-    parser.description = "Says whether and how a process could be attached to.  Touches nothing."
-    parser.add_argument("pid", type=int, metavar="PID", help="the process")
+    """Describes the verb and adds its arguments."""
+    parser.description = "Checks whether and how a process can be attached to.  Does not touch the process."
+    parser.add_argument("pid", type=int, metavar="PID", help="process id")
 
 
 def main(options: Namespace) -> int:
-    """Prints what would happen; raises AttachError (status 3) if it cannot be attached to."""
+    """Prints what attaching would do.  Raises AttachError (status 3) if it cannot be done."""
     from taskscope.attach.diagnosis import diagnose
     from taskscope.wire import clean_text
 
     found = diagnose(options.pid)
-    print(f"process {options.pid} {'can' if found.obstacle is None else 'cannot'} be attached to")
+    print(f"Process {options.pid} {'can' if found.obstacle is None else 'cannot'} be attached to.")
     for fact in found.facts:
         print(f"  {fact.topic:<11} {clean_text(fact.text)}")
     if found.obstacle is not None:

@@ -1,4 +1,4 @@
-"""When ``taskscope watch`` fails: leaks, and limits on tasks, memory and single sites."""
+"""What makes ``taskscope watch`` fail: leaks, and limits on tasks, memory and single sites."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from taskscope.model import Finding, Frame, Sample, Site
 
 MIN_CHANGE = 2
-"""A site must have gained more than so many tasks for its rate to count: one task in a minute is no rate."""
+"""A site's limit applies only if it gained more tasks than this: one task in a minute is not a rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineSnapshot:
-    """The state that growth is measured from instead of the first sample."""
+    """The state to measure growth from, instead of the first sample."""
 
     sites: tuple[Site, ...]
     sample: Sample
@@ -29,7 +29,7 @@ class BaselineSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What may be.  Rates are per minute; ``sites`` are patterns with the rate that their sites may have."""
+    """Limits on growth.  Rates are per minute; ``sites`` holds patterns with the highest rate for each."""
 
     fail_on: str = "leak"
     ignore: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.  ``failure`` is the sentence if it did not hold, ``place`` its line."""
+    """One check.  ``failure`` is empty if it passed; ``place`` is the line of code at fault."""
 
     name: str
     failure: str = ""
@@ -51,7 +51,7 @@ class Check:
 def checks(
     observation: Observation, limits: Limits, baseline: BaselineSnapshot | None = None
 ) -> tuple[Check, ...]:
-    """Everything that was asked for, held or not: whether there was something to see, limits, each leak."""
+    """All checks, passed or failed: whether samples came, each limit, each leak."""
     return (
         _seen(observation),
         *_totals(observation, limits, baseline),
@@ -61,12 +61,12 @@ def checks(
 
 
 def kept(findings: Iterable[Finding], ignore: tuple[str, ...]) -> tuple[Finding, ...]:
-    """Findings but for those at sites that match one of the patterns."""
+    """The findings, except at sites that match one of the patterns."""
     return tuple(each for each in findings if not matches(ignore, each.coroutine, each.site, each.user_site))
 
 
 def matches(patterns: Iterable[str], coroutine: str, *frames: Frame | None) -> bool:
-    """Whether a pattern (as file names have them) fits the coroutine, the function, or ``file.py:line``."""
+    """Whether a shell pattern matches the coroutine, the function, or ``file.py:line``."""
     texts = [coroutine]
     for frame in frames:
         if frame is not None:
@@ -76,18 +76,18 @@ def matches(patterns: Iterable[str], coroutine: str, *frames: Frame | None) -> b
 
 
 def since(observation: Observation, baseline: BaselineSnapshot) -> Diff | None:
-    """What came, grew and went since the baseline; None if there was no sample."""
+    """The changes since the baseline; None if no sample came."""
     last = observation.state()
     return None if last is None else compare(baseline.sites, baseline.sample, *last)
 
 
 def _seen(observation: Observation) -> Check:
-    """A watch that saw nothing for a while has not seen that all is well."""
+    """Fails if samples stopped coming: a watch that sees nothing proves nothing."""
     failures = [f"no samples for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
     if observation.lost:
         failures.append(observation.ended)
     elif observation.last is None and not failures:
-        failures.append(observation.ended or "no sample was received")
+        failures.append(observation.ended or "no sample received")
     return Check("samples came throughout", "; ".join(failures))
 
 
@@ -95,19 +95,19 @@ def _totals(observation: Observation, limits: Limits, baseline: BaselineSnapshot
     if limits.growth is not None:
         growing = observation.tasks.per_minute
         passed = growing > limits.growth
-        text = f"tasks grow by {growing:,.1f} a minute, the limit is {limits.growth:g}"
+        text = f"tasks grow by {growing:,.1f}/min; the limit is {limits.growth:g}/min"
         yield Check(f"growth of all tasks, at most {limits.growth:g}/min", text if passed else "")
     whence = " since the baseline" if baseline is not None else ""
     if limits.percent is not None:
         first = float(baseline.sample.tasks.live) if baseline is not None else None
         percent = observation.tasks.percent_from(first)
-        text = f"tasks grew by {percent or 0:.1f} %{whence}, the limit is {limits.percent:g} %"
+        text = f"tasks grew by {percent or 0:.1f} %{whence}; the limit is {limits.percent:g} %"
         passed = percent is not None and percent > limits.percent
         yield Check(f"growth of all tasks, at most {limits.percent:g} %", text if passed else "")
     if limits.memory_percent is not None:
         first = float(baseline.sample.rss) if baseline is not None and baseline.sample.rss else None
         percent = observation.rss.percent_from(first)
-        text = f"memory grew by {percent or 0:.1f} %{whence}, the limit is {limits.memory_percent:g} %"
+        text = f"memory grew by {percent or 0:.1f} %{whence}; the limit is {limits.memory_percent:g} %"
         passed = percent is not None and percent > limits.memory_percent
         yield Check(f"growth of memory, at most {limits.memory_percent:g} %", text if passed else "")
 
@@ -121,7 +121,7 @@ def _sites(observation: Observation, limits: Limits) -> Iterator[Check]:
             yield Check(name)
             continue
         growing = worst.live.per_minute
-        text = f"{worst.site.coroutine} grows by {growing:,.1f} a minute, the limit is {most:g}"
+        text = f"{worst.site.coroutine} grows by {growing:,.1f}/min; the limit is {most:g}/min"
         passed = growing > most and worst.last.live - worst.first.live > MIN_CHANGE
         yield Check(name, text if passed else "", worst.site.user_frame or worst.site.frame)
 

@@ -1,8 +1,8 @@
-"""Runs a program in this very process, where python cannot be told to run it with the agent (see ``run``).
+"""Runs a program in this process, where python itself cannot run it with the agent (see ``run``).
 
-A fresh ``__main__`` takes the place of ours, ``sys.argv`` and ``sys.path[0]`` become the program's, and an
-uncaught exception goes on to python itself (which knows how to exit by SystemExit or SIGINT), after
-``sys.excepthook`` has been wrapped so that our frames are cut from what it prints.
+A new ``__main__`` replaces ours, and ``sys.argv`` and ``sys.path[0]`` become the program's.  An uncaught
+exception propagates to the interpreter, which handles SystemExit and SIGINT; ``sys.excepthook`` is wrapped
+to drop our frames from the traceback.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(command: list[str], start: dict[str, Any]) -> int:
-    """Runs ``command`` (as it would follow ``python``) with the agent; raises what the program raises."""
+    """Runs ``command``, the arguments of ``python``, with the agent; raises what the program raises."""
     import taskscope
 
     program = _prepare(command)
@@ -36,11 +36,11 @@ def _start_agent(taskscope: Any, start: dict[str, Any]) -> None:
     try:
         taskscope.start(**start)
     except Exception as error:  # noqa: BLE001  the program comes first: it runs without an agent then
-        sys.stderr.write(f"taskscope: the agent could not start, the program runs without it: {error}\n")
+        sys.stderr.write(f"taskscope: the agent could not start; running the program without it: {error}\n")
 
 
 def _prepare(command: list[str]) -> Callable[[], object]:
-    """Makes the interpreter look as it does before the program's first line."""
+    """Sets up the interpreter as it is before a program's first line; returns a call that runs it."""
     main = ModuleType("__main__")
     main.__dict__["__builtins__"] = sys.modules["builtins"]
     if sys.version_info < (3, 14):
@@ -54,7 +54,7 @@ def _prepare(command: list[str]) -> Callable[[], object]:
             return lambda: _run_module(rest[0], alter_argv=True)
         return lambda: exec(compile(rest[0], "<string>", "exec", dont_inherit=True), main.__dict__)  # noqa: S102
     sys.argv[:] = command
-    if head != "-" and pkgutil.get_importer(head) is not None:  # a folder or a zip file
+    if head != "-" and pkgutil.get_importer(head) is not None:  # a directory or a zip file
         sys.path.insert(0, str(Path(head).absolute()))
         return lambda: _run_module("__main__", alter_argv=False)
     return _script(head, main)
@@ -78,20 +78,20 @@ def _script(path: str, main: ModuleType) -> Callable[[], object]:
 
 
 def _run_module(name: str, *, alter_argv: bool) -> object:
-    """As ``python -m`` does: this is the function that python itself calls."""
+    """Runs a module with the function that ``python -m`` calls."""
     import runpy
 
     return runpy._run_module_as_main(name, alter_argv)  # type: ignore[attr-defined]
 
 
 def _first_on_path(entry: str) -> None:
-    """``entry`` takes the place of our own script's folder, unless python was told to have none there."""
+    """Replaces our own script's directory by ``entry``, unless ``-P`` keeps both out of ``sys.path``."""
     if not sys.flags.safe_path:
         sys.path[0] = entry
 
 
 def _without_our_frames(hook: Any) -> Any:
-    """``hook`` called with the traceback as it is from the program's first frame on."""
+    """Wraps ``hook`` so that its traceback begins at the program's first frame."""
 
     def trimmed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         while trace is not None and not _is_last_of_ours(trace):

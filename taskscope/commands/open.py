@@ -1,4 +1,4 @@
-"""``taskscope open``: the app on a saved snapshot."""
+"""``taskscope open``: opens the app on a saved snapshot."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
-    parser.description = "Opens the app on a snapshot saved by `taskscope snapshot` or the app's w key."
-    parser.add_argument("file", metavar="FILE", help="a snapshot, .json or .json.gz")
+    """Describes the verb and adds its arguments."""
+    parser.description = "Opens the app on a snapshot that `taskscope snapshot` or the app's w key saved."
+    parser.add_argument("file", metavar="FILE", help="snapshot file, .json or .json.gz")
     add_theme(parser)
 
 
@@ -22,7 +22,7 @@ def main(options: Namespace) -> int:
     needs_terminal("open")
     from taskscope.export.snapshot import load
 
-    load(options.file)  # what is wrong with the file is said before the screen is taken over
+    load(options.file)  # fail before the app takes over the screen
     from taskscope.tui.app import run
 
     return run(options.file, options.theme)

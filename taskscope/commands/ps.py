@@ -1,4 +1,4 @@
-"""``taskscope ps``: the Python processes of this machine, those with an agent first."""
+"""``taskscope ps``: lists the Python processes on this machine, those with an agent first."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
-    parser.description = "Lists the Python processes of this machine, those with an agent first."
-    parser.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+    """Describes the verb and adds its arguments."""
+    parser.description = "Lists the Python processes on this machine, those with an agent first."
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
 
 def main(options: Namespace) -> int:
@@ -34,7 +34,7 @@ def main(options: Namespace) -> int:
 
         print(json.dumps(rows, indent=2))
     elif not rows:
-        print("No Python process runs here (only those of this machine and container can be seen).")
+        print("No Python process found (only those in this machine or container are visible).")
     else:
         _print(rows)
     return 0

@@ -1,9 +1,11 @@
-"""An observation as text: the overview, the sites by growth, the findings."""
+"""The text report of `watch` and `demo`: totals, sites by growth, findings."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
 
 from taskscope.tui import findings
 from taskscope.tui import format as fmt
@@ -14,19 +16,20 @@ if TYPE_CHECKING:
 
 MAX_SITES = 30
 WIDTH = 80
-_HEADS = ("LIVE", "CHANGE", "PER MIN", "BORN/S", "ENDED/S", "OLDEST", "SITE")
+_UNBROKEN = "\N{NO-BREAK SPACE}"
+_HEADS = ("LIVE", "CHANGE", "PER MIN", "BORN/S", "ENDED/S", "OLDEST")
 
 
 def report(observation: Observation) -> str:
-    """The whole report."""
+    """The report, in lines of at most 80 cells."""
     silences = _silences(observation)
     if observation.first is None or observation.last is None:
-        return "\n".join(silences or ["No sample was received; watch for longer than the agent's interval."])
+        return "\n".join(silences or ["No sample received; watch for longer than the agent's interval."])
     process, last = observation.hello.process, observation.last
     watched = f"watched for {max(observation.watched, observation.seconds):.0f} s"
     lines = [
         f"{process.name}  pid {process.pid}  Python {process.python}  {watched}",
-        _totals(observation, last),
+        *_totals(observation, last),
         *silences,
         "",
         *_table(observation),
@@ -37,12 +40,12 @@ def report(observation: Observation) -> str:
 
 
 def _silences(observation: Observation) -> list[str]:
-    """When nothing was seen, which no finding makes up for."""
+    """The times without samples, which weaken any verdict."""
     said = [f"NO SAMPLES for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
     return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent=" " * 8)]
 
 
-def _totals(observation: Observation, last: Sample) -> str:
+def _totals(observation: Observation, last: Sample) -> list[str]:
     parts = [
         f"tasks {fmt.count(last.tasks.live)} ({fmt.rate_per_min(observation.tasks.per_minute)}/min)",
         f"threads {last.threads}",
@@ -51,7 +54,8 @@ def _totals(observation: Observation, last: Sample) -> str:
         f"cpu {fmt.percent(last.cpu)}",
         f"loop p99 {fmt.latency(last.loop_latency)}",
     ]
-    return "   ".join(parts)
+    line = "   ".join(part.replace(" ", _UNBROKEN) for part in parts)
+    return [each.replace(_UNBROKEN, " ") for each in textwrap.wrap(line, WIDTH)]
 
 
 def _table(observation: Observation) -> list[str]:
@@ -60,22 +64,21 @@ def _table(observation: Observation) -> list[str]:
     ]
     shown.sort(key=lambda seen: (-(seen.last.live - seen.first.live), -seen.last.live, seen.site.id))
     if not shown:
-        return ["No task lived during the watch."]
-    rows = [_HEADS, *(_row(observation, seen) for seen in shown[:MAX_SITES])]
+        return ["No task was alive during the watch."]
+    rows = [_HEADS, *(_numbers(observation, seen) for seen in shown[:MAX_SITES])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([*(cell.rjust(width) for cell, width in zip(row[:-1], widths, strict=False)), row[-1]])
-        for row in rows
-    ]
+    lines = ["  ".join([cell.rjust(width) for cell, width in zip(row, widths, strict=True)]) for row in rows]
+    room = WIDTH - len(lines[0]) - 2
+    places = ["SITE", *(_place(seen, room) for seen in shown[:MAX_SITES])]
+    lines = [f"{line}  {place}" for line, place in zip(lines, places, strict=True)]
     if len(shown) > MAX_SITES:
-        lines.append(f"({MAX_SITES} of {len(shown):,} creation sites, those that grew most)")
+        lines.append(f"({MAX_SITES} of {len(shown):,} creation sites, fastest-growing first)")
     return lines
 
 
-def _row(observation: Observation, seen: Seen) -> tuple[str, ...]:
+def _numbers(observation: Observation, seen: Seen) -> tuple[str, ...]:
     seconds = observation.seconds or 1.0
     assert observation.last is not None
-    guessed = "" if seen.site.known == "exact" else fmt.IMPUTED
     age = None if seen.oldest is None else observation.last.monotonic - seen.oldest
     return (
         fmt.count(seen.last.live),
@@ -84,13 +87,20 @@ def _row(observation: Observation, seen: Seen) -> tuple[str, ...]:
         fmt.rate_per_second((seen.last.born - seen.first.born) / seconds),
         fmt.rate_per_second((seen.last.ended - seen.first.ended) / seconds),
         fmt.age(age),
-        f"{guessed}{fmt.frame(seen.site.user_frame or seen.site.frame)}  {seen.site.coroutine}",
     )
+
+
+def _place(seen: Seen, room: int) -> str:
+    """The site in at most ``room`` cells, with its coroutine where both fit."""
+    guessed = "" if seen.site.known == "exact" else fmt.IMPUTED
+    place = f"{guessed}{fmt.frame(seen.site.user_frame or seen.site.frame)}"
+    both = f"{place}  {seen.site.coroutine}"
+    return both if cell_len(both) <= room else fmt.shortened(place, room)
 
 
 def _findings(observation: Observation) -> list[str]:
     found = observation.findings
-    none = "No findings in what was seen." if observation.silences else "No findings."
+    none = "No findings while samples came." if observation.silences else "No findings."
     return [line for finding in found for line in _finding(finding, observation.last)] or [none]
 
 

@@ -1,13 +1,12 @@
-"""``taskscope run``: a program with the agent from its first line, and otherwise as plain ``python`` runs it.
+"""``taskscope run``: runs a program with the agent, and otherwise as plain ``python`` does.
 
-Nothing runs a program as python does but python itself.  So this process becomes (``execv``, same pid)
-``python [its own options] script.py ARGS``, and the agent is brought in by a ``sitecustomize`` module
-found first through PYTHONPATH (``bootstrap/``), which puts the environment back and lets the
-environment's own ``sitecustomize`` follow.  ``__main__``, ``sys.path``, ``sys.orig_argv``, tracebacks,
-``traceback.print_stack()``, the recursion limit, signals, stdin, ``ps`` output: all are python's own, with no
-frame of ours below the program.  Only an interpreter told to ignore its environment (``-I``, ``-E``,
-``-S``) cannot be reached that way; there the program runs in this process (``inside``), where our few
-frames are below it and are cut from what an uncaught exception prints.
+Only python runs a program exactly as python does.  So this process replaces itself (``execve``, same pid)
+by ``python [its own options] script.py ARGS``.  PYTHONPATH leads the new interpreter to a ``sitecustomize``
+module of ours (``bootstrap/``), which restores the environment, starts the agent and then runs the
+environment's own ``sitecustomize``.  ``__main__``, ``sys.path``, ``sys.orig_argv``, tracebacks, the recursion
+limit, signals, stdin and ``ps`` output are python's own, with no frame of ours below the program.  An
+interpreter that ignores its environment (``-I``, ``-E``, ``-S``) cannot be reached that way; there the
+program runs in this process (``inside``), and our frames are cut from the traceback of an uncaught exception.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 HANDOVER = "TASKSCOPE_RUN"
-"""Environment variable from here to ``bootstrap/sitecustomize.py``, which removes it."""
+"""Environment variable that carries our settings to ``bootstrap/sitecustomize.py``, which removes it."""
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
+    """Describes the verb and adds its arguments."""
     parser.usage = (
         "taskscope run [--name NAME] [--interval 1s] [--control] (script.py | -m MODULE | -c CODE) [ARGS ...]"
     )
     parser.description = (
-        "Runs a Python program with the agent from its first line; argv, __main__, exit status and signals "
-        "are as under plain python.  Then: taskscope attach NAME, from another terminal."
+        "Runs a Python program with the agent in it from the first line; argv, __main__, exit status and "
+        "signals are as under plain python.  Attach from another terminal: taskscope attach NAME."
     )
-    parser.add_argument("--name", help="name to attach by (default: from the program)")
+    parser.add_argument("--name", help="name to attach by (default: the program's name)")
     parser.add_argument("--interval", type=duration, default=1.0, metavar="1s", help="time between samples")
     parser.add_argument("--control", action="store_true", help="let clients cancel tasks")
     parser.add_argument("-m", nargs=REMAINDER, metavar="MODULE", help="run a module, as python -m does")
@@ -46,7 +45,7 @@ def register(parser: ArgumentParser) -> None:
 
 
 def main(options: Namespace) -> int:
-    """Becomes the program; returns only where it has to run in this process."""
+    """Replaces this process by the program; returns only where the program runs in this process."""
     try:
         command = _command(options)
     except UsageError as error:
@@ -69,23 +68,23 @@ def main(options: Namespace) -> int:
 
 
 def _command(options: Namespace) -> list[str]:
-    """What follows ``python`` on a plain command line."""
+    """The arguments of ``python`` that run the program."""
     for flag in ("m", "c"):
         given: list[str] | None = getattr(options, flag)
         if given is not None:
             if not given:
-                raise UsageError(f"-{flag} needs {'a module name' if flag == 'm' else 'code'} after it")
+                raise UsageError(f"-{flag} requires {'a module name' if flag == 'm' else 'code'}")
             return [f"-{flag}", *given, *options.program]
     program: list[str] = options.program
     if program[:1] == ["--"]:
         program = program[1:]
     if not program:
-        raise UsageError("no program: name a script.py, -m MODULE or -c CODE")
+        raise UsageError("no program given; pass script.py, -m MODULE or -c CODE")
     return program
 
 
 def _name(command: list[str]) -> str:
-    """A name people would guess: of the module or the script, or else of its folder."""
+    """The name to attach by: the module's, the script's, or of the directory around ``__main__.py``."""
     if command[0] == "-c" or command[0] == "-":
         return "python"
     if command[0] == "-m":
@@ -106,7 +105,7 @@ def _environment(start: dict[str, object]) -> dict[str, str]:
 
 
 def _set_by_python(variable: str) -> bool:
-    """Whether our interpreter added it itself: PEP 538 coerces the C locale, once more in the program."""
+    """Whether our interpreter set the variable itself: PEP 538 coerces the C locale, again in the program."""
     try:
         at_start = Path("/proc/self/environ").read_bytes().split(b"\0")
     except OSError:
@@ -115,7 +114,7 @@ def _set_by_python(variable: str) -> bool:
 
 
 def interpreter_options(command: list[str]) -> list[str]:
-    """The options python itself was given, from ``sys.orig_argv``: up to the script, ``-m`` or ``-c``."""
+    """The interpreter's own options in ``sys.orig_argv``: all before the script, ``-m`` or ``-c``."""
     found: list[str] = []
     words = iter(command[1:])
     for word in words:
@@ -125,7 +124,7 @@ def interpreter_options(command: list[str]) -> list[str]:
             found += [
                 word,
                 next(words, ""),
-            ]  # --check-hash-based-pycs, the only long option that runs anything
+            ]  # only --check-hash-based-pycs takes a value
             continue
         for index, letter in enumerate(word[1:], 1):
             if letter in "mc":

@@ -1,4 +1,4 @@
-"""``taskscope snapshot``: the whole state of a process as JSON, to a file or to stdout."""
+"""``taskscope snapshot``: saves the state of a process as JSON, to a file or stdout."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
+    """Describes the verb and adds its arguments."""
     parser.description = "Saves the whole state of a process as JSON: sites, tasks, threads, stacks, history."
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="file to write (default: stdout); .gz compresses"
     )
-    parser.add_argument("--no-stacks", action="store_true", help="leave out the tasks' stacks")
+    parser.add_argument("--no-stacks", action="store_true", help="omit the stacks of tasks")
 
 
 def main(options: Namespace) -> int:
-    """Takes the snapshot and writes it."""
+    """Takes a snapshot and writes it."""
     import asyncio
 
     from taskscope.export.snapshot import save, text

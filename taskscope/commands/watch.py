@@ -1,4 +1,4 @@
-"""``taskscope watch``: samples a process for a while, says what grew, and fails when a limit is passed."""
+"""``taskscope watch``: samples a process, reports what grew, and fails on a leak or a passed limit."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 PROGRESS_LINES = 12
 
 MAX_SAMPLES = 1200
-"""Samples kept for the JSON."""
+"""Most samples in the JSON output."""
 
 MAX_COUNTS = 60_000
-"""Counts of sites in all the samples kept: about 20 MB, however many sites and hours there are."""
+"""Most site counts over all kept samples: about 20 MB."""
 
 
 def rate(text: str) -> float:
-    """Tasks per minute in ``2/min``, ``120/h`` or ``0.5/s``."""
+    """Tasks per minute, from ``2/min``, ``120/h`` or ``0.5/s``."""
     match = _RATE.fullmatch(text)
     if match is None:
         raise ArgumentTypeError(f"{text!r} is not a rate like 2/min, 120/h or 0.5/s")
@@ -38,14 +38,14 @@ def rate(text: str) -> float:
 
 
 def percentage(text: str) -> float:
-    """Percent in ``5`` or ``5%``."""
+    """Percent, from ``5`` or ``5%``."""
     if re.fullmatch(r"\d+(\.\d+)?%?", text) is None:
         raise ArgumentTypeError(f"{text!r} is not a percentage like 5")
     return float(text.removesuffix("%"))
 
 
 def site_limit(text: str) -> tuple[str, float]:
-    """A pattern and the rate that its sites may have, in ``handle=2/min``."""
+    """A pattern and the highest rate for sites that match it, from ``handle=2/min``."""
     pattern, equals, most = text.rpartition("=")
     if not equals or not pattern:
         raise ArgumentTypeError(f"{text!r} is not a pattern with a rate like 'handle_*=2/min'")
@@ -53,27 +53,33 @@ def site_limit(text: str) -> tuple[str, float]:
 
 
 def register(parser: ArgumentParser) -> None:
-    """Sets the parser's description and adds the verb's arguments."""
+    """Describes the verb and adds its arguments."""
     parser.description = (
-        "Samples a process without the app, prints what grew, and names the leaks with their causes.  Exit "
-        "status 1 if a leak was found, a limit was passed, or the samples stopped coming.  Ctrl-C ends it "
-        "early, with what is known by then.  A PATTERN is matched against the coroutine, the function and "
-        "file.py:line, as file names are."
+        "Samples a process without the app, then prints what grew, the leaks and their causes.  Exits with "
+        "status 1 on a leak, a passed limit, or when samples stop coming.  Ctrl-C ends the watch early and "
+        "still prints the report.  PATTERN is a shell pattern, matched against the coroutine, the function "
+        "and file.py:line."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument(
-        "--for", dest="seconds", type=duration, default=60.0, metavar="60s", help="how long to watch"
+        "--for", dest="seconds", type=duration, default=60.0, metavar="60s", help="duration of the watch"
     )
     parser.add_argument("--interval", type=duration, default=1.0, metavar="1s", help="time between samples")
     limits = parser.add_argument_group("limits")
     limits.add_argument(
-        "--max-growth", type=rate, metavar="2/min", help="for the growth of all live tasks, as a rate"
+        "--max-growth", type=rate, metavar="2/min", help="fail if all live tasks together grow faster"
     )
     limits.add_argument(
-        "--max-percent", type=percentage, metavar="5", help="for the growth of all live tasks over the run"
+        "--max-percent",
+        type=percentage,
+        metavar="5",
+        help="fail if live tasks grow by more percent over the run",
     )
     limits.add_argument(
-        "--max-memory-percent", type=percentage, metavar="10", help="for the growth of memory over the run"
+        "--max-memory-percent",
+        type=percentage,
+        metavar="10",
+        help="fail if memory grows by more percent over the run",
     )
     limits.add_argument(
         "--limit",
@@ -82,25 +88,31 @@ def register(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATTERN=2/min",
-        help="for the growth at single sites; may be repeated",
+        help="fail if a matching site grows faster; repeatable",
     )
     limits.add_argument(
-        "--baseline", metavar="FILE", help="a snapshot: percents are from there, and what came since is told"
+        "--baseline",
+        metavar="FILE",
+        help="snapshot to measure percentages from; also prints the changes since",
     )
     limits.add_argument(
-        "--fail-on", choices=("leak", "suspect"), default="leak", help="the least level that fails"
+        "--fail-on", choices=("leak", "suspect"), default="leak", help="lowest level of finding that fails"
     )
     limits.add_argument(
-        "--ignore", action="append", default=[], metavar="PATTERN", help="sites whose findings are left out"
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="ignore findings at matching sites; repeatable",
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    output.add_argument("--junit", metavar="FILE", help="writes what was checked as a JUnit file")
-    output.add_argument("--github", action="store_true", help="marks the guilty lines in GitHub Actions")
+    output.add_argument("--json", action="store_true", help="print a JSON object instead of text")
+    output.add_argument("--junit", metavar="FILE", help="write the checks as a JUnit file")
+    output.add_argument("--github", action="store_true", help="annotate the guilty lines in GitHub Actions")
 
 
 def main(options: Namespace) -> int:
-    """Watches, prints, judges."""
+    """Watches, prints the report, and returns 1 if a check failed."""
     import asyncio
 
     from taskscope.commands.gate import Limits, checks, kept
@@ -140,7 +152,7 @@ def _print_text(observation: Observation, baseline: BaselineSnapshot | None) -> 
 
 
 def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) -> None:
-    """Says on stderr what did not hold, and in the forms that were asked for."""
+    """Reports failed checks on stderr, and in the formats asked for."""
     from taskscope.commands import ci
 
     for check in found:
@@ -162,16 +174,16 @@ async def _baseline(path: str) -> BaselineSnapshot:
 
 
 class Samples:
-    """The samples for the JSON, in bounded memory: neighbours become one when there are too many."""
+    """The samples for the JSON output, in bounded memory: neighbours are merged when there are too many."""
 
     def __init__(self) -> None:
         self.kept: list[Sample] = []
-        self._every = 1  # samples made one
+        self._every = 1  # samples merged into one
         self._in_last = 0
         self._counts = 0
 
     def add(self, sample: Sample) -> None:
-        """The next one; what it says is never lost, only when."""
+        """Adds a sample.  Merging keeps all counts and loses only time resolution."""
         from taskscope.sources.live import merged
 
         if self._in_last % self._every:
@@ -215,12 +227,12 @@ async def _watch(options: Namespace, samples: Samples) -> Observation:
     finally:
         await source.close()
     if observation.ended:
-        say(f"taskscope watch: {observation.ended}; this is what was seen before")
+        say(f"taskscope watch: {observation.ended}; the report covers the time before")
     return observation
 
 
 def _progress(seconds: float) -> Callable[[Sample], None]:
-    """Says how it stands, about a dozen times however long it takes."""
+    """Prints the totals about a dozen times, however long the watch."""
     due: list[float] = []
 
     def say_now_and_then(sample: Sample) -> None:
@@ -251,7 +263,7 @@ def _print_json(observation: Observation, samples: Samples) -> None:
 
 
 def finding_of_contract(finding: Finding) -> dict[str, Any]:
-    """The fields that scripts may depend on, and no others."""
+    """The fields of a finding that scripts may depend on."""
     cause = finding.cause
     return {
         "level": finding.level,

@@ -1,1 +1,1 @@
-"""What code leaves behind: ``no_leaks``, the pytest plugin."""
+"""Checks for tasks and threads that code leaves behind: ``no_leaks`` and the pytest plugin."""

@@ -1,4 +1,4 @@
-"""``taskscope.no_leaks``: code that must not leave tasks or threads behind, as a context or a decorator."""
+"""``taskscope.no_leaks``, a context manager and decorator: fails if code leaves tasks or threads behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class LeakError(AssertionError):
-    """Tasks or threads were left behind; the message says which, where from and where they stand."""
+    """Tasks or threads were left behind; the message says which, who created them and where they wait."""
 
     def __init__(self, leftovers: tuple[Leftover, ...]) -> None:
         super().__init__(described(leftovers))
@@ -27,7 +27,7 @@ class LeakError(AssertionError):
 
 
 class NoLeaks:
-    """One use of ``taskscope.no_leaks``; see there."""
+    """One use of ``taskscope.no_leaks``, which documents the parameters."""
 
     def __init__(self, grace: float, tolerance: int, allow: Iterable[str], *, threads: bool) -> None:
         if grace < 0 or tolerance < 0:
@@ -39,7 +39,7 @@ class NoLeaks:
         self._period: Period | None = None
 
     def __call__(self, function: F) -> F:
-        """Each call of the decorated function is a use of its own."""
+        """Decorates ``function``; each call is checked on its own."""
 
         def fresh() -> NoLeaks:
             return NoLeaks(self._grace, self._tolerance, self._allow, threads=self._threads)
@@ -102,7 +102,7 @@ class NoLeaks:
 
 
 def leftovers(period: Period, allow: Iterable[str], *, threads: bool = True) -> tuple[Leftover, ...]:
-    """All that a period has left behind, but for what is allowed."""
+    """What a period left behind, except what ``allow`` matches."""
     allow = tuple(allow)
     found = [*period.closed, *(recorder.task(each) for each in recorder.tasks(period))]
     if threads:

@@ -1,7 +1,7 @@
-"""What a piece of code leaves running: tasks and threads born in it that outlive it.
+"""Finds what code leaves running: tasks and threads that it created and that outlive it.
 
-Behind ``taskscope.no_leaks`` and the pytest plugin.  It runs in the process under test, uses the agent's
-hooks without its thread and socket, and costs what the hooks cost: a microsecond or two a task.
+``taskscope.no_leaks`` and the pytest plugin use it.  It runs in the process under test, with the agent's
+hooks but without its thread and socket, and costs what the hooks cost: one to two microseconds per task.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     from taskscope.model import Frame
 
 POLL = 0.005
-"""Seconds between looks at something that may be about to end."""
+"""Seconds between checks while something may still end."""
 
 OF_RUNNERS = ("TestRunner._run_tests_and_fixtures",)
-"""Coroutines that anyio's plugin keeps running between tests; its runner ends them."""
+"""Coroutines that anyio's pytest plugin keeps running between tests; its runner ends them."""
 
 MAX_FRAMES = 12
 
 MAX_ALIKE = 3
-"""Told one by one of those that the same line has started; the others are counted."""
+"""Leftovers per line printed in full; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
     """A task or thread that should have ended.  Stacks are innermost first.
 
-    ``parked`` says where it stands and what it waits for.  ``creation`` is its own creation stack, or if
-    ``creation_exact`` is false one of the same site's.
+    ``parked`` says where it is and what it waits for.  ``creation`` is its own creation stack; if
+    ``creation_exact`` is false, that of another one from the same site.
     """
 
     kind: str
@@ -60,21 +60,25 @@ class Leftover:
     note: str = ""
 
     def matches(self, patterns: Iterable[str]) -> bool:
-        """Whether one of the patterns (as file names have them) fits its name, what it runs, or its site."""
+        """Whether a shell pattern matches its name, what it runs, or its site."""
         place = f"{_short(self.site.file)}:{self.site.function}"
         return any(fnmatchcase(text, each) for each in patterns for text in (self.name, self.does, place))
 
     def lines(self) -> Iterator[str]:
-        """For a person."""
+        """A description of several lines for the error message."""
         yield f"{self.kind} {self.name!r} runs {self.does}, started at {_at(self.site)}{self.note}"
         yield f"  {self.parked}"
-        yield "  created by" if self.creation_exact else "  created by (the stack of another one from there)"
+        yield (
+            "  created by"
+            if self.creation_exact
+            else "  created by (stack of another one from the same line)"
+        )
         for frame in _telling(self.creation):
             yield f"    {_at(frame)}"
 
 
 def described(found: Sequence[Leftover]) -> str:
-    """All of them, in a message that begins with how many."""
+    """The error message for all of them, counts first."""
     counts = {kind: sum(1 for each in found if each.kind == kind) for kind in ("task", "thread")}
     parts = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items() if count]
     lines = [f"left behind: {' and '.join(parts)}"]
@@ -87,16 +91,16 @@ def described(found: Sequence[Leftover]) -> str:
         if more := group[MAX_ALIKE:]:
             lines += [
                 "",
-                f"and {len(more):,} more {group[0].kind}s that run {group[0].does}, from the same line",
+                f"and {len(more):,} more {group[0].kind}s that run {group[0].does}, started at the same line",
             ]
     return "\n".join(lines)
 
 
 @dataclass(slots=True)
 class Period:
-    """A stretch of time whose births are watched.  ``exempt``: stretches within that are somebody else's.
+    """An interval whose births are checked.  ``exempt``: intervals within it that are not.
 
-    ``serial`` was the registry's next one as it began.
+    ``serial``: the registry's next serial when it began.
     """
 
     begun: float
@@ -112,7 +116,7 @@ class Period:
 
 
 class Recorder:
-    """The hooks, armed while anybody needs them."""
+    """Owns the hooks: armed while it has users."""
 
     def __init__(self) -> None:
         self._users = 0
@@ -124,7 +128,7 @@ class Recorder:
     # -- arming --------------------------------------------------------------------------------
 
     def acquire(self) -> None:
-        """Arms the hooks; an agent that already runs here lends its own."""
+        """Arms the hooks, or borrows those of an agent that runs in this process."""
         self._users += 1
         if self._users > 1:
             return
@@ -140,7 +144,7 @@ class Recorder:
         self._runner.arm(self._wrap_runner)
 
     def release(self) -> None:
-        """Undoes that when the last user has gone."""
+        """Removes the hooks when the last user releases them."""
         self._users -= 1
         if self._users:
             return
@@ -162,17 +166,17 @@ class Recorder:
     # -- periods -------------------------------------------------------------------------------
 
     def begin(self, grace: float) -> Period:
-        """What is born from now on is watched."""
+        """Starts a period."""
         period = Period(clock.monotonic(), grace, self.registry.next_serial())
         self._periods.append(period)
         return period
 
     def end(self, period: Period) -> None:
-        """No longer."""
+        """Ends a period."""
         self._periods.remove(period)
 
     def has_left(self, period: Period) -> bool:
-        """Whether there is anything to tell of a period.  No task is looked at if none was born in it."""
+        """Whether a period left anything behind.  Walks no tasks if none was born in it."""
         no_births = self.registry.next_serial() == period.serial + 1
         tasks = None if no_births else period.closed or self.tasks(period)
         return bool(tasks or self.threads(period))
@@ -190,7 +194,7 @@ class Recorder:
         return sorted(found, key=lambda task: float(task._taskscope_birth))
 
     def threads(self, period: Period) -> list[threading.Thread]:
-        """Living threads born in the period, but for those of a living loop's own executor."""
+        """Live threads born in the period, except those of an open loop's default executor."""
         return [
             thread
             for thread in threading.enumerate()
@@ -204,7 +208,7 @@ class Recorder:
         return any(thread in getattr(pool, "_threads", ()) for pool in pools if pool is not None)
 
     def _closing(self, loop: Any) -> None:
-        """A runner is about to cancel what is left on its loop: the last moment to see it."""
+        """Collects what is left on a loop whose runner is about to cancel it."""
         for period in list(self._periods):
             left = self.tasks(period, loop)
             if left:
@@ -212,7 +216,7 @@ class Recorder:
                 period.closed += [self.task(each) for each in left if not each.done()]
 
     def _closed(self, loop: Any) -> None:
-        """The two tasks with which a runner closes its loop would cost as much as all else."""
+        """Unhooks a loop before its runner creates two more tasks to close it: they would double our cost."""
         if self._own is not None and self._own.hooks is not None:
             self._own.hooks.let_go(loop)
 
@@ -226,7 +230,7 @@ class Recorder:
         raw = dict([*record.last_stacks, *record.first_stacks])
         stack = raw.get(task._taskscope_serial)
         if where is None:
-            parked = "has not begun"
+            parked = "has not started"
         else:
             parked = f"parked at {_at(where.user_frame or where.frame)}: {where.text}"
             if where.remaining is not None:
@@ -239,7 +243,7 @@ class Recorder:
             parked,
             stacks.describe_raw(stack if stack is not None else next(iter(raw.values()), ())),
             stack is not None,
-            ", asked to end (cancel) and still running" if clues.is_cancelling(task) else "",
+            ", cancel requested and still running" if clues.is_cancelling(task) else "",
         )
 
     def thread(self, thread: threading.Thread) -> Leftover:
@@ -248,13 +252,13 @@ class Recorder:
         detail = self._threads.detail(thread.ident or 0)
         stack = detail.stack if detail is not None else ()
         frame = next((each for each in stack if each.origin == "user"), stack[0] if stack else None)
-        text = detail.thread.doing if detail is not None else "has not begun"
+        text = detail.thread.doing if detail is not None else "has not started"
         return Leftover(
             "thread",
             thread.name,
             site.coroutine,
             site.frame,
-            f"stands at {_at(frame)}: {text}" if frame is not None else text,
+            f"at {_at(frame)}: {text}" if frame is not None else text,
             detail.creation if detail is not None else (),
             creation_exact=True,
             note=", a daemon" if thread.daemon else "",
@@ -262,7 +266,7 @@ class Recorder:
 
 
 def later(loop: Any, seconds: float, call: Callable[[], object]) -> None:
-    """As ``loop.call_later``, by the real clock: the loop's own stands still while a test has frozen it."""
+    """Like ``loop.call_later``, but on the real clock: a test may have frozen the loop's."""
 
     def wait() -> None:
         clock.sleep(seconds)
@@ -273,7 +277,7 @@ def later(loop: Any, seconds: float, call: Callable[[], object]) -> None:
 
 
 async def settled(living: Callable[[], bool], grace: float) -> None:
-    """Lets the loop run until nothing lives any more, for ``grace`` seconds at most."""
+    """Runs the loop until ``living`` is false, for ``grace`` seconds at most."""
     loop = asyncio.get_running_loop()
     until = clock.monotonic() + grace
     while living() and clock.monotonic() < until:
@@ -287,11 +291,11 @@ def _pending(tasks: Iterable[Any]) -> bool:
 
 
 recorder = Recorder()
-"""The one of this process."""
+"""This process's recorder."""
 
 
 def _telling(stack: Sequence[Frame]) -> Sequence[Frame]:
-    """Who asked whom: without the plumbing, the test runner, and all outside the user's outermost frame."""
+    """The frames worth printing: no plumbing, no test runner, none outside the user's outermost frame."""
     inside = list(itertools.takewhile(lambda frame: "/_pytest/" not in frame.file, stack))
     user = [index for index, frame in enumerate(inside) if frame.origin == "user"]
     if user:

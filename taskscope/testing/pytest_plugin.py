@@ -1,8 +1,8 @@
-"""pytest: a test that leaves tasks or threads behind fails, with where they come from and where they stand.
+"""The pytest plugin: fails a test that leaves tasks or threads behind, and says who created them.
 
-``pytest --taskscope``, or ``taskscope = true`` in the ini file, or ``@pytest.mark.taskscope`` on one test.
-The check comes after the teardown of the test's own fixtures.  What fixtures of a wider scope start in
-their set-up belongs to them, not to the test that happens to be first.
+To enable it: ``pytest --taskscope``, ``taskscope = true`` in the ini file, or ``@pytest.mark.taskscope`` on
+one test.  The check runs after the teardown of the test's own fixtures.  Whatever a fixture of a wider scope
+starts during set-up belongs to that fixture, not to the test that happens to come first.
 """
 
 from __future__ import annotations
@@ -21,27 +21,29 @@ if TYPE_CHECKING:
 HELP = "fail tests that leave asyncio tasks or threads behind"
 SETTINGS = ("enabled", "grace", "tolerance", "allow")
 MARKER = (
-    "taskscope(enabled=True, grace=None, tolerance=None, allow=()): check this test for tasks and threads "
-    "left behind (or not), with its own settings"
+    "taskscope(enabled=True, grace=None, tolerance=None, allow=()): whether to check this test for tasks and "
+    "threads left behind, and its own settings"
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options and ini settings."""
+    """Adds the option and the ini settings."""
     parser.getgroup("taskscope").addoption("--taskscope", action="store_true", help=HELP)
     parser.addini("taskscope", HELP, type="bool", default=False)
-    parser.addini("taskscope_grace", "seconds that what is left behind has to end", default="0.2")
-    parser.addini("taskscope_tolerance", "how many a test may leave behind", default="0")
+    parser.addini(
+        "taskscope_grace", "seconds to wait for tasks and threads to end after a test", default="0.2"
+    )
+    parser.addini("taskscope_tolerance", "number of tasks and threads a test may leave behind", default="0")
     parser.addini(
         "taskscope_allow",
-        "patterns of task names, thread names, functions or file.py:function that may stay",
+        "patterns of task names, thread names, functions or file.py:function to ignore",
         type="linelist",
         default=[],
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Says what the marker is; watches from the start if every test is to be checked."""
+    """Registers the marker and this session's plugin."""
     config.addinivalue_line("markers", MARKER)
     try:
         watch = Watch(config)
@@ -51,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Watch:
-    """The plugin of one session.  A test that starts nothing costs a few microseconds."""
+    """The plugin for one session.  A test that starts nothing costs a few microseconds."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._everywhere = bool(config.getoption("--taskscope") or config.getini("taskscope"))
@@ -63,20 +65,20 @@ class Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Arms the hooks before the first loop is made."""
+        """Arms the hooks before the first loop is created."""
         if self._everywhere:
             self._armed()
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Takes them back."""
+        """Removes the hooks."""
         if self._recorder is not None:
             self._recorder.release()
             self._recorder = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """What is born from here on is this test's, or of its fixtures."""
+        """Starts the test's period, which includes its fixtures."""
         settings = _settings(item)
         if self._everywhere if settings is None else settings.get("enabled", True):
             grace = self._grace if settings is None else float(settings.get("grace", self._grace))
@@ -84,7 +86,7 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
-        """What a fixture of a wider scope starts is not this test's."""
+        """Exempts what a fixture of a wider scope starts."""
         if self._period is None or fixturedef.scope == "function":
             return (yield)
         begun = clock.monotonic()
@@ -95,7 +97,7 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """After the fixtures of the test: looks, waits a little, and fails the test."""
+        """Checks after the test's fixtures are torn down; fails the test if something stays."""
         try:
             result = yield
             if self._period is not None and self._armed().has_left(self._period):
@@ -107,7 +109,7 @@ class Watch:
                 self._period = None
 
     def _armed(self) -> Recorder:
-        """The recorder, from its first use to the end of the session."""
+        """The recorder, armed from its first use to the end of the session."""
         if self._recorder is None:
             from taskscope.testing.leftovers import recorder
 
@@ -127,7 +129,7 @@ class Watch:
 
 
 def _let_end(recorder: Recorder, period: Period) -> None:
-    """Gives what is left the grace period; loops that stay open between tests run meanwhile."""
+    """Waits up to the grace period; meanwhile runs loops that stay open between tests."""
     from taskscope.testing.leftovers import POLL
 
     until = clock.monotonic() + period.grace
@@ -151,22 +153,22 @@ def _run_briefly(loop: Any, seconds: float) -> None:
 
 
 def _settings(item: pytest.Item) -> dict[str, Any] | None:
-    """Of the markers on the test, its class and its module; the closest one wins.  None: it has none."""
-    if "taskscope" not in item.keywords:  # several times quicker than to look for markers
+    """Merged settings of the markers on the test, its class and module, closest first; None: no marker."""
+    if "taskscope" not in item.keywords:  # several times faster than iter_markers
         return None
     markers = list(item.iter_markers("taskscope"))
     found: dict[str, Any] = {}
     for marker in reversed(markers):
         found.update(_given(marker))
-    return found if markers else None  # a folder's name is a keyword too
+    return found if markers else None  # a directory's name is a keyword too
 
 
 def _given(marker: pytest.Mark) -> dict[str, Any]:
-    """The settings of one marker.  Fails the test if there are others than those we know."""
+    """The settings of one marker.  Fails the test on an unknown one."""
     given = {**dict(zip(SETTINGS, marker.args, strict=False)), **marker.kwargs}
     strange = [str(each) for each in marker.args[len(SETTINGS) :]] + sorted(set(given) - set(SETTINGS))
     if strange:
-        said = f"the taskscope marker has the settings {', '.join(SETTINGS)}, and no {strange[0]!r}"
+        said = f"the taskscope marker has no setting {strange[0]!r}; choose from {', '.join(SETTINGS)}"
         pytest.fail(said, pytrace=False)
     if isinstance(given.get("allow"), str):
         given["allow"] = (given["allow"],)
@@ -180,5 +182,5 @@ def _number(config: pytest.Config, name: str) -> float:
     except ValueError:
         number = -1.0
     if number < 0:
-        raise ValueError(f"{name} must be a number of 0 or more, not {value!r}")
+        raise ValueError(f"{name} must be a number, 0 or more, not {value!r}")
     return number

@@ -1,4 +1,4 @@
-"""The whole state of this very process, findings included: behind ``taskscope.snapshot``."""
+"""The state of this process, findings included, for ``taskscope.snapshot``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def snapshot(agent: Agent) -> dict[str, Any]:
-    """As ``taskscope snapshot`` gives it for another process."""
+    """The same document as ``taskscope snapshot`` writes for another process."""
     state = agent.snapshot()
     judge = judge_of(state)
     judge.looks(run(agent.facts.looks(requests.Looks(judge.suspected()))))

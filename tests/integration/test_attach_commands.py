@@ -36,7 +36,7 @@ def test_from_an_unprepared_process_to_a_snapshot_and_back(version: str, tmp_pat
 
         told = taskscope("doctor", program.pid)
         assert told.returncode == 0
-        assert f"process {program.pid} can be attached to" in told.stdout
+        assert f"Process {program.pid} can be attached to." in told.stdout
         assert f"CPython {version}." in told.stdout
         assert "none yet; it would listen at" in told.stdout
         assert (program.threads(), program.descriptors()) == before
@@ -49,7 +49,7 @@ def test_from_an_unprepared_process_to_a_snapshot_and_back(version: str, tmp_pat
 
         assert "is there already" in taskscope("doctor", program.pid).stdout
         gone = taskscope("detach", program.pid)
-        assert (gone.returncode, gone.stderr) == (0, f"the agent is gone from process {program.pid}\n")
+        assert (gone.returncode, gone.stderr) == (0, f"Agent removed from process {program.pid}.\n")
         assert (program.threads(), program.descriptors()) == before
         assert program.alive
 
@@ -58,10 +58,10 @@ def test_what_cannot_be_done_is_one_sentence_and_status_3() -> None:
     with targets.running(pythons.require("3.11"), "asyncio idle") as program:
         told = taskscope("detach", program.pid)
         assert told.returncode == 3
-        assert told.stderr == f"taskscope detach: process {program.pid} has no agent that could be removed\n"
+        assert told.stderr == f"taskscope detach: no agent in process {program.pid}\n"
     for verb in ("detach", "doctor"):
         told = taskscope(verb, program.pid)
-        assert (told.returncode, told.stderr) == (3, f"taskscope {verb}: there is no process {program.pid}\n")
+        assert (told.returncode, told.stderr) == (3, f"taskscope {verb}: no such process: {program.pid}\n")
     with subprocess.Popen(["sleep", "60"]) as child:
         told = taskscope("doctor", child.pid)
         assert told.returncode == 3
@@ -76,7 +76,7 @@ def test_doctor_says_that_a_process_is_stopped() -> None:
         told = taskscope("doctor", program.pid)
         assert (told.returncode, told.stdout.splitlines()[0]) == (
             3,
-            f"process {program.pid} cannot be attached to",
+            f"Process {program.pid} cannot be attached to.",
         )
         assert f"is stopped, so no agent could start in it; kill -CONT {program.pid}" in told.stderr
 
@@ -120,4 +120,7 @@ asyncio.run(main())
 
 def test_detach_on_exit_wants_a_pid() -> None:
     told = taskscope("attach", "orders", "--detach-on-exit")
-    assert (told.returncode, told.stderr) == (2, "taskscope attach: --detach-on-exit needs a pid as TARGET\n")
+    assert (told.returncode, told.stderr) == (
+        2,
+        "taskscope attach: --detach-on-exit requires a pid as TARGET\n",
+    )

@@ -155,7 +155,7 @@ def test_threads_and_processes_that_are_no_more_are_named() -> None:
         )
         with pytest.raises(AttachError, match=f"{tid} is a thread; attach to its process, {program.pid}"):
             examine(tid)
-    with pytest.raises(AttachError, match=f"there is no process {program.pid}"):
+    with pytest.raises(AttachError, match=f"no such process: {program.pid}"):
         examine(program.pid)
 
 

@@ -225,7 +225,7 @@ def test_detach_takes_an_attempt_back_that_waits() -> None:
             check=False,
         )
         assert told.returncode == 0
-        assert "is taken back" in told.stderr
+        assert "Cancelled " in told.stderr
         found = diagnose(program.pid).obstacle
         assert found is not None
         assert "does nothing when it runs" in found.sentence

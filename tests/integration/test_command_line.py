@@ -92,8 +92,8 @@ def test_the_version_is_printed() -> None:
         (["watch", "x", "--max-growth", "2"], "'2' is not a rate like 2/min"),
         (["watch", "x", "--max-percent", "many"], "'many' is not a percentage"),
         (["diff", "a.json"], "B"),
-        (["demo", "nothing"], "'nothing'; there are orders"),
-        (["demo", "--speed", "-1"], "'-1' is not a number"),
+        (["demo", "nothing"], "'nothing'; choose from orders"),
+        (["demo", "--speed", "-1"], "'-1' is not a speed multiplier"),
         (["open"], "FILE"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_package_that_is_missing_is_named(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == f"taskscope ps: needs psutil, which is not installed for {sys.executable}\n"
+    assert done.stderr == f"taskscope ps: psutil is not installed for {sys.executable}\n"
 
 
 # -- ps
@@ -182,7 +182,7 @@ def test_diff_says_what_grew_came_and_went(pid: int, growing: int, tmp_path: Pat
     assert re.search(r"^grew +\d+ +[\d,]+ +\+\d+  .*forgotten$", done.stdout, re.MULTILINE)
     same = taskscope("diff", b, b)
     assert same.returncode == 0
-    assert "No creation site has more or fewer live tasks." in same.stdout
+    assert "No creation site changed its number of live tasks." in same.stdout
     found = json.loads(taskscope("diff", b, c, "--json").stdout)
     states = {each["coroutine"]: each["state"] for each in found["sites"]}
     assert (states["forgotten"], states["sleeper"]) == ("went", "came")
@@ -249,7 +249,7 @@ def test_watch_tells_what_it_saw_when_the_target_ends() -> None:
             child.stderr.readline()
             target.kill()
             out, err = child.communicate(timeout=20)
-    assert "the target has ended; this is what was seen before" in err
+    assert "the target has ended; the report covers the time before" in err
     assert "forgotten" in out
     assert child.returncode == 0
 

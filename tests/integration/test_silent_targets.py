@@ -122,7 +122,7 @@ def test_another_program_by_exec_is_not_the_end_of_the_process() -> None:
         tell(target, "exec")
         _, err = watch.communicate(timeout=20)
     why = f"process {target.pid} now runs another program (sleep)"
-    assert f"taskscope watch: {why}; this is what was seen before\n" in err
+    assert f"taskscope watch: {why}; the report covers the time before\n" in err
     assert f"taskscope watch: {why}\n" in err
     assert watch.returncode == 1
 

@@ -71,7 +71,7 @@ def test_the_leaky_version_does_not_pass_and_the_build_server_is_told_the_line(t
         assert [each["level"] for each in told["findings"]].count("leak") == 1
         failed = {name: failure for name, failure in cases(tmp_path / "x.xml").items() if failure}
         assert len(failed) == 4  # both percents, the site's rate, the leak
-        assert failed["growth of all tasks, at most 5 %"].endswith("since the baseline, the limit is 5 %")
+        assert failed["growth of all tasks, at most 5 %"].endswith("since the baseline; the limit is 5 %")
         marks = [line for line in done.stderr.splitlines() if line.startswith("::error ")]
         assert len(marks) == 4
         assert f"restarts/controller.py,line={worst['site']['line']}," in marks[-1]

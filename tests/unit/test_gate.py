@@ -76,7 +76,7 @@ async def test_percent_is_from_the_baseline_if_there_is_one() -> None:
     observation = await observed(*(sample(600 + second, {1: 110}, (1,)) for second in range(5)))
     assert failures(checks(observation, Limits(percent=5))) == []
     (failure,) = failures(checks(observation, Limits(percent=5), baseline))
-    assert failure == "tasks grew by 10.0 % since the baseline, the limit is 5 %"
+    assert failure == "tasks grew by 10.0 % since the baseline; the limit is 5 %"
     changes = since(observation, baseline)
     assert changes is not None
     assert [(change.site.coroutine, change.delta) for change in changes.sites] == [("work1", 10)]

@@ -143,8 +143,18 @@ async def test_the_report_names_places_and_growth() -> None:
 
 
 async def test_a_report_on_nothing_says_so() -> None:
-    assert "No sample was received" in report(await observed())
-    assert "No task lived" in report(await observed(sample(0, {}, ())))
+    assert "No sample received" in report(await observed())
+    assert "No task was alive" in report(await observed(sample(0, {}, ())))
+
+
+async def test_the_table_keeps_within_80_columns() -> None:
+    place = Frame("/srv/app/notifications.py", 1234, "NotificationCentre.Subscriptions.deliver_to_everybody")
+    site = Site(1, "task", place, place, "NotificationCentre.deliver")
+    first = dataclasses.replace(sample(0, {1: 5}), new_sites=(site,))
+    busy = dataclasses.replace(sample(60, {1: 300_005}), rss=123_000_000, cpu=0.99, fds=20_000)
+    lines = report(await observed(first, busy)).split("\n")
+    assert any("300,005" in line and "notifications.py:1234" in line for line in lines)
+    assert max(map(len, lines)) <= 80
 
 
 async def test_a_finding_is_told_with_its_cause() -> None:

@@ -25,7 +25,7 @@ def _start() -> None:
 
         taskscope.start(**handover["start"])
     except Exception as error:  # noqa: BLE001  the program comes first: it runs without an agent then
-        sys.stderr.write(f"taskscope: the agent could not start, the program runs without it: {error}\n")
+        sys.stderr.write(f"taskscope: the agent could not start; running the program without it: {error}\n")
     finally:
         sys.path.remove(house)
 
