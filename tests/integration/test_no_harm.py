@@ -257,3 +257,19 @@ def test_when_the_agent_has_stopped_the_kernel_has_no_thread_of_it() -> None:
             assert len(os.listdir("/proc/self/task")) == 1
     """
     subprocess.run([sys.executable, "-X", "dev", "-c", textwrap.dedent(code)], check=True, timeout=60)
+
+
+def test_looking_at_a_loop_leaves_its_variables_where_they_are_fast() -> None:
+    """Whoever asks for ``loop.__dict__`` moves the variables into one, and slows every task down."""
+    code = """
+        import asyncio, gc, taskscope
+        async def main():
+            taskscope.start()
+            await asyncio.sleep(0.5)
+            taskscope.snapshot()
+            held = gc.get_referents(asyncio.get_running_loop())
+            assert not [each for each in held if type(each) is dict and "_ready" in each]
+            taskscope.stop()
+        asyncio.run(main())
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)

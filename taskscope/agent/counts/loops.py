@@ -138,7 +138,7 @@ class LoopWatch:
     def _turn(self, watched: Watched, loop: Any, frames: Mapping[int, FrameType]) -> Turn | None:
         if loop is None:
             return None
-        if turns.book_of(loop) is not None:
+        if turns.is_legible(loop):
             return turns.look(loop, frames, self._born, clock.monotonic())
         return turns.look_from_outside(loop, frames, watched.thread)
 
@@ -181,7 +181,7 @@ class LoopWatch:
     ) -> float:
         try:
             turn = self._turn(watched, loop, frames)
-            see = self._see_from_outside if turns.book_of(loop) is None else self._see
+            see = self._see if turns.is_legible(loop) else self._see_from_outside
             return see(watched, loop, turn, now, late)
         except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
             self._forget(watched)
