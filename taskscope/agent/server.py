@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 from taskscope import endpoint, wire
 from taskscope.agent.clients import Client, Work
-from taskscope.agent.counts.descriptors import Channel, Spares, listening
 from taskscope.agent.desk import Desk, as_sample
 from taskscope.agent.hooks.parts import insist
 from taskscope.agent.inspect import threads
 from taskscope.agent.inspect.walk import PAUSE, begin_slice
+from taskscope.agent.listener import LOST, MAX_CLIENTS, RETRY, Listener, ignore
 from taskscope.agent.queue import Queue
 from taskscope.agent.reply import encoded
 from taskscope.system import clock, system
@@ -31,19 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.agent.agent import Agent
+    from taskscope.agent.counts.descriptors import Channel
     from taskscope.agent.inspect.walk import Job
-
-MAX_CLIENTS = 16
 
 GONE = 0.1
 """Seconds at most that a thread of ours takes from its last line to its end in the kernel."""
 
-RETRY = 1.0
-"""Seconds until accepting or listening is tried again after it has failed."""
-
 CROWDED = f"{MAX_CLIENTS} others are connected to this agent, and this connection was idle the longest"
 EXHAUSTED = "the process has no free file descriptors, and the agent needs this one for who came last"
-LOST = "descriptors of the agent that the program closed"
 
 
 class Server:
@@ -55,15 +50,12 @@ class Server:
         self._clients: dict[int, Client] = {}
         self._work = Queue()
         self._poll = system.poll()
-        self._listener: Channel | None = None
-        self._listen_again = self._accept_again = 0.0
-        self._uid = -1  # whose directory we listen in
-        self._spares = Spares()
+        make_room = partial(self._dismiss_idlest, EXHAUSTED)
+        self.listener = Listener(agent.process.name, self._poll, agent.registry.drop, make_room)
         self._stopping = False
         self._late = 0.0  # seconds by which this thread woke too late just now
         self._delayed = system.allocate_lock()
         self._ended = system.allocate_lock()
-        self.path = ""
         self.thread = 0
         self._native = 0
 
@@ -75,7 +67,7 @@ class Server:
         self._ended.acquire()
         try:
             if not delay:
-                self._listen()
+                self.listener.listen()
             system.start_new_thread(self._body(delay), ())
         except BaseException as error:
             self._ended.release()
@@ -89,8 +81,7 @@ class Server:
         self.leave()
         if self.thread == system.get_ident():
             return True  # asked for over the socket: the thread ends itself
-        if self._listener is not None:
-            self._listener.hang_up()  # wakes the thread
+        self.listener.wake()
         with suppress(RuntimeError):
             self._delayed.release()
         if ended := self._ended.acquire(timeout=timeout):
@@ -114,36 +105,18 @@ class Server:
 
     def abandon(self) -> None:
         """In a forked child: closes what was inherited; the thread is the parent's alone."""
-        self.path = ""
+        self.listener.abandon()
         self._close()
-
-    def _listen(self) -> None:
-        uid = system.geteuid()
-        endpoint.sweep()
-        pid, name = system.getpid(), self._agent.process.name
-        path, listener = endpoint.first_place(pid, name, partial(listening, backlog=MAX_CLIENTS))
-        self.path, self._listener, self._uid = path, listener, uid
-        self._poll.register(listener.number, select.POLLIN)
-        self._accept_again = 0.0
-        self._spares.fill()
 
     def _close(self) -> None:
         """Each step is guarded, and what fails is tried once more."""
         clients, self._clients = list(self._clients.values()), {}
-        listener, self._listener = self._listener, None
         for client in clients:
             client.gone = True
+        listener = self.listener
         closing = [each.channel.close for each in clients]
-        if listener is not None:
-            closing.append(listener.close)
-        closing += [self._unlink, self._spares.close, self._agent.sampler.meter.close]
+        closing += [listener.close, listener.unlink, listener.spares.close, self._agent.sampler.meter.close]
         insist("agent thread", self._agent.tell, *closing)
-
-    def _unlink(self) -> None:
-        if self.path:
-            with suppress(OSError):
-                system.unlink(self.path)
-            self.path = ""
 
     @property
     def watched(self) -> bool:
@@ -205,7 +178,7 @@ class Server:
             client = self._clients.get(number)
             if client is not None:
                 self._ready(client, events)
-            elif self._listener is not None and number == self._listener.number:
+            elif number == self.listener.number:
                 self._accept()
         self._step()
 
@@ -223,37 +196,11 @@ class Server:
         return events
 
     def _look_for_lost(self, now: float) -> None:
-        """Lets go of numbers that are the program's by now, and listens again if need be."""
+        """Lets go of numbers that are the program's by now."""
         for client in [each for each in self._clients.values() if not each.channel.ours]:
             self._agent.registry.drop(LOST)
             self.drop(client)
-        if self._listener is not None and not self._listener.ours:
-            self._agent.registry.drop(LOST)
-            self._ignore(self._listener.number)
-            self._listener.close()
-            self._listener = None
-        if self._listener is not None and self._uid != system.geteuid() and now >= self._listen_again:
-            self._move(now)
-        if self._listener is None and now >= self._listen_again:
-            self._listen_again = now + RETRY
-            with suppress(OSError, endpoint.EndpointError):
-                self._listen()
-        elif self._accept_again and now >= self._accept_again and self._listener is not None:
-            self._accept_again = 0.0
-            self._spares.fill()
-            self._poll.register(self._listener.number, select.POLLIN)
-
-    def _move(self, now: float) -> None:
-        """Listens where the user looks whose process this is now: it gave up root, say.  Else stays put."""
-        self._listen_again = now + RETRY
-        listener, path = self._listener, self.path
-        with suppress(OSError, endpoint.EndpointError):
-            self._listen()
-        if listener is not None and self._listener is not listener:
-            self._ignore(listener.number)
-            listener.close()
-            with suppress(OSError):  # most often it is no longer ours to remove: root's next agent does
-                system.unlink(path)
+        self.listener.look_after(now)
 
     def _step(self) -> None:
         """Runs one slice of one job."""
@@ -293,7 +240,7 @@ class Server:
 
     def _tick(self) -> Job[None]:
         sample = yield from self._agent.tick()
-        self._spares.fill()
+        self.listener.spares.fill()
         if not self.watched:
             return
         data = yield from encoded(as_sample, sample)
@@ -318,51 +265,23 @@ class Server:
     # -- connections ---------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        assert self._listener is not None
-        try:
-            number = self._accepted(self._listener)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            # What waits in the socket's queue stays there, and would wake us without end.
-            self._ignore(self._listener.number)
-            self._accept_again = clock.monotonic() + RETRY
-            return
-        try:
-            channel = Channel(number)
-        except Exception:  # noqa: BLE001  (an outer edge, as below: one more client, or one less)
-            system.close(number)
+        channel = self.listener.accept()
+        if channel is None:
             return
         try:
             self._welcome(channel)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001  (an outer edge: a client less)
             self._clients.pop(channel.number, None)
             channel.close()
 
     def _welcome(self, channel: Channel) -> None:
         if not endpoint.allowed(channel.socket):
-            self._spares.keep(channel)
+            self.listener.spares.keep(channel)
             return
         if len(self._clients) >= MAX_CLIENTS:
             self._dismiss_idlest(CROWDED)
         client = self._clients[channel.number] = Client(channel)
         self._poll.register(channel.number, client.events)
-
-    def _accepted(self, listener: Channel) -> int:
-        """The descriptor of a new connection, if need be in the place of a spare or of an idle client's."""
-        try:
-            return int(listener.socket._accept()[0])  # type: ignore[attr-defined]
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
-                raise
-        if not self._spares.give():
-            self._dismiss_idlest(EXHAUSTED)
-            self._spares.give()
-        return int(listener.socket._accept()[0])  # type: ignore[attr-defined]
-
-    def _ignore(self, number: int) -> None:
-        with suppress(KeyError):
-            self._poll.unregister(number)
 
     def _dismiss_idlest(self, reason: str) -> None:
         if self._clients:
@@ -427,9 +346,9 @@ class Server:
             return
         client.gone = True
         del self._clients[client.channel.number]
-        self._ignore(client.channel.number)
+        ignore(self._poll, client.channel.number)
         self._resume(client)
         client.out.clear()
-        self._spares.keep(client.channel)
+        self.listener.spares.keep(client.channel)
         if not self._clients:
             self._agent.console.stop()

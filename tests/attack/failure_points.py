@@ -46,7 +46,8 @@ ONCE = {
     "births.Births.release_class",
     "server.Server.leave",
     "server.Server.stop",
-    "server.Server._unlink",
+    "listener.Listener.close",
+    "listener.Listener.unlink",
     "descriptors.Channel.close",
     "descriptors.Held.ours",
     "descriptors.Spares.close",
@@ -382,7 +383,7 @@ def attempt(moment: str, service: Service, inject: Any, lift: Any) -> list[str]:
     if moment != "arming":
         now("running", live)
     if moment in ("answering", "stopping", "none") and taskscope._agent is not None:
-        path = taskscope._agent.server.path
+        path = taskscope._agent.server.listener.path
         now("answering", ask_everything, path, *_newest())
     now("stopping", taskscope.stop)
     work(service)

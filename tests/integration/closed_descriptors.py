@@ -59,7 +59,8 @@ def main() -> None:
     faults = sum(faults_of_a_round(number, limit) for number in range(rounds))
     assert taskscope._agent is agent, agent.sampler.disarmed
     print(
-        json.dumps({"faults": faults, "path": agent.server.path, "drops": agent.registry.dropped}), flush=True
+        json.dumps({"faults": faults, "path": agent.server.listener.path, "drops": agent.registry.dropped}),
+        flush=True,
     )
     sys.stdin.readline()
     os.closerange(3, limit)

@@ -33,7 +33,7 @@ SMALL_STACK = (
 import sys, threading, taskscope
 threading.stack_size(int(sys.argv[1]) << 10)
 taskscope.start("small")
-print(taskscope._agent.server.path, flush=True)
+print(taskscope._agent.server.listener.path, flush=True)
 """
     + QUIET
 )

@@ -24,7 +24,7 @@ WITHOUT_DESCRIPTORS = """
 import asyncio, os, resource, socket, sys, taskscope
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 taskscope.start("exhausted", interval=0.1)
-path = taskscope._agent.server.path
+path = taskscope._agent.server.listener.path
 async def main():
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
@@ -119,7 +119,7 @@ def patiently(call, *arguments):
     while True:
         try: return call(*arguments)
         except MemoryError: pass
-os.write(1, agent.server.path.encode() + b"\\n")
+os.write(1, agent.server.listener.path.encode() + b"\\n")
 os.read(0, 1)
 size = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))

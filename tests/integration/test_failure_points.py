@@ -15,7 +15,7 @@ ONCE_HARMFUL = {
         "factories._is_eager",
         "aiomonitor.MonitorPeer.follow",
         "imports.ImportWatch.when",
-        "server.Server._listen",
+        "listener.Listener.listen",
         "server.Server._run",
         "threads.ThreadHooks.arm",
     ],

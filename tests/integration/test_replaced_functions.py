@@ -40,7 +40,7 @@ import taskscope
 taskscope.start("patched", interval=0.1)
 if sys.argv[1] == "after":
     freeze()
-path = taskscope._agent.server.path
+path = taskscope._agent.server.listener.path
 os.read = os.write = os.close = os.stat = os.listdir = builtins.open = socket.socket.recv = broken
 os.geteuid = os.lstat = os.mkdir = os.access = os.unlink = os.path.isdir = os.path.lexists = broken
 socket.socket = broken

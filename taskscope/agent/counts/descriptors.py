@@ -31,11 +31,15 @@ SPARES = 2
 
 
 class Held:
-    """One of ours; ``number`` is moved up if there is room.  If that raises, ``number`` is as it was."""
+    """One of ours from here on: ``number`` is moved up if there is room, and closed if that raises."""
 
     def __init__(self, number: int) -> None:
-        self._file = _file(number)
-        self.number = _raised(number)
+        try:
+            self._file = _file(number)
+            self.number = _raised(number)
+        except BaseException:
+            system.close(number)
+            raise
 
     @property
     def ours(self) -> bool:
@@ -62,8 +66,12 @@ class Channel(Held):
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.socket: _socket.socket = system.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.number)
-        self.socket.setblocking(False)
+        try:
+            self.socket: _socket.socket = system.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self.number)
+            self.socket.setblocking(False)
+        except BaseException:
+            super().close()
+            raise
 
     def receive(self, most: int) -> bytes:
         """Empty: the other end has closed.  Raises OSError."""
@@ -100,12 +108,7 @@ class Spares:
                 spare = system.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             except OSError:
                 return
-            try:
-                self._held.append(Held(spare.fileno()))
-            except BaseException:
-                spare.close()
-                raise
-            spare.detach()
+            self._held.append(Held(spare.detach()))
 
     def give(self) -> bool:
         """Frees one for what is opened next; False: there is none."""
@@ -143,7 +146,7 @@ def listening(path: str, backlog: int) -> Channel:
         listener.bind(hidden)
         system.chmod(hidden, 0o600)
         listener.listen(backlog)
-        channel = Channel(listener.fileno())
+        channel = Channel(listener.detach())
     except BaseException as error:
         listener.close()
         with suppress(OSError):
@@ -151,7 +154,6 @@ def listening(path: str, backlog: int) -> Channel:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror, path) from None
         raise
-    listener.detach()
     system.rename(hidden, path)
     return channel
 
@@ -178,9 +180,4 @@ def _file(number: int) -> tuple[int, int, int] | None:
 
 def opened(path: str, flags: int = 0) -> Held:
     """A file of ours to read from.  Raises OSError."""
-    number = system.open(path, posix.O_RDONLY | posix.O_CLOEXEC | flags)
-    try:
-        return Held(number)
-    except BaseException:
-        system.close(number)
-        raise
+    return Held(system.open(path, posix.O_RDONLY | posix.O_CLOEXEC | flags))
