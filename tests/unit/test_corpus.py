@@ -36,6 +36,7 @@ def test_a_program_parses_and_declares_only_known_words(program: Program) -> Non
 def test_a_leaking_program_names_a_guilty_line_and_a_rate(program: Program) -> None:
     assert program.marked or program.declared("Line")
     assert all(len(each.split(" ")) == 2 for each in program.declared("Line"))
+    assert not any("<locals>" in each for each in program.declared("Leak"))  # as they are shown
     assert float(program.declared("Rate")[0]) > 0
 
 
