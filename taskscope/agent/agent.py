@@ -73,7 +73,8 @@ class Agent:
         self.presence = Presence(self.registry, self.tell, self._meet, self._adopt)
         self._exits = self.presence.part("exits")
         self._loops = self.presence.part("loops")
-        self.watch = LoopWatch(self.tell, process.born())
+        self._born = process.born()
+        self.watch = LoopWatch(self.tell, self._born)
         self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)
         self.queries = Queries(self.registry, self.watch)
@@ -169,7 +170,7 @@ class Agent:
         return self.interval
 
     def _adopt(self, loops: list[Any]) -> None:
-        self._adoption = adopt.adopt_tasks(self.registry, loops, self.watch.is_copy)
+        self._adoption = adopt.adopt_tasks(self.registry, loops, self.watch.is_copy, self._born)
         self.arriving = bool(loops)
 
     def forked(self) -> None:

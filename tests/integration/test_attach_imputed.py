@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -91,12 +92,15 @@ def view(pid: int, until: str) -> tuple[Any, Any]:
 def test_older_tasks_stand_at_the_line_that_starts_them(version: str, tmp_path: Path) -> None:
     if version not in installed():
         pytest.skip(f"no Python {version} here")
+    begun = time.monotonic()
     with program(installed()[version], tmp_path) as child:
+        ready = time.monotonic()
         site, counts = view(child.pid, "imputed")
     assert (site.frame.file, site.frame.line) == (str(tmp_path / "orders.py"), 7)
     assert site.frame.function == "Orders.failed"
     assert (counts.counts.live, counts.adopted) == (6000, 6000)
-    assert counts.oldest is None
+    assert counts.oldest is not None  # each tells by its sleep when it was born
+    assert begun < counts.oldest < ready
 
 
 def test_debug_mode_knows_the_line(tmp_path: Path) -> None:

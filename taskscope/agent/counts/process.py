@@ -152,11 +152,21 @@ def born() -> float:
     return clock.monotonic() - _age() + 0.02
 
 
+def thread_born(native_id: int) -> float | None:
+    """When the kernel started a thread of this process (monotonic, within 10 ms); None: not known."""
+    age = _age_of(f"/proc/self/task/{native_id}/stat") if native_id else None
+    return clock.monotonic() - age if age is not None else None
+
+
 def _age() -> float:
     """Seconds since the process was started or forked, within 10 ms; 0: not known."""
+    return _age_of("/proc/self/stat") or 0.0
+
+
+def _age_of(stat: str) -> float | None:
     try:
-        ticks = int(system.contents("/proc/self/stat").rpartition(b")")[2].split()[19])
+        ticks = int(system.contents(stat).rpartition(b")")[2].split()[19])
         up = float(system.contents("/proc/uptime").split()[0])
     except (OSError, ValueError, IndexError):
-        return 0.0
-    return up - ticks / _TICK
+        return None
+    return max(0.0, up - ticks / _TICK)

@@ -16,6 +16,7 @@ from taskscope import model
 from taskscope.agent.counts.registry import MAX_LINEAGE, ForeignRef, Lineage
 from taskscope.agent.hooks import aiomonitor as aiomonitor_peer
 from taskscope.agent.inspect import creations, futures, looking, origins
+from taskscope.agent.inspect.dating import Dates, hint
 from taskscope.agent.inspect.looking import in_class, is_a
 from taskscope.agent.inspect.sites import code_of, coroutine_name, started
 from taskscope.agent.inspect.stacks import thread_frames
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from taskscope.agent.counts.registry import Registry, SiteRecord
+    from taskscope.agent.inspect.dating import Hint
     from taskscope.agent.inspect.walk import Job
 
 
@@ -42,6 +44,12 @@ ENDED = "(ended before the agent came)"
 
 RUN = 500
 """Tasks put in order at once."""
+
+ASKED = 1_000
+"""Tasks that are asked what they tell of their birth, taken evenly: 20 ms, in slices."""
+
+NAMED = float("inf")
+"""Stands for the number of a task that has a name."""
 
 MAX_TRACE = 1_000
 """Frames of a creation traceback."""
@@ -87,8 +95,10 @@ def find_loops() -> list[Any]:
     return list(found.values())
 
 
-def adopt_tasks(registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
-    """Registers living tasks that have no serial; yields wherever a pause is due.
+def adopt_tasks(
+    registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool], born: float = 0.0
+) -> Job[int]:
+    """Registers living tasks that have no serial; yields wherever a pause is due.  ``born``: the process.
 
     A task that another thread's factory is just making has none yet either: only those are taken that
     still have none a moment later, and whose loop is not a copy of one in the process that forked this one.
@@ -109,13 +119,17 @@ def adopt_tasks(registry: Registry, loops: list[Any], is_copy: Callable[[Any], b
     ripe = clock.monotonic() + RIPE
     while candidates and clock.monotonic() < ripe:
         yield
-    return (yield from _adopt_all(registry, candidates, is_copy))
+    return (yield from _adopt_all(registry, candidates, is_copy, born))
 
 
-def _adopt_all(registry: Registry, candidates: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
+def _adopt_all(
+    registry: Registry, candidates: list[Any], is_copy: Callable[[Any], bool], born: float
+) -> Job[int]:
     adopted = 0
     copies: dict[int, bool] = {}
-    for _, _, reference in (yield from _by_age(candidates)):
+    in_order, hints = yield from _by_age(candidates)
+    dates = Dates(hints, born, clock.monotonic())
+    for number, _, reference in in_order:
         task = reference()
         if _is_unknown(task):
             loop = futures.loop_of(task)
@@ -123,19 +137,29 @@ def _adopt_all(registry: Registry, candidates: list[Any], is_copy: Callable[[Any
                 copies[id(loop)] = is_copy(loop)
             if not copies[id(loop)]:
                 adopted += adopt(registry, task)
+                birth = dates.span(int(number)).birth(clock.monotonic()) if number < NAMED else None
+                if birth is not None:
+                    futures.set_marks(task, {"estimate": birth})
         del task
         if spent():
             yield
     return adopted
 
 
-def _by_age(references: list[Any]) -> Job[Iterable[tuple[float, int, Any]]]:
-    """In the order in which asyncio counted them, those with names last: serials then tell who is older."""
+def _by_age(references: list[Any]) -> Job[tuple[Iterable[tuple[float, int, Any]], dict[int, Hint]]]:
+    """In the order in which asyncio counted them, those with names last: serials then tell who is older.
+
+    With what some of them tell of their birth, by number.
+    """
     runs: list[list[tuple[float, int, Any]]] = [[]]
+    hints: dict[int, Hint] = {}
+    every = max(1, len(references) // ASKED)
     for at, reference in enumerate(references):
         task = reference()
         number = futures.number_of(task) if task is not None else None
-        runs[-1].append((float("inf") if number is None else number, at, reference))
+        runs[-1].append((NAMED if number is None else number, at, reference))
+        if number is not None and at % every == 0 and (told := hint(task)) is not None:
+            hints[number] = told
         del task
         if len(runs[-1]) >= RUN:
             runs[-1].sort()
@@ -143,7 +167,7 @@ def _by_age(references: list[Any]) -> Job[Iterable[tuple[float, int, Any]]]:
         if spent():
             yield
     runs[-1].sort()
-    return heapq.merge(*runs)
+    return heapq.merge(*runs), hints
 
 
 def _is_unknown(task: Any) -> bool:
@@ -259,7 +283,7 @@ def impute(registry: Registry) -> None:
 def release(task: Any) -> None:
     """Takes everything of ours off a task."""
     futures.set_marks(task, {"chunk": None})  # the destructor of our class looks at this
-    futures.clear_marks(task, "serial", "birth", "parent", "lineage")
+    futures.clear_marks(task, "serial", "birth", "estimate", "parent", "lineage")
     if in_class(type(task), "_taskscope_chunk") is None:
         futures.clear_marks(task, "chunk")
 

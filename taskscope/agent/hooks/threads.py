@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
+from taskscope.agent.counts.process import thread_born
 from taskscope.agent.counts.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.inspect import origins
-from taskscope.agent.inspect.looking import attribute, in_class, innermost, is_a
+from taskscope.agent.inspect.looking import attribute, in_class, innermost, is_a, number
 from taskscope.agent.inspect.sites import is_border, nearest_user_frame
 from taskscope.agent.inspect.threads import known_threads, target_name
 from taskscope.system import clock, system
@@ -86,13 +87,13 @@ class ThreadHooks:
 
     def _leave(self, thread: Any, note: Note) -> None:
         """Leaves a note on a thread object, past any ``__setattr__`` of its class."""
-        number, noted = id(thread), self._noted
+        key, noted = id(thread), self._noted
 
         def forget(reference: Any) -> None:
-            if noted.get(number) is reference:
-                del noted[number]
+            if noted.get(key) is reference:
+                del noted[key]
 
-        noted[number] = ref(thread, forget)
+        noted[key] = ref(thread, forget)
         object.__setattr__(thread, _MARK, note)
 
     def count(self) -> dict[int, list[float | None]]:
@@ -112,7 +113,10 @@ class ThreadHooks:
         return living
 
     def _adopt(self, thread: Any) -> Note | None:
-        """A thread older than the agent; the main thread and foreign ones have no site."""
+        """A thread older than the agent; the main thread and foreign ones have no site.
+
+        Nobody saw who started it, but the kernel knows when.
+        """
         if thread is threading.main_thread() or is_a(thread, threading._DummyThread):
             return None
         name = target_name(thread)
@@ -123,7 +127,7 @@ class ThreadHooks:
         record = self._registry.add(("thread", None, name), "thread", frame, None, name, (), "unknown")
         record.born += 1
         record.adopted += 1
-        note = Note(record, None, None, ())
+        note = Note(record, None, thread_born(number(attribute(thread, "_native_id")) or 0), ())
         self._leave(thread, note)
         return note
 

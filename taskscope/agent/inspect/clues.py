@@ -6,12 +6,12 @@ What a coroutine refers to is taken from the garbage collector's view of it, whi
 from __future__ import annotations
 
 import gc
-from itertools import zip_longest
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING
 
 from taskscope.agent.inspect import awaiting, futures, origins, stacks
-from taskscope.agent.inspect.looking import Known, called, in_class, is_a
+from taskscope.agent.inspect.looking import called, in_class, is_a
+from taskscope.agent.inspect.paths import place_of
 from taskscope.agent.inspect.sites import unwrapped
 from taskscope.agent.inspect.variables import variables_of
 
@@ -23,9 +23,6 @@ MAX_HOPS = 50
 
 MAX_LEVELS = 3
 """Coroutines looked into, outermost first: the outer ones may be wrappers of the one that works."""
-
-MAX_PLACES = 2_000
-"""Functions of which is remembered which places are in a loop."""
 
 _AWAITERS = frozenset(
     (
@@ -42,11 +39,6 @@ _AWAITERS = frozenset(
     )
 )
 """Names of the callbacks, without underscores, by which something waits for a task's end."""
-
-_ENDS = ("JUMP", "RETURN_VALUE", "RETURN_CONST", "RERAISE", "RAISE")
-"""How the names of instructions begin after which the next one does not follow."""
-
-_loops: Known[dict[int, bool]] = Known(MAX_PLACES)
 
 
 def is_awaited(task: object) -> bool:
@@ -67,49 +59,7 @@ def is_looping(task: object) -> bool:
     frame = stacks.frame_of(unwrapped(futures.coroutine(task)))
     if frame is None:
         return False
-    places = _loops.get(frame.f_code)
-    if places is None:
-        places = _loops.put(frame.f_code, {})
-    if frame.f_lasti not in places:
-        places[frame.f_lasti] = _comes_back(frame.f_code, frame.f_lasti)
-    return places[frame.f_lasti]
-
-
-def _comes_back(code: CodeType, place: int) -> bool:
-    """Whether a way through the bytecode leads from the ``await`` at ``place`` back to it.
-
-    An ``await`` is a loop of its own there (SEND, YIELD_VALUE, and a jump back to SEND that cannot be
-    interrupted); the search begins where SEND goes when what it awaits is done.
-    """
-    import dis
-
-    jumps = {*dis.hasjrel, *dis.hasjabs}
-    bytecode = dis.Bytecode(code)
-    instructions = list(bytecode)
-    ways: dict[int, list[int]] = {}
-    for instruction, following in zip_longest(instructions, instructions[1:]):
-        onward = ways[instruction.offset] = []
-        if following is not None and not instruction.opname.startswith(_ENDS):
-            onward.append(following.offset)
-        if instruction.opcode in jumps and isinstance(instruction.argval, int):
-            onward.append(instruction.argval)
-    for entry in vars(bytecode).get("exception_entries", ()):
-        for offset, onward in ways.items():
-            if entry.start <= offset < entry.end:
-                onward.append(entry.target)
-    back = next(
-        (each for each in instructions if each.offset >= place and "NO_INTERRUPT" in each.opname), None
-    )
-    if back is None:
-        return False
-    reached: set[int] = set()
-    pending = ways.get(back.argval, [])[1:]
-    while pending:
-        offset = pending.pop()
-        if offset not in reached:
-            reached.add(offset)
-            pending.extend(ways.get(offset, ()))
-    return place in reached
+    return place_of(frame.f_code, frame.f_lasti).comes_back
 
 
 def in_cycle(task: object) -> bool:

@@ -198,8 +198,9 @@ def serial_of(task: object) -> int | None:
 
 
 def birth_of(task: object) -> float | None:
-    """Monotonic seconds; None: it is older than the agent."""
-    found: float | None = _mark(task, "_taskscope_birth")
+    """Monotonic seconds; an estimate of a task older than the agent, None where there is none."""
+    seen: float | None = _mark(task, "_taskscope_birth")
+    found: float | None = seen if seen is not None else _mark(task, "_taskscope_estimate")
     return found
 
 
@@ -211,7 +212,7 @@ def lineage_of(task: object) -> Lineage | None:
 
 def has_unknown_parent(task: object) -> bool:
     """Whether it is older than the agent, so that nobody knows who started it."""
-    return lineage_of(task) is None and birth_of(task) is None
+    return lineage_of(task) is None and _mark(task, "_taskscope_birth") is None
 
 
 def chunk_of(task: object) -> Chunk | None:

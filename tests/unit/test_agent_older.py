@@ -1,0 +1,108 @@
+"""What is older than the agent tells when it was born, as far as it can be told."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from taskscope.agent.counts.process import thread_born
+from taskscope.agent.inspect.dating import Dates, Hint, hint
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+
+async def once() -> None:
+    await asyncio.sleep(60)
+    await asyncio.sleep(60)
+
+
+async def round_and_round() -> None:
+    while True:
+        await asyncio.sleep(60)
+
+
+async def after_another() -> None:
+    await asyncio.sleep(0.01)
+    await asyncio.sleep(60)
+
+
+async def in_one_of_two_ways() -> None:
+    try:
+        if time.time() < 0:
+            await asyncio.sleep(1)
+        else:
+            await once()
+    finally:
+        await asyncio.sleep(0)
+
+
+async def told(coroutine: Coroutine[object, object, None]) -> tuple[Hint | None, float]:
+    """What a task tells of its birth a while later, and how far off that is from the truth."""
+    born = time.monotonic()
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(0.3)
+    found = hint(task)
+    task.cancel()
+    return found, abs(found.moment - born) if found is not None else 0.0
+
+
+async def test_a_task_in_its_first_sleep_tells_when_it_was_born() -> None:
+    for coroutine in (once(), in_one_of_two_ways()):
+        found, off = await told(coroutine)
+        assert found is not None
+        assert found.exact
+        assert off < 0.1
+
+
+async def test_a_later_sleep_says_only_that_it_is_older() -> None:
+    for coroutine in (round_and_round(), after_another()):
+        found, off = await told(coroutine)
+        assert found is not None
+        assert not found.exact
+        assert off < 0.1
+
+
+async def test_a_wait_without_a_timer_tells_nothing() -> None:
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    found, _ = await told(waits())
+    assert found is None
+
+
+def test_what_is_known_of_one_bounds_those_numbered_before_and_after_it() -> None:
+    hints = {10: Hint(100.0, exact=True), 20: Hint(200.0, exact=True), 30: Hint(260.0, exact=False)}
+    dates = Dates(hints, 0.0, 1_000.0)
+    assert dates.span(10) == (100.0, 100.0, 100.0)
+    assert dates.span(15) == (100.0, 200.0, 150.0)
+    assert dates.span(25)[:2] == (200.0, 260.0)
+    assert dates.span(25).likely <= 260.0
+    assert dates.span(5)[:2] == (0.0, 100.0)
+    assert dates.span(40)[:2] == (200.0, 1_000.0)
+
+
+def test_a_birth_counts_as_known_where_its_interval_is_narrow() -> None:
+    dates = Dates({1: Hint(100.0, exact=True), 9: Hint(110.0, exact=True)}, 0.0, 1_000.0)
+    assert dates.span(5).birth(1_000.0) == 105.0
+    assert dates.span(5).birth(120.0) is None
+    assert dates.span(12).birth(1_000.0) is None
+
+
+def test_the_kernel_knows_when_a_thread_was_born() -> None:
+    stop = threading.Event()
+    time.sleep(0.2)
+    thread = threading.Thread(target=stop.wait)
+    begun = time.monotonic()
+    thread.start()
+    try:
+        assert thread.native_id is not None
+        born = thread_born(thread.native_id)
+        assert born is not None
+        assert abs(born - begun) < 0.1
+    finally:
+        stop.set()
+        thread.join()
+    assert thread_born(0) is None
