@@ -17,7 +17,7 @@ async def test_unnamed_tasks_are_taken_in_the_order_of_their_making_and_named_on
     await asyncio.sleep(0)
     mixed = [ref(task) for task in (named, *tasks)]
     random.Random(1).shuffle(mixed)
-    in_order, _ = run(adopt._by_age(mixed))
+    in_order = run(adopt._by_age(mixed))
     found = [reference() for _, _, reference in in_order]
     assert found == [*tasks, named]
     for task in (*tasks, named):

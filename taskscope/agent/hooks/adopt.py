@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import heapq
 import sys
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -127,8 +128,8 @@ def _adopt_all(
 ) -> Job[int]:
     adopted = 0
     copies: dict[int, bool] = {}
-    in_order, hints = yield from _by_age(candidates)
-    dates = Dates(hints, born, clock.monotonic())
+    in_order = yield from _by_age(candidates)
+    dates = Dates((yield from _hints(in_order)), born, clock.monotonic())
     for number, _, reference in in_order:
         task = reference()
         if _is_unknown(task):
@@ -146,20 +147,13 @@ def _adopt_all(
     return adopted
 
 
-def _by_age(references: list[Any]) -> Job[tuple[Iterable[tuple[float, int, Any]], dict[int, Hint]]]:
-    """In the order in which asyncio counted them, those with names last: serials then tell who is older.
-
-    With what some of them tell of their birth, by number.
-    """
+def _by_age(references: list[Any]) -> Job[list[tuple[float, int, Any]]]:
+    """In the order in which asyncio counted them, those with names last: serials then tell who is older."""
     runs: list[list[tuple[float, int, Any]]] = [[]]
-    hints: dict[int, Hint] = {}
-    every = max(1, len(references) // ASKED)
     for at, reference in enumerate(references):
         task = reference()
         number = futures.number_of(task) if task is not None else None
         runs[-1].append((NAMED if number is None else number, at, reference))
-        if number is not None and at % every == 0 and (told := hint(task)) is not None:
-            hints[number] = told
         del task
         if len(runs[-1]) >= RUN:
             runs[-1].sort()
@@ -167,7 +161,29 @@ def _by_age(references: list[Any]) -> Job[tuple[Iterable[tuple[float, int, Any]]
         if spent():
             yield
     runs[-1].sort()
-    return heapq.merge(*runs), hints
+    in_order = []
+    for each in heapq.merge(*runs):
+        in_order.append(each)
+        if spent():
+            yield
+    return in_order
+
+
+def _hints(in_order: list[tuple[float, int, Any]]) -> Job[dict[int, Hint]]:
+    """What some of these tasks tell of their birth, by number: the first, and some in between."""
+    found: dict[int, Hint] = {}
+    numbered = bisect_left(in_order, (NAMED,))
+    every = max(1, numbered // ASKED)
+    for at in (*range(min(every, numbered)), *range(every, numbered, every)):
+        number, _, reference = in_order[at]
+        task = reference()
+        told = hint(task) if task is not None else None
+        if told is not None:
+            found[int(number)] = told
+        del task
+        if spent():
+            yield
+    return found
 
 
 def _is_unknown(task: Any) -> bool:
