@@ -56,6 +56,7 @@ _func: Any = functools.partial.__dict__["func"].__get__
 _args: Any = functools.partial.__dict__["args"].__get__
 
 _plain: dict[int, ref[type]] = {}
+_slots: dict[tuple[int, str], tuple[ref[type], object]] = {}
 
 
 # -- kinds -------------------------------------------------------------------------------------------
@@ -107,8 +108,13 @@ def attribute(thing: object, name: str) -> object:
 
     None as well for what only code would make, as a property does.
     """
-    stored = in_class(type(thing), name)
+    cls = type(thing)
+    known = _slots.get((id(cls), name))
+    if known is not None and known[0]() is cls:
+        return _in_slot(known[1], thing)
+    stored = in_class(cls, name)
     if id(type(stored)) in _SLOTS:
+        _remember_slot(cls, name, stored)
         return _in_slot(stored, thing)
     if stored is None or not _is_descriptor(stored):
         if _are_plain(thing):
@@ -174,6 +180,13 @@ def _remember(cls: type) -> None:
     if len(_plain) >= MAX_CLASSES:
         _plain.clear()
     _plain[id(cls)] = ref(cls)
+
+
+def _remember_slot(cls: type, name: str, slot: object) -> None:
+    """A class that stores something else under that name later still has its slot, and it holds the value."""
+    if len(_slots) >= MAX_CLASSES:
+        _slots.clear()
+    _slots[id(cls), name] = ref(cls), slot
 
 
 def _has_plain_names(names: Any) -> bool:
@@ -385,5 +398,6 @@ def written(name: object) -> str:
 def forget() -> None:
     """Lets go of all that is remembered of the program's objects."""
     _plain.clear()
+    _slots.clear()
     for each in _known:
         each.clear()
