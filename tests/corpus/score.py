@@ -208,20 +208,20 @@ def corpus() -> list[Program]:
 
 
 def summary(programs: list[Program], moment: float) -> str:
-    """How many leaks are told, and how many findings are wrong."""
+    """How many leaks are named as such, of how many each part is right at any level, and false ones."""
     leaking = [each for each in programs if each.leaks]
-    told = [told for each in leaking if (told := each.told(moment)) and told.is_leak]
+    told = [told for each in leaking if (told := each.told(moment))]
     right = {
+        "at level leak": sum(each.is_leak for each in told),
         "first": sum(each.first for each in told),
         "right line": sum(each.line for each in told),
         "right cause": sum(each.cause for each in told),
-        "all of it": sum(each.first and each.line and each.cause for each in told),
+        "all of it": sum(each.is_leak and each.first and each.line and each.cause for each in told),
     }
-    words = [f"{moment:g} s after attaching: {len(told)} of {len(leaking)} leaks found"]
-    words += [f"{number} {word}" for word, number in right.items()]
-    false = [each for each in programs if each.false(moment)]
-    words.append(f"false {len(false)}: {', '.join(each.path.stem for each in false)}" if false else "false 0")
-    return ", ".join(words)
+    false = [each.path.stem for each in programs if each.false(moment)]
+    words = [f"{number} {word}" for word, number in right.items()]
+    words.append(f"false {len(false)}" + (f": {', '.join(false)}" if false else ""))
+    return f"{moment:g} s after attaching, of {len(leaking)} leaks: {', '.join(words)}"
 
 
 def seconds(text: str) -> tuple[float, ...]:
