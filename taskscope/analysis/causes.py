@@ -1,7 +1,7 @@
-"""Why the tasks of a site do not end, and how far that shows that they never will.
+"""Why the tasks of a site do not end, and how strongly that shows they never will.
 
-A pattern is claimed only on what was seen, and says what that was.  Where none fits, the place where
-the tasks are parked is told and no more.
+A pattern is named only on observed evidence, which it states.  If none matches, only the place where the
+tasks are parked is reported.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Wait
 
 _OTHERS: tuple[Wait, ...] = ("socket", "subprocess", "dns", "server", "task", "gather")
-"""Waits in which standing still says nothing: a connection may be idle for long, and who waits for other
-tasks moves as they do."""
+"""Waits in which lack of movement proves nothing: connections may idle for long, and a task that awaits
+another moves when that one does."""
 
 
 def explain(
@@ -42,20 +42,19 @@ def explain(
 def signs(
     cause: Cause | None, facts: SiteFacts | None, before: SiteFacts | None, *, never: bool = False
 ) -> int:
-    """How far the tasks themselves, beside their number, show that they will not end.
+    """How strongly the tasks themselves, apart from their count, show that they will not end.
 
-    3: they were meant to end and cannot; 2: the same was started again and again; 1: they are there to
-    stay, or have ``never`` moved since they are known; 0: nothing is known; -1: they look like a pool or
-    like work in progress; ``BOUNDED``: they cannot be many.  The more they show, the shorter growth has to
-    be watched before it is called a leak (see ``verdict``).
+    3: they should end and cannot; 2: the same thing was started repeatedly; 1: they are permanent, or have
+    ``never`` moved while known; 0: no evidence; -1: probably a pool or work in progress; ``BOUNDED``: their
+    number is bounded.  Stronger signs need a shorter watch before growth is a leak (see ``verdict``).
     """
     if cause is None or facts is None:
         return 0
     seen = clues(facts, before)
     pattern = patterns.SITE_PATTERN.get(cause.pattern)
-    told = pattern.sign_of(seen) if pattern is not None else None
-    if told is not None:
-        return told
+    sign = pattern.sign_of(seen) if pattern is not None else None
+    if sign is not None:
+        return sign
     if (seen.compared and not seen.stand_still) or (seen.most(facts.awaited) and not seen.apart):
         return -1
     if seen.at_rest:
@@ -64,12 +63,12 @@ def signs(
 
 
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
-    """Every observation worth a sentence, whatever the pattern."""
+    """Every observation worth a sentence, independent of the pattern."""
     facts, noun = seen.facts, "thread" if thread else "task"
-    said = []
+    lines = []
     if seen.group is not None:
         place = f"parked at {parked_at(seen.group)}: {seen.group.text}{_left(seen.group)}"
-        said.append(_of(seen.group.live, seen, noun, f"is {place}", f"are {place}"))
+        lines.append(_of(seen.group.live, seen, noun, f"is {place}", f"are {place}"))
     for count, one, many in (
         (
             facts.orphans,
@@ -78,32 +77,32 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
         ),
         (
             facts.cancelling,
-            "was asked to end (cancel) and still runs",
-            "were asked to end (cancel) and still run",
+            "was cancelled and still runs",
+            "were cancelled and still run",
         ),
         (facts.unheld, "is referenced only by the event loop", "are referenced only by the event loop"),
         (facts.awaited, "is awaited by another task", "are awaited by other tasks"),
-        (facts.cycles, "waits, in the end, for itself", "wait, in the end, for themselves"),
+        (facts.cycles, "is part of an await cycle", "are part of an await cycle"),
     ):
         if count:
-            said.append(_of(count, seen, noun, one, many))
+            lines.append(_of(count, seen, noun, one, many))
     if not thread and not facts.awaited:
-        said.append("no sampled task is awaited")
+        lines.append("no sampled task is awaited")
     if seen.compared:
-        said.append(_moved(seen))
+        lines.append(_moved(seen))
     for bound in facts.bound[:1]:
         if bound.runs > 1:
             same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
-            said.append(f"{bound.runs:,} share one {bound.type}{same}")
-    said += [_queue_state(wait) for wait in facts.waits[:1] if wait.size is not None]
-    return tuple(said)
+            lines.append(f"{bound.runs:,} share one {bound.type}{same}")
+    lines += [_queue_state(wait) for wait in facts.waits[:1] if wait.size is not None]
+    return tuple(lines)
 
 
 def _of(count: int, seen: Clues, noun: str, one: str, many: str) -> str:
-    """``all 200 sampled tasks are …``, ``1 of 200 sampled tasks is …``; none of those counts is 0."""
+    """``all 200 sampled tasks are …`` or ``1 of 200 sampled tasks is …``; ``count`` is not 0."""
     sampled = seen.facts.sampled
     if sampled == 1:
-        return f"the one sampled {noun} {one}"
+        return f"the only sampled {noun} {one}"
     share = f"all {sampled:,}" if count == sampled else f"{count:,} of {sampled:,}"
     return f"{share} sampled {noun}s {one if count == 1 else many}"
 
@@ -111,7 +110,7 @@ def _of(count: int, seen: Clues, noun: str, one: str, many: str) -> str:
 def _moved(seen: Clues) -> str:
     compared, advanced = seen.compared, seen.advanced
     if compared == 1:
-        return f"the one re-checked {'has' if advanced else 'has not'} moved"
+        return f"the only re-checked one {'has' if advanced else 'has not'} moved"
     if not advanced:
         return f"none of {compared:,} re-checked has moved"
     if advanced == compared:

@@ -1,4 +1,4 @@
-"""What two successive facts of a site show together: the shares that patterns rest on."""
+"""What two successive facts of a site show together: the evidence patterns are matched on."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Wait
 
 MOST = 0.6
-"""Share of the sampled tasks that must show something for it to be said of the site."""
+"""Share of the sampled tasks from which an observation holds for the site."""
 
 SOME = 0.25
-"""Share that is too large for chance."""
+"""Share too large to be chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """Facts, compared with those before.
+    """Facts, compared with the previous ones.
 
-    Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of both
-    counts.  ``served``: the oldest task has ended since.  ``workers``: some waited for items of a queue.
+    Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of the
+    two counts.  ``served``: the oldest task has ended since.  ``workers``: some have waited on a queue.
     """
 
     facts: SiteFacts
@@ -44,7 +44,7 @@ class Clues:
 
     @property
     def orphaned(self) -> bool:
-        """Whether the creator of most has ended; unknown for tasks older than the agent."""
+        """Whether the creator of most has ended; tasks older than the agent do not count."""
         known = self.facts.sampled - self.facts.rootless
         return self.facts.orphans >= max(2, MOST * known)
 
@@ -53,23 +53,23 @@ class Clues:
 
     @property
     def stand_still(self) -> bool:
-        """Whether most of those seen twice have not moved; true where none was seen twice."""
+        """Whether most of those seen twice have not moved; true if none was."""
         return self.advanced <= (1 - MOST) * self.compared
 
     @property
     def apart(self) -> bool:
-        """Whether each waits for an object of its own; those that share one go on together."""
+        """Whether each waits for its own object; tasks that share one wake together."""
         return bool(self.facts.waits) and not self.some(max(wait.waiters for wait in self.facts.waits))
 
     @property
     def at_rest(self) -> bool:
-        """Whether they are workers of a pool: all wait at one queue and return to it after each job."""
+        """Whether they are idle workers: all wait on one queue and return to it after each item."""
         one = any(wait.kind == "queue.get" and self.most(wait.waiters) for wait in self.facts.waits)
         return one and self.some(self.facts.looping)
 
 
 def clues(facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False) -> Clues:
-    """Compares by serial; a task seen once says nothing of movement."""
+    """Compares by serial; a task seen once says nothing about movement."""
     known = {mark.serial: mark.where for mark in before.marks} if before is not None else {}
     then = before.monotonic if before is not None else 0.0
     both = [mark for mark in facts.marks if mark.serial in known and mark.known <= then]

@@ -1,8 +1,8 @@
 """Of the tasks born a while ago, how many still live?
 
-A count cannot tell one leaked task among a hundred that churn; cohorts can.  At each look the live
-tasks born up to some fixed moments (*cuts*) are counted.  What ends sooner or later makes these numbers
-shrink; what leaked stays in them for ever.
+A count cannot show one leaked task among a hundred that churn; cohorts can.  Each look counts the live
+tasks born up to a set of fixed times (*cuts*).  These counts shrink as tasks end; leaked tasks stay in
+them forever.
 """
 
 from __future__ import annotations
@@ -16,29 +16,28 @@ if TYPE_CHECKING:
     from taskscope.model import SiteFacts
 
 KEPT = 12
-"""Cuts and looks kept of one site.  When full every other one goes, so that they span ever longer."""
+"""Cuts and looks kept per site.  When full, every other one is dropped, so their span keeps growing."""
 
 SETTLE = 10.0
-"""Seconds a cohort must have lived before it counts: most tasks of most services are gone by then."""
+"""Seconds of age before a cohort counts: by then most tasks of most services have ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """``stayed`` tasks born between two cuts ``span`` seconds apart still live.
+    """``stayed`` tasks born between two cuts ``span`` seconds apart are still live.
 
-    While these were watched ``lost`` of them ended.  ``chance``: the part that would have ended if lives
-    had no typical length (what is twice as old lives twice as long).  ``older`` tasks, born before, made
-    room, where ``room`` came in the same time.  ``parts``: in how many of the stretches between cuts some
-    stayed, of ``stretches``.  ``first_half`` and ``second_half``: live tasks of all that have settled,
-    born in ``covered`` seconds.
+    ``lost``: those that ended while watched.  ``chance``: the share expected to end if lifetimes had no
+    typical length (a task twice as old lives twice as long).  ``older_ended``: tasks born before the first
+    cut that ended while ``replacements`` settled.  ``parts`` of ``stretches`` between cuts have survivors.
+    ``first_half`` and ``second_half``: all settled live tasks, born within ``covered`` seconds.
     """
 
     stayed: int
     span: float
     lost: int
     chance: float
-    older: int
-    room: float
+    older_ended: int
+    replacements: float
     parts: int
     stretches: int
     first_half: int
@@ -47,42 +46,43 @@ class Survival:
 
     @property
     def total(self) -> int:
-        """All that seem to stay."""
+        """All that appear to stay."""
         return self.first_half + self.second_half
 
     @property
     def rate(self) -> float:
-        """Tasks a minute that stay."""
+        """Tasks per minute that stay."""
         return self.stayed / self.span * 60 if self.span else 0.0
 
     @property
     def expected(self) -> float:
-        """Ends to be expected of tasks that do end."""
+        """Ends to expect if the tasks do end."""
         return (self.stayed + self.lost) * self.chance
 
     @property
-    def told(self) -> bool:
-        """Whether so many ends were to be expected that their absence says something."""
+    def significant(self) -> bool:
+        """Whether enough ends were expected for their absence to mean something."""
         return self.expected >= max(2.5, math.sqrt(self.stayed))
 
     @property
     def keeps(self) -> bool:
-        """Far fewer ended than would of tasks that do end, and no older ones made room for them."""
-        return self.told and self.lost <= 0.25 * self.expected and self.older <= 0.4 * self.room
+        """Whether far fewer ended than expected, and they do not just replace older ones."""
+        replaces = self.older_ended > 0.4 * self.replacements
+        return self.significant and self.lost <= 0.25 * self.expected and not replaces
 
     @property
     def drains(self) -> bool:
-        """As many ended as of tasks that do end: the rest will follow."""
-        return self.told and self.lost > 0.6 * self.expected
+        """Whether about as many ended as expected: the rest will follow."""
+        return self.significant and self.lost > 0.6 * self.expected
 
     @property
-    def goes_on(self) -> bool:
-        """Whether later births stay as the earlier did; few are given the benefit of chance."""
+    def continues(self) -> bool:
+        """Whether later births stay as earlier ones did, allowing two standard deviations."""
         return self.second_half >= 0.7 * self.first_half - 2 * math.sqrt(self.first_half)
 
 
 class Cohorts:
-    """Cuts of one site and what was alive of them at the looks."""
+    """The cuts of one site, and what each look found alive of them."""
 
     __slots__ = ("_gap", "_look_gap", "_looks", "cuts")
 
@@ -93,7 +93,7 @@ class Cohorts:
         self._look_gap = 0.0
 
     def ask(self, now: float) -> tuple[float, ...]:
-        """The cuts to count at; marks a new one at ``now``."""
+        """The cuts to count at, with a new one at ``now`` if due."""
         if not self.cuts or now - self.cuts[-1] >= self._gap:
             self.cuts.append(now)
             if len(self.cuts) > KEPT:
@@ -102,9 +102,9 @@ class Cohorts:
         return tuple(self.cuts)
 
     def answer(self, facts: SiteFacts) -> None:
-        """What was alive of the cuts asked for.  The newest look is always kept.
+        """Adds a look.  The newest is always kept.
 
-        Whoever has not asked yet goes on with the cuts of those who have.
+        A judge that has not asked yet adopts the cuts of the client that has.
         """
         if len(facts.alive) != len(facts.cuts):
             return
@@ -117,10 +117,10 @@ class Cohorts:
             self._look_gap = (self._looks[-1][0] - self._looks[0][0]) / KEPT * 1.5
 
     def survival(self) -> Survival | None:
-        """Of the tasks born a while ago; None: too early.
+        """The survival of the tasks born a while ago; None if it is too early.
 
-        Tasks of an ordinary life among those that leak end first, so ever older cohorts are tried, and
-        watched from ever later, until one keeps what it has.
+        Ordinary tasks among leaked ones end first, so older cohorts and later looks are tried until one
+        keeps its tasks.
         """
         if len(self._looks) < 2:
             return None
@@ -135,7 +135,7 @@ class Cohorts:
         return next((cohort for cohort in cohorts if cohort.keeps), cohorts[-1] if cohorts else None)
 
     def _cohort(self, old: list[float], last: int, then: float, before: dict[float, int]) -> Survival | None:
-        """Born between the first cut and ``old[last]``, watched since ``then``; None: for too short."""
+        """Tasks born between the first cut and ``old[last]``, watched since ``then``; None if too briefly."""
         now, alive = self._looks[-1]
         first, cut = old[0], old[last]
         if now - then < 8 or cut not in before or first not in before:
@@ -150,8 +150,8 @@ class Cohorts:
             span=cut - first,
             lost=max(0, before[cut] - before[first] - stayed),
             chance=math.log((age + now - then) / age),
-            older=max(0, earliest[first] - alive[first]),
-            room=stayed / (cut - first) * (now - begun),
+            older_ended=max(0, earliest[first] - alive[first]),
+            replacements=stayed / (cut - first) * (now - begun),
             parts=sum(1 for lower, upper in pairwise(old[: last + 1]) if alive[upper] > alive[lower]),
             stretches=last,
             first_half=round((alive[middle] - alive[first]) * share),

@@ -1,7 +1,7 @@
-"""What grew, came and went between two snapshots, by creation site.
+"""What grew, appeared and disappeared between two snapshots, by creation site.
 
-The two may be of one process (before and after) or of two runs (before and after a fix), so sites are
-matched by what they are, not by number, and a line that moved within its function is still the same.
+The snapshots may come from one process or from two runs (before and after a fix).  Sites are therefore
+matched by identity, not by number, and a line that moved within its function still matches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class SiteChange:
     """One site in both snapshots.  ``state``: ``came``, ``grew``, ``same``, ``shrank`` or ``went``.
 
-    ``site`` is the later snapshot's if it is there.  ``born`` and ``ended`` are totals of each side.
+    ``site`` is the later snapshot's where both have it.  ``born`` and ``ended`` are totals of each side.
     """
 
     site: Site
@@ -32,13 +32,13 @@ class SiteChange:
 
     @property
     def delta(self) -> int:
-        """Live tasks (or threads) more than before."""
+        """Change in live tasks (or threads)."""
         return self.after.live - self.before.live
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A number of the whole process before and after; None: unknown on that side."""
+    """A process-wide number before and after; None if unknown on that side."""
 
     name: str
     before: float | None
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """``sites`` with the most growth first.  ``seconds`` between the two, by the wall clock."""
+    """``sites``, largest growth first.  ``seconds``: wall-clock time between the two."""
 
     seconds: float
     totals: tuple[Change, ...]
@@ -60,7 +60,7 @@ class Diff:
 
 
 def compare(sites_before: Sequence[Site], before: Sample, sites_after: Sequence[Site], after: Sample) -> Diff:
-    """The change from ``before`` to ``after``; both samples must be full (hold every site)."""
+    """The change from ``before`` to ``after``; both samples must be full (name every site)."""
     old = _merged(sites_before, before)
     new = _merged(sites_after, after)
     matches = _matches(old, new)
@@ -74,7 +74,7 @@ def compare(sites_before: Sequence[Site], before: Sample, sites_after: Sequence[
 
 
 def _merged(sites: Iterable[Site], sample: Sample) -> dict[Key, tuple[Site, Counts]]:
-    """Counts by what the site is: one line may have two numbers (imputed and seen, say)."""
+    """Counts by identity: one line may have two site numbers (imputed and exact, say)."""
     by_id = {site.id: site for site in sites}
     merged: dict[Key, tuple[Site, Counts]] = {}
     for entry in sample.sites:
@@ -102,7 +102,7 @@ def _sum(one: Counts, other: Counts) -> Counts:
 
 
 def _matches(old: Mapping[Key, object], new: Mapping[Key, object]) -> dict[Key, Key]:
-    """Key in ``new`` to key in ``old``: the same line, else the only ones left of the same function."""
+    """Keys in ``new`` to keys in ``old``: the same line, else the only unmatched site of the function."""
     matches = {key: key for key in new if key in old}
     left: dict[tuple[str, ...], tuple[list[Key], list[Key]]] = defaultdict(lambda: ([], []))
     for side, keys in enumerate((old, new)):

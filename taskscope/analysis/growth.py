@@ -1,7 +1,7 @@
-"""Does a count grow, how fast, and does it keep what it gains?
+"""Does a count grow, how fast, and does it keep its gains?
 
-The reading of a series rests on what it *kept*: at each moment the least count from then on.  Bursts
-that drain, churn and noise leave it flat; what leaks raises it.
+Everything is read from the *kept* count: at each moment, the minimum from then on.  Bursts that drain,
+churn and noise leave it flat; a leak raises it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from taskscope.analysis.track import Bin
 
 MAX_POINTS = 60
-"""Points of a slope: 1,770 pairs, about half a millisecond; more points are thinned evenly."""
+"""Points per slope: 1,770 pairs, about 0.5 ms; more points are thinned evenly."""
 
 EARLY = 1.8
-"""Standard deviations before the middle from which gains are said to come early: 1 steady leak in 28."""
+"""Standard deviations before the middle from which gains count as early: true of 1 steady leak in 28."""
 
 FEWEST, LONGER = 8, 2.3
-"""Gaps between gains of which a trend can be told, and its standard deviations: 1 steady leak in 93."""
+"""Fewest gaps between gains that can show a trend, and its standard deviations: 1 steady leak in 93."""
 
 BURST, BULK = 4, 0.2
-"""A start-up gains so many times faster than what follows it, and so much of all that is gained."""
+"""A start-up gains at least this many times faster than what follows, and this share of the total."""
 
-_Z = 1.96  # both sides, 95 %
+_Z = 1.96  # two-sided 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Slope:
 class Growth:
     """What a series of counts did between its first bin and ``now``.
 
-    ``gained``: live tasks more than at the start that were never given back; ``late`` those of the last
-    two thirds and ``latest`` those of the last third.  ``back``: the most it ever fell afterwards.
-    ``noise``: the gain that turnover alone may show.  ``rises``: separate moments at which it gained,
-    ``gap`` the time between them, ``longest`` the longest such, ``since`` the first, ``last`` the latest.
-    ``pace``: log-likelihood that ends grow with the live count, so that it will level off, against ends
-    that do not.  ``load``: share of the growth that more births alone explain.  ``slows``: it gains less
-    and less, beyond chance.  ``steps``: it grows in few leaps rather than all the time.
+    ``gained``: rise of the kept count since the start; ``late`` in the last two thirds, ``latest`` in the
+    last third.  ``back``: the deepest fall after the first third.  ``noise``: the gain that turnover alone
+    can show.  ``rises``: moments at which the kept count rose; ``gap`` the median time between them,
+    ``longest`` the longest, ``since`` the first, ``last`` the latest.  ``pace``: log-likelihood ratio of
+    ends that grow with the live count, so that it will level off, to ends that do not.  ``load``: share of
+    the growth explained by more births.  ``slows``: gains shrink beyond chance.  ``steps``: it grows in a
+    few steps rather than continuously.
     """
 
     begun: float
@@ -82,7 +82,7 @@ class Growth:
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
-    """Theil and Sen's slope per minute: the median over pairs, which a third of outliers cannot move."""
+    """The Theil–Sen slope per minute: the median over all pairs, robust to 29 % outliers."""
     count = len(times)
     if count > MAX_POINTS:
         picks = [round(i * (count - 1) / (MAX_POINTS - 1)) for i in range(MAX_POINTS)]
@@ -104,14 +104,14 @@ def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
 
 
 def percent(values: Sequence[float]) -> float | None:
-    """Growth over a run in percent, from the mean of its first tenth to that of its last.  None: from 0."""
+    """Growth in percent, from the mean of the first tenth to that of the last.  None if it starts at 0."""
     tenth = max(1, len(values) // 10)
     first, last = sum(values[:tenth]) / tenth, sum(values[-tenth:]) / tenth
     return (last - first) / first * 100 if first else None
 
 
 def kept(values: Sequence[int]) -> list[int]:
-    """At each moment the least value from then on."""
+    """At each moment, the minimum from then on."""
     least = list(values)
     for i in range(len(least) - 2, -1, -1):
         least[i] = min(least[i], least[i + 1])
@@ -119,7 +119,7 @@ def kept(values: Sequence[int]) -> list[int]:
 
 
 def measure(bins: Sequence[Bin], now: float) -> Growth | None:
-    """Reads the series from where its start-up was over; None if it has fewer than 4 bins."""
+    """Reads the series from the end of its start-up; None if it has fewer than 4 bins."""
     if len(bins) < 4:
         return None
     floor = kept([bin.low for bin in bins])
@@ -150,16 +150,16 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
         ended=ended,
         pace=_pace(bins),
         load=_load(bins),
-        steps=_in_leaps(bins, rises),
+        steps=_in_steps(bins, rises),
         slows=_slows(rises, bins[0].time, now),
     )
 
 
 def _started(floor: Sequence[int]) -> int:
-    """Where a start-up ended: the bin that best parts a fast beginning from slower growth.
+    """The bin in which start-up ended: the best split between a fast beginning and slower growth.
 
-    What starts many at once and goes on with few would else be said to have stopped.  What fills up does
-    so after the part, too.  0: there was no such beginning in the first third, or nothing came after it.
+    Without it, a burst followed by a trickle would read as growth that has stopped.  0 if the first third
+    has no such beginning, or nothing follows it.
     """
     span, total = len(floor) - 1, floor[-1] - floor[0]
     if not total:
@@ -178,7 +178,7 @@ def _started(floor: Sequence[int]) -> int:
 
 
 def _back(bins: Sequence[Bin]) -> int:
-    """The deepest fall from the end of one bin to the least of all later ones."""
+    """The deepest fall from the end of one bin to the minimum of all later ones."""
     ahead = kept([bin.low for bin in bins])[1:]
     return max((bin.live - least for bin, least in zip(bins, ahead, strict=False)), default=0)
 
@@ -190,7 +190,7 @@ def gains(bins: Sequence[Bin], floor: Sequence[int]) -> list[tuple[float, int]]:
 
 
 def _rate(bins: Sequence[Bin], floor: Sequence[int], rises: Sequence[tuple[float, int]]) -> Slope:
-    """The slope since growth began; from leap to leap where there are few, lest the last one weigh double."""
+    """The slope since growth began; between steps if few, so the last is not counted twice."""
     if 2 <= len(rises) <= len(bins) // 3:
         span = rises[-1][0] - rises[0][0]
         rate = sum(gain for _, gain in rises[1:]) / span * 60
@@ -201,13 +201,13 @@ def _rate(bins: Sequence[Bin], floor: Sequence[int], rises: Sequence[tuple[float
     return slope([time for time, _ in part], [value for _, value in part])
 
 
-def _in_leaps(bins: Sequence[Bin], rises: Sequence[tuple[float, int]]) -> bool:
+def _in_steps(bins: Sequence[Bin], rises: Sequence[tuple[float, int]]) -> bool:
     gained = sum(gain for _, gain in rises)
     return 2 <= len(rises) <= len(bins) // 3 and gained >= 2 * len(rises)
 
 
 def _variation(rises: Sequence[tuple[float, int]]) -> float:
-    """Standard deviation of the rates from rise to rise, in parts of their mean; too few: a half."""
+    """Coefficient of variation of the rates between rises; 0.5 if there are fewer than three."""
     rates = [gain / (time - before) for (before, _), (time, gain) in pairwise(rises)]
     if len(rates) < 3:
         return 0.5
@@ -217,7 +217,7 @@ def _variation(rises: Sequence[tuple[float, int]]) -> float:
 def _slows(rises: Sequence[tuple[float, int]], begun: float, now: float) -> bool:
     """Whether gains come early beyond chance, and still fall off in the last third.
 
-    Gains at a steady rate lie in the middle of the time on average; what fills up lies before.
+    The mean time of steady gains is the middle of the series; that of a series that fills up is earlier.
     """
     begun = max(begun, rises[0][0]) if rises else begun
     total = sum(gain for _, gain in rises)
@@ -232,11 +232,11 @@ def _slows(rises: Sequence[tuple[float, int]], begun: float, now: float) -> bool
 
     early = (0.5 - middle) * math.sqrt(12 * weight)
     falls_off = early > EARLY and gained(2 / 3, 1) < 0.85 * gained(1 / 3, 2 / 3)
-    return falls_off or _longer_and_longer(rises)
+    return falls_off or _gaps_grow(rises)
 
 
-def _longer_and_longer(rises: Sequence[tuple[float, int]]) -> bool:
-    """Whether the gaps between gains grow, and still do: Mann and Kendall's test, best at regular ones."""
+def _gaps_grow(rises: Sequence[tuple[float, int]]) -> bool:
+    """Whether the gaps between gains keep growing: a Mann–Kendall test, strongest on regular gaps."""
     gaps = [after - before for (before, _), (after, _) in pairwise(rises)]
     count = len(gaps)
     third, two = count // 3, 2 * count // 3
@@ -247,11 +247,11 @@ def _longer_and_longer(rises: Sequence[tuple[float, int]]) -> bool:
 
 
 def _pace(bins: Sequence[Bin]) -> float:
-    """Log-likelihood of ends in proportion to the live count, over ends in proportion to births.
+    """Log-likelihood ratio of ends in proportion to the live count to ends in proportion to births.
 
-    Long-lived tasks that fill up (N connections of a mean life) end the more the more there are, and
-    settle; a share of tasks that never ends leaves the number of ends where it was.  Counted from the
-    first end: a backlog may have grown before its oldest came to its turn.
+    Long-lived tasks that fill up (N connections with a mean lifetime) end faster the more there are, and
+    settle; tasks that never end leave the rate of ends unchanged.  Counted from the first end: a backlog
+    may grow before its oldest task is served.
     """
     begun = next((row for row, bin in enumerate(bins) if bin.ended > bins[0].ended), len(bins))
     bins = bins[max(0, begun - 1) :]
@@ -262,7 +262,7 @@ def _pace(bins: Sequence[Bin]) -> float:
     if not sum(ends) or not sum(births) or not all_living:
         return 0.0
     smooth = _smooth(births)
-    blur = 0.5  # half a task, so that an empty bin is unlikely, not impossible
+    blur = 0.5  # half a task: an empty bin is unlikely, not impossible
     base = math.log((sum(smooth) + blur * len(ends)) / (all_living + blur * len(ends)))
     terms = zip(ends, living, smooth, strict=True)
     return sum(
@@ -271,13 +271,13 @@ def _pace(bins: Sequence[Bin]) -> float:
 
 
 def _smooth(values: Sequence[int]) -> list[float]:
-    """Mean of each value and those before it over a tenth of the series: births end a little later."""
+    """Trailing mean over a tenth of the series, since tasks end some time after their birth."""
     reach = max(1, len(values) // 10)
     return [sum(part) / len(part) for i in range(len(values)) if (part := values[max(0, i - reach) : i + 1])]
 
 
 def _load(bins: Sequence[Bin]) -> float:
-    """How much of the growth is explained by more births: 1 is all (daily load), 0 none."""
+    """Share of the growth explained by more births: 1 is all (daily load), 0 none."""
     half = len(bins) // 2
     earlier, later = bins[:half], bins[half:]
     births_before = earlier[-1].born - earlier[0].born

@@ -1,7 +1,7 @@
 """Judges a target while it is watched: samples and facts in, findings out.
 
-A ``Judge`` does no I/O: its caller feeds samples, asks which facts it wants, fetches them, and reads the
-findings (see ``sources.monitor``).  Memory is bounded by the number of sites.
+A ``Judge`` does no I/O: its caller feeds it samples, fetches the facts it requests, and reads the findings
+(see ``sources.monitor``).  Memory is bounded by the number of sites.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from taskscope.analysis.patterns.pattern import Process
 from taskscope.analysis.resources import Resources
 from taskscope.analysis.track import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
-from taskscope.analysis.watched import Watched, grown, noted
+from taskscope.analysis.watched import Watched, growth_finding, info_finding
 from taskscope.model import Counts, Finding, SiteCounts, requests
 from taskscope.model.vocabulary import RESOURCES, rank
 
@@ -44,20 +44,20 @@ RECENT = 2.0
 """Seconds per bin of the recent track, which spans the last 5 minutes however long the watch."""
 
 QUESTIONS = 8
-"""Most sites asked about at a time; each question walks over the site's tasks."""
+"""Most sites asked about at a time; each question walks the site's tasks."""
 
 QUIET_EVERY = 4
-"""Seconds between two judgements of a site without a finding."""
+"""Seconds between judgements of a site without a finding."""
 
-LOOK_AGAIN = 60.0
-"""Seconds between questions about a site that is only long-lived."""
+LONG_LIVED_EVERY = 60.0
+"""Seconds between questions about a site that is merely long-lived."""
 
 ASK_EVERY = 5.0
 MAX_INFO = 20
 
 
 class Judge:
-    """Judges every site of one target.  ``long_lived``: age in seconds from which ``info`` is given."""
+    """Judges every site of one target.  ``long_lived``: age in seconds from which a task is worth an info."""
 
     def __init__(self, hello: Hello, *, long_lived: float = 60.0) -> None:
         self.now = hello.agent_since
@@ -73,12 +73,12 @@ class Judge:
         self._stalls: tuple[Stall, ...] = ()
         self._threads: Sequence[Thread] = ()
         self._loops: tuple[Loop, ...] = ()
-        self._slow: Onset | None = None  # since when loops are late
+        self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self.resources = Resources(hello.agent_since, hello.interval, hello.process)
 
     def learn(self, sites: Iterable[Site]) -> None:
-        """Sites known beforehand; samples bring new ones themselves."""
+        """Adds sites known beforehand; samples carry the new ones."""
         for site in sites:
             self._sites[site.id] = site
             self._kin.setdefault((site.kind, site.coroutine), set()).add(site.id)
@@ -89,9 +89,9 @@ class Judge:
         history: History | None = None,
         sample: Sample | None = None,
     ) -> None:
-        """History from before we connected, of sites and of the process; call it before ``feed``.
+        """Adds history from before we connected; call it before ``feed``.
 
-        ``sample``, the first, tells which tasks are older than the agent: they are no growth.
+        ``sample``, the first one, tells which tasks predate the agent: they are not growth.
         """
         adopted = {each.site: each.adopted for each in sample.sites} if sample is not None else {}
         if history is not None:
@@ -109,12 +109,12 @@ class Judge:
             for point in later:
                 watched.whole.add(*point)
             recent = bisect_right(past.times, past.times[-1] - RECENT * LENGTH)
-            for point in later[max(0, recent - 2) :]:  # and the one that held then
+            for point in later[max(0, recent - 2) :]:  # with the value in force at its start
                 watched.recent.add(*point)
             watched.counts = SiteCounts(past.site, Counts(*points[-1][1:]), adopted=older)
 
     def feed(self, sample: Sample) -> None:
-        """The next sample."""
+        """Adds the next sample."""
         self.learn(sample.new_sites)
         self.now, self._wall = sample.monotonic, sample.wall - sample.monotonic
         self._fed += 1
@@ -124,9 +124,9 @@ class Judge:
             self._add(counts, sample.monotonic)
 
     def questions(self) -> tuple[requests.Facts, ...]:
-        """The facts that are wanted now.
+        """The facts to fetch now.
 
-        Where many tasks of a site end, the young ones are work in progress and would hide those that stay.
+        If a site churns, young tasks are left out: they are work in progress and would hide those that stay.
         """
         due = [
             (weight, id)
@@ -145,14 +145,14 @@ class Judge:
         return tuple(asked)
 
     def suspected(self) -> tuple[int, ...]:
-        """Sites whose facts are wanted, the most wanted first."""
+        """Sites whose facts are wanted, highest priority first."""
         weighed = ((self._weight(watched), id) for id, watched in self._watched.items())
         return tuple(id for weight, id in sorted(weighed, reverse=True) if weight > 0)
 
     def looks(self, looks: Iterable[SiteFacts]) -> None:
-        """Facts that other clients were given, oldest first per site: as if this judge had asked.
+        """Adds facts that other clients fetched, oldest first per site, as if this judge had asked.
 
-        Those closer together than questions are dropped: little moves in less time.
+        Those less than ``ASK_EVERY`` apart are dropped: little moves in that time.
         """
         of_site: dict[int, list[SiteFacts]] = defaultdict(list)
         for each in looks:
@@ -168,10 +168,10 @@ class Judge:
                 self._watched[site].asked = seen[-1].monotonic
 
     def facts(self, facts: SiteFacts) -> None:
-        """The answer to a question."""
+        """Adds the answer to a question."""
         watched = self._watched.get(facts.site)
         if watched is not None:
-            watched.judged = None  # it is known better now
+            watched.judged = None  # judge again: there is new evidence
             watched.before, watched.facts = watched.facts, facts
             watched.cohorts.answer(facts)
             watched.moves.add(facts)
@@ -182,23 +182,23 @@ class Judge:
                 watched.signs = causes.signs(watched.cause, facts, watched.before, never=moves.never)
 
     def note(self, stalls: Iterable[Stall], threads: Sequence[Thread], loops: Iterable[Loop] = ()) -> None:
-        """Stalls, threads and loops as of now.  ``loops``: only while they are slow."""
+        """Sets the current stalls, threads and loops.  ``loops``: only while they are slow."""
         self._stalls, self._threads, self._loops = tuple(stalls), threads, tuple(loops)
 
-    def _hindrances(self) -> tuple[Finding, ...]:
+    def _process_findings(self) -> tuple[Finding, ...]:
         slow = self._slow or Onset(self.now, at_least=True)
         process = Process(self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted)
-        return tuple(finding for pattern in patterns.HINDRANCES for finding in pattern.find(process))
+        return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 
     def _note_latency(self, time: float, latency: float | None) -> None:
         if latency is None or latency < CROWDED:
             self._slow, self._was_quick = None, True
         elif self._slow is None:
-            from_begin = max(time, self._since) - self._started <= BEGINNING
-            self._slow = Onset(time, at_least=not self._was_quick and not from_begin)
+            from_start = max(time, self._since) - self._started <= BEGINNING
+            self._slow = Onset(time, at_least=not self._was_quick and not from_start)
 
     def findings(self) -> tuple[Finding, ...]:
-        """The findings as of now, worst first."""
+        """The current findings, worst first."""
         found = [
             finding
             for id, watched in self._watched.items()
@@ -207,12 +207,12 @@ class Judge:
         found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
-        every = (*self._hindrances()[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
-        told = sorted(every, key=lambda each: rank(each.level))
-        return tuple(replace(each, since_wall=round(each.since + self._wall, 3)) for each in told)
+        every = (*self._process_findings()[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
+        ranked = sorted(every, key=lambda each: rank(each.level))
+        return tuple(replace(each, since_wall=round(each.since + self._wall, 3)) for each in ranked)
 
     def projections(self) -> tuple[Projection, ...]:
-        """When resources run out at today's rate, soonest first."""
+        """When resources run out at the current rate, soonest first."""
         return self.resources.projections(self.now, self._growing())
 
     def _growing(self) -> dict[int, list[Bin]]:
@@ -223,7 +223,7 @@ class Judge:
         }
 
     def _with_resources(self, findings: Iterable[Finding]) -> Iterator[Finding]:
-        """Each with the resources that grow with it, and the soonest projection it is part of."""
+        """Adds to each finding the resources that grow with it and its soonest projection."""
         growing = self._growing()
         projections = self.resources.projections(self.now, growing)
         moving = [each for name in RESOURCES for each in self.resources.movements(name, self.now, growing)]
@@ -250,7 +250,7 @@ class Judge:
                 watched.whole.add(self._since, 0, 0, 0)
                 watched.recent.add(self._since, 0, 0, 0)
         moved = counts.adopted - watched.counts.adopted
-        if moved:  # tasks older than the agent, whose site has become known: no growth, they were there
+        if moved:  # the site of tasks older than the agent became known: that is not growth
             watched.whole.shift(moved)
             watched.recent.shift(moved)
         watched.counts = counts
@@ -259,7 +259,7 @@ class Judge:
         watched.recent.add(time, total.live, total.born, total.ended)
 
     def _weight(self, watched: Watched) -> float:
-        """Priority of asking for the facts of this site; 0: do not ask."""
+        """Priority of fetching this site's facts; 0: none needed."""
         counts = watched.counts
         if counts.counts.live < 2:
             return 0.0
@@ -273,10 +273,10 @@ class Judge:
         life = counts.counts.live / ended * (self.now - self._since) if ended else 0.0
         if ended and age > max(20.0, 20 * life):
             return age
-        return 0.001 if age > self.long_lived and self.now - watched.asked > LOOK_AGAIN else 0.0
+        return 0.001 if age > self.long_lived and self.now - watched.asked > LONG_LIVED_EVERY else 0.0
 
     def _every(self, watched: Watched) -> float:
-        """Seconds between questions: a twelfth of the span of the cohorts."""
+        """Seconds between questions: a twelfth of the span of the cuts."""
         cuts = watched.cohorts.cuts
         return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
 
@@ -287,14 +287,13 @@ class Judge:
         if site is None:
             return None
         if watched.level.shown in ("leak", "suspect"):
-            return grown(site, watched)
-        return noted(site, watched, self._since, self.now, self.long_lived)
+            return growth_finding(site, watched)
+        return info_finding(site, watched, self._since, self.now, self.long_lived)
 
     def _is_due(self, id: int, watched: Watched) -> bool:
-        """Whether to judge a site now: one with a finding each time, the others in turns.
+        """Whether to judge a site now: each time if it has a finding, else in turn.
 
-        Thousands of quiet sites must cost next to nothing; one that holds no more than it ever did is not
-        judged at all.
+        Thousands of quiet sites must cost next to nothing; one that has not grown is not judged at all.
         """
         if watched.level.shown != "flat" or watched.judged is None:
             due = True
@@ -318,12 +317,12 @@ class Judge:
         watched.level.follow(result.level if result else "flat", self.now, first=self._fed <= 1)
         watched.verdict = result
         if result is not None and result.level != "flat":
-            watched.said = result
+            watched.last_verdict = result
             watched.onset = self._onset(watched, begun)
         watched.leaked = watched.leaked or watched.level.shown == "leak"
 
     def _onset(self, watched: Watched, begun: float) -> Onset:
-        """Since when it grows.  ``begun``: the end of the start-up, if there was one."""
+        """When growth began.  ``begun``: the end of the start-up, if there was one."""
         bins = watched.whole.bins(self.now)
         whole = [bin for bin in bins if bin.time >= begun]
         first = self._since + 2 * max(self._interval, watched.whole.width)
@@ -356,9 +355,9 @@ class Judge:
         )
 
     def _replaced(self, watched: Watched, *, recent: bool) -> int:
-        """How many tasks of the same coroutine that are older than the agent have ended since.
+        """How many tasks of the same coroutine that predate the agent have ended since.
 
-        Their creation site is not known for sure, so they are counted apart from newer ones.
+        Their creation site is inferred, so they are not in this site's series.
         """
         site = self._sites.get(watched.counts.site)
         kin = self._kin[site.kind, site.coroutine] if site is not None and site.known == "exact" else set()

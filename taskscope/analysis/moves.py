@@ -1,4 +1,4 @@
-"""Which tasks have moved since they were first sampled: tasks in use do now and then, leaked ones never."""
+"""Which tasks have moved since they were first sampled: tasks in use do occasionally, leaked ones never."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ if TYPE_CHECKING:
     from taskscope.model import SiteFacts
 
 WATCHED = 15.0
-"""Seconds a task must have been known before standing still means anything."""
+"""Seconds a task must be known before its lack of movement counts."""
 
 STOOD = 300.0
-"""Seconds that all must have stood still in sum: tasks used every minute or two would have moved."""
+"""Total seconds without movement, over all tasks: tasks used every minute or two would have moved."""
 
 LONG = 120.0
-"""Seconds after which standing still means something of few tasks, too."""
+"""Seconds after which even a few tasks without movement count."""
 
 FEW = 0.03
-"""Share of the tasks that may have moved in a site that stands still."""
+"""Share of tasks that may move at a site that otherwise stands still."""
 
 
 class Moves:
     """First marks of the sampled tasks, kept while they stay in the sample.
 
-    ``workers``: whether any ever waited for items of a queue.
+    ``workers``: whether any ever waited on a queue.
     """
 
     __slots__ = ("_first", "_moved", "now", "workers")
@@ -35,11 +35,11 @@ class Moves:
         self.now = 0.0
 
     def add(self, facts: SiteFacts) -> None:
-        """The next facts."""
+        """Adds the next facts."""
         then, self.now = self.now, facts.monotonic
         self.workers = self.workers or any(group.wait == "queue.get" for group in facts.groups)
         marks = {mark.serial: mark.where for mark in facts.marks}
-        anew = {mark.serial for mark in facts.marks if mark.known > then}  # the agent had dropped it
+        anew = {mark.serial for mark in facts.marks if mark.known > then}  # the agent dropped their marks
         self._first = {
             serial: (facts.monotonic, where)
             if serial in anew
@@ -51,7 +51,7 @@ class Moves:
 
     @property
     def never(self) -> bool:
-        """Whether almost none of those known for a while has ever moved."""
+        """Whether almost no task known for a while has ever moved."""
         known = {serial: self.now - since for serial, (since, _) in self._first.items()}
         old = {serial: seconds for serial, seconds in known.items() if seconds >= WATCHED}
         stood = [seconds for serial, seconds in old.items() if serial not in self._moved]

@@ -1,4 +1,4 @@
-"""Since when a site grows: back from its last gain through all that came without a pause."""
+"""When a site began to grow: the first of the gains that lead up to the last without a pause."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ if TYPE_CHECKING:
     from taskscope.analysis.track import Bin
 
 PAUSE = 12
-"""Times the usual gap between two gains: gains at random pause for longer once in thousands of gaps."""
+"""Multiple of the usual gap between gains that counts as a pause: random gains exceed it once in
+thousands of gaps."""
 
 NEAR = 4
-"""Likewise, from the first moment known: what grew since then may have grown before."""
+"""Likewise from the first known moment: growth that starts this close to it may have begun earlier."""
 
 BEGINNING = 5.0
-"""Seconds of a process's life in which an agent that comes has seen it from the beginning."""
+"""Process age in seconds up to which a new agent has seen it from the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """The moment something began; ``at_least``: when anybody looked first it had begun before."""
+    """When something began; ``at_least``: it began then or earlier, before the first observation."""
 
     since: float
     at_least: bool = False
 
 
 def onset(reading: Growth, whole: Sequence[Bin], recent: Sequence[Bin], *, seen_begin: bool) -> Onset:
-    """Where the growth that ``reading`` tells of began.
+    """When the growth in ``reading`` began.
 
-    ``whole`` are all the bins from where a start-up was over, two at least, ``recent`` the finer ones of the
-    last minutes.  ``seen_begin``: it is known that there were no such tasks before these bins.
+    ``whole``: all bins from the end of start-up on, at least two; ``recent``: the finer ones of the last
+    minutes.  ``seen_begin``: there were certainly no such tasks before these bins.
     """
     edge = whole[0].time
     coarse, fine = _moments(whole), [each for each in _moments(recent) if each > edge]

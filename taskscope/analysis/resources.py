@@ -1,4 +1,4 @@
-"""Descriptors, memory and threads: how fast they go, which sites they move with, when they run out."""
+"""Descriptors, memory and threads: how fast they grow, with which sites, and when they run out."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Resource
 
 HORIZON = 90 * 86400.0
-"""Seconds beyond which running out is nobody's worry, and no straight line holds."""
+"""Seconds beyond which no straight-line forecast holds."""
 
 POINTS = 24
-"""Moments of the common time at which two series are compared."""
+"""Intervals of the common time span at which two series are compared."""
 
 FULL = 0.95
-"""Part of a limit from which it counts as reached: the agent's spares and what just ended come and go."""
+"""Share of a limit at which it counts as reached: the last few come and go."""
 
 PARTS = 4
-"""Parts of the common time in each of which the one must gain its share for the gain of the other."""
+"""Parts of the common time span; in each, both series must gain in proportion."""
 
 TOGETHER = 0.75
-"""Likeness from which two series are said to move together."""
+"""Correlation from which two series move together."""
 
 NOISE = {"fds": 3, "rss": 1 << 20, "threads": 2}
-"""A gain no larger than this is left unsaid: the allocator and the pools breathe."""
+"""Smaller gains are noise: allocators and pools fluctuate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exhausted:
-    """A resource of which all, or all but a few, is in use."""
+    """A resource that is (almost) used up."""
 
     resource: Resource
     used: int
@@ -51,7 +51,7 @@ class Exhausted:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """A site whose live count moves with a resource: ``each`` of it a task, correlation ``likeness``."""
+    """A site whose live count moves with a resource: ``each`` per task, correlation ``likeness``."""
 
     site: int
     resource: Resource
@@ -69,13 +69,13 @@ class Resources:
         self._fed = False
 
     def past(self, history: History) -> None:
-        """What was seen before we came; before the first sample."""
+        """Adds history from before we connected; call it before ``feed``."""
         for name in RESOURCES:
             for time, value in zip(history.times, getattr(history, name), strict=True):
                 self._add(name, time, value)
 
     def feed(self, sample: Sample) -> None:
-        """The next sample."""
+        """Adds the next sample."""
         self._process = sample.process or self._process
         for name in RESOURCES:
             self._add(name, sample.monotonic, getattr(sample, name))
@@ -84,22 +84,22 @@ class Resources:
 
     @property
     def exhausted(self) -> tuple[Exhausted, ...]:
-        """What has met its limit, as of the last sample."""
+        """Resources at their limit as of the last sample."""
         return tuple(self._exhausted.values())
 
     def percent(self, name: Resource, now: float) -> float | None:
-        """Growth of a resource since the beginning, in percent; None if it is not known."""
+        """Growth of a resource since the start, in percent; None if unknown."""
         return growth.percent([bin.live for bin in self._tracks[name].bins(now)] or [0])
 
     def rate(self, name: Resource, now: float) -> growth.Slope | None:
-        """Change per minute, if it grows, keeps what it gains and still does; else None."""
+        """Growth per minute; None unless it grows, keeps its gains and still grows."""
         reading = growth.measure(self._tracks[name].bins(now), now)
         if reading is None or reading.gained <= NOISE[name] or reading.latest <= 0 or reading.rises < 3:
             return None
         return reading.slope if reading.slope.low > 0 else None
 
     def projections(self, now: float, sites: Mapping[int, Sequence[Bin]]) -> tuple[Projection, ...]:
-        """When each resource that grows meets its limit, soonest first.  ``sites``: the growing ones."""
+        """When each growing resource reaches its limit, soonest first.  ``sites``: the growing ones."""
         found = []
         for name in RESOURCES:
             limit, rate = self._limit(name), self.rate(name, now)
@@ -128,7 +128,7 @@ class Resources:
     def movements(
         self, name: Resource, now: float, sites: Mapping[int, Sequence[Bin]]
     ) -> tuple[Movement, ...]:
-        """Sites that move with a resource, closest first; none if it does not grow."""
+        """Sites that move with a resource, closest match first; none if it does not grow."""
         if self.rate(name, now) is None:
             return ()
         bins = self._tracks[name].bins(now)
@@ -162,10 +162,10 @@ class Resources:
 
 
 def moves_together(one: Sequence[Bin], other: Sequence[Bin]) -> float:
-    """How alike two series go over the common time, at most 1.
+    """How closely two series move together over their common time span, at most 1.
 
-    Whatever grows correlates with whatever else grows; so the one must also gain in proportion to the
-    other in each part of the time.  The less of both counts.
+    Any two growing series correlate, so both must also gain in proportion in each part of the span.  The
+    result is the smaller of the two scores.
     """
     begin, end = max(one[0].time, other[0].time), min(one[-1].time, other[-1].time)
     if end - begin < 10:
@@ -185,7 +185,7 @@ def moves_together(one: Sequence[Bin], other: Sequence[Bin]) -> float:
 
 
 def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Pearson's; None if one of them does not vary."""
+    """Pearson's correlation; None if either series is constant."""
     mean_one, mean_other = sum(one) / len(one), sum(other) / len(other)
     spread_one = sum((value - mean_one) ** 2 for value in one)
     spread_other = sum((value - mean_other) ** 2 for value in other)
@@ -196,7 +196,7 @@ def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 def _at(bins: Sequence[Bin], moments: Sequence[float]) -> list[float]:
-    """What held at each moment."""
+    """The value in force at each moment."""
     values, index = [], 0
     for moment in moments:
         while index + 1 < len(bins) and bins[index + 1].time <= moment:

@@ -1,4 +1,4 @@
-"""Judging a whole state at once: what a snapshot says by the past that it carries."""
+"""Judges a snapshot at once, by the history it carries."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def whole_sample(snapshot: Mapping[str, Any]) -> tuple[Hello, Sample]:
-    """The sample in ``snapshot`` (JSON values) as a source would give it first, and its hello.
+    """The hello and first full sample that ``snapshot`` (JSON values) stands for.
 
-    Raises WireError or KeyError where something is missing.
+    Raises WireError or KeyError if something is missing.
     """
     sample = unpack(Sample, snapshot["sample"])
     agent = snapshot["agent"]
@@ -36,11 +36,11 @@ def whole_sample(snapshot: Mapping[str, Any]) -> tuple[Hello, Sample]:
 
 
 def judge_of(snapshot: Mapping[str, Any]) -> Judge:
-    """A judge that has seen the counts, past and present, in ``snapshot``.  Raises as ``whole_sample``."""
+    """A judge fed with the past and present counts in ``snapshot``.  Raises as ``whole_sample``."""
     hello, sample = whole_sample(snapshot)
     judge = Judge(hello)
     past = [unpack(SiteHistory, each) for each in snapshot["site_history"]]
     judge.past(past, unpack(History, snapshot["history"]), sample)
     judge.feed(sample)
-    judge.findings()  # what it then asks about depends on what it has found
+    judge.findings()  # its questions depend on its findings
     return judge

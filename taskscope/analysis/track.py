@@ -1,7 +1,7 @@
-"""Counts of one site over time in fixed memory, so that a watch of hours stays flat.
+"""Counts of one site over time, in fixed memory.
 
-A ``Track`` keeps at most ``LENGTH`` bins.  A *recent* track forgets what is older; a *whole* one halves
-its resolution when it is full, so that it always spans the time since it began.
+A ``Track`` keeps at most ``LENGTH`` bins.  A *recent* track drops the oldest; a *whole* one halves its
+resolution when full, so it always spans its whole life.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from array import array
 from dataclasses import dataclass
 
 LENGTH = 150
-"""Bins kept.  Even, since a full track merges pairs; 150 bins of 5 columns are 6 kB a site."""
+"""Bins kept.  Even, since a full track merges pairs; 150 bins take about 7 kB per site."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """What held from ``time`` until the next bin: least, most and last live count, and totals at its end."""
+    """From ``time`` until the next bin: lowest, highest and last live count, and the totals at its end."""
 
     time: float
     low: int
@@ -26,7 +26,7 @@ class Bin:
 
 
 class Track:
-    """The bins of one site; fed in order of time, with gaps where nothing changed."""
+    """The bins of one site, added in time order, with gaps where nothing changed."""
 
     __slots__ = ("_born", "_ended", "_high", "_index", "_live", "_low", "origin", "recent", "width")
 
@@ -42,7 +42,7 @@ class Track:
         self._ended = array("q")
 
     def add(self, time: float, live: int, born: int, ended: int) -> None:
-        """The counts from ``time`` on."""
+        """Adds the counts in force from ``time`` on."""
         index = int((time - self.origin) / self.width)
         if self._index and index <= self._index[-1]:
             self._low[-1] = min(self._low[-1], live)
@@ -62,20 +62,20 @@ class Track:
 
     @property
     def gain(self) -> int:
-        """A cheap guess at what it gained and kept: the least of its last third over that of its first."""
+        """A cheap estimate of the kept gain: the minimum of the last third less that of the first."""
         third = len(self._low) // 3
         if third < 2:
             return self._low[-1] - min(self._low) if self._low else 0
         return min(self._low[-third:]) - min(self._low[:third])
 
     def shift(self, count: int) -> None:
-        """Corrects the past by ``count`` tasks that turned out to have belonged here (or elsewhere)."""
+        """Corrects the past by ``count`` tasks later attributed to this site (negative: to another)."""
         for column in (self._low, self._high, self._live, self._born):
             for row, value in enumerate(column):
                 column[row] = max(0, value + count)
 
     def bins(self, now: float) -> list[Bin]:
-        """Every bin up to ``now``, gaps filled with what held then."""
+        """Every bin up to ``now``, gaps filled with the values in force."""
         if not self._index:
             return []
         if not self.recent:
@@ -95,7 +95,7 @@ class Track:
         return filled
 
     def _span(self, index: int) -> None:
-        """Halves the resolution until a bin that far off is among the last: a foreign clock may leap."""
+        """Halves the resolution until ``index`` fits; more than once if a foreign clock jumps."""
         while index - self._index[0] >= LENGTH:
             self._halve()
             index //= 2
@@ -107,7 +107,7 @@ class Track:
         return self.origin + index * self.width
 
     def _forget(self, index: int) -> None:
-        """Drops bins before ``index``, but keeps one: its counts hold until the next."""
+        """Drops bins before ``index`` except the last, which is in force until the next."""
         gone = 0
         while gone + 1 < len(self._index) and self._index[gone + 1] <= index:
             gone += 1

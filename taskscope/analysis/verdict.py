@@ -1,7 +1,7 @@
-"""From the reading of one site's series to a level, and how sure.
+"""From the growth of one site to a level.
 
-Three questions: does it keep what it gains, does it still grow, and has it been watched long enough?
-How long is enough depends on what else is known: tasks that show why they never end need less.
+Three questions: does it keep its gains, does it still grow, and has it been watched long enough?  How long
+is enough depends on the other evidence: tasks that show why they never end need less.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Reading
 
 PATIENCE = {3: 16.0, 2: 40.0, 1: 45.0, 0: 140.0, -1: 165.0}
-"""Seconds of growth before it is called a leak, by signs (see ``causes.signs``).
+"""Seconds of growth before it is a leak, by sign (see ``causes.signs``).
 
-What was meant to end and cannot needs few.  What is there to stay may be a start-up, mostly over in less
-than a minute; and what is not known to stay may be one too, or fill up, which takes two or a little more.
+Tasks that should end and cannot need few.  Permanent ones may be a start-up, mostly over within a minute;
+without evidence it may also be a pool that fills up, which takes about two.
 """
 
 RISES = {3: 3, 2: 2, 1: 3, 0: 5, -1: 8}
-"""Separate gains needed, likewise; fewer if they are watched for longer than that."""
+"""Separate gains needed, by sign; fewer over a longer watch."""
 
-GROWN_UP = 0.5
-"""Part of the patience that is needed at any age of the process: it need not wait for a start-up again."""
+PAST_STARTUP = 0.5
+"""Least share of the patience, at any process age: an old process is past its start-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``level``: ``leak``, ``suspect`` or ``flat``; ``why``: a stable word; ``until``: seconds till then."""
+    """``why``: a stable phrase, part of the output; ``until``: seconds until a final verdict."""
 
     level: Reading
     why: str
@@ -55,8 +55,8 @@ def judge(
 ) -> Verdict:
     """The verdict on one site.
 
-    ``uptime``: of the process when the series began.  ``record``: it holds more than it ever did before.
-    ``replaced``: older tasks of its kind, not in the series, have ended meanwhile.
+    ``uptime``: process age when the series began.  ``record``: the live count is an all-time high.
+    ``replaced``: how many older tasks of the same coroutine, not in the series, have ended meanwhile.
     """
     if signs == BOUNDED:
         return _verdict(growth, "flat", "bounded")
@@ -66,16 +66,16 @@ def judge(
             return by_counts
     else:
         by_counts = _by_counts(growth, signs, uptime)
-    if survival is None or growth.ended <= 0.05 * growth.born:  # nothing ends: the count tells all
+    if survival is None or growth.ended <= 0.05 * growth.born:  # almost nothing ends: the count suffices
         verdict = by_counts
     elif survival.drains and not (by_counts.level != "flat" and growth.pace < -2):
-        # though a backlog whose oldest end while more come than end grows all the same
+        # unless a backlog: its oldest tasks end, yet more arrive than end
         verdict = _verdict(growth, "flat", "drains")
     else:
         by_cohorts = _by_cohorts(growth, survival, signs, uptime)
         verdict = min(by_counts, by_cohorts, key=lambda each: rank(each.level))
     if verdict.level == "leak" and not record:
-        return Verdict("suspect", "been here before", verdict.rate, verdict.low, verdict.high)
+        return Verdict("suspect", "below its earlier peak", verdict.rate, verdict.low, verdict.high)
     return verdict
 
 
@@ -85,10 +85,10 @@ def _verdict(growth: Growth, level: Reading, why: str, until: float | None = Non
 
 
 def _until(signs: int, age: float, lasted: float, gains: int, gap: float) -> float:
-    """Seconds until it has lasted long enough, with gains enough.  ``age``: of the process as it began."""
+    """Seconds until growth has lasted long enough, with enough gains.  ``age``: of the process at onset."""
     patience = PATIENCE[signs]
     if signs < 1:
-        patience = max(patience * GROWN_UP, patience - age)
+        patience = max(patience * PAST_STARTUP, patience - age)
     needed = min(RISES[signs], 1 + int(RISES[signs] * patience / lasted))
     return max(patience - lasted, (max(2, needed) - gains) * gap)
 
@@ -99,14 +99,14 @@ def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
     if growth.gained < growth.noise or growth.late < 2 * growth.back:
         return _verdict(growth, "flat", "gives back")
     if growth.rises == 1:
-        return _verdict(growth, "suspect", "one step so far")
+        return _verdict(growth, "suspect", "only one step so far")
     if not _still_grows(growth):
         return _verdict(growth, "flat", "stopped")
     if growth.pace > 2:
         return _verdict(growth, "flat", "levels off")
     if growth.load > 0.6:
         return _verdict(growth, "flat", "follows load")
-    lasted = (growth.last - growth.since) * growth.rises / (growth.rises - 1)  # not to now: it may be over
+    lasted = (growth.last - growth.since) * growth.rises / (growth.rises - 1)  # not until now: it may be over
     until = _until(signs, uptime + growth.since - growth.begun, lasted, growth.rises, growth.gap)
     if until > 0:
         return _verdict(growth, "suspect", "too early", until)
@@ -118,19 +118,19 @@ def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
 
 
 def _some_end(growth: Growth, signs: int) -> bool:
-    """Whether a part ends, and it cannot be told yet if that part will grow with the number."""
+    """Whether some tasks end, and it is still open whether ends will grow with the live count."""
     return signs < 3 and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
 
 
 def _fills(growth: Growth) -> bool:
-    """Whether they have not turned over often yet; if they have, cohorts tell more than counts."""
+    """Whether turnover is still low; once it is high, cohorts say more than counts."""
     return growth.ended < 2 * growth.live
 
 
 def _still_grows(growth: Growth) -> bool:
-    """Whether the last gain is no longer ago than gaps were, and the last third had its share.
+    """Whether the last gain is as recent as the gaps suggest, and the last third had its share.
 
-    A pause that is longer than the longest of n gaps by 2/n of it is one in six or less by chance.
+    By chance, a pause exceeds the longest of n gaps by 2/n at most once in six.
     """
     gaps = max(1, growth.rises - 1)
     mean_gap = (growth.last - growth.since) / gaps
@@ -144,11 +144,11 @@ def _still_grows(growth: Growth) -> bool:
 
 
 def _by_cohorts(growth: Growth, survival: Survival, signs: int, uptime: float) -> Verdict:
-    """Few that stay among many that end: the count is all noise, the cohorts are not."""
+    """A few that stay among many that end: the count is noise, the cohorts are not."""
     if survival.stayed < 2 or survival.parts < 2 or not survival.keeps:
         return _verdict(growth, "flat", "ends")
     filling = _fills(growth)
-    if (filling and growth.pace > 2) or not survival.goes_on:
+    if (filling and growth.pace > 2) or not survival.continues:
         return _verdict(growth, "flat", "levels off")
     rate = survival.rate
     doubt = 1.96 * survival.total**-0.5

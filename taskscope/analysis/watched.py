@@ -1,4 +1,4 @@
-"""All that is remembered of one site while it is watched, and what is said of it."""
+"""The state kept per site while it is watched, and its finding."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 CONFIRM = 1.5
 HOLD = {"leak": 20.0, "suspect": 10.0}
-"""Seconds a better verdict must last before the level falls: no flapping."""
+"""Seconds a milder verdict must last before the level falls, so it does not flap."""
 
 STEADY = 0.5
-"""Width of a rate's interval, in parts of the rate, up to which it is called steady."""
+"""Widest interval, as a share of the rate, that counts as steady."""
 
 
 @dataclass(slots=True)
 class Shown:
-    """The level shown, which follows the verdicts slowly."""
+    """The level shown, which follows the verdicts with a delay."""
 
     shown: Reading = "flat"
     since: float = 0.0
@@ -50,7 +50,7 @@ class Shown:
 
 @dataclass(slots=True)
 class Watched:
-    """All that is remembered of one site.  ``from_nothing``: it is known to have had no task at first."""
+    """The state of one site.  ``from_nothing``: it certainly had no task at first."""
 
     whole: Track
     recent: Track
@@ -66,65 +66,65 @@ class Watched:
     reading: Growth | None = None
     onset: Onset = Onset(0.0)  # noqa: RUF009 (frozen)
     verdict: Verdict | None = None
-    said: Verdict | None = None
+    last_verdict: Verdict | None = None
     leaked: bool = False
     cause: Cause | None = None
     signs: int = 0
 
 
-def grown(site: Site, watched: Watched) -> Finding:
+def growth_finding(site: Site, watched: Watched) -> Finding:
     """A leak or a suspect."""
-    reading, said = watched.reading, watched.said
+    reading, verdict = watched.reading, watched.last_verdict
     assert reading is not None
-    assert said is not None
+    assert verdict is not None
     level = watched.level.shown
     assert level != "flat"
     return _about(
         site,
         watched,
         level,
-        rate=said.rate,
+        rate=verdict.rate,
         onset=watched.onset,
-        text=_sentence(level, said, reading, watched.counts.counts.live),
+        text=_sentence(level, verdict, reading, watched.counts.counts.live),
         evidence={
-            "why": said.why,
-            "rate_low": round(said.low, 2),
-            "rate_high": round(said.high, 2),
+            "why": verdict.why,
+            "rate_low": round(verdict.low, 2),
+            "rate_high": round(verdict.high, 2),
             "gained": reading.gained,
             "born": reading.born,
             "ended": reading.ended,
             "watched_seconds": round(reading.window, 1),
             "steps": reading.steps,
         },
-        until=said.until if level == "suspect" else None,
+        until=verdict.until if level == "suspect" else None,
     )
 
 
-def _sentence(level: Level, said: Verdict, reading: Growth, live: int) -> str:
+def _sentence(level: Level, verdict: Verdict, reading: Growth, live: int) -> str:
     before = reading.live - reading.born + reading.ended
-    text = f"{live:,} live, {_pace(said, in_steps=reading.steps)}"
+    text = f"{live:,} live, {_pace(verdict, in_steps=reading.steps)}"
     text += f"; {reading.born:,} born and {reading.ended:,} ended in {wording.seconds(reading.window)}"
-    text += f", {before:,} there before" if before > 0 else ""
+    text += f", {before:,} at the start" if before > 0 else ""
     if level == "suspect":
-        text += f"; verdict in {wording.seconds(said.until)}" if said.until else f"; {said.why}"
+        text += f"; verdict in {wording.seconds(verdict.until)}" if verdict.until else f"; {verdict.why}"
     return text
 
 
-def _pace(said: Verdict, *, in_steps: bool) -> str:
-    """``steadily`` only where the interval is narrow; an interval that reads like the rate is left out."""
-    rate, low, high = (wording.per_minute(each) for each in (said.rate, said.low, said.high))
-    steady = said.high - said.low <= STEADY * said.rate
+def _pace(verdict: Verdict, *, in_steps: bool) -> str:
+    """``steadily`` if the interval is narrow; an interval that prints like the rate is omitted."""
+    rate, low, high = (wording.per_minute(each) for each in (verdict.rate, verdict.low, verdict.high))
+    steady = verdict.high - verdict.low <= STEADY * verdict.rate
     shape = "in steps " if in_steps else "steadily " if steady else ""
     return f"{shape}{rate}" + ("" if low == rate == high else f" ({low.removesuffix('/min')} to {high})")
 
 
-def noted(site: Site, watched: Watched, begun: float, now: float, long_lived: float) -> Finding | None:
-    """Worth knowing, no fault: plateau, lost or retained tasks, long-lived.  ``begun``: of the agent."""
+def info_finding(site: Site, watched: Watched, begun: float, now: float, long_lived: float) -> Finding | None:
+    """Worth knowing, not a fault: plateau, lost or retained tasks, long-lived.  ``begun``: of the agent."""
     counts = watched.counts
     live = counts.counts.live
     age = now - counts.oldest if counts.oldest is not None else 0.0
     lost = counts.counts.lost
-    onset = Onset(begun)  # counted from then on
+    onset = Onset(begun)  # counting began with the agent
     if watched.leaked and live and watched.reading is not None:
         text, kind = f"stopped growing at {live:,} live", "plateau"
         onset = Onset(watched.reading.last)

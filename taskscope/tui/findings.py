@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 from rich.text import Text
 
-from taskscope.analysis.patterns import HINDRANCE
+from taskscope.analysis.patterns import PROCESS_PATTERN
 from taskscope.tui import format as fmt
 
 if TYPE_CHECKING:
@@ -177,15 +177,15 @@ def calm(findings: Findings, store: Store) -> str:
     else:
         parts.append(f"No leak found (watched {fmt.age(watched)})")
     notes = Counter(_counted_as(each) for each in findings.notes)
-    parts += [fmt.plural(number, noun) + did for (noun, did), number in notes.most_common()]
+    parts += [fmt.plural(number, noun) + verb for (noun, verb), number in notes.most_common()]
     if hidden := len(findings.hidden):
         parts.append(f"{fmt.count(hidden)} dismissed")
     return "; ".join(parts)
 
 
 def _counted_as(note: Finding) -> tuple[str, str]:
-    """The noun to count it by, and what those counted did."""
-    hindrance = HINDRANCE.get(note.cause.pattern) if note.cause is not None else None
-    if hindrance is not None:
-        return hindrance.noun, hindrance.did
+    """The noun and the verb it is counted under."""
+    pattern = PROCESS_PATTERN.get(note.cause.pattern) if note.cause is not None else None
+    if pattern is not None:
+        return pattern.noun, pattern.verb
     return "long-lived site" if note.evidence.get("why") == "long-lived" else "note", ""

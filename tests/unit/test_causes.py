@@ -128,7 +128,7 @@ def test_what_the_agent_had_forgotten_meanwhile_is_not_said_to_have_moved() -> N
 
 def test_one_task_and_one_share_read_right_in_number() -> None:
     one = cause(facts(1, group("event", 1), unheld=1)).evidence
-    assert one[1] == "the one sampled task is referenced only by the event loop"
+    assert one[1] == "the only sampled task is referenced only by the event loop"
     many = cause(facts(40, group("event", 40), unheld=1, orphans=40)).evidence
     assert many[1:3] == (
         "all 40 sampled tasks were created by a task that has ended",

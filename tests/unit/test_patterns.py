@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from taskscope.analysis.patterns import HINDRANCES, OF_TASKS, OF_THREADS
+from taskscope.analysis.patterns import OF_PROCESS, OF_TASKS, OF_THREADS
 from taskscope.analysis.patterns.pattern import Pattern, SitePattern
 
 TESTS = Path(__file__).parents[1]
 PROGRAMS = sorted((*TESTS.glob("corpus/*ing/*.py"), *TESTS.glob("corpus/healthy/*.py")))
-EVERY: tuple[Pattern, ...] = (*OF_TASKS, *OF_THREADS, *HINDRANCES)
+EVERY: tuple[Pattern, ...] = (*OF_TASKS, *OF_THREADS, *OF_PROCESS)
 NAMES = sorted({each.name for each in EVERY})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskscope.agent.inspect.pools import UNSEEN, Fullness
-from tests.unit.test_hindrances import POOL, worker
+from tests.unit.test_process_patterns import POOL, worker
 
 
 def test_a_pool_is_full_since_the_first_look_until_a_worker_was_free_or_nobody_looked() -> None:

@@ -122,7 +122,7 @@ def test_a_sentence_adds_up_and_calls_steady_only_what_is() -> None:
         judge.feed(replace(next(samples([Lives([])], float(tick), 0)), new_sites=(site(0),), sites=(counts,)))
         found = judge.findings()
     assert found[0].text.startswith(
-        "72 live, steadily +60/min; 60 born and 0 ended in 60 s, 12 there before"
+        "72 live, steadily +60/min; 60 born and 0 ended in 60 s, 12 at the start"
     ), found[0].text
     dice = random.Random(5)
     _, said = watched([(at, None) for at in arrivals(dice, 0.15, 130)], 120)

@@ -27,9 +27,9 @@ def test_a_loop_asleep_with_something_to_do_is_a_suspect_at_the_line_that_waits(
 def test_it_stays_when_something_has_woken_the_loop() -> None:
     over = replace(ASLEEP, over=True, queued=0, at_least=True)
     (found,) = overslept([over], 30)
-    assert found.text == "event loop 2 was asleep for at least 12.3 s past the time of a timer"
+    assert found.text == "event loop 2 was asleep for at least 12.3 s with a timer overdue"
     (found,) = overslept([replace(over, woken=True)], 30)
-    assert found.text.endswith("timer, until TaskScope woke it for what was asked of it")
+    assert found.text.endswith("overdue, until TaskScope woke it to run a request")
     assert overslept([over], 30 + RECENT) == ()
     (both,) = overslept([over, ASLEEP], 30)
     assert (both.evidence["count"], both.evidence["lasting"]) == (2, True)
@@ -39,7 +39,7 @@ def test_a_stall_in_a_pause_of_the_process_is_blamed_on_no_line() -> None:
     pause = Stall(1, 10.0, 5.0, True, None, (USER,), paused=4.9)
     assert stalled([pause, ASLEEP], 30) == ()
     (found,) = paused([pause, ASLEEP], 30)
-    assert found.text == "the process stood still once, 4.90 s at the longest, and used no processor"
+    assert found.text == "the process was paused once, for up to 4.90 s, and used no CPU"
     assert found.user_site is None
     assert len(stalled([replace(pause, paused=0.4)], 30)) == 1
     assert paused([replace(pause, paused=0.4)], 30) == ()

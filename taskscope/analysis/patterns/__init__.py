@@ -1,6 +1,6 @@
-"""Every known reason for trouble, one object each, in order of precedence.
+"""Every known cause of trouble, one object each, in order of precedence.
 
-To add one, write it in the module of its family and put it in that module's ``PATTERNS``.
+To add one, define it in the module of its family and list it in that module's ``PATTERNS``.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from taskscope.analysis.patterns import conclusive, limits, overload, ownership, stalls, threads, waiting
 
 if TYPE_CHECKING:
-    from taskscope.analysis.patterns.pattern import Hindrance, SitePattern
+    from taskscope.analysis.patterns.pattern import ProcessPattern, SitePattern
 
 OF_TASKS: tuple[SitePattern, ...] = (*conclusive.PATTERNS, *ownership.PATTERNS, *waiting.PATTERNS)
-"""Why the tasks of a site do not end: the first that fits is named."""
+"""Why the tasks of a site do not end: the first match is named."""
 
 OF_THREADS: tuple[SitePattern, ...] = threads.PATTERNS
-"""The same of threads."""
+"""Likewise for threads."""
 
-HINDRANCES: tuple[Hindrance, ...] = (*limits.PATTERNS, *stalls.PATTERNS, *overload.PATTERNS)
-"""What holds a loop, a pool or the process up: all that are found are told, in this order."""
+OF_PROCESS: tuple[ProcessPattern, ...] = (*limits.PATTERNS, *stalls.PATTERNS, *overload.PATTERNS)
+"""What holds up a loop, a pool or the process: all that match are reported, in this order."""
 
 SITE_PATTERN = {each.name: each for each in (*OF_TASKS, *OF_THREADS)}
 """By name."""
 
-HINDRANCE = {each.name: each for each in HINDRANCES}
+PROCESS_PATTERN = {each.name: each for each in OF_PROCESS}
 """By name."""

@@ -1,4 +1,4 @@
-"""Tasks that show by themselves that they do not end: what they do or wait for cannot come to an end."""
+"""Tasks whose own state shows that they do not end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
 
 SHORT_SLEEP = 120.0
-"""Sleepers that wake within these seconds are not named early: their number soon levels off if it will."""
+"""Sleepers that wake within this many seconds get no early verdict: a bounded number levels off soon."""
 
 CROWD = 1_000
-"""Sleepers that are too many however soon they wake."""
+"""Sleepers that are too many, however soon they wake."""
 
 
 def _await_cycle(seen: Clues) -> str | None:
@@ -32,7 +32,7 @@ AWAIT_CYCLE = SitePattern(
 
 def _generations(seen: Clues) -> str | None:
     if seen.cancelling < max(2, seen.facts.sampled / 20):
-        return None  # requests under way
+        return None  # requests in progress
     return f"{seen.facts.cancelling:,} ignored cancel() while replacements started"
 
 
@@ -49,7 +49,7 @@ GENERATIONS_OVERLAP = SitePattern(
 
 
 def _collectable(seen: Clues) -> str | None:
-    """Nothing keeps them or what they wait for: a ring that nothing living refers to."""
+    """Whether nothing keeps them or what they wait for: an unreachable cycle."""
     alone = _unreachable(seen)
     if (
         not seen.most(seen.facts.unheld)
@@ -67,10 +67,10 @@ LEFT_TO_THE_COLLECTOR = SitePattern(
     check=_collectable,
     sign=-1,
     explanation=(
-        "Each of these tasks waits for something that nothing else refers to, and nothing refers to the "
-        "task: the garbage collector destroys them while they wait, and their work is lost."
+        "Nothing else refers to what each of these tasks waits for, and nothing refers to the task: the "
+        "garbage collector destroys it while it waits, and its work is lost."
     ),
-    remedy="Keep a reference to the task, and to what it waits for where somebody can set it.",
+    remedy="Keep a reference to the task, and one to what it waits for where other code can set it.",
 )
 
 
@@ -88,10 +88,10 @@ STUCK_HANDING_OVER = SitePattern(
     name="stuck handing over",
     check=_handing_over,
     sign=3,
-    explanation="They wait for room in a full queue and nobody takes from it.",
+    explanation="They wait for space in a full queue that nobody reads.",
     remedy=(
-        "Use put_nowait and drop or log when it is full, put with a timeout, or keep the consumer alive "
-        "until its producers have ended."
+        "Use put_nowait and drop or log items when the queue is full, put with a timeout, or keep the "
+        "consumer alive until its producers have ended."
     ),
 )
 
@@ -116,12 +116,12 @@ SLEEPER_PER_EVENT = SitePattern(
     check=_sleepers,
     sign=_sleeps_long,
     explanation=(
-        "Each event starts a task whose only work is to sleep and then do something small. There are as "
-        "many of them as events in the time they sleep."
+        "Each event starts a task that only sleeps and then does something small. Their number is the event "
+        "rate times the sleep."
     ),
     remedy=(
-        "Keep the times in a list or deque and let one ticker task go through it, or use loop.call_later, "
-        "and end the ticker when the service stops."
+        "Keep the deadlines in a list or deque and let one ticker task process them, or use "
+        "loop.call_later; stop the ticker with the service."
     ),
 )
 
@@ -132,7 +132,7 @@ def _nobody_can_set(seen: Clues) -> str | None:
     if not seen.most(seen.parked("event", "future", "queue.get", "condition", "lock")):
         return None
     kinds = {wait.type for wait in seen.facts.waits if wait.outside == 0}
-    return f"they wait for {_join(kinds)} that nothing else living can reach"
+    return f"they wait for {_join(kinds)} that nothing else can reach"
 
 
 NOBODY_CAN_SET_IT = SitePattern(
@@ -141,14 +141,14 @@ NOBODY_CAN_SET_IT = SitePattern(
     sign=1,
     explanation="Only the waiting tasks refer to what they wait for, so nothing can ever set it.",
     remedy=(
-        "Keep the event, future or queue where the one who answers can reach it, resolve it on every way "
-        "out, and wait with a timeout."
+        "Keep the event, future or queue where the code that answers can reach it, resolve it on every exit "
+        "path, and wait with a timeout."
     ),
 )
 
 
 def _unreachable(seen: Clues) -> int:
-    """How many wait for a thing that they alone refer to."""
+    """How many wait for an object that only they refer to."""
     return sum(wait.waiters for wait in seen.facts.waits if wait.outside == 0)
 
 
@@ -164,4 +164,4 @@ PATTERNS = (
     SLEEPER_PER_EVENT,
     NOBODY_CAN_SET_IT,
 )
-"""The first that fits is named."""
+"""The first match is named."""

@@ -1,10 +1,10 @@
-"""Resources of which nothing is left."""
+"""Resources that are used up."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import Hindrance, process_note
+from taskscope.analysis.patterns.pattern import ProcessPattern, process_finding
 from taskscope.model import Frame
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ _IN_USE = {
         "file descriptors are in use",
         "opening a file or a socket fails with EMFILE",
     ),
-    "rss": ("memory", "of memory is in use", "allocating fails, or the process is killed"),
+    "rss": ("memory", "of memory is in use", "allocation fails, or the process is killed"),
     "threads": ("threads", "threads are in use", "starting a thread fails"),
 }
 
 
 def exhausted(used_up: Iterable[Exhausted]) -> tuple[Finding, ...]:
-    """One finding for each resource that has met its limit."""
+    """One finding per resource at its limit."""
     return tuple(_limit_finding(each) for each in used_up)
 
 
@@ -33,7 +33,7 @@ def _limit_finding(used_up: Exhausted) -> Finding:
     noun, in_use, then = _IN_USE[used_up.resource]
     spell = _megabytes if used_up.resource == "rss" else "{:,}".format
     by = f" ({used_up.limit_by})" if used_up.limit_by else ""
-    return process_note(
+    return process_finding(
         "limit",
         Frame("", 0, noun, "stdlib"),
         used_up.since,
@@ -47,17 +47,17 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.0f} MB"
 
 
-LIMIT_REACHED = Hindrance(
+LIMIT_REACHED = ProcessPattern(
     name="limit reached",
     find=lambda process: exhausted(process.exhausted),
     noun="limit",
-    did=" reached",
-    explanation="The process has as much of it as it may have.",
+    verb=" reached",
+    explanation="The process uses all it is allowed.",
     remedy=(
-        "Look for what grows with it, and close what is done with; a higher limit (ulimit, LimitNOFILE, the "
-        "container's memory or pids) only gains time if something leaks."
+        "Find what grows with it, and close what is no longer needed; if something leaks, a higher limit "
+        "(ulimit, LimitNOFILE, the container's memory or pids) only gains time."
     ),
 )
 
 PATTERNS = (LIMIT_REACHED,)
-"""In the order in which they are told."""
+"""In the order they are reported."""

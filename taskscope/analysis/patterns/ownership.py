@@ -1,4 +1,4 @@
-"""Tasks that nobody is left to end: started and dropped, started again, or outliving who started them."""
+"""Tasks that nobody ends: started and dropped, started twice, or outliving their creator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _orphaned_loops(seen: Clues) -> str | None:
 
 
 def _not_in_use(seen: Clues) -> int | None:
-    """Connections whose opener has ended are ordinary ones, as long as they are used."""
+    """Connections outlive the task that opened them; that is normal while they are in use."""
     return None if seen.most(seen.parked("socket")) and not seen.stand_still else 1
 
 
@@ -26,7 +26,7 @@ ORPHANED_LOOPS = SitePattern(
     name="orphan",
     check=_orphaned_loops,
     sign=_not_in_use,
-    explanation="The task that started these has ended and nobody else ends them, so each round adds one.",
+    explanation="The task that created these has ended and nothing else ends them, so each round adds one.",
     remedy=(
         "Store the task on its owner, cancel it when the owner ends, and wait for it; a TaskGroup does all "
         "three."
@@ -39,16 +39,16 @@ def _orphans(seen: Clues) -> str | None:
 
 
 ORPHANS = replace(ORPHANED_LOOPS, check=_orphans)
-"""The same on weaker evidence: ranks below what says more of why they stay."""
+"""The same on weaker evidence: ranks below patterns that say more about why they stay."""
 
 
 def _started_twice(seen: Clues) -> str | None:
     facts = seen.facts
     bound = max(facts.bound, key=lambda each: each.same_arguments, default=None)
     if bound is None or bound.same_arguments < 2 or not seen.some(facts.looping):
-        return None  # the young ones may not have reached their loop yet
+        return None  # young tasks may not have reached their loop yet
     if seen.workers or seen.parked("queue.get") or seen.most(facts.awaited):
-        return None  # of one pool, or children of one task
+        return None  # workers of one pool, or children of one task
     return f"start() ran at least {bound.same_arguments:,} times on one {bound.type}"
 
 
@@ -57,10 +57,10 @@ STARTED_TWICE = SitePattern(
     check=_started_twice,
     sign=2,
     explanation=(
-        "The same loop runs several times over on one object: start() was called again without stop(), or "
-        "stop() did not wait."
+        "The same loop runs several times on one object: start() was called again without stop(), or stop() "
+        "did not wait."
     ),
-    remedy="Let start() do nothing while the loop runs, and reset that guard on the way out.",
+    remedy="Make start() a no-op while the loop runs, and reset that guard when it exits.",
 )
 
 
@@ -77,13 +77,13 @@ FIRE_AND_FORGET = SitePattern(
     check=_forgotten,
     sign=lambda seen: 1 if seen.stand_still else 0,
     explanation=(
-        "The task is started and dropped: nobody waits for it, nobody can cancel it, and its error is lost."
+        "The task is started and dropped: nothing awaits it, nothing can cancel it, and its error is lost."
     ),
     remedy=(
-        "Await the call (with a timeout), or hold the task in a TaskGroup or in a set that it leaves when "
-        "done, and end it when the service stops."
+        "Await the call (with a timeout), or keep the task in a TaskGroup or in a set that it leaves when "
+        "done, and cancel it when the service stops."
     ),
 )
 
 PATTERNS = (ORPHANED_LOOPS, STARTED_TWICE, FIRE_AND_FORGET)
-"""The first that fits is named."""
+"""The first match is named."""

@@ -1,4 +1,4 @@
-"""What a pattern is: one known reason for trouble, with all that is ever said of it."""
+"""A pattern: one known cause of trouble, with its check and all its text."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import FindingKind
 
 BOUNDED = -2
-"""The sign of what cannot grow past its bound."""
+"""The sign of tasks whose number is bounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """``name`` is stable: outputs carry it.  ``explanation``: what goes on.  ``remedy``: the usual fix."""
+    """``name`` is stable output.  ``explanation``: what happens.  ``remedy``: the usual fix."""
 
     name: str
     explanation: str
     remedy: str
 
     def cause(self, text: str, evidence: tuple[str, ...]) -> Cause:
-        """This pattern as the cause of a finding; ``text`` is the sentence for it."""
+        """The cause of a finding; ``text`` is its sentence."""
         return Cause(self.name, text, evidence, f"{self.explanation} {self.remedy}")
 
 
@@ -37,8 +37,8 @@ class Pattern:
 class SitePattern(Pattern):
     """Why the tasks or threads of one site do not end.
 
-    ``check`` returns the sentence that says what was seen, or None where the pattern does not fit.  ``sign``:
-    how far the pattern shows that they will not end (see ``causes.signs``).  None: it shows nothing.
+    ``check`` returns the sentence for the cause, or None if the pattern does not match.  ``sign``: how
+    strongly it shows that they will not end (see ``causes.signs``); None: not at all.
     """
 
     check: Callable[[Clues], str | None]
@@ -50,9 +50,9 @@ class SitePattern(Pattern):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What loops and pools do at the moment ``now``.  ``slow``: since when callbacks are late.
+    """The state of loops and pools at ``now``.  ``slow``: since when callbacks run late.
 
-    ``exhausted``: resources that have met their limit.
+    ``exhausted``: resources at their limit.
     """
 
     now: float
@@ -64,12 +64,12 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hindrance(Pattern):
-    """What holds a whole loop, pool or process up.  ``noun`` and ``did`` count it: ``2 lines`` ``did``."""
+class ProcessPattern(Pattern):
+    """What holds up a whole loop, pool or process.  Several are summed up as ``2 {noun}s{verb}``."""
 
     find: Callable[[Process], tuple[Finding, ...]]
     noun: str
-    did: str = ""
+    verb: str = ""
 
 
 def place(frame: Frame) -> str:
@@ -86,16 +86,16 @@ def where_they_wait(seen: Clues) -> str:
     """``all 40 wait at service.py:40 in work (asyncio.sleep)``."""
     group = seen.group
     if group is None:
-        return "where they wait is not known"
+        return "where they wait is unknown"
     sampled = seen.facts.sampled
     share = f"all {sampled:,}" if group.live == sampled > 1 else f"{group.live:,} of {sampled:,}"
     return f"{share} wait at {parked_at(group)} ({group.text})"
 
 
-def process_note(
+def process_finding(
     kind: FindingKind, frame: Frame, since: Onset, text: str, evidence: dict[str, object], cause: Cause
 ) -> Finding:
-    """A finding that belongs to no site, at ``info``: worth a note, no leak."""
+    """A finding without a site, at level ``info``."""
     return Finding(
         level="info",
         kind=kind,

@@ -1,4 +1,4 @@
-"""Loops that stand still: held by a call, asleep with something to do, or paused with the whole process."""
+"""Stalled loops: blocked by a call, asleep with work to do, or paused with the whole process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
-from taskscope.analysis.patterns.pattern import Hindrance, place, process_note
+from taskscope.analysis.patterns.pattern import ProcessPattern, place, process_finding
 from taskscope.model import Finding, Frame
 
 if TYPE_CHECKING:
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from taskscope.model import Stall
 
 RECENT = 600.0
-"""Seconds for which a stall is remembered after it is over."""
+"""Seconds a stall is reported after it ends."""
 
 SHOWN = 8
-"""Frames of a stack given as evidence; more if the first of the program's own comes later."""
+"""Frames of a stack given as evidence; more if the first user frame is further out."""
 
 
 def is_pause(stall: Stall) -> bool:
-    """Whether the process was stopped for most of it: then the line that was running is not to blame."""
+    """Whether the process was stopped for most of it, so the running line is not to blame."""
     return stall.paused > stall.duration / 2
 
 
-def _guilty_part(stack: Sequence[Frame]) -> Sequence[Frame]:
-    """The innermost frames, down to the first of the program's own at least."""
+def _excerpt(stack: Sequence[Frame]) -> Sequence[Frame]:
+    """The innermost frames, out to at least the first user frame."""
     own = next((number for number, frame in enumerate(stack) if frame.origin == "user"), 0)
     return stack[: max(SHOWN, own + 1)]
 
 
 def overslept(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
-    """One finding for each line whose task a sleeping loop did not go on with, the longest sleep first."""
+    """One finding per line whose task a sleeping loop failed to resume, longest sleep first."""
     by_line: dict[tuple[int, str, int], list[Stall]] = defaultdict(list)
     for stall in stalls:
         if stall.why in ("asleep", "stranded") and stall.began + stall.duration >= now - RECENT:
@@ -47,12 +47,12 @@ def overslept(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
 def _overslept(stalls: list[Stall]) -> Finding:
     worst = max(stalls, key=lambda stall: stall.duration)
     lasting = next((stall for stall in stalls if not stall.over), None)
-    told = lasting or worst
-    where = _where(told.stack)
-    user = next((frame for frame in told.stack if frame.origin == "user"), None)
+    stall = lasting or worst
+    where = _where(stall.stack)
+    user = next((frame for frame in stall.stack if frame.origin == "user"), None)
     verb = "has been asleep" if lasting else "was asleep"
-    least = "at least " if told.at_least else ""
-    length = f"{verb} for {least}{told.duration:,.1f} s"
+    least = "at least " if stall.at_least else ""
+    length = f"{verb} for {least}{stall.duration:,.1f} s"
     return Finding(
         level="suspect",
         kind="wakeup",
@@ -62,94 +62,94 @@ def _overslept(stalls: list[Stall]) -> Finding:
         coroutine=where.function,
         live=0,
         rate_per_min=0.0,
-        since=told.began,
-        since_at_least=told.at_least,
-        text=f"event loop {told.loop} {length} {_left_undone(told)}{_WOKEN if told.woken else ''}",
+        since=stall.began,
+        since_at_least=stall.at_least,
+        text=f"event loop {stall.loop} {length} {_left_undone(stall)}{_WOKEN if stall.woken else ''}",
         evidence={
             "why": "overslept",
             "count": len(stalls),
             "lasting": lasting is not None,
-            "loop": told.loop,
-            "ready": told.queued,
-            "woken_by_taskscope": told.woken,
+            "loop": stall.loop,
+            "ready": stall.queued,
+            "woken_by_taskscope": stall.woken,
             "longest_seconds": round(worst.duration, 3),
-            "task": told.task,
+            "task": stall.task,
         },
         cause=LOST_WAKE_UP.cause(
-            "another thread gave this loop something to do without waking it",
-            tuple(f"{place(each)} in {each.function}" for each in _guilty_part(told.stack)),
+            "another thread gave this loop work without waking it",
+            tuple(f"{place(each)} in {each.function}" for each in _excerpt(stall.stack)),
         ),
     )
 
 
-_WOKEN = ", until TaskScope woke it for what was asked of it"
+_WOKEN = ", until TaskScope woke it to run a request"
 
 
 def _left_undone(stall: Stall) -> str:
     if not stall.queued:
-        return "past the time of a timer"
+        return "with a timer overdue"
     if stall.why == "stranded":
-        return f"with {wording.plural(stall.queued, 'task')} waiting for what is done"
+        return f"with {wording.plural(stall.queued, 'task')} waiting for something already done"
     return f"with {wording.plural(stall.queued, 'callback')} ready to run"
 
 
 def _where(stack: Sequence[Frame]) -> Frame:
     """The innermost frame outside the standard library: it waits for what another thread has set."""
     inner = next((frame for frame in stack if frame.origin != "stdlib"), None)
-    return inner or Frame("", 0, "(not known)", "stdlib")
+    return inner or Frame("", 0, "(unknown)", "stdlib")
 
 
-LOST_WAKE_UP = Hindrance(
+LOST_WAKE_UP = ProcessPattern(
     name="lost wake-up",
     find=lambda process: overslept(process.stalls, process.now),
     noun="lost wake-up",
     explanation=(
-        "Objects of asyncio belong to one loop. Another thread used call_soon, or set a future, fed a queue "
-        "or released a lock of this loop: the callback is queued, but the loop sleeps on."
+        "asyncio objects belong to one loop. Another thread called call_soon, set a future, fed a queue or "
+        "released a lock of this loop: the callback is queued, but the loop stays asleep."
     ),
     remedy=(
-        "From other threads use loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe, and share no "
-        "lock between loops. TaskScope has not woken it."
+        "From other threads, use loop.call_soon_threadsafe or asyncio.run_coroutine_threadsafe, and share "
+        "no lock between loops. TaskScope has not woken it."
     ),
 )
 
 
 def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
-    """One finding for each line that held a loop, the longest in all first.
+    """One finding per line that blocked a loop, longest total first.
 
-    Where a loop had many callbacks to run no line held it (see ``overload``).
+    A loop with many ready callbacks is overloaded, not blocked by a line (see ``overload``).
     """
     by_line: dict[tuple[str, int], list[Stall]] = defaultdict(list)
     for stall in stalls:
         held = stall.why == "held" and not stall.queued and not is_pause(stall)
         if held and stall.began + stall.duration >= now - RECENT:
-            frame = _guilty(stall.stack)
+            frame = _blocking_frame(stall.stack)
             by_line[frame.file, frame.line].append(stall)
     found = [_stall_finding(each) for each in by_line.values()]
     return tuple(sorted(found, key=lambda finding: -float(finding.evidence["total_seconds"])))
 
 
-def _guilty(stack: Sequence[Frame]) -> Frame:
-    """The innermost frame of the user's, who called what blocks."""
+def _blocking_frame(stack: Sequence[Frame]) -> Frame:
+    """The innermost user frame, which made the blocking call."""
     user = next((frame for frame in stack if frame.origin == "user"), None)
-    return user or (stack[0] if stack else Frame("", 0, "(not known)", "stdlib"))
+    return user or (stack[0] if stack else Frame("", 0, "(unknown)", "stdlib"))
 
 
 def _stall_finding(stalls: list[Stall]) -> Finding:
     longest, total = max(stall.duration for stall in stalls), sum(stall.duration for stall in stalls)
     worst = max(stalls, key=lambda stall: stall.duration)
-    frame = _guilty(worst.stack)
-    said = tuple(f"{place(each)} in {each.function}" for each in _guilty_part(worst.stack))
+    frame = _blocking_frame(worst.stack)
+    excerpt = tuple(f"{place(each)} in {each.function}" for each in _excerpt(worst.stack))
     held = next((stall for stall in stalls if not stall.over), None)
     if held is None:
-        cause = f"a call made in {frame.function} kept the loop from running for {longest:,.2f} s"
+        cause = f"a call in {frame.function} blocked the loop for {longest:,.2f} s"
     else:
-        cause = f"a call made in {frame.function} has not returned to the loop for {held.duration:,.2f} s"
-    return process_note(
+        cause = f"a call in {frame.function} has been blocking the loop for {held.duration:,.2f} s"
+    return process_finding(
         "stall",
         frame,
         Onset(min(stall.began for stall in stalls)),
-        f"the loop stood still {_how_long(stalls)}",
+        f"the loop was blocked {_how_long(stalls)}",
         {
             "why": "stall",
             "count": len(stalls),
@@ -158,33 +158,33 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
             "task": worst.task,
             "stack": [f"{each.file}:{each.line} in {each.function}" for each in worst.stack],
         },
-        LOOP_HELD.cause(cause, said),
+        LOOP_HELD.cause(cause, excerpt),
     )
 
 
 def _how_long(stalls: Sequence[Stall]) -> str:
-    """``once, for 1.50 s`` or ``3 times, for up to 2.00 s, 3.00 s in all``."""
+    """``once, for 1.50 s`` or ``3 times, for up to 2.00 s, 3.00 s in total``."""
     longest, total = max(stall.duration for stall in stalls), sum(stall.duration for stall in stalls)
     if len(stalls) == 1:
         return f"once, for {longest:,.2f} s"
-    return f"{len(stalls):,} times, for up to {longest:,.2f} s, {total:,.2f} s in all"
+    return f"{len(stalls):,} times, for up to {longest:,.2f} s, {total:,.2f} s in total"
 
 
-LOOP_HELD = Hindrance(
+LOOP_HELD = ProcessPattern(
     name="loop held",
     find=lambda process: stalled(process.stalls, process.now),
     noun="line",
-    did=" blocked the event loop",
-    explanation="While a callback or a coroutine runs without an await, no other task of its loop does.",
+    verb=" blocked the event loop",
+    explanation="While a callback or a coroutine runs without an await, no other task of its loop runs.",
     remedy=(
-        "Use the asynchronous form of the call, or hand it to a thread with asyncio.to_thread; cut long "
-        "computations into pieces or give them to a process."
+        "Use an asynchronous version of the call, or run it with asyncio.to_thread; split long computations "
+        "or run them in a process."
     ),
 )
 
 
 def paused(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
-    """One finding for all times in which the process stood still while a loop was running a callback."""
+    """One finding for all pauses of the process while a loop ran a callback."""
     found = [
         stall
         for stall in stalls
@@ -194,33 +194,32 @@ def paused(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
         return ()
     longest, total = max(stall.paused for stall in found), sum(stall.paused for stall in found)
     times = "once" if len(found) == 1 else f"{len(found):,} times"
-    note = process_note(
+    note = process_finding(
         "stall",
         Frame("", 0, "(the whole process)", "stdlib"),
         Onset(min(stall.began for stall in found)),
-        f"the process stood still {times}, {longest:,.2f} s at the longest, and used no processor",
+        f"the process was paused {times}, for up to {longest:,.2f} s, and used no CPU",
         {
             "why": "paused",
             "count": len(found),
             "longest_seconds": round(longest, 3),
             "total_seconds": round(total, 3),
         },
-        PROCESS_PAUSED.cause("it was stopped, or got no processor", ()),
+        PROCESS_PAUSED.cause("it was stopped, or got no CPU time", ()),
     )
     return (note,)
 
 
-PROCESS_PAUSED = Hindrance(
+PROCESS_PAUSED = ProcessPattern(
     name="process paused",
     find=lambda process: paused(process.stalls, process.now),
-    noun="pause of the process",
+    noun="process pause",
     explanation=(
-        "Neither the program nor TaskScope's thread ran or used the processor: the process was stopped "
-        "(SIGSTOP, a debugger), the machine was suspended or overcommitted, or a call waited while it held "
-        "the interpreter's lock."
+        "Neither the program nor TaskScope's thread ran or used CPU: the process was stopped (SIGSTOP, a "
+        "debugger), the machine was suspended or overcommitted, or a call waited while holding the GIL."
     ),
     remedy="The line that was running is not to blame.",
 )
 
 PATTERNS = (LOST_WAKE_UP, LOOP_HELD, PROCESS_PAUSED)
-"""In the order in which they are told."""
+"""In the order they are reported."""

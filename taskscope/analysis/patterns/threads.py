@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Wait
 
 MAX_POOLS = 5
-"""Most pools that facts list: where there are as many, there may be more."""
+"""Most pools that facts list; with this many there may be more."""
 
 _INSIDE: tuple[Wait, ...] = (
     *("event", "condition", "queue.get", "queue.put", "lock", "semaphore", "barrier"),
     *("thread", "executor", "job"),
 )
-"""What a thread may wait for that comes from within the process."""
+"""Waits that only another thread of the process can end."""
 
 
 def _pool_per_call(seen: Clues) -> str | None:
@@ -32,8 +32,8 @@ POOL_PER_CALL = SitePattern(
     name="pool per call",
     check=_pool_per_call,
     sign=1,
-    explanation="A new executor is created again and again and never shut down; its idle workers stay.",
-    remedy="Make one executor for the service, or use it in a with block.",
+    explanation="New executors are created repeatedly and never shut down; their idle workers stay.",
+    remedy="Create one executor for the service, or use it in a with block.",
 )
 
 
@@ -41,7 +41,7 @@ def _one_pool(seen: Clues) -> str | None:
     pool = next(iter(seen.facts.bound), None)
     if pool is None or pool.runs < seen.facts.sampled:
         return None
-    return "workers of one executor, which starts them as it needs them, up to its limit"
+    return "workers of one executor, which starts them on demand, up to max_workers"
 
 
 ONE_POOL = SitePattern(
@@ -50,9 +50,9 @@ ONE_POOL = SitePattern(
     sign=BOUNDED,
     explanation=(
         "An executor starts a worker for each job that finds none idle, up to max_workers; workers stay "
-        "until the executor is shut down."
+        "until it is shut down."
     ),
-    remedy="None is needed; a smaller max_workers keeps fewer threads.",
+    remedy="None needed; a smaller max_workers keeps fewer threads.",
 )
 
 
@@ -60,11 +60,11 @@ def _endless_thread(seen: Clues) -> str | None:
     group = seen.group
     if group is None or group.wait == "running":
         return None
-    return f"each thread that is started here stays; {where_they_wait(seen)}"
+    return f"every thread started here stays; {where_they_wait(seen)}"
 
 
 def _waits_inside(seen: Clues) -> int | None:
-    """A thread that waits for another one; one in a socket may be a connection in use."""
+    """1 if it waits for another thread; one that waits on a socket may serve a connection in use."""
     return 1 if seen.group is not None and seen.group.wait in _INSIDE else None
 
 
@@ -72,9 +72,9 @@ THREAD_NEVER_TOLD_TO_END = SitePattern(
     name="thread never told to end",
     check=_endless_thread,
     sign=_waits_inside,
-    explanation="A thread is started again and again and each one waits for ever.",
-    remedy="Give it an event to look at, set it when its owner ends, and join it.",
+    explanation="Threads are started repeatedly and each waits forever.",
+    remedy="Give it a stop event, set it when its owner ends, and join the thread.",
 )
 
 PATTERNS = (POOL_PER_CALL, ONE_POOL, THREAD_NEVER_TOLD_TO_END)
-"""The first that fits is named."""
+"""The first match is named."""

@@ -1,4 +1,4 @@
-"""Tasks that wait for what does not come: an item, a job in a thread, a lock, a peer."""
+"""Tasks that wait for something that does not come: an item, a job in a thread, a lock, a peer."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ NOBODY_FEEDS_IT = SitePattern(
     name="nobody feeds it",
     check=_nobody_feeds,
     sign=_left_behind,
-    explanation="They wait for items of an empty queue and none comes.",
-    remedy=("Tell consumers when the producer ends (a sentinel or Queue.shutdown), or cancel them and wait."),
+    explanation="They wait for items from an empty queue and none arrive.",
+    remedy="Tell consumers when the producer ends (a sentinel or Queue.shutdown), or cancel and await them.",
 )
 
 
@@ -51,8 +51,8 @@ BLOCKING_CALL = SitePattern(
     check=_blocked,
     sign=_stands_still,
     explanation=(
-        "They wait for a job in a thread, and the thread sits in a blocking call. Cancelling the task does "
-        "not end the thread."
+        "They wait for a job in a thread, and the thread is in a blocking call. Cancelling the task does not "
+        "end the thread."
     ),
     remedy="Give the call a timeout, or close the socket or file it reads from.",
 )
@@ -70,8 +70,8 @@ LOCK_NOT_RELEASED = SitePattern(
     sign=_stands_still,
     explanation="They wait for a lock or semaphore that is never released.",
     remedy=(
-        "Take it with async with, so that every way out releases it, and do not await something unbounded "
-        "while holding it."
+        "Acquire it with async with, so every exit path releases it, and await nothing unbounded while "
+        "holding it."
     ),
 )
 
@@ -85,9 +85,9 @@ def _peer(seen: Clues) -> str | None:
 WAITS_FOR_A_PEER = SitePattern(
     name="waits for a peer",
     check=_peer,
-    explanation="They wait on a socket whose other side sends nothing more.",
+    explanation="They wait on a socket whose peer sends nothing more.",
     remedy="Read with a timeout, use keep-alive, and close the connection when its session ends.",
 )
 
 PATTERNS = (NOBODY_FEEDS_IT, BLOCKING_CALL, LOCK_NOT_RELEASED, ORPHANS, WAITS_FOR_A_PEER)
-"""The first that fits is named."""
+"""The first match is named."""
