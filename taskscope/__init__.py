@@ -1,6 +1,6 @@
 """TaskScope: htop for asyncio tasks and threads.
 
-The public API: `start`, `stop`, `snapshot`, `no_leaks`.  Importing it costs the standard library only.
+The public API: `start`, `stop`, `snapshot`, `no_leaks`.  It imports only the standard library.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _agent: Agent | None = None
 
 
 class StartError(OSError):
-    """The agent could not start, for the reason that this says in a sentence; nothing of it is left."""
+    """The agent could not start; the message says why.  It leaves nothing behind."""
 
 
 def start(name: str | None = None, *, interval: float = 1.0, control: bool = False) -> None:
-    """Starts the agent in this process; harmless if it runs already.
+    """Starts the agent in this process; does nothing if it already runs.
 
-    name: what to call this process in ``taskscope attach NAME`` (default: the script's name).
+    name: the name for ``taskscope attach NAME`` (default: the script's name).
     interval: seconds between samples, 0.1 to 60.
-    control: whether somebody attached may cancel tasks.
+    control: whether attached clients may cancel tasks.
 
-    Raises StartError, and nothing else, if it cannot: no place for its socket, no descriptor or thread to be
-    had, a subinterpreter, or a fault of ours.  Then nothing of it is left, and the program can go on.
+    Raises only StartError: there is no place for its socket, no free descriptor or thread, this is a
+    subinterpreter, or TaskScope has a bug.  The program is then unchanged and can continue.
     """
     global _agent  # noqa: PLW0603
     if _agent is not None:
@@ -48,14 +48,14 @@ def start(name: str | None = None, *, interval: float = 1.0, control: bool = Fal
 
 
 def stop() -> None:
-    """Removes the agent and everything it patched; harmless if there is none.  Never raises."""
+    """Removes the agent and every patch; does nothing if there is none.  Never raises."""
     agent = _agent
     if agent is not None:
         agent.stop()
 
 
 def snapshot() -> dict[str, Any]:
-    """The whole state of this process, as ``taskscope snapshot`` writes it (JSON values).
+    """The state of this process, as ``taskscope snapshot`` writes it (JSON values).
 
     Starts the agent if there is none.  Raises StartError if that fails.
     """
@@ -69,17 +69,17 @@ def snapshot() -> dict[str, Any]:
 def no_leaks(
     *, grace: float = 0.5, tolerance: int = 0, allow: Iterable[str] = (), threads: bool = True
 ) -> NoLeaks:
-    """Code in which tasks and threads that it starts must end: a context manager (also ``async with``) and
-    a decorator of functions of both kinds.
+    """Requires that every task and thread started inside has ended: a context manager (also ``async with``)
+    and a decorator for functions and coroutine functions.
 
-    grace: seconds that what is left has to end.
-    tolerance: how many may be left.
-    allow: patterns, as file names have them, of task names, thread names, qualified names of what they
-    run, or ``folder/file.py:function`` where they are started.
-    threads: whether threads count too.
+    grace: seconds to wait for leftovers to end.
+    tolerance: how many leftovers to accept.
+    allow: glob patterns for task names, thread names, qualified names of what they run, or the
+    ``folder/file.py:function`` that started them.
+    threads: whether to check threads too.
 
-    Raises testing.guard.LeakError (an AssertionError) at the end: what each runs, who started it, where it
-    stands.
+    Raises testing.guard.LeakError (an AssertionError) at the end: what each leftover runs, what started it,
+    and where it is.
     """
     from taskscope.testing.guard import NoLeaks
 

@@ -1,12 +1,11 @@
 """``taskscope`` commands inside aiomonitor's own console: ``start``, ``status``, ``sites``, ``snapshot``.
 
-Importing this module adds them, and nothing else does: a program that wants them says
+Only importing this module adds them: a program that wants them runs
 
     import taskscope.aiomonitor_commands
 
-beside its ``aiomonitor.start_monitor(...)``.  The agent never imports it.  All but ``start`` ask the
-process's agent over its socket as any client does, so a console holds up the program no more than the
-app does.
+beside its ``aiomonitor.start_monitor(...)``.  The agent never imports it.  All but ``start`` query the
+process's agent over its socket like any client, so a console costs the program no more than the app.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _HEADS = ("LIVE", "BORN", "ENDED", "OLDEST", "SITE")
 
 def _group(ctx: click.Context) -> None:
     """What TaskScope's agent in this process sees"""
-    if ctx.invoked_subcommand is None:  # else it is the subcommand that says when it is done
+    if ctx.invoked_subcommand is None:  # else the subcommand signals completion
         auto_command_done(_help)(ctx)
 
 
@@ -55,9 +54,9 @@ def _help(ctx: click.Context) -> None:
 
 
 def _start(ctx: click.Context, control: bool) -> None:
-    """Start the agent, so that taskscope can be attached to this process"""
+    """Start the agent, so that taskscope can attach to this process"""
     if agent_in(os.getpid()) is not None:
-        print_ok("The agent runs already.")
+        print_ok("The agent is already running.")
         return
     try:
         taskscope.start(control=control)
@@ -68,7 +67,7 @@ def _start(ctx: click.Context, control: bool) -> None:
 
 
 def _status(ctx: click.Context) -> None:
-    """Say whether an agent runs here, and what it counts"""
+    """Show whether an agent runs here, and its counts"""
 
     async def tell(source: LiveSource, hello: model.Hello, sample: model.Sample) -> None:
         since = fmt.age(sample.monotonic - hello.agent_since)
@@ -89,7 +88,7 @@ def _status(ctx: click.Context) -> None:
 
 
 def _sites(ctx: click.Context, number: int) -> None:
-    """List the lines that started the tasks that live now, most first"""
+    """List the lines that created the live tasks, most tasks first"""
 
     async def tell(source: LiveSource, hello: model.Hello, sample: model.Sample) -> None:
         sites = {site.id: site for site in sample.new_sites if site.kind == "task"}
@@ -117,7 +116,7 @@ def _row(counts: model.SiteCounts, site: model.Site, now: float) -> tuple[str, .
 
 
 def _snapshot(ctx: click.Context, file: str | None) -> None:
-    """Save the whole state of this process to FILE (a .gz compresses)"""
+    """Save the state of this process to FILE (.gz compresses)"""
     name = f"taskscope-{os.getpid()}-{time.strftime('%Y%m%d-%H%M%S')}.json"
     path = str(Path(file or name).absolute())
 
@@ -139,7 +138,7 @@ def _ask(
     ctx: click.Context,
     tell: Callable[[LiveSource, model.Hello, model.Sample], Awaitable[None]],
 ) -> None:
-    """Runs ``tell`` with the agent's first sample, in the loop of the monitor's own thread."""
+    """Runs ``tell`` with the agent's first sample, in the loop of the monitor's thread."""
     monitor: Any = ctx.obj
 
     async def work(ctx: click.Context) -> None:
@@ -156,12 +155,12 @@ def _ask(
         finally:
             await source.close()
 
-    command_done.get().clear()  # its help option has set it: the prompt would come before the answer
+    command_done.get().clear()  # set by its help option; the prompt would precede the answer
     monitor._termui_tasks.add(monitor._ui_loop.create_task(auto_async_command_done(work)(ctx)))
 
 
 def _register() -> None:
-    """Adds the group to aiomonitor's commands.  (Its ``command`` passes the context by itself.)"""
+    """Adds the group to aiomonitor's commands, whose ``command`` passes the context itself."""
     root = aiomonitor.monitor_cli
     opening = custom_help_option(_group)
     group = root.group(name="taskscope", invoke_without_command=True, add_help_option=False)(

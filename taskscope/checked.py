@@ -1,8 +1,8 @@
-"""Model values of JSON values, each checked against its type: the one gate for what an agent or a file says.
+"""Model values from JSON values, checked against their types: the one gate for data from an agent or a file.
 
-What passes holds numbers that are finite and of a size that can be reckoned with, texts of bounded length,
-and nothing of another type than the model has.  What does not raises WireError, which names the field:
-``Sample.sites[3].oldest is inf, not a finite number``.  Nothing behind this gate checks types again.
+Values that pass have finite numbers of bounded size, strings of bounded length, and exactly the model's
+types.  Anything else raises WireError, which names the field: ``Sample.sites[3].oldest is inf, not a finite
+number``.  Nothing behind this gate checks types again.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_INT = 1 << 64
-"""Ids of threads are addresses; serials, counts and bytes are smaller."""
+"""Thread ids are addresses; serials, counts and bytes are smaller."""
 
 MAX_FLOAT = 1e15
 """Seconds since the epoch are 2e9, bytes of memory below 1e13: sums of these stay exact."""
 
 MAX_ITEMS = 1_000_000
-"""Items of one list.  A message is smaller than that already; a saved section is not."""
+"""Items of one list.  Messages are smaller anyway; saved sections may not be."""
 
 MAX_LENGTH = 10 * MAX_TEXT
-"""Characters of a text: ``clean_text`` caps them first, and escapes each then."""
+"""Characters of a string: ``clean_text`` caps it first, then escapes each character."""
 
 MAX_DEPTH = 4
-"""Lists within lists where the model leaves open what a value is (the evidence of a finding)."""
+"""Nesting of values whose type the model leaves open (the evidence of a finding)."""
 
 
 class _Misfit(Exception):
-    """What is wrong; ``path`` grows on the way out."""
+    """What is wrong; ``path`` is extended as the error propagates."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -59,7 +59,7 @@ def unpack(cls: type[T], value: Any) -> T:
 
 
 def unpack_all(cls: type[T], values: Any) -> tuple[T, ...]:
-    """The same for a list of them."""
+    """Likewise for a list."""
     try:
         result: tuple[T, ...] = _tuple(_builder(cls))(values)
     except _Misfit as misfit:
@@ -68,7 +68,7 @@ def unpack_all(cls: type[T], values: Any) -> tuple[T, ...]:
 
 
 def _builder(kind: Any) -> Build:
-    """What makes a ``kind`` of a JSON value.  A sample holds thousands: each type is looked into once."""
+    """Builds a ``kind`` from a JSON value.  A sample holds thousands, so each type is analysed once."""
     found = _builders.get(kind)
     if found is None:
         found = _builders[kind] = _new_builder(kind)
@@ -90,12 +90,12 @@ def _new_builder(kind: Any) -> Build:
     if origin in (Union, types.UnionType) and len(inner) == 2 and type(None) in inner:
         some = _builder(inner[inner[0] is type(None)])
         return lambda value: None if value is None else some(value)
-    raise TypeError(f"no JSON value can be made a {kind}")  # a mistake in the model, not in what came
+    raise TypeError(f"no JSON value can be made a {kind}")  # a bug in the model, not in the input
 
 
 def _whole(value: Any) -> int:
     if type(value) is not int:
-        raise _Misfit(f"is {_shown(value)}, not a whole number")
+        raise _Misfit(f"is {_shown(value)}, not an integer")
     if not -MAX_INT < value < MAX_INT:
         raise _Misfit("is too large a number")
     return value
@@ -114,9 +114,9 @@ def _real(value: Any) -> float:
 
 def _text(value: Any) -> str:
     if type(value) is not str:
-        raise _Misfit(f"is {_shown(value)}, not a text")
+        raise _Misfit(f"is {_shown(value)}, not a string")
     if len(value) > MAX_LENGTH:
-        raise _Misfit("is too long a text")
+        raise _Misfit("is too long a string")
     return value
 
 
@@ -127,9 +127,9 @@ def _flag(value: Any) -> bool:
 
 
 def _open(value: Any, depth: int = 0) -> Any:
-    """What the model leaves open: plain values, in lists and objects to a small depth."""
+    """A value whose type the model leaves open: plain values, in lists and objects up to MAX_DEPTH."""
     if depth > MAX_DEPTH:
-        raise _Misfit("is nested too deep")
+        raise _Misfit("is nested too deeply")
     if type(value) is list:
         return [_open(each, depth + 1) for each in value]
     if type(value) is dict:
@@ -143,7 +143,7 @@ _SIMPLE: dict[Any, Build] = {int: _whole, float: _real, str: _text, bool: _flag,
 
 
 def _word(words: tuple[str, ...]) -> Build:
-    """One of a closed set; where that has ``unknown``, it stands for the words of a newer version."""
+    """A word of a closed set; ``unknown``, if the set has it, replaces words of newer versions."""
     known = {word: word for word in words}
     instead = known.get("unknown")
 
@@ -163,7 +163,7 @@ def _tuple(each: Build) -> Build:
         made: list[Any] = []
         try:
             for item in _list(value):
-                made.append(each(item))  # noqa: PERF401 (how many were made names the one that does not fit)
+                made.append(each(item))  # noqa: PERF401 (their number is the index of the misfit)
         except _Misfit as misfit:
             misfit.path = f"[{len(made)}]{misfit.path}"
             raise
@@ -177,7 +177,7 @@ _PLAIN: dict[Any, frozenset[type]] = {
     float: frozenset((int, float)),
     float | None: frozenset((int, float, type(None))),
 }
-"""Numbers that histories have thousands of: their types are seen to all at once."""
+"""Numbers that histories hold by the thousand: their types are checked all at once."""
 
 
 def _numbers(kind: Any) -> Build:
@@ -188,14 +188,14 @@ def _numbers(kind: Any) -> Build:
         items = _list(value)
         if allowed.issuperset(map(type, items)) and _within(items, limit):
             return tuple(items)
-        return one(items)  # names the one that does not fit
+        return one(items)  # its error names the item
 
     return build
 
 
 def _within(items: list[Any], limit: float) -> bool:
     known = [item for item in items if item is not None] if None in items else items
-    try:  # a sum of what holds NaN is NaN, which compares to nothing; without NaN, min and max can be trusted
+    try:  # with a NaN the sum is NaN and fails the comparison; without, min and max are reliable
         return not known or (sum(known) < math.inf and -limit < min(known) and max(known) < limit)
     except OverflowError:
         return False
@@ -242,7 +242,7 @@ def _dataclass(kind: Any) -> Build:
 
 
 def _absent(field: dataclasses.Field[Any]) -> Callable[[], Any]:
-    """What stands for a field that is left out."""
+    """The default of a missing field."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory
     if field.default is not dataclasses.MISSING:
@@ -255,7 +255,7 @@ def _absent(field: dataclasses.Field[Any]) -> Callable[[], Any]:
 
 
 def _row_or(named: Build) -> Build:
-    """The counts of a site come as a row of numbers (``wire.pack_row``) or by name."""
+    """Site counts: a row of numbers (``wire.pack_row``) or an object."""
     middle, most = 1 + len(COUNTS), 1 + len(COUNTS) + len(AFTER)
     whole = _numbers(int)
     after = [_builder(kind) for name, kind in get_type_hints(model.SiteCounts).items() if name in AFTER]
@@ -289,15 +289,15 @@ _RULES: dict[type, Callable[[Any], str]] = {
     model.Hello: lambda it: _interval(it.interval),
     model.Sample: lambda it: _interval(it.interval),
 }
-"""What a value must be beyond the types of its fields: a sentence where it is not."""
+"""Constraints beyond field types; each returns what is wrong, or an empty string."""
 
 
 def _moves(moves: Any) -> str:
-    """Of each resource that moves with a site, by how much and how surely."""
+    """Checks, for each resource that moves with a site, its amount and correlation."""
     match moves:
         case dict() if all(name in RESOURCES and _is_move(each) for name, each in moves.items()):
             return ""
-    return "has evidence of moves that cannot be read"
+    return "has malformed evidence of moves"
 
 
 def _is_move(value: Any) -> bool:

@@ -1,8 +1,8 @@
-"""Where agents listen: one directory a user, one socket an agent.
+"""Where agents listen: one directory per user, one socket per agent.
 
-The directory depends on the user id alone (not on the environment of whoever starts what), so that an
-operator's shell and a service manager's child agree on it.  It is 0700 and must belong to the user, the
-socket is ``PID.NAME.sock`` and 0600.  What anybody else has put in its place is neither read nor believed.
+The directory depends on the user id alone, not on the environment, so an operator's shell and a service
+manager's child agree on it.  It is 0700 and must belong to the user; the socket is ``PID.NAME.sock``, 0600.
+Anything another user puts in its place is neither read nor trusted.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 MAX_NAME = 32
-"""Characters of a name; a Unix socket path holds 107 bytes in all."""
+"""Characters of a name; a Unix socket path holds 107 bytes."""
 
 _NOWHERE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""Of the process or the machine, not of a directory."""
+"""Errors of the process or the machine: no other directory would help."""
 
 _NOT_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _FILE = re.compile(rf"([0-9]{{1,10}})\.([A-Za-z0-9_-]{{1,{MAX_NAME}}})\.sock")
 
 
 class EndpointError(Exception):
-    """No place to listen at, in a sentence for the user."""
+    """There is no place to listen; the message is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A socket of an agent, perhaps of one that is no more (see ``answers``)."""
+    """An agent's socket, possibly stale (see ``answers``)."""
 
     path: str
     pid: int
@@ -55,7 +55,7 @@ def candidates(uid: int, root: str = "") -> tuple[str, ...]:
 
 
 def standard(uid: int, root: str = "") -> tuple[str, ...]:
-    """``candidates`` where no TASKSCOPE_DIR is set.  /dev/shm is writable in most read-only containers."""
+    """``candidates`` without TASKSCOPE_DIR.  /dev/shm is writable in most read-only containers."""
     return (
         f"{root}/run/user/{uid}/taskscope",
         f"{root}/tmp/taskscope-{uid}",
@@ -64,9 +64,10 @@ def standard(uid: int, root: str = "") -> tuple[str, ...]:
 
 
 def first_place(pid: int, name: str, listen: Callable[[str], T]) -> tuple[str, T]:
-    """The best path where ``listen`` works for the agent of that process, and what that gave.
+    """The best path at which ``listen`` succeeds for this agent, and its result.
 
-    A full disk takes a directory and no socket: then the next one is tried.  Raises EndpointError, OSError.
+    A full disk may allow a directory but no socket; then the next one is tried.  Raises EndpointError,
+    OSError.
     """
     failure: OSError | None = None
     try:
@@ -86,9 +87,9 @@ def first_place(pid: int, name: str, listen: Callable[[str], T]) -> tuple[str, T
 
 
 def directories() -> Iterator[str]:
-    """Those where agents of this process may listen, best first, each made if needed.
+    """Directories where agents of this process may listen, best first, each created if needed.
 
-    After the last it raises EndpointError, which says why no other can be used.
+    After the last, raises EndpointError, which says why none is usable.
     """
     uid = system.geteuid()
     problem = "no directory to try"
@@ -115,7 +116,7 @@ def _is_writable(folder: str) -> bool:
 
 
 def _made(path: str, uid: int) -> str:
-    """``path`` or what stands for it, made if needed.  Raises OSError."""
+    """``path`` or its replacement (see ``_places``), created if needed.  Raises OSError."""
     places = _places(path, (uid,))
     if places:
         return places[0]
@@ -132,13 +133,13 @@ def _made(path: str, uid: int) -> str:
 def _socket_path(folder: str, pid: int, name: str) -> str:
     """Raises EndpointError."""
     path = f"{folder}/{pid}.{_NOT_NAME.sub('-', name)[:MAX_NAME] or 'python'}.sock"
-    if len(os.fsencode(path)) > 106:  # one is kept for the name it has before it listens
+    if len(os.fsencode(path)) > 106:  # one byte is reserved for its name before it listens
         raise EndpointError(f"{path} is too long for a socket; set TASKSCOPE_DIR to a shorter directory")
     return path
 
 
 def listing(uid: int | None = None, root: str = "") -> tuple[Endpoint, ...]:
-    """Every socket in the directories of ``uid`` (default: ours), in order of pid."""
+    """Every socket in the directories of ``uid`` (default: ours), ordered by pid."""
     owner = system.geteuid() if uid is None else uid
     found: dict[tuple[int, str], Endpoint] = {}
     for folder in candidates(owner, root):
@@ -161,10 +162,10 @@ def listing_in(folder: str, owners: Collection[int]) -> tuple[Endpoint, ...]:
 
 
 def _places(folder: str, owners: Collection[int]) -> list[str]:
-    """``folder`` if it belongs to one of ``owners`` alone, else those of theirs that stand for it.
+    """``folder`` if it belongs to one of ``owners`` alone, else their replacements for it.
 
-    Anybody may make a directory in ``/tmp`` under somebody else's name.  What lies in it is not read, and
-    the owner's agents listen in one whose name has a suffix that nobody could know.
+    Any user can create a directory in ``/tmp`` under another user's name.  Its contents are not read, and the
+    owner's agents listen in one with an unguessable suffix.
     """
     if not system.exists(folder):
         return []
@@ -179,7 +180,7 @@ def _places(folder: str, owners: Collection[int]) -> list[str]:
 
 
 def is_private(folder: str, uid: int) -> bool:
-    """Whether it is a directory, not a link to one, of ``uid`` with mode 0700."""
+    """Whether it is a directory (not a link to one) of ``uid`` with mode 0700."""
     try:
         found = system.lstat(folder)
     except OSError:
@@ -189,20 +190,20 @@ def is_private(folder: str, uid: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who listens on a socket: pid and uid as we see them."""
+    """Who listens on a socket: pid and uid in our namespace."""
 
     pid: int
     uid: int
 
 
 class BusyError(Exception):
-    """Somebody listens, but takes no further connection: stopped, hung, or overrun."""
+    """A process listens but accepts no connection: it is stopped, hung or overloaded."""
 
 
 def peer(path: str) -> Peer | None:
-    """Who listens at ``path``; None: nobody that we could reach.  Raises BusyError.
+    """Who listens at ``path``; None: nobody we can reach.  Raises BusyError.
 
-    The file's name holds the pid that the agent sees itself, which in a container is another one.
+    The file's name holds the pid as the agent sees it, which differs in a container.
     """
     with closing(system.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
         probe.settimeout(0.5)
@@ -216,7 +217,7 @@ def peer(path: str) -> Peer | None:
 
 
 def peer_of(connection: _socket.socket) -> Peer | None:
-    """Who is at the other end; None where the system does not say."""
+    """Who is at the other end; None if the system does not say."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
@@ -225,7 +226,7 @@ def peer_of(connection: _socket.socket) -> Peer | None:
 
 
 def answers(path: str) -> bool:
-    """Whether somebody listens at ``path``, be it without room for us."""
+    """Whether a process listens at ``path``, even with a full backlog."""
     try:
         return peer(path) is not None
     except BusyError:
@@ -233,7 +234,7 @@ def answers(path: str) -> bool:
 
 
 def sweep() -> None:
-    """Removes the sockets of ours that no process has open any more."""
+    """Removes our sockets that no process has open any more."""
     for point in listing():
         if _is_stale(point.path):
             try:
@@ -243,10 +244,10 @@ def sweep() -> None:
 
 
 def _is_stale(path: str) -> bool:
-    """Whether the connection is refused: the kernel says so only of a socket that nobody listens on.
+    """Whether the connection is refused, which means that nobody listens on the socket.
 
-    A stopped or overrun agent does not refuse (EAGAIN, time-out), and one that starts shows its socket only
-    when it listens.  The pid in the name proves nothing: after ``exec`` it lives on without the socket.
+    A stopped or overloaded agent does not refuse (EAGAIN, timeout), and a starting one publishes its socket
+    only once it listens.  The pid in the name proves nothing: after ``exec`` it lives on without the socket.
     """
     with closing(system.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
         probe.settimeout(0.5)
@@ -262,13 +263,13 @@ def _is_stale(path: str) -> bool:
 def allowed(connection: _socket.socket) -> bool:
     """Whether a client is this user or root."""
     peer = peer_of(connection)
-    return peer is None or peer.uid in (0, system.geteuid())  # else the directory's mode is all there is
+    return peer is None or peer.uid in (0, system.geteuid())  # without a peer, the directory's mode protects
 
 
 def impostor(connection: socket.socket, path: str) -> str:
-    """Why the agent behind ``path`` is not to be believed; empty if it is.
+    """Why the agent behind ``path`` is not to be trusted; empty if it is.
 
-    It runs as us or as root; root believes any user's, if it owns the socket's file.
+    It must run as us or as root; root trusts any user's agent that owns the socket file.
     """
     peer = peer_of(connection)
     if peer is None or peer.uid in (0, system.geteuid()):

@@ -1,8 +1,8 @@
-"""The clock and the operating system as the interpreter has them, whatever the program put in their place.
+"""The clock and the operating system as the interpreter provides them, whatever the program patched.
 
 freezegun, pyfakefs and tests replace ``time.monotonic``, ``os.read`` or ``socket.socket``: in their modules,
-and under every name that a loaded module has for them.  So what we call are attributes of objects here, taken
-from the built-in modules; and those of ``time`` from a copy made anew, as it may be replaced before we come.
+and under every name that a loaded module has for them.  So we call attributes of the objects below, taken
+from the built-in modules; those of ``time`` from a fresh copy, since it may be patched before our import.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ else:
 
 
 class _Clock:
-    """Seconds; see the functions of these names in ``time``, ``wall`` is ``time.time``."""
+    """Seconds; see the functions of these names in ``time``.  ``wall`` is ``time.time``."""
 
     monotonic = staticmethod(_time.monotonic)
     perf_counter = staticmethod(_time.perf_counter)
@@ -71,7 +71,7 @@ class _System:
     socket = _socket.socket
 
     def exists(self, path: str) -> bool:
-        """Whether there is anything of that name, be it a link that leads nowhere."""
+        """Whether anything has this name, including a dangling link."""
         try:
             self.lstat(path)
         except OSError:
@@ -79,7 +79,7 @@ class _System:
         return True
 
     def contents(self, path: str, most: int = 1 << 20) -> bytes:
-        """Of a file of ``/proc`` or ``/sys``; at most so many bytes.  Raises OSError."""
+        """The contents of a file in ``/proc`` or ``/sys``, at most ``most`` bytes.  Raises OSError."""
         descriptor = self.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
         try:
             parts = []

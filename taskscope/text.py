@@ -1,4 +1,4 @@
-"""How numbers read in a sentence, for every output."""
+"""Numbers in sentences, for every output."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ def plural(number: int, noun: str) -> str:
 
 
 def be(number: int, *, past: bool = False) -> str:
-    """``is`` or ``are``, ``was`` or ``were``: the verb after so many."""
+    """``is`` or ``are``, ``was`` or ``were``, to agree with ``number``."""
     singular, plural = ("was", "were") if past else ("is", "are")
     return singular if number == 1 else plural
 
 
 def seconds(value: float) -> str:
-    """``64 s``, ``12 min``, ``3.5 h``: how long, where no column has to line up."""
+    """``64 s``, ``12 min``, ``3.5 h``: a duration in running text."""
     if value < 120:
         return f"{value:,.0f} s"
     return f"{value / 60:,.0f} min" if value < 7200 else f"{value / 3600:,.1f} h"
 
 
 def per_minute(rate: float) -> str:
-    """``+6,000/min``, below ten a minute with one decimal: ``+0.4/min``."""
+    """``+6,000/min``; below ten per minute with one decimal: ``+0.4/min``."""
     return f"{rate:+,.0f}/min" if abs(rate) >= 10 else f"{rate:+,.1f}/min"

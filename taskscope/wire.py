@@ -1,7 +1,7 @@
-"""JSON-RPC 2.0, one message a line, sans-I/O: bytes in, messages out.
+"""JSON-RPC 2.0, one message per line, sans-I/O: bytes in, messages out.
 
-Neither end touches a socket here, so that both are tested by pushing bytes through them.  This is
-also the boundary where text from the target stops being hostile: see ``clean``.
+No socket is touched here, so tests push bytes through both ends.  This is also the boundary where text
+from the target stops being hostile: see ``clean``.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 PROTOCOL = 2
-"""Version of the protocol; both ends must agree (see ``Hello``)."""
+"""Protocol version; both ends must agree (see ``Hello``)."""
 
 MAX_REQUEST = 1 << 17
-"""Bytes of one request line: the longest list of sites, and 1 ms to read.  More is not one of ours."""
+"""Bytes of one request line: the longest list of sites, parsed in 1 ms.  Our clients send no more."""
 
 MAX_MESSAGE = 16 << 20
-"""Bytes of one answer line: a sample with 10,000 new sites has half of that."""
+"""Bytes of one answer line: a sample with 10,000 new sites takes half of that."""
 
 MAX_CONTAINERS, MAX_VALUES = 500_000, 4_000_000
-"""Lists and objects, and commas, in one line: an empty list takes 30 times more memory than its text."""
+"""Lists and objects, and commas, per line: an empty list takes 30 times more memory than its text."""
 
 MAX_NESTING = 32
-"""Lists and objects within one another in a message.  Ours have about ten; a parser's recursion needs stack,
-and a thread may have little."""
+"""Nesting of lists and objects in a message.  Ours need about ten; the parser recurses, and a thread's stack
+may be small."""
 
 MAX_ID = 1 << 53
 
 MAX_TEXT = 1024
-"""Characters kept of any one string.  Names and paths are shorter; a 10 MB task name must not pass."""
+"""Characters kept of any string.  Names and paths are shorter; a 10 MB task name must not pass."""
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, BAD_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
 MISMATCH, NOT_FOUND, FORBIDDEN = -32000, -32001, -32002
@@ -49,7 +49,7 @@ _HOSTILE = re.compile(
 
 
 class WireError(Exception):
-    """The bytes are not our protocol; the connection cannot go on."""
+    """The bytes are not our protocol; the connection is unusable."""
 
 
 class RemoteError(Exception):
@@ -93,7 +93,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def clean(value: Any) -> Any:
-    """``value``, of JSON, with every string in it cleaned in place, keys included; however deep it is."""
+    """The JSON ``value`` with every string cleaned in place, keys included, at any depth."""
     top = [value]
     pending: list[Any] = [top]
     while pending:
@@ -110,10 +110,10 @@ def clean(value: Any) -> Any:
 
 
 def decode(line: bytes, containers: int = MAX_CONTAINERS, values: int = MAX_VALUES) -> Any:
-    """The JSON value in ``line``, cleaned.  Raises WireError, also if it holds more than that.
+    """The JSON value in ``line``, cleaned.  Raises WireError if it is not JSON or exceeds the limits.
 
-    A line of plain ASCII without a backslash holds no escape, so no hostile character: the walk is
-    skipped for nearly every message.
+    A line of plain ASCII without a backslash holds no hostile character, so nearly every message skips
+    the walk.
     """
     if line.count(b"[") + line.count(b"{") > containers or line.count(b",") > values:
         raise WireError("it holds too many values")
@@ -138,7 +138,7 @@ def _is_deep(line: bytes) -> bool:
         return False
     outside = b"".join(line.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     brackets = outside.translate(_BRACKETS, _OTHERS)
-    for _ in range(MAX_NESTING):  # each round takes the innermost level away
+    for _ in range(MAX_NESTING):  # each round removes the innermost level
         if not brackets:
             return False
         brackets = brackets.replace(b"[]", b"")
@@ -154,7 +154,7 @@ _STRINGS = re.compile(rb'"([^"]*)"')
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """One line.  ASCII only, so that no byte of it can mean anything to a terminal."""
+    """One line of ASCII, so that no byte can mean anything to a terminal."""
     return json.dumps(message, separators=(",", ":"), check_circular=False).encode() + b"\n"
 
 
@@ -175,7 +175,7 @@ def failure(id: int | None, code: int, message: str) -> bytes:
 
 
 class Decoder:
-    """Bytes of one connection in, messages out.  ``limit`` bytes a line at most (WireError)."""
+    """Bytes of one connection in, messages out.  A line longer than ``limit`` bytes raises WireError."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -204,7 +204,7 @@ def _message(value: Any) -> Message:
         raise WireError("not a JSON-RPC 2.0 message")
     id = value.get("id")
     if id is not None and (type(id) is not int or abs(id) > MAX_ID):
-        raise WireError(f"a message id is not a whole number up to {MAX_ID}")
+        raise WireError(f"a message id is not an integer up to {MAX_ID}")
     if "method" in value:
         params = value.get("params", {})
         if not isinstance(value["method"], str) or not isinstance(params, dict):
@@ -242,9 +242,9 @@ def pack(value: Any) -> Any:
 
 COUNTS = tuple(field.name for field in dataclasses.fields(Counts))
 AFTER = tuple(field.name for field in dataclasses.fields(SiteCounts))[2:]
-"""The columns of a row: the site, then these."""
+"""Columns of a row after the site."""
 
 pack_row: Callable[[SiteCounts], tuple[float | None, ...]] = attrgetter(
     "site", *(f"counts.{name}" for name in COUNTS), *AFTER
 )
-"""The counts of a site as a row of numbers: a sample holds thousands, and names would be most of it."""
+"""Site counts as a row of numbers: a sample holds thousands, and field names would dominate it."""

@@ -38,7 +38,7 @@ def main(options: Namespace) -> int:
         from taskscope.sources.resolve import resolve
 
         # Fail before the app takes over the screen.
-        resolve(options.target, bring=has_terminal(), progress=say)
+        resolve(options.target, inject=has_terminal(), progress=say)
     needs_terminal("attach")
     from taskscope.tui.app import run
 

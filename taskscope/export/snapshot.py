@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_BYTES = 192 << 20
-"""Of a snapshot, unpacked: one of 300,000 tasks has half of that."""
+"""Bytes of a snapshot, decompressed: one of 300,000 tasks takes half of that."""
 
 MAX_CONTAINERS, MAX_VALUES = 1_200_000, 8_000_000
-"""Lists and objects, and commas, in one: a task has two of the former, twenty of the latter.  An empty list
-takes 30 times more memory than its text.
+"""Lists and objects, and commas, per snapshot: a task has two of the former, twenty of the latter.  An empty
+list takes 30 times more memory than its text.
 """
 
 
 class SnapshotError(Exception):
-    """Not a snapshot, or it cannot be read or written, in a sentence for the user."""
+    """Not a snapshot, or it cannot be read or written; the message is for the user."""
 
 
 def text(snapshot: Mapping[str, Any]) -> str:
-    """One line of ASCII: no byte of it can mean anything to a terminal."""
+    """One line of ASCII, so that no byte can mean anything to a terminal."""
     return json.dumps(snapshot, separators=(",", ":"), check_circular=False)
 
 
 def save(snapshot: Mapping[str, Any], path: str | Path) -> int:
-    """Writes ``path`` (gzipped if it ends in ``.gz``) whole or not at all; returns its size in bytes.
+    """Writes ``path`` atomically (gzipped if it ends in ``.gz``); returns its size in bytes.
 
-    Raises SnapshotError.  A file that was there before stays until the new one is complete.
+    Raises SnapshotError.
     """
     path = Path(path)
     data = (text(snapshot) + "\n").encode()
@@ -54,7 +54,7 @@ def save(snapshot: Mapping[str, Any], path: str | Path) -> int:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """The snapshot in ``path``, checked.  Raises SnapshotError in two seconds, whatever the file holds."""
+    """The snapshot in ``path``, checked.  Raises SnapshotError, within 2 s whatever the file."""
     try:
         data = _unpacked(_read(path), path)
         snapshot = wire.decode(data, MAX_CONTAINERS, MAX_VALUES)
@@ -77,8 +77,8 @@ def load(path: str | Path) -> dict[str, Any]:
 
 
 def _read(path: str | Path) -> bytes:
-    """Raises OSError, SnapshotError: a device or a pipe may have no end."""
-    about = os.stat(path)  # noqa: PTH116 (a path with a null byte is no path: ValueError)
+    """Reads only regular files: a device or a pipe may be endless.  Raises OSError, SnapshotError."""
+    about = os.stat(path)  # noqa: PTH116 (raises ValueError on a null byte)
     if not stat.S_ISREG(about.st_mode):
         raise SnapshotError(f"{path} is not a file")
     if about.st_size > MAX_BYTES:
@@ -88,14 +88,14 @@ def _read(path: str | Path) -> bytes:
 
 
 def _unpacked(data: bytes, path: str | Path) -> bytes:
-    """``data``, or what is packed in it, as far as MAX_BYTES.  Raises SnapshotError."""
+    """``data``, decompressed if gzipped, up to MAX_BYTES.  Raises SnapshotError."""
     if data[:2] != b"\x1f\x8b":
         return data
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             unpacked = file.read(MAX_BYTES + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise SnapshotError(f"{path} is damaged: it cannot be unpacked") from None
+        raise SnapshotError(f"{path} is damaged: it cannot be decompressed") from None
     if len(unpacked) > MAX_BYTES:
-        raise SnapshotError(f"{path} is larger than any snapshot once it is unpacked")
+        raise SnapshotError(f"{path} is larger than any snapshot once decompressed")
     return unpacked

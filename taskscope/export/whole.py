@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and files of others that are read within bounds."""
+"""Atomic writes, and bounded reads of untrusted files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes ``path``; a file that was there before stays until the new one is complete.  Raises OSError.
+    """Writes ``path`` atomically: an existing file stays until the new one is complete.  Raises OSError.
 
-    A device or a pipe (/dev/null, /dev/stdout) is written to, and never replaced; a link stays a link.
+    A device or a pipe (/dev/null, /dev/stdout) is written to, never replaced; a link stays a link.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         path.write_bytes(data)
@@ -33,9 +33,10 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def read_regular(path: str | Path, most: int) -> bytes:
-    """At most so many bytes of a regular file; nothing of one that is larger, or cannot be read.
+    """The contents of a regular file; empty if it is larger than ``most`` bytes or unreadable.
 
-    Whoever named it may have meant a device without end or a pipe without a writer: nothing else is opened.
+    The path is untrusted and may be an endless device or a pipe without a writer: only regular files are
+    opened.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (opening a device may do something)

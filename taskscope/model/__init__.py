@@ -1,11 +1,11 @@
-"""What can be observed of a Python process, and the protocol: each thing said once, no I/O.
+"""What can be observed of a Python process, and the protocol: each fact defined once, no I/O.
 
 Every value that crosses a boundary (agent to client, source to analysis, store to widget) is one of these.
-Times are monotonic seconds *of the target* unless a name says ``wall``; ages are computed by whoever draws,
-as ``sample.monotonic - birth``.  Field names are the JSON names (see ``wire.pack``).
+Times are monotonic seconds *of the target* unless the name says ``wall``; ages are computed on display, as
+``sample.monotonic - birth``.  Field names are the JSON names (see ``wire.pack``).
 
 ``vocabulary`` holds the closed sets of words, ``requests`` the methods of the protocol, ``snapshot`` the
-sections of a snapshot; the other modules hold the values, all of which can be had from here.
+sections of a snapshot; the other modules hold the values, all re-exported here.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""What is asked of a site under suspicion, and the verdict: causes, projections, findings."""
+"""The facts about a suspected site, and the verdict: causes, projections, findings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
-from taskscope.model.frames import Frame  # noqa: TC001  (the fields' types are looked up)
-from taskscope.model.tasks import ParkedGroup  # noqa: TC001  (the fields' types are looked up)
+from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.tasks import ParkedGroup  # noqa: TC001  (field types are resolved at run time)
 
 __all__ = [
     "Bound",
@@ -22,10 +22,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where one task stands: equal marks of a serial at two moments mean that it has not advanced.
+    """A task's position: equal marks of a serial at two times mean that it has not moved.
 
-    ``where`` is a number that is new whenever it waits for something new.  The agent remembers the task since
-    ``known``: a mark from before then says nothing of whether it has moved.
+    ``where`` changes whenever the task waits for something new.  The agent has tracked the task since
+    ``known``; an older mark says nothing about movement.
     """
 
     serial: int
@@ -35,9 +35,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An object on which tasks of one site run (their method's ``self``): ``runs`` of them at once.
+    """An object that ``runs`` tasks of one site share (their method's ``self``).
 
-    ``same_arguments``: the most of these whose other arguments are the very same objects too.
+    ``same_arguments``: the most of these whose other arguments are identical objects too.
     """
 
     type: str
@@ -49,8 +49,8 @@ class Bound:
 class WaitObject:
     """One object that ``waiters`` tasks wait on; ``kind`` as in ``Parked.wait``.
 
-    ``size``, ``maxsize``, ``getters``, ``putters`` are of queues.  ``outside``: references to it beyond
-    those of the tasks that wait (0: nobody else can reach it, so nobody can set it).  None: not known.
+    ``size``, ``maxsize``, ``getters`` and ``putters`` apply to queues.  ``outside``: references to it from
+    outside the waiting tasks (0: nothing else can reach it, so nothing can set it).  None: unknown.
     """
 
     kind: words.Wait
@@ -65,13 +65,13 @@ class WaitObject:
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """What a walk over one site's live tasks says; asked of sites under suspicion only.
+    """The result of a walk over one site's live tasks; requested for suspected sites only.
 
-    ``alive[i]`` of all live tasks were born at or before ``cuts[i]``, the moments asked for.  The counts
-    after ``sampled`` are of so many tasks looked into (the oldest and the newest): ``rootless`` were created
-    outside any task, ``cancelling`` were asked to end, ``awaited`` have a task waiting for them,
-    ``unheld`` are referenced by the loop alone, ``looping`` stand inside a loop of their own coroutine,
-    ``cycles`` wait for themselves in the end.  ``examples`` are serials, oldest first.
+    ``alive[i]`` live tasks were born at or before ``cuts[i]``.  ``sampled`` tasks (the oldest and the
+    newest) were inspected, and of these: ``rootless`` were created outside any task, ``cancelling`` were
+    cancelled, ``awaited`` are awaited by another task, ``unheld`` are referenced only by the loop,
+    ``looping`` are inside a loop of their own coroutine, ``cycles`` are part of an await cycle.
+    ``examples`` are serials, oldest first.
     """
 
     site: int
@@ -96,9 +96,9 @@ class SiteFacts:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why tasks of a site do not end.  ``pattern`` is a stable word, ``text`` the sentence for it.
+    """Why tasks of a site do not end.  ``pattern`` is a stable name, ``text`` the sentence.
 
-    ``evidence`` are the observations behind it, ``explanation`` what goes on and the usual fix.
+    ``evidence``: the observations behind it; ``explanation``: what happens, and the usual fix.
     """
 
     pattern: str
@@ -109,10 +109,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """When a resource runs out at today's rate: ``seconds`` from now, between ``earliest`` and ``latest``.
+    """When a resource runs out at the current rate: in ``seconds``, between ``earliest`` and ``latest``.
 
-    ``latest`` None: perhaps never.  ``sites`` are those whose live counts move with it, closest first.
-    ``limit_by``: which limit, where there are several.
+    ``latest`` None: perhaps never.  ``sites``: those whose live counts move with it, closest match first.
+    ``limit_by``: which limit, if there are several.
     """
 
     resource: words.Resource
@@ -128,12 +128,12 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict: on the site ``id``, or on what holds the program up (``id`` 0).
+    """A verdict on the site ``id``, or on the process (``id`` 0).
 
-    ``text`` is the verdict in one sentence; ``since`` the moment it began, in monotonic seconds of the
-    target, ``since_wall`` the same in seconds since the epoch.  ``since_at_least``: it had begun before
-    anybody looked, so it has lasted for at least that long.  ``evidence``: numbers by name.
-    ``until_told``: seconds until a suspect can be told from a leak.
+    ``text`` is the verdict in one sentence; ``since`` when it began, in the target's monotonic seconds;
+    ``since_wall`` the same in seconds since the epoch.  ``since_at_least``: it began then or earlier, before
+    the first observation.  ``evidence``: numbers by name.  ``until_told``: seconds until a suspect gets its
+    final verdict.
     """
 
     level: words.Level

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
+from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
 
 __all__ = ["CreationStack", "Frame", "SourceText"]
 
@@ -29,7 +29,7 @@ class CreationStack:
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """Lines of a source file as the target sees it; ``first`` is the number of the first line."""
+    """Lines of a source file as the target reads it; ``first`` is the first line's number."""
 
     file: str
     first: int

@@ -1,20 +1,20 @@
-"""The process as a whole, its event loops and what held them up."""
+"""The process, its event loops and their stalls."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
-from taskscope.model.frames import Frame  # noqa: TC001  (the fields' types are looked up)
+from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
 __all__ = ["ConsoleAddress", "Hello", "Loop", "Process", "Stall"]
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The target.  ``started_wall`` is seconds since the epoch, ``memory_limit`` bytes.
+    """The target.  ``started_wall`` is in seconds since the epoch, ``memory_limit`` in bytes.
 
-    ``thread_limit``: the threads that it may have while others use what they do; ``thread_limit_by`` which
+    ``thread_limit``: the threads it may have given what other processes use now; ``thread_limit_by``: which
     limit that is.  None: no limit, or unknown.
     """
 
@@ -36,7 +36,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First answer of an agent.  ``monotonic`` and ``wall`` are read at the same moment."""
+    """An agent's first answer.  ``monotonic`` and ``wall`` are read at the same moment."""
 
     protocol: int
     taskscope: str
@@ -52,7 +52,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleAddress:
-    """Where aiomonitor's console speaks telnet, as the target sees it; host None: none runs."""
+    """Where aiomonitor's telnet console listens, as seen from the target; host None: none runs."""
 
     host: str | None
     port: int | None
@@ -60,7 +60,7 @@ class ConsoleAddress:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """An event loop.  Latencies in seconds over the last minute; ``ready``: callbacks queued."""
+    """An event loop.  Latencies are seconds over the last minute; ``ready``: queued callbacks."""
 
     id: int
     kind: str
@@ -78,15 +78,15 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A loop did not turn for ``duration`` seconds (``at_least``: or longer, its beginning was not seen).
+    """A loop did not turn for ``duration`` seconds (``at_least``: or longer, its start was not observed).
 
-    ``why``: ``held`` by one call, whose ``stack`` is (innermost first) while it ran ``task``; ``crowd``: it
-    was running callback after callback, and ``queued`` were yet to run; ``asleep``: it slept although
-    ``queued`` callbacks were ready (0: although a timer was due) since nothing had woken it, and ``stack`` is
-    that of the ``task`` which could have gone on; ``stranded``: it slept while ``queued`` tasks (one is
-    ``task``) waited for futures that are done, with no callback queued.  ``woken``: we then woke it, for what
-    somebody asked of us.  For ``paused`` of these seconds the process neither ran nor used the processor: the
-    machine or the process was stopped, or a call held the GIL and waited.
+    ``why``: ``held``: blocked by one call with this ``stack`` (innermost first) while running ``task``;
+    ``crowd``: it ran callback after callback, with ``queued`` yet to run; ``asleep``: it slept with
+    ``queued`` callbacks ready (0: a timer overdue) because nothing woke it, and ``stack`` is that of a
+    ``task`` that could run; ``stranded``: it slept while ``queued`` tasks (one is ``task``) waited for
+    futures already done, with no callback queued.  ``woken``: TaskScope woke it to run a request.
+    ``paused``: seconds in which the process used no CPU: it or the machine was stopped, or a call waited
+    while holding the GIL.
     """
 
     loop: int

@@ -1,9 +1,9 @@
-"""The requests of the protocol: parameters, their bounds and the type of the result, each said here only.
+"""The requests of the protocol: parameters, bounds and result types, defined only here.
 
-A request is a value: ``Tasks(sites=(3,), limit=50)`` is a ``Request[model.TaskPage]``, and a source that is
-asked it gives a TaskPage.  On the wire its method is the name of its class (``SiteHistory``:
-``site_history``), its parameters are its fields.  ``read`` checks their bounds at the agent's door; what is
-behind works with values of the declared types.
+A request is a value: ``Tasks(sites=(3,), limit=50)`` is a ``Request[model.TaskPage]``, which a source answers
+with a TaskPage.  On the wire, the method is the class name (``SiteHistory``: ``site_history``) and the
+parameters are the fields.  ``read`` checks them when they reach the agent; code behind it relies on the
+declared types.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ T_co = TypeVar("T_co", covariant=True)
 Kind = TypeVar("Kind", bound="Request[Any]")
 
 MAX_NUMBER = 1 << 53
-"""Of serials, sites and counts: beyond it JSON does not keep whole numbers apart everywhere."""
+"""Largest serial, site or count: not every JSON parser keeps larger integers exact."""
 
 MAX_IDENT = 1 << 64
-"""Of threads' identifiers, which are addresses; those that Python does not know are negative."""
+"""Largest thread identifier, an address; threads unknown to Python have negative ones."""
 
 MAX_SECONDS = 1e10
-"""Three centuries.  Moments are seconds too."""
+"""Three centuries; also bounds points in time."""
 
 MAX_SITES = 10_000
-"""In a list: as many as an agent tells apart."""
+"""Sites in a list: as many as an agent distinguishes."""
 
 MAX_CUTS = 32
 MAX_PATH = 4_096
 MAX_KEY = 8_192
-"""Characters that say where a group of tasks is parked."""
+"""Characters of the key of a parked group."""
 
 
 class BadParamsError(ValueError):
-    """A parameter is missing, unknown or out of bounds; one sentence says which and what is allowed."""
+    """A parameter is missing, unknown or out of bounds; the message says which and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What a parameter may be.  ``take`` gives the value to use, or raises ValueError."""
+    """The values a parameter accepts.  ``take`` returns the value to use, or raises ValueError."""
 
     text: str
     take: Callable[[Any], Any]
@@ -57,12 +57,12 @@ def whole(least: int, most: int) -> Allowed:
             raise ValueError
         return value
 
-    return Allowed(f"a whole number from {least} to {most}", take)
+    return Allowed(f"an integer from {least} to {most}", take)
 
 
 def real(least: float, most: float) -> Allowed:
     def take(value: Any) -> float:
-        if type(value) not in (int, float) or not least <= value <= most:  # not a number is in no range
+        if type(value) not in (int, float) or not least <= value <= most:  # NaN is in no range
             raise ValueError
         return float(value)
 
@@ -97,7 +97,7 @@ def flag() -> Allowed:
 
 
 def many(each: Allowed, most: int) -> Allowed:
-    """A list; what is in it twice is taken once."""
+    """A list; duplicates are dropped."""
 
     def take(value: Any) -> tuple[Any, ...]:
         if type(value) is not list or len(value) > most:
@@ -117,10 +117,10 @@ def _field(allowed: Allowed, *, default: Any = dataclasses.MISSING) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T_co]):
-    """What is asked; ``T_co`` is what the answer is.  ``None``: that it has been done."""
+    """A request whose answer is a ``T_co``; ``None`` if it only has an effect."""
 
     method = ""
-    """Its name on the wire, given by ``_request``; no parameter."""
+    """Its name on the wire, set by ``_request``; not a parameter."""
 
 
 METHODS: dict[str, type[Request[Any]]] = {}
@@ -141,7 +141,7 @@ def params(request: Request[Any]) -> dict[str, Any]:
 
 
 def read(kind: type[Kind], given: Mapping[str, Any]) -> Kind:
-    """The request with these parameters, as they came over the wire.  Raises BadParamsError."""
+    """The request with these parameters from the wire.  Raises BadParamsError."""
     fields = {each.name: each for each in dataclasses.fields(kind)}
     for name in given:
         if name not in fields:
@@ -159,7 +159,7 @@ def read(kind: type[Kind], given: Mapping[str, Any]) -> Kind:
         except ValueError:
             value = repr(given[name])
             value = value if len(value) <= 40 else f"{value[:40]}…"
-            raise BadParamsError(f"{kind.method}: {name} is {value}, allowed is {allowed.text}") from None
+            raise BadParamsError(f"{kind.method}: {name} is {value}, must be {allowed.text}") from None
     return kind(**found)
 
 
@@ -168,12 +168,12 @@ _SECONDS = real(0, MAX_SECONDS)
 _SITES = many(_NUMBER, MAX_SITES)
 
 
-# -- the conversation --------------------------------------------------------------------------
+# -- the session -------------------------------------------------------------------------------
 
 
 @_request
 class Hello(Request[model.Hello]):
-    """The first request; ``client`` says who asks."""
+    """The first request; ``client`` identifies the caller."""
 
     protocol: int = _field(_NUMBER)
     client: str = _field(text(200), default="")
@@ -181,26 +181,26 @@ class Hello(Request[model.Hello]):
 
 @_request
 class Abandon(Request[None]):
-    """A notification: nobody waits for the answer to request ``id`` any more."""
+    """A notification: the answer to request ``id`` is no longer awaited."""
 
     id: int = _field(_NUMBER)
 
 
 @_request
 class Subscribe(Request[None]):
-    """Samples are sent from now on, a full one first."""
+    """Starts the stream of samples, with a full one first."""
 
 
 @_request
 class SetInterval(Request[None]):
-    """Seconds between two samples, for all who are subscribed."""
+    """Sets the seconds between samples, for all subscribers."""
 
     seconds: float = _field(_SECONDS)
 
 
 @_request
 class Detach(Request[None]):
-    """The agent leaves the process."""
+    """Removes the agent from the process."""
 
 
 @_request
@@ -217,7 +217,7 @@ class Snapshot(Request[dict[str, Any]]):
 class Tasks(Request[model.TaskPage]):
     """A page of the live tasks of ``sites`` (None: all), children of ``parent``, parked at ``parked``.
 
-    ``parked`` is the key of a ParkedGroup, ``after`` the cursor of the page before.
+    ``parked`` is the key of a ParkedGroup, ``after`` the cursor of the previous page.
     """
 
     sites: tuple[int, ...] | None = _field(optional(_SITES), default=None)
@@ -235,14 +235,14 @@ class Task(Request[model.TaskDetail]):
 
 @_request
 class Cancel(Request[None]):
-    """Asks a task to cancel; refused where the agent only observes (``Hello.control``)."""
+    """Cancels a task; refused if the agent only observes (``Hello.control``)."""
 
     serial: int = _field(_NUMBER)
 
 
 @_request
 class Ended(Request[tuple[model.Ended, ...]]):
-    """Tasks that ended lately, newest first."""
+    """Tasks that ended recently, newest first."""
 
     limit: int = _field(_NUMBER, default=200)
 
@@ -261,21 +261,21 @@ class Ages(Request[model.Ages]):
 
 @_request
 class Parked(Request[tuple[model.ParkedGroup, ...]]):
-    """Where the tasks of these sites (None: all) are parked, most first."""
+    """Where the tasks of these sites (None: all) are parked, largest group first."""
 
     sites: tuple[int, ...] | None = _field(optional(_SITES), default=None)
 
 
 @_request
 class Groups(Request[tuple[model.Group, ...]]):
-    """Live tasks by the site of their parent, or by where they are parked, most first."""
+    """Live tasks grouped by their parent's site or by where they are parked, largest first."""
 
     by: words.GroupBy = _field(word(*words.GROUPS))
 
 
 @_request
 class Tree(Request[tuple[model.TreeGroup, ...]]):
-    """The level below task ``of`` (None: the roots) in the tree of parents, or of who awaits whom."""
+    """The level below task ``of`` (None: the roots) in the parent tree or the await graph."""
 
     by: words.TreeBy = _field(word(*words.TREES))
     of: int | None = _field(optional(_NUMBER), default=None)
@@ -285,7 +285,7 @@ class Tree(Request[tuple[model.TreeGroup, ...]]):
 class Facts(Request[model.SiteFacts]):
     """Why the tasks of a site do not end.
 
-    ``cuts``: moments at which to count its cohorts.  ``before``: only tasks born until then are looked into.
+    ``cuts``: times at which to count cohorts.  ``before``: sample only tasks born until then.
     """
 
     site: int = _field(_NUMBER)
@@ -295,7 +295,7 @@ class Facts(Request[model.SiteFacts]):
 
 @_request
 class Looks(Request[tuple[model.SiteFacts, ...]]):
-    """The facts of these sites that were asked for before, by whomever; of each the oldest first."""
+    """Earlier facts of these sites, whichever client asked for them; oldest first per site."""
 
     sites: tuple[int, ...] = _field(_SITES)
 
@@ -305,7 +305,7 @@ class Looks(Request[tuple[model.SiteFacts, ...]]):
 
 @_request
 class History(Request[model.History]):
-    """The process as a whole over the last ``seconds``."""
+    """The process over the last ``seconds``."""
 
     seconds: float = _field(_SECONDS)
 
@@ -341,7 +341,7 @@ class Stalls(Request[tuple[model.Stall, ...]]):
 
 @_request
 class Source(Request[model.SourceText]):
-    """Source around a line, as the target's interpreter sees it."""
+    """Source around a line, as the target's interpreter reads it."""
 
     file: str = _field(text(MAX_PATH))
     line: int = _field(_NUMBER)
@@ -350,7 +350,7 @@ class Source(Request[model.SourceText]):
 
 @_request
 class Modules(Request[tuple[str, ...]]):
-    """Source files of the loaded modules, without the standard library's."""
+    """Source files of the loaded modules, except the standard library's."""
 
 
 # -- aiomonitor's console ----------------------------------------------------------------------
@@ -358,11 +358,11 @@ class Modules(Request[tuple[str, ...]]):
 
 @_request
 class Console(Request[model.ConsoleAddress]):
-    """Where it listens.  ``start``: one is opened if none runs, until `LeaveConsole`."""
+    """Where it listens.  ``start``: open one if none runs, until `LeaveConsole`."""
 
     start: bool = _field(flag(), default=False)
 
 
 @_request
 class LeaveConsole(Request[None]):
-    """Closes the one that was opened on request, if any."""
+    """Closes the console opened on request, if any."""

@@ -1,12 +1,12 @@
-"""Creation sites and what is counted of each, now and over time."""
+"""Creation sites and their counts, now and over time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
-from taskscope.model.frames import CreationStack, Frame  # noqa: TC001  (the fields' types are looked up)
-from taskscope.model.process import Process  # noqa: TC001  (the fields' types are looked up)
+from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.frames import CreationStack, Frame  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.process import Process  # noqa: TC001  (field types are resolved at run time)
 
 __all__ = ["Counts", "Failure", "History", "Sample", "Site", "SiteCounts", "SiteDetail", "SiteHistory"]
 
@@ -15,10 +15,10 @@ __all__ = ["Counts", "Failure", "History", "Sample", "Site", "SiteCounts", "Site
 class Site:
     """A creation site: the line that starts tasks (or threads) of one coroutine (or target function).
 
-    ``frame`` is the first frame outside the plumbing, ``user_frame`` the nearest one outside the
-    standard library and site-packages (None: there is none).  An ``imputed`` one is a guess, see
-    ``candidates``; of an ``unknown`` one ``frame`` is where the coroutine is defined.
-    ``via``: the line of a library that starts tasks for others, where ``frame`` is who asked it to.
+    ``frame`` is the first frame outside plumbing, ``user_frame`` the first outside the standard library and
+    site-packages, if any.  An ``imputed`` site is a guess, see ``candidates``; an ``unknown`` one has the
+    coroutine's definition as its ``frame``.  ``via``: the library line that created the task on behalf of
+    ``frame``.
     """
 
     id: int
@@ -35,9 +35,9 @@ class Site:
 class Counts:
     """Totals since the agent started: ``live`` now, the others cumulative.
 
-    ``finished`` returned, ``failed`` raised, ``cancelled`` were cancelled, ``lost`` were destroyed
-    while pending, ``unseen`` ended without a trace of how (tasks older than the agent).
-    ``born`` counts adopted tasks too, so born = live + finished + failed + cancelled + lost + unseen.
+    ``finished`` returned, ``failed`` raised, ``cancelled`` were cancelled, ``lost`` were destroyed while
+    pending, ``unseen`` ended unobserved (tasks older than the agent).  ``born`` includes adopted tasks, so
+    born = live + finished + failed + cancelled + lost + unseen.
     """
 
     live: int = 0
@@ -57,7 +57,7 @@ class Counts:
 class SiteCounts:
     """One site at one sample.  ``oldest`` and ``median`` are births (monotonic) of live tasks.
 
-    ``adopted`` of the born were older than the agent.  ``retained``: done but still referenced.
+    ``adopted``: how many of ``born`` are older than the agent.  ``retained``: done but still referenced.
     """
 
     site: int
@@ -70,12 +70,12 @@ class SiteCounts:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One tick.  ``sites`` holds only what changed since the sample before (all, if ``full``).
+    """One tick.  ``sites`` holds what changed since the previous sample (every site, if ``full``).
 
-    ``cpu`` and ``agent_cpu`` are cores (0.31 = 31 % of one core) over the last interval, ``rss`` and
-    ``agent_memory`` bytes, ``loop_latency`` the worst over loops of the 99th percentile of the last
-    minute, in seconds.  None: unknown on this platform.  ``new_sites`` come before they are counted.
-    ``process`` is there when one of its limits has changed.
+    ``cpu`` and ``agent_cpu`` are cores over the last interval (0.31 = 31 % of one core), ``rss`` and
+    ``agent_memory`` bytes, ``loop_latency`` the highest p99 of any loop over the last minute, in seconds.
+    None: unknown on this platform.  ``new_sites`` defines sites before they are counted.  ``process`` is set
+    when one of its limits changes.
     """
 
     seq: int
@@ -100,7 +100,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Past samples of the whole process, oldest first; finer near the end.  None: unknown then."""
+    """Past samples of the process, oldest first, denser towards the end.  None: unknown."""
 
     times: tuple[float, ...]
     tasks: tuple[float | None, ...]
@@ -115,7 +115,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class SiteHistory:
-    """Past counts of one site, oldest first.  Values hold until the next time listed."""
+    """Past counts of one site, oldest first.  Values hold until the next listed time."""
 
     site: int
     times: tuple[float, ...]
@@ -126,11 +126,11 @@ class SiteHistory:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error that ``count`` tasks of a site ended with, between the moments ``first`` and ``last``.
+    """An error that ended ``count`` tasks of a site between ``first`` and ``last``.
 
-    Alike are those of one type from one line.  ``error`` is type and message of the last, whose task was
-    ``serial``.  ``raised`` is the innermost line of its traceback, ``user_frame`` the innermost of the
-    program's own; None: there is none.
+    Errors of one type from one line are grouped.  ``error`` is type and message of the last, from task
+    ``serial``.  ``raised`` is the innermost frame of its traceback, ``user_frame`` the innermost user frame,
+    if any.
     """
 
     site: int
@@ -145,7 +145,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SiteDetail:
-    """A site with the creation stacks sampled from it, and the errors of its tasks, the latest first."""
+    """A site with its sampled creation stacks and its tasks' errors, latest first."""
 
     site: Site
     counts: SiteCounts

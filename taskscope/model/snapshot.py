@@ -1,7 +1,7 @@
-"""What a snapshot is: its sections in order, what each holds, and the version of the format.
+"""The snapshot format: its sections in order, their types, and the schema version.
 
-Whoever writes one, reads one or checks one goes by ``SECTIONS``; the published JSON Schema is made of them.
-Frames and stacks are numbered: a task names its stack by number, a stack its frames.
+Writing, reading and checking all follow ``SECTIONS``; the published JSON Schema is generated from it.
+Frames and stacks are numbered: a task refers to its stack by number, a stack to its frames.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FORMAT, SCHEMA = "taskscope-snapshot", 1
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """How the agent that took the snapshot came and worked.  ``since`` in monotonic seconds."""
+    """The agent that took the snapshot.  ``since`` is in monotonic seconds."""
 
     since: float
     interval: float
@@ -36,7 +36,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Both clocks of the target at one moment.  All times are monotonic unless their names say wall."""
+    """Both clocks of the target at one moment.  Times are monotonic unless their names say wall."""
 
     wall: float
     monotonic: float
@@ -53,7 +53,7 @@ class SiteStack:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a task is suspended and what it waits on, as ``Parked``; the frames are those of its stack."""
+    """Where a task is suspended and what it waits on, as ``Parked``; its frames are in the stack."""
 
     wait: words.Wait = "unknown"
     text: str = ""
@@ -86,9 +86,9 @@ FrameRow = tuple[str, int, str, words.Origin]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """``of``: the type of its value, or of each row of a list.  Older files lack what is not ``needed``.
+    """``of``: the type of its value, or of each row.  Older files may lack sections that are not ``needed``.
 
-    ``stacks``: fields of a row that hold the number of a stack; ``without``: fields that a row leaves out.
+    ``stacks``: fields of a row that hold a stack number; ``without``: fields a row omits.
     """
 
     name: str
@@ -121,9 +121,9 @@ SECTIONS = (
     Section("site_history", SiteHistory),
     Section("findings", Finding),
 )
-"""In the order in which they are written: what a file is stands first."""
+"""In the order they are written: what identifies a file comes first."""
 
 NAMES = tuple(each.name for each in SECTIONS)
 
 LISTS = tuple(each.name for each in SECTIONS if each.rows)
-"""Sections that are there even when they are empty."""
+"""Sections that are present even if empty."""

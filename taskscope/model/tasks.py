@@ -1,4 +1,4 @@
-"""Tasks: one by one, by where they are parked, by age, by parent, and those that have ended."""
+"""Tasks: single, grouped by parked place, age or parent, and ended."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
-from taskscope.model.frames import Frame  # noqa: TC001  (the fields' types are looked up)
+from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,9 +31,9 @@ __all__ = [
 class Parked:
     """Where a pending task is suspended and what it waits on.
 
-    ``frame`` is the innermost frame, ``user_frame`` the innermost one in user code.  ``text`` is what a
-    person reads (the same for all tasks that wait alike), ``detail`` what differs from task to task (a
-    peer's address, sizes), ``task`` the serial waited for, ``remaining`` seconds left to sleep.
+    ``frame`` is the innermost frame, ``user_frame`` the innermost in user code.  ``text`` describes the wait,
+    the same for all tasks that wait alike; ``detail`` is specific to the task (a peer's address, sizes);
+    ``task`` is the awaited serial; ``remaining`` the seconds left to sleep.
     """
 
     frame: Frame
@@ -49,7 +49,7 @@ class Parked:
 class Task:
     """A live task.  ``birth`` None: older than the agent.  ``parent`` 0: created outside any task.
 
-    ``orphan``: the parent has ended.  ``cancelling``: number of cancel requests not yet honoured.
+    ``orphan``: the parent has ended.  ``cancelling``: pending cancellation requests.
     """
 
     serial: int
@@ -67,7 +67,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """A page of a list.  ``total`` counts all that match; ``after`` is the cursor for the next page."""
+    """A page of a list.  ``total`` counts all matches; ``after`` is the cursor of the next page."""
 
     tasks: tuple[Task, ...]
     total: int
@@ -77,7 +77,7 @@ class TaskPage:
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """A task in a parent chain, living or ended."""
+    """A task in a parent chain, live or ended."""
 
     serial: int
     site: int
@@ -88,12 +88,12 @@ class Ancestor:
 
 @dataclass(frozen=True, slots=True)
 class TaskDetail:
-    """One task.  ``stack`` is the await chain, innermost first; ``created_by`` nearest parent first.
+    """One task.  ``stack`` is the await chain, innermost first; ``created_by`` has the nearest parent first.
 
-    ``creation`` is this task's own creation stack, or if ``creation_exact`` is false one of the same
-    site's.  ``siblings``: live tasks of the same parent.  ``waits_for``: tasks that it awaits.
-    ``held_by``: tasks inside ``async with`` on the lock that it waits for.  ``holders``: who refers to the
-    bare future that it waits for, in words.
+    ``creation`` is this task's creation stack, or one from the same site if ``creation_exact`` is false.
+    ``siblings``: live tasks of the same parent.  ``waits_for``: tasks it awaits.  ``held_by``: tasks inside
+    ``async with`` on the lock it waits for.  ``holders``: what refers to the bare future it waits for, as
+    sentences.
     """
 
     task: Task
@@ -110,7 +110,7 @@ class TaskDetail:
 
 @dataclass(frozen=True, slots=True)
 class ParkedGroup:
-    """How many tasks wait at one place for one kind of thing.  ``frame`` is the user frame if any."""
+    """Tasks that wait at one place for one kind of thing.  ``frame`` is the user frame, if any."""
 
     key: str
     frame: Frame
@@ -124,7 +124,7 @@ class ParkedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Live tasks grouped by something that needs a walk (parent's site, parked-at)."""
+    """Live tasks grouped by something that needs a walk (parent's site, parked at)."""
 
     key: str
     label: str
@@ -140,7 +140,7 @@ AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0,
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """Histogram of ages: ``counts[i]`` live tasks younger than ``edges[i]`` seconds; last: older."""
+    """Histogram of ages: ``counts[i]`` tasks are younger than ``edges[i]`` s; the last count is the rest."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
@@ -148,7 +148,7 @@ class Ages:
 
     @classmethod
     def of(cls, births: Iterable[float | None], now: float) -> Ages:
-        """The histogram of what was born then; None: not known when."""
+        """The histogram of these births; None: unknown."""
         counts, unknown = [0] * (len(AGE_EDGES) + 1), 0
         for birth in births:
             if birth is None:
@@ -162,9 +162,9 @@ class Ages:
 class TreeGroup:
     """Siblings of one site under one node of a task tree, folded.
 
-    ``serials`` are the first few; more come from ``tasks(parent=…, sites=[site])``.  ``children``:
-    how many tasks stand under them.  ``ended``: a ghost, it lives on only through its children.
-    ``cycle``: already shown above (await graph).
+    ``serials`` are the first few; ``tasks(parent=…, sites=[site])`` lists the rest.  ``children``: how many
+    tasks are below them.  ``ended``: a ghost, shown only for its children.  ``cycle``: already shown above
+    (await graph).
     """
 
     site: int
@@ -179,7 +179,7 @@ class TreeGroup:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A task that ended lately, and how."""
+    """A task that ended recently, and how."""
 
     serial: int
     site: int

@@ -1,12 +1,12 @@
-"""Threads and the pools that they work for."""
+"""Threads and their pools."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskscope.model import vocabulary as words  # noqa: TC001  (the fields' types are looked up)
-from taskscope.model.frames import Frame  # noqa: TC001  (the fields' types are looked up)
+from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,10 +16,10 @@ __all__ = ["Executor", "Thread", "ThreadDetail", "is_full"]
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """A pool of threads or processes: its workers, and the jobs waiting for one.
+    """A pool of threads or processes, and the jobs that wait for a worker.
 
-    ``max_workers`` 0: the pool has no bound of its own.  ``more_queued``: ``queued`` is a lower bound.
-    ``full_since``: it was full, with jobs waiting, each time that somebody looked from then on.
+    ``max_workers`` 0: unbounded.  ``more_queued``: ``queued`` is a lower bound.  ``full_since``: it was full,
+    with jobs waiting, on every look since then.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Executor:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread.  ``state`` is as far as it can be told.
+    """A thread.  ``state`` is a best effort.
 
     ``ident`` is Python's, ``native_id`` the kernel's (0: unknown), ``cpu`` its seconds of CPU time.
-    ``frame``: the innermost of user code, or else the innermost; None: it runs no Python code just now.
-    ``python`` false: a native thread that runs no Python code.  ``loop``: id of the loop it runs.
-    ``text`` says what it does, the same for all that do alike, ``detail`` what differs from one to another.
+    ``frame``: the innermost user frame, else the innermost; None: it runs no Python code now.  ``python``
+    false: a native thread.  ``loop``: id of the loop it runs.  ``text`` describes what it does, the same for
+    all threads that do the same; ``detail`` is specific to the thread.
     """
 
     ident: int
@@ -65,7 +65,7 @@ class Thread:
 
 
 def is_full(workers: Sequence[Thread]) -> bool:
-    """Whether the pool whose threads these are has jobs that wait, and nobody free to take one."""
+    """Whether the pool of these threads has waiting jobs and no idle worker."""
     pool = workers[0].executor
     return (
         pool is not None
@@ -77,7 +77,7 @@ def is_full(workers: Sequence[Thread]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ThreadDetail:
-    """One thread with its stack, innermost first, and the stack that started it."""
+    """One thread with its stack and the stack that started it, innermost first."""
 
     thread: Thread
     stack: tuple[Frame, ...]

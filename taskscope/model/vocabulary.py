@@ -1,7 +1,7 @@
-"""Every closed set of words, once: a type for the checker, and a tuple of its words where they are needed.
+"""Every closed set of words, defined once: a type, and a tuple of its words where needed.
 
-Words cross the wire and stand in files.  A set grows only with the number of the protocol, and no word is
-ever taken out.  The exception: where a set has ``unknown``, readers take a word that they do not know for it.
+Words cross the wire and are stored in files.  A set grows only with the protocol version, and no word is
+ever removed.  Exception: if a set has ``unknown``, readers map words they do not know to it.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ __all__ = [
 ]
 
 Origin = Literal["user", "library", "stdlib"]
-"""Whose a file is: the program's, of site-packages, or Python's."""
+"""Where a file belongs: the program, site-packages, or Python."""
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 Arrived = Literal["started", "injected", "aiomonitor"]
-"""How the agent came: the program started it, it was brought in, or aiomonitor stands in for it."""
+"""How the agent got in: started by the program, injected, or aiomonitor in its place."""
 
 SiteKind = Literal["task", "thread"]
 
 Known = Literal["exact", "imputed", "unknown"]
-"""How surely a creation site is known: seen, guessed, or not at all."""
+"""How a creation site is known: observed, guessed, or not at all."""
 
 Wait = Literal[
     "sleep", "queue.get", "queue.put", "lock", "event", "condition", "semaphore", "barrier",
@@ -54,7 +54,7 @@ Wait = Literal[
     "thread", "process", "descriptors", "file", "signal", "input", "job",
     "ready", "running", "unknown",
 ]  # fmt: skip
-"""What a task or a thread waits for.  ``executor``: for a job that it gave away; ``job``: for one to do."""
+"""What a task or thread waits for.  ``executor``: a job it submitted; ``job``: a job to run."""
 
 TaskState = Literal["pending", "running", "finished", "failed", "cancelled"]
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
@@ -62,7 +62,7 @@ TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 ThreadState = Literal["running", "idle", "waiting"]
 
 Outcome = Literal["finished", "failed", "cancelled", "lost", "unseen"]
-"""How a task ended: it returned, raised, was cancelled, was destroyed while pending, or nobody saw how."""
+"""How a task ended: returned, raised, cancelled, destroyed while pending, or unobserved."""
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 StallWhy = Literal["held", "crowd", "asleep", "stranded"]
@@ -82,18 +82,18 @@ Level = Literal["leak", "suspect", "info"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 Reading = Literal["leak", "suspect", "flat"]
-"""What the numbers of one site say."""
+"""The verdict on the counts of one site."""
 
 FindingKind = Literal["task", "thread", "wakeup", "stall", "loop", "executor", "limit"]
-"""What a finding is about: tasks or threads of a site; or a loop that sleeps on, a line that held a loop, a
-loop that does not keep up, a full pool, a resource used up."""
+"""What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
+saturated pool, an exhausted resource."""
 
 Resource = Literal["fds", "rss", "threads"]
 RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 
 def rank(level: Level | Reading) -> int:
-    """The place of a level, 0 the worst.  The one order of them."""
+    """The position of a level, 0 the worst: the only ordering of levels."""
     return _RANK[level]
 
 

@@ -1,6 +1,6 @@
-"""A snapshot as model values: interned stacks resolved, tasks built only when somebody looks at them.
+"""A snapshot as model values: interned stacks resolved, tasks built on demand.
 
-300,000 tasks stay the dictionaries that JSON made; what is indexed is positions and serials.
+300,000 tasks stay as the dictionaries JSON made; only positions and serials are indexed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Record = dict[str, Any]
-"""A task as the snapshot holds it."""
+"""A task as stored in the snapshot."""
 
 NOWHERE = model.Frame("", 0, "")
 
 
 class Archive:
-    """What is in ``snapshot``, which has passed ``export.check``."""
+    """The contents of ``snapshot``, which has passed ``export.check``."""
 
     def __init__(self, snapshot: Mapping[str, Any]) -> None:
         self.raw = snapshot
@@ -56,7 +56,7 @@ class Archive:
 
     @cached_property
     def waits(self) -> dict[int, int]:
-        """Which task a task waits for."""
+        """The task each task waits for."""
         pairs = ((record["serial"], (record.get("parked") or {}).get("task")) for record in self.records)
         return {serial: waited for serial, waited in pairs if waited is not None}
 
@@ -87,7 +87,7 @@ class Archive:
         )
 
     def _places(self, index: int | None) -> tuple[model.Frame, model.Frame | None]:
-        """The innermost frame of a stack and the innermost one in user code; many tasks share one stack."""
+        """The innermost frame of a stack and its innermost user frame; many tasks share one stack."""
         known = self._known_places.get(index)
         if known is None:
             stack = self.stack(index)
@@ -118,7 +118,7 @@ class Archive:
         return tuple(self.task(self.by_serial[serial]) for serial in serials if serial in self.by_serial)
 
     def ancestors(self, serial: int) -> tuple[model.Ancestor, ...]:
-        """Parents, nearest first, as far as the snapshot knows them."""
+        """Parents, nearest first, as far as the snapshot has them."""
         found: list[model.Ancestor] = []
         seen = {0}
         while serial not in seen:
@@ -140,7 +140,7 @@ class Archive:
 
 
 def parked_key(where: model.Parked | None) -> str:
-    """Tells places apart: what is waited on and the user's line."""
+    """Identifies a place by what is waited on and the user's line."""
     if where is None:
         return "-"
     frame = where.user_frame or where.frame

@@ -1,7 +1,7 @@
-"""The one small protocol behind which observations come from: live agent, saved snapshot, aiomonitor.
+"""The protocol of every source of observations: live agent, saved snapshot, aiomonitor.
 
-Everything above (`tui`, `commands`) is written against `Source` only.  What can be asked is in
-`model.requests`; a source that cannot answer raises `NotAvailable` with a sentence to show.
+Everything above (`tui`, `commands`) depends on `Source` only.  The requests are in `model.requests`; a source
+that cannot answer one raises `NotAvailable` with a sentence to show.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ T = TypeVar("T")
 
 
 class SourceError(Exception):
-    """No observation to be had, in a sentence for the user."""
+    """No observation is available; the message is for the user."""
 
 
 class TargetGone(SourceError):
-    """The target (or its agent) ended; what was seen so far stays valid."""
+    """The target (or its agent) has ended; data received so far stays valid."""
 
 
 class AgentGone(TargetGone):
-    """The process goes on, but can no longer be seen: another program by exec, or an agent that has left."""
+    """The process still runs but is no longer observed: it called exec, or the agent left."""
 
 
 class TargetSilent(SourceError):
-    """The target is there but does not answer; it may later.  The sentence says why, as far as known."""
+    """The target does not answer now, but may later.  The message says why, if known."""
 
 
 class SourceMisbehaves(SourceError):
-    """What came does not fit the model: a damaged file, an agent of another make or a hostile one."""
+    """The data does not fit the model: a damaged file, or a foreign or hostile agent."""
 
 
 class NotAvailable(SourceError):
-    """This source cannot answer that question (a saved snapshot has no live stack, say)."""
+    """This source cannot answer that request (a saved snapshot has no live stack, say)."""
 
 
 class Source(Protocol):
@@ -49,20 +49,20 @@ class Source(Protocol):
     """False: a saved state; ``samples`` yields it once."""
 
     async def open(self) -> model.Hello:
-        """Connects and says hello."""
+        """Connects and returns the hello."""
 
     async def close(self) -> None:
-        """Lets go; harmless if called twice."""
+        """Disconnects; idempotent."""
 
     def samples(self) -> AsyncIterator[model.Sample]:
-        """Yields a full sample, then one each interval holding what changed.  Ends with TargetGone."""
+        """Yields a full sample, then one per interval with what changed.  Ends with TargetGone."""
 
     async def ask(self, request: Request[T]) -> T:
         """The answer to one of ``model.requests``."""
 
 
 class Answering:
-    """A source that answers a request with its method of that name, which gets the request."""
+    """A source that dispatches each request to its method of that name."""
 
     async def ask(self, request: Request[T]) -> T:
         answer = getattr(self, request.method, None)
@@ -72,7 +72,7 @@ class Answering:
         return found
 
     def refusal(self, request: Request[Any]) -> str:
-        """Why there is no answer to a request that no method is for, in a sentence."""
+        """Why a request without a method cannot be answered, as a sentence."""
         raise NotImplementedError
 
 
@@ -87,12 +87,12 @@ class Silence:
 
 @runtime_checkable
 class Observed(Protocol):
-    """A source whose process can be looked at from outside.
+    """A source whose process can be observed from outside.
 
-    ``progress`` gets sentences while an answer is long awaited.
+    ``progress`` gets sentences while an answer is late.
     """
 
     progress: Callable[[str], None]
 
     def silence(self) -> Silence | None:
-        """Since when no sample has come, and why; None while they come, or none were asked for."""
+        """Since when no sample has arrived, and why; None while they arrive or none are expected."""

@@ -1,4 +1,4 @@
-"""The task trees of a saved snapshot, one level at a time, siblings of one site folded."""
+"""The task trees of a saved snapshot, one level at a time, with siblings of one site folded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST_SERIALS = 50
 
 
 def parent_tree(archive: Archive, of: int | None) -> tuple[model.TreeGroup, ...]:
-    """Live children of task ``of``.  Roots: tasks without a parent, and ended parents of living tasks."""
+    """Live children of task ``of``.  Roots: tasks without a parent, and ended parents of live tasks."""
     children = archive.children
     members = _by_site(archive, children.get(of or 0, ()))
     groups = [_group(archive, site, serials, children) for site, serials in members.items()]
@@ -30,7 +30,7 @@ def parent_tree(archive: Archive, of: int | None) -> tuple[model.TreeGroup, ...]
 
 
 def await_tree(archive: Archive, of: int | None) -> tuple[model.TreeGroup, ...]:
-    """What task ``of`` waits for.  Roots: tasks that nobody waits for, and one of each cycle."""
+    """What task ``of`` waits for.  Roots: tasks that nothing awaits, and one of each cycle."""
     waits = archive.waits
     children = {serial: [waited] for serial, waited in waits.items()}
     if of is not None:
@@ -46,7 +46,7 @@ def await_tree(archive: Archive, of: int | None) -> tuple[model.TreeGroup, ...]:
 
 
 def _cycles(waits: Mapping[int, int], roots: Iterable[int]) -> list[int]:
-    """One serial of each cycle that no root leads to.  A task waits for one other, so a walk is a line."""
+    """One serial of each cycle that no root reaches.  A task awaits at most one other."""
     reached: set[int] = set()
 
     def reach(serial: int | None) -> None:

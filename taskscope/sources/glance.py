@@ -1,4 +1,4 @@
-"""What an agent counts now, without staying connected: for lists of processes."""
+"""One sample of an agent without staying connected: for lists of processes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from taskscope.attach.discover import PythonProcess
 
 PATIENCE = 2.0
-"""Seconds that one agent may take to answer; the list does not wait for a stuck one."""
+"""Timeout per agent in seconds, so the list does not wait for a stuck one."""
 
 
 async def glance(process: PythonProcess) -> model.Sample | None:
-    """One sample; None without an agent, or when it does not answer in time.  Raises SourceMisbehaves."""
+    """One sample; None without an agent, or if it does not answer in time.  Raises SourceMisbehaves."""
     from taskscope.attach.presence import agent_in
 
     point = agent_in(process.pid) if process.agent is not None else None
@@ -25,7 +25,7 @@ async def glance(process: PythonProcess) -> model.Sample | None:
         return None
     source = LiveSource(point.path, patience=PATIENCE)
     try:
-        async with asyncio.timeout(2 * PATIENCE):  # also where it answers, and then sends no sample
+        async with asyncio.timeout(2 * PATIENCE):  # it may answer and then send no sample
             await source.open()
             return await anext(source.samples())
     except SourceMisbehaves:

@@ -1,8 +1,8 @@
-"""Where tasks older than the agent were started: a guess, from the source of the loaded modules.
+"""Where tasks older than the agent were created: a guess from the source of the loaded modules.
 
-Their creation was not seen, but the coroutine is known, and so is the program's source: every call that
-starts that coroutine (``create_task(x(…))``, ``gather(x(), …)``, ``group.start_soon(x)``, or any wrapper
-that is handed ``x(…)``) is a candidate.  The search runs here, not in the target.
+Their creation was not observed, but the coroutine and the program's source are known: every call that starts
+that coroutine (``create_task(x(…))``, ``gather(x(), …)``, ``group.start_soon(x)``, or any wrapper that gets
+``x(…)``) is a candidate.  The search runs here, not in the target.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MAX_FILE = 2 << 20
-"""Bytes of a file that is searched: source is smaller, and its syntax tree has a hundred times as many."""
+"""Largest file searched, in bytes: its syntax tree takes a hundred times as many."""
 
 MAX_TEXT = 64 << 20
-"""Bytes read in one search."""
+"""Bytes read per search."""
 
 MAX_CANDIDATES = 10
-"""Lines named for one coroutine."""
+"""Lines listed per coroutine."""
 
 _STARTERS = frozenset(
     {"create_task", "ensure_future", "gather", "wait_for", "shield", "run", "as_completed"}
 ) | {"run_until_complete", "run_coroutine_threadsafe", "wait", "start_soon", "start", "Task"}
 _FUNCTION_STARTERS = frozenset({"start_soon", "start", "run", "start_server", "start_unix_server"})
-"""Calls that are handed the coroutine function itself."""
+"""Calls that take the coroutine function itself."""
 
 
 def guesses(root: str, files: Sequence[str], sites: Sequence[model.Site]) -> list[model.Site]:
-    """These sites at their likely lines, as far as the sources tell.  ``root`` is put before the paths."""
+    """These sites at their likely lines, if the source shows any.  ``root`` is prepended to the paths."""
     sources = _read(root, files, sites)
     return [found for site in sites if (found := impute(site, sources)) is not None]
 
 
 def _read(root: str, files: Sequence[str], sites: Sequence[model.Site]) -> dict[str, str]:
-    """Texts of the files that name a coroutine of ``sites``: the user's, and those of its own package."""
+    """The text of files that mention a coroutine of ``sites``: user files, and those of its package."""
     wanted = {site.frame.file for site in sites}
     packages = {file.rpartition("/")[0] for file in wanted}
     names = [site.coroutine.rpartition(".")[2] for site in sites]
@@ -78,7 +78,7 @@ def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
     if not found:
         return None
     best = max(score for score, _ in found)
-    # What is clearly less likely than the best guess (another class's method of the same name) is left out.
+    # Clearly worse candidates (another class's method of the same name) are dropped.
     likely = sorted((entry for entry in found if entry[0] > best - 3), key=lambda entry: -entry[0])
     frames = tuple(dict.fromkeys(frame for _, frame in likely))[:MAX_CANDIDATES]
     user = next((frame for frame in frames if frame.origin == "user"), None)
@@ -93,7 +93,7 @@ class _Search:
         self._owner = owner
 
     def starts(self, tree: ast.AST) -> Iterator[tuple[int, int, str]]:
-        """(score, line, function) of each."""
+        """Yields (score, line, function) of each."""
         yield from self._walk(tree, (), "", {})
 
     def _walk(
@@ -111,7 +111,7 @@ class _Search:
                 yield from self._walk(child, scope, cls, names)
 
     def _remember(self, node: ast.AST, names: dict[str, ast.Call]) -> None:
-        """``coro = x()``: the variable stands for the coroutine from here on."""
+        """After ``coro = x()`` the variable stands for the coroutine."""
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and self._is_it(node.value.func):
             names.update({each.id: node.value for each in node.targets if isinstance(each, ast.Name)})
 
@@ -127,7 +127,7 @@ class _Search:
                 return
 
     def _started(self, argument: ast.expr, starter: str, names: dict[str, ast.Call]) -> ast.expr | None:
-        """What ``argument`` hands over, if that is the coroutine."""
+        """The part of ``argument`` that is the coroutine, if any."""
         if isinstance(argument, ast.Starred):
             argument = argument.value
         if isinstance(argument, (ast.GeneratorExp, ast.ListComp, ast.SetComp)):
@@ -149,7 +149,7 @@ class _Search:
         return _last_name(function) == self._name
 
     def _fits(self, function: ast.expr, cls: str) -> int:
-        """Whether it can be a method of the right class: ``self.x`` in another class speaks against it."""
+        """A score for being a method of the right class: ``self.x`` in another class counts against it."""
         through_self = isinstance(function, ast.Attribute) and _last_name(function.value) in {"self", "cls"}
         if through_self and self._owner:
             return 2 if cls == self._owner else -2
@@ -163,5 +163,5 @@ def _last_name(node: ast.expr) -> str:
 
 
 def _line(call: ast.Call) -> int:
-    """The line that a frame would show: that of the attribute, where the call is ``a.b(…)``."""
+    """The line a frame would show: for ``a.b(…)``, the line of the attribute."""
     return call.func.end_lineno or call.lineno if isinstance(call.func, ast.Attribute) else call.lineno

@@ -1,7 +1,7 @@
-"""The line to one agent: requests and answers over its socket, and what is known while it says nothing.
+"""The connection to one agent: requests and answers over its socket, and why an answer is late.
 
-While an answer is awaited the target is looked at from outside, so that whoever waits learns why within two
-seconds, and a stopped target is not waited for at all.
+While a request is pending the target is observed from outside, so the caller learns the reason for a delay
+within two seconds, and never waits for a stopped target.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOOK_EVERY = 0.5
-"""Seconds between looks from outside while an answer is awaited."""
+"""Seconds between looks from outside while a request is pending."""
 
 SAID_AFTER = 1.5
-"""Seconds without an answer after which the reason is said."""
+"""Seconds without an answer before the reason is reported."""
 
 SAID_AGAIN = 10.0
-"""Seconds between two such sentences."""
+"""Seconds between such reports."""
 
 SAT_OUT = {"hello", "snapshot", "detach"}
-"""Requests that a person waits for; others are made beside samples, whose absence is told."""
+"""Requests a person waits for; others run beside samples, whose absence is reported anyway."""
 
-_PARTING = 0.5  # seconds in which a process that has closed the connection is seen to end, or to exec
+_PARTING = 0.5  # seconds within which a process that closed the connection ends, or execs
 _CHUNK = 1 << 18
 _REFUSALS = {wire.NOT_FOUND, wire.FORBIDDEN, wire.NO_METHOD}
 
@@ -55,8 +55,9 @@ _REFUSALS = {wire.NOT_FOUND, wire.FORBIDDEN, wire.NO_METHOD}
 class Line:
     """The connection to the agent at ``path``.
 
-    ``patience``: seconds an answer may take; ``receive`` gets what the agent says unasked, and may raise
-    SourceError, which ends the line; ``ended`` is called then; ``progress`` gets sentences for who waits.
+    ``patience``: timeout per answer in seconds.  ``receive`` gets the agent's notifications; a SourceError it
+    raises ends the connection.  ``ended`` is called when the connection ends.  ``progress`` gets sentences
+    for the user who waits.
     """
 
     def __init__(
@@ -70,11 +71,11 @@ class Line:
         self.path = path
         self._progress = progress
         self.over: SourceError | None = TargetGone("not connected yet")
-        """Why nothing more can be asked; None while it can."""
+        """Why the connection is over; None while it is open."""
         self.farewell = ""
-        """What the agent said when it left on purpose."""
+        """The agent's reason if it left on purpose."""
         self.received = 0
-        """Bytes so far."""
+        """Bytes received so far."""
         self._patience = patience
         self._receive = receive
         self._ended = ended
@@ -87,7 +88,7 @@ class Line:
         self._writer: asyncio.StreamWriter | None = None
 
     async def open(self) -> None:
-        """Connects.  Raises SourceError: nobody there, not allowed, stopped."""
+        """Connects.  Raises SourceError: nobody listens, not allowed, stopped."""
         try:
             async with asyncio.timeout(self._patience):
                 reader = await self._connect()
@@ -103,12 +104,12 @@ class Line:
         self._reading = asyncio.create_task(self._read(reader), name="taskscope-reader")
 
     async def _connect(self) -> asyncio.StreamReader:
-        """A full backlog refuses nobody and lets nobody in: we come again.  Raises OSError, SourceError."""
+        """Connects, and retries while the backlog is full.  Raises OSError, SourceError."""
         while True:
             reader, self._writer = await asyncio.open_unix_connection(self.path)
             connection = self._writer.get_extra_info("socket")
             with contextlib.suppress(OSError):
-                connection.getpeername()  # fails where the backlog was full
+                connection.getpeername()  # fails if the backlog was full
                 deceit = endpoint.impostor(connection, self.path)
                 if deceit:
                     self._writer.close()
@@ -122,7 +123,7 @@ class Line:
             await asyncio.sleep(LOOK_EVERY)
 
     async def close(self) -> None:
-        """Lets go of the connection; harmless if called twice."""
+        """Closes the connection; idempotent."""
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.cancel()
@@ -134,12 +135,12 @@ class Line:
         self.end(TargetGone("the connection is closed"))
 
     async def ask(self, request: Request[T]) -> T:
-        """The answer to a request, of the type that it declares.  Raises SourceError."""
+        """The answer to a request, of its declared type.  Raises SourceError."""
         answer = await self.send(request)
         return self.fits(lambda: _unpacked(type(request), answer), request)
 
     async def send(self, request: Request[Any]) -> Any:
-        """The answer as it came.  Waits ``patience`` seconds, or so long after the last ``progressed``."""
+        """The raw answer.  Times out ``patience`` seconds after the request or the last ``progressed``."""
         if self.over is not None:
             raise type(self.over)(str(self.over))
         assert self._writer is not None
@@ -160,18 +161,18 @@ class Line:
                     abandon = requests.Abandon(serial)
                     self._writer.write(wire.request(None, abandon.method, requests.params(abandon)))
             elif not answer.cancelled():
-                answer.exception()  # seen: whoever was cancelled while it came reads it no more
+                answer.exception()  # retrieve it: a cancelled caller will not
 
     def progressed(self) -> None:
-        """A part of an answer has come."""
+        """Part of an answer has arrived."""
         self._progressed = time.monotonic()
 
     def condition(self) -> Condition | None:
-        """What can be said of the process from outside; None where it is not of this machine."""
+        """The state of the process as seen from outside; None if it is not on this machine."""
         return None if self._outside is None else self._outside.look()
 
     def end(self, reason: SourceError) -> None:
-        """Nothing more can be asked, and whoever waits learns why."""
+        """Ends the connection and fails pending requests with ``reason``."""
         if self.over is None:
             self.over = reason
         for answer in self._answers.values():
@@ -182,7 +183,7 @@ class Line:
         self._ended()
 
     async def _wait(self, method: str, answer: asyncio.Future[Any]) -> None:
-        """Until the answer is there.  Raises TargetSilent."""
+        """Waits for the answer.  Raises TargetSilent."""
         begun = time.monotonic()
         while True:
             await asyncio.wait([answer], timeout=min(LOOK_EVERY, self._patience))
@@ -203,13 +204,13 @@ class Line:
                 self._progress(f"no answer for {waited:.0f} s: {condition.text}; still waiting")
 
     def _refuse_halted(self) -> None:
-        """Raises TargetSilent if it cannot answer before somebody lets it go on."""
+        """Raises TargetSilent if the process is stopped and cannot answer until continued."""
         condition = self.condition()
         if condition is not None and condition.state in ("stopped", "traced"):
             raise TargetSilent(condition.text)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Hands every message to whoever waits for it, until the connection ends."""
+        """Dispatches messages until the connection ends."""
         decoder = wire.Decoder(wire.MAX_MESSAGE)
         reason: SourceError = TargetGone("the connection is closed")
         try:
@@ -219,7 +220,7 @@ class Line:
                     self._take(message)
             reason = await self._parted()
         except wire.WireError as error:
-            reason = self.misbehaves(f"its message is not of the protocol: {error}")
+            reason = self.misbehaves(f"its message violates the protocol: {error}")
         except SourceError as error:
             reason = error
         except OSError as error:
@@ -233,14 +234,14 @@ class Line:
             return
         answer = self._answers.get(message.id or 0)
         if answer is None or answer.done():
-            return  # its caller has gone
+            return  # its caller gave up
         if message.error is not None:
             answer.set_exception(message.error)
         else:
             answer.set_result(message.result)
 
     async def _parted(self) -> SourceError:
-        """What the end of the connection means: the process has ended, runs another program, or goes on."""
+        """Why the connection ended: the process ended, runs another program, or lost its agent."""
         if self.farewell:
             return TargetGone(self.farewell)
         deadline = time.monotonic() + _PARTING
@@ -254,23 +255,23 @@ class Line:
             return TargetGone("the target has ended")
         if condition.state == "replaced":
             return AgentGone(condition.text)
-        return AgentGone(f"process {self._outside.pid} goes on, but its agent has closed the connection")
+        return AgentGone(f"process {self._outside.pid} still runs, but its agent has closed the connection")
 
     def fits(self, make: Callable[[], T], request: Request[Any]) -> T:
-        """What ``make`` unpacks of the answer.  Raises SourceMisbehaves if it does not fit."""
+        """The result of ``make``, which unpacks the answer.  Raises SourceMisbehaves if it does not fit."""
         try:
             return make()
         except wire.WireError as error:
             raise self.misbehaves(f"its answer to {request.method!r} does not fit: {error}") from None
 
     def misbehaves(self, what: str) -> SourceMisbehaves:
-        """The sentence for an agent that does not keep to its word."""
+        """The error for an agent that violates the protocol."""
         who = f"of process {self._outside.pid}" if self._outside is not None else f"at {self.path}"
         return SourceMisbehaves(f"the agent {who} misbehaves: {what}")
 
 
 def result_of(kind: type[Request[Any]]) -> Any:
-    """The type of the answer to such a request."""
+    """The answer type of a request."""
     return get_args(kind.__orig_bases__[0])[0]  # type: ignore[attr-defined]
 
 
@@ -289,7 +290,7 @@ def _outside_of(pid: int) -> Outside | None:
 
 
 def _pid_in(path: str) -> int:
-    """The process that listens at ``path``, as far as the name tells; 0: it does not."""
+    """The pid in the name of the socket ``path``; 0 if there is none."""
     parts = Path(path).parts
     if parts[:2] == ("/", "proc") and len(parts) > 3 and parts[3] == "root":
         return int(parts[2]) if parts[2].isascii() and parts[2].isdigit() else 0

@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_WAITING = 16
-"""Samples kept for a reader who is slow; beyond this the oldest two become one (nothing is lost)."""
+"""Samples buffered for a slow reader; beyond this the oldest two are merged (nothing is lost)."""
 
 MAX_SNAPSHOT = 192 << 20
-"""Bytes of a snapshot: one of 300,000 tasks has half of that."""
+"""Bytes of a snapshot: one of 300,000 tasks takes half of that."""
 
 MAX_SITES = 20_000
-"""Sites that one agent may name: its own registry keeps half as many."""
+"""Sites an agent may name: its registry keeps half as many."""
 
 LATE = 2.5
-"""Intervals without a sample from which the target is called silent."""
+"""Intervals without a sample after which the target counts as silent."""
 
 _ROOT = re.compile(r"/proc/\d+/root")
-"""The target's view of the file system, where it differs from ours (a container)."""
+"""The target's file system root, if it differs from ours (a container)."""
 
 
 class LiveSource:
-    """The agent that listens at ``path``.  ``patience``: seconds an answer may take.
+    """The agent that listens at ``path``.  ``patience``: timeout per answer in seconds.
 
-    ``progress`` gets sentences for the person who waits for one; it may be exchanged.
+    ``progress`` gets sentences for the user while an answer is late; it may be replaced.
     """
 
     live = True
@@ -68,7 +68,7 @@ class LiveSource:
         self._unsearched: list[model.Site] = []
 
     async def open(self) -> model.Hello:
-        """Connects and says hello.  Raises SourceError: nobody there, not allowed, another protocol."""
+        """Connects and returns the hello.  Raises SourceError: nobody listens, refused, wrong protocol."""
         await self._line.open()
         try:
             hello = await self._hello()
@@ -79,7 +79,7 @@ class LiveSource:
         return hello
 
     async def close(self) -> None:
-        """Lets go of the connection; harmless if called twice."""
+        """Closes the connection; idempotent."""
         if self._searching is not None:
             self._searching.cancel()
         await self._line.close()
@@ -92,7 +92,7 @@ class LiveSource:
         return None if condition is None else Silence(seconds, condition.state, condition.text)
 
     async def samples(self) -> AsyncIterator[model.Sample]:
-        """Yields a full sample, then what changed, as the agent sends it.  A slow agent is no error."""
+        """Yields a full sample, then what changed, as the agent sends them.  A slow agent is not an error."""
         self._samples.clear()
         imputed: asyncio.Queue[model.Site] = asyncio.Queue()
         self._sampled = time.monotonic()
@@ -103,9 +103,9 @@ class LiveSource:
                 sample = self._samples.popleft()
                 begun = begun or sample.full
                 if not begun:
-                    before += 1  # of a subscription before this one
+                    before += 1  # from an earlier subscription
                     if before > MAX_WAITING:
-                        raise self._line.misbehaves("its samples do not begin with a full one")
+                        raise self._line.misbehaves("its first sample is not a full one")
                     continue
                 self._impute(sample.new_sites, imputed)
                 found = tuple(imputed.get_nowait() for _ in range(imputed.qsize()))
@@ -130,11 +130,11 @@ class LiveSource:
 
     def _check_page(self, limit: int, length: int) -> None:
         if length > limit:
-            raise self._line.misbehaves(f"its page of at most {limit:,} tasks holds {length:,}")
+            raise self._line.misbehaves(f"it sent {length:,} tasks for a page of at most {limit:,}")
 
     async def _snapshot(self, request: requests.Snapshot) -> dict[str, Any]:
-        """The whole state; the agent sends it in parts, for as long as it needs."""
-        async with self._one_snapshot:  # parts do not say which snapshot they belong to
+        """The whole state, which the agent sends in parts; each part extends the timeout."""
+        async with self._one_snapshot:  # parts do not name their snapshot
             parts = self._parts = {}
             self._parts_from = self._line.received
             try:
@@ -150,11 +150,11 @@ class LiveSource:
 
     async def detach(self) -> None:
         """Removes the agent from the target, which ends the connection."""
-        with contextlib.suppress(TargetGone):  # it may be gone before its answer is out
+        with contextlib.suppress(TargetGone):  # it may be gone before its answer is sent
             await self._line.ask(requests.Detach())
 
     def _impute(self, sites: Sequence[model.Site], found: asyncio.Queue[model.Site]) -> None:
-        """Sees to a search for the lines of sites that nobody saw; it feeds ``found`` in the background."""
+        """Starts a background search for the lines of unobserved sites; results go into ``found``."""
         self._unsearched += [site for site in sites if site.known == "unknown" and site.kind == "task"]
         if self._unsearched and (self._searching is None or self._searching.done()):
 
@@ -168,7 +168,7 @@ class LiveSource:
             self._searching = asyncio.create_task(search(), name="taskscope-imputing")
 
     async def _imputed(self, unknown: Sequence[model.Site]) -> list[model.Site]:
-        """These sites with their likely lines, as far as the sources tell."""
+        """These sites with their likely lines, if the source shows any."""
         files = await self._line.ask(requests.Modules())
         root = _ROOT.match(self.path)
         return await asyncio.to_thread(guesses, root[0] if root else "", files, unknown)
@@ -205,7 +205,7 @@ class LiveSource:
         try:
             sample = unpack(model.Sample, params)
         except wire.WireError as error:
-            raise self._line.misbehaves(f"a sample does not fit: {error}") from None
+            raise self._line.misbehaves(f"its sample does not fit: {error}") from None
         self._sites.update(site.id for site in sample.new_sites)
         self._sites.update(each.site for each in sample.sites)
         if len(self._sites) > MAX_SITES:
@@ -219,11 +219,11 @@ class LiveSource:
 
     def _take_part(self, section: Any, value: Any) -> None:
         if self._parts is None:
-            return  # of a snapshot whose caller has gone
+            return  # the caller of this snapshot gave up
         if self._line.received - self._parts_from > MAX_SNAPSHOT:
             raise self._line.misbehaves(f"its snapshot is larger than {MAX_SNAPSHOT >> 20} MB")
         if section not in NAMES:
-            return  # of a newer agent
+            return  # from a newer agent
         self._line.progressed()
         known = self._parts.get(section)
         if isinstance(value, list) and isinstance(known, list):
@@ -233,7 +233,7 @@ class LiveSource:
 
 
 def merged(older: model.Sample, newer: model.Sample) -> model.Sample:
-    """One sample that says what both said in turn."""
+    """One sample equivalent to both in turn."""
     sites = {each.site: each for each in older.sites} | {each.site: each for each in newer.sites}
     return dataclasses.replace(
         newer,

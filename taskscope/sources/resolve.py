@@ -1,6 +1,6 @@
-"""From what the user typed to a source: a pid, a name, a socket path, a snapshot file, an aiomonitor.
+"""From a TARGET to a source: a pid, a name, a socket path, a snapshot file, an aiomonitor.
 
-The one place that knows what a TARGET may be, for every verb and for the app.
+The only place that knows what a TARGET may be, for every verb and the app.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ if TYPE_CHECKING:
 _WITHOUT_AGENT = "no agent in process {}: start it with `taskscope run`, or call taskscope.start() in it"
 
 
-def resolve(target: str, *, bring: bool = True, progress: Progress = lambda text: None) -> Source:
-    """The source behind ``target``, not yet opened.  Raises SourceError with what to do instead.
+def resolve(target: str, *, inject: bool = True, progress: Progress = lambda text: None) -> Source:
+    """The source for ``target``, not yet opened.  Raises SourceError with the remedy.
 
-    A process without an agent gets one, unless ``bring`` is false; ``progress`` gets sentences about that.
+    A process without an agent gets one injected unless ``inject`` is false; ``progress`` gets sentences
+    about that.
     """
     if target.startswith("aiomonitor://"):
         from taskscope.sources.aiomonitor.source import AiomonitorSource
 
         return AiomonitorSource.at(target)
     if target.isascii() and target.isdigit():
-        return LiveSource(agent_of(int(target), bring=bring, progress=progress).path, progress=progress)
+        return LiveSource(agent_of(int(target), inject=inject, progress=progress).path, progress=progress)
     path = Path(target)
     try:
         mode = path.stat().st_mode
@@ -50,35 +51,35 @@ def resolve(target: str, *, bring: bool = True, progress: Progress = lambda text
     raise SourceError(f"{target} is neither a socket nor a snapshot file")
 
 
-def agent_of(pid: int, *, bring: bool, progress: Progress = lambda text: None) -> Endpoint:
-    """Where the agent of process ``pid`` listens, in whatever container it is.  Raises SourceError."""
+def agent_of(pid: int, *, inject: bool, progress: Progress = lambda text: None) -> Endpoint:
+    """Where the agent of process ``pid`` listens, in any container.  Raises SourceError."""
     found = agent_in(pid)
     if found is not None:
         return found
     if not Path(f"/proc/{pid}").exists():
         raise SourceError(f"no such process: {pid}")
-    if bring:
-        return _brought_into(pid, progress)
+    if inject:
+        return _injected_into(pid, progress)
     raise SourceError(_WITHOUT_AGENT.format(pid))
 
 
 def agent_named(name: str) -> Endpoint:
-    """The one agent called ``name`` of this user (for root: of anybody).  Raises SourceError."""
+    """This user's only agent named ``name`` (for root: any user's).  Raises SourceError."""
     everywhere = {point.path: point for uid in _uids() for point in endpoint.listing(uid)}.values()
     found = [point for point in everywhere if point.name == name and endpoint.answers(point.path)]
     if not found:
         looks_like_path = "/" in name or name.endswith((".json", ".gz", ".sock"))
         if looks_like_path:
             raise SourceError(f"no such file: {name}")
-        raise SourceError(f"no agent is called {name!r}: `taskscope ps` lists the processes that have one")
+        raise SourceError(f"no agent is named {name!r}: `taskscope ps` lists the processes that have one")
     if len(found) > 1:
         pids = ", ".join(str(point.pid) for point in found)
-        raise SourceError(f"{len(found)} processes are called {name!r}: choose one by its pid ({pids})")
+        raise SourceError(f"{len(found)} processes are named {name!r}: choose one by pid ({pids})")
     return found[0]
 
 
-def _brought_into(pid: int, progress: Progress) -> Endpoint:
-    """The agent brought into a process that has none."""
+def _injected_into(pid: int, progress: Progress) -> Endpoint:
+    """The agent injected into a process that has none."""
     from taskscope.attach.errors import AttachError
     from taskscope.attach.inject import ensure_agent
 
@@ -89,13 +90,11 @@ def _brought_into(pid: int, progress: Progress) -> Endpoint:
 
 
 def _other_way(pid: int) -> str:
-    """What to do instead where aiomonitor runs in the process."""
+    """The alternative if aiomonitor runs in the process."""
     from taskscope.attach import peers
 
     monitor = peers.monitor_of(pid) if peers.may_run_monitor(peers.maps_of(pid)) else ""
-    return (
-        f"; it seems to run aiomonitor: `taskscope attach {monitor}` shows what that knows" if monitor else ""
-    )
+    return f"; it seems to run aiomonitor: `taskscope attach {monitor}` shows its tasks" if monitor else ""
 
 
 def _uids() -> list[int]:

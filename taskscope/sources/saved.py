@@ -1,4 +1,4 @@
-"""A saved snapshot as a source: answers everything that can be answered from the file."""
+"""A saved snapshot as a source: answers whatever the file can answer."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from taskscope.sources.archive import Record
 
 MAX_SOURCE = 16 << 20
-"""Bytes of a source file that is shown."""
+"""Largest source file shown, in bytes."""
 
 
 _NO: dict[type[Request[Any]], str] = {
-    requests.SetInterval: "a snapshot does not change: there is no interval",
-    requests.Cancel: "a snapshot has no tasks that could be cancelled",
+    requests.SetInterval: "a snapshot has no sampling interval",
+    requests.Cancel: "the tasks in a snapshot cannot be cancelled",
     requests.Console: "A saved state has no console: it needs a running process.",
 }
 
@@ -70,22 +70,22 @@ class SavedSource(Answering):
 
     @property
     def findings(self) -> tuple[model.Finding, ...]:
-        """Those that the snapshot was saved with, worst first."""
+        """The findings saved in the snapshot, worst first."""
         return self._archive.many(model.Finding, "findings")
 
     async def close(self) -> None:
-        """Forgets the snapshot."""
+        """Drops the snapshot."""
         self._opened = None
 
     async def samples(self) -> AsyncIterator[model.Sample]:
-        """Yields the one sample of the snapshot, with all its sites."""
+        """Yields the snapshot's only sample, with every site."""
         import dataclasses
 
         archive = self._archive
         yield dataclasses.replace(archive.sample, full=True, new_sites=tuple(archive.sites.values()))
 
     def refusal(self, request: Request[Any]) -> str:
-        return _NO.get(type(request), "a snapshot holds its findings; nothing more can be found out from it")
+        return _NO.get(type(request), "a snapshot cannot answer this; it only holds its saved findings")
 
     async def history(self, query: requests.History) -> model.History:
         archive = self._archive
@@ -235,10 +235,10 @@ class SavedSource(Answering):
         return self._archive.many(model.Loop, "loops")
 
     async def source(self, query: requests.Source) -> model.SourceText:
-        """The file as it is on this machine now: a snapshot holds no source."""
+        """The file as it is on this machine now: a snapshot contains no source."""
         lines = read_regular(query.file, MAX_SOURCE).decode("utf-8", "replace").splitlines()
         if not lines:
-            raise NotAvailable(f"{query.file} is not on this machine, and a snapshot holds no source")
+            raise NotAvailable(f"{query.file} is not on this machine, and a snapshot contains no source")
         first = max(1, query.line - query.context)
         shown = lines[first - 1 : query.line + query.context]
         return model.SourceText(
@@ -246,12 +246,12 @@ class SavedSource(Answering):
         )
 
     async def snapshot(self, query: requests.Snapshot) -> dict[str, Any]:
-        """The snapshot as it was read (``stacks`` have been taken or not)."""
+        """The snapshot as read, whatever ``stacks`` says."""
         return dict(self._archive.raw)
 
 
 def _page(records: list[Record], order: str, after: int | None, limit: int) -> list[Record]:
-    """``limit`` records after the serial ``after``; ``records`` are in order of serials."""
+    """``limit`` records after the serial ``after``; ``records`` are sorted by serial."""
     if order == "newest":
         end = len(records) if after is None else bisect.bisect_left(records, after, key=_serial)
         return records[max(0, end - limit) : end][::-1]
@@ -265,7 +265,7 @@ def _serial(record: Record) -> int:
 
 
 def _since(whole: model.SiteHistory, begin: float) -> model.SiteHistory:
-    """``whole`` from ``begin`` on, and the value that held then."""
+    """``whole`` from the value in force at ``begin`` on."""
     first = max(0, bisect.bisect_right(whole.times, begin) - 1)
     return model.SiteHistory(
         whole.site, whole.times[first:], whole.live[first:], whole.born[first:], whole.ended[first:]

@@ -38,7 +38,7 @@ asyncio.run(main())
 def hostile(folder: Path, seed: int, rate: float) -> Iterator[str]:
     """Where a hostile agent listens, which stands before a real one."""
     with running(CHURNING, "--interval", "50ms") as child:
-        real, fake = agent_of(child.pid, bring=False).path, str(folder / "1.hostile.sock")
+        real, fake = agent_of(child.pid, inject=False).path, str(folder / "1.hostile.sock")
         words = [sys.executable, "-m", "tests.attack.hostile_agent", real, fake, str(seed), str(rate)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=REPO) as between:
             assert between.stdout is not None

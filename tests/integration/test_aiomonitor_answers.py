@@ -92,7 +92,7 @@ async def test_answers_of_a_second_worker_are_told_apart_and_counted() -> None:
         for _ in range(4):
             sample = await anext(samples)
             assert sample.tasks.live == 10
-        assert sample.dropped == {f"answers of another process on port {source.port}": 2}
+        assert sample.dropped == {f"answers from another process on port {source.port}": 2}
 
 
 async def test_a_worker_that_is_replaced_is_gone() -> None:
@@ -105,7 +105,7 @@ async def test_a_worker_that_is_replaced_is_gone() -> None:
         await source.open()
         samples = source.samples()
         await anext(samples)
-        with pytest.raises(TargetGone, match="answers no more at 127"):
+        with pytest.raises(TargetGone, match="no longer answers at 127"):
             await anext(samples)
 
 
@@ -122,7 +122,7 @@ async def test_a_list_that_fails_now_and_then_is_left_out() -> None:
         for _ in range(4):
             sample = await anext(samples)
         assert sample.tasks.live == 10
-        assert sample.dropped == {"lists that aiomonitor failed to make": 2}
+        assert sample.dropped == {"lists that aiomonitor failed to build": 2}
 
 
 async def test_a_monitor_that_never_makes_a_list_is_refused() -> None:

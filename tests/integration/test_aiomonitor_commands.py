@@ -73,7 +73,7 @@ def test_without_an_agent_it_says_how_to_get_one_and_starts_it() -> None:
         assert "No agent in this process: `taskscope start` starts one." in session.types("taskscope status")
         assert f"taskscope attach {pid}" in session.types("taskscope start")
         assert agent_in(pid) is not None
-        assert "The agent runs already." in session.types("taskscope start")
+        assert "The agent is already running." in session.types("taskscope start")
         assert f"pid {pid}" in session.types("taskscope status")
 
 

@@ -166,19 +166,19 @@ async def test_a_task_that_has_ended_is_no_more() -> None:
         async with watching(child.target) as watched:
             newest = (await watched.source.ask(requests.Tasks(order="newest", limit=1))).tasks[0]
             child.do("end 1")
-            with pytest.raises(NotAvailable, match=f"task {newest.serial} is no more"):
+            with pytest.raises(NotAvailable, match=f"task {newest.serial} has ended"):
                 await watched.source.ask(requests.Task(newest.serial))
-            with pytest.raises(NotAvailable, match="task 99999 is no more"):
+            with pytest.raises(NotAvailable, match="task 99999 has ended"):
                 await watched.source.ask(requests.Task(99999))
 
 
 @pytest.mark.parametrize(
     ("ask", "what"),
     [
-        (lambda source: source.ask(requests.Threads()), "of threads"),
-        (lambda source: source.ask(requests.Thread(1)), "of threads"),
+        (lambda source: source.ask(requests.Threads()), "threads"),
+        (lambda source: source.ask(requests.Thread(1)), "threads"),
         (lambda source: source.ask(requests.Loops()), "of event loops"),
-        (lambda source: source.ask(requests.Stalls()), "of blocked loops"),
+        (lambda source: source.ask(requests.Stalls()), "blocked loops"),
         (lambda source: source.ask(requests.Parked(None)), "where tasks are parked"),
         (lambda source: source.ask(requests.Groups("parent")), "which task created which"),
         (lambda source: source.ask(requests.Tree("await", None)), "which task created or awaits which"),
@@ -204,7 +204,7 @@ async def test_without_its_hook_tasks_are_grouped_by_coroutine() -> None:
             assert (leaf.frame.file, leaf.frame.line) == (HERE, line("async def leaf()"))
             counts = next(each for each in watched.sample.sites if each.site == leaf.id)
             assert (counts.counts.live, counts.oldest) == (5, None)
-            with pytest.raises(NotAvailable, match="how old tasks are"):
+            with pytest.raises(NotAvailable, match="report ages"):
                 await watched.source.ask(requests.Facts(leaf.id, (0.0,)))
 
 

@@ -125,7 +125,7 @@ def test_deep_frames_do_not_overflow_the_small_stack_of_a_thread(version: str, t
 def test_two_subscriptions_under_way_and_an_interval_that_is_no_number_are_borne() -> None:
     with target() as (child, path):
         with AgentClient(path) as client:
-            with pytest.raises(Refused, match="set_interval: seconds is nan, allowed is a number from 0"):
+            with pytest.raises(Refused, match="set_interval: seconds is nan, must be a number from 0"):
                 client.ask("set_interval", seconds=float("nan"))
             for id in (90, 91, 92):
                 client._socket.sendall(wire.request(id, "subscribe", {}))

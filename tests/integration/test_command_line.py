@@ -105,7 +105,7 @@ def test_a_usage_error_is_one_sentence_that_quotes_it(words: list[str], named: s
     ("target", "reason"),
     [
         ("4194999", "no such process: 4194999"),
-        ("nobody", "no agent is called 'nobody': `taskscope ps` lists"),
+        ("nobody", "no agent is named 'nobody': `taskscope ps` lists"),
         ("gone.json", "no such file: gone.json"),
         ("/tmp", "neither a socket nor a snapshot"),
         ("/dev/null", "neither a socket nor a snapshot"),

@@ -39,7 +39,7 @@ def pid() -> Iterator[int]:
 
 @pytest.fixture
 async def live(pid: int) -> AsyncIterator[LiveSource]:
-    source = LiveSource(agent_of(pid, bring=False).path)
+    source = LiveSource(agent_of(pid, inject=False).path)
     await source.open()
     yield source
     await source.close()
@@ -194,7 +194,7 @@ async def test_a_snapshot_says_what_it_cannot_do(saved: SavedSource) -> None:
     ):
         with pytest.raises(NotAvailable):
             await question
-    with pytest.raises(NotAvailable, match="a snapshot holds no source"):
+    with pytest.raises(NotAvailable, match="a snapshot contains no source"):
         await saved.ask(requests.Source("/nowhere/at/all.py", 1, 5))
 
 
@@ -211,7 +211,7 @@ async def test_samples_come_at_the_interval_that_was_set(live: LiveSource) -> No
 
 async def test_the_end_of_a_real_target() -> None:
     with running(GROWING) as child:
-        source = LiveSource(agent_of(child.pid, bring=False).path)
+        source = LiveSource(agent_of(child.pid, inject=False).path)
         await source.open()
         samples = source.samples()
         await anext(samples)
@@ -226,7 +226,7 @@ async def test_the_end_of_a_real_target() -> None:
 
 async def test_detaching_leaves_the_program_running() -> None:
     with running(GROWING) as child:
-        source = LiveSource(agent_of(child.pid, bring=False).path)
+        source = LiveSource(agent_of(child.pid, inject=False).path)
         await source.open()
         await source.detach()
         with pytest.raises(SourceError):
@@ -237,4 +237,4 @@ async def test_detaching_leaves_the_program_running() -> None:
             while agent_in(child.pid) is not None:
                 await asyncio.sleep(0.01)
         with pytest.raises(SourceError, match="no agent in process"):
-            agent_of(child.pid, bring=False)
+            agent_of(child.pid, inject=False)

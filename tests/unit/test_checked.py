@@ -29,7 +29,7 @@ FINDING = {
     "evidence": {"moves": {"rss": {"each": 1, "correlation": 0.5}}},
 }
 LEVEL = "Finding.level is 'x', not one of leak, suspect, info"
-MOVES = "Finding has evidence of moves that cannot be read"
+MOVES = "Finding has malformed evidence of moves"
 HUGE = "History.times[0] is a huge number, not a finite number"
 DEEP: Any = 0
 for _ in range(900):
@@ -39,27 +39,27 @@ for _ in range(900):
 @pytest.mark.parametrize(
     ("cls", "value", "said"),
     [
-        (model.Frame, FRAME | {"line": "1"}, "Frame.line is '1', not a whole number"),
-        (model.Frame, FRAME | {"line": True}, "Frame.line is true, not a whole number"),
+        (model.Frame, FRAME | {"line": "1"}, "Frame.line is '1', not an integer"),
+        (model.Frame, FRAME | {"line": True}, "Frame.line is true, not an integer"),
         (model.Frame, FRAME | {"line": 2**70}, "Frame.line is too large a number"),
-        (model.Frame, FRAME | {"file": "x" * 100_000}, "Frame.file is too long a text"),
+        (model.Frame, FRAME | {"file": "x" * 100_000}, "Frame.file is too long a string"),
         (model.Frame, {"file": "f"}, "Frame.line is missing"),
         (model.Frame, [], "Frame is a list, not an object"),
-        (model.Site, SITE | {"candidates": [{"file": 1}]}, "Site.candidates[0].file is 1, not a text"),
-        (model.SiteHistory, PAST | {"live": [1, "2"]}, "SiteHistory.live[1] is '2', not a whole number"),
+        (model.Site, SITE | {"candidates": [{"file": 1}]}, "Site.candidates[0].file is 1, not a string"),
+        (model.SiteHistory, PAST | {"live": [1, "2"]}, "SiteHistory.live[1] is '2', not an integer"),
         (model.SiteHistory, PAST | {"times": [1.0, NAN]}, "SiteHistory.times[1] is nan, not a finite number"),
         (model.SiteHistory, PAST | {"times": [1.0, INF]}, "SiteHistory.times[1] is inf, not a finite number"),
         (model.History, {name: [10**400] for name in model.History.__slots__}, HUGE),
         (model.SiteHistory, PAST | {"born": [1]}, "SiteHistory has columns of different lengths"),
         (model.SiteHistory, PAST | {"times": [2.0, 1.0]}, "SiteHistory has times that are not in order"),
-        (model.Group, GROUP | {"sites": [1, [2]]}, "Group.sites[1] is a list, not a whole number"),
+        (model.Group, GROUP | {"sites": [1, [2]]}, "Group.sites[1] is a list, not an integer"),
         (model.Group, GROUP | {"oldest": MAX_FLOAT}, f"Group.oldest is {MAX_FLOAT!r}, not a finite number"),
-        (model.Finding, FINDING | {"evidence": {"deep": DEEP}}, "Finding.evidence is nested too deep"),
+        (model.Finding, FINDING | {"evidence": {"deep": DEEP}}, "Finding.evidence is nested too deeply"),
         (model.Finding, FINDING | {"evidence": []}, "Finding.evidence is a list, not a small object"),
         (model.Finding, FINDING | {"level": "x"}, LEVEL),
         (model.Finding, FINDING | {"evidence": {"moves": "x"}}, MOVES),
         (model.SiteCounts, [1, 2], "SiteCounts is a row of 2 numbers, not of 8 to 12"),
-        (model.SiteCounts, [1] * 7 + [None], "SiteCounts[7] is null, not a whole number"),
+        (model.SiteCounts, [1] * 7 + [None], "SiteCounts[7] is null, not an integer"),
         (model.SiteCounts, [1] * 8 + [NAN], "SiteCounts is nan, not a finite number"),
     ],
 )  # fmt: skip
@@ -78,7 +78,7 @@ def test_what_fits_is_as_it_was() -> None:
 
 
 def test_of_a_list_the_one_that_does_not_fit_is_named() -> None:
-    with pytest.raises(wire.WireError, match=r"^Frame\[2\]\.line is 'x', not a whole number$"):
+    with pytest.raises(wire.WireError, match=r"^Frame\[2\]\.line is 'x', not an integer$"):
         unpack_all(model.Frame, [FRAME, FRAME, FRAME | {"line": "x"}])
 
 

@@ -216,11 +216,17 @@ async def test_the_end_of_the_target_reaches_everyone_who_waits(tmp_path: Path) 
         samples = source.samples()
         assert (await anext(samples)).full
         waiting = asyncio.ensure_future(anext(samples))
-        with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
+        with pytest.raises(
+            AgentGone, match=r"process \d+ still runs, but its agent has closed the connection"
+        ):
             await source.ask(requests.Threads())
-        with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
+        with pytest.raises(
+            AgentGone, match=r"process \d+ still runs, but its agent has closed the connection"
+        ):
             await waiting
-        with pytest.raises(AgentGone, match=r"process \d+ goes on, but its agent has closed the connection"):
+        with pytest.raises(
+            AgentGone, match=r"process \d+ still runs, but its agent has closed the connection"
+        ):
             await source.ask(requests.Loops())
 
 
@@ -350,7 +356,7 @@ async def test_a_page_larger_than_asked_for_is_refused(tmp_path: Path) -> None:
 
     async with agent(tmp_path, answer) as source:
         assert len((await source.ask(requests.Tasks(limit=6))).tasks) == 6
-        with pytest.raises(SourceMisbehaves, match="its page of at most 5 tasks holds 6"):
+        with pytest.raises(SourceMisbehaves, match="it sent 6 tasks for a page of at most 5"):
             await source.ask(requests.Tasks(limit=5))
 
 

@@ -1,1 +1,1 @@
-"""A process that runs aiomonitor as a source, read over its web API (``source.AiomonitorSource``)."""
+"""aiomonitor's web API as a source (``source.AiomonitorSource``)."""

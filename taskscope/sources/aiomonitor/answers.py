@@ -1,4 +1,4 @@
-"""What a tally of an aiomonitor's lists answers: pure functions, in the model's words."""
+"""Answers from a tally of aiomonitor's lists, as model values: pure functions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def page(
 
 
 def detail(tally: Tally, known: Known, trace: Trace) -> model.TaskDetail:
-    """One task with what its page tells; its ancestors are found by their names."""
+    """One task with the data of its page; ancestors are matched by name."""
     by_name = {each.name: each for each in tally.tasks.values()}
     ancestors = tuple(_ancestor(name, by_name.get(name)) for name in trace.creators)
     parent = ancestors[0].serial if ancestors else 0
@@ -53,7 +53,7 @@ def ages(tally: Tally, sites: Sequence[int] | None, now: float) -> model.Ages:
 
 
 def facts(tally: Tally, site: int, cuts: Sequence[float], now: float) -> model.SiteFacts | None:
-    """How many live tasks were born before each moment; None where no birth is known."""
+    """How many live tasks were born before each cut; None if no birth is known."""
     members = _members(tally, [site])
     births = [known.birth for known in members if known.birth is not None]
     if members and not births:
@@ -63,7 +63,7 @@ def facts(tally: Tally, site: int, cuts: Sequence[float], now: float) -> model.S
 
 
 def site_past(tally: Tally, id: int, since: float) -> model.SiteHistory:
-    """The changes of one site, and the value that held at ``since``."""
+    """The changes of one site, from the value in force at ``since``."""
     site = tally.sites.get(id)
     past = list(site.past) if site is not None else []
     rows = past[max(0, bisect.bisect_right(past, since, key=lambda row: row[0]) - 1) :]
@@ -88,11 +88,11 @@ def task(known: Known, *, parent: int = 0, parked: model.Parked | None = None) -
 
 
 _STATES: dict[str, TaskState] = {"FINISHED": "finished", "CANCELLED": "cancelled"}
-"""Of asyncio's words; it lists tasks that are not done, but one may end meanwhile."""
+"""By asyncio's names; it lists pending tasks, but one may end meanwhile."""
 
 
 def ended(past: Past) -> model.Ended:
-    """A task that ended, and how as far as that was asked for."""
+    """A task that ended, with its outcome if fetched."""
     return model.Ended(
         past.serial, past.site, past.name, past.coroutine, past.outcome, past.error, past.birth, past.end
     )

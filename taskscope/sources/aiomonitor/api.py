@@ -1,7 +1,7 @@
-"""What aiomonitor's web API says, read into plain values: no sockets here.
+"""aiomonitor's web API parsed into plain values: no sockets here.
 
-Its lists are JSON with text for times and places, its traces are HTML pages.  Everything comes from the
-target, so it passes ``wire.clean`` on the way in.
+Its lists are JSON with times and locations as text, its traces are HTML pages.  All of it comes from the
+target, so it passes through ``wire.clean``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Origin, Outcome
 
 UNKNOWN = "-"
-"""What it writes for a place or an age that it does not know: a task that its hook has not made."""
+"""Its placeholder for an unknown location or age: a task its hook did not create."""
 
 _SINCE = re.compile(r"(?:(\d+)y)?(?:(\d+)m)?(?:(\d+)d)?(?:(\d+)h)?(\d+):(\d+)(\.\d+)?")
 _UNITS = (365 * 86400, 30 * 86400, 86400, 3600, 60, 1)
@@ -33,12 +33,12 @@ _OWN_FILE = "/aiomonitor/monitor.py"
 
 
 class ApiError(Exception):
-    """The answer is not what aiomonitor says."""
+    """The answer is not aiomonitor's."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveTask:
-    """One row of its list.  ``age`` in seconds; None, and ``location`` ``-``: not made by its hook."""
+    """One row of its list.  ``age`` is in seconds; None, with ``location`` ``-``, without its hook."""
 
     id: str
     state: str
@@ -50,7 +50,7 @@ class LiveTask:
 
 @dataclass(frozen=True, slots=True)
 class EndedTask:
-    """One row of its list of ended tasks; seconds since it was born and since it ended."""
+    """One row of its list of ended tasks; seconds since birth and since the end."""
 
     id: str
     name: str
@@ -63,8 +63,8 @@ class EndedTask:
 class Trace:
     """A live task's page, every stack innermost first.
 
-    ``creations``: the stacks that created it and its ancestors, nearest first, as far as they are still
-    referenced; ``creators``: names of the tasks that ran those but the last.
+    ``creations``: the creation stacks of the task and its ancestors, nearest first, while still referenced;
+    ``creators``: names of the tasks that ran them, except the last.
     """
 
     stack: tuple[model.Frame, ...]
@@ -73,7 +73,7 @@ class Trace:
 
 
 def version(text: str) -> str:
-    """The version it says it is.  Raises ApiError: this is not aiomonitor."""
+    """Its reported version.  Raises ApiError if this is not aiomonitor."""
     value = _json(text).get("value")
     if not isinstance(value, str):
         raise ApiError("no version")
@@ -126,7 +126,7 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def seconds(text: str) -> float | None:
-    """Seconds in ``3d1h02:03.004``; None for ``-``.  A month is 30 days there, a year 365."""
+    """Seconds in ``3d1h02:03.004``; None for ``-``.  A month counts 30 days, a year 365."""
     match = _SINCE.fullmatch(text)
     if match is None:
         return None
@@ -135,7 +135,7 @@ def seconds(text: str) -> float | None:
 
 
 def coroutine(text: str) -> str:
-    """``main()`` as the agent would name it: ``main``."""
+    """``main()`` as the agent names it: ``main``."""
     return text.removesuffix("()").replace(".<locals>", "")
 
 
@@ -148,7 +148,7 @@ def place(location: str) -> model.Frame:
 
 
 def origin(file: str) -> Origin:
-    """Whose it is, as far as a path tells."""
+    """The origin, judged by the path alone."""
     if file.startswith("<sitepkg>/") or any(mark in file for mark in _LIBRARIES):
         return "library"
     if file.startswith(("<stdlib>/", "<frozen")) or _STDLIB.search(file):
@@ -157,12 +157,12 @@ def origin(file: str) -> Origin:
 
 
 def is_plumbing(frame: model.Frame) -> bool:
-    """Code that creates tasks on behalf of whoever called it."""
+    """Whether it creates tasks on behalf of its caller."""
     return any(mark in frame.file for mark in _PLUMBING.get(frame.origin, ()))
 
 
 def trace(page: str) -> Trace:
-    """The page of a live task: its ancestors' stacks, eldest first, then its own."""
+    """Parses the page of a live task: its ancestors' stacks, oldest first, then its own."""
     items = _Page.items(page)
     if not items:
         raise ApiError("no stack on its page")
@@ -188,9 +188,9 @@ def outcome(page: str) -> tuple[Outcome, str]:
 
 
 def _frames(text: str) -> tuple[model.Frame, ...]:
-    """Innermost first, without aiomonitor's own (it wraps coroutines).
+    """Innermost first, without aiomonitor's own frames (it wraps coroutines).
 
-    Lines of source are indented, so none can pass for a line of the traceback.
+    Source lines are indented, so none can pass for a line of the traceback.
     """
     found = []
     for line in text.splitlines():
@@ -202,7 +202,7 @@ def _frames(text: str) -> tuple[model.Frame, ...]:
 
 
 class _Page(HTMLParser):
-    """Collects the headings of a trace page, each with the preformatted text below it."""
+    """Collects the headings of a trace page, each with its preformatted text."""
 
     def __init__(self) -> None:
         super().__init__()

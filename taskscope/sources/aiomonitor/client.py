@@ -1,7 +1,7 @@
-"""The HTTP half of reading an aiomonitor: one connection, one question at a time, never hurried.
+"""The HTTP client for aiomonitor: one connection, one request at a time, rate-limited.
 
-aiomonitor makes its list in the target, where it competes with the program.  So whoever asks pauses
-afterwards for as long as it takes that the answers cost no more than ``SHARE`` of the time.
+aiomonitor builds its list inside the target, in competition with the program.  So each request is followed
+by a pause that keeps its cost at ``SHARE`` of the time or less.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ SCHEME = "aiomonitor://"
 DEFAULT_PORT = 20102
 
 SHARE = 0.1
-"""Of the time that passes, how much the target may spend on answers."""
+"""Largest share of its time the target may spend on answers."""
 
 PATIENCE = 60.0
-"""Seconds that an answer may take: a list of 100,000 tasks takes about four."""
+"""Timeout per answer in seconds: a list of 100,000 tasks takes about four."""
 
 _FORM = {"filter": "", "persistent": "false"}
 
 
 class NoSuchTask(SourceError):
-    """It knows no task of that id (any more), or fails to show it."""
+    """It has no task of that id (any more), or fails to show it."""
 
 
 class Unanswered(SourceError):
-    """It failed to answer; it may do better the next time."""
+    """It failed to answer; the next attempt may succeed."""
 
 
 def address(target: str) -> tuple[str, int]:
@@ -55,7 +55,7 @@ def address(target: str) -> tuple[str, int]:
 
 
 class Client:
-    """aiomonitor's web API at ``host`` and ``port``.  Made inside a running loop; must be closed."""
+    """aiomonitor's web API at ``host`` and ``port``.  Create it in a running loop, and close it."""
 
     def __init__(self, host: str, port: int) -> None:
         try:
@@ -68,10 +68,10 @@ class Client:
         self._one_at_a_time = asyncio.Lock()
         self._session = self._connect(keep=True)
         self.spent = 0.0
-        """Seconds that the answers since the last pause took."""
+        """Seconds spent on answers since the last pause."""
 
     def _connect(self, *, keep: bool) -> aiohttp.ClientSession:
-        """``keep``: all answers come over one connection, so from one process also where two share a port."""
+        """``keep``: use one connection, hence one process even if several share the port."""
         connector = (
             self._http.TCPConnector(limit=1, keepalive_timeout=120)
             if keep
@@ -85,12 +85,12 @@ class Client:
         await self._session.close()
 
     async def reconnect(self) -> None:
-        """The next question goes to whoever accepts a new connection."""
+        """Sends the next request over a new connection, to whichever process accepts it."""
         await self._session.close()
         self._session = self._connect(keep=True)
 
     async def version(self) -> str:
-        """Its version.  Raises SourceError: something else answers there."""
+        """Its version.  Raises SourceError if something else answers there."""
         try:
             if await asyncio.to_thread(is_console, self._host, self._port):
                 raise NoSuchTask("telnet")
@@ -102,7 +102,7 @@ class Client:
             ) from None
 
     async def look(self, *, fresh: bool = False) -> Look:
-        """Both its lists.  ``fresh``: over a connection of its own, which another process may answer."""
+        """Both lists.  ``fresh``: over a new connection, which another process may answer."""
         session = self._connect(keep=False) if fresh else self._session
         asked = time.monotonic()
         try:
@@ -122,11 +122,11 @@ class Client:
             raise NoSuchTask(f"{self.name}: {problem}") from None
 
     async def outcome(self, trace_id: str) -> tuple[Outcome, str]:
-        """How a task ended, and its error's type.  Raises NoSuchTask (it fails to show some)."""
+        """How a task ended, and its error's type.  Raises NoSuchTask, also for tasks it fails to show."""
         return api.outcome(await self._ask("GET", "/trace-terminated", params={"task_id": trace_id}))
 
     async def pause(self, interval: float) -> float:
-        """Waits ``interval`` seconds, longer if the answers since the last pause were dear; says how long."""
+        """Waits ``interval`` seconds, or longer after expensive answers; returns how long."""
         seconds = max(interval, self.spent * (1 / SHARE - 1))
         self.spent = 0.0
         await asyncio.sleep(seconds)
@@ -135,7 +135,9 @@ class Client:
     async def _read(self, parse: Any, path: str, session: aiohttp.ClientSession) -> Any:
         try:
             text = await self._ask("POST", path, session, data=_FORM)
-            return await asyncio.to_thread(parse, text)  # 100,000 tasks take a second: not on the app's loop
+            return await asyncio.to_thread(
+                parse, text
+            )  # 100,000 tasks take a second: keep off the app's loop
         except (api.ApiError, NoSuchTask) as problem:
             raise Unanswered(f"{self.name} does not answer as an aiomonitor: {problem}") from None
 

@@ -1,6 +1,6 @@
-"""What the operating system tells of a process that runs aiomonitor, if it is on this machine.
+"""What the operating system knows about a process that runs aiomonitor on this machine.
 
-aiomonitor's web API does not even tell its process id; on loopback the connection to it does.
+aiomonitor's web API does not even report its process id; a loopback connection reveals it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DEFAULT_CONSOLE = 20101
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What the process uses now; None: not known."""
+    """Resources in use by the process; None: unknown."""
 
     threads: int = 0
     fds: int | None = None
@@ -53,19 +53,19 @@ class HostProcess:
 
     @property
     def pid(self) -> int:
-        """0: not known."""
+        """0: unknown."""
         return self._process.pid if self._process is not None else 0
 
     @property
     def uid(self) -> int | None:
-        """None: not known."""
+        """None: unknown."""
         try:
             return int(self._process.uids().effective) if self._process is not None else None
         except (psutil.Error, OSError):
             return None
 
     def use(self) -> Use:
-        """What it uses now; CPU since the last time."""
+        """Resources in use now; CPU since the last call."""
         process = self._process
         if process is None:
             return Use()
@@ -81,9 +81,9 @@ class HostProcess:
             return Use()
 
     def console(self) -> tuple[str, int] | None:
-        """Where its console speaks telnet: by default the port below that of the web API.
+        """Where its telnet console listens: by default one port below the web API.
 
-        It is not asked: whoever connects opens a session in the program.
+        It is not contacted: each connection opens a session in the program.
         """
         ports = (self._port - 1, DEFAULT_CONSOLE)
         if self._process is None:
@@ -92,7 +92,7 @@ class HostProcess:
         return next(((listening[port], port) for port in ports if port in listening), None)
 
     def describe(self) -> model.Process:
-        """Of a process that is not here we know the address only."""
+        """The process; for a remote one, only its address."""
         unknown = model.Process(
             pid=0,
             name=self._where,

@@ -1,4 +1,4 @@
-"""What one task's page tells about all tasks of its site: functions, whole paths, the user's line."""
+"""What one task's page reveals about its whole site: functions, full paths, the user's line."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Wait
 
 MAX_SOURCE = 4 << 20
-"""Bytes of a source file that are read."""
+"""Bytes read of a source file."""
 
 _WAITS: dict[tuple[str, str], tuple[Wait, str]] = {
     ("tasks.py", "sleep"): ("sleep", "asleep"),
     ("tasks.py", "wait"): ("gather", "waiting for several tasks"),
-    ("queues.py", "get"): ("queue.get", "waiting for an item of a queue"),
-    ("queues.py", "put"): ("queue.put", "waiting for room in a queue"),
-    ("queues.py", "join"): ("event", "waiting for a queue to be worked off"),
+    ("queues.py", "get"): ("queue.get", "waiting for an item from a queue"),
+    ("queues.py", "put"): ("queue.put", "waiting for space in a queue"),
+    ("queues.py", "join"): ("event", "waiting for a queue to be processed"),
     ("locks.py", "acquire"): ("lock", "waiting for a lock or semaphore"),
     ("locks.py", "wait"): ("event", "waiting for an event, condition or barrier"),
     ("streams.py", "_wait_for_data"): ("socket", "waiting for data from a stream"),
-    ("streams.py", "_drain_helper"): ("socket", "waiting for a stream to be written out"),
+    ("streams.py", "_drain_helper"): ("socket", "waiting for a stream to drain"),
 }
-"""By file and function of asyncio in which a task is suspended."""
+"""By asyncio file and function in which a task is suspended."""
 
 
 def learned(site: model.Site, trace: api.Trace) -> model.Site:
-    """``site`` with what the page of one of its tasks tells."""
+    """``site`` improved by the page of one of its tasks."""
     if site.known == "unknown":
         return _where_defined(site, trace.stack)
     frames = trace.creations[0] if trace.creations else ()
@@ -46,28 +46,28 @@ def learned(site: model.Site, trace: api.Trace) -> model.Site:
     place = next((frame for frame in frames if not api.is_plumbing(frame)), frames[0])
     if place is frames[0]:
         return dataclasses.replace(site, frame=place, user_frame=user)
-    # The place told is asyncio's own line (gather, say), which many lines share: this is one of them.
+    # The reported location is asyncio's own line (gather, say), which many callers share: this is one.
     return dataclasses.replace(
         site, frame=place, user_frame=user, known="imputed", candidates=(place,), via=frames[0]
     )
 
 
-def _same_file(told: str, whole: str) -> bool:
-    """Whether a place as told (``<cwd>/app.py``) may be the file of that path."""
-    head, _, rest = told.partition(">/")
-    return whole == told or (head.startswith("<") and whole.endswith(f"/{rest}"))
+def _same_file(reported: str, whole: str) -> bool:
+    """Whether a reported location (``<cwd>/app.py``) may be the file of that path."""
+    head, _, rest = reported.partition(">/")
+    return whole == reported or (head.startswith("<") and whole.endswith(f"/{rest}"))
 
 
 @functools.lru_cache(maxsize=64)
 def source_lines(file: str) -> tuple[str, ...]:
-    """Of a regular file on this machine; none of any other."""
+    """The lines of a regular file on this machine; none of anything else."""
     if not file.startswith("/"):
         return ()
     return tuple(read_regular(file, MAX_SOURCE).decode(errors="replace").splitlines())
 
 
 def _where_defined(site: model.Site, stack: Sequence[model.Frame]) -> model.Site:
-    """A site that nobody saw stands for the coroutine: its outermost frame says which file that is in."""
+    """An unobserved site stands for its coroutine; the outermost frame shows which file defines it."""
     if not stack:
         return site
     frame = stack[-1]
@@ -79,7 +79,7 @@ def _where_defined(site: model.Site, stack: Sequence[model.Frame]) -> model.Site
 
 
 def parked(stack: Sequence[model.Frame]) -> model.Parked | None:
-    """Where a task is suspended; what it waits on only as far as the innermost function tells."""
+    """Where a task is suspended; what it waits on is judged by the innermost function alone."""
     if not stack:
         return None
     frame = stack[0]

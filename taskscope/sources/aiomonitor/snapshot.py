@@ -1,4 +1,4 @@
-"""What was seen through aiomonitor, in the snapshot format; sections that it cannot feed are empty."""
+"""Data seen through aiomonitor in the snapshot format; sections it cannot fill are empty."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ def snapshot(
 
 
 def _packed(task: model.Task) -> dict[str, Any]:
-    """Only what is known of a task that was merely listed."""
+    """Only what is known about a task that was merely listed."""
     names = ("serial", "name", "coroutine", "state", "site", "parent", "loop", "birth")
     return {name: getattr(task, name) for name in names}

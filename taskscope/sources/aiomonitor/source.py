@@ -1,8 +1,7 @@
-"""A process that runs aiomonitor as a source: what its web API can feed, and a clear no to the rest.
+"""A process that runs aiomonitor as a source: what its web API offers, and a clear refusal of the rest.
 
-It keeps no counts and no past, so both are kept here while one is attached; a list of tasks is the only
-thing it can be asked for, and that costs the target, so it is asked for with long breath (see
-``client``).
+aiomonitor keeps no counts and no history, so both are kept here while attached.  All it offers is a list of
+tasks, which is expensive for the target, so requests are rate-limited (see ``client``).
 """
 
 from __future__ import annotations
@@ -30,35 +29,35 @@ if TYPE_CHECKING:
     from taskscope.sources.aiomonitor.tally import Known, Look, Past, SiteTally
 
 PAGES = 5
-"""Pages of single tasks read after each list, to learn more of new sites (about 10 ms each)."""
+"""Task pages read after each list, to learn about new sites (about 10 ms each)."""
 
 OUTCOMES = 20
-"""Pages of ended tasks read for one list of them."""
+"""Pages of ended tasks read per list of them."""
 
 PROBES = (2, 3, 4)
 PROBE_EVERY = 30
-"""Lists asked for over a connection of their own, which another process on the same port may accept."""
+"""Lists fetched over a new connection, to detect another process on the same port."""
 
 PATIENCE = 5
-"""Answers in a row that are none of its after which the process that we watch is taken for gone."""
+"""Consecutive answers from other processes after which the watched one counts as gone."""
 
 TRIES = 3
-"""Times that the first list is asked for: making one fails at times while many tasks come and go."""
+"""Attempts at the first list: aiomonitor can fail to build one while many tasks come and go."""
 
 _COLUMNS = ("times", "tasks", "born", "ended", "threads", "fds", "rss", "cpu")
 
-_NO = "aiomonitor does not tell {}: attach to the process by its pid for that"
+_NO = "aiomonitor does not report {}: attach to the process by its pid for that"
 
 
-_UNTOLD: dict[type[Request[Any]], str] = {
-    requests.Parked: "where tasks are parked, but for single tasks",
+_UNAVAILABLE: dict[type[Request[Any]], str] = {
+    requests.Parked: "where tasks are parked, except for single tasks",
     requests.Groups: "which task created which, or where tasks are parked",
-    requests.Tree: "which task created or awaits which, but for single tasks",
-    requests.Looks: "what was asked before",
-    requests.Threads: "of threads",
-    requests.Thread: "of threads",
-    requests.Stalls: "of blocked loops",
-    requests.Loops: "of event loops",
+    requests.Tree: "which task created or awaits which, except for single tasks",
+    requests.Looks: "earlier facts",
+    requests.Threads: "threads",
+    requests.Thread: "threads",
+    requests.Stalls: "blocked loops",
+    requests.Loops: "event loops",
 }
 
 
@@ -87,7 +86,7 @@ class AiomonitorSource(Answering):
         return cls(*address(target))
 
     async def open(self) -> model.Hello:
-        """Asks for its version and for its first list.  Raises SourceError."""
+        """Fetches its version and its first list.  Raises SourceError."""
         client = self._client = Client(self.host, self.port)
         try:
             version = await client.version()
@@ -113,29 +112,29 @@ class AiomonitorSource(Answering):
 
     def _notes(self, version: str, process: HostProcess) -> Iterator[str]:
         yield (
-            f"Seen through aiomonitor {version}, which lists tasks and shows stacks of single ones: "
-            "threads, loops, stalls, parents and what tasks wait for need an agent in the process."
+            f"Observed through aiomonitor {version}, which only lists tasks and shows single stacks: "
+            "threads, loops, stalls, parents and waits need an agent in the process."
         )
         if all(task.birth is None for task in self._tally.tasks.values()):
             yield (
-                "This aiomonitor was started without hook_task_factory=True: the lines that start tasks "
-                "and their ages are not known, and tasks are grouped by coroutine."
+                "This aiomonitor was started without hook_task_factory=True: creation sites and ages are "
+                "unknown, and tasks are grouped by coroutine."
             )
         if process.others:
             others = ", ".join(map(str, process.others))
             yield (
-                f"{1 + len(process.others)} processes share port {self.port}: this is pid {process.pid}, "
+                f"{1 + len(process.others)} processes share port {self.port}: this is pid {process.pid}; "
                 f"tasks of pid {others} are not shown."
             )
 
     async def close(self) -> None:
-        """Lets go of the connection; what was seen stays to be asked for."""
+        """Closes the connection; data seen so far can still be queried."""
         client, self._client = self._client, None
         if client is not None:
             await client.close()
 
     async def samples(self) -> AsyncIterator[model.Sample]:
-        """A full sample of the list that ``open`` has read, then one for each list."""
+        """Yields a full sample of the list that ``open`` read, then one per list."""
         in_vain = 0
         for seq in itertools.count(1):
             if seq > 1:
@@ -144,9 +143,7 @@ class AiomonitorSource(Answering):
                 if look is None:
                     in_vain += 1
                     if in_vain >= PATIENCE:
-                        raise TargetGone(
-                            f"the process that we watched answers no more at {self._asking.name}"
-                        )
+                        raise TargetGone(f"the watched process no longer answers at {self._asking.name}")
                     continue
                 in_vain = 0
                 self._tally.take(look)
@@ -167,17 +164,17 @@ class AiomonitorSource(Answering):
         return await client.look()
 
     async def _look(self, seq: int) -> Look | None:
-        """The next lists; None if it failed to make them, or another process gave them."""
+        """The next lists; None if it failed to build them, or another process answered."""
         client, before = self._asking, self._tally.last
         probe = seq in PROBES or seq % PROBE_EVERY == 0
         try:
             look = await client.look(fresh=probe)
         except Unanswered:
-            self._drop("lists that aiomonitor failed to make")
+            self._drop("lists that aiomonitor failed to build")
             return None
         if before is None or not another_process(before, look):
             return look
-        self._drop(f"answers of another process on port {self.port}")
+        self._drop(f"answers from another process on port {self.port}")
         if not probe:
             await client.reconnect()
         return None
@@ -186,7 +183,7 @@ class AiomonitorSource(Answering):
         self._dropped[what] = self._dropped.get(what, 0) + 1
 
     async def _learn(self) -> None:
-        """Reads the page of one task of each site that is not learned yet, biggest first."""
+        """Reads one task's page for each unknown site, largest first."""
         waiting = [site for site in self._tally.sites.values() if site.site.id not in self._learned]
         waiting = sorted((site for site in waiting if site.live), key=lambda site: -site.live)[:PAGES]
         members: dict[int, Known] = {}
@@ -196,7 +193,7 @@ class AiomonitorSource(Answering):
             await self._learn_site(site, members[site.site.id])
 
     async def _learn_site(self, site: SiteTally, task: Known) -> None:
-        with contextlib.suppress(NoSuchTask):  # it has ended: the next one then
+        with contextlib.suppress(NoSuchTask):  # it has ended: retry with another
             trace = await self._asking.trace(task.id)
             self._learned.add(site.site.id)
             found = learn.learned(site.site, trace)
@@ -207,7 +204,7 @@ class AiomonitorSource(Answering):
                 self._stacks.setdefault(site.site.id, []).append(stack)
 
     def _tell(self, seq: int) -> model.Sample:
-        """The sample after a list: all of it at first, then what changed."""
+        """The sample after a list: full at first, then what changed."""
         tally = self._tally
         sample = self._sample(seq, full=seq == 1)
         counts = sample.tasks
@@ -253,10 +250,10 @@ class AiomonitorSource(Answering):
             dropped=dropped,
         )
 
-    # -- the past, as far as we were there -----------------------------------------------------------
+    # -- the past since we attached ------------------------------------------------------------------
 
     async def set_interval(self, query: requests.SetInterval) -> None:
-        """At least so long between two lists."""
+        """Sets the minimum time between lists."""
         self._interval = query.seconds
 
     async def history(self, query: requests.History) -> model.History:
@@ -276,57 +273,57 @@ class AiomonitorSource(Answering):
     async def site(self, query: requests.Site) -> model.SiteDetail:
         found = self._tally.sites.get(query.site)
         if found is None:
-            raise NotAvailable(f"site {query.site} is not known")
+            raise NotAvailable(f"site {query.site} is unknown")
         return model.SiteDetail(found.site, found.counts(), tuple(self._stacks.get(query.site, ())))
 
     async def tasks(self, query: requests.Tasks) -> model.TaskPage:
         if query.parent is not None:
-            _refuse("which task created which, but for single tasks")
+            _refuse("which task created which, except for single tasks")
         if query.parked is not None:
-            _refuse("where tasks are parked, but for single tasks")
+            _refuse("where tasks are parked, except for single tasks")
         return answers.page(self._tally, query.sites, query.order, query.after, query.limit)
 
     async def task(self, query: requests.Task) -> model.TaskDetail:
-        """One task with its stack, read from its page now."""
+        """One task with its stack, read from its page."""
         known = self._tally.tasks.get(query.serial)
         if known is None:
-            raise NotAvailable(f"task {query.serial} is no more")
+            raise NotAvailable(f"task {query.serial} has ended")
         try:
             trace = await self._asking.trace(known.id)
         except NoSuchTask:
-            raise NotAvailable(f"task {query.serial} is no more, or aiomonitor cannot show it") from None
+            raise NotAvailable(f"task {query.serial} has ended, or aiomonitor cannot show it") from None
         return answers.detail(self._tally, known, trace)
 
     async def ages(self, query: requests.Ages) -> model.Ages:
         return answers.ages(self._tally, query.sites, self._now)
 
     async def facts(self, query: requests.Facts) -> model.SiteFacts:
-        """How many live tasks were born before each moment; nothing of why they do not end."""
+        """How many live tasks were born before each cut, but not why they do not end."""
         found = answers.facts(self._tally, query.site, query.cuts, self._now)
         if found is None:
-            _refuse("how old tasks are unless it hooks the task factory")
+            _refuse("ages unless it hooks the task factory")
         return found
 
     async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
-        """Newest first; how the newest ended is read from their pages, the others are ``unseen``."""
+        """Newest first; outcomes of the newest are read from their pages, the others are ``unseen``."""
         newest = list(itertools.islice(reversed(self._tally.ended), max(0, query.limit)))
         for past in [each for each in newest if each.trace][:OUTCOMES]:
             await self._learn_outcome(past)
         return tuple(map(answers.ended, newest))
 
     async def _learn_outcome(self, past: Past) -> None:
-        trace, past.trace = past.trace, ""  # asked once, whatever the answer
+        trace, past.trace = past.trace, ""  # fetched once, whatever the answer
         with contextlib.suppress(NoSuchTask, TargetGone):
             past.outcome, past.error = await self._asking.outcome(trace)
 
     async def source(self, query: requests.Source) -> model.SourceText:
-        """The file as it is on this machine: aiomonitor shows no source but single lines.
+        """The file as it is on this machine: aiomonitor shows only single lines.
 
-        Who answers for aiomonitor names the file, and root may read more than whoever that is.
+        The target names the file, so root, who may read more than the target, refuses.
         """
         if os.geteuid() == 0 and (self._process is None or self._process.uid != 0):
             raise NotAvailable(
-                f"root does not read {query.file} for another user: look as the program's user"
+                f"root does not read {query.file} on behalf of another user: run as the program's user"
             )
         lines = learn.source_lines(query.file)
         if not lines:
@@ -340,24 +337,24 @@ class AiomonitorSource(Answering):
         )
 
     def refusal(self, request: Request[Any]) -> str:
-        return _NO.format(_UNTOLD.get(type(request), "that"))
+        return _NO.format(_UNAVAILABLE.get(type(request), "that"))
 
     async def console(self, _: requests.Console) -> model.ConsoleAddress:
-        """Where its console speaks telnet: by default the port below that of the web API."""
+        """Where its telnet console listens: by default one port below the web API."""
         assert self._process is not None
         found = await asyncio.to_thread(self._process.console)
         if found is None:
             raise NotAvailable(
-                f"the console of this aiomonitor was not found (nothing listens at port {self.port - 1}): "
+                f"the console of this aiomonitor was not found (nothing listens on port {self.port - 1}): "
                 "run `python -m aiomonitor.cli -H HOST -p PORT` with the port given to start_monitor"
             )
         return model.ConsoleAddress(*found)
 
     async def leave_console(self, _: requests.LeaveConsole) -> None:
-        """It is the program's own."""
+        """Does nothing: the console belongs to the program."""
 
     async def snapshot(self, query: requests.Snapshot) -> dict[str, Any]:
-        """What is known now.  Stacks of single tasks are left out: each is a page to be asked for."""
+        """The current state, without stacks of single tasks: each would cost a page."""
         if self._hello is None or self._tally.last is None:
             raise SourceError("the source has not been opened")
         from taskscope.sources.aiomonitor.snapshot import snapshot

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Outcome
 
 PAST = 3600
-"""Looks kept of the whole process: an hour at one a second."""
+"""Looks kept of the process: an hour at one per second."""
 
 SITE_PAST = 600
-"""Changes kept of one site."""
+"""Changes kept per site."""
 
 ENDED_KEPT = 2_000
 
 SLACK = 0.1
-"""Seconds by which two ages may disagree beyond the time that the lists took."""
+"""Seconds by which two ages may disagree beyond the time the lists took."""
 
 _NUMBERED = re.compile(r"Task-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Its two lists, one after the other: when the first was asked for, it was here, both were here.
+    """Both lists, fetched in turn: the times of the request, of the first answer and of the second.
 
     Times are our monotonic seconds.
     """
@@ -49,12 +49,12 @@ class Look:
 
     @property
     def at(self) -> float:
-        """When the ages in the first list were true, give or take."""
+        """The approximate time of the ages in the first list."""
         return (self.asked + self.answered) / 2
 
     @property
     def ended_at(self) -> float:
-        """The same of the second."""
+        """Likewise for the second list."""
         return (self.answered + self.finished) / 2
 
     @property
@@ -92,7 +92,7 @@ class Past:
 
 @dataclass(slots=True)
 class SiteTally:
-    """The counts of one site and their past."""
+    """The counts of one site and their history."""
 
     site: model.Site
     live: int = 0
@@ -117,7 +117,7 @@ class SiteTally:
 
 
 class Tally:
-    """What is known after the looks so far."""
+    """The state after all looks so far."""
 
     def __init__(self) -> None:
         self.sites: dict[int, SiteTally] = {}
@@ -125,9 +125,9 @@ class Tally:
         """Live tasks by serial, oldest first."""
         self.ended: deque[Past] = deque(maxlen=ENDED_KEPT)
         self.new_sites: list[model.Site] = []
-        """Sites not yet told, or told otherwise."""
+        """Sites not yet reported, or changed since."""
         self.changed: set[int] = set()
-        """Sites whose counts are not yet told."""
+        """Sites whose counts are not yet reported."""
         self.missed = 0
         self.last: Look | None = None
         self._by_key: dict[tuple[str, str], int] = {}
@@ -144,7 +144,7 @@ class Tally:
         )
 
     def take(self, look: Look) -> None:
-        """Takes in one look."""
+        """Adds a look."""
         first = self.last is None
         present: dict[str, Known] = {}
         fresh: list[api.LiveTask] = []
@@ -166,7 +166,7 @@ class Tally:
         self.last = look
 
     def learn(self, site: model.Site) -> None:
-        """More is known of a site's frames."""
+        """Replaces a site with one that has better frames."""
         self.sites[site.id].site = site
         self.new_sites.append(site)
 
@@ -178,7 +178,7 @@ class Tally:
         return abs(look.at - task.age - known.birth) <= self._blur(look)
 
     def _blur(self, look: Look) -> float:
-        """By how much a moment worked out from this list and from the one before may differ."""
+        """How far times derived from this list and the previous one may differ, in seconds."""
         return look.took + (self.last.took if self.last else 0.0) + SLACK
 
     def _birth(self, task: api.LiveTask, at: float, *, adopted: bool) -> Known:
@@ -201,7 +201,7 @@ class Tally:
         return past
 
     def _take_ended(self, look: Look, gone: Sequence[Past], *, first: bool) -> None:
-        """Its list of ended tasks tells when those that have gone ended, and names those never seen live."""
+        """Reads from the list of ended tasks when ``gone`` ended, and which were never seen live."""
         waiting = {(past.name, past.coroutine): past for past in gone}
         traces: dict[str, float] = {}
         news = []
@@ -212,7 +212,7 @@ class Tally:
             if before is None or end > before + self._blur(look):
                 news.append((end, task))
         if news and self._traces and len(news) == len(look.ended):
-            self.missed += 1  # its list has room for so many only: there may have been more
+            self.missed += 1  # its list is bounded: there may have been more
         self._traces = traces
         for end, task in sorted(news, key=lambda each: each[0]):
             past = waiting.pop((task.name, task.coroutine), None)
@@ -231,7 +231,7 @@ class Tally:
         return past
 
     def _close(self, at: float) -> None:
-        """Counts what lives now, and writes down what changed."""
+        """Counts live tasks and records what changed."""
         births: dict[int, list[float]] = {id: [] for id in self.changed}
         live = dict.fromkeys(self.changed, 0)
         for known in self.tasks.values():
@@ -259,15 +259,15 @@ class Tally:
         return self.sites[id]
 
     def _site_of(self, coroutine: str) -> SiteTally:
-        """The site of a task whose place is not told: the only one of its coroutine, else an unknown one."""
+        """The site of a task without a location: the only one of its coroutine, else an unknown one."""
         known = [id for (_, name), id in self._by_key.items() if name == coroutine]
         return self.sites[known[0]] if len(known) == 1 else self._site(api.UNKNOWN, coroutine)
 
 
 def another_process(before: Look, now: Look) -> bool:
-    """Whether the two looks contradict each other: behind one port answer two processes.
+    """Whether the two looks contradict each other, so two processes answer on one port.
 
-    Tasks that were there before, by their age or by the number in their name, must have been in the list.
+    Tasks that existed before, by their age or the number in their name, must be in the earlier list.
     """
     seen = {task.id for task in before.live}
     since = now.answered - before.asked + SLACK
