@@ -1,6 +1,6 @@
-"""The half that runs inside the target.  It stands on ``model``, ``wire``, ``endpoint`` and ``system`` alone.
+"""The half that runs inside the target.  It imports only ``model``, ``wire``, ``endpoint`` and ``system``.
 
-Its rooms, each importing from those after it: ``agent`` (its life); ``server`` with ``desk``, ``clients`` and
-``reply``; ``answers`` to requests; ``hooks``, which notice births; ``counts`` of what lives; ``inspect``, for
-reading the program's objects.
+Its packages, each importing only from later ones: ``agent`` (life cycle); ``server`` with ``desk``,
+``clients`` and ``reply``; ``answers`` to requests; ``hooks``, which record births; ``counts`` of live tasks;
+``inspect``, for reading the program's objects.
 """

@@ -1,7 +1,7 @@
 """The half that runs inside the target: hooks, counters, one thread, one socket.
 
-Standard library and ``model``, ``wire``, ``endpoint`` only, so that it can be packed and sent into a
-process that has never heard of us.  It may fail; the program that it observes may not notice.
+Imports only the standard library, ``model``, ``wire``, ``endpoint`` and ``system``, so that it can be
+injected into any process.  It may fail; the program must not notice.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
 """Seconds between samples."""
 
 FORK_DELAY = 1.0
-"""Seconds a forked child runs before it listens: most exec something else, or end, before that."""
+"""Seconds before a forked child listens: most exec or end before that."""
 
 ARRIVAL = 10.0
-"""Seconds that a snapshot waits at most for older tasks to be registered."""
+"""Most seconds a snapshot waits for older tasks to be registered."""
 
 STRAY_SEARCH = 5.0
-"""Seconds between searches for tasks made without a factory; more, so that they cost 0.1 % at most."""
+"""Seconds between searches for tasks created without a factory; more if they would cost over 0.1 %."""
 
 SOON = 1.0
-"""The same while a task seems to be stranded."""
+"""Likewise while a task seems to be stranded."""
 
 MAX_FAILURES = 50
-"""Failures of our own that are told one by one."""
+"""Failures of ours reported individually."""
 
 
 class Agent:
-    """Everything that is in the target.  One at a time; see ``taskscope.start``."""
+    """Everything inside the target.  One at a time; see ``taskscope.start``."""
 
     def __init__(
         self, name: str | None, *, interval: float, control: bool, version: str, arrived: Arrived = "started"
@@ -96,11 +96,11 @@ class Agent:
     def start(self) -> None:
         """Arms the hooks and starts the thread.
 
-        Raises EndpointError, OSError, or RuntimeError in a subinterpreter; then nothing is left.
+        Raises EndpointError, OSError, or RuntimeError in a subinterpreter, and then leaves nothing behind.
         """
         if not _in_main_interpreter():
             raise RuntimeError(
-                "TaskScope cannot run in a subinterpreter, which could not end then: start it in the main one"
+                "TaskScope cannot run in a subinterpreter, which could never end: start it in the main one"
             )
         try:
             self._exits.arm(self._arm_exits)
@@ -110,12 +110,12 @@ class Agent:
         except BaseException:
             self.stop()
             raise
-        if self._ended:  # the thread has failed meanwhile, or a client has sent us away already
+        if self._ended:  # the thread has failed meanwhile, or a client has already detached us
             self._undo()
 
     def stop(self) -> None:
-        """Takes everything back.  Never raises."""
-        for _ in range(2):  # what fails once may work the second time
+        """Undoes everything.  Never raises."""
+        for _ in range(2):  # a failed step may succeed on retry
             try:
                 try:
                     self.server.stop()
@@ -126,7 +126,7 @@ class Agent:
                 self.tell("agent", error)
 
     def thread_ended(self) -> None:
-        """Called by the thread as it ends, also when it was told to over the socket."""
+        """Called by the thread as it ends, also after a detach request."""
         if not self.exiting:
             self._undo()
 
@@ -143,29 +143,29 @@ class Agent:
         forking.follow(self)
 
     def _at_exit(self) -> None:
-        """The process ends: only the socket's file must go."""
+        """At process exit: only the socket's file must be removed."""
         self.exiting = True
         self.server.stop(timeout=1.0)
 
     def tell(self, where: str, error: BaseException) -> None:
-        """Takes down a failure of ours, for whoever is attached.  Never raises."""
+        """Records a failure of ours for attached clients.  Never raises."""
         try:
             if len(self.sampler.disarmed) < MAX_FAILURES:
                 self.sampler.disarmed.append(f"{where}: {type(error).__name__}: {error}"[:300])
             else:
                 self.registry.drop("failures")
-        except Exception:  # noqa: BLE001  (the outermost edge: there is nobody left to tell)
+        except Exception:  # noqa: BLE001  (the outermost edge: nothing is left to report to)
             pass
 
     def _meet(self, loop: Any) -> None:
         self._loops.guard(self.watch.meet, loop)
 
     def look(self, late: float) -> float:
-        """Looks at the loops, as long as that works; gives the seconds until the next look."""
+        """Looks at the loops until that fails; returns the seconds until the next look."""
         if self._loops.armed:
             try:
                 return self.watch.look(late)
-            except Exception as error:  # noqa: BLE001  (an outer edge: samples go on)
+            except Exception as error:  # noqa: BLE001  (an outer edge: samples continue)
                 self._loops.fail(error)
         return self.interval
 
@@ -176,7 +176,7 @@ class Agent:
     def forked(self) -> None:
         """In a forked child: the same hooks and counters, a new thread and socket.
 
-        The parent's loops have stayed there, but for one that runs on in the thread that forked.
+        The parent's loops stay behind, except one that runs in the forking thread.
         """
         self.watch.forked()
         self._adoption = self._forget_copies()
@@ -191,7 +191,7 @@ class Agent:
             loops = [loop for _, loop in self.watch.loops()]
             yield from adopt.adopt_tasks(self.registry, loops, self.watch.is_copy)
 
-    # -- what the server asks ------------------------------------------------------------------
+    # -- for the server ------------------------------------------------------------------------
 
     def tick(self) -> Job[model.Sample]:
         adoption, self._adoption = self._adoption, None
@@ -199,21 +199,21 @@ class Agent:
             yield from adoption
             self.arriving = False
         elif self.presence.sees_tasks and clock.monotonic() >= self._next_search:
-            self._next_search = float("inf")  # one at a time: the next tick may come before this one is done
+            self._next_search = float("inf")  # one at a time: the next tick may start before this one ends
             begun = clock.thread_time()
             loops = [loop for _, loop in self.watch.loops()]
             yield from adopt.strays(self.registry, loops, self.watch.is_copy)
             doubt = yield from self.watch.look_for_stranded(self.registry)
             least = SOON if doubt else STRAY_SEARCH
             self._next_search = clock.monotonic() + max(least, 1000 * (clock.thread_time() - begun))
-        if len(self.registry.by_id) != self._known_sites:  # only another site can tell of the unknown ones
+        if len(self.registry.by_id) != self._known_sites:  # only a new site can explain unknown ones
             self._known_sites = len(self.registry.by_id)
             adopt.impute(self.registry)
         sample = yield from self.sampler.sample(self.interval, watched=self.server.watched)
         return (yield from self._with_limits(sample))
 
     def _with_limits(self, sample: model.Sample) -> Job[model.Sample]:
-        """Looks now and then whether the process may have more or less than before."""
+        """Adds the process if its limits have changed; checked periodically."""
         if sample.monotonic < self._next_limits:
             return sample
         self._next_limits = sample.monotonic + limits.EVERY
@@ -221,9 +221,9 @@ class Agent:
         return sample if self.process == before else replace(sample, process=self.process)
 
     def settled(self, patience: float) -> Job[None]:
-        """Waits until older tasks are registered and loops that seem to oversleep were looked at again.
+        """Waits until older tasks are registered and loops that seem to oversleep are re-checked.
 
-        So a first answer does not say that there are none.
+        Otherwise a first answer would report none.
         """
         end = clock.monotonic() + patience
         while (self.arriving or self.watch.in_doubt) and clock.monotonic() < end:
@@ -251,7 +251,7 @@ class Agent:
         return (yield from self._actions()[type(request)](request))
 
     def _actions(self) -> dict[type[Request[Any]], Callable[[Any], Job[Any]]]:
-        """Who answers what; the rest is the desk's."""
+        """The answer to each request, except those of the desk."""
         queries = self.queries
         return {
             requests.Tasks: queries.tasks,
@@ -315,7 +315,7 @@ class Agent:
         yield
         detail = self.thread_view.detail(query.ident)
         if detail is None:
-            raise NotFoundError(f"thread {query.ident} is no more")
+            raise NotFoundError(f"thread {query.ident} has ended")
         return detail
 
     def _set_interval(self, query: requests.SetInterval) -> Job[dict[str, float]]:
@@ -331,21 +331,21 @@ class Agent:
         yield
         task = self.registry.find(query.serial)
         if task is None:
-            raise NotFoundError(f"task {query.serial} is no more")
+            raise NotFoundError(f"task {query.serial} has ended")
         loop = task.get_loop()
         self.watch.wakes(loop)
         loop.call_soon_threadsafe(task.cancel)
         return True
 
     def snapshot(self) -> dict[str, Any]:
-        """The whole state, made at once, for the program itself."""
+        """The whole state, built synchronously, for the program itself."""
         result: dict[str, Any] = {}
         run(snapshot.snapshot(self, lambda section, value: merge(result, section, value)))
         return result
 
 
 def merge(result: dict[str, Any], section: str, value: Any) -> None:
-    """Adds one part of a snapshot: a list extends its section, all else sets it."""
+    """Adds one part of a snapshot: a list extends its section, anything else sets it."""
     if isinstance(value, list):
         result.setdefault(section, []).extend(value)
     else:

@@ -1,4 +1,4 @@
-"""One connection: what has come in, what has to go out, and what is being worked on for it."""
+"""One connection: its input, its output, and its pending work."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 MAX_BACKLOG = 8 << 20
-"""Bytes not yet read by a client.  Beyond it samples are left out (and counted), answers wait."""
+"""Unread bytes of a client beyond which samples are dropped (and counted) and answers wait."""
 
 MAX_UNREAD = 1 << 20
-"""Bytes not yet read by a client beyond which nothing more is read from it."""
+"""Unread bytes of a client beyond which no more requests are read from it."""
 
 MAX_JOBS = 32
-"""Requests of one client under way.  Ours sends one at a time and view."""
+"""Pending requests per client.  Ours sends one at a time per view."""
 
 CHUNK = 16_384
-"""Bytes read at once: what they ask is decoded within a slice."""
+"""Bytes per read: decoded within a slice."""
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """A job and whom it is for; None: the agent's own.  ``parks``: it waits while a client does not read."""
+    """A job and its client; None: the agent's own.  ``parks``: it waits while the client lags."""
 
     client: Client | None
     id: int | None
@@ -45,10 +45,10 @@ class Work:
 
 
 class Client:
-    """Knows bytes and messages; what they mean is the desk's and the server's business.
+    """Handles bytes and messages; the desk and the server give them meaning.
 
-    ``watching``: it has asked for samples.  ``missed`` are those made while its full one is being made, and
-    ``subscribed`` says that it has got that, so that changes are enough.
+    ``watching``: it wants samples.  ``missed``: samples made while its full one is being made.
+    ``subscribed``: it has its full sample, so changes suffice.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -68,7 +68,7 @@ class Client:
 
     @property
     def events(self) -> int:
-        """What to wait for: from one that does not read its answers no more questions are taken."""
+        """Poll events: no more requests are read from a client that does not read its answers."""
         reading = 0 if self.backlog > MAX_UNREAD else select.POLLIN
         return reading | (select.POLLOUT if self.out else 0)
 
@@ -77,7 +77,7 @@ class Client:
         return self.backlog > MAX_BACKLOG
 
     def receive(self) -> Iterator[wire.Message] | None:
-        """Messages that are complete by now; None: the other end has closed.
+        """The complete messages so far; None: the other end has closed.
 
         Raises OSError, and WireError while iterating.
         """
@@ -89,7 +89,7 @@ class Client:
         return self.decoder.feed(data) if data else None
 
     def send(self, data: bytes) -> None:
-        """Appends to what has to go out, and sends what fits.  Raises OSError."""
+        """Queues ``data`` and sends what fits.  Raises OSError."""
         self.out.append(memoryview(data))
         self.backlog += len(data)
         self.flush()

@@ -1,4 +1,4 @@
-"""What a client may ask and in which order, and how it is answered or refused."""
+"""Dispatches the requests of clients: checks order and parameters, answers or refuses."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from taskscope.model.requests import Request
 
 FIRST_SAMPLE = 1.0
-"""Seconds that a first sample waits at most for older tasks to be registered."""
+"""Most seconds a first sample waits for older tasks to be registered."""
 
 
 class Desk:
-    """Takes the requests of all clients."""
+    """Handles the requests of all clients."""
 
     def __init__(self, agent: Agent, server: Server) -> None:
         self._agent = agent
         self._server = server
 
     def take(self, client: Client, request: wire.Request) -> None:
-        """Answers, refuses, or starts to work on it."""
+        """Answers, refuses, or queues a request."""
         try:
             self._take(client, request)
         except wire.RemoteError as error:
@@ -58,7 +58,7 @@ class Desk:
             for work in client.work:
                 work.abandoned = work.abandoned or work.id == asked.id
         elif len(client.work) >= MAX_JOBS:
-            raise wire.RemoteError(wire.INVALID_REQUEST, "too many requests under way")
+            raise wire.RemoteError(wire.INVALID_REQUEST, "too many pending requests")
         elif isinstance(asked, requests.Subscribe):
             self._server.send(client, wire.response(request.id, {}))
             client.watching, client.subscribed = True, False
@@ -76,13 +76,13 @@ class Desk:
             )
 
     def subscribe(self, client: Client) -> None:
-        """Begins a full sample for a client that waits for one, unless it does not read what it has."""
+        """Starts a full sample for a client that needs one, unless it lags."""
         if not client.subscribing and not client.lags:
             client.subscribing = True
             self._server.queue(client, self._full_sample(client), parks=False)
 
     def _full_sample(self, client: Client) -> Job[None]:
-        """Sends a full sample, then those made meanwhile: some of their changes are not in it."""
+        """Sends a full sample, then those made meanwhile, whose changes it may lack."""
         yield from self._agent.settled(FIRST_SAMPLE)
         missed: list[bytes] = []
         client.missed = missed

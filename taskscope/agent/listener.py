@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_CLIENTS = 16
 
 RETRY = 1.0
-"""Seconds until accepting or listening is tried again after it has failed."""
+"""Seconds before a failed accept or listen is retried."""
 
 LOST = "descriptors of the agent that the program closed"
 
@@ -115,7 +115,7 @@ class Listener:
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
-            # What waits in the socket's queue stays there, and would wake us without end.
+            # The pending connection stays in the queue and would wake us endlessly.
             ignore(self._poll, self._channel.number)
             self._accept_again = clock.monotonic() + RETRY
             return None
@@ -125,7 +125,7 @@ class Listener:
             return None
 
     def _accepted(self, listener: Channel) -> int:
-        """The descriptor of a new connection, if need be in the place of a spare or of an idle client's."""
+        """The descriptor of a new connection, at the cost of a spare or an idle client if necessary."""
         try:
             return int(listener.socket._accept()[0])  # type: ignore[attr-defined]
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Work under way, a turn for each client: one that asks for a lot delays itself, not the others."""
+"""Pending work, round-robin by client: a client with many requests delays only itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Queue:
-    """Clients take turns, and so do the jobs of one client; the agent's own (None) count as a client's."""
+    """Clients take turns, as do the jobs of each client; the agent itself (None) counts as a client."""
 
     def __init__(self) -> None:
         self._of: dict[Client | None, deque[Work]] = {}  # in the order of their turns
@@ -19,11 +19,11 @@ class Queue:
         return bool(self._of)
 
     def add(self, work: Work) -> None:
-        """Puts work last among its client's."""
+        """Adds work at the end of its client's queue."""
         self._of.setdefault(work.client, deque()).append(work)
 
     def next(self) -> Work:
-        """Takes the next one's first work.  Raises StopIteration if there is none."""
+        """Removes the first work of the next client.  Raises StopIteration if there is none."""
         client = next(iter(self._of))
         works = self._of.pop(client)
         work = works.popleft()

@@ -1,6 +1,4 @@
-"""Turns an answer into one line of JSON a slice at a time: encoding 5,000 rows at once would hold the GIL
-for 10 ms.
-"""
+"""Encodes an answer as one line of JSON in slices: 5,000 rows at once would hold the GIL for 10 ms."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 ROWS = 25
-"""Rows encoded between two looks at the clock: about 0.1 ms."""
+"""Rows encoded between checks of the clock: about 0.1 ms."""
 
 _HOLE = "@taskscope-hole@"
 

@@ -1,10 +1,10 @@
-"""The agent's one thread: ticks, probes of the loops, and the socket.
+"""The agent's only thread: ticks, looks at the loops, and the socket.
 
-It answers while the program's loops are blocked, because it is a thread of its own; and it holds them
-up for no longer than a slice, because every request is a job that it runs a slice at a time.  The
-thread is started below ``threading``, so the program does not find it in its own list of threads.
+As a separate thread it answers while the program's loops are blocked; and it delays them by at most a slice,
+because every request is a job that it runs a slice at a time.  The thread is started below ``threading``, so
+the program does not find it in its list of threads.
 
-A client that misbehaves costs its connection; and any descriptor may be closed by the program at any time.
+A misbehaving client loses its connection; and the program may close any descriptor at any time.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 GONE = 0.1
 """Seconds at most that a thread of ours takes from its last line to its end in the kernel."""
 
-CROWDED = f"{MAX_CLIENTS} others are connected to this agent, and this connection was idle the longest"
-EXHAUSTED = "the process has no free file descriptors, and the agent needs this one for who came last"
+CROWDED = f"{MAX_CLIENTS} others are connected to this agent, and this connection was idle longest"
+EXHAUSTED = "the process has no free file descriptors, and the agent needs this one for a new client"
 
 
 class Server:
-    """Listens on a socket of this user's directory and serves until stopped."""
+    """Listens on a socket in the user's directory and serves until stopped."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
@@ -53,7 +53,7 @@ class Server:
         make_room = partial(self._dismiss_idlest, EXHAUSTED)
         self.listener = Listener(agent.process.name, self._poll, agent.registry.drop, make_room)
         self._stopping = False
-        self._late = 0.0  # seconds by which this thread woke too late just now
+        self._late = 0.0  # seconds by which this thread last woke late
         self._delayed = system.allocate_lock()
         self._ended = system.allocate_lock()
         self.thread = 0
@@ -62,7 +62,7 @@ class Server:
     # -- start and stop ------------------------------------------------------------------------
 
     def start(self, delay: float = 0.0) -> None:
-        """Starts the thread; ``delay`` seconds before it listens.  Raises EndpointError, OSError."""
+        """Starts the thread, which listens after ``delay`` seconds.  Raises EndpointError, OSError."""
         self._delayed.acquire()
         self._ended.acquire()
         try:
@@ -73,14 +73,14 @@ class Server:
             self._ended.release()
             insist("socket", self._agent.tell, self._close)
             if type(error) is RuntimeError:
-                raise OSError(errno.EAGAIN, "the process can start no more threads") from None
+                raise OSError(errno.EAGAIN, "the process cannot start another thread") from None
             raise
 
     def stop(self, timeout: float = 5.0) -> bool:
         """Ends the thread and waits for it; False if it did not end in time."""
         self.leave()
         if self.thread == system.get_ident():
-            return True  # asked for over the socket: the thread ends itself
+            return True  # requested over the socket: the thread ends itself
         self.listener.wake()
         with suppress(RuntimeError):
             self._delayed.release()
@@ -100,16 +100,16 @@ class Server:
             clock.sleep(PAUSE)
 
     def leave(self) -> None:
-        """Has the thread end when it has done what it is at."""
+        """Ends the thread after its current step."""
         self._stopping = True
 
     def abandon(self) -> None:
-        """In a forked child: closes what was inherited; the thread is the parent's alone."""
+        """In a forked child: closes inherited descriptors; the thread exists only in the parent."""
         self.listener.abandon()
         self._close()
 
     def _close(self) -> None:
-        """Each step is guarded, and what fails is tried once more."""
+        """Each step is guarded, and retried once if it fails."""
         clients, self._clients = list(self._clients.values()), {}
         for client in clients:
             client.gone = True
@@ -120,13 +120,13 @@ class Server:
 
     @property
     def watched(self) -> bool:
-        """Whether somebody gets samples."""
+        """Whether any client receives samples."""
         return any(client.watching for client in self._clients.values())
 
     # -- the thread ----------------------------------------------------------------------------
 
     def _body(self, delay: float) -> Callable[[], None]:
-        """All of the thread.  Each step is guarded, and all but the first get a second try."""
+        """The thread's function.  Each step is guarded, and all but the first are retried once."""
         agent = self._agent
         run, leave, close = partial(self._run, delay), agent.thread_ended, self._close
 
@@ -147,12 +147,12 @@ class Server:
             if delay:
                 self._delayed.acquire(timeout=delay)
             self._serve()
-        except Exception as error:  # noqa: BLE001  (an outer edge: the program must go on)
+        except Exception as error:  # noqa: BLE001  (an outer edge: the program must continue)
             self._agent.tell("agent thread", error)
-            self._take_leave(f"the agent failed and has left the process, which goes on: {error!r}")
+            self._take_leave(f"the agent failed and has left the process, which still runs: {error!r}")
 
     def _take_leave(self, reason: str) -> None:
-        """Tells the clients why the connection ends; without a word the process has ended."""
+        """Tells clients why the connection ends; without a reason they assume the process ended."""
         for client in list(self._clients.values()):
             self.send(client, wire.request(None, "leaving", {"reason": reason}))
 
@@ -168,11 +168,11 @@ class Server:
                     self.queue(None, self._tick())
                 self._turn(now, min(next_look, next_tick))
             except MemoryError:
-                self._agent.registry.drop("turns of the agent for which there was no memory")
+                self._agent.registry.drop("turns of the agent that ran out of memory")
                 clock.sleep(RETRY)
 
     def _turn(self, now: float, until: float) -> None:
-        """Looks after the socket and the clients, and runs one slice of one job."""
+        """Serves the socket and the clients, and runs one slice of one job."""
         self._look_for_lost(now)
         for number, events in self._rest(until):
             client = self._clients.get(number)
@@ -183,10 +183,10 @@ class Server:
         self._step()
 
     def _rest(self, until: float) -> list[tuple[int, int]]:
-        """Lets the program run; also measures how late we wake, which tells how late others would."""
+        """Lets the program run; also measures how late we wake, which shows how late others would."""
         now = clock.monotonic()
         if self._work:
-            clock.sleep(PAUSE)  # waiting for the socket would round it up to a whole millisecond
+            clock.sleep(PAUSE)  # polling the socket would round it up to a millisecond
             self._late = clock.monotonic() - now - PAUSE
             return self._poll.poll(0)
         timeout = math.ceil(max(0.0, until - now) * 1e3)
@@ -222,14 +222,14 @@ class Server:
             client.work.remove(work)
 
     def _advance(self, work: Work) -> bool:
-        """Runs one slice; whether that was the last."""
+        """Runs one slice; True if it was the last."""
         begin_slice()
         try:
             next(work.job)
         except StopIteration:
             return True
         except MemoryError:
-            self._agent.registry.drop("jobs of the agent for which there was no memory")
+            self._agent.registry.drop("jobs of the agent that ran out of memory")
             return True
         except Exception:
             if work.client is None:
@@ -249,14 +249,14 @@ class Server:
                 client.missed.append(data)
             elif client.subscribed and client.lags:
                 self._agent.registry.drop("samples for a client that does not read")
-                client.subscribed = False  # it misses a change: the next one must be full
+                client.subscribed = False  # it missed a change: the next sample must be full
             elif client.subscribed:
                 self.send(client, data)
             elif client.watching:
                 self._desk.subscribe(client)
 
     def queue(self, client: Client | None, job: Job[None], id: int | None = None, parks: bool = True) -> None:
-        """Has the thread work on ``job``; ``id`` is the request's."""
+        """Queues ``job`` for the thread; ``id`` is the request's."""
         work = Work(client, id, job, parks)
         if client is not None:
             client.work.append(work)
@@ -313,10 +313,10 @@ class Server:
         for message in messages:
             if isinstance(message, wire.Request) and not client.gone:
                 self._desk.take(client, message)
-        clock.sleep(PAUSE)  # one that asks without end leaves the program its time, too
+        clock.sleep(PAUSE)  # even an endless stream of requests leaves time to the program
 
     def send(self, client: Client, data: bytes) -> None:
-        """Sends to a client, or keeps for it; one that has gone gets nothing."""
+        """Sends to a client, or buffers for it; does nothing if it is gone."""
         try:
             if not client.gone:
                 client.send(data)
@@ -325,7 +325,7 @@ class Server:
             self.drop(client)
 
     def _look_after(self, client: Client) -> None:
-        """What has waited until the client would read goes on; the right events are waited for."""
+        """Resumes work parked until the client reads, and updates its poll events."""
         if client.gone:
             return
         if client.parked and not client.lags:
@@ -341,7 +341,7 @@ class Server:
         self.drop(client)
 
     def drop(self, client: Client) -> None:
-        """Ends the connection; what is under way for it is given up."""
+        """Ends the connection and abandons its pending work."""
         if client.gone:
             return
         client.gone = True

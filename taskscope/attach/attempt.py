@@ -1,7 +1,7 @@
-"""Attempts that wait inside a process: threads of ours that have not run yet: something holds the GIL.
+"""Pending attempts: injected threads that have not run yet because something holds the GIL.
 
-Such a thread cannot be taken away from outside.  But what it will do can be changed, by one aligned word in
-its memory, and nobody needs to add another to it.
+Such a thread cannot be removed from outside.  But what it will do can be changed, by one aligned word in its
+memory, and no second one needs to be added.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RECORD_AT = _PAGE + 64
 """Offset in the thread's memory: a page of code, ``machine.thread_argument``, the record, the texts."""
 
 RECORD = struct.Struct("<d2Q")
-"""When it was injected (wall seconds), the address of the program, and of ``TAKEN_BACK``."""
+"""When it was injected (wall seconds), and the addresses of the program and of ``TAKEN_BACK``."""
 
 _CLOSE = """try:
  import posix
@@ -34,15 +34,15 @@ except BaseException: pass
 """The numbers of the reply pipe's ends may be the program's by now."""
 
 TAKEN_BACK = f"exec({_CLOSE!r},{{}})\n"
-"""Runs in place of the program: closes the reply pipe."""
+"""Runs instead of the program: closes the reply pipe."""
 
 _MOST = 64
-"""Stretches of executable memory without a file that are looked at; a program without a JIT has none."""
+"""Anonymous executable regions inspected; a program without a JIT has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """``since``: wall seconds.  ``taken_back``: it does nothing when it runs."""
+    """``since``: wall seconds.  ``taken_back``: it was withdrawn and does nothing when it runs."""
 
     pid: int
     since: float
@@ -51,11 +51,11 @@ class Attempt:
     texts: tuple[int, int]
 
     def take_back(self) -> None:
-        """Has it do nothing when it runs.  Raises OSError."""
+        """Withdraws it: it will do nothing when it runs.  Raises OSError."""
         self._point_to(self.texts[1])
 
     def renew(self) -> None:
-        """Has it start the agent after all.  Raises OSError."""
+        """Reinstates it: it will start the agent when it runs.  Raises OSError."""
         self._point_to(self.texts[0])
 
     def _point_to(self, text: int) -> None:
@@ -63,11 +63,11 @@ class Attempt:
             os.pwrite(memory.fileno(), struct.pack("<Q", text), self.block + _PAGE + machine.TEXT_POINTER)
 
     def __str__(self) -> str:
-        return f"an attempt to attach of {time.strftime('%H:%M:%S', time.localtime(self.since))}"
+        return f"an attempt to attach from {time.strftime('%H:%M:%S', time.localtime(self.since))}"
 
 
 def waiting(pid: int) -> Attempt | None:
-    """The one that waits in process ``pid``.  Raises OSError."""
+    """The pending attempt in process ``pid``, if any.  Raises OSError."""
     blocks = [each.end - _PAGE for each in procfs.maps(pid) if each.executable and not each.path]
     if not blocks:
         return None
@@ -89,5 +89,5 @@ def _attempt(pid: int, memory: int, block: int) -> Attempt | None:
     since, program, nothing = RECORD.unpack_from(argument, RECORD_AT - _PAGE)
     (text,) = struct.unpack_from("<Q", argument, machine.TEXT_POINTER)
     if not 0 < since <= time.time() + 1:
-        return None  # not written yet; or somebody plays with us
+        return None  # not written yet, or forged
     return Attempt(pid, since, text == nothing, block, (program, nothing))

@@ -1,11 +1,11 @@
 """Runs inside the target, from text: loads the agent's modules from the payload and starts the agent.
 
-Nothing is imported from our own environment, no file is read or written, ``sys.path`` and the import system
-stay as they are: the modules are made from their source, in an order that needs no finder, and live in
-``sys.modules`` under a private name until the agent is detached.
+Nothing is imported from our environment, no file is read or written, ``sys.path`` and the import system stay
+unchanged: the modules are built from source, in an order that needs no finder, and live in ``sys.modules``
+under a private name until the agent is detached.
 
-This file is sent as it is, so it must stand alone: standard library only, and only what every target has.
-``payload`` is what ``payload.py`` made.
+This file is sent verbatim, so it must be self-contained: standard library only, and only modules every target
+has.  ``payload`` comes from ``payload.py``.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
-# As in system.py: the clock as it is, whatever the program has put in its place.
+# As in system.py: the real clock, even if the program has patched it.
 time: Any = BuiltinImporter.create_module(BuiltinImporter.find_spec("time"))  # type: ignore[arg-type]
 BuiltinImporter.exec_module(time)
 
 TRIES = 3
-"""A program in the midst of its own imports may have incomplete modules (``typing``) lying about."""
+"""A program in the middle of its own imports may have incomplete modules (``typing``)."""
 
 SLICE, PAUSE = 0.001, 0.0005
-"""Seconds: after so much work the program's threads get the GIL unasked; to ask would take them 5 ms."""
+"""Seconds of work before we yield the GIL; the program's threads would wait 5 ms to get it otherwise."""
 
-LONG = 3000  # characters of source that take about SLICE to compile
+LONG = 3000  # characters of source that compile in about SLICE
 
-ANNOTATIONS = 0x1000000  # `from __future__ import annotations`, as `__future__` has it since 3.11
+ANNOTATIONS = 0x1000000  # the compiler flag of `from __future__ import annotations`, since 3.11
 
 
 def main(payload: dict[str, Any], reply: tuple[int, int, int]) -> None:
-    """Starts the agent unless one is there; ``reply`` gets one line that says what came of it."""
+    """Starts the agent unless there is one; ``reply`` gets one line with the result."""
     if time.time() > payload["deadline"]:
         send(reply, {"state": "late"})
         return
@@ -50,7 +50,7 @@ def main(payload: dict[str, Any], reply: tuple[int, int, int]) -> None:
         try:
             answer = running(payload["package"]) or start(payload)
             break
-        except BaseException as error:  # noqa: BLE001  (the program must never see a failure of ours)
+        except BaseException as error:  # noqa: BLE001  (the program must never see our failures)
             answer = {
                 "state": "failed",
                 "error": f"{type(error).__name__}: {error}",
@@ -61,27 +61,27 @@ def main(payload: dict[str, Any], reply: tuple[int, int, int]) -> None:
 
 
 def running(package: str) -> dict[str, Any] | None:
-    """The agent that is already here: one injected before, or one that the program started itself."""
+    """The existing agent, whether injected or started by the program."""
     for name in (package, "taskscope"):
         module: Any = sys.modules.get(name)
-        # What else may be called so is the program's, and is not asked for anything.
+        # Anything else of that name belongs to the program and is not touched.
         agent = module.__dict__.get("_agent") if type(module) is type(sys) else None
         if agent is not None:
             return {"state": "running", "taskscope": agent.version}
         if name == package and module is not None:
             if module._loaded_by == posix.getpid():
-                return {"state": "busy"}  # another attacher's payload is loading this very moment
-            # We were forked while one was loading: here it never will be.
+                return {"state": "busy"}  # another client's payload is loading right now
+            # We were forked while one was loading: it never finishes here.
             forget({key: value for key, value in list(sys.modules.items()) if key.startswith(package)})
     return None
 
 
 def start(payload: dict[str, Any]) -> dict[str, Any]:
-    """Loads the modules, starts the agent and forgets them again when it is detached."""
+    """Loads the modules, starts the agent, and drops the modules when it is detached."""
     package = payload["package"]
     modules = create(payload["modules"])
     modules[package]._loaded_by = posix.getpid()
-    # The one atomic step: of two payloads that get here together, one finds the other's module.
+    # The only atomic step: of two payloads that get here together, one finds the other's module.
     if sys.modules.setdefault(package, modules[package]) is not modules[package]:
         return {"state": "busy"}
     try:
@@ -116,14 +116,14 @@ def load(sources: tuple[tuple[str, str, tuple[Any, ...]], ...], modules: dict[st
 
 
 def compiled(first: int, text: str, file: str) -> CodeType:
-    """Statements whose first line is line ``first`` of ``file``.  Docstrings are of no use in a target."""
+    """Compiles statements that start at line ``first`` of ``file``, without docstrings."""
     source = "\n" * (first - 1) + text
     code: CodeType = compile(source, file, "exec", ANNOTATIONS, True, 2)
     return code
 
 
 def create(sources: tuple[tuple[str, str, tuple[Any, ...]], ...]) -> dict[str, Any]:
-    """Empty modules, each set on its parent package, so that importing one from another finds it there."""
+    """Empty modules, each an attribute of its parent package, so that imports find it there."""
     kind: Any = type(sys)
     builtins = unpatched()
     modules = {}
@@ -131,7 +131,7 @@ def create(sources: tuple[tuple[str, str, tuple[Any, ...]], ...]) -> dict[str, A
         module = modules[name] = kind(name)
         module.__file__ = file
         module.__dict__["__builtins__"] = builtins
-        # With these as None linecache would warn, on the program's stderr, that they are None.
+        # If these were None, linecache would warn on the program's stderr.
         del module.__dict__["__spec__"], module.__dict__["__loader__"]
         parent, _, child = name.rpartition(".")
         is_package = file.endswith("/__init__.py")
@@ -144,10 +144,10 @@ def create(sources: tuple[tuple[str, str, tuple[Any, ...]], ...]) -> dict[str, A
 
 
 def unpatched() -> dict[str, Any]:
-    """Builtins for our modules, in which ``import`` finds the standard library as it was.
+    """Builtins for our modules, in which ``import`` finds the unpatched standard library.
 
-    gevent replaces what blocks by its own, and a thread that its ``start_new_thread`` starts is not one.
-    It keeps the originals; in a program without gevent these are the ordinary builtins.
+    gevent replaces blocking functions, and its ``start_new_thread`` starts no real thread.  It keeps the
+    originals; without gevent these are the ordinary builtins.
     """
     import builtins
 
@@ -171,14 +171,14 @@ def unpatched() -> dict[str, Any]:
 def import_threading_as_main() -> None:
     """Imports ``threading`` without making this thread Python's main thread.
 
-    Before 3.13 whichever thread imports it first is taken for the main one; in a program that never
-    imported it this would be ours, and signal handling, asyncio and shutdown would go by it.
+    Before 3.13 the first thread to import it counts as the main one; in a program that never imported it that
+    would be ours, which would break signal handling, asyncio and shutdown.
     """
     if "threading" in sys.modules or sys.version_info >= (3, 13):
         return
     import _thread
 
-    # The oldest thread comes last.  (A main thread outside of Python code right now has no frame.)
+    # The oldest thread comes last.  (A main thread outside Python code has no frame.)
     idents = [ident for ident in sys._current_frames() if ident != _thread.get_ident()]
     import threading as module
 
@@ -198,14 +198,14 @@ def import_threading_as_main() -> None:
 
 
 def forget(modules: dict[str, Any]) -> None:
-    """Drops these very modules, not those of an agent that came after."""
+    """Drops exactly these modules, not those of a later agent."""
     for name, module in modules.items():
         if sys.modules.get(name) is module:
             del sys.modules[name]
 
 
 def where(error: BaseException) -> str:
-    """File, line and function of the innermost frame: enough to name the fault without a traceback."""
+    """File, line and function of the innermost frame: enough to locate the fault without a traceback."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -216,16 +216,16 @@ def where(error: BaseException) -> str:
 
 
 def send(reply: tuple[int, int, int], answer: dict[str, Any]) -> None:
-    """The fields of ``answer`` to our pipe (read end, write end, inode); then it is closed.
+    """Writes the fields of ``answer`` to our pipe (read end, write end, inode) and closes it.
 
-    Its numbers may be the program's by now: a program that closes what it does not know gets them again.
+    Its numbers may be the program's by now: a program that closes unknown descriptors may reuse them.
     """
     read, write, inode = reply
     fields = [f"{name}={value}".replace("\n", " ").replace("\0", " ") for name, value in answer.items()]
     ours = [end for end in (write, read) if is_pipe(end, inode)]
     try:
         if write in ours and read in ours:
-            # We still hold the read end: no SIGPIPE, and 4,000 bytes always fit into an empty pipe.
+            # We still hold the read end, so no SIGPIPE; and 4,000 bytes always fit into an empty pipe.
             posix.write(write, "\0".join(fields).encode("utf-8", "backslashreplace")[:4000] + b"\n")
     finally:
         for end in ours:
@@ -233,7 +233,7 @@ def send(reply: tuple[int, int, int], answer: dict[str, Any]) -> None:
 
 
 def is_pipe(descriptor: int, inode: int) -> bool:
-    """Whether it is an end of that very pipe."""
+    """Whether it is an end of that pipe."""
     try:
         found = posix.fstat(descriptor)
     except OSError:
@@ -242,8 +242,8 @@ def is_pipe(descriptor: int, inode: int) -> bool:
 
 
 def begin(packed: str, reply: tuple[int, int, int]) -> None:
-    """Body of the injected thread.  What it raises makes the program's text close the pipe."""
-    # The program's signals go to the program's threads; ours, and those we start, take none.
+    """Body of the injected thread.  If it raises, the program text closes the pipe."""
+    # Signals go to the program's threads; ours, and those we start, take none.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     time.sleep(PAUSE)
     import binascii

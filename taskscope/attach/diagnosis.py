@@ -1,4 +1,4 @@
-"""What attaching to a process would mean, found out without touching it."""
+"""What attaching to a process would do, determined without touching it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from taskscope.attach.target import Target, examine, explained
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One line of the answer."""
+    """One line of the diagnosis."""
 
     topic: str
     text: str
@@ -25,14 +25,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is known, and what is in the way; None: it can be attached to."""
+    """The facts, and the obstacle; None: it can be attached to."""
 
     facts: tuple[Fact, ...]
     obstacle: AttachError | None
 
 
 def diagnose(pid: int) -> Diagnosis:
-    """What would happen.  Raises AttachError if the process could not even be looked at."""
+    """What attaching would do.  Raises AttachError if the process cannot be inspected."""
     target = examine(pid)
     facts = [
         Fact("python", f"CPython {'.'.join(map(str, target.version))}, {target.executable}"),
@@ -42,21 +42,21 @@ def diagnose(pid: int) -> Diagnosis:
     ]
     point = agent_in(pid)
     if point is not None:
-        facts.append(Fact("agent", f"is there already, at {point.path}: nothing would be changed"))
+        facts.append(Fact("agent", f"already running, at {point.path}: nothing would change"))
         return Diagnosis(tuple(facts), None)
     place = _socket(target)
-    facts.append(Fact("agent", f"none yet; it would listen {f'at {place}' if place else 'nowhere'}"))
+    facts.append(Fact("agent", f"none; it would listen {f'at {place}' if place else 'nowhere'}"))
     facts.append(Fact("way in", _WAY))
     with explained(pid):
         return Diagnosis(tuple(facts), waiting(pid) or obstacle(target) or _no_place(target, place))
 
 
 def obstacle(target: Target) -> AttachError | None:
-    """Why no agent can be brought in now although the process may be traced.  Raises OSError."""
+    """Why no agent can be injected now although the process may be traced.  Raises OSError."""
     pid = target.pid
     if target.stopped:
         return AttachError(
-            f"process {pid} is stopped, so no agent could start in it", f"kill -CONT {pid}, then attach again"
+            f"process {pid} is stopped, so no agent can start in it", f"kill -CONT {pid}, then attach again"
         )
     lacking = room.shortage(pid)
     if lacking is not None:
@@ -65,7 +65,7 @@ def obstacle(target: Target) -> AttachError | None:
 
 
 def waiting(pid: int) -> AttachError | None:
-    """That an earlier attempt waits, and for what.  Takes half a second if so.  Raises OSError."""
+    """Whether an earlier attempt is pending, and why.  Takes 0.5 s if so.  Raises OSError."""
     earlier = attempt.waiting(pid)
     if earlier is None:
         return None
@@ -73,16 +73,16 @@ def waiting(pid: int) -> AttachError | None:
     look.look()
     time.sleep(outside.APART)
     reason = look.look()
-    does = "does nothing when it runs" if earlier.taken_back else "brings the agent when it runs"
-    return AttachError(f"{earlier} waits in process {pid} and {does}: {reason.text}")
+    does = "will do nothing" if earlier.taken_back else "will start the agent"
+    return AttachError(f"{earlier} is pending in process {pid} and {does}: {reason.text}")
 
 
 def _no_place(target: Target, place: str) -> AttachError | None:
     if place:
         return None
     return AttachError(
-        f"an agent in process {target.pid} would have no place to listen at",
-        f"uid {target.uid} must be able to write to /run/user/{target.uid}, /tmp or /dev/shm there",
+        f"an agent in process {target.pid} would have no place to listen",
+        f"uid {target.uid} needs write access to /run/user/{target.uid}, /tmp or /dev/shm there",
     )
 
 
@@ -111,7 +111,7 @@ def _threads(target: Target) -> str:
 
 
 def _socket(target: Target) -> str:
-    """Where an agent would listen; empty: nowhere."""
+    """Where an agent would listen; empty if nowhere."""
     own = _environment(target.pid).get("TASKSCOPE_DIR")
     for folder in (target.root + own,) if own else endpoint.standard(target.uid, target.root):
         if endpoint.is_private(folder, target.uid) or _may_write(target, os.path.dirname(folder)):  # noqa: PTH120
@@ -127,7 +127,7 @@ def _environment(pid: int) -> dict[str, str]:
 
 
 def _may_write(target: Target, folder: str) -> bool:
-    """Whether the target may make something in ``folder``, by owner and mode (its uid may not be ours)."""
+    """Whether the target may create files in ``folder``, by owner and mode (its uid may differ from ours)."""
     try:
         found = os.stat(folder)  # noqa: PTH116
         if not stat.S_ISDIR(found.st_mode) or os.statvfs(folder).f_flag & os.ST_RDONLY:
@@ -138,4 +138,4 @@ def _may_write(target: Target, folder: str) -> bool:
     return target.uid == 0 or found.st_mode >> shift & 3 == 3
 
 
-_WAY = "a thread of ours, started while one of its threads stands still for about a millisecond"
+_WAY = "a new thread, started while one of its threads is stopped for about 1 ms"

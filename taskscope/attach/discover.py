@@ -1,6 +1,6 @@
-"""Which Python processes are on this machine, which have an agent, and which could get one.
+"""The Python processes on this machine: which have an agent, and which can get one.
 
-Called by the app every few seconds: what is not Python costs one ``readlink``, and the rest is read
+Called by the app every few seconds: a process that is not Python costs one ``readlink``, the rest is read
 from ``/proc`` without touching the process.
 """
 
@@ -53,7 +53,7 @@ class PythonProcess:
 
 @dataclass(frozen=True, slots=True)
 class _Build:
-    """What the files of a process tell; unreadable ones tell nothing."""
+    """What the mapped files of a process reveal; nothing if they are unreadable."""
 
     python: str
     asyncio: bool | None
@@ -61,11 +61,11 @@ class _Build:
 
 
 _last_cpu: dict[int, tuple[float, float]] = {}
-"""By pid, of the processes of the last look: when, and seconds of CPU time until then."""
+"""By pid, for the processes of the last look: the time, and CPU seconds until then."""
 
 
 def processes() -> tuple[PythonProcess, ...]:
-    """Every Python process but this one, most likely wanted first."""
+    """Every Python process but this one, likeliest targets first."""
     found: list[PythonProcess] = []
     for pid in psutil.pids():
         if pid == os.getpid():
@@ -93,7 +93,7 @@ def _unlikely(process: PythonProcess) -> tuple[object, ...]:
 
 
 def _build(pid: int) -> _Build | None:
-    """None: not a Python program.  Where the files may not be seen, its name decides."""
+    """None: not a Python program.  If the files are unreadable, its name decides."""
     try:
         executable = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115  (a path object is half the cost)
     except PermissionError:
@@ -113,7 +113,7 @@ def _build(pid: int) -> _Build | None:
 
 
 def version_in(text: str) -> str:
-    """``3.11`` in a path or a list of files; empty if none is named."""
+    """``3.11`` in a path or a list of files; empty if there is none."""
     match = _VERSION.search(text)
     return f"{match[1]}.{match[2]}" if match else ""
 
@@ -147,7 +147,7 @@ def _look(process: psutil.Process, build: _Build) -> PythonProcess:
 
 
 def readable(command: list[str]) -> str:
-    """A command line as a person would name it: without the interpreter and the folders."""
+    """A short command line: without the interpreter and directories."""
     if not command:
         return ""
     words = command[1:] if _EXECUTABLE.match(command[0].rpartition("/")[2]) else command

@@ -1,7 +1,7 @@
-"""Where a loaded library's exported functions are, read from the process's own memory.
+"""Addresses of a loaded library's exported functions, read from the process's memory.
 
-The file on disk is not asked: it may be deleted, replaced by an upgrade, or lie in another mount namespace.
-What the dynamic loader mapped is what will be called.
+The file on disk is not used: it may be deleted, replaced by an upgrade, or in another mount namespace.  The
+mapped image is what will be called.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _SYMBOL_SIZE = 24
 _CHAIN_STEP = 64
 _LONGEST_CHAIN = 4096
 _MOST_DYNAMIC = 1 << 16
-"""Bytes; the interpreter's has some 600.  The process may have written anything there."""
+"""Bytes; the interpreter's takes about 600.  The process may have written anything there."""
 
 Reader = Callable[[int, int], bytes]
 """``read(address, size)`` of the process's memory; raises OSError."""
 
 
 class ElfError(Exception):
-    """Not an image whose symbols can be looked up."""
+    """The image's symbols cannot be looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Image:
         self._tables = self._dynamic(dynamic)
 
     def _read(self, address: int, size: int) -> bytes:
-        """Exactly ``size`` bytes.  Raises ElfError where the image says nonsense, OSError."""
+        """Exactly ``size`` bytes.  Raises ElfError if the image is malformed, OSError."""
         if not 0 <= address < 1 << 63:
             raise ElfError("it points outside of memory")
         data = self._reader(address, size)
@@ -82,7 +82,7 @@ class Image:
         return tables
 
     def symbol(self, name: str) -> int | None:
-        """Address of an exported function or variable; None: it does not export one of that name."""
+        """Address of an exported function or variable; None if there is none of that name."""
         wanted = name.encode()
         code = _gnu_hash(wanted)
         table = self._tables[DT_GNU_HASH]

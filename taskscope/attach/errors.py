@@ -1,10 +1,10 @@
-"""Why a process cannot be attached to, in words for the user."""
+"""Why a process cannot be attached to, for the user."""
 
 from __future__ import annotations
 
 
 class AttachError(Exception):
-    """``sentence`` says what and which process, ``remedy`` what to do (empty: nothing can be done)."""
+    """``sentence`` names the problem and the process, ``remedy`` what to do (empty: nothing)."""
 
     def __init__(self, sentence: str, remedy: str = "") -> None:
         super().__init__(f"{sentence}; {remedy}" if remedy else sentence)
@@ -13,4 +13,4 @@ class AttachError(Exception):
 
 
 class BeingTracedError(AttachError):
-    """Another process traces it at this moment; a debugger stays, another attacher is gone in no time."""
+    """Another process traces it: a debugger, or another client attaching, which is brief."""

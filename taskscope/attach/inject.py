@@ -1,8 +1,8 @@
-"""Makes sure that a process has an agent: the one place that brings it in and explains what fails.
+"""Ensures that a process has an agent: the only place that injects it and explains failures.
 
-An agent that is there already is used, and an attempt that waits is waited for.  Else a thread of ours is
-started in the process at a safe point.  ``sys.remote_exec`` (3.14 and later) is not used: it has to run the
-process's own interpreter, which root must not, and what it was asked for cannot be taken back.
+A running agent is used, and a pending attempt is waited for.  Otherwise a new thread is started in the
+process at a safe point.  ``sys.remote_exec`` (3.14 and later) is not used: it must run the process's own
+interpreter, which root must not, and its request cannot be withdrawn.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from taskscope.attach.target import PATIENCE, Target, examine, explained
 __all__ = ["TIMEOUT", "AttachError", "ensure_agent"]
 
 TIMEOUT = 30.0
-"""Seconds to wait for the agent's first answer unless the caller says otherwise."""
+"""Default seconds to wait for the agent's first answer."""
 
 SAFE_POINT_SECONDS = 5.0
-"""For so long a safe point is looked for."""
+"""Seconds to search for a safe point."""
 
 LATEST_START = 3600.0
 """Seconds after which an injected thread that never got the GIL no longer starts the agent."""
 
 _HINT_AFTER = 1.5
-"""Seconds without an answer after which we say what the target is probably doing."""
+"""Seconds without an answer before reporting what the target is probably doing."""
 
 _REACHED = 3.0
-"""Seconds within which an agent that says that it runs can be reached; a forked child listens after 1."""
+"""Seconds within which a running agent must be reachable; a forked child listens after 1 s."""
 
 Progress = Callable[[str], None]
 
@@ -45,10 +45,10 @@ Progress = Callable[[str], None]
 def ensure_agent(
     pid: int, *, timeout: float = TIMEOUT, progress: Progress = lambda text: None
 ) -> endpoint.Endpoint:
-    """The endpoint of the agent in process ``pid``, which is brought there if need be.
+    """The endpoint of the agent in process ``pid``, injected if necessary.
 
-    ``progress`` gets sentences for the user: how long a thread stood still, what is waited for.
-    Raises AttachError: nothing was changed in the target, or, if it says so, the agent comes later.
+    ``progress`` gets sentences for the user: how long a thread was stopped, what is awaited.
+    Raises AttachError: the target is unchanged or, if the message says so, the agent starts later.
     """
     target = examine(pid, PATIENCE)
     point = agent_in(pid)
@@ -61,18 +61,18 @@ def ensure_agent(
             raise in_the_way
         if earlier is not None and time.time() - earlier.since < LATEST_START:
             earlier.renew()
-            progress(f"{earlier} waits in process {pid} already: no other thread is added")
+            progress(f"{earlier} is already pending in process {pid}: no thread is added")
             found = _Waiting(pid, timeout, progress).for_attempt()
             if found is not None:
                 return found
     reply = _injected(target, timeout, progress, compiled=target.same_bytecode)
-    if reply.get("state") == "foreign":  # of our version, but built to have another bytecode
+    if reply.get("state") == "foreign":  # our version, but with different bytecode
         reply = _injected(target, timeout, progress, compiled=False)
     return _endpoint(target, reply, timeout, progress)
 
 
 class _Waiting:
-    """For an agent that is on its way into process ``pid``; says once what it is that takes so long."""
+    """Waits for an agent that is starting in process ``pid``; reports once why it takes long."""
 
     def __init__(self, pid: int, timeout: float, progress: Progress) -> None:
         self._pid = pid
@@ -82,17 +82,17 @@ class _Waiting:
         self.begin()
 
     def begin(self) -> None:
-        """From here on ``_HINT_AFTER`` counts, and the process is compared with what it is now."""
+        """Starts the clock of ``_HINT_AFTER`` and records the process's state for comparison."""
         self._hint = time.monotonic() + _HINT_AFTER
         self._outside = Outside(self._pid)
         self._outside.look()
 
     def seconds(self) -> float:
-        """Until ``told`` has something to say."""
+        """Seconds until ``report`` is due."""
         return max(0.0, min(self._hint, self._deadline) - time.monotonic())
 
-    def told(self) -> None:
-        """Says why it takes long, or raises AttachError if there is no more time or no more hope."""
+    def report(self) -> None:
+        """Reports why it takes long, or raises AttachError on timeout or if it cannot succeed."""
         if self.seconds() > 0:
             return
         condition = self._outside.look()
@@ -101,13 +101,13 @@ class _Waiting:
         if time.monotonic() >= self._deadline:
             raise AttachError(
                 f"the agent has not started within {self._timeout:g} s: {_reason(self._pid, condition)}",
-                f"it starts when that is over, and `taskscope detach {self._pid}` takes it back until then",
+                f"it starts when that is over; until then `taskscope detach {self._pid}` withdraws it",
             )
         self._progress(f"{_reason(self._pid, condition)}; waiting")
         self._hint = float("inf")
 
     def over(self, condition: Condition | None = None) -> AttachError:
-        """What ended the attempt, as far as it shows."""
+        """The apparent reason why the attempt ended."""
         condition = condition or self._outside.look()
         if condition.state in ("ended", "replaced"):
             return AttachError(condition.text)
@@ -119,14 +119,14 @@ class _Waiting:
         return _failure(self._pid, f"process {self._pid} did not start the agent", "try again")
 
     def for_attempt(self) -> endpoint.Endpoint | None:
-        """The agent that an earlier attempt brings; None if that ends without one.  Raises AttachError."""
+        """The agent that an earlier attempt starts; None if it ends without one.  Raises AttachError."""
         while attempt.waiting(self._pid) is not None:
             time.sleep(0.02)
-            self.told()
+            self.report()
         return self.for_endpoint(_REACHED)
 
     def for_endpoint(self, seconds: float) -> endpoint.Endpoint | None:
-        """The agent as soon as it can be reached; None if it cannot within ``seconds``."""
+        """The agent as soon as it is reachable; None if it is not within ``seconds``."""
         deadline = time.monotonic() + seconds
         while True:
             point = agent_in(self._pid)
@@ -140,7 +140,7 @@ class _Waiting:
 
 
 def _failure(pid: int, text: str, remedy: str = "") -> AttachError:
-    """Nothing of the agent is left; what the process has run short of meanwhile explains most such ends."""
+    """The error for an attempt that left nothing behind; a resource shortage explains most."""
     with contextlib.suppress(OSError):
         lacking = room.shortage(pid)
         if lacking is not None:
@@ -160,7 +160,7 @@ def _injected(target: Target, timeout: float, progress: Progress, *, compiled: b
         while True:
             event = injector.event(waiting.seconds())
             if event is None:
-                waiting.told()
+                waiting.report()
             elif event["event"] == "refused":
                 raise AttachError(event["sentence"], event["remedy"])
             elif event["event"] == "injected":
@@ -174,18 +174,18 @@ def _injected(target: Target, timeout: float, progress: Progress, *, compiled: b
 
 def _stopped(event: dict[str, Any]) -> str:
     tries = f" (the longest of {event['tries']} stops)" if event["tries"] > 1 else ""
-    still = f"thread {event['thread']} stood still for {event['stopped'] * 1000:.1f} ms{tries}"
+    still = f"thread {event['thread']} was stopped for {event['stopped'] * 1000:.1f} ms{tries}"
     return f"{still}; the agent is starting"
 
 
 def _fields(text: str) -> dict[str, str]:
-    """What ``bootstrap.send`` wrote, or whatever else the process did."""
+    """The fields ``bootstrap.send`` wrote, or whatever else the process wrote."""
     fields = (field.partition("=") for field in text.split("\0"))
     return {name: wire.clean_text(value) for name, _, value in fields}
 
 
 def _endpoint(target: Target, reply: dict[str, str], timeout: float, progress: Progress) -> endpoint.Endpoint:
-    """Where the agent that replied can be reached from here.  Raises AttachError."""
+    """Where the agent that replied is reachable from here.  Raises AttachError."""
     pid, state = target.pid, reply.get("state")
     if state == "failed":
         where = f" ({reply['where']})" if reply.get("where") else ""
@@ -195,12 +195,12 @@ def _endpoint(target: Target, reply: dict[str, str], timeout: float, progress: P
     version = reply.get("taskscope", __version__)
     if version != __version__:
         progress(f"the agent in process {pid} is TaskScope {version}, this is {__version__}")
-    # "busy": somebody else is bringing one in at this moment.
+    # "busy": another client is injecting one right now.
     found = _Waiting(pid, timeout, progress).for_endpoint(timeout if state == "busy" else _REACHED)
     if found is None:
         raise AttachError(
             f"process {pid} has an agent, but its socket cannot be found or reached",
-            "attach as its user or as root, with the TASKSCOPE_DIR that it has",
+            "attach as its user or as root, with its TASKSCOPE_DIR",
         )
     if state == "started":
         progress(f"the agent stays in process {pid}, idle, until `taskscope detach {pid}`")

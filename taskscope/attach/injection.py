@@ -1,14 +1,14 @@
 """Starts a thread in another process that takes the GIL and runs a piece of Python.
 
-One thread of the target is stopped at a safe point for about a millisecond.  On its behalf two stretches of
-memory are mapped, the new thread is created with ``pthread_create``, and all is put back.  The new thread
-waits for the GIL like any other, runs the text, frees its memory and ends.  Until then its memory shows that
-an attempt waits (``attempt.py``), and whoever attaches next waits with it instead of adding another.
+One thread of the target is stopped at a safe point for about 1 ms.  On its behalf two memory regions are
+mapped and a thread is created with ``pthread_create``; then everything is restored.  The new thread waits for
+the GIL like any other, runs the text, frees its memory and ends.  Until then its memory marks a pending
+attempt (``attempt.py``), and the next client to attach waits for it instead of adding another.
 
-A safe point is one where the stopped thread holds no lock that ``pthread_create`` needs (malloc's above
-all): blocked in a harmless system call, or executing the interpreter's own instructions.  A thread that is
-anywhere else is let go untouched and tried again.  ``PyThread_start_new_thread`` would not do: under
-tracemalloc it takes the GIL, which the stopped thread may be waiting for.
+A safe point is one where the stopped thread holds no lock that ``pthread_create`` needs (above all malloc's):
+blocked in a harmless system call, or executing the interpreter's own instructions.  A thread anywhere else is
+released untouched and retried.  ``PyThread_start_new_thread`` would not do: under tracemalloc it takes the
+GIL, which the stopped thread may be waiting for.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _DONT_FORK = 10  # MADV_DONTFORK
 _TEXT_AT = attempt.RECORD_AT + attempt.RECORD.size
 
 _PAUSES = (0.0005, 0.001, 0.002, 0.003, 0.005)
-"""Between two tries; together with the stops themselves at most 10 % of a busy thread's time."""
+"""Seconds between tries; with the stops themselves at most 10 % of a busy thread's time."""
 
 _MOST = 16
-"""Of 500 threads, so many at most are tried in a row."""
+"""Most threads tried per round."""
 
 Program = str
-"""Python text with ``%(read)d``, ``%(write)d`` and ``%(inode)d`` where the reply pipe's ends belong."""
+"""Python text with ``%(read)d``, ``%(write)d`` and ``%(inode)d`` as placeholders for the reply pipe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """What was done: the thread that was stopped, for how long in the longest of ``tries`` stops
-    (seconds), and our end of the pipe through which the program replies.
+    """The result: the thread that was stopped, the longest of ``tries`` stops in seconds, and our end of the
+    reply pipe.
     """
 
     thread: int
@@ -60,7 +60,7 @@ class Injection:
 
 
 def inject(target: Target, program: Program, seconds: float, wanted: Callable[[], bool]) -> Injection:
-    """Starts the thread; tries for ``seconds``, while it is ``wanted``, to find a safe point.
+    """Starts the thread; searches up to ``seconds`` for a safe point while it is ``wanted``.
 
     Raises AttachError.
     """
@@ -88,7 +88,7 @@ SAFE, RUNNING, ELSEWHERE = "safe", "running", "elsewhere"
 
 
 def places(pid: int) -> list[tuple[int, str]]:
-    """Its threads (native ids) and where each is now: SAFE, RUNNING (it may be) or ELSEWHERE.
+    """Its threads (native ids) and where each is now: SAFE, RUNNING (perhaps safe) or ELSEWHERE.
 
     Raises AttachError.
     """
@@ -98,7 +98,7 @@ def places(pid: int) -> list[tuple[int, str]]:
             try:
                 call = procfs.blocked_in(pid, tid)
             except OSError:
-                continue  # that thread has just ended
+                continue  # the thread has just ended
             if call is None:
                 found.append((tid, RUNNING))
             else:
@@ -108,7 +108,7 @@ def places(pid: int) -> list[tuple[int, str]]:
 
 
 def _candidates(target: Target) -> list[int]:
-    """The threads worth stopping, the most promising first."""
+    """The threads worth stopping, most promising first."""
     found = places(target.pid)
     promising = [tid for wanted in (SAFE, RUNNING) for tid, place in found if place == wanted]
     return promising[:_MOST] or [target.pid]
@@ -131,10 +131,10 @@ def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int 
     except (FileNotFoundError, ProcessLookupError):
         if procfs.ended(target.pid):
             raise
-        return None  # only that thread has ended
+        return None  # only this thread has ended
 
 
-_REMEDY = "a limit of its, or a security policy (SELinux, seccomp), is in the way"
+_REMEDY = "one of its limits, or a security policy (SELinux, seccomp), prevents it"
 
 
 def _refusal(error: ptrace.RemoteError) -> str:
@@ -165,9 +165,9 @@ def _syscall_instruction(target: Target, thread: ptrace.StoppedThread) -> int:
 
 
 class _Scratch:
-    """Memory in the target from which functions are called on the stopped thread's behalf.
+    """Memory in the target for calling functions on the stopped thread.
 
-    A context: on the way out the memory is unmapped again, unless the thread no longer obeys.
+    A context manager: unmaps the memory on exit, unless the thread is stuck.
     """
 
     def __init__(self, thread: ptrace.StoppedThread, instruction: int) -> None:
@@ -192,7 +192,7 @@ class _Scratch:
         return self._thread.call(self._start, self.slot, function, *arguments)
 
     def mapped(self, size: int) -> int:
-        """New memory whose first page is executable and never was writable: hardened targets allow that."""
+        """New memory whose first page is executable and was never writable, as hardened targets require."""
         start = self.syscall(machine.MMAP, 0, size, _READ_WRITE, _PRIVATE, -1, 0)
         return self.syscall(machine.MMAP, start, _PAGE, _READ_EXECUTE, _PRIVATE_HERE, -1, 0)
 
@@ -208,7 +208,7 @@ class _Scratch:
 
 
 def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, program: Program) -> int:
-    """Starts the new thread; our end of the pipe that it replies to.  Raises AttachError, RemoteError."""
+    """Starts the new thread; returns our end of the reply pipe.  Raises AttachError, RemoteError."""
     addresses = target.addresses
     with _Scratch(thread, instruction) as scratch:
         if not scratch.call(addresses["Py_IsInitialized"]):
@@ -239,10 +239,10 @@ def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, progr
 
 
 def _read_end(pid: int, descriptor: int) -> tuple[int, int]:
-    """Our end of the pipe of which the process has ``descriptor``, and its inode.  Raises AttachError.
+    """Our end of the process's pipe ``descriptor``, and its inode.  Raises AttachError.
 
-    The process may have put another file under that number meanwhile, one that only we may open: so it is
-    looked at before it is opened.
+    The process may have replaced it with another file, one that only we may open, so it is checked before
+    it is opened.
     """
     closed = AttachError(f"process {pid} has closed the pipe for the answer", "try again")
     try:

@@ -1,9 +1,9 @@
-"""Carries out an injection in a process of its own, so that nothing that hits the attacher hits it half-way.
+"""Runs an injection in a child process, so that nothing can interrupt it half-way.
 
-While a thread of the target stands still, whoever holds it must not die.  The attacher may be an app with
-threads (a signal blocked in one is taken by another), may be hung up on, interrupted or killed.  So the
-short dangerous part is left to a child of it that has a session of its own, one thread and every signal
-blocked; it goes away by itself as soon as it has let go of the target and its parent is gone.
+While a thread of the target is stopped, its tracer must not die.  The client may be an app with threads (a
+signal blocked in one is delivered to another), and may be hung up, interrupted or killed.  So the short
+critical part runs in a child with its own session, one thread and every signal blocked; it exits once it has
+released the target and its parent is gone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_REPLY = 1 << 16
 
 
 class Injector:
-    """The parent's end: starts the child; then ``event`` yields what it tells, one dict at a time."""
+    """The parent's end: starts the child; ``event`` returns its reports, one dict at a time."""
 
     def __init__(self, target: Target, program: str, seconds: float) -> None:
         self._child = subprocess.Popen(
@@ -36,7 +36,7 @@ class Injector:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            cwd="/",  # ours may be deleted by now
+            cwd="/",  # ours may be deleted
         )
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -47,7 +47,7 @@ class Injector:
         self._buffer = b""
 
     def event(self, seconds: float) -> dict[str, Any] | None:
-        """What it tells next: ``injected``, ``refused`` or ``reply`` (see ``main``); ``ended`` at the end.
+        """The next report: ``injected``, ``refused`` or ``reply`` (see ``main``); ``ended`` at the end.
 
         None: nothing within ``seconds``.
         """
@@ -59,11 +59,11 @@ class Injector:
                 return {"event": "ended"}
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
-        told: dict[str, Any] = json.loads(line)
-        return told
+        report: dict[str, Any] = json.loads(line)
+        return report
 
     def close(self) -> None:
-        """Lets it go; it finishes what must be finished by itself."""
+        """Disconnects from the child, which completes the critical part on its own."""
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -78,7 +78,7 @@ class Injector:
 
 
 def main() -> None:
-    """The child: reads its order, injects, and hands on the reply until its parent is gone."""
+    """The child: reads its order, injects, and forwards the reply until its parent is gone."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     _come_first()
     from taskscope.attach import injection, target
@@ -88,7 +88,7 @@ def main() -> None:
     try:
         found = target.examine(order["pid"], target.PATIENCE)
         if found.started != order["started"]:
-            raise AttachError(f"process {order['pid']} has ended, and another one got its number")
+            raise AttachError(f"process {order['pid']} has ended, and its pid was reused")
         done = injection.inject(found, order["program"], order["seconds"], _wanted)
     except AttachError as error:
         _tell({"event": "refused", "sentence": error.sentence, "remedy": error.remedy})
@@ -104,10 +104,9 @@ def main() -> None:
 
 
 def _come_first() -> None:
-    """While a thread stands still nobody else's work comes before ours, nor are we killed for want of memory.
+    """Raises our priority and exempts us from the OOM killer while a thread is stopped.
 
-    Only root may ask for that.  On a machine with ten programs for two processors it makes the stop 10 times
-    shorter.
+    Only root may do so.  With ten busy programs on two cores it makes the stop 10 times shorter.
     """
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -116,12 +115,12 @@ def _come_first() -> None:
 
 
 def _wanted() -> bool:
-    """Whether our parent is there: it keeps our standard input open and says no more on it."""
+    """Whether our parent lives: it keeps our standard input open and writes nothing more."""
     return not select.select([0], [], [], 0)[0]
 
 
 def _answer(reply: int) -> bytes | None:
-    """The line that the target writes into its pipe, whatever it may say.
+    """The untrusted line that the target writes into its pipe.
 
     None: there is none, or our parent has closed our standard input.
     """

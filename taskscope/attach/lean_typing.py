@@ -1,8 +1,8 @@
-"""Stands in for ``typing`` inside a target.
+"""A minimal ``typing`` for use inside a target.
 
-The agent needs next to nothing of ``typing`` when it runs, and importing it in a thread of ours would be
-dangerous: ``dataclasses`` looks for it in ``sys.modules`` without waiting until it is complete, so a program
-that defines a dataclass at that moment would fail.  It also takes 5 to 10 ms.
+The agent needs little of ``typing`` at run time, and importing it from our thread would be dangerous:
+``dataclasses`` finds it in ``sys.modules`` before it is complete, so a program that defines a dataclass at
+that moment would fail.  It also takes 5 to 10 ms.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def dataclass_transform(**_: object) -> _Any:
 
 
 class Generic:
-    """A base of classes that are generic to a type checker only."""
+    """A base for classes that are generic only to a type checker."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ class NamedTuple(metaclass=_Fields):
 
 
 class Literal:
-    """A set of words is the tuple of them."""
+    """A set of words is represented by their tuple."""
 
     def __class_getitem__(cls, words: _Any) -> _Any:
         return words if isinstance(words, tuple) else (words,)

@@ -1,8 +1,8 @@
-"""What can be said of a process from outside: from /proc alone, without touching it.
+"""Why a process is silent, from /proc alone, without touching it.
 
-Asked when its agent is silent.  A thread that waits for the GIL gives itself away: it wakes every switch
-interval (5 ms) to ask again, so its voluntary context switches grow by some 200 a second while it sleeps in
-a futex.  Whoever holds the GIL then is busy, or blocked in a system call inside C code.
+A thread that waits for the GIL is recognisable: it wakes every switch interval (5 ms) to ask again, so its
+voluntary context switches grow by about 200 per second while it sleeps in a futex.  The holder of the GIL is
+then busy, or blocked in a system call inside C code.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Literal
 from taskscope.attach import procfs
 
 State = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
-"""``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call keeps the GIL; ``silent``: no reason
-shows.
+"""``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call holds the GIL; ``silent``: no known
+reason.
 """
 
 APART = 0.5
-"""Seconds between two looks that are compared, at the least."""
+"""Least seconds between two looks that are compared."""
 
 MAX_THREADS = 200
-"""Threads looked at: three small files each, 40 us."""
+"""Threads inspected: three small files each, 40 us."""
 
-_ASKS = 15.0  # switches a second of a thread that waits for the GIL: 200, or some 30 on a crowded machine
-_BUSY = 0.5  # cores from which a thread is said to compute
+_ASKS = 15.0  # least switches per second of a thread that waits for the GIL: 200, or 30 on a busy machine
+_BUSY = 0.5  # cores from which a thread counts as busy
 _TICK = os.sysconf("SC_CLK_TCK")
 _X86_64 = {
     0: "read", 1: "write", 7: "poll", 17: "pread64", 23: "select", 34: "pause", 35: "nanosleep",
@@ -41,7 +41,7 @@ _X86_64 = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Why a process may be silent: ``text`` is a whole sentence without its full stop, remedy included."""
+    """Why a process may be silent: ``text`` is a sentence without a full stop, remedy included."""
 
     state: State
     text: str
@@ -56,7 +56,7 @@ class _Thread:
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """Which program a process runs: each exec puts the stack somewhere else."""
+    """The program a process runs: each exec moves the stack."""
 
     started: int
     stack: int
@@ -64,7 +64,7 @@ class _Image:
 
 
 class Outside:
-    """Looks at process ``pid`` now and again, and compares with what was seen before."""
+    """Looks at process ``pid`` repeatedly, and compares each look with an earlier one."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -72,13 +72,13 @@ class Outside:
         self._looks: deque[tuple[float, dict[int, _Thread]]] = deque(maxlen=2)
 
     def look(self) -> Condition:
-        """How it is now.  The first look tells less: nothing can be compared yet."""
+        """Its state now.  The first look says less: there is nothing to compare."""
         try:
             return self._gone() or self._halted() or self._at_work()
         except (FileNotFoundError, ProcessLookupError, IndexError):
             return Condition("ended", f"process {self.pid} has ended")
         except OSError as error:
-            return Condition("silent", f"process {self.pid} may not be looked at ({error.strerror})")
+            return Condition("silent", f"process {self.pid} may not be inspected ({error.strerror})")
 
     def _gone(self) -> Condition | None:
         image = _image(self.pid)
@@ -116,9 +116,9 @@ class Outside:
             and self._place(tid) in ("", " in futex")
         ]
         still = {tid: new.state for tid, (past, new) in known.items() if past == new}
-        return self._told(threads, cores, asking, still)
+        return self._judge(threads, cores, asking, still)
 
-    def _told(
+    def _judge(
         self, threads: dict[int, _Thread], cores: dict[int, float], asking: list[int], still: dict[int, str]
     ) -> Condition:
         """``still``: the states of threads that have neither run nor slept between the looks."""
@@ -135,21 +135,20 @@ class Outside:
             holder = busiest if cores[busiest] >= _BUSY else self._suspect(threads, asking)
             return Condition(
                 "held",
-                f"process {self.pid} does not let Python run: a C call holds the GIL "
-                f"({self._doing(holder, cores)})",
+                f"process {self.pid} runs no Python: a C call holds the GIL ({self._doing(holder, cores)})",
             )
         if "R" in still.values():
-            return Condition("starved", f"process {self.pid} is ready to run, but gets no processor time")
+            return Condition("starved", f"process {self.pid} is ready to run but gets no CPU time")
         total = f", {sum(cores.values()):.0%} of a core" if cores else ""
         number = f"{len(threads)} thread{'s' if len(threads) != 1 else ''}"
         return Condition(
             "silent",
-            f"process {self.pid} is there ({number}{total}; {self._doing(busiest, cores)}), "
+            f"process {self.pid} is running ({number}{total}; {self._doing(busiest, cores)}), "
             "but its agent does not answer",
         )
 
     def _suspect(self, threads: dict[int, _Thread], asking: list[int]) -> int:
-        """Who holds the GIL, if nobody computes: one that does not ask for it, the main thread first."""
+        """The likely holder of the GIL if no thread is busy: one not asking for it, the main thread first."""
         return next((tid for tid in (self.pid, *threads) if tid in threads and tid not in asking), self.pid)
 
     def _name(self, tid: int) -> str:
@@ -162,7 +161,7 @@ class Outside:
         return f"{self._name(tid)} waits{self._place(tid)}" if self._place(tid) else f"{self._name(tid)} runs"
 
     def _place(self, tid: int) -> str:
-        """`` in NAME`` of the system call (or the kernel's function) that a thread waits in, or nothing."""
+        """`` in NAME``: the system call (or kernel function) a thread waits in; empty if unknown."""
         name = ""
         try:
             call = procfs.blocked_in(self.pid, tid)
@@ -176,7 +175,7 @@ class Outside:
 
 
 def _image(pid: int) -> _Image | None:
-    """None: the process is no more."""
+    """None: the process has ended."""
     try:
         name, fields = _stat(f"/proc/{pid}/stat")
     except (OSError, ValueError):
@@ -201,7 +200,7 @@ def _threads(pid: int) -> dict[int, _Thread]:
 
 
 def _stat(path: str) -> tuple[str, list[str]]:
-    """The name in a stat file, and the fields after it.  The kernel writes control characters as they are."""
+    """The name in a stat file, and the fields after it.  The kernel does not escape control characters."""
     data = Path(path).read_bytes()
     end = data.rindex(b")")
     name = data[data.index(b"(") + 1 : end].decode("ascii", "replace")

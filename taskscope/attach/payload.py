@@ -1,9 +1,8 @@
-"""Packs the agent into one piece of program text that any target can run as it is.
+"""Packs the agent into one program text that any target can run.
 
-The text holds the sources of ``taskscope``'s agent and of what it stands on, compressed.  Their imports are
-rewritten to a private top-level name, so that a ``taskscope`` that the target imports itself is neither
-found nor shadowed (and ``typing`` to ``lean_typing.py``), and they come in an order in which each finds what
-it needs already loaded.
+The text holds the compressed sources of the agent and its dependencies.  Their imports are rewritten to a
+private top-level name, so that a ``taskscope`` the target imports is neither found nor shadowed (and
+``typing`` to ``lean_typing.py``).  Modules are ordered so that each finds its imports already loaded.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
 PACKAGE = "_taskscope_agent"
-"""The agent's name inside a target that it was brought into."""
+"""The agent's package name inside a target it was injected into."""
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PARTS = ("__init__.py", "model/*.py", "system.py", "wire.py", "endpoint.py", "agent/**/*.py")
@@ -38,17 +37,17 @@ _MARSHAL = 4  # the newest version that every supported Python reads
 
 
 _PIECE = 30
-"""Lines after which a piece of a module ends.  A class is not divided: to compile the largest takes 3 ms."""
+"""Lines per piece of a module.  Classes are not split: the largest takes 3 ms to compile."""
 
 Piece = tuple[int, str] | bytes
-"""Whole statements of a module: their first line and source, or their code (marshalled)."""
+"""Whole statements of a module: first line and source, or marshalled code."""
 
 
 def program(arrived: str, seconds: float, *, compiled: bool) -> str:
-    """Text with ``%(read)d``, ``%(write)d`` and ``%(inode)d`` for the pipe that the reply goes to.
+    """Text with ``%(read)d``, ``%(write)d`` and ``%(inode)d`` as placeholders for the reply pipe.
 
-    It does nothing if it is run more than ``seconds`` from now.  ``compiled``: with code of this very
-    interpreter's kind, so that the target need not compile while its own threads wait for the GIL.
+    It does nothing if run more than ``seconds`` from now.  ``compiled``: include this interpreter's bytecode,
+    so that the target need not compile while its threads wait for the GIL.
     """
     payload = {
         "package": PACKAGE,
@@ -66,7 +65,7 @@ def _text(payload: dict[str, Any]) -> str:
     load = f"d={{}};exec(compile({unpack},'<taskscope>/attach/bootstrap.py','exec',0,True,2),d)"
     run = "d['begin'](p,(%(read)d,%(write)d,%(inode)d))"
     packed = _packed(Path(bootstrap.__file__).read_bytes()), _packed(marshal.dumps(payload, _MARSHAL))
-    # It runs in __main__: one exec with globals of its own, so that no name of the program's is touched.
+    # It runs in __main__: one exec with its own globals touches none of the program's names.
     names = '{{"b":"{}","p":"{}"}}'.format(*packed)
     return f'try:\n exec("{load};{run}",{names})\nexcept BaseException:\n {attempt.TAKEN_BACK}'
 
@@ -82,7 +81,7 @@ def pieces(*, compiled: bool) -> tuple[tuple[str, str, tuple[Piece, ...]], ...]:
 
 
 def file_name(name: str) -> str:
-    """What stands for the module's file in tracebacks; the agent knows its own frames by it."""
+    """The module's file name in tracebacks; the agent recognises its own frames by it."""
     is_package = any(other.startswith(f"{name}.") for other, _ in modules())
     path = name.replace(".", "/").replace(PACKAGE, "<taskscope>", 1)
     return f"{path}/__init__.py" if is_package else f"{path}.py"
@@ -105,7 +104,7 @@ def _stretches(tree: ast.Module) -> Iterator[tuple[int, int]]:
     first = last = 0
     for node in tree.body:
         if isinstance(node, ast.Expr) or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
-            continue  # a docstring; and the one future that we use is a flag of ``compiled``
+            continue  # a docstring, or the future import, which is a compiler flag
         starts = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
         if first and (node.end_lineno or 0) - first >= _PIECE:
             yield first, last
@@ -117,7 +116,7 @@ def _stretches(tree: ast.Module) -> Iterator[tuple[int, int]]:
 
 @functools.cache
 def modules() -> tuple[tuple[str, str], ...]:
-    """Name and source of every module of the payload, each after those that it imports when loaded."""
+    """Name and source of every module in the payload, each after those it imports when loaded."""
     sources: dict[str, str] = {}
     for part in _PARTS:
         for path in sorted(_ROOT.glob(part)):
@@ -136,7 +135,7 @@ def _private(name: str) -> str:
 
 
 def _needs(tree: ast.Module, known: Container[str]) -> set[str]:
-    """Modules of ours that are imported when this one is loaded, not later and not for types only."""
+    """Our modules that this one imports when loaded, not later and not only for types."""
     found: set[str] = set()
     pending: list[ast.AST] = list(tree.body)
     while pending:
@@ -155,7 +154,7 @@ def _needs(tree: ast.Module, known: Container[str]) -> set[str]:
 
 
 def _renamed(source: str, tree: ast.Module) -> str:
-    """``source`` with the modules in its import statements replaced.  Lines stay where they are."""
+    """``source`` with its import statements rewritten.  Line numbers are unchanged."""
     lines = source.splitlines(keepends=True)
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0) - 1

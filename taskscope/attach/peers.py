@@ -1,8 +1,8 @@
-"""Which processes seem to run aiomonitor, and whether one answers at an address that the user has named.
+"""Which processes seem to run aiomonitor, and whether one answers at an address the user names.
 
-No process is spoken to unasked: a request would stand in the access log of a service that we only observe.
-What the system tells must do: parts of aiohttp are loaded, on which aiomonitor stands, and the process
-listens on the two ports that aiomonitor takes unless it is told others.
+No process is contacted unasked: a request would appear in the access log of a service we only observe.
+Instead: parts of aiohttp, which aiomonitor needs, are loaded, and the process listens on aiomonitor's two
+default ports.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 import psutil
 
 PATIENCE = 0.2
-"""Seconds that one port may take to answer."""
+"""Timeout per port in seconds."""
 
 GREETING = 0.03
-"""Seconds in which telnet has spoken before it is asked for anything."""
+"""Seconds within which a telnet server sends its greeting."""
 
 LEAVING = 2.0
 """Seconds to wait for a console to say goodbye."""
@@ -27,7 +27,7 @@ LEAVING = 2.0
 MAX_ANSWER = 4096
 
 TELNET, WEB = 20101, 20102
-"""Ports that aiomonitor takes by default."""
+"""aiomonitor's default ports."""
 
 _PARTS = ("/aiohttp/", "/multidict/", "/yarl/", "/frozenlist/")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (addresses that others listen on)
@@ -38,18 +38,18 @@ _END_OF_INPUT = b"\x04"
 
 
 def may_run_monitor(maps: str) -> bool:
-    """Whether a process that has mapped these files (one a line) has loaded what aiomonitor stands on."""
+    """Whether a process that maps these files (one per line) has loaded aiomonitor's dependencies."""
     return any(part in maps for part in _PARTS)
 
 
 def monitor_of(pid: int) -> str:
-    """``aiomonitor://HOST:PORT`` of the monitor that process ``pid`` seems to run, empty if none shows."""
+    """``aiomonitor://HOST:PORT`` of the monitor that process ``pid`` seems to run; empty if none."""
     listens = {port: host for host, port in listening(pid)}
     return target(listens[WEB], WEB) if TELNET in listens and WEB in listens else ""
 
 
 def target(host: str, port: int) -> str:
-    """What to attach to."""
+    """The TARGET to attach to."""
     return f"aiomonitor://[{host}]:{port}" if ":" in host else f"aiomonitor://{host}:{port}"
 
 
@@ -57,7 +57,7 @@ def listening(pid: int) -> list[tuple[str, int]]:
     """Where on this machine's loopback process ``pid`` listens."""
     try:
         if os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"):  # noqa: PTH115
-            return []  # a container: the same number here is somebody else's port
+            return []  # a container: here the same number is another process's port
         connections = psutil.Process(pid).net_connections("tcp")
     except (psutil.Error, OSError):
         return []
@@ -80,7 +80,7 @@ def is_monitor(host: str, port: int) -> bool:
 
 
 def is_console(host: str, port: int) -> bool:
-    """Whether who listens there speaks telnet first, as aiomonitor's console does; takes leave of it then."""
+    """Whether the listener sends a telnet greeting, as aiomonitor's console does; then ends the session."""
     try:
         with socket.create_connection((host, port), PATIENCE) as connection:
             spoken = select.select([connection], [], [], 5 * GREETING)[0]
@@ -93,7 +93,7 @@ def is_console(host: str, port: int) -> bool:
 
 
 def _asked(host: str, port: int, question: bytes) -> bytes:
-    """The answer to ``question``; empty if there is none, or if who listens there speaks first."""
+    """The answer to ``question``; empty if there is none, or if the listener speaks first."""
     said = bytearray()
     try:
         with socket.create_connection((host, port), PATIENCE) as connection:
@@ -110,9 +110,9 @@ def _asked(host: str, port: int, question: bytes) -> bytes:
 
 
 def _take_leave(connection: socket.socket) -> None:
-    """Ends a session that was opened in aiomonitor's console by asking it for a web page.
+    """Ends the console session that our web request opened.
 
-    Who merely hangs up leaves a task in the program that waits for the terminal's type for ever.
+    Merely hanging up would leave a task in the program that waits for the terminal type forever.
     """
     connection.sendall(_MY_TERMINAL + _END_OF_INPUT)
     connection.settimeout(LEAVING)
@@ -121,14 +121,14 @@ def _take_leave(connection: socket.socket) -> None:
 
 
 def listeners(port: int) -> list[int]:
-    """Processes of this machine (as far as they may be seen) that listen on TCP ``port``."""
+    """Visible processes of this machine that listen on TCP ``port``."""
     every = psutil.net_connections("tcp")
     found = {each.pid for each in every if each.status == psutil.CONN_LISTEN and _port(each.laddr) == port}
     return sorted(pid for pid in found if pid is not None)
 
 
 def peer(port: int) -> int | None:
-    """The process of this machine that is connected to us from its ``port``."""
+    """The process on this machine at the other end of our connection to ``port``."""
     own = {_port(each.laddr) for each in psutil.Process().net_connections("tcp") if _port(each.raddr) == port}
     for each in psutil.net_connections("tcp"):
         if _port(each.laddr) == port and _port(each.raddr) in own and each.pid is not None:

@@ -1,6 +1,4 @@
-"""Whether a process has an agent, wherever that listens: in our directories, in its container, where its own
-environment says.
-"""
+"""Finds a process's agent wherever it listens: in our directories, its container, or its TASKSCOPE_DIR."""
 
 from __future__ import annotations
 
@@ -18,8 +16,8 @@ if TYPE_CHECKING:
 def agent_in(pid: int) -> Endpoint | None:
     """The agent of process ``pid``; None if it has none that we can see.
 
-    A file name is not trusted: it holds the pid as the agent sees it, and may be left from another process.
-    Only where the agent takes no connection (a stopped process) the name has to do.
+    File names are not trusted: they hold the pid as the agent sees it, and may be left from another process.
+    The name counts only if the agent accepts no connection (a stopped process).
     """
     try:
         status = procfs.status(pid)
@@ -37,7 +35,7 @@ def agent_in(pid: int) -> Endpoint | None:
 def _serves(pid: int, path: str) -> bool:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return False  # a link would lead us to a socket that only we may connect to
+            return False  # a link could lead to a socket that only we may connect to
         peer = endpoint.peer(path)
     except OSError:
         return False
@@ -47,13 +45,13 @@ def _serves(pid: int, path: str) -> bool:
 
 
 def _folders(pid: int, owners: set[int]) -> list[str]:
-    """Where its agent may listen, as seen from here; in our own folders before it gave up our rights."""
+    """Where its agent may listen, as seen from here; also in ours, as it may have dropped rights."""
     folders = [folder for uid in (*owners, os.geteuid()) for folder in endpoint.candidates(uid)]
     try:
         root = procfs.root(pid)
         own = procfs.environment(pid).get("TASKSCOPE_DIR")
     except OSError:
-        return list(dict.fromkeys(folders))  # another user's: then we could not connect either
+        return list(dict.fromkeys(folders))  # another user's process: we could not connect either
     folders += [folder for uid in owners for folder in endpoint.standard(uid, root)]
     if own:
         folders.append(root + own)

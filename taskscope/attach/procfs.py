@@ -1,7 +1,7 @@
 """What /proc says about a process, read without touching it.
 
-Every function raises OSError as the kernel does: FileNotFoundError or ProcessLookupError when the
-process (or thread) is no more, PermissionError when we may not look.
+Every function raises the kernel's OSError: FileNotFoundError or ProcessLookupError if the process (or thread)
+has ended, PermissionError if we may not look.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def status(pid: int) -> dict[str, str]:
 
 
 def ended(pid: int) -> bool:
-    """Whether the process is no more, or only waits for its parent to notice."""
+    """Whether the process has ended, or is a zombie."""
     try:
         return status(pid)["State"][0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -48,7 +48,7 @@ def ended(pid: int) -> bool:
 
 
 def start_time(pid: int) -> int:
-    """When the process began, in clock ticks since boot: with the pid, its identity."""
+    """When the process started, in clock ticks since boot: together with the pid, its identity."""
     stat = Path(f"/proc/{pid}/stat").read_bytes()
     return int(stat[stat.rindex(b")") + 2 :].split()[19])
 
@@ -60,13 +60,13 @@ def threads(pid: int) -> tuple[int, ...]:
 
 
 def age(pid: int) -> float:
-    """Seconds since the process began."""
+    """Seconds since the process started."""
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return uptime - start_time(pid) / os.sysconf("SC_CLK_TCK")
 
 
 def wakes(pid: int) -> int:
-    """How often its main thread has given up the processor so far: it grows while the thread is active."""
+    """Voluntary context switches of its main thread: they grow while it is active."""
     fields = status(pid)
     return int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
 
@@ -80,7 +80,7 @@ def blocked_in(pid: int, tid: int) -> tuple[int, ...] | None:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Its environment as it was started."""
+    """Its environment at start."""
     text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="surrogateescape")
     return {
         name: value for name, found, value in (entry.partition("=") for entry in text.split("\0")) if found
@@ -93,9 +93,9 @@ def namespace(pid: int | str, kind: str) -> str:
 
 
 def root(pid: int) -> str:
-    """What to put before its paths to reach them from here: empty if it sees the same files as we do.
+    """The prefix that makes its paths reachable from here; empty if it sees the same files as we do.
 
-    It sees others in a mount namespace of its own, or in a chroot.
+    It sees others in its own mount namespace or a chroot.
     """
     theirs, ours = Path(f"/proc/{pid}/root"), Path("/proc/self/root")
     same = namespace(pid, "mnt") == namespace("self", "mnt") and theirs.samefile(ours)

@@ -1,8 +1,8 @@
-"""One thread of another process, stopped for a moment: the kernel's ptrace interface and nothing else.
+"""One thread of another process, stopped briefly through the kernel's ptrace interface.
 
-Only this one thread stops; the others run on.  While it is stopped its signals are blocked, so that none is
-lost or delivered in the middle of a call made on its behalf, and a thread created meanwhile starts with all
-of them blocked.  ``release`` puts everything back; it is the only way out and runs whatever happened.
+Only this thread stops; the others keep running.  Its signals are blocked meanwhile, so that none is lost or
+delivered during a call made on its behalf, and a thread created meanwhile starts with all of them blocked.
+``release`` restores everything; it is the only exit and always runs.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _EXTENDED_SIZE = 16384  # with AMX it is 11 KB
 
 _FAULTS = (signal.SIGTRAP, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 _BLOCKED = ((1 << 64) - 1) & ~sum(1 << (number - 1) for number in _FAULTS)
-"""Every signal but those that an instruction can cause: blocked, these would end the process."""
+"""Every signal except those an instruction can raise: blocked, these would kill the process."""
 
 STOP_SECONDS = 5.0
-"""How long a thread may take to stop, or a call made on its behalf to return."""
+"""Seconds for a thread to stop, or for a call made on its behalf to return."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
@@ -46,11 +46,11 @@ class Stuck(Exception):
 
 
 class Gone(Exception):
-    """The thread ended while we were at it."""
+    """The thread ended meanwhile."""
 
 
 class Taken(Exception):
-    """Somebody else traces the thread: another attacher that came a moment earlier, or a debugger."""
+    """Another process traces the thread: a client that attached first, or a debugger."""
 
 
 class RemoteError(Exception):
@@ -76,10 +76,10 @@ def _traced(tid: int) -> bool:
 
 
 class StoppedThread:
-    """A context in which thread ``tid`` of process ``pid`` stands still.
+    """A context in which thread ``tid`` of process ``pid`` is stopped.
 
-    Raises OSError (may not be traced), Taken, Gone, Stuck.  Afterwards ``seconds`` tells how long it stood.
-    ``settled`` is false if it was about to receive a signal: then it is best let go at once.
+    Raises OSError (may not be traced), Taken, Gone, Stuck.  Afterwards ``seconds`` is how long it was
+    stopped. ``settled`` is false if it was about to receive a signal: then release it at once.
     """
 
     def __init__(self, pid: int, tid: int) -> None:
@@ -121,17 +121,17 @@ class StoppedThread:
         return os.pread(self._memory, size, address)
 
     def write(self, address: int, data: bytes) -> None:
-        """Writes to memory that the process itself may write to."""
+        """Writes to memory that the process itself can write to."""
         os.pwrite(self._memory, data, address)
 
     def write_code(self, address: int, code: bytes) -> None:
-        """Writes to memory that is executable and was never writable, as only a tracer may."""
+        """Writes to executable memory that was never writable, as only a tracer may."""
         for offset in range(0, len(code), 8):
             word = int.from_bytes(code[offset : offset + 8].ljust(8, b"\xcc"), "little")
             _ptrace(_POKEDATA, self.tid, address + offset, word)
 
     def take(self) -> None:
-        """Keeps what must be put back.  From here on the thread is ours until ``release``."""
+        """Saves the state to restore.  The thread is ours until ``release``."""
         self._extended = ctypes.create_string_buffer(_EXTENDED_SIZE)
         self._vector = _Vector(ctypes.addressof(self._extended), _EXTENDED_SIZE)
         _ptrace(_GETREGSET, self.tid, _EXTENDED, ctypes.addressof(self._vector))
@@ -141,7 +141,7 @@ class StoppedThread:
         _ptrace(_SETSIGMASK, self.tid, 8, ctypes.addressof(ctypes.c_uint64(_BLOCKED)))
 
     def syscall(self, instruction: int, number: int, *arguments: int) -> int:
-        """Has the thread make one system call, at a ``syscall`` instruction.  Raises RemoteError."""
+        """Makes the thread run one system call, at a ``syscall`` instruction.  Raises RemoteError."""
         self._write_registers(machine.entering_syscall(self.registers, instruction, number, arguments))
         end = instruction + len(machine.SYSCALL)
         result = machine.signed(self._run_to(end, _SINGLESTEP).rax)
@@ -150,7 +150,7 @@ class StoppedThread:
         return result
 
     def call(self, stub: int, stack: int, function: int, *arguments: int) -> int:
-        """Has the thread call a C function; its ``int`` result.  See ``machine.CALL``."""
+        """Makes the thread call a C function; returns its ``int`` result.  See ``machine.CALL``."""
         self._write_registers(machine.entering_call(self.registers, stub, stack, function, arguments))
         return self._run_to(stub + machine.CALL_RETURNS, _CONT).rax & 0xFFFFFFFF
 
@@ -172,7 +172,7 @@ class StoppedThread:
                 self._late.append(number)
 
     def _wait(self) -> tuple[int, int]:
-        """Waits until the thread has stopped: the signal and the ptrace event that stopped it."""
+        """Waits until the thread stops; returns the signal and the ptrace event that stopped it."""
         deadline = time.monotonic() + STOP_SECONDS
         while True:
             found, status = os.waitpid(self.tid, os.WNOHANG | _WALL)
@@ -187,7 +187,7 @@ class StoppedThread:
         return os.WSTOPSIG(status), status >> 16
 
     def release(self) -> None:
-        """Puts registers and signals back and lets the thread go on."""
+        """Restores registers and signals, and resumes the thread."""
         try:
             if self._alive:
                 if self._changed:
@@ -199,7 +199,7 @@ class StoppedThread:
                 for number in self._late:
                     os.kill(self._pid, number)
         except ProcessLookupError:
-            pass  # it was killed meanwhile: there is nothing to put back
+            pass  # it was killed meanwhile: nothing to restore
         finally:
             self._alive = False
             self.seconds = time.monotonic() - self._since

@@ -1,4 +1,4 @@
-"""Whether a process has room for an agent: descriptors, memory and threads, counted from outside."""
+"""Whether a process has the resources for an agent: descriptors, memory and threads, seen from outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from taskscope.attach import procfs
 
 DESCRIPTORS = 6
-"""An agent, its spares and its first client take five; one more is taken for a moment."""
+"""An agent, its spares and its first client take five, plus one temporarily."""
 
 MEMORY = 48 << 20
 """Bytes of address space: the stacks of two threads, their heaps, the agent's modules."""
@@ -19,14 +19,14 @@ THREADS = 2
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """``text`` goes on from "process N …"."""
+    """``text`` continues "process N …"."""
 
     text: str
     remedy: str
 
 
 def shortage(pid: int) -> Shortage | None:
-    """What the process has too little of for an agent; None: nothing that shows.  Raises OSError."""
+    """The resource the process has too little of for an agent; None if none.  Raises OSError."""
     soft, hard = limit(pid, "Max open files")
     free = soft - _descriptors(pid) if soft is not None else DESCRIPTORS
     if free < DESCRIPTORS:
@@ -39,7 +39,7 @@ def shortage(pid: int) -> Shortage | None:
     used = int(status.get("VmSize", "0").split()[0]) << 10
     if soft is not None and soft - used < MEMORY:
         left = max(0, soft - used) >> 20
-        return Shortage(f"may have {left} MB more of memory (RLIMIT_AS); an agent needs {MEMORY >> 20}", "")
+        return Shortage(f"may allocate only {left} MB more (RLIMIT_AS); an agent needs {MEMORY >> 20}", "")
     return _threads(pid, status)
 
 
@@ -56,7 +56,7 @@ def _threads(pid: int, status: dict[str, str]) -> Shortage | None:
     left = soft - _threads_of(uid)
     if left >= THREADS:
         return None
-    return Shortage(f"may start no further threads: uid {uid} has all {soft} that it may have", "")
+    return Shortage(f"may start no more threads: uid {uid} is at its limit of {soft}", "")
 
 
 def _threads_of(uid: str) -> int:
@@ -73,7 +73,7 @@ def _threads_of(uid: str) -> int:
 
 
 def limit(pid: int, name: str) -> tuple[int | None, int | None]:
-    """Soft and hard limit by its name in ``/proc/PID/limits``; None: unlimited.  Raises OSError."""
+    """Soft and hard limit by name in ``/proc/PID/limits``; None: unlimited.  Raises OSError."""
     for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
         if line.startswith(f"{name} "):
             soft, hard = line[len(name) :].split()[:2]

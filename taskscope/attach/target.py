@@ -1,8 +1,7 @@
-"""What a process is, and whether it can be attached to, found out without touching it.
+"""What a process is, and whether it can be attached to, determined without touching it.
 
-Everything here only reads: /proc, and the process's memory through /proc/PID/mem, which asks for the very
-permission that a debugger needs.  So a process that passes may be attached to, and one that does not has
-been left alone.
+Everything here only reads: /proc, and the process's memory through /proc/PID/mem, which requires the same
+permission as a debugger.  So a process that passes may be attached to, and one that fails is unchanged.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OLDEST, NEWEST = (3, 11), (3, 15)
-"""The minor versions of CPython that are tested."""
+"""The tested minor versions of CPython."""
 
 PATIENCE = 1.0
-"""Seconds that another attacher is given to finish; it takes a few milliseconds."""
+"""Seconds to wait for another client that is attaching; it takes a few milliseconds."""
 
 C_API = ("Py_IsInitialized", "PyGILState_Ensure", "PyRun_SimpleString", "PyGILState_Release")
 THREADS, MEMORY = ("pthread_create", "pthread_detach"), ("munmap",)
@@ -41,9 +40,9 @@ _NOT_CPYTHON = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A running CPython.  ``inner_pid`` is its pid as it sees it itself, ``addresses`` those of ``C_API``
-    and of the C library; an instruction in ``text`` belongs to the interpreter.  ``root`` is what to put
-    before its paths to reach them from here.
+    """A running CPython.  ``inner_pid`` is its own view of its pid, ``addresses`` those of ``C_API`` and of
+    the C library; instructions in ``text`` belong to the interpreter.  ``root`` is the prefix that makes its
+    paths reachable from here.
     """
 
     pid: int
@@ -65,7 +64,7 @@ class Target:
 def examine(pid: int, patience: float = 0.0) -> Target:
     """The process as it is now.  Raises AttachError if it cannot be attached to.
 
-    If another attacher is at it this very moment, it is given ``patience`` seconds to finish.
+    Waits up to ``patience`` seconds for another client that is attaching.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -98,13 +97,13 @@ def _examine(pid: int) -> Target:
                 )
             if images.loaded(r"ld-musl|libc\.musl"):
                 raise AttachError(
-                    f"process {pid} uses the C library musl, whose threads have too small a stack for us",
+                    f"process {pid} uses musl, whose thread stacks are too small for the agent",
                     "start it with `taskscope run`",
                 )
             libc = images.exporting(MEMORY, _LIBC)
             threads = images.exporting(THREADS, _LIBC)
             if libc is None or threads is None:
-                raise AttachError(f"process {pid} has no C library with threads that could be used")
+                raise AttachError(f"process {pid} has no usable C library with threads")
             uids = status["Uid"].split()
             return Target(
                 pid=pid,
@@ -122,7 +121,7 @@ def _examine(pid: int) -> Target:
                 | _finalizing(pid, python)
                 | _addresses(threads, THREADS)
                 | _addresses(libc, MEMORY),
-                # An executable with a malloc of its own may be stopped inside it, holding its lock.
+                # An executable with its own malloc may be stopped inside it, holding its lock.
                 text=() if python.symbol("malloc") else python.text,
                 libc_text=libc.text,
             )
@@ -130,13 +129,13 @@ def _examine(pid: int) -> Target:
 
 @contextlib.contextmanager
 def explained(pid: int) -> Iterator[None]:
-    """Turns the errors of looking into a process into AttachError."""
+    """Turns errors from inspecting a process into AttachError."""
     try:
         yield
     except (FileNotFoundError, ProcessLookupError):
         raise AttachError(f"no such process: {pid}") from None
     except PermissionError:
-        raise AttachError(f"process {pid} may not be looked into", _permission_remedy(pid)) from None
+        raise AttachError(f"no permission to inspect process {pid}", _permission_remedy(pid)) from None
     except OSError as error:
         if Path(f"/proc/{pid}").exists():
             raise AttachError(
@@ -148,7 +147,7 @@ def explained(pid: int) -> Iterator[None]:
 
 def _permission_remedy(pid: int) -> str:
     if os.geteuid() == 0:
-        return "root lacks the right to trace it here: a container needs the capability SYS_PTRACE"
+        return "root may not trace it here: a container needs the SYS_PTRACE capability"
     try:
         owner = Path(f"/proc/{pid}").stat().st_uid
         uid = int(procfs.status(pid)["Uid"].split()[1])
@@ -175,9 +174,7 @@ def _refuse_by_status(pid: int, status: dict[str, str]) -> None:
         raise AttachError(f"{pid} is a thread", f"attach to its process, {status['Tgid']}")
     tracer = int(status.get("TracerPid", "0"))
     if tracer:
-        raise BeingTracedError(
-            f"process {pid} is already being debugged, by process {tracer}", "end that first"
-        )
+        raise BeingTracedError(f"process {pid} is being debugged by process {tracer}", "stop that first")
 
 
 def _executable(pid: int) -> str:
@@ -190,7 +187,7 @@ def _executable(pid: int) -> str:
 
 
 class _Images:
-    """The ELF files that a process has loaded."""
+    """The ELF files loaded by a process."""
 
     def __init__(self, memory: int, maps: tuple[procfs.Mapping, ...], executable: str) -> None:
         self._memory = memory
@@ -204,7 +201,7 @@ class _Images:
         return os.pread(self._memory, size, address)
 
     def loaded(self, pattern: str) -> bool:
-        """Whether a file of such a name is loaded."""
+        """Whether a file whose name matches is loaded."""
         return any(re.match(pattern, Path(path).name) for path in self._bases)
 
     def exporting(self, names: tuple[str, ...], pattern: str, executable: str = "") -> elf.Image | None:
@@ -220,7 +217,7 @@ class _Images:
         return None
 
     def old_version(self) -> str:
-        """The version in the name of the library or the executable, for what has no ``Py_Version``."""
+        """The version in the name of the library or executable, for Pythons without ``Py_Version``."""
         for path in (*self._bases, self.executable):
             named = re.match(r"(?:lib)?python(3\.\d+)", Path(path).name)
             if named:
@@ -241,12 +238,12 @@ def _finalizing(pid: int, python: elf.Image) -> dict[str, int]:
 
 
 def _kind(hexversion: int) -> int:
-    """Equal for versions with the same bytecode: that of a minor version stays once it is released."""
+    """Equal for versions with the same bytecode, which is fixed once a minor version is released."""
     return hexversion >> 16 if hexversion & 0xF0 == 0xF0 else hexversion
 
 
 def _hexversion(pid: int, images: _Images, python: elf.Image) -> int:
-    """Its version as ``sys.hexversion`` has it, from the constant ``Py_Version`` (3.11 on).
+    """Its version in the format of ``sys.hexversion``, from the constant ``Py_Version`` (3.11 on).
 
     Raises AttachError if it is not supported.
     """

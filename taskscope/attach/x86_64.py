@@ -1,4 +1,4 @@
-"""What the injection must know of x86-64 Linux: registers, system calls, and two scraps of machine code."""
+"""What injection needs to know about x86-64 Linux: registers, system calls, two pieces of machine code."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ _HARMLESS = frozenset(
 
 
 def harmless(number: int, operation: int) -> bool:
-    """Whether a thread blocked in this system call (``operation``: its second argument) holds no lock of
-    the C library's, so that a function may be called on it.
+    """Whether a thread blocked in this system call (``operation``: its second argument) holds no C library
+    lock, so that functions may be called on it.
     """
     if number == _FUTEX:
         return operation & _FUTEX_COMMAND == _FUTEX_WAIT_BITSET
     return number in _HARMLESS
 
 
-# call *%rax; int3: an honest call, so that a shadow stack stays in step.
+# call *%rax; int3: a real call, so that a shadow stack stays in sync.
 CALL = bytes.fromhex("ffd0 cc")
 CALL_RETURNS = 3
-"""Offset of the instruction pointer in ``CALL`` once the function has returned and the trap was hit."""
+"""Offset of the instruction pointer in ``CALL`` after the function returned and hit the trap."""
 
 # Body of the new thread; its argument points to a Block.
 THREAD_BODY = bytes.fromhex(
@@ -95,7 +95,7 @@ THREAD_BODY = bytes.fromhex(
 
 
 def thread_argument(addresses: dict[str, int], text: int, block: int, size: int) -> bytes:
-    """What ``THREAD_BODY`` is given: functions, the program text, and the memory to free at the end."""
+    """The argument of ``THREAD_BODY``: functions, the program text, and the memory to free at the end."""
     return struct.pack(
         "<8Q",
         addresses["PyGILState_Ensure"],
@@ -110,11 +110,11 @@ def thread_argument(addresses: dict[str, int], text: int, block: int, size: int)
 
 
 TEXT_POINTER = 24
-"""Offset of the text's address in ``thread_argument``: one aligned word, so it can be changed at any time."""
+"""Offset of the text's address in ``thread_argument``: one aligned word, so it can change atomically."""
 
 
 def in_syscall(registers: Registers) -> bool:
-    """Whether the thread is inside the kernel for a system call that it asked for."""
+    """Whether the thread is inside a system call it made."""
     return registers.orig_rax < _WORD >> 1
 
 
@@ -124,14 +124,14 @@ def entering_syscall(base: Registers, instruction: int, number: int, arguments: 
     for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments, strict=False):
         setattr(registers, name, value % _WORD)
     registers.rip, registers.rax = instruction, number
-    registers.orig_rax = _WORD - 1  # or else the kernel would restart the call the thread was in
+    registers.orig_rax = _WORD - 1  # otherwise the kernel would restart the interrupted call
     return registers
 
 
 def entering_call(
     base: Registers, stub: int, stack: int, function: int, arguments: tuple[int, ...]
 ) -> Registers:
-    """Registers for calling ``function`` by way of ``CALL`` at ``stub``.
+    """Registers for calling ``function`` through ``CALL`` at ``stub``.
 
     ``stack`` is where its stack ends, aligned to 16.
     """

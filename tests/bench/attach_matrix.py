@@ -68,7 +68,7 @@ def attach(python: Path, row: str) -> Cell:
                     return Cell("", 0, 0, f"harmed: {failures or target.child.returncode}")
         except AttachError as error:
             return Cell("", 0, 0, str(error))
-    words = [text.split() for text in said if "stood still" in text]
+    words = [text.split() for text in said if "was stopped for" in text]
     stopped = max((float(line[line.index("for") + 1]) / 1000 for line in words), default=0.0)
     return Cell("injected", took, stopped)
 

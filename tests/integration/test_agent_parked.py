@@ -75,7 +75,7 @@ ANYIO = {
     "anyio.sleep_forever": ("sleep", "anyio.sleep_forever", ""),
 }
 HOLDERS = {
-    "future": "nobody: nothing else refers to it",
+    "future": "nothing: no other reference to it exists",
     "in_attribute": "Client.reply",
     "in_dict": "Client.replies[7]",
     "in_deque": "Slotted.waiters[…]",

@@ -58,7 +58,7 @@ def start(target: Callable[[], Any], name: str) -> threading.Thread:
 
 WAYS = Path(__file__).with_name("thread_ways.py")
 ROOT = Path(__file__).parents[2]
-UNKNOWN = "waits for a lock, Python does not know who holds it"
+UNKNOWN = "waits for a lock, holder unknown to Python"
 EXPECTED = {
     "holder": "waits for an event",
     "in_with": "waits for a lock, held by holder",

@@ -112,7 +112,7 @@ def test_where_no_agent_can_be_brought_in_attach_says_that_aiomonitor_answers(
         monkeypatch.setattr(peers, "WEB", child.telnet + 1)
         with pytest.raises(SourceError) as refused:
             resolve(str(child.pid))
-        assert f"already being debugged, by process {debugger.pid}" in str(refused.value)
+        assert f"is being debugged by process {debugger.pid}" in str(refused.value)
         assert f"`taskscope attach {child.target}`" in str(refused.value)
 
 

@@ -177,7 +177,7 @@ async def test_a_task_that_has_ended_is_no_more() -> None:
     [
         (lambda source: source.ask(requests.Threads()), "threads"),
         (lambda source: source.ask(requests.Thread(1)), "threads"),
-        (lambda source: source.ask(requests.Loops()), "of event loops"),
+        (lambda source: source.ask(requests.Loops()), "event loops"),
         (lambda source: source.ask(requests.Stalls()), "blocked loops"),
         (lambda source: source.ask(requests.Parked(None)), "where tasks are parked"),
         (lambda source: source.ask(requests.Groups("parent")), "which task created which"),

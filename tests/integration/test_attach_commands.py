@@ -38,16 +38,16 @@ def test_from_an_unprepared_process_to_a_snapshot_and_back(version: str, tmp_pat
         assert told.returncode == 0
         assert f"Process {program.pid} can be attached to." in told.stdout
         assert f"CPython {version}." in told.stdout
-        assert "none yet; it would listen at" in told.stdout
+        assert "none; it would listen at" in told.stdout
         assert (program.threads(), program.descriptors()) == before
 
         taken = taskscope("snapshot", program.pid, "-o", tmp_path / "state.json")
         assert taken.returncode == 0, taken.stderr
-        assert "stood still for" in taken.stderr
+        assert "was stopped for" in taken.stderr
         assert f"until `taskscope detach {program.pid}`" in taken.stderr
         assert json.loads((tmp_path / "state.json").read_text())["process"]["pid"] == program.pid
 
-        assert "is there already" in taskscope("doctor", program.pid).stdout
+        assert "already running" in taskscope("doctor", program.pid).stdout
         gone = taskscope("detach", program.pid)
         assert (gone.returncode, gone.stderr) == (0, f"Agent removed from process {program.pid}.\n")
         assert (program.threads(), program.descriptors()) == before
@@ -78,7 +78,7 @@ def test_doctor_says_that_a_process_is_stopped() -> None:
             3,
             f"Process {program.pid} cannot be attached to.",
         )
-        assert f"is stopped, so no agent could start in it; kill -CONT {program.pid}" in told.stderr
+        assert f"is stopped, so no agent can start in it; kill -CONT {program.pid}" in told.stderr
 
 
 def in_a_terminal(*arguments: object, keys: bytes) -> int:

@@ -90,7 +90,7 @@ def test_another_user_is_refused_with_the_remedy(readable_copy: Path) -> None:
             check=False,
             env={"PYTHONPATH": str(readable_copy)},
         )
-        assert f"process {program.pid} may not be looked into; it belongs to uid 0" in asked.stderr
+        assert f"no permission to inspect process {program.pid}; it belongs to uid 0" in asked.stderr
 
 
 def _as_user() -> tuple[str, ...]:
@@ -122,7 +122,7 @@ sys.stdin.read()
         with child:
             assert child.stdout is not None
             assert child.stdout.readline() == b"seized\n"
-            with pytest.raises(AttachError, match=f"already being debugged, by process {child.pid}"):
+            with pytest.raises(AttachError, match=f"is being debugged by process {child.pid}"):
                 inject.ensure_agent(program.pid)
             child.kill()
         AgentClient(inject.ensure_agent(program.pid).path).detach()
@@ -244,7 +244,7 @@ time.sleep(3600)
     with targets.running(pythons.require("3.14"), text, before=_as_user()) as program:
         seen = []
         for _ in range(3):
-            with pytest.raises(AttachError, match="may start no further threads"):
+            with pytest.raises(AttachError, match="may start no more threads"):
                 inject.ensure_agent(program.pid)
             monkeypatch.setattr(room, "THREADS", -(1 << 20))
             with pytest.raises(AttachError, match="left unchanged: it cannot start another thread"):

@@ -56,7 +56,7 @@ def test_every_kind_of_target_is_attached_to(name: str) -> None:
         point = inject.ensure_agent(program.pid, progress=said.append)
         client = AgentClient(point.path)
         assert client.hello["arrived"] == "injected"
-        assert any("stood still for" in text for text in said)
+        assert any("was stopped for" in text for text in said)
         client.detach()
         assert program.alive
 
@@ -201,12 +201,12 @@ def test_further_attempts_add_nothing_to_one_that_waits() -> None:
             said: list[str] = []
             with pytest.raises(AttachError, match="holds the GIL"):
                 inject.ensure_agent(program.pid, timeout=0.6, progress=said.append)
-            assert "no other thread is added" in said[0]
+            assert "no thread is added" in said[0]
         assert (program.threads(), program.descriptors(), program.mappings()) == before
         found = diagnose(program.pid).obstacle
         assert found is not None
-        assert "waits in process" in found.sentence
-        assert "brings the agent when it runs" in found.sentence
+        assert "is pending in process" in found.sentence
+        assert "will start the agent" in found.sentence
         os.kill(program.pid, signal.SIGUSR1)  # the call returns
         assert program.child.stdout is not None
         settled(lambda: agent_in(program.pid) is not None, True)

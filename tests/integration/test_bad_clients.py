@@ -167,7 +167,7 @@ def test_one_who_comes_when_all_places_are_taken_gets_that_of_the_idlest_who_is_
             assert late.ask("loops") == []
         said = clients[1].next()
         assert said["method"] == "leaving"
-        assert "this connection was idle the longest" in said["params"]["reason"]
+        assert "this connection was idle longest" in said["params"]["reason"]
         assert watcher.next()["method"] == "sample"
         for client in clients:
             client.close()

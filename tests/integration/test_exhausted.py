@@ -178,5 +178,5 @@ print("alive")
 def test_without_threads_it_does_not_start_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     with child(WITHOUT_THREADS, tmp_path) as target:
         said, _ = target.communicate(timeout=20)
-    assert said.splitlines() == ["[Errno 11] the process can start no more threads", "alive"]
+    assert said.splitlines() == ["[Errno 11] the process cannot start another thread", "alive"]
     assert os.listdir(tmp_path) == []

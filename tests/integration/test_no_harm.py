@@ -164,7 +164,7 @@ interpreters.destroy(other)
 def test_a_subinterpreter_is_refused_in_a_sentence(version: str, tmp_path: Path) -> None:
     said = run(SUBINTERPRETER, tmp_path, require(version))
     assert said == (
-        "TaskScope cannot run in a subinterpreter, which could not end then: start it in the main one\n"
+        "TaskScope cannot run in a subinterpreter, which could never end: start it in the main one\n"
     )
 
 

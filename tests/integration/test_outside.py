@@ -62,7 +62,7 @@ def test_a_c_call_that_sleeps_with_the_gil_is_told_with_its_system_call(version:
         outside = Outside(child.pid)
         go_on(child)
         assert becomes(outside, "held").text == (
-            f"process {child.pid} does not let Python run: a C call holds the GIL "
+            f"process {child.pid} runs no Python: a C call holds the GIL "
             "(its main thread waits in clock_nanosleep)"
         )
 

@@ -83,7 +83,7 @@ def test_a_watch_that_stops_seeing_says_why_and_fails(tmp_path: Path) -> None:
             tell(target, "hold")
             said = until(watch, "no samples")
             out, err = watch.communicate(timeout=20)
-    why = f"process {target.pid} does not let Python run: a C call holds the GIL"
+    why = f"process {target.pid} runs no Python: a C call holds the GIL"
     assert said.startswith(f"no samples for 5 s: {why}")
     assert watch.returncode == 1
     (silence,) = json.loads(out)["silences"]

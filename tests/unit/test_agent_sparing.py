@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.agent.answers.tasks import DEAR, Queries
+from taskscope.agent.answers.tasks import EXPENSIVE, Queries
 from taskscope.agent.counts.loops import LoopWatch
 from taskscope.agent.counts.registry import Registry
 from taskscope.agent.inspect.walk import run
@@ -26,5 +26,5 @@ def test_a_dear_answer_is_given_again_and_a_cheap_one_is_worked_out_anew() -> No
         return len(made)
 
     assert [run(queries._sparing("cheap", lambda: work(0))) for _ in range(2)] == [1, 2]
-    assert [run(queries._sparing("dear", lambda: work(2 * DEAR))) for _ in range(2)] == [3, 3]
+    assert [run(queries._sparing("dear", lambda: work(2 * EXPENSIVE))) for _ in range(2)] == [3, 3]
     assert run(queries._sparing("another", lambda: work(0))) == 4

@@ -1,1 +1,1 @@
-"""The requests answered, one module per family."""
+"""Answers to requests, one module per family."""

@@ -1,7 +1,7 @@
-"""aiomonitor's console in this process: the one that runs, or one started on request.
+"""aiomonitor's console in this process: the running one, or one started on request.
 
-One is started only on request, where the agent may control the program and aiomonitor is installed there.
-It takes no hook of its own, and goes when it is left, with the last client, or with the agent.
+Starting one requires control permission and an installed aiomonitor.  It adds no hook, and is closed when the
+client leaves it, when the last client disconnects, or when the agent stops.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from taskscope.model import requests
 
 PATIENCE = 10.0
-"""Seconds that a loop may take to start it."""
+"""Seconds for a loop to start it."""
 
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = {"0.0.0.0": _LOOPBACK, "::": "::1", "": _LOOPBACK}  # noqa: S104  (what others listen on)
 
 
 class Console:
-    """Where the console of this process is."""
+    """The console of this process."""
 
     def __init__(self, watch: LoopWatch, part: Part, control: bool) -> None:
         self._watch = watch
@@ -39,9 +39,9 @@ class Console:
         self._started: Any = None
 
     def where(self, query: requests.Console) -> Job[dict[str, Any]]:
-        """Its host and port, and whether we started it; without one no host, or it is started.
+        """Its host and port, and whether we started it; host None if none runs and none was requested.
 
-        Raises RemoteError with the reason that it cannot be had.
+        Raises RemoteError with the reason if it cannot be started.
         """
         yield
         running = monitors()
@@ -49,7 +49,7 @@ class Console:
             yield from self._start()
             running = monitors()
             if not running:
-                raise wire.RemoteError(wire.NOT_FOUND, "aiomonitor was started here and ended at once")
+                raise wire.RemoteError(wire.NOT_FOUND, "aiomonitor started here and ended immediately")
         if not running:
             self._permitted()
             return {"host": None, "port": None, "started": False}
@@ -62,25 +62,25 @@ class Console:
         }
 
     def leave(self, _: requests.LeaveConsole) -> Job[dict[str, Any]]:
-        """The client that had it started does not need it any more."""
+        """Closes the console that the client requested."""
         yield
         self.stop()
         return {}
 
     def stop(self) -> None:
-        """Ends the one that we started.  Never raises."""
+        """Closes the console we started.  Never raises."""
         self._started = None
         self._part.undo()
 
     @staticmethod
     def _close(monitor: Any) -> None:
-        """The loop's task factory stays whose it is."""
+        """Closes it, and keeps the loop's current task factory."""
         if monitor.closed:
             return
         loop = monitor._monitored_loop
         factory = loop.get_task_factory()
         try:
-            monitor.close()  # sets the factory that was there when it started
+            monitor.close()  # restores the factory from when it started
         finally:
             loop.set_task_factory(factory)
 
@@ -97,7 +97,7 @@ class Console:
         running = self._watch.running().values()
         loop = next((loop for number, loop in self._watch.loops() if number in running), None)
         if loop is None:
-            raise wire.RemoteError(wire.NOT_FOUND, "no event loop runs in this process to open a console on")
+            raise wire.RemoteError(wire.NOT_FOUND, "no event loop is running in this process")
         try:
             from aiomonitor import start_monitor
         except ImportError:
@@ -110,13 +110,13 @@ class Console:
         self._watch.wakes(loop)
         loop.call_soon_threadsafe(self._part.guarded(self._start_on), start_monitor, loop, outcome)
         blocked = wire.RemoteError(
-            wire.NOT_FOUND, "the event loop is blocked, so no console was opened: try again when it runs"
+            wire.NOT_FOUND, "the event loop is blocked, so no console was opened: try again later"
         )
         give_up = clock.monotonic() + PATIENCE
         try:
             while not outcome and clock.monotonic() < give_up:
                 yield
-        finally:  # also if the client has left: it must not come later
+        finally:  # also if the client has left: it must not start later
             outcome.append(blocked)
         if isinstance(outcome[0], wire.RemoteError):
             raise outcome[0]
@@ -126,9 +126,9 @@ class Console:
     def _start_on(
         self, start_monitor: Callable[..., Any], loop: Any, outcome: list[Exception | None]
     ) -> None:
-        """Runs in the loop's thread, whose stack its console shows."""
+        """Runs in the loop's thread, so the console shows that thread's stack."""
         if outcome:
-            return  # nobody waits for it any more
+            return  # the request was given up
         try:
             console, telnet, web = _free_ports(3)
             monitor = start_monitor(loop, host=_LOOPBACK, port=telnet, webui_port=web, console_port=console)
@@ -141,7 +141,7 @@ class Console:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nobody listened on a moment ago."""
+    """Loopback ports that were free a moment ago."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

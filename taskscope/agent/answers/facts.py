@@ -1,6 +1,6 @@
-"""Answers to a question about one site under suspicion: why do its tasks not end?
+"""Why the tasks of a suspected site do not end.
 
-A few hundred of its tasks, the oldest and the newest, are looked into; all are counted by birth.
+The oldest and newest tasks, a few hundred, are inspected; all are counted by birth.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Wait
 
 SAMPLE = 100
-"""Tasks looked into from each end of a site."""
+"""Tasks inspected from each end of a site."""
 
 BOUND = 5_000
-"""Tasks of which is told on which object they run, oldest first: 20 ms, in slices."""
+"""Oldest tasks whose ``self`` is inspected: 20 ms, in slices."""
 
 MAX_OBJECTS, MAX_GROUPS, MAX_EXAMPLES = 5, 10, 5
 
 WAITED_ON = 1 if sys.version_info < (3, 14) else 2
-"""References to a parked task by what it waits on: its callback, and since 3.14 "awaited by" too."""
+"""References to a parked task from what it waits on: its callback, and since 3.14 "awaited by"."""
 
 MAX_SITES = 16
-"""Sites of which is remembered what was answered, and what their tasks waited for."""
+"""Sites whose answers and marks are kept."""
 
 MAX_LOOKS, LOOK_GAP = 8, 5.0
-"""Answers kept of one site, and seconds between them at first: with all marks about 300 kB over all sites."""
+"""Answers kept per site, and initial seconds between them: about 300 kB in total, marks included."""
 
 
 class FactFinder:
@@ -56,11 +56,11 @@ class FactFinder:
         self._numbers = itertools.count(1)
 
     def facts(self, query: requests.Facts) -> Job[model.SiteFacts]:
-        """Raises NotFoundError for a site that is not known."""
+        """Raises NotFoundError for an unknown site."""
         site = query.site
         record = self._registry.by_id.get(site)
         if record is None:
-            raise NotFoundError(f"site {site} is not known")
+            raise NotFoundError(f"site {site} is unknown")
         cuts = sorted(query.cuts)
         if record.site.kind == "thread":
             return self._looked(_thread_facts(record, cuts, self._threads()))
@@ -73,7 +73,7 @@ class FactFinder:
         for reference in _ends(record):
             task = reference()
             if task is not None and not futures.is_done(task) and not _is_younger(task, query.before):
-                # A variable counts differently from version to version: compare with one of the same kind.
+                # Variables count differently between versions: compare with one of the same kind.
                 unheld = sys.getrefcount(task) - sys.getrefcount(probe) <= WAITED_ON
                 chain = tally.add(task, unheld=unheld)
                 mark = self._mark(task, places)
@@ -93,7 +93,7 @@ class FactFinder:
         return self._looked(tally.facts(site, record.counts().live, alive, cuts, tuple(seen.values())))
 
     def looks(self, query: requests.Looks) -> Job[tuple[model.SiteFacts, ...]]:
-        """What was answered about these sites before, oldest first: whoever comes later knows it too."""
+        """Earlier answers about these sites, oldest first, for clients that connect later."""
         yield
         known = (self._looks.get(site) for site in query.sites)
         return tuple(facts for looks in known if looks is not None for facts in looks.kept)
@@ -103,9 +103,9 @@ class FactFinder:
         return facts
 
     def _mark(self, task: object, places: _Places) -> model.Mark:
-        """The same as last time if it still waits for the same future; ``id()`` would be reused.
+        """The previous mark if the task still waits for the same future; ``id()`` would be reused.
 
-        Noted at once: several clients may have the same site walked over at the same time.
+        Recorded immediately: several clients may walk the same site at once.
         """
         serial = futures.serial_of(task) or 0
         waiter = futures.waiter_of(task)
@@ -123,7 +123,7 @@ class FactFinder:
 
 
 class Looks:
-    """The answers about one site, thinned out as they age; the first and the newest are always there."""
+    """The answers about one site, thinned out with age; the first and the newest are always kept."""
 
     def __init__(self) -> None:
         self.kept: list[model.SiteFacts] = []
@@ -140,11 +140,11 @@ class Looks:
 
 
 class _Places(dict[int, "tuple[ref[Any] | None, model.Mark]"]):
-    """What each task of a site waited for when it was looked at last, by serial."""
+    """What each task of a site waited for when last inspected, by serial."""
 
 
 def _remembered(known: dict[int, Any], site: int, make: Callable[[], Any]) -> Any:
-    """What is known of a site, made if there is nothing; those asked for longest ago are forgotten."""
+    """The entry of a site, created if missing; least recently used entries are dropped."""
     known[site] = found = known.pop(site, None) or make()
     while len(known) > MAX_SITES:
         del known[next(iter(known))]
@@ -152,7 +152,7 @@ def _remembered(known: dict[int, Any], site: int, make: Callable[[], Any]) -> An
 
 
 def _alive(record: SiteRecord, cuts: Sequence[float]) -> Job[tuple[int, ...]]:
-    """Live tasks born at or before each cut.  A chunk without a cut in it is counted by its length."""
+    """Live tasks born at or before each cut.  A chunk that contains no cut is counted by its length."""
     counts = [0] * (len(cuts) + 1)
     for chunk in list(record.chunks):
         references = list(chunk.values())
@@ -180,7 +180,7 @@ def _slot(reference: Any, cuts: Sequence[float]) -> int | None:
 
 
 def _ends(record: SiteRecord) -> Iterator[Any]:
-    """Weak references to the oldest and the newest tasks; all if there are not more."""
+    """Weak references to the oldest and newest tasks, each once."""
     chunks = list(record.chunks)
     oldest = list(itertools.islice(_forward(chunks), SAMPLE))
     taken = {id(reference) for reference in oldest}
@@ -207,7 +207,7 @@ def _backward(chunks: list[Chunk]) -> Iterator[Any]:
 
 
 class _Bound:
-    """An object that several tasks run on.  Never refers to it: its id serves for one request."""
+    """An object shared by several tasks.  Holds no reference: its id is used within one request only."""
 
     __slots__ = ("arguments", "name", "runs")
 
@@ -218,7 +218,7 @@ class _Bound:
 
 
 class _Waited:
-    """An object that several tasks wait on; ``inside``: references to it that these tasks hold."""
+    """An object that several tasks wait on; ``inside``: references held by these tasks."""
 
     __slots__ = ("inside", "seen", "waiters")
 
@@ -229,7 +229,7 @@ class _Waited:
 
 
 class _Tally:
-    """Adds up what the tasks of a site have in common."""
+    """Sums up what the tasks of a site have in common."""
 
     def __init__(self) -> None:
         self.sampled = 0
@@ -242,7 +242,7 @@ class _Tally:
         self.examples: list[int] = []
 
     def add(self, task: object, *, unheld: bool) -> list[object]:
-        """Looks into one task; returns its coroutines, outermost first."""
+        """Inspects one task; returns its coroutines, outermost first."""
         lineage = futures.lineage_of(task)
         chain = clues.coroutines(task)
         self.sampled += 1
@@ -265,7 +265,7 @@ class _Tally:
         return chain
 
     def add_bound(self, chain: list[object]) -> None:
-        """On which object the outermost method runs."""
+        """Counts the ``self`` of the outermost method."""
         bound = clues.bound_object(chain)
         if bound is not None:
             owner, arguments = bound
@@ -313,7 +313,7 @@ class _Tally:
 
 
 def _wait_object(thing: object, wait: Wait, waiters: int, outside: int) -> model.WaitObject:
-    """Sizes of a queue are read from asyncio's own attributes; other things have none."""
+    """Sizes are read from asyncio's own queue attributes; other objects have none."""
     getters = size(attribute(thing, "_getters"))
     queued = size(attribute(thing, "_queue")) if getters is not None else None
     if queued is None:
@@ -333,7 +333,7 @@ def _wait_object(thing: object, wait: Wait, waiters: int, outside: int) -> model
 def _thread_facts(
     record: SiteRecord, cuts: Sequence[float], threads: Sequence[model.Thread]
 ) -> model.SiteFacts:
-    """Of the threads of a site: births, where they stand, whether the starter lives, which pools."""
+    """Facts about a site's threads: births, where they are, whether their starter lives, their pools."""
     ours = [thread for thread in threads if thread.site == record.id]
     idents = {thread.ident for thread in threads}
     births = [thread.birth for thread in ours]

@@ -1,4 +1,4 @@
-"""Live tasks counted by age, by where they are parked, by their parent's site: each needs a walk."""
+"""Live tasks counted by age, parked place or parent's site: each needs a walk."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def _most_first(groups: Iterable[AnyGroup]) -> tuple[AnyGroup, ...]:
 
 
 def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
-    """Tasks are told apart by their shape and what they wait on, and put together by line at the end.
+    """Groups tasks by shape and wait, then merges the groups by line.
 
-    What a future is, is worked out once in a slice: thousands of tasks may wait for the same one.
+    Each future is described once per slice: thousands of tasks may wait for the same one.
     """
     found: dict[tuple[int, str, str], ParkedTally] = {}
     told: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
@@ -106,7 +106,7 @@ def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
 
 
 def key_of(task: object) -> str:
-    """The ``parked_key`` of where a task is; cheaper than all that a page shows of it."""
+    """The ``parked_key`` of a task; cheaper than a full row."""
     frames = stacks.await_chain(futures.coroutine(task))
     shape = stacks.shape_of(frames)
     if not shape.stack:
@@ -116,7 +116,7 @@ def key_of(task: object) -> str:
 
 
 def parked_key(where: model.Parked | None) -> str:
-    """Tells places apart: what is waited on, and the user's line (the innermost one if there is none)."""
+    """Identifies a place by what is waited on and the user's line (else the innermost)."""
     if where is None:
         return "-"
     frame = where.user_frame or where.frame
@@ -124,7 +124,7 @@ def parked_key(where: model.Parked | None) -> str:
 
 
 class ParkedTally:
-    """Counts tasks parked at one place; keeps ``shape`` so that its id stays its own."""
+    """Counts tasks parked at one place; keeps ``shape`` alive so that its id is not reused."""
 
     def __init__(self, where: model.Parked, shape: stacks.Shape | None = None) -> None:
         self.where = where

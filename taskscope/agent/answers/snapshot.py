@@ -1,7 +1,7 @@
-"""The whole state in parts, a slice at a time: what ``taskscope snapshot`` writes.
+"""The whole state in parts, a slice at a time: the content of ``taskscope snapshot``.
 
 Frames and stacks are interned: a task refers to its stack by number, a stack to its frames by number.
-Tasks that wait at one place share both, so 100,000 tasks stay within tens of megabytes.
+Tasks parked at one place share both, so 100,000 tasks take tens of megabytes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 ROWS = 100
-"""Tasks a part."""
+"""Tasks per part."""
 
 Part = tuple[str, Any]
 
 
 class _Interner:
-    """Numbers frames and stacks; ``take`` gives what has come since."""
+    """Numbers frames and stacks; ``take`` returns those added since the last call."""
 
     def __init__(self) -> None:
         self._frames: dict[model.Frame, int] = {}
@@ -47,7 +47,7 @@ class _Interner:
         return known
 
     def shape(self, shape: stacks.Shape) -> int:
-        """The number of a shape's stack; the shape itself is kept, so that its id stays its own."""
+        """The number of a shape's stack; the shape is kept alive so that its id is not reused."""
         known = self._shapes.get(id(shape))
         if known is None:
             known = self._shapes[id(shape)] = (shape, self.stack(shape.stack))
@@ -67,7 +67,7 @@ class _Interner:
 
 
 def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: bool = True) -> Job[int]:
-    """Emits every section in parts; returns how many.  A list extends its section, all else sets it."""
+    """Emits every section in parts; returns how many.  A list extends its section, anything else sets it."""
     count = 0
     intern = _Interner()
 
@@ -128,7 +128,7 @@ def _tasks(
         if task is not None:
             rows.append(_task(agent, task, intern, with_stacks=with_stacks))
         if task is None:
-            yield  # before the rows are encoded, so that this counts against the next slice
+            yield  # before the rows are encoded, so that encoding counts against the next slice
         if rows and (task is None or len(rows) >= ROWS):
             out([*intern.take(), ("tasks", rows)])
             rows = []

@@ -1,8 +1,8 @@
-"""Source of loaded code: none of the program's own runs, and its memory and time are no client's choice.
+"""Source of loaded code, without running the program's code, at bounded memory and time.
 
-Only files that code here was loaded from are opened, if they are regular files of ordinary size; they are
-read in pieces, of which the lines asked for are kept.  ``linecache`` would ask the program's loaders, keep
-whole files, and open what it is told to.
+Only files that code in this process was loaded from are opened, and only regular files of ordinary size.
+They are read in pieces, and only the requested lines are kept.  ``linecache`` would call the program's
+loaders, keep whole files, and open any path.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from taskscope.model import requests
 
 MAX_SIZE = 16 << 20
-"""Bytes of a file.  Written source is smaller; what is larger is generated."""
+"""Largest file in bytes.  Hand-written source is smaller."""
 
 PIECE = 1 << 16
-"""Bytes read at once."""
+"""Bytes per read."""
 
 MAX_LINES = 400
 MAX_MODULES = 5_000
@@ -39,7 +39,7 @@ _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
 def modules(_: requests.Modules) -> Job[tuple[str, ...]]:
-    """Source files of the loaded modules that are neither the standard library's nor ours."""
+    """Source files of loaded modules outside the standard library and the agent."""
     found = set()
     for file, _ in _modules():
         if file.endswith(".py") and origins.origin(file) in {"user", "library"}:
@@ -50,7 +50,7 @@ def modules(_: requests.Modules) -> Job[tuple[str, ...]]:
 
 
 def source(query: requests.Source) -> Job[model.SourceText]:
-    """The lines around ``line``; none if code here was not loaded from that file, or it cannot be read."""
+    """The lines around ``line``; none if no code was loaded from that file, or it is unreadable."""
     file = query.file
     first = max(1, query.line - query.context)
     last = min(query.line + query.context, first + MAX_LINES - 1)
@@ -76,7 +76,7 @@ def source(query: requests.Source) -> Job[model.SourceText]:
 
 
 def _modules() -> Iterator[tuple[str, Any]]:
-    """File and loader of the loaded modules; what stands for a module may run code when asked."""
+    """File and loader of loaded modules, read passively: a module stand-in may run code."""
     for module in list(sys.modules.values()):
         names = attributes_of(module)
         file = lookup(names, "__file__")
@@ -85,7 +85,7 @@ def _modules() -> Iterator[tuple[str, Any]]:
 
 
 def _pieces(path: str) -> Iterator[bytes]:
-    """What is in a regular file; other files are not even opened, which may wait or do something."""
+    """The contents of a regular file; opening any other may block or have side effects."""
     try:
         if not S_ISREG(system.stat(path).st_mode):
             return
@@ -99,12 +99,12 @@ def _pieces(path: str) -> Iterator[bytes]:
             left -= len(piece)
             yield piece
     except OSError:
-        pass  # what could be read is what there is
+        pass  # keep what was read
     held.close()
 
 
 def _archived(loader: Any, file: str) -> bytes | None:
-    """What is in a file of an archive that the standard library loads from; None: it is in none."""
+    """The contents of a file in a zip archive that zipimport loads from; None: it is in none."""
     importer = getattr(sys.modules.get("zipimport"), "zipimporter", None)
     if importer is None or type(loader) is not importer:
         return None
@@ -118,7 +118,7 @@ def _archived(loader: Any, file: str) -> bytes | None:
 
 
 def _numbered(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers, without their ends."""
+    """Numbered lines without line endings."""
     number = 1
     rest: list[bytes] = []
     for piece in pieces:

@@ -1,6 +1,6 @@
 """Answers to requests about tasks.
 
-Every one is a job (see ``walk``): a generator that pauses, and returns a model value.
+Each is a job (see ``walk``): a generator that pauses, and returns a model value.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     from taskscope.model import requests
 
 MAX_PAGE = 1_000
-"""Rows of one page: about 12 ms for the client to read."""
+"""Rows per page: about 12 ms for the client to read."""
 
 NO_SITE = 0
 
 UNREADABLE = "details of tasks that cannot be read"
-"""What is counted as dropped where one odd object was in the way."""
+"""The ``dropped`` counter for tasks with an object that cannot be read."""
 
 
 MAX_RELATED = 100
-"""Tasks named as waiting for, awaiting, or holding the lock of, another one."""
+"""Most tasks listed as awaited by, awaiting, or holding the lock of another."""
 
 
 class NotFoundError(LookupError):
-    """No such task, site or thread (any more), in a sentence."""
+    """No such task, site or thread (any more); the message is for the user."""
 
 
-DEAR = 0.01
-"""Seconds of work from which on an answer is kept for a while."""
+EXPENSIVE = 0.01
+"""Seconds of work from which an answer is cached."""
 
 SHARE = 50
-"""Times its cost for which an answer is given again: views that ask every second take 2 % of a core."""
+"""Cache lifetime as a multiple of the cost: views that ask every second take 2 % of a core."""
 
 MAX_KEPT = 8
-"""Answers kept."""
+"""Answers cached."""
 
 
 class _Kept(NamedTuple):
@@ -68,7 +68,7 @@ class Queries:
     # -- one task as a value -------------------------------------------------------------------
 
     def row(self, task: object) -> model.Task:
-        """A task that cannot be read is shown with what the registry knows of it, and counted."""
+        """One task; if it cannot be read, what the registry knows of it, counted as dropped."""
         try:
             values, frames, shape = self.values(task)
             parked = stacks.parked(task, frames, shape) if not futures.is_done(task) else None
@@ -78,7 +78,7 @@ class Queries:
             return model.Task(**known(task), name="", state="pending", loop=0)
 
     def values(self, task: object) -> tuple[dict[str, Any], list[FrameType], stacks.Shape]:
-        """All of a task but where it is parked, by field name; and the frames that tell that."""
+        """A task's fields except ``parked``, and the frames and shape that determine it."""
         frames = stacks.await_chain(futures.coroutine(task))
         values = {
             **known(task),
@@ -133,7 +133,7 @@ class Queries:
     def _matching(
         records: list[SiteRecord], query: requests.Tasks, limit: int
     ) -> Job[tuple[list[Entry], int]]:
-        """The next ``limit`` of those that match, and how many these are in all: looks at every task."""
+        """The next ``limit`` matches and the total number of matches: walks every task."""
         found: list[Entry] = []
         total = 0
         after, newest = query.after, query.order == "newest"
@@ -208,7 +208,7 @@ class Queries:
     def site(self, query: requests.Site) -> Job[model.SiteDetail]:
         record = self._registry.by_id.get(query.site)
         if record is None:
-            raise NotFoundError(f"site {query.site} is not known")
+            raise NotFoundError(f"site {query.site} is unknown")
         found = [
             model.CreationStack(serial, stacks.describe_raw(raw))
             for serial, raw in [*record.first_stacks, *record.last_stacks]
@@ -234,7 +234,7 @@ class Queries:
         return self._sparing(query, lambda: level(self._registry.task_records(), query.of))
 
     def _sparing(self, key: object, work: Callable[[], Job[T]]) -> Job[T]:
-        """The answer to a question, the last one if that was dear and is not old: see ``SHARE``."""
+        """The answer, cached in proportion to its cost: see ``SHARE``."""
         kept = self._kept.get(key)
         if kept is not None and clock.monotonic() < kept.until:
             answer: T = kept.answer
@@ -243,7 +243,7 @@ class Queries:
         answer = yield from work()
         cost = clock.thread_time() - began
         self._kept.pop(key, None)
-        if cost >= DEAR:
+        if cost >= EXPENSIVE:
             while len(self._kept) >= MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = _Kept(clock.monotonic() + SHARE * cost, answer)
@@ -251,7 +251,7 @@ class Queries:
 
 
 def known(task: object) -> dict[str, Any]:
-    """What the registry knows of a task, by field name: nothing is asked of the task itself."""
+    """What the registry knows of a task, by field name, without reading the task."""
     parent, chunk = futures.lineage_of(task), futures.chunk_of(task)
     return {
         "serial": futures.serial_of(task) or 0,

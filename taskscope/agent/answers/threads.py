@@ -1,6 +1,6 @@
-"""Answers about threads: what they do, which pool they belong to, which loop they run, where they stand.
+"""Answers about threads: what they do, their pool, their loop and their stack.
 
-Threads that ``threading`` does not know are listed too.
+Threads unknown to ``threading`` are listed too.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from taskscope.agent.counts.loops import LoopWatch
 
-OBSERVES = Activity("running", "running", "TaskScope agent")
-"""What our own thread does."""
+AGENT = Activity("running", "running", "TaskScope agent")
+"""The activity of our own thread."""
 
 
 class ThreadView:
@@ -49,7 +49,7 @@ class ThreadView:
         unmatched = [tid for tid in here if tid not in seen]
         spare = sum(
             1 for thread in found if not thread.native_id
-        )  # Python threads whose native id is not known
+        )  # Python threads whose native id is unknown
         found += [_native(tid) for tid in unmatched[spare:]]
         return self._fullness.told(found, clock.monotonic())
 
@@ -74,7 +74,7 @@ class ThreadView:
         agent = ident == self._agent_thread()
         native = agent_native(ident) if agent else _native_id(thread, here)
         cpu, running = _kernel_view(native)
-        does = OBSERVES if agent else activity(frame, running=running, loop=loop)
+        does = AGENT if agent else activity(frame, running=running, loop=loop)
         name = (
             text(attribute(thread, "_name"))
             if thread is not None
@@ -104,10 +104,10 @@ class ThreadView:
 
 
 def _native_id(thread: Any, here: list[int]) -> int:
-    """The kernel's number of a thread; 0: not known.
+    """The kernel's id of a thread; 0: unknown.
 
-    Only the thread that forked comes along into the child, where it is the first: until 3.13 Python goes on
-    calling it by its number in the parent.
+    Only the forking thread survives in the child, as its first: before 3.13 Python keeps using its id in the
+    parent.
     """
     known = number(attribute(thread, "_native_id"))
     if not known:
@@ -148,7 +148,7 @@ def _native(tid: int) -> model.Thread:
 
 
 def _kernel_view(tid: int) -> tuple[float | None, bool | None]:
-    """CPU seconds of a thread and whether it is on a processor; None: unknown."""
+    """CPU seconds of a thread and whether it is running; None: unknown."""
     if not tid:
         return None, None
     try:

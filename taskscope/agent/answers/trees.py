@@ -1,6 +1,6 @@
-"""Task trees, one level at a time: by parent, and by who waits for whom.
+"""Task trees, one level at a time: by parent, and by await.
 
-Siblings of one site are folded into one group, so that a level of 300,000 children is one line.
+Siblings of one site are folded into one group, so a level of 300,000 children is one line.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 FIRST_SERIALS = 50
-"""Members of a group named at once; more are asked for as pages of tasks."""
+"""Members listed per group; clients page through the rest."""
 
 
 def by_parent(records: list[SiteRecord], of: int | None) -> Job[tuple[model.TreeGroup, ...]]:
     """Children of ``of``.  Roots are tasks without a parent, and ended parents as ghosts.
 
-    Grandchildren are counted for the group of their parent through what they remember of it.
+    Grandchildren are counted under their parent's group through their lineage.
     """
     level = of or 0
     members: dict[object, _Tally] = {}
@@ -52,9 +52,9 @@ def by_parent(records: list[SiteRecord], of: int | None) -> Job[tuple[model.Tree
 
 
 def by_await(records: list[SiteRecord], of: int | None) -> Job[tuple[model.TreeGroup, ...]]:
-    """What ``of`` waits for; roots are tasks that nobody waits for, and one of each cycle.
+    """What ``of`` waits for; roots are tasks that nothing awaits, and one of each cycle.
 
-    Only tasks that wait for tasks are remembered one by one; the others are counted.
+    Only tasks that wait for tasks are tracked individually; the others are counted.
     """
     members: dict[object, _Tally] = {}
     edges: dict[int, list[int]] = {}
@@ -93,7 +93,7 @@ def _known(task: object) -> tuple[int, SiteRecord, float | None] | None:
 
 
 def _await_roots(edges: dict[int, list[int]]) -> Job[dict[int, bool]]:
-    """Serial of a waiting task → whether it stands for a cycle that nothing outside waits for."""
+    """Serials of root tasks → whether each represents a cycle that nothing outside awaits."""
     awaited: set[int] = set()
     for targets in edges.values():
         awaited.update(targets)
@@ -116,7 +116,7 @@ def _await_roots(edges: dict[int, list[int]]) -> Job[dict[int, bool]]:
 
 
 class _Tally:
-    """Siblings of one site.  Of ghosts each is counted once, however many children it has."""
+    """Siblings of one site.  Each ghost is counted once, however many children it has."""
 
     def __init__(self, record: SiteRecord, *, ended: bool, cycle: bool) -> None:
         self.record = record

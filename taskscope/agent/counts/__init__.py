@@ -1,1 +1,1 @@
-"""Counters, the past, samples, loops and the meters of the process: what is kept, not what is asked."""
+"""State kept over time: counters, history, samples, loops, and process meters."""

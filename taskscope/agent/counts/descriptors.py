@@ -1,9 +1,8 @@
-"""Descriptors of ours among those of the program.
+"""Our descriptors in the program's table.
 
-A program may close what it does not know (``os.closerange``, a daemon's double fork) and is then given our
-numbers for files of its own.  So a number is ours only while it stands for the same file, which is looked at
-before each use and before it is closed.  Ours are high up, as the kernel gives out the lowest that is free,
-and end with ``exec``.
+A program may close unknown descriptors (``os.closerange``, a daemon's double fork) and then reuse our
+numbers. So a number is ours only while it refers to the same file, which is checked before each use and
+before closing. Ours are high, since the kernel allocates the lowest free number, and close on ``exec``.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
     import _socket
 
 HIGH = 4_000
-"""Ours are from here on where the limit allows; much more would make the kernel's table large."""
+"""Our lowest number, if the limit allows; a much higher one would enlarge the kernel's table."""
 
 ROOM = 28
-"""Numbers below the limit that are enough for all of ours."""
+"""Numbers below the limit that suffice for ours."""
 
 SPARES = 2
 
@@ -43,17 +42,17 @@ class Held:
 
     @property
     def ours(self) -> bool:
-        """Whether the number still stands for our file."""
+        """Whether the number still refers to our file."""
         return _file(self.number) == self._file
 
     def close(self) -> None:
-        """Harmless if called twice, or if the number is the program's by now."""
+        """Closes it; does nothing if called twice, or if the number is now the program's."""
         if self.ours:
             system.close(self.number)
         self.number = -1
 
     def __del__(self) -> None:
-        """Closes what is let go of unclosed: where closing failed, or the job that read was dropped."""
+        """Closes a descriptor dropped while open: closing failed, or its job was dropped."""
         for _ in range(2):
             try:
                 self.close()
@@ -62,7 +61,7 @@ class Held:
 
 
 class Channel(Held):
-    """A socket of ours, which never waits."""
+    """A non-blocking socket of ours."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -78,30 +77,30 @@ class Channel(Held):
         return self.socket.recv(most)
 
     def send(self, data: memoryview) -> int:
-        """Raises OSError; never the signal that would end the program where the other end has closed."""
+        """Raises OSError; never SIGPIPE, which would kill the program."""
         return self.socket.send(data, socket.MSG_NOSIGNAL)
 
     def hang_up(self) -> None:
-        """Ends the conversation but keeps the descriptor; whoever waits for the socket wakes."""
+        """Shuts the connection down but keeps the descriptor; wakes whoever waits on the socket."""
         if self.ours:
             try:
                 self.socket.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass  # the other end was faster
+                pass  # the other end closed first
 
     def close(self) -> None:
-        self.socket.detach()  # it would close the number unseen
+        self.socket.detach()  # it would close the number unchecked
         super().close()
 
 
 class Spares:
-    """Descriptors kept for the moment when the process has none left."""
+    """Descriptors reserved for when the process has none left."""
 
     def __init__(self) -> None:
         self._held: list[Held] = []
 
     def fill(self) -> None:
-        """Takes what is missing, as far as there are any."""
+        """Refills the reserve, as far as possible."""
         self._held = [each for each in self._held if each.ours]
         while len(self._held) < SPARES:
             try:
@@ -111,7 +110,7 @@ class Spares:
             self._held.append(Held(spare.detach()))
 
     def give(self) -> bool:
-        """Frees one for what is opened next; False: there is none."""
+        """Frees one for the next open; False if there is none."""
         while self._held:
             held = self._held.pop()
             if held.ours:
@@ -120,7 +119,7 @@ class Spares:
         return False
 
     def keep(self, channel: Channel) -> None:
-        """Takes over the descriptor of a conversation that has ended: it would be the program's at once."""
+        """Keeps the descriptor of a closed connection, which the program would take immediately."""
         channel.hang_up()
         if len(self._held) < SPARES and channel.ours:
             channel.socket.detach()
@@ -135,13 +134,13 @@ class Spares:
 
 
 def listening(path: str, backlog: int) -> Channel:
-    """A socket at ``path`` for its user alone.  Raises OSError."""
+    """A listening socket at ``path``, for its user only.  Raises OSError."""
     listener = system.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # It appears under its name when it answers, not before: bound and not yet listening it would
-    # refuse, and another agent's sweep would take it for a dead one's.
+    # It gets its name only once it listens: bound but not listening it would refuse connections, and another
+    # agent's sweep would remove it as stale.
     hidden = path + "~"
     try:
-        with suppress(FileNotFoundError):  # left by a process of the same pid
+        with suppress(FileNotFoundError):  # left by an earlier process with this pid
             system.unlink(hidden)
         listener.bind(hidden)
         system.chmod(hidden, 0o600)
@@ -179,5 +178,5 @@ def _file(number: int) -> tuple[int, int, int] | None:
 
 
 def opened(path: str, flags: int = 0) -> Held:
-    """A file of ours to read from.  Raises OSError."""
+    """Opens a file for reading.  Raises OSError."""
     return Held(system.open(path, posix.O_RDONLY | posix.O_CLOEXEC | flags))

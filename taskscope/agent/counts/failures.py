@@ -1,6 +1,6 @@
-"""The errors that tasks ended with, by site, kind and place, so that rare ones do not drown in frequent ones.
+"""Errors that ended tasks, by site, type and line, so that rare ones are not lost among frequent ones.
 
-A traceback is read at once and let go: file, line and function are kept, no frame and no exception.
+A traceback is read immediately and released: file, line and function are kept, but no frame or exception.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from types import CodeType
 
 MAX_OF_SITE = 10
-"""Errors of one site told apart; the one that was seen longest ago makes room."""
+"""Distinct errors kept per site; the least recently seen is evicted."""
 
 MAX_SITES = 200
-"""Sites whose errors are kept; the one that failed first makes room.  About 1 MB in all."""
+"""Sites whose errors are kept; the first to fail is evicted.  About 1 MB in total."""
 
 MAX_DEPTH = 300
-"""Frames of a traceback walked: 20 microseconds."""
+"""Traceback frames walked: 20 µs."""
 
 _Line = tuple["CodeType", int]
 _Key = tuple[object, ...]
@@ -30,7 +30,7 @@ _traceback_of: Any = BaseException.__dict__["__traceback__"].__get__
 
 
 class _Kind:
-    """The tasks of a site that ended alike; changed in place, since making one costs more than all else."""
+    """Tasks of a site that failed alike; updated in place, since creating one dominates the cost."""
 
     __slots__ = ("count", "first", "last", "raised", "said", "serial", "user")
 
@@ -44,17 +44,16 @@ class _Kind:
 
 
 class Failures:
-    """Written where a task's end is noticed, by any loop's thread, and read by the agent's.
+    """Written by any loop's thread when a task ends, read by the agent's.
 
-    So every step is one call that no other thread can come between; two that fail at one moment may count
-    as one.
+    So every step is one atomic call; two simultaneous failures may count as one.
     """
 
     def __init__(self) -> None:
         self._sites: dict[int, dict[_Key, _Kind]] = {}
 
     def add(self, site: int, failure: object, said: str, serial: int, now: float) -> None:
-        """One more task that ended by ``failure``, which reads as ``said``."""
+        """Counts a task that ended with ``failure``, whose text is ``said``."""
         kinds = self._sites.get(site)
         if kinds is None:
             kinds = self._kinds_of(site)
@@ -91,7 +90,7 @@ class Failures:
 
 
 def _named(line: _Line | None) -> tuple[object, ...]:
-    """Tells lines apart; a code object may be made anew."""
+    """Identifies a line by name; its code object may be recreated."""
     return (line[0].co_filename, line[1]) if line is not None else (None, 0)
 
 
@@ -100,7 +99,7 @@ def _frame(line: _Line | None) -> model.Frame | None:
 
 
 def _places(trace: TracebackType | None) -> tuple[_Line | None, _Line | None]:
-    """The innermost line of a traceback, and the innermost of the program's own."""
+    """The innermost line of a traceback, and the innermost user line."""
     raised: _Line | None = None
     user: _Line | None = None
     for _ in range(MAX_DEPTH):

@@ -1,8 +1,7 @@
-"""How many descriptors and threads and how much memory this process may have.
+"""How many descriptors and threads and how much memory this process may use.
 
-The limit on threads is shared with others: what counts for us is what we have and what they leave.  The
-least of several limits is the one that will be met.  Read once at the start and then every ``EVERY``
-seconds, because limits can be changed while a process runs.
+The thread limit is shared: we may have our own threads plus what other processes leave.  Of several limits
+the tightest counts.  Read at start and then every ``EVERY`` seconds, because limits can change at run time.
 """
 
 from __future__ import annotations
@@ -20,25 +19,25 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 EVERY = 60.0
-"""Seconds between two readings.  One takes 0.5 ms, and 5 µs for each process where users have a limit."""
+"""Seconds between readings.  One takes 0.5 ms, plus 5 µs per process if users have a limit."""
 
 _MAY_EXCEED = (21, 24)
-"""Bits of the capabilities, CAP_SYS_ADMIN and CAP_SYS_RESOURCE, that free from a user's limit."""
+"""Bits of CAP_SYS_ADMIN and CAP_SYS_RESOURCE, which exempt from the per-user limit."""
 
 _EVERYBODY = "0 0 4294967295"
-"""What maps a user namespace that is the machine's own."""
+"""The uid map of the initial user namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimit:
-    """``most`` threads for this process as things stand; ``by`` is the limit's name."""
+    """``most`` threads for this process given current use; ``by`` is the limit's name."""
 
     most: int
     by: str
 
 
 def with_limits(process: model.Process, root: str = "") -> Job[model.Process]:
-    """``process`` with the limits of today.  ``root`` stands before ``/proc`` and the control groups."""
+    """``process`` with its current limits.  ``root`` is a prefix for ``/proc`` and the control groups."""
     threads = yield from thread_limit(root)
     return replace(
         process,
@@ -55,7 +54,7 @@ def fd_limit() -> int | None:
 
 
 def memory_limit(root: str = "") -> int | None:
-    """Bytes: the least of its control groups' limits, their parents', and the machine's memory."""
+    """Bytes: the least of the limits of its control groups and their parents, and the machine's memory."""
     limits = [
         limit
         for group in _groups("memory", root)
@@ -68,7 +67,7 @@ def memory_limit(root: str = "") -> int | None:
 
 
 def thread_limit(root: str = "") -> Job[ThreadLimit | None]:
-    """The limit on threads that leaves the fewest; None: unknown."""
+    """The tightest thread limit; None: unknown."""
     own = _field(_read(f"{root}/proc/self/status"), "Threads:")
     if own is None:
         return None
@@ -92,15 +91,15 @@ def thread_limit(root: str = "") -> Job[ThreadLimit | None]:
 
 
 def _may_exceed(root: str) -> bool:
-    """Whether the kernel lets this process pass its user's limit: as root, or with root's rights to."""
+    """Whether the kernel exempts this process from the per-user limit: as root, or by capability."""
     if " ".join(_read(f"{root}/proc/self/uid_map").split()) != _EVERYBODY:
-        return False  # root of a container with users of its own is a user as any other
+        return False  # root in a user namespace is an ordinary user
     granted = _field(_read(f"{root}/proc/self/status"), "CapEff:", base=16) or 0
     return system.getuid() == 0 or any(granted >> bit & 1 for bit in _MAY_EXCEED)
 
 
 def _threads_of_user(uid: int, root: str) -> Job[int]:
-    """Threads of all processes of a user that can be seen from here: one ``stat`` a process."""
+    """Threads of all visible processes of a user: one ``stat`` per process."""
     found = 0
     for name in system.listdir(f"{root}/proc"):
         if name.isdigit():
@@ -115,10 +114,10 @@ def _threads_of_user(uid: int, root: str) -> Job[int]:
 
 
 def _groups(controller: str, root: str) -> Iterator[str]:
-    """Directories of the control groups that this process is in, of both versions, innermost first.
+    """Directories of this process's control groups, of both versions, innermost first.
 
-    The process's own path is from the root of the hierarchy, a container may see only a part of it: what
-    is mounted is in ``mountinfo``.
+    The process's path starts at the root of the hierarchy, of which a container may see only a part:
+    ``mountinfo`` shows what is mounted.
     """
     paths = [line.split(":", 2) for line in _read(f"{root}/proc/self/cgroup").splitlines()]
     for line in _read(f"{root}/proc/self/mountinfo").splitlines():
@@ -131,7 +130,7 @@ def _groups(controller: str, root: str) -> Iterator[str]:
             if controller in controllers.split(",") if kind == "cgroup" else not controllers:
                 inside = path.removeprefix(top.rstrip("/"))
                 if ".." in inside or (inside == path and top != "/"):
-                    inside = ""  # the process is elsewhere: what is mounted here is above it
+                    inside = ""  # the process is outside the mounted part
                 while inside.strip("/"):
                     yield f"{root}{mount}{inside}"
                     inside = inside.rpartition("/")[0]
@@ -149,7 +148,7 @@ def _soft_limit(name: str) -> int | None:
 
 
 def _number(path: str) -> int | None:
-    """Of a file; None: there is none, or it says ``max`` or what the first version says for it."""
+    """The number in a file; None: no file, or no limit, as each version writes it."""
     text = _read(path).strip()
     return int(text) if text.isdigit() and int(text) < 1 << 60 else None
 

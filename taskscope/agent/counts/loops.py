@@ -1,18 +1,17 @@
-"""How late the loops get to a callback, what holds them, and which of them sleep although they should not.
+"""How late loops run callbacks, what blocks them, and which sleep when they should not.
 
-The principle: a loop is looked at, not asked.  A callback handed to it would wake it, and that heals the
-very fault for which we may have been called: a wake-up that another thread forgot.  So all is read from
-the frames of its thread (see ``turns``), five times a second.
+The principle: observe a loop, never schedule on it.  A callback would wake it, and so hide the very fault the
+user may be looking for: a lost wake-up.  So everything is read from the frames of its thread (see ``turns``),
+five times a second.
 
-- A loop that runs callbacks is as late as its turn is old: who comes at a random moment finds, on average
-  and at every percentile, as much of it past as is left.  If it gets on from one callback to the next, what
-  waits in its queue counts at that speed.
-- A loop that sleeps with nothing to do would wake as late as our own thread, which slept too, just did.
-- A loop that sleeps with callbacks in its queue or with a timer overdue, twice in a row, has lost a
-  wake-up.  That is told, and left as it is.
+- A loop that runs callbacks is as late as its turn is old: at a random moment, elapsed and remaining time
+  have the same distribution.  If it advances from callback to callback, its queue counts at that speed.
+- An idle loop would wake as late as our own thread, which was asleep too, just did.
+- A loop that sleeps with queued callbacks or an overdue timer, on two looks in a row, has lost a wake-up.
+  That is reported, and not repaired.
 
-A loop that is not written in Python (uvloop) does not show its turns.  It is handed a callback, but only
-while code of the program is seen to run in it: it is awake, and will look into its queue in any case.
+A loop not written in Python (uvloop) does not expose its turns.  It gets a callback, but only while code of
+the program is seen running in it: it is awake, and will check its queue anyway.
 """
 
 from __future__ import annotations
@@ -41,31 +40,31 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 LOOK_EVERY = 0.2
-"""Seconds between looks.  A sleeping loop costs 8 to 16 microseconds: at most 0.01 % of a core."""
+"""Seconds between looks.  An idle loop costs 8 to 16 µs: at most 0.01 % of a core."""
 
 MOST = 0.005
-"""Share of a core that looking may take, however many loops there are."""
+"""Largest share of a core for looking, however many loops there are."""
 
 FINE = 0.02
-"""Seconds between looks at a stall that has just begun; later 2 % of its length."""
+"""Seconds between looks at a new stall; later 2 % of its length."""
 
 STALL = 0.25
 """Seconds without a turn of the loop that count as a stall."""
 
 OVERSLEPT = 0.5
-"""Seconds for which a loop is seen to sleep with something to do before it has lost a wake-up."""
+"""Seconds a loop must sleep with work to do before it counts as a lost wake-up."""
 
 PAUSED = 0.1
-"""Seconds of neither waking nor using the processor from which on the process is said to have been paused."""
+"""Seconds without waking or using CPU from which the process counts as paused."""
 
 MANY_CALLS = 10
-"""Callbacks of a turn after which their speed tells when those in the queue get theirs."""
+"""Callbacks of a turn from which their speed predicts when queued ones run."""
 
 CROWD = 100
-"""Callbacks of a turn after which a stall is taken for a crowd's, until the next look shows which it is."""
+"""Callbacks of a turn from which a stall is presumed a crowd, until the next look decides."""
 
 LOST = 60.0
-"""Seconds after which a callback that we handed to a loop is given up."""
+"""Seconds after which our callback on a loop is given up."""
 
 STALLS_KEPT = 100
 
@@ -74,7 +73,7 @@ MANY = 64
 
 
 class LoopWatch:
-    """All loops that the hooks have met.  Weak references only."""
+    """All loops found by the hooks.  Weak references only."""
 
     def __init__(self, failed: Callable[[str, BaseException], None], born: float = 0.0) -> None:
         self._failed = failed
@@ -83,28 +82,28 @@ class LoopWatch:
         self._watched: dict[int, Watched] = {}
         self._round: list[Watched] = []  # still to be looked at in this round
         self._wait = self._took = 0.0  # of this round
-        self._copies: list[Any] = []  # just after a fork only
+        self._copies: list[Any] = []  # only right after a fork
         self._enough = MANY
         self._stalls: deque[Stall] = deque(maxlen=STALLS_KEPT)
         self._due, self._cpu = clock.monotonic(), clock.process_time()
-        self._idle = 0.0  # seconds for which neither we nor the processor did anything before this look
+        self._idle = 0.0  # seconds before this look without wake-up or CPU use
 
     # -- which loops there are -----------------------------------------------------------------
 
     def meet(self, loop: Any) -> None:
-        """A loop of which it is not known whether it is a copy."""
+        """Adds a loop that may be a copy in a forked child."""
         if not self.is_copy(loop):
             self.add(loop)
 
     def add(self, loop: Any) -> None:
-        """A new loop, in the thread that makes it or finds it."""
+        """Adds a loop; called in the thread that creates or finds it."""
         if len(self._watched) >= self._enough:
             self._forget_closed()
             self._enough = 2 * len(self._watched) + MANY
         self._watched[id(loop)] = Watched(next(self._ids), loop, system.get_ident())
 
     def _forget_closed(self) -> None:
-        """Programs may run hundreds of loops between two looks, one after the other."""
+        """Prunes closed loops: programs may run hundreds in turn between looks."""
         for watched in list(self._watched.values()):
             loop = watched.reference()
             if loop is None or turns.is_closed(loop):
@@ -121,12 +120,12 @@ class LoopWatch:
         return watched.id if watched is not None and watched.reference() is loop else 0
 
     def loops(self) -> list[tuple[int, Any]]:
-        """Ids and living loops."""
+        """Ids and live loops."""
         found = [(each.id, each.reference()) for each in list(self._watched.values())]
         return [(id, loop) for id, loop in found if loop is not None]
 
     def running(self) -> dict[int, int]:
-        """Ids of the loops that run in this process, by thread."""
+        """Ids of the running loops, by thread."""
         frames = sys._current_frames()
         found = {}
         for watched in list(self._watched.values()):
@@ -144,15 +143,15 @@ class LoopWatch:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether a loop seems to sleep with something to do, and was not yet seen so for long enough."""
+        """Whether a loop seems to sleep with work to do, but not yet for long enough."""
         return any(type(each.mark) is ref and not each.stall for each in list(self._watched.values()))
 
     # -- looking -------------------------------------------------------------------------------
 
     def look(self, late: float | None = None) -> float:
-        """Looks at every loop, a slice at a time; returns the seconds until it wants to go on.
+        """Looks at every loop, a slice at a time; returns the seconds until the next call.
 
-        ``late``: how much later than it should our thread woke just now; None: not known.
+        ``late``: seconds by which our thread just woke late; None: unknown.
         """
         now, cpu, own = clock.monotonic(), clock.process_time(), clock.thread_time()
         self._idle = max(0.0, now - self._due - (cpu - self._cpu))
@@ -160,7 +159,7 @@ class LoopWatch:
             self._round = list(self._watched.values())
             self._wait, self._took = LOOK_EVERY, 0.0
         frames = sys._current_frames()
-        frames.pop(system.get_ident(), None)  # it would refer to itself
+        frames.pop(system.get_ident(), None)  # avoids a reference cycle
         end = now
         while self._round and end - now < SLICE:
             watched = self._round.pop()
@@ -189,7 +188,7 @@ class LoopWatch:
             return LOOK_EVERY
 
     def _see(self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None) -> float:
-        """A loop that shows its turns.  Returns the seconds after which to look again."""
+        """Looks at a loop whose turns are visible.  Returns the seconds until the next look."""
         if turn is None or not watched.stands_at(turn.mark):
             self._over(watched, now, turn.begun if turn is not None else None)
             watched.stand(turn, now)
@@ -217,7 +216,7 @@ class LoopWatch:
             stall.task = turns.current_serial(loop)
             crowded = turn.calls >= CROWD  # until the next look
         else:
-            crowded = turn.calls != watched.calls  # it gets on: not one call holds it, but many
+            crowded = turn.calls != watched.calls  # it advances: many calls, not one, delay it
         if crowded or not stall.judged:
             stall.why, stall.queued = ("crowd", max(1, waiting)) if crowded else ("held", 0)
         stall.judged = stall is not opened
@@ -236,7 +235,7 @@ class LoopWatch:
     def _see_from_outside(
         self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None
     ) -> float:
-        """A loop that does not show its turns."""
+        """Looks at a loop whose turns are not visible."""
         probe = watched.probe
         if probe is not None and (turn is None or probe.ran is not None or now - probe.sent > LOST):
             if probe.ran is None:
@@ -266,7 +265,7 @@ class LoopWatch:
 
     @staticmethod
     def _hand_over(watched: Watched, loop: Any, now: float) -> None:
-        """Hands a callback to a loop that is awake, in a context of its own: threads cannot share one."""
+        """Schedules a callback on a loop that is awake, in a new context: threads cannot share one."""
         call = turns.builtin_method(loop, "call_soon_threadsafe")
         if call is not None:
             probe = Probe(now)
@@ -276,15 +275,15 @@ class LoopWatch:
                 watched.stand(None, now)
 
     def _pause(self, watched: Watched, now: float) -> None:
-        """Takes account of the time in which the process got no processor at all."""
+        """Accounts for time in which the process got no CPU."""
         if self._idle >= PAUSED and now - watched.since >= self._idle:
             watched.paused += self._idle
             watched.found += self._idle
 
-    # -- tasks that nobody wakes ---------------------------------------------------------------
+    # -- stranded tasks ------------------------------------------------------------------------
 
     def look_for_stranded(self, registry: Registry) -> Job[bool]:
-        """Whether there are some of which only another look can tell whether they are stranded."""
+        """Looks for stranded tasks; whether some need a second look to be sure."""
         found = yield from stranded.look(registry, self._idle_loops())
         idle, doubt = self._idle_loops(), False
         for watched in list(self._watched.values()):
@@ -298,7 +297,7 @@ class LoopWatch:
         return {key for key, each in turn.items() if each is not None and each.doing == "idle"}
 
     def wakes(self, loop: Any) -> None:
-        """We are about to wake a loop, as somebody asked for what must run in it.  A stall of it says so."""
+        """Marks the stall of a loop that we are about to wake for a request that must run in it."""
         watched = self._watched.get(id(loop))
         for stall in (watched.stall, watched.stranded) if watched is not None else ():
             if stall is not None and stall.why != "held":
@@ -318,7 +317,7 @@ class LoopWatch:
         return stall
 
     def _over(self, watched: Watched, now: float, over: float | None) -> None:
-        """What the loop was in the middle of has ended, at the moment ``over`` at the latest."""
+        """Ends what the loop was doing, at ``over`` at the latest."""
         stall, watched.stall = watched.stall, None
         if stall is not None:
             if self._idle >= PAUSED:
@@ -331,16 +330,16 @@ class LoopWatch:
         now = clock.monotonic()
         return tuple(stall.told(now) for stall in reversed(list(self._stalls)))
 
-    # -- what is told of the loops -------------------------------------------------------------
+    # -- reports -------------------------------------------------------------------------------
 
     def latency(self) -> float | None:
-        """The worst loop's 99th percentile over the last minute, seconds."""
+        """The highest p99 latency of any loop over the last minute, in seconds."""
         now = clock.monotonic()
         every = [each.percentiles(now)[1] for each in list(self._watched.values())]
         return max((each for each in every if each is not None), default=None)
 
     def describe(self, live: dict[int, int]) -> tuple[model.Loop, ...]:
-        """``live``: tasks of each loop id."""
+        """Every loop.  ``live``: tasks by loop id."""
         frames = sys._current_frames()
         found = []
         for watched in list(self._watched.values()):
@@ -358,7 +357,7 @@ class LoopWatch:
     # -- life ----------------------------------------------------------------------------------
 
     def forked(self) -> None:
-        """In a forked child: what was measured is the parent's, and so is every turn that began before."""
+        """In a forked child: drops the parent's measurements and turns."""
         self._born = self._due = clock.monotonic()
         self._stalls.clear()
         for watched in list(self._watched.values()):
@@ -369,7 +368,7 @@ class LoopWatch:
                 self._copies.append(loop)
 
     def forget_copies(self) -> tuple[Any, ...]:
-        """Forgets the loops that say that they run and do not: copies of those of the parent."""
+        """Forgets copies of the parent's loops, which claim to run and do not."""
         copies = (*self._copies, *(loop for _, loop in self.loops() if self.is_copy(loop)))
         self._copies.clear()
         for loop in copies:
@@ -377,9 +376,9 @@ class LoopWatch:
         return copies
 
     def is_copy(self, loop: Any) -> bool:
-        """Whether it is a copy of a loop that runs in another process, from which this one was forked.
+        """Whether it is a copy of a loop that runs in the parent process.
 
-        It says that it runs and does not; asked twice, as it may just be starting or stopping.
+        A copy claims to run and does not; checked twice, as a loop may just be starting or stopping.
         """
         for _ in range(2):
             now, frames, thread = clock.monotonic(), sys._current_frames(), turns.claimed_thread(loop)
@@ -390,7 +389,7 @@ class LoopWatch:
         return True
 
     def stop(self) -> None:
-        """Takes back the callbacks still under way."""
+        """Cancels our pending callbacks."""
         for watched in list(self._watched.values()):
             if watched.probe is not None:
                 watched.probe.handle.cancel()

@@ -1,6 +1,6 @@
-"""What the operating system says of this process: descriptors, memory, CPU, threads.
+"""What the operating system reports about this process: descriptors, memory, CPU, threads.
 
-``/proc`` where there is one, else psutil if the program's environment has it, else unknown.
+From ``/proc`` if there is one, else psutil if the program's environment has it, else unknown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from taskscope.system import clock, system
 _PAGE = system.sysconf("SC_PAGE_SIZE")
 _TICK = system.sysconf("SC_CLK_TCK")
 _SLOW_LISTING = 0.002
-"""Seconds.  A listing of descriptors that takes longer is repeated less often."""
+"""Seconds.  A slower listing of descriptors is repeated less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Usage:
 
 
 class Meter:
-    """Reads usage once a tick.  Its file stays open: the moment when none can be opened is the one to see."""
+    """Reads usage once per tick.  Its file stays open, so it still works when no file can be opened."""
 
     def __init__(self) -> None:
         self._fds: int | None = None
@@ -60,20 +60,20 @@ class Meter:
         return Usage(int(fields[21]) * _PAGE, cpu, int(fields[17]), self._descriptors())
 
     def close(self) -> None:
-        """Gives the file back."""
+        """Closes the file."""
         if self._stat is not None:
             self._stat.close()
             self._stat = None
 
     def _read_stat(self) -> bytes:
-        """Of this process: what a forked child has inherited tells of its parent."""
+        """This process's stat: a file inherited by a forked child describes its parent."""
         if self._stat is None or self._pid != system.getpid() or not self._stat.ours:
             self.close()
             self._stat, self._pid = opened("/proc/self/stat"), system.getpid()
         return system.pread(self._stat.number, 4096, 0)
 
     def _descriptors(self) -> int | None:
-        """Open descriptors.  Linux 6.2 and later tell the number; before, they must be listed."""
+        """Open descriptors.  Linux 6.2 and later report the number; before, they must be listed."""
         try:
             size = system.stat("/proc/self/fd").st_size
             if size:
@@ -114,7 +114,7 @@ def describe(name: str) -> model.Process:
 
 
 def default_name() -> str:
-    """The program's name as a person would say it: the script, the module, or ``python``."""
+    """A short name for the program: the script, the module, or ``python``."""
     argv0 = sys.argv[0] if sys.argv else ""
     base = os.path.basename(argv0)  # noqa: PTH119
     if base == "__main__.py":
@@ -148,18 +148,18 @@ def _started() -> float:
 
 
 def born() -> float:
-    """A moment (monotonic) at which this process certainly was there, within 30 ms of its start or fork."""
+    """A monotonic time at which this process certainly existed, within 30 ms of its start or fork."""
     return clock.monotonic() - _age() + 0.02
 
 
 def thread_born(native_id: int) -> float | None:
-    """When the kernel started a thread of this process (monotonic, within 10 ms); None: not known."""
+    """When the kernel started a thread of this process (monotonic, within 10 ms); None: unknown."""
     age = _age_of(f"/proc/self/task/{native_id}/stat") if native_id else None
     return clock.monotonic() - age if age is not None else None
 
 
 def _age() -> float:
-    """Seconds since the process was started or forked, within 10 ms; 0: not known."""
+    """Seconds since the process was started or forked, within 10 ms; 0: unknown."""
     return _age_of("/proc/self/stat") or 0.0
 
 

@@ -1,11 +1,11 @@
 """Live tasks and threads by creation site: births, ends, outcomes.
 
-Everything the hot path touches lives here, as raw code objects and numbers; names and lines are
-worked out by whoever asks.  Nothing here refers to a task but through weak references.
+Everything the hot path touches is here, as raw code objects and numbers; names and lines are resolved on
+request.  Tasks are referenced only weakly.
 
-Threads: the loop's threads write, the agent's thread reads.  There are no locks.  Each write is one
-dictionary operation or one ``+=`` without a call in it, which no other thread can interleave with as
-long as there is a GIL; a chunk is copied (one call into C) before it is walked.
+Threads: loop threads write, the agent's thread reads.  There are no locks.  Each write is one dictionary
+operation or one ``+=`` without a call, which is atomic under the GIL; a chunk is copied (one call into C)
+before it is walked.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Known, Outcome, SiteKind
 
 CHUNK = 1024
-"""Births a chunk.  Copying one takes about 20 microseconds of holding the GIL."""
+"""Births per chunk.  Copying one holds the GIL for about 20 µs."""
 
 MAX_SITES = 10_000
-"""Sites kept apart.  Programs have hundreds; one that generates code must not make us grow."""
+"""Distinct sites.  Programs have hundreds; one that generates code must not make us grow."""
 
 MAX_CODES = 200
-"""Keys remembered of one site; more mean that code is compiled over and over, which we must not keep."""
+"""Keys kept per site; more mean code that is compiled repeatedly, which we must not keep alive."""
 
 MAX_ERROR = 200
-"""Characters kept of an error."""
+"""Characters kept per error."""
 
 MAX_STACK = 48
-"""Frames kept of a creation stack."""
+"""Frames kept per creation stack."""
 
 FIRST_STACKS, LAST_STACKS = 3, 3
-"""Creation stacks kept of each site: of its first births, and of its latest chunks."""
+"""Creation stacks kept per site: of its first births, and of its latest chunks."""
 
 ENDED_KEPT = 2_000
-"""Tasks remembered after their end, over all sites."""
+"""Ended tasks kept, over all sites."""
 
 ENDED_A_SITE = 20
-"""Ends of one site remembered a second: a busy site must not push out the others."""
+"""Ended tasks kept per site and second, so that a busy site does not evict the others."""
 
 MAX_LINEAGE = 32
-"""Ancestors remembered.  A chain of tasks that each start the next one has no other bound."""
+"""Ancestors kept.  A chain of tasks that each start the next is otherwise unbounded."""
 
 
 class Chunk(dict[int, "ref[Any]"]):
@@ -63,15 +63,15 @@ class Chunk(dict[int, "ref[Any]"]):
     site: SiteRecord
 
     def references(self) -> dict[int, ref[Any]]:
-        """A copy, made without an allocation that the collector counts.
+        """A copy, made without an allocation that can trigger garbage collection.
 
-        A list of the items would be as many tuples, among which it may run: then tasks that it destroys
-        leave the chunk, or other threads get their turn, while the chunk is being listed.
+        A list of the items would allocate a tuple each and might trigger it: then tasks it destroys would
+        leave the chunk, or other threads run, while the chunk is listed.
         """
         return self.copy()
 
     def reference(self, index: int) -> ref[Any] | None:
-        """The one with so many before it.  A copy is made only if the chunk changes meanwhile."""
+        """The reference at ``index``.  Copies only if the chunk changes meanwhile."""
         try:
             return next(itertools.islice(self.values(), index, None), None)
         except RuntimeError:
@@ -79,7 +79,7 @@ class Chunk(dict[int, "ref[Any]"]):
 
 
 class ForeignRef(ref[Any]):
-    """A weak reference that notices the end of a task which is not of our class."""
+    """A weak reference that detects the end of a task that is not of our class."""
 
     __slots__ = ("chunk", "serial")
     chunk: Chunk
@@ -91,11 +91,11 @@ class ForeignRef(ref[Any]):
         return self
 
     def __init__(self, task: Any, chunk: Chunk, serial: int) -> None:
-        pass  # all is done: ``ref`` takes a callback here
+        pass  # ``ref.__init__`` would take a callback
 
 
 def _gone(reference: ForeignRef) -> None:
-    """The task was freed between two sweeps: nobody saw how it ended."""
+    """The task was freed between sweeps: its outcome was not observed."""
     try:
         record = reference.chunk.site
         if reference.chunk.pop(reference.serial, None) is None:
@@ -108,7 +108,7 @@ def _gone(reference: ForeignRef) -> None:
 
 
 class Lineage:
-    """What children remember of their parent: it outlives the parent, and never keeps it alive."""
+    """A parent as its children refer to it: outlives the parent, and never keeps it alive."""
 
     __slots__ = ("chunk", "depth", "name", "parent", "serial")
 
@@ -126,11 +126,11 @@ class Lineage:
 
 
 class SiteRecord:
-    """The counters of one creation site, and where its live tasks are.
+    """The counters of one creation site, and its live tasks.
 
-    ``room`` births fit in the current chunk; the first few chunks have room for one, so that taking
-    a new chunk is also the moment to take a creation stack.  ``keep``: ends still remembered this second.
-    ``kept``: tasks not of our class that are done and still referenced.
+    ``room``: births that fit in the current chunk; the first few chunks hold one, so that each new chunk is
+    also the occasion to take a creation stack.  ``keep``: ends that may still be kept this second.  ``kept``:
+    tasks not of our class that are done and still referenced.
     """
 
     __slots__ = (
@@ -159,7 +159,7 @@ class SiteRecord:
     def __init__(self, site: model.Site) -> None:
         self.id = site.id
         self.site = site
-        self.codes: list[tuple[object, ...]] = []  # keeps the code objects alive whose id() is in a key
+        self.codes: list[tuple[object, ...]] = []  # keeps alive the code objects whose id() is in a key
         self.born = self.finished = self.failed = self.cancelled = self.lost = self.unseen = 0
         self.adopted = self.retained = 0
         self.keep = ENDED_A_SITE
@@ -172,7 +172,7 @@ class SiteRecord:
         self.published: tuple[int, ...] | None = None
 
     def new_chunk(self, serial: int, frame: FrameType | None) -> Chunk:
-        """A chunk for the births from ``serial`` on.  Takes the creation stack of the first of them."""
+        """A chunk for the births from ``serial`` on.  Takes the creation stack of the first."""
         chunk = Chunk()
         chunk.site = self
         self.chunks.append(chunk)
@@ -186,7 +186,7 @@ class SiteRecord:
         return chunk
 
     def drop_empty_chunks(self) -> None:
-        """Called by the agent's thread only.  Others append, so deleting from the end moves no index."""
+        """Called only by the agent's thread.  Others append, so deleting from the end shifts no index."""
         chunks = self.chunks
         for index in range(len(chunks) - 1, -1, -1):
             if not chunks[index] and chunks[index] is not self.chunk:
@@ -219,7 +219,7 @@ class SiteRecord:
         return None
 
     def middle_reference(self) -> ref[Any] | None:
-        """The median in order of birth: walks the lengths of chunks, not the tasks."""
+        """The median by birth: walks the lengths of chunks, not the tasks."""
         sizes = [(chunk, len(chunk)) for chunk in list(self.chunks)]
         rest = sum(size for _, size in sizes) // 2
         for chunk, size in sizes:
@@ -230,7 +230,7 @@ class SiteRecord:
 
 
 _Shown = tuple["SiteKind", model.Frame, "model.Frame | None", str, "Known", "model.Frame | None"]
-"""All of a site but its number."""
+"""Everything about a site except its number."""
 
 _OTHER = model.Frame("", 0, "(other sites)", "library")
 
@@ -271,7 +271,7 @@ class Registry:
         self._shown: dict[_Shown, SiteRecord] = {}
 
     def drop(self, what: str) -> None:
-        """Counts something that a bound made us forget; shown to the user."""
+        """Counts something dropped because of a bound; shown to the user."""
         self.dropped[what] = self.dropped.get(what, 0) + 1
 
     def add(
@@ -285,10 +285,10 @@ class Registry:
         known: Known = "exact",
         via: model.Frame | None = None,
     ) -> SiteRecord:
-        """The record for ``key``, made on first sight.
+        """The record for ``key``, created on first use.
 
-        Keys that a person could not tell apart (two calls on a line, code that is compiled anew) share
-        one record; beyond ``MAX_SITES`` all the others do.
+        Keys that look the same to a user (two calls on a line, recompiled code) share one record; beyond
+        ``MAX_SITES`` all further keys do.
         """
         record = self.records.get(key)
         if record is not None:
@@ -311,7 +311,7 @@ class Registry:
         return record
 
     def find(self, serial: int) -> Any | None:
-        """The live task of that serial, or None.  Cost: one look-up for each chunk."""
+        """The live task with that serial, or None.  Costs one lookup per chunk."""
         for record in list(self.by_id.values()):
             for chunk in list(record.chunks):
                 reference = chunk.get(serial)
@@ -323,7 +323,7 @@ class Registry:
         return [record for record in list(self.by_id.values()) if record.site.kind == "task"]
 
     def note_end(self, task: Any, record: SiteRecord, outcome: Outcome, error: str) -> None:
-        """Remembers how one task ended, within the budget of its site."""
+        """Records how a task ended, within the budget of its site."""
         if record.keep > 0 or outcome != "finished":
             record.keep -= 1
             if record.keep < -ENDED_A_SITE:
@@ -342,7 +342,7 @@ class Registry:
             )
 
     def settle(self, task: Any, chunk: Chunk) -> None:
-        """Counts the end of a task that is done.  Whoever pops it from its chunk has the right to."""
+        """Counts the end of a done task, if this call is the one that removes it from its chunk."""
         record = chunk.site
         outcome: Outcome
         if futures.state_of(task) == "CANCELLED":
@@ -361,7 +361,7 @@ class Registry:
 
 
 def site_counts(record: SiteRecord) -> model.SiteCounts:
-    """Counters and the births of the oldest and the median task; looks at two tasks only."""
+    """Counters and the births of the oldest and the median task; reads only two tasks."""
     return model.SiteCounts(
         record.id,
         record.counts(),

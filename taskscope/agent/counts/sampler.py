@@ -1,7 +1,7 @@
-"""One sample a tick: counters of sites and gauges of the process, without walking the tasks.
+"""One sample per tick: site counters and process gauges, without walking the tasks.
 
-The cost grows with the number of sites that changed.  The one walk there is, the sweep, looks for tasks
-that are done but still referenced by somebody; it is bounded to ``SWEEP`` tasks a second.
+The cost grows with the number of changed sites.  The only walk, the sweep, looks for tasks that are done but
+still referenced; it is bounded to ``SWEEP`` tasks per second.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 SWEEP = 20_000
-"""Tasks looked at a second for being done but still referenced: about 2 ms.  More take turns."""
+"""Tasks swept per second: about 2 ms.  Beyond this number they take turns."""
 
 SWEEP_ALONE = 4_000
-"""The same while nobody is attached."""
+"""Likewise while no client is attached."""
 
 PER_TASK = 5 * 8 + sys.getsizeof(1.5) + sys.getsizeof(1 << 20) + 72 + 104
-"""Bytes a live task costs us: slots, birth, serial, weak reference, dictionary entry (with its slack)."""
+"""Our bytes per live task: slots, birth, serial, weak reference, dictionary entry (with slack)."""
 
 PER_SITE = 3_000
-"""Bytes a site costs us besides its history: record, frames, sampled stacks."""
+"""Our bytes per site besides its history: record, frames, sampled stacks."""
 
 
 class Sampler:
-    """Makes samples and keeps the past."""
+    """Makes samples and keeps the history."""
 
     def __init__(self, registry: Registry, threads: ThreadHooks, watch: LoopWatch) -> None:
         self._registry = registry
@@ -54,7 +54,7 @@ class Sampler:
         self.disarmed: list[str] = []
 
     def sample(self, interval: float, *, watched: bool = True) -> Job[model.Sample]:
-        """The next sample, holding what changed.  A site that has not changed costs one comparison."""
+        """The next sample, with what changed.  An unchanged site costs one comparison."""
         yield from self._sweep(interval, SWEEP if watched else SWEEP_ALONE)
         now = clock.monotonic()
         births = self._threads.count()
@@ -83,7 +83,7 @@ class Sampler:
         return sample
 
     def _note(self, record: SiteRecord, before: tuple[int, ...] | None, state: tuple[int, ...]) -> None:
-        """Brings the totals up to date with a site that has changed."""
+        """Updates the totals with a changed site."""
         record.drop_empty_chunks()
         record.keep = ENDED_A_SITE
         for index in range(len(self._totals)):
@@ -95,7 +95,7 @@ class Sampler:
         return model.Counts(max(0, born - sum(ended)), born, *ended)
 
     def full(self, interval: float) -> Job[model.Sample]:
-        """The state now with every site in it, for who has seen none; meters are the last tick's."""
+        """A full sample for a new subscriber; gauges are from the last tick."""
         if self._last is None:
             yield from self.sample(interval)
         last = self._last
@@ -181,12 +181,12 @@ class Sampler:
         )
 
     def _memory(self, live: int) -> int:
-        """An estimate, from the sizes of what we keep."""
+        """An estimate of our memory, from the sizes of what we keep."""
         kept = len(self._registry.by_id) * PER_SITE + live * PER_TASK
         return kept + self.history.nbytes + self.sites.nbytes
 
     def _sweep(self, interval: float, rate: int) -> Job[None]:
-        """Settles tasks that are done but still referenced, going round over all chunks."""
+        """Settles tasks that are done but still referenced, cycling over all chunks."""
         chunks = [chunk for record in self._registry.task_records() for chunk in list(record.chunks)]
         budget = int(rate * min(interval, 5.0))
         for step in range(len(chunks)):
@@ -211,7 +211,7 @@ class Sampler:
 
 
 def _state(record: SiteRecord) -> tuple[int, ...]:
-    """All that a sample tells of a site, to see whether it has changed; totals are kept of the first six."""
+    """Everything a sample reports about a site, to detect changes; totals sum the first six."""
     return (
         record.born,
         record.finished,

@@ -1,7 +1,7 @@
-"""Tasks that wait for a future which is done, in a loop that sleeps with nothing to do: nobody wakes them.
+"""Stranded tasks: they wait for a future that is done, in an idle loop that nothing wakes.
 
-Another thread has set the future at the wrong moment, or its callback was lost.  Finding them is a walk over
-the tasks, so it is done as seldom as the search for tasks that were made without a factory.
+Another thread set the future at the wrong moment, or its callback was lost.  Finding them takes a walk over
+the tasks, so it runs as rarely as the search for tasks created without a factory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Stranded:
-    """Those of one loop: how many, and the first of them."""
+    """The stranded tasks of one loop: their number, and the first."""
 
     __slots__ = ("count", "task")
 
@@ -34,7 +34,7 @@ class Stranded:
 
 
 def look(registry: Registry, idle: Container[int]) -> Job[dict[int, Stranded]]:
-    """By ``id`` of the loop, of the loops whose ``id`` is in ``idle``."""
+    """The stranded tasks of the loops in ``idle``, by ``id`` of the loop."""
     found: dict[int, Stranded] = {}
     for task in live_tasks(registry.task_records()):
         if task is None:
@@ -48,7 +48,7 @@ def look(registry: Registry, idle: Container[int]) -> Job[dict[int, Stranded]]:
 
 
 def judge(watched: Watched, here: Stranded | None, stalls: deque[Stall]) -> bool:
-    """Notes what is seen again and ends what is over; whether it takes another look."""
+    """Opens a stall if the same task is found twice, closes one that is over; whether to look again soon."""
     task = here.task() if here is not None else None
     again = task is not None and watched.strandable is not None and watched.strandable() is task
     watched.strandable = ref(task) if task is not None else None

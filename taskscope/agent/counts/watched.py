@@ -1,4 +1,4 @@
-"""What is remembered of one event loop: where it stood, how late it was, what held it.
+"""The state kept per event loop: its position, its latencies, its stalls.
 
 Weak references only.
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import StallWhy
 
 WINDOW = 300
-"""Latencies kept of each loop: one minute."""
+"""Latencies kept per loop: one minute."""
 
 NOTED_EVERY = 0.18
-"""Seconds between two of them."""
+"""Least seconds between two latencies."""
 
 
 class Probe:
-    """One callback handed to a loop that does not show its turns."""
+    """A callback sent to a loop whose turns are not visible."""
 
     __slots__ = ("handle", "ran", "sent")
 
@@ -64,13 +64,13 @@ class Stall:
         self.ended: float | None = None
         self.paused = 0.0
         self.woken = False
-        self.judged = False  # whether a second look has shown what it is
+        self.judged = False  # whether a second look has determined its cause
         self.queued = 0
         self.task: int | None = None
         self.stack: tuple[model.Frame, ...] = ()
 
     def is_of(self, task: Any) -> None:
-        """Nothing held the loop: this is a task with which it could have gone on."""
+        """Nothing blocked the loop: this is a task that it could have run."""
         self.task = futures.serial_of(task)
         self.stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
 
@@ -92,9 +92,9 @@ class Stall:
 
 
 class Watched:
-    """One loop, and what was seen of it at the last look.
+    """One loop as of the last look.
 
-    ``mark`` stands for what it was in the middle of, since ``since`` and known to us since ``found``.
+    ``mark`` identifies what it is doing, since ``since``; we first saw it at ``found``.
     """
 
     __slots__ = (
@@ -127,13 +127,13 @@ class Watched:
         self.since = self.found = self.found_stranded = self.paused = self.next_latency = 0.0
         self.calls = 0
         self.stall: Stall | None = None
-        self.strandable: ref[Any] | None = None  # a task that was found stranded once
+        self.strandable: ref[Any] | None = None  # a task found stranded once
         self.stranded: Stall | None = None
         self.probe: Probe | None = None
         self.latencies: deque[float] = deque(maxlen=WINDOW)
 
     def stand(self, turn: Turn | None, now: float) -> None:
-        """It has moved on: to ``turn``, or to something of which only the moment is known."""
+        """Records that it has moved: to ``turn``, or to something known only by its time."""
         self.found = self.since = now
         self.paused, self.mark, self.calls = 0.0, None, 0
         if turn is not None:
@@ -142,22 +142,22 @@ class Watched:
                 self.since = turn.begun
 
     def stands_at(self, mark: object) -> bool:
-        """Whether it has not moved on.  A mark is a moment, or a reference of which there is only one."""
+        """Whether it has not moved.  A mark is a time, or an object compared by identity."""
         same = mark == self.mark if type(mark) is float else mark is self.mark
         return mark is not None and same
 
     def note(self, latency: float | None, now: float) -> None:
-        """One value at most for each time that all loops are looked at; more often it is a stall's turn."""
+        """Adds a latency, at most one per round; more frequent looks are for stalls."""
         if latency is not None and now >= self.next_latency:
             self.latencies.append(max(0.0, latency))
             self.next_latency = now + NOTED_EVERY
 
     def waiting_since(self, stall: Stall) -> float:
-        """A loop may have slept long before it got something to do."""
+        """Since when there has been work: a loop may sleep long before it gets any."""
         return self.found if stall.why == "asleep" else stall.began
 
     def percentiles(self, now: float) -> tuple[float | None, float | None, float | None]:
-        """Half, 99 % and all of the latencies of the last minute are at most this."""
+        """Median, p99 and maximum of the latencies of the last minute."""
         values = list(self.latencies)
         if self.stall is not None:
             values.append(now - self.waiting_since(self.stall))

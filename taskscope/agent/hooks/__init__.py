@@ -1,1 +1,1 @@
-"""How births are noticed, and the way back: one owner of all that is changed in the program (``parts``)."""
+"""Hooks that record births, and their undoing: ``parts`` owns every change to the program."""

@@ -1,9 +1,8 @@
-"""Living beside aiomonitor in one process: its task factory is left alone, its records tell of births.
+"""Coexistence with aiomonitor: its task factory stays untouched, its records reveal births.
 
-aiomonitor's factory notes the stack that called it.  A factory of ours around it would stand on that
-stack, and every task would seem to be created by our line.  So where a loop's factory is a monitor's it
-stays as it is, and births are noted when the monitor writes the stack down: its dictionary of stacks is
-given a class of ours, in one assignment that can be taken back in one.
+aiomonitor's factory records the stack of its caller.  If ours wrapped it, every task would appear to be
+created by our line.  So a monitor's factory stays in place, and births are recorded when the monitor stores a
+stack: its dictionary of stacks gets a class of ours, in one assignment that one assignment undoes.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ if TYPE_CHECKING:
 _MODULE = "aiomonitor.monitor"
 
 YOUNG = 1.0
-"""Seconds in which a monitor's factory has certainly written down where a task of its comes from."""
+"""Seconds within which a monitor's factory has certainly stored a task's creation stack."""
 
 
 class MonitorPeer:
-    """The monitors whose records are followed: births that they note are noted by ``births``, too."""
+    """The monitors whose records are followed: ``births`` records the births they record."""
 
     def __init__(self, births: Births, part: Part, registry: Registry) -> None:
         self._registry = registry
@@ -42,7 +41,7 @@ class MonitorPeer:
         part.on_undo(self._release)
 
     def follow(self, factory: Any) -> bool:
-        """Whether ``factory`` is a monitor's; from now on the births that it notes are ours too."""
+        """Whether ``factory`` is a monitor's; if so, follows its records."""
         if not is_monitor_factory(factory):
             return False
         monitor = factory.__self__
@@ -51,11 +50,11 @@ class MonitorPeer:
             self._followed.append(ref(monitor))
             records.__class__ = self._class
         elif type(records) is not self._class:
-            self._registry.drop("births (this aiomonitor is not of a kind we know)")
+            self._registry.drop("births (unsupported aiomonitor version)")
         return True
 
     def _release(self) -> None:
-        """Gives every monitor its plain dictionary back."""
+        """Restores every monitor's plain dictionary."""
         for reference in self._followed:
             monitor = reference()
             if monitor is not None and type(monitor._created_tracebacks) is self._class:
@@ -65,7 +64,7 @@ class MonitorPeer:
 
 def _noting_class(note: Callable[..., Any], link: Link) -> type:
     class Records(WeakKeyDictionary[Any, Any]):
-        """A monitor's stacks by task; its factory writes each while its caller's frames still stand."""
+        """A monitor's stacks by task; its factory stores each while the caller's frames are live."""
 
         def __setitem__(self, task: Any, stack: Any) -> None:
             super().__setitem__(task, stack)
@@ -79,20 +78,20 @@ def _noting_class(note: Callable[..., Any], link: Link) -> type:
 
 
 def is_monitor_factory(factory: Any) -> bool:
-    """Whether ``factory`` is the method of an aiomonitor (told without importing it)."""
+    """Whether ``factory`` is a method of an aiomonitor (determined without importing it)."""
     if type(factory) is not MethodType or not _is_monitor(factory.__self__):
         return False
     return getattr(factory.__func__, "__name__", "") == "_create_task"
 
 
 def _is_monitor(value: Any) -> bool:
-    """Looks into the class only where aiomonitor is loaded: nobody else's is asked for anything."""
+    """Inspects the class only if aiomonitor is loaded."""
     kind = getattr(sys.modules.get(_MODULE), "Monitor", None)
     return isinstance(kind, type) and issubclass(type(value), kind)
 
 
 class Noted(NamedTuple):
-    """What a monitor noted of a birth: the stack, outermost first, when (monotonic), and by which task.
+    """What a monitor recorded of a birth: the stack, outermost first, the monotonic time, and the parent.
 
     ``parent``: None if it was created outside any task, else a weak reference, which may be dead.
     """
@@ -103,12 +102,12 @@ class Noted(NamedTuple):
 
 
 def noted(task: Any) -> Noted | None:
-    """What a monitor knows of ``task``; None if none made it."""
+    """What a monitor recorded about ``task``; None if none created it."""
     if attribute(task, "_orig_coro") is None:
         return None
     for held in gc.get_referents(
         futures.coroutine(task)
-    ):  # its wrapper is a method: the monitor stands in it
+    ):  # its wrapper is a bound method that refers to the monitor
         if _is_monitor(held):
             stack = held._created_tracebacks.get(task)
             if stack is None:
@@ -120,7 +119,7 @@ def noted(task: Any) -> Noted | None:
 
 
 def in_the_making(task: Any) -> bool:
-    """Whether a monitor's factory has yet to write down where this task comes from."""
+    """Whether a monitor's factory has yet to store this task's creation stack."""
     if module_of(type(task)) != "aiomonitor.task":
         return False
     now = clock.perf_counter()
@@ -128,7 +127,7 @@ def in_the_making(task: Any) -> bool:
 
 
 def monitors() -> list[Any]:
-    """The monitors that run in this process: each has a thread that runs its ``_ui_main``."""
+    """The monitors running in this process: each has a thread that runs its ``_ui_main``."""
     if _MODULE not in sys.modules:
         return []
     threads = sys.modules["threading"].enumerate()

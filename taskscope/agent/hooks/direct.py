@@ -1,8 +1,8 @@
-"""Tasks made past every factory: ``asyncio.Task(coro)``, as aiohttp makes its own from Python 3.12 on.
+"""Tasks created without a factory: ``asyncio.Task(coro)``, as aiohttp does from Python 3.12 on.
 
-asyncio keeps a weak set of all tasks, and up to Python 3.13 the constructor calls the set's ``add``: the
-one place where such a task can be seen as it is born.  Later Pythons have no such set; there the search
-for strays finds them when they have lived for a while (see ``adopt``).
+asyncio keeps a weak set of all tasks, and up to Python 3.13 the constructor calls the set's ``add``: the only
+place to observe such a birth.  Later Pythons have no such set; there a periodic search finds these tasks once
+they have lived for a while (see ``adopt``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def known_sets() -> list[WeakSet[Any]]:
-    """The sets of all tasks that this Python keeps, if its constructor adds to them."""
+    """This Python's sets of all tasks, if the task constructor calls their ``add``."""
     if sys.version_info >= (3, 14):
         return []
     tasks = sys.modules["asyncio"].tasks
@@ -29,10 +29,10 @@ def known_sets() -> list[WeakSet[Any]]:
 
 
 def noticing(known: WeakSet[Any], note: Callable[..., Any], link: Link) -> Add:
-    """``known.add`` that also notes plain tasks, unless ``link.before()`` says that somebody else does.
+    """``known.add`` that also records plain tasks, unless ``link.before()`` says that a factory does.
 
-    Called for every task there is.  It does what ``WeakSet.add`` does (the same from Python 3.11 to 3.13)
-    instead of calling it, which would cost 0.2 µs more; so tasks of our class cost one comparison.
+    Called for every task.  It inlines ``WeakSet.add`` (unchanged from Python 3.11 to 3.13), since a call
+    would cost 0.2 µs more; tasks of our class cost one comparison.
     """
     plain = sys.modules["asyncio"].Task
     weak: Any = known
@@ -48,7 +48,7 @@ def noticing(known: WeakSet[Any], note: Callable[..., Any], link: Link) -> Add:
                 if is_noted is not None and not is_noted():
                     note(task.get_loop(), task.get_coro(), task=task)
             except RecursionError:
-                pass  # the program is at its own limit: the search for strays finds the task
+                pass  # the program is at its recursion limit: the periodic search finds the task
             except Exception as error:  # noqa: BLE001  (an outer edge)
                 link.fail(error)
 
@@ -56,5 +56,5 @@ def noticing(known: WeakSet[Any], note: Callable[..., Any], link: Link) -> Add:
 
 
 def itself(coro: Any, *, loop: Any, task: Any) -> Any:
-    """In place of a task class: the task is there already."""
+    """Stands in for a task class: the task already exists."""
     return task

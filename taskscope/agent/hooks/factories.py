@@ -1,6 +1,6 @@
-"""Where births are noticed: a task factory on every loop, those that are here and those to come.
+"""Installs a task factory on every loop, existing and future.
 
-Everything is done through a `Part`, which undoes it; the factories themselves come from ``births``.
+Every change goes through a `Part`, which undoes it; the factories themselves come from ``births``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TaskHooks:
-    """Task factories on all loops.  ``on_loop`` is told of each loop that is met, and must not raise."""
+    """Task factories on all loops.  ``on_loop`` is called with each new loop, and must not raise."""
 
     def __init__(
         self, registry: Registry, part: Part, on_loop: Callable[[Any], None] = lambda loop: None
@@ -42,12 +42,12 @@ class TaskHooks:
         self._classes: list[type] = [base_events.BaseEventLoop]
         self._raw: dict[type, tuple[Any, Any]] = {}
         self._loops: dict[int, ref[Any]] = {}
-        self._making: set[int] = set()  # threads in which a factory of the program's makes a task
+        self._making: set[int] = set()  # threads in which a factory of the program is creating a task
 
     # -- arming and disarming ------------------------------------------------------------------
 
     def arm(self) -> None:
-        """Patches the loop classes, so that every loop to come has our factory."""
+        """Patches the loop classes, so that every future loop has our factory."""
         self.births.arm()
         self._monitors = MonitorPeer(self.births, self.part, self._registry)
         for cls in self._classes:
@@ -56,38 +56,38 @@ class TaskHooks:
         self._patch_run_coroutine_threadsafe()
         note = self.births.factory(direct.itself, direct.itself, foreign=True, named=True)
         for known in direct.known_sets():
-            link = self.part.link(self._is_noted)
+            link = self.part.link(self._is_recorded)
             self.part.replace(known, "add", direct.noticing(known, note, link))
 
-    def _is_noted(self) -> bool:
-        """Whether the task that this thread makes is noted by a factory of ours, or not at all."""
+    def _is_recorded(self) -> bool:
+        """Whether a factory already records this task, or hooks are off."""
         return system.get_ident() in self._making
 
     def add_loop_class(self, cls: type) -> None:
-        """A loop class from elsewhere (uvloop); harmless if it derives from one that is known."""
+        """Patches another loop class (uvloop); harmless if its base is already patched."""
         if self.part.armed and not any(cls is known for known in self._classes):
             self._classes.append(cls)
             self._patch_class(cls)
 
     def loops(self) -> list[Any]:
-        """The living loops that have our factory."""
+        """The live loops that have our factory."""
         found = [reference() for reference in list(self._loops.values())]
         return [loop for loop in found if loop is not None]
 
     def _unhook(self) -> None:
-        """Gives every loop the factory back that it had.  The first failure is told, after all the others."""
+        """Restores every loop's original factory, then raises the first failure, if any."""
         failures = []
         for loop in self.loops():
             try:
                 self.let_go(loop)
-            except Exception as error:  # noqa: BLE001  (an outer edge: the other loops must come, too)
+            except Exception as error:  # noqa: BLE001  (an outer edge: the other loops must be restored too)
                 failures.append(error)
         if failures:
             raise failures[0]
         self._loops.clear()
 
     def _patch_class(self, cls: Any) -> None:
-        """Remembers the plain methods, too: those of the program's subclasses are never called by us."""
+        """Also keeps the original methods: we never call overrides in the program's subclasses."""
         part = self.part
         set_raw, get_raw = cls.set_task_factory, cls.get_task_factory
         self._raw[cls] = set_raw, get_raw
@@ -99,7 +99,7 @@ class TaskHooks:
         self.add_loop(loop)
 
     def add_loop(self, loop: Any) -> None:
-        """Installs the factory on a loop, around the one that it has."""
+        """Installs our factory on a loop, around its own."""
         known = self._loops.get(id(loop))
         if not self.part.armed or (known is not None and known() is loop):
             return
@@ -128,7 +128,7 @@ class TaskHooks:
         return next((raw for cls, raw in list(self._raw.items()) if issubclass(kind, cls)), None)
 
     def let_go(self, loop: Any) -> None:
-        """Gives a loop the factory back that it had: nobody cares any more what it starts."""
+        """Restores the loop's original factory."""
         raw = self._raw_of(loop)
         if raw is not None:
             set_raw, get_raw = raw
@@ -149,7 +149,7 @@ class TaskHooks:
         if inner is None:
             factory = self._plain = self._plain or build(task_class, asyncio.Task, foreign=False, named=False)
         elif _is_eager(inner):
-            # anyio looks into the closure of asyncio's eager factories: ours must be one of them.
+            # anyio inspects the closure of asyncio's eager factories, so ours must be one of them.
             make = build(task_class, asyncio.Task, foreign=False, named=True)
             factory = asyncio.create_eager_task_factory(  # type: ignore[attr-defined]
                 lambda coro, *, loop, **kwargs: make(loop, coro, **kwargs)
@@ -161,10 +161,10 @@ class TaskHooks:
         factory.taskscope_shown = factory if _is_eager(inner) else inner
         return factory
 
-    # -- where no frame leads back to the program ------------------------------------------------
+    # -- creation without a frame of the caller --------------------------------------------------
 
     def _patch_run_coroutine_threadsafe(self) -> None:
-        """Its task is created by a callback in another thread: remember who asked."""
+        """A callback in another thread creates its task: remember the caller."""
         import asyncio
         from asyncio import tasks
 
@@ -183,7 +183,7 @@ def _is_ours(factory: Any) -> bool:
 
 
 def _shown(factory: Any) -> Any:
-    """What the program sees of a factory: the one that it has set itself."""
+    """The factory the program sees: the one it set itself."""
     return factory.taskscope_shown if _is_ours(factory) else factory
 
 
@@ -193,7 +193,7 @@ def _setter(original: Any, link: Link) -> Any:
         if wrap is not None and (factory is None or callable(factory)):
             try:
                 return original(loop, wrap(factory))  # type: ignore[no-any-return]
-            except Exception as error:  # noqa: BLE001  (an outer edge: ours is not to its taste)
+            except Exception as error:  # noqa: BLE001  (an outer edge: the loop rejects our factory)
                 link.fail(error)
         return original(loop, factory)  # type: ignore[no-any-return]
 
@@ -209,14 +209,14 @@ def _getter(original: Any, link: Link) -> Any:
                 return shown(factory)
             except Exception as error:  # noqa: BLE001  (an outer edge)
                 link.fail(error)
-                return original(loop)  # as it is now that ours is gone
+                return original(loop)  # the factory without ours
         return factory
 
     return as_named(get_task_factory, original)
 
 
 def _swapped(factory: Any, making: set[int]) -> Any:
-    """A factory in the shape of a task class; ``making`` holds the thread meanwhile."""
+    """A factory with the signature of a task class; ``making`` holds the thread meanwhile."""
 
     def make(coro: Any, *, loop: Any, **kwargs: Any) -> Any:
         thread = system.get_ident()

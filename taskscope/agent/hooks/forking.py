@@ -1,4 +1,4 @@
-"""Forked children: the agent comes along, with a thread and a socket of its own."""
+"""Forked children: the agent continues there, with its own thread and socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORKED = "_taskscope_forked"
 
 
 def follow(agent: Agent) -> None:
-    """Has ``agent.forked`` called in forked children, until ``forget``."""
+    """Calls ``agent.forked`` in forked children, until ``forget``."""
     if hasattr(os, "register_at_fork"):
         calls_of(_FORKED, _register)[:] = [partial(_in_child, ref(agent))]
 

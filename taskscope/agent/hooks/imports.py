@@ -1,4 +1,4 @@
-"""Acts when a module gets imported, so that the agent need not import asyncio or uvloop itself."""
+"""Callbacks on imports, so that the agent need not import asyncio or uvloop itself."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class _Finder:
-    """A finder in front of ``sys.meta_path`` that finds nothing by itself."""
+    """A finder at the front of ``sys.meta_path`` that finds nothing itself."""
 
     def __init__(self, find_spec: Callable[..., Any]) -> None:
         self.find_spec = find_spec
 
 
 class ImportWatch:
-    """Learns through a finder that a module has been imported.
+    """Detects imports through a finder.
 
-    The finder stays until everything awaited has come, or until the part is undone.
+    The finder stays until every awaited module is imported, or the part is undone.
     """
 
     def __init__(self, part: Part) -> None:
@@ -33,7 +33,7 @@ class ImportWatch:
         self._finder: _Finder | None = None
 
     def when(self, name: str, action: Callable[[Any], None]) -> None:
-        """Calls ``action(module)`` now if the module is there, else right after it was executed."""
+        """Calls ``action(module)`` now if the module is loaded, else right after it is executed."""
         module = sys.modules.get(name)
         if module is not None:
             action(module)
@@ -45,7 +45,7 @@ class ImportWatch:
             sys.meta_path.insert(0, self._finder)
 
     def _leave(self) -> None:
-        """By identity: comparing would call the ``__eq__`` of the program's finders."""
+        """Removes the finder by identity: comparison would call the program's ``__eq__``."""
         finder, path = self._finder, sys.meta_path
         for index in range(len(path) - 1, -1, -1):
             if path[index] is finder:
@@ -54,14 +54,14 @@ class ImportWatch:
         self._awaited.clear()
 
     def _find(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Part of the finder protocol: the others find the module, its loader is wrapped.
+        """The finder protocol: the other finders find the module, and its loader is wrapped.
 
-        The program may ask for a spec without importing, so the module is awaited until it has been executed.
+        The program may find a spec without importing, so the module stays awaited until it is executed.
         """
         search = system.get_ident(), name
         if name not in self._awaited or search in self._looking:
             return None
-        self._looking.add(search)  # a finder of the program's may ask all the others itself
+        self._looking.add(search)  # one of the program's finders may call all the others
         try:
             spec = self._of_others(name, path, target)
         finally:
@@ -73,13 +73,13 @@ class ImportWatch:
         return spec
 
     def _of_others(self, name: str, path: Any, target: Any) -> Any:
-        """None also if one fails: then the import system asks it again, and the program sees what it says."""
+        """None also if a finder fails: the import system calls it again, and the program sees the error."""
         for finder in list(sys.meta_path):
             find = getattr(finder, "find_spec", None)
             if finder is not self._finder and find is not None:
                 try:
                     spec = find(name, path, target)
-                except Exception:  # noqa: BLE001  (the program's own)
+                except Exception:  # noqa: BLE001  (the program's error)
                     return None
                 if spec is not None:
                     return spec
@@ -94,17 +94,17 @@ class ImportWatch:
 
 
 def _executing(loader: Any, execute: Callable[[Any], None], name: str, link: Link) -> Callable[[Any], None]:
-    """In place of a loader's ``exec_module``, until it executes the module that is awaited."""
+    """Replaces a loader's ``exec_module`` until it executes the awaited module."""
 
     def exec_module(module: Any) -> None:
         arrived = link.before if module.__name__ == name else None  # one loader may serve a whole archive
         if arrived is not None:
-            vars(loader).pop("exec_module", None)  # it is as it was before the module's code runs
+            vars(loader).pop("exec_module", None)  # restored before the module's code runs
         execute(module)
         if arrived is not None:
             try:
                 arrived(name, module)
-            except Exception as error:  # noqa: BLE001  (an outer edge: the import must go on)
+            except Exception as error:  # noqa: BLE001  (an outer edge: the import must continue)
                 link.fail(error)
 
     return exec_module

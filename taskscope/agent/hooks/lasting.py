@@ -1,8 +1,8 @@
-"""Calls that Python lets nobody take back, made to refer to nothing of ours.
+"""Permanent callbacks, written to refer to nothing of ours.
 
-A fork handler can not be taken back at all.  One of ``atexit`` can, but is looked for with ``==`` among
-the program's own: that runs their code, and removes one that is equal to anything.  So a process gets one
-of each in its life, however often an agent comes and goes: it calls what is in a list kept on ``sys``.
+A fork handler cannot be unregistered.  An ``atexit`` handler can, but is found by ``==`` among the program's
+own, which runs their code and may remove the wrong one.  So each process gets one of each, however often an
+agent comes and goes: it calls the functions in a list kept on ``sys``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CODE = "def lasting():\n    for call in calls: call()\n"
 
 
 def calls_of(name: str, register: Callable[[Callable[[], Any]], object]) -> Calls:
-    """The list of what is called; ``register`` is used once in the life of the process."""
+    """The list of functions to call; ``register`` is called once in the life of the process."""
     calls: Calls | None = sys.__dict__.get(name)
     if calls is None:
         calls = []

@@ -1,12 +1,12 @@
-"""The one owner of everything that the agent changes in the program, and the one way back.
+"""The one owner of every change the agent makes to the program, and of its undo stack.
 
-The agent consists of parts that fail on their own.  A part notes how to undo a change before it makes it.
-Whatever fails in it, while arming, in a hook or while undoing, the program does not see it: all that the
-part has changed is put back, newest first, and the failure is told.
+The agent consists of parts that fail independently.  A part records how to undo a change before it makes it.
+The program never sees a failure, whether while arming, in a hook or while undoing: everything the part has
+changed is undone, newest first, and the failure is reported.
 
-What somebody has wrapped after us cannot be taken back.  So our wrappers reach the agent through a link
-only; once that is cut they pass everything through and refer to nothing of ours.  This module imports
-nothing of the agent for the same reason: a wrapper keeps the module that it comes from alive.
+A function that someone wrapped after us cannot be restored.  So our wrappers reach the agent only through a
+link; once it is cut they pass everything through and refer to nothing of ours.  For the same reason this
+module imports nothing from the agent: a wrapper keeps its module alive.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAMES = ("__module__", "__name__", "__qualname__", "__doc__")
 
 
 class Link:
-    """The way from a function that the program may hold for ever to the part that it serves."""
+    """The connection from a function the program may hold forever to its part."""
 
     __slots__ = ("after", "before", "part")
 
@@ -35,20 +35,20 @@ class Link:
         self.after = after
 
     def cut(self) -> None:
-        """From now on the function does nothing of ours."""
+        """Disconnects the function from the agent."""
         self.part = self.before = self.after = None
 
     def fail(self, error: BaseException) -> None:
-        """Tells the part, if it is still there.  Never raises."""
+        """Reports to the part, if it still exists.  Never raises."""
         part = self.part
         if part is not None:
             part.fail(error)
 
 
 class Part:
-    """One part of the agent: what it has changed in the program, and its failsafe.
+    """One part of the agent: its changes to the program, and its failsafe.
 
-    ``tell(name, error)`` takes a failure down.  ``armed`` is false before and after.
+    ``tell(name, error)`` records a failure.  ``armed``: between ``arm`` and ``undo``.
     """
 
     def __init__(self, name: str, tell: Tell) -> None:
@@ -58,27 +58,27 @@ class Part:
         self._steps: list[Callable[[], object]] = []
 
     def arm(self, function: Act, *args: Any) -> bool:
-        """Calls what makes the changes; False if it failed and nothing is changed."""
+        """Calls ``function``, which makes the changes; False if it failed and was undone."""
         self.armed = True
         self.guard(function, *args)
         return self.armed
 
     def guard(self, function: Act, *args: Any) -> None:
-        """Calls ``function``; a failure undoes the part instead of reaching the caller."""
+        """Calls ``function``; a failure undoes the part and never reaches the caller."""
         try:
             function(*args)
-        except Exception as error:  # noqa: BLE001  (an outer edge: told, and the program goes on)
+        except Exception as error:  # noqa: BLE001  (an outer edge: reported, and the program continues)
             self.fail(error)
-        if self._steps and not self.armed:  # undone meanwhile, by another thread or by the failure
+        if self._steps and not self.armed:  # undone meanwhile, by another thread or a failure
             self.undo()
 
     def fail(self, error: BaseException) -> None:
-        """Undoes everything and tells why.  Never raises."""
-        self._told(self.name, error)
+        """Undoes everything and reports why.  Never raises."""
+        self._report(self.name, error)
         self.undo()
 
     def undo(self) -> None:
-        """Puts everything back, newest first; what fails is told, and tried again the next time.
+        """Undoes every change, newest first; failed steps are reported, and retried next time.
 
         Never raises.
         """
@@ -87,50 +87,50 @@ class Part:
         for step in reversed(steps):
             try:
                 step()
-            except Exception as error:  # noqa: BLE001  (an outer edge: the other steps must come, too)
+            except Exception as error:  # noqa: BLE001  (an outer edge: the other steps must run too)
                 self._steps.insert(0, step)
-                self._told(f"undoing {self.name}", error)
+                self._report(f"undoing {self.name}", error)
 
     def on_undo(self, step: Act, *args: Any) -> None:
-        """Has ``step(*args)`` called when the part is undone."""
+        """Registers ``step(*args)`` to run when the part is undone."""
         self._steps.append(partial(step, *args))
 
     def replace(self, owner: Any, name: str, ours: Any) -> None:
-        """Sets an attribute until the part is undone; a value that somebody sets after us stays."""
+        """Sets an attribute until the part is undone; a value set after ours stays."""
         self.on_undo(_put_back, owner, name, vars(owner).get(name, _ABSENT), ours)
         setattr(owner, name, ours)
 
     def wrap(self, owner: Any, name: str, *, before: Act | None = None, after: Act | None = None) -> None:
-        """Has ``before`` and ``after`` called around a function, with its arguments.
+        """Wraps a function with ``before`` and ``after``, called with its arguments.
 
-        For ``before`` the program's frame is two further out, and its arguments may be wrong.
+        In ``before``, the caller's frame is two further out, and the arguments may be invalid.
         """
         original = getattr(owner, name)
         self.replace(owner, name, as_named(_wrapper(original, self.link(before, after)), original))
 
     def guarded(self, function: Act) -> Act:
-        """``function`` for the program to call: does nothing once the part is undone, and never raises."""
+        """A version of ``function`` for the program to call: never raises, and is inert after undo."""
         return _guarded(self.link(function))
 
     def link(self, before: Act | None = None, after: Act | None = None) -> Link:
-        """A link that is cut when the part is undone."""
+        """A link that is cut on undo."""
         link = Link(self, before, after)
         self.on_undo(link.cut)
         return link
 
-    def _told(self, what: str, error: BaseException) -> None:
+    def _report(self, what: str, error: BaseException) -> None:
         try:
             self._tell(what, error)
-        except Exception:  # noqa: BLE001  (the outermost edge: there is nobody left to tell)
+        except Exception:  # noqa: BLE001  (the outermost edge: nothing is left to report to)
             pass
 
 
 def as_named(function: Any, original: Any) -> Any:
-    """``function`` under the names, and with the signature, that the program knows."""
+    """``function`` with the names and signature of ``original``."""
     for name in _NAMES:
         try:
             setattr(function, name, getattr(original, name))
-        except (AttributeError, TypeError):  # somebody's callable that is no function
+        except (AttributeError, TypeError):  # a callable that is not a function
             pass
     function.__wrapped__ = original
     return function
@@ -143,7 +143,7 @@ def _wrapper(original: Any, link: Link) -> Any:
             try:
                 before(*args, **kwargs)
             except RecursionError:
-                pass  # the program is at its own limit
+                pass  # the program is at its recursion limit
             except Exception as error:  # noqa: BLE001  (an outer edge)
                 link.fail(error)
         result = original(*args, **kwargs)
@@ -176,7 +176,7 @@ def _guarded(link: Link) -> Act:
 
 def _put_back(owner: Any, name: str, before: Any, ours: Any) -> None:
     if vars(owner).get(name, _ABSENT) is not ours:
-        return  # somebody has wrapped it after us: ours is only passed through from now on
+        return  # wrapped after us: ours stays as a pass-through
     if before is _ABSENT:
         delattr(owner, name)
     else:
@@ -184,12 +184,12 @@ def _put_back(owner: Any, name: str, before: Any, ours: Any) -> None:
 
 
 def insist(name: str, tell: Tell, *steps: Act) -> None:
-    """Calls every step, one that fails twice.  Never raises; ``tell`` takes the failures down."""
+    """Calls every step, retrying each once on failure.  Never raises; ``tell`` records the failures."""
     for step in steps:
         for _ in range(2):
             try:
                 step()
-            except Exception as error:  # noqa: BLE001  (an outer edge: the next step must come, too)
+            except Exception as error:  # noqa: BLE001  (an outer edge: the next step must run too)
                 tell(name, error)
             else:
                 break

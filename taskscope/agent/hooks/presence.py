@@ -1,4 +1,4 @@
-"""All that notices births in this process, armed and undone together: for the agent, and for ``no_leaks``."""
+"""All hooks in this process, armed and undone together: for the agent and for ``no_leaks``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Presence:
-    """The parts that change the program.  ``tell(name, error)`` takes down what failed.
+    """The parts that change the program.  ``tell(name, error)`` records failures.
 
-    ``on_loop`` is told of each loop that is met, ``on_tasks`` of the loops that were there when tasks could
-    be noticed at last: asyncio may come later, or never.
+    ``on_loop`` is called with each new loop, ``on_tasks`` with the existing loops once asyncio is imported,
+    which may be later or never.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Presence:
         self.hooks: TaskHooks | None = None
 
     def part(self, name: str) -> Part:
-        """A part that is undone with the others, before those that came earlier."""
+        """A new part, undone with the others in reverse order."""
         part = Part(name, self._tell)
         self._parts.append(part)
         return part
@@ -56,7 +56,7 @@ class Presence:
         return self.hooks is not None and self._tasks.armed
 
     def arm(self) -> None:
-        """Changes the program.  Never raises: what fails is undone by itself."""
+        """Changes the program.  Never raises: a part that fails undoes itself."""
         self.threads.part.arm(self.threads.arm)
         self._imports.arm(self._import_watch.when, "asyncio", lambda _: self._tasks.arm(self._arm_tasks))
 
@@ -77,7 +77,7 @@ class Presence:
         self._on_tasks(loops)
 
     def undo(self) -> None:
-        """Puts everything back; what fails at first is tried once more.  Never raises."""
+        """Undoes everything; failed steps are retried once.  Never raises."""
         undo = [part.undo for part in reversed(self._parts)]
         insist("undoing", self._tell, *undo, *undo)
 
@@ -85,7 +85,7 @@ class Presence:
         run(self._take_marks_off(), PAUSE)
 
     def _take_marks_off(self) -> Job[None]:
-        """Takes our marks off the living tasks; what ended ones still refer to holds nothing any more."""
+        """Removes our marks from live tasks; those of ended tasks hold nothing."""
         records = self._registry.task_records()
         for task in live_tasks(records):
             if task is None:

@@ -1,4 +1,4 @@
-"""The class of the tasks that are made under the hooks: it counts their ends (see ``hooks``)."""
+"""The class of tasks created under the hooks: it counts their ends (see ``births``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def build_task_class(registry: Registry) -> Any:  # noqa: C901  (one piece: calls cost)
-    """A subclass of ``asyncio.Task`` that counts its own end.  One class for each start of the agent."""
+    """A subclass of ``asyncio.Task`` that counts its own end.  One class per start of the agent."""
     import asyncio
 
     base: Any = asyncio.Task
@@ -32,7 +32,7 @@ def build_task_class(registry: Registry) -> Any:  # noqa: C901  (one piece: call
                 if chunk is None:  # detached meanwhile
                     pass
                 elif chunk.pop(self._taskscope_serial, None) is None:
-                    chunk.site.retained -= 1  # the sweep has counted it already
+                    chunk.site.retained -= 1  # the sweep has already counted it
                 elif self._state == "FINISHED":
                     site = chunk.site
                     if self._exception is None and site.keep <= 0:
@@ -45,7 +45,7 @@ def build_task_class(registry: Registry) -> Any:  # noqa: C901  (one piece: call
                     chunk.site.lost += 1
                     registry.note_end(self, chunk.site, "lost", "")
             except AttributeError:
-                pass  # the constructor failed, or the interpreter is going down
+                pass  # the constructor failed, or the interpreter is shutting down
             except Exception as error:  # noqa: BLE001  (an outer edge: the program must not see it)
                 registry.drop(f"ends ({type(error).__name__})")
             base_del(self)
@@ -56,7 +56,7 @@ def build_task_class(registry: Registry) -> Any:  # noqa: C901  (one piece: call
             if name is not None:
                 base.set_name(self, name)
 
-        Task.set_name = set_name  # 3.13 calls set_name(None) wherever there is a factory: "None" it would be
+        Task.set_name = set_name  # with a factory, 3.13 calls set_name(None), which would name it "None"
     Task.__qualname__ = "Task"
     Task.__module__ = base.__module__
     return Task

@@ -1,4 +1,4 @@
-"""Who started a thread where: a wrapped ``Thread.start`` notes it on the thread object."""
+"""Where threads are started: a wrapped ``Thread.start`` records it on the thread object."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Note:
-    """What the hook leaves on a thread object."""
+    """The record that the hook leaves on a thread object."""
 
     __slots__ = ("birth", "parent", "record", "stack")
 
@@ -42,7 +42,7 @@ class Note:
 
 
 class ThreadHooks:
-    """Notes the birth of threads; counts the living ones at each tick."""
+    """Records the birth of threads; counts the live ones at each tick."""
 
     def __init__(self, registry: Registry, part: Part) -> None:
         self.part = part
@@ -54,7 +54,7 @@ class ThreadHooks:
         self.part.wrap(threading.Thread, "start", before=self._born)
 
     def _forget_all(self) -> None:
-        """Takes the notes off the threads, also off those that have ended and are still kept."""
+        """Removes the notes from all threads, including ended ones still referenced."""
         while self._noted:
             thread = self._noted.popitem()[1]()
             if thread is not None:
@@ -97,7 +97,7 @@ class ThreadHooks:
         object.__setattr__(thread, _MARK, note)
 
     def count(self) -> dict[int, list[float | None]]:
-        """Births of the living threads of each site; also settles how many have ended."""
+        """Births of the live threads of each site; also updates how many have ended."""
         living: dict[int, list[float | None]] = {}
         if not self.part.armed:
             return living
@@ -113,9 +113,9 @@ class ThreadHooks:
         return living
 
     def _adopt(self, thread: Any) -> Note | None:
-        """A thread older than the agent; the main thread and foreign ones have no site.
+        """Registers a thread older than the agent; the main thread and foreign ones get no site.
 
-        Nobody saw who started it, but the kernel knows when.
+        Its starter was not observed, but the kernel knows when it started.
         """
         if thread is threading.main_thread() or is_a(thread, threading._DummyThread):
             return None

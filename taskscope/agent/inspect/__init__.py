@@ -1,1 +1,1 @@
-"""Reading objects of the program: none of its code runs (``looking``), no walk holds the GIL for long."""
+"""Reads the program's objects: none of its code runs (``looking``), no walk holds the GIL for long."""

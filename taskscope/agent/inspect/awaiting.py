@@ -1,6 +1,6 @@
-"""Who waits for whom: both ways along an await, read off the futures in between, without a walk.
+"""The await graph in both directions, read from the futures in between, without a walk.
 
-A task that awaits another one is its wake-up callback.  Between the two may stand a gather, a wait, a
+A task that awaits another registers its wake-up as a callback.  Between the two may be a gather, a wait, a
 shield or a task group, each of which leaves a callback that refers to what the awaiting task waits on.
 """
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_TASKS = 1_000
-"""Tasks behind one future that are looked at."""
+"""Tasks inspected behind one future."""
 
 MAX_DEPTH = 6
 """Futures between two tasks: a shield of a gather of a wait."""
 
 
 def waited_tasks(task: object) -> list[object]:
-    """The living tasks that ``task`` waits for; of a gather or a wait the first ``MAX_TASKS``."""
+    """The live tasks that ``task`` waits for; of a gather or a wait, the first ``MAX_TASKS``."""
     waiter = futures.waiter_of(task)
     return [] if waiter is None else list(islice(_behind(waiter, task, MAX_DEPTH), MAX_TASKS))
 
 
 def _behind(waiter: object, task: object, depth: int) -> Iterator[object]:
-    """Tasks that have to end before ``waiter`` is done."""
+    """Tasks that must end before ``waiter`` is done."""
     plain = futures.is_plain(waiter)
     if not plain and futures.is_task(waiter):
         if not futures.is_done(waiter):
@@ -58,7 +58,7 @@ def _parts(waiter: object, *, plain: bool) -> Iterator[object]:
 
 
 def _in_a_group(task: object) -> list[object]:
-    """Tasks that a wait, an as_completed or a task group still waits for: the names are theirs."""
+    """Tasks that a wait, an as_completed or a task group still waits for, by asyncio's variable names."""
     frames = stacks.await_chain(futures.coroutine(task))
     known = stacks.shape_of(frames).known
     inner = within_wait_for(frames)
@@ -78,17 +78,17 @@ def _in_a_group(task: object) -> list[object]:
 
 
 def awaiting_tasks(task: object) -> list[object]:
-    """The tasks that wait for the end of ``task``, some of them if there are very many."""
+    """The tasks that wait for ``task``; only some if there are very many."""
     return list({id(each): each for each in _ahead(task, MAX_DEPTH)}.values())
 
 
 def is_awaited(task: object) -> bool:
-    """Whether some task waits for its end."""
+    """Whether any task waits for its end."""
     return next(_ahead(task, MAX_DEPTH), None) is not None
 
 
 def _ahead(future: object, depth: int) -> Iterator[object]:
-    """Tasks that go on when ``future`` is done."""
+    """Tasks that resume when ``future`` is done."""
     if depth == 0:
         return
     for callback in futures.callbacks(future, futures.MAX_CALLBACKS):

@@ -1,7 +1,7 @@
-"""What a thread does: whether it runs, and if not, what it waits for and on whom.
+"""What a thread does: whether it runs, and if not, what it waits for.
 
-The kernel knows whether it runs, its innermost frames why it does not: a function of the standard
-library that is known to block, or the built-in function that was called last.
+The kernel knows whether it runs; its innermost frames show why it does not: a standard library function known
+to block, or the built-in function called last.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import ThreadState, Wait
 
 MAX_DEPTH = 40
-"""Frames of another thread searched for a lock that it holds."""
+"""Frames of another thread searched for a held lock."""
 
 
-# -- functions of the standard library: what they wait for, and a detail from their variables ---------
+# -- standard library functions: what they wait for, and a detail from their variables ----------------
 
 
 _Names = Mapping[str, object]
 
 
 def _own(names: _Names, name: str) -> object:
-    """An attribute of the object whose method it is."""
+    """An attribute of the method's ``self``."""
     return attribute(names.get("self"), name)
 
 
@@ -126,8 +126,8 @@ _WAITS: dict[tuple[str, str], tuple[Wait, str, Callable[[_Names], str] | None]] 
         "results of its processes",
         None,
     ),
-    ("queues.py", "Queue.get"): ("queue.get", "a queue between processes", None),
-    ("queues.py", "Queue.put"): ("queue.put", "a queue between processes", None),
+    ("queues.py", "Queue.get"): ("queue.get", "a multiprocessing queue", None),
+    ("queues.py", "Queue.put"): ("queue.put", "a multiprocessing queue", None),
     ("connection.py", "_ConnectionBase.recv"): ("process", "another process", None),
     ("connection.py", "_ConnectionBase.recv_bytes"): ("process", "another process", None),
     ("popen_fork.py", "Popen.wait"): ("subprocess", "a child process", _pid),
@@ -164,7 +164,7 @@ _BUILTINS: dict[tuple[str, str], tuple[Wait, str]] = {
 
 
 class Activity(NamedTuple):
-    """What a thread does; the fields of ``Thread``."""
+    """What a thread does, as the fields of ``Thread``."""
 
     state: ThreadState
     wait: Wait
@@ -196,7 +196,7 @@ def activity(frame: FrameType | None, *, running: bool | None, loop: int | None)
 
 
 def _is_idle(frame: FrameType) -> bool:
-    """Whether it is a worker without a job: in its own loop, or in the queue that it takes jobs from."""
+    """Whether it is an idle worker: in its own loop, or waiting on its job queue."""
     asked: FrameType | None = None
     walk: FrameType | None = frame
     while walk is not None and _name(walk)[0] in {"queue.py", "threading.py"}:
@@ -205,14 +205,14 @@ def _is_idle(frame: FrameType) -> bool:
         return False
     names = variables_of(walk)
     if asked is None:
-        return "work_queue" in names  # anyio's workers wait in a queue written in Python
+        return "work_queue" in names  # anyio's workers wait on a queue written in Python
     jobs = names.get("work_queue")
     jobs = jobs if jobs is not None else attribute(names.get("self"), "queue")
     return variables_of(asked).get("self") is jobs
 
 
 def _blocked_in(frame: FrameType) -> FrameType | None:
-    """The outermost function of the standard library, next to other code, that is known to block."""
+    """The outermost standard library function, next to other code, that is known to block."""
     found = None
     walk: FrameType | None = frame
     while walk is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
@@ -227,11 +227,11 @@ def _name(frame: FrameType) -> tuple[str, str]:
 
 
 def _in_a_builtin(frame: FrameType) -> Activity | None:
-    """What a thread waits for in a function that is not written in Python; None if that is not known."""
+    """What a thread waits for in a function not written in Python; None if unknown."""
     try:
         call = calls.call_of(frame)
         return _of_call(call) if call is not None else None
-    except Exception:  # noqa: BLE001  (an outer edge: odd code, objects of the program's)
+    except Exception:  # noqa: BLE001  (an outer edge: unusual bytecode, the program's objects)
         return None
 
 
@@ -264,7 +264,7 @@ def _of_call(call: calls.Call) -> Activity | None:
 
 
 def _holder(lock: object) -> str:
-    """A reentrant lock knows its owner.  A plain one does not: a thread inside ``with lock`` holds it."""
+    """The holder of a lock: an RLock knows its owner; for a plain lock, a thread inside ``with lock``."""
     if type(lock) is _RLOCK:
         owner = repr(lock).partition("owner=")[2].partition(" ")[0]
         return f"held by {_thread_name(int(owner))}" if owner.isdigit() and owner != "0" else "just released"
@@ -274,14 +274,14 @@ def _holder(lock: object) -> str:
             _held.clear()
         inside = (ident for ident, frame in list(sys._current_frames().items()) if _is_inside(frame, lock))
         holder = next(inside, None)
-        text = "Python does not know who holds it" if holder is None else f"held by {_thread_name(holder)}"
+        text = "holder unknown to Python" if holder is None else f"held by {_thread_name(holder)}"
         _held[id(lock)] = ref(lock), clock.monotonic(), text
     return text
 
 
 MAX_LOCKS = 100
 FRESH = 0.5
-"""Seconds for which a lock's holder is not looked for again: hundreds of threads may wait for one."""
+"""Seconds a lock's holder is cached: hundreds of threads may wait for one."""
 
 _held: dict[int, tuple[ref[object], float, str]] = {}
 
@@ -292,7 +292,7 @@ def _is_inside(frame: FrameType, lock: object) -> bool:
         if walk is None:
             break
         if _name(walk) == ("threading.py", "Condition.wait") and _own(variables_of(walk), "_lock") is lock:
-            return False  # which gives it up meanwhile
+            return False  # Condition.wait releases it meanwhile
         if calls.is_inside(walk, lock):
             return True
         walk = walk.f_back

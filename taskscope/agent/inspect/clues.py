@@ -1,6 +1,6 @@
-"""What one task tells about why it lives on: who keeps it, who awaits it, on which object it runs.
+"""Evidence from one task on why it lives: what keeps it, what awaits it, which object it runs on.
 
-What a coroutine refers to is taken from the garbage collector's view of it, which leaves no trace.
+A coroutine's references come from the garbage collector's view, which leaves no trace.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 MAX_HOPS = 50
-"""Tasks followed from one to the one it waits for; a longer chain is taken to have an end."""
+"""Tasks followed along a chain of awaits; a longer chain is assumed to end."""
 
 MAX_LEVELS = 3
-"""Coroutines looked into, outermost first: the outer ones may be wrappers of the one that works."""
+"""Coroutines inspected, outermost first: the outer ones may be wrappers."""
 
 _AWAITERS = frozenset(
     (
@@ -38,11 +38,11 @@ _AWAITERS = frozenset(
         "task_done",  # anyio's task groups
     )
 )
-"""Names of the callbacks, without underscores, by which something waits for a task's end."""
+"""Names, without underscores, of callbacks that wait for a task to end."""
 
 
 def is_awaited(task: object) -> bool:
-    """Whether somebody waits for its end: a task, a gather, a task group, the runner."""
+    """Whether anything waits for its end: a task, a gather, a task group, the runner."""
     return any(
         called(callback).rpartition(".")[2].strip("_") in _AWAITERS
         for callback in futures.callbacks(task, futures.MAX_CALLBACKS)
@@ -50,12 +50,12 @@ def is_awaited(task: object) -> bool:
 
 
 def is_cancelling(task: object) -> bool:
-    """Whether its end was asked for and it goes on."""
+    """Whether it was cancelled and still runs."""
     return futures.field(task, "_must_cancel") is True or futures.cancels_of(task) > 0
 
 
 def is_looping(task: object) -> bool:
-    """Whether its outermost coroutine can come back to where it stands: made to go round, not to end."""
+    """Whether its outermost coroutine is suspended inside a loop, so it is not expected to end."""
     frame = stacks.frame_of(unwrapped(futures.coroutine(task)))
     if frame is None:
         return False
@@ -63,7 +63,7 @@ def is_looping(task: object) -> bool:
 
 
 def in_cycle(task: object) -> bool:
-    """Whether what it waits for waits, in the end, for itself."""
+    """Whether it waits on an await cycle."""
     each = task
     for _ in range(MAX_HOPS):
         awaited = awaiting.waited_tasks(each)
@@ -76,7 +76,7 @@ def in_cycle(task: object) -> bool:
 
 
 def coroutines(task: object) -> list[object]:
-    """The coroutines it is suspended in, outermost first; the last may be what yields to the loop."""
+    """The coroutines it is suspended in, outermost first; the last may be the one that yields to the loop."""
     found: list[object] = []
     coro = unwrapped(futures.coroutine(task))
     while coro is not None and len(found) < stacks.MAX_CHAIN:
@@ -92,7 +92,7 @@ def frames_of(chain: list[object]) -> list[FrameType]:
 
 
 def bound_object(chain: list[object]) -> tuple[object, tuple[int, ...]] | None:
-    """The ``self`` of the outermost method among ``chain``, and the identities of the other arguments."""
+    """The ``self`` of the outermost method in ``chain``, and the ids of the other arguments."""
     for coro in chain[:MAX_LEVELS]:
         code = stacks.code_of(coro)
         if code is None or not code.co_argcount or origins.is_plumbing(origins.file_of(code)):
@@ -114,7 +114,7 @@ def _has_method(cls: type, code: CodeType) -> bool:
 
 
 def waited_object(task: object, chain: list[object]) -> object:
-    """The queue, event, lock or future that it waits on; None when it sleeps or waits for nothing."""
+    """The queue, event, lock or future it waits on; None if it sleeps or waits for nothing."""
     waiter = futures.waiter_of(task)
     frames = frames_of(chain)
     if waiter is None or not frames or not origins.is_plumbing(origins.file_of(frames[-1].f_code)):
@@ -126,13 +126,13 @@ def waited_object(task: object, chain: list[object]) -> object:
 
 
 def references_in(task: object, chain: list[object], thing: object) -> int:
-    """How many references to ``thing`` the task, its coroutines and what these await hold."""
+    """References to ``thing`` held by the task, its coroutines and what they await."""
     held = sum(1 for coro in chain for each in gc.get_referents(coro) if each is thing)
     return held + (futures.waiter_of(task) is thing)
 
 
 def awaited_lock(task: object) -> object:
-    """The lock, semaphore or condition that ``task`` waits to acquire, if that is what it waits for."""
+    """The lock, semaphore or condition that ``task`` waits to acquire, if any."""
     for frame in reversed(frames_of(coroutines(task))):
         code = frame.f_code
         acquires = origins.name_of(code) == "acquire"
@@ -144,8 +144,8 @@ def awaited_lock(task: object) -> object:
 def holds(task: object, lock: object) -> bool:
     """Whether ``task`` is inside ``async with lock``.
 
-    There the interpreter keeps ``__aexit__`` on the coroutine's stack: bound to the lock, or from 3.14 on
-    as a function beside it.  A lock taken by ``await lock.acquire()`` alone cannot be told.
+    There the interpreter keeps ``__aexit__`` on the coroutine's stack: bound to the lock, or from 3.14 on as
+    a function beside it.  A lock taken by a bare ``await lock.acquire()`` cannot be detected.
     """
     leave = in_class(type(lock), "__aexit__")
     for coro in coroutines(task):

@@ -1,8 +1,8 @@
-"""Sites of tasks whose creation was written down before the agent came.
+"""Sites of tasks whose creation was recorded before the agent started.
 
-asyncio's debug mode and aiomonitor keep a traceback of each task's creation: as good as having been there,
-but for the functions' names, which a traceback has without the class or function around them.  The code
-in the loaded modules tells these, so that later tasks of the same line have the same site.
+asyncio's debug mode and aiomonitor keep a traceback of each task's creation, which is exact except that
+function names are unqualified.  The code in the loaded modules provides the qualified names, so that later
+tasks from the same line get the same site.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from taskscope.agent.counts.registry import Registry, SiteRecord
 
 MAX_PLACES = 1_000
-"""Lines of which the function is remembered."""
+"""Lines whose function is cached."""
 
 _CALLBACK = ("_run", "_run_once")
 
 
 def record(registry: Registry, trace: list[Any], name: str) -> SiteRecord:
-    """The record of a task of that coroutine; ``trace`` is its creation traceback, outermost frame first."""
+    """The record for coroutine ``name``; ``trace`` is its creation traceback, outermost frame first."""
     inside: list[tuple[Any, bool]] = []
     for entry in reversed(trace):
         plumbing = origins.is_plumbing(entry.filename)
         if plumbing and entry.name in _CALLBACK and inside:
-            break  # what stands further out runs the loop
+            break  # frames further out run the loop
         inside.append((entry, plumbing))
     asked = [entry for entry, plumbing in inside if not plumbing] or [inside[-1][0]]
     origin = asked[0]
@@ -61,7 +61,7 @@ def _frame(entry: Any) -> model.Frame:
 
 @functools.lru_cache(MAX_PLACES)
 def function_at(file: str, line: int, name: str) -> str:
-    """The qualified name of the function called ``name`` that has that line; ``name`` if it is not found."""
+    """The qualified name of the function ``name`` that contains the line; ``name`` if not found."""
     for module in list(sys.modules.values()):
         variables = attributes_of(module)
         if text(lookup(variables, "__file__")) == file:
@@ -72,7 +72,7 @@ def function_at(file: str, line: int, name: str) -> str:
 
 
 def _codes(variables: Mapping[str, object], file: str, module: str | None = None) -> Iterator[CodeType]:
-    """The code of a file's functions and methods, and of those inside them; runs nothing of the program's."""
+    """The code of a file's functions and methods, nested ones included; runs none of the program's code."""
     module = module if module is not None else text(lookup(variables, "__name__"))
     for value in list(variables.values()):
         if is_a(value, type):

@@ -1,7 +1,7 @@
-"""Reading futures and tasks, whatever their classes override: none of the program's code runs.
+"""Reads futures and tasks, whatever their classes override: none of the program's code runs.
 
-asyncio's own are read through the slots of the base class where that is written in C, and from their
-``__dict__`` where it is written in Python.  A task is found in the registry by marks that it carries.
+asyncio's own are read through the base class's slots if it is written in C, and from ``__dict__`` if in
+Python.  Marks on a task link it to the registry.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from taskscope.agent.counts.registry import Chunk, Lineage
 
 BETWEEN = 4
-"""Callbacks looked at for what stands between a future and a task: asyncio registers these as it makes the
-future, before anybody can wait for it.
+"""Callbacks searched for a gather or shield between a future and a task: asyncio registers these on creation,
+before anything can wait for the future.
 """
 
 MAX_CALLBACKS = 100
-"""Callbacks of one future looked at: thousands of tasks may wait for it, and each may be asked about."""
+"""Callbacks inspected per future: thousands of tasks may wait for it, and each may be requested."""
 
 _WITHIN = frozenset(("PENDING", "RUNNING", ""))
 _METHODS = ("done", "get_name", "cancelling")
@@ -47,14 +47,14 @@ _get_mark = object.__getattribute__
 
 
 class _Still:
-    """All that a future asks of a loop as it is made."""
+    """The part of a loop that a future uses when created."""
 
     def get_debug(self) -> bool:
         return False
 
 
 def _bind() -> bool:
-    """Finds asyncio's own slots once it is imported; whether they were found just now."""
+    """Finds asyncio's slots once it is imported; whether it found them in this call."""
     global _tasks, _future, _end  # noqa: PLW0603
     if _slots or "asyncio.tasks" not in sys.modules:
         return False
@@ -75,7 +75,7 @@ def _bind() -> bool:
 
 
 def field(future: object, name: str) -> object:
-    """A field of asyncio's under its private name; None if it has none, or was never initialised."""
+    """An asyncio field by its private name; None if missing or never initialised."""
     slot = _slots.get(name)
     try:
         if slot is not None:
@@ -91,7 +91,7 @@ def field(future: object, name: str) -> object:
 
 
 def is_done(future: object) -> bool:
-    """Whether a future has ended, of asyncio's or of an executor's."""
+    """Whether a future is done, asyncio's or an executor's."""
     try:
         return _slots["done"](future) is True
     except (KeyError, TypeError):
@@ -99,22 +99,22 @@ def is_done(future: object) -> bool:
 
 
 def state_of(future: object) -> str:
-    """``PENDING``, ``RUNNING``, ``FINISHED``, ``CANCELLED``…; "" for what is no future."""
+    """``PENDING``, ``RUNNING``, ``FINISHED``, ``CANCELLED``…; "" if it is not a future."""
     return text(field(future, "_state"))
 
 
 def is_future(thing: object) -> bool:
-    """Whether it is a future of asyncio's kind."""
+    """Whether it is an asyncio future."""
     return state_of(thing) in ("PENDING", "CANCELLED", "FINISHED") and loop_of(thing) is not None
 
 
 def is_plain(thing: object) -> bool:
-    """Whether it is of asyncio's own class of futures: no task, no gather."""
+    """Whether its class is exactly asyncio's Future: not a task, not a gather."""
     return type(thing) is _future
 
 
 def is_end(thing: object) -> bool:
-    """Whether it is what a coroutine that awaits a future awaits: the end of most chains."""
+    """Whether it is a future's iterator, which ends most await chains."""
     return type(thing) is _end
 
 
@@ -123,9 +123,9 @@ def loop_of(future: object) -> object:
 
 
 def callbacks(future: object, most: int = BETWEEN) -> list[object]:
-    """The functions called when it is done, those registered first; no more than ``most``.
+    """Its first ``most`` done callbacks, in registration order.
 
-    asyncio copies the list for who asks, be it 100,000 long: a long one is read where it stands.
+    asyncio copies the list on access, even if it is 100,000 long, so a long one is read in place.
     """
     kept = gc.get_referents(future)
     for at, each in enumerate(kept):
@@ -145,7 +145,7 @@ def _are_callbacks(entries: list[Any]) -> bool:
 
 
 def is_task(thing: object) -> bool:
-    """Whether it is a task of asyncio's, or one that is in the registry."""
+    """Whether it is an asyncio task, or one in the registry."""
     _bind()
     return any(is_a(thing, kind) for kind in _tasks) or chunk_of(thing) is not None
 
@@ -167,9 +167,9 @@ def name_of(task: object) -> str:
 
 
 def number_of(task: object) -> int | None:
-    """The number by which asyncio counts its unnamed tasks as it makes them; None of others.
+    """The number asyncio gives to an unnamed task on creation; None for others.
 
-    It is not made into a name here: a task keeps its name once it was asked for it.
+    ``get_name`` is not called: it would turn the number into a name for good.
     """
     kept = gc.get_referents(task)
     own = next((at for at, each in enumerate(kept) if each is coroutine(task)), None)
@@ -182,7 +182,7 @@ def number_of(task: object) -> int | None:
 
 
 def cancels_of(task: object) -> int:
-    """How often its end was asked for and not taken back."""
+    """Its pending cancellation requests."""
     try:
         return number(_slots["cancelling"](task)) or 0
     except (KeyError, TypeError):
@@ -198,20 +198,20 @@ def serial_of(task: object) -> int | None:
 
 
 def birth_of(task: object) -> float | None:
-    """Monotonic seconds; an estimate of a task older than the agent, None where there is none."""
+    """Monotonic seconds; for a task older than the agent an estimate, or None."""
     seen: float | None = _mark(task, "_taskscope_birth")
     found: float | None = seen if seen is not None else _mark(task, "_taskscope_estimate")
     return found
 
 
 def lineage_of(task: object) -> Lineage | None:
-    """What it remembers of its parent."""
+    """The lineage of its parent."""
     found: Lineage | None = _mark(task, "_taskscope_parent")
     return found
 
 
 def has_unknown_parent(task: object) -> bool:
-    """Whether it is older than the agent, so that nobody knows who started it."""
+    """Whether it is older than the agent, so its parent is unknown."""
     return lineage_of(task) is None and _mark(task, "_taskscope_birth") is None
 
 
@@ -221,13 +221,13 @@ def chunk_of(task: object) -> Chunk | None:
 
 
 def own_lineage_of(task: object) -> Lineage | None:
-    """What its children remember of it."""
+    """The lineage its children refer to."""
     found: Lineage | None = _mark(task, "_taskscope_lineage")
     return found
 
 
 def set_marks(task: object, marks: Mapping[str, object]) -> bool:
-    """Leaves marks on a task; whether its class has room for them."""
+    """Sets marks on a task; False if its class has no room for them."""
     try:
         for name, value in marks.items():
             object.__setattr__(task, f"_taskscope_{name}", value)
@@ -237,7 +237,7 @@ def set_marks(task: object, marks: Mapping[str, object]) -> bool:
 
 
 def clear_marks(task: object, *names: str) -> None:
-    """Takes marks off a task."""
+    """Removes marks from a task."""
     for name in names:
         try:
             object.__delattr__(task, f"_taskscope_{name}")
@@ -246,7 +246,7 @@ def clear_marks(task: object, *names: str) -> None:
 
 
 def _mark(task: object, name: str) -> Any:
-    """What the hooks left on a task; None if nothing.  No class of the program's has such a name."""
+    """A mark the hooks left on a task, if any.  No class of the program uses such a name."""
     try:
         return _get_mark(task, name)
     except AttributeError:

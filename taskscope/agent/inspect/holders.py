@@ -1,9 +1,9 @@
-"""Who refers to the bare future that a task waits for: whoever can end the wait.
+"""What refers to the bare future that a task waits for, and so can end the wait.
 
-Asked of one task at a time.  First the surroundings of the waiting task are looked through, then what
-the other tasks work on, and at last, in a small process, the whole heap.  References are followed as
-the garbage collector does, which runs nothing of the program and leaves nothing in it; attributes and
-variables are looked up of what was found only, for their names.
+For one task at a time.  The search covers the neighbourhood of the waiting task, then what other tasks work
+on, and finally, in a small process, the whole heap.  References are followed as the garbage collector does,
+which runs none of the program's code and leaves nothing behind; attributes and variables are looked up only
+on what was found, to name them.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MAX_OBJECTS = 2_000
-"""Objects looked into for one question."""
+"""Objects inspected per request."""
 
 PATIENCE = 0.002
-"""Seconds of work after which looking at one task ends."""
+"""Seconds of work per task."""
 
 MAX_BLOCKS = 200_000
-"""Blocks of memory in use up to which the heap is searched: three passes of up to 3 ms, in which the
-program stands still.  A garbage collection of all of it takes five times as long.
+"""Allocated blocks up to which the heap is searched: three passes of up to 3 ms, during which the program is
+stopped.  A full garbage collection takes five times as long.
 """
 
 MAX_HOLDERS = 5
 
-NOT_FOUND = "somebody, but it was not found who"
-NOBODY = "nobody: nothing else refers to it, so it can never be done"
+NOT_FOUND = "something refers to it, but the search did not find what"
+NOBODY = "nothing: no other reference to it exists, so it can never be done"
 
 _last: tuple[Callable[[], object], int, list[str]] = (lambda: None, 0, [])
-"""The answer given last, for so many references to that future: a view asks again every second."""
+"""The last answer, by future and reference count: a view asks again every second."""
 
 
 class Search:
-    """Looks for the holders of the future that ``task`` waits for; refers to neither between two calls."""
+    """Searches for the holders of the future that ``task`` waits for; holds neither between calls."""
 
     def __init__(self, task: object) -> None:
         self._task = ref(task)
         self._outside = _outside(task)
         future = _awaited(task)
         self._future = ref(future)
-        self._seen: set[int] = set()  # an id that is used again means something not looked at, no more
+        self._seen: set[int] = set()  # a reused id only means that an object is skipped
         self._found: list[str] = []
         self._until = 0.0
         known, outside, found = _last
@@ -63,7 +63,7 @@ class Search:
             self._near(task, future)
 
     def look(self, other: object) -> None:
-        """Another task: the variables of its coroutines, and what these work on."""
+        """Searches another task: its coroutines' variables, and the objects they refer to."""
         future = self._future()
         if self._found or future is None or other is self._task():
             return
@@ -80,7 +80,7 @@ class Search:
                     self._visit(each, coro, future)
 
     def result(self) -> tuple[str, ...]:
-        """The holders found, or in a sentence that there are none or that they were not found."""
+        """The holders found, or a sentence that there are none or that none were found."""
         global _last  # noqa: PLW0603
         task, future = self._task(), self._future()
         if task is None or future is None or _awaited(task) is not future:
@@ -138,7 +138,7 @@ def _awaited(task: object) -> object:
 
 
 def _timers(loop: object, future: object) -> Iterator[object]:
-    """Calls that the loop was asked to make later, and that get the future."""
+    """Timers of the loop that have the future as an argument."""
     for handle in items(attribute(loop, "_scheduled"), referents.MAX_NESTED):
         given = items(attribute(handle, "_args"), referents.MAX_NESTED)
         if owner_of(attribute(handle, "_callback")) is future or any(map(is_, given, repeat(future))):
@@ -146,9 +146,9 @@ def _timers(loop: object, future: object) -> Iterator[object]:
 
 
 def _outside(task: object) -> int:
-    """References to the future from elsewhere than the task that waits for it.
+    """References to the future from outside the task that waits for it.
 
-    Versions count variables differently: compared is with another object in the same kind of variable.
+    Versions count variables differently, so the count is compared with a probe in the same kind of variable.
     """
     probe, chain, future = object(), clues.coroutines(task), _awaited(task)
     count = sys.getrefcount(future) - sys.getrefcount(probe)
@@ -156,7 +156,7 @@ def _outside(task: object) -> int:
 
 
 def _in_threads(future: object) -> list[str]:
-    """Variables of functions that run in other threads: the garbage collector does not see these."""
+    """Variables of running functions in other threads, which the garbage collector does not see."""
     found = []
     for ident, innermost in list(sys._current_frames().items()):
         thread = vars(threading)["_active"].get(ident)
@@ -170,7 +170,7 @@ def _in_threads(future: object) -> list[str]:
 
 
 def _referrers(task: object, future: object) -> list[str]:
-    """Up to three passes of the garbage collector's search: the container, its owner, that one's owner."""
+    """Up to three passes over the heap: the container, its owner, and the owner's owner."""
     chain = clues.coroutines(task)
     found: list[str] = []
     pending = [future]

@@ -1,4 +1,4 @@
-"""Executors: which pool a thread works for, and which function runs, or will run, for a future."""
+"""Executors: the pool of a worker thread, and the function that runs for a future."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from types import FrameType
 
 MAX_QUEUED = 10_000
-"""Jobs of one pool looked at."""
+"""Jobs inspected per pool."""
 
 MAX_POOLS = 100
 
 FRESH = 0.05
-"""Seconds for which the list of jobs is not made anew: many tasks that wait for jobs are asked at once."""
+"""Seconds the list of jobs is reused: many waiting tasks are inspected in a burst."""
 
 
 def executor_of(thread: object) -> model.Executor | None:
-    """The pool whose worker (or manager) ``thread`` is."""
+    """The pool of which ``thread`` is a worker (or the manager)."""
     if _is_anyio_worker(thread):
         return _anyio_pool(thread)
     pool = _pool(thread)
@@ -57,7 +57,7 @@ def executor_of(thread: object) -> model.Executor | None:
 
 
 def is_worker(frame: FrameType | None) -> bool:
-    """Whether this is an executor's worker itself, not a job that it runs."""
+    """Whether this is an executor's worker loop, not a job it runs."""
     if frame is None:
         return False
     name, file = text(frame.f_code.co_qualname), origins.file_of(frame.f_code)
@@ -76,7 +76,7 @@ def _pool(thread: object) -> object:
 
 
 class _Queued(NamedTuple):
-    """Jobs of ``pool`` that wait, counted at ``made``; of ``looked_at`` ones, and there may be ``more``."""
+    """Waiting jobs of ``pool``, counted at ``made`` among ``looked_at``; there may be ``more``."""
 
     pool: ref[object]
     made: float
@@ -89,9 +89,9 @@ _queues: dict[int, _Queued] = {}
 
 
 def _queued_in(pool: object) -> _Queued:
-    """Jobs of a pool that nobody has begun and somebody still waits for.
+    """Jobs of a pool that are not started and not cancelled.
 
-    Those given up are passed over when their turn comes; what a shutdown puts into the queue is no job.
+    Cancelled ones are skipped when their turn comes; the shutdown sentinel in the queue is not a job.
     """
     pending = attribute(pool, "_pending_work_items")
     jobs = _queued(attribute(pool, "_work_queue")) if pending is None else items(pending, MAX_QUEUED)
@@ -110,18 +110,18 @@ def _is_anyio_worker(thread: object) -> bool:
 
 
 def _anyio_pool(thread: object) -> model.Executor:
-    """anyio's threads each have a queue of their own; how many there may be is up to a limiter."""
+    """anyio's worker threads, each with its own queue; a limiter bounds their number."""
     workers = attribute(thread, "workers")
     return model.Executor(
         name="anyio worker threads", workers=size(workers) or 0, max_workers=0, queued=0, id=id(workers)
     )
 
 
-# -- what runs for a future --------------------------------------------------------------------------
+# -- the function of a future ------------------------------------------------------------------------
 
 
 class _Jobs:
-    """The functions of all jobs queued or running, by future; made anew when asked and no longer fresh."""
+    """The functions of all queued and running jobs, by future; rebuilt on request when stale."""
 
     def __init__(self) -> None:
         self._made = 0.0
@@ -179,7 +179,7 @@ def _running(frame: FrameType | None) -> object:
 
 
 def _queued(queue: object) -> list[object]:
-    """What stands in a SimpleQueue, which has no way to be looked into but the garbage collector's."""
+    """The items of a SimpleQueue, which only the garbage collector can look into."""
     found: list[object] = items(attribute(queue, "queue"), MAX_QUEUED)  # some pools have one in Python
     for each in gc.get_referents(queue) if not found else ():
         found.extend(each[:MAX_QUEUED] if type(each) is list else [each])
@@ -189,7 +189,7 @@ def _queued(queue: object) -> list[object]:
 
 
 def _function(item: object) -> str:
-    """The name of what a work item calls, without the wrappers that asyncio puts around it."""
+    """The name of the function a work item calls, without asyncio's wrappers."""
     function = attribute(item, "fn")
     if function is None:  # since 3.14
         function = next(iter(items(attribute(item, "task"), 1)), None)

@@ -1,9 +1,9 @@
-"""The one way in which the agent looks at objects of the program: none of its code runs.
+"""The only way the agent reads the program's objects: none of their code runs.
 
-Any object may be hostile, or just clever: a proxy that answers every attribute over the network, a mock,
-a property that takes a lock, a ``__getattr__`` that raises.  So nothing is asked of an object but its type,
-its identity, and what is stored: in the slots of its class, in its ``__dict__``, in a built-in container.
-What is read so is typed ``object``, which forbids most of what would run code; a test forbids the rest.
+Any object may be hostile, or just clever: a proxy that fetches attributes over the network, a mock, a
+property that takes a lock, a ``__getattr__`` that raises.  So only an object's type, its identity and its
+stored values are read: slots of its class, its ``__dict__``, built-in containers.  Results are typed
+``object``, which forbids most operations that would run code; a test forbids the rest.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_NAMES = 1_000
-"""Names that an object has at most; a larger dictionary is a value of it."""
+"""Most attributes of an object; a larger dictionary is one of its values."""
 
 MAX_NAME = 200
 """Characters shown of a name."""
 
 MAX_WRAPPED = 16
-"""Partials and methods around a function; more go round for ever."""
+"""Partials and methods around a function; a deeper nesting may be a cycle."""
 
 MAX_CLASSES = 5_000
-"""Classes of which is remembered that their attributes have plain names."""
+"""Classes cached as having only plain strings as attribute names."""
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset, deque)
@@ -63,28 +63,28 @@ _slots: dict[tuple[int, str], tuple[ref[type], object]] = {}
 
 
 def is_a(thing: object, kind: type[T]) -> TypeGuard[T]:
-    """As ``isinstance``, but nobody is asked: ``__class__`` may be a property.  ``kind`` is no ABC."""
+    """``isinstance`` without reading ``__class__``, which may be a property.  ``kind`` is not an ABC."""
     return issubclass(type(thing), kind)
 
 
 def mro(cls: type) -> tuple[type, ...]:
-    """The class and its bases, whatever its metaclass says."""
+    """The class and its bases, bypassing its metaclass."""
     found: tuple[type, ...] = _mro_of(cls)
     return found
 
 
 def class_name(thing: object) -> str:
-    """The qualified name of the class of ``thing``, as people write it."""
+    """The qualified name of the class of ``thing``, without ``<locals>``."""
     return name_of_class(type(thing))
 
 
 def name_of_class(cls: type) -> str:
-    """The same of a class itself."""
+    """Likewise for a class itself."""
     return written(_name_of(cls))
 
 
 def module_of(cls: type) -> str:
-    """The module that a class says it is from; "" if it says nothing."""
+    """The module a class claims; "" if none."""
     try:
         return text(_module_of(cls))
     except AttributeError:
@@ -92,7 +92,7 @@ def module_of(cls: type) -> str:
 
 
 def kinds(*builtin: type) -> frozenset[int]:
-    """Built-in types to look ``id(type(thing))`` up in: a metaclass may compare and hash as it likes."""
+    """The ids of built-in types, for ``id(type(thing)) in``: a metaclass may override ``==`` and ``hash``."""
     return frozenset(map(id, builtin))
 
 
@@ -100,13 +100,13 @@ _SLOTS = kinds(MemberDescriptorType, GetSetDescriptorType)
 _UNBOUND = kinds(FunctionType, functools.partial)
 
 
-# -- what is stored ----------------------------------------------------------------------------------
+# -- stored values -----------------------------------------------------------------------------------
 
 
 def attribute(thing: object, name: str) -> object:
-    """What is stored under ``name``: in a slot, in the ``__dict__``, in the class; None if nothing is.
+    """The value stored under ``name`` in a slot, the ``__dict__`` or the class; None if there is none.
 
-    None as well for what only code would make, as a property does.
+    Also None for computed values, such as properties.
     """
     cls = type(thing)
     known = _slots.get((id(cls), name))
@@ -125,7 +125,7 @@ def attribute(thing: object, name: str) -> object:
 
 
 def column(things: list[object], name: str) -> list[object]:
-    """``attribute`` of many objects that are likely of one class: 0.1 µs each."""
+    """``attribute`` of many objects, mostly of one class: 0.1 µs each."""
     plain: dict[int, bool] = {}
     found = []
     for each in things:
@@ -138,7 +138,7 @@ def column(things: list[object], name: str) -> list[object]:
 
 
 def _instance(thing: object, name: str) -> object:
-    """Asked of the interpreter itself: it does not make a ``__dict__`` where there is none yet."""
+    """Read through the interpreter, which does not create a missing ``__dict__``."""
     try:
         found: object = object.__getattribute__(thing, name)
     except AttributeError:
@@ -147,7 +147,7 @@ def _instance(thing: object, name: str) -> object:
 
 
 def _are_plain(thing: object) -> bool:
-    """Whether the names in its dictionary, if it has one, can be compared; no may mean another dictionary."""
+    """Whether the names in its dictionary can be compared safely; false negatives are possible."""
     inside = [each for each in gc.get_referents(thing) if type(each) is dict]
     return all(len(each) > MAX_NAMES or _has_plain_names(each) for each in inside)
 
@@ -161,7 +161,7 @@ def _in_slot(slot: Any, thing: object) -> object:
 
 
 def in_class(cls: type, name: str) -> object:
-    """What a class or its bases store under ``name``, as it is; None if nothing is."""
+    """The raw value a class or its bases store under ``name``; None if there is none."""
     for each in mro(cls):
         stored = _dict_of(each)
         known = _plain.get(id(each))
@@ -176,7 +176,7 @@ def in_class(cls: type, name: str) -> object:
 
 
 def _remember(cls: type) -> None:
-    """Names added to a class later are always plain: only those that it was made with may not be."""
+    """Caches a class: names added later are always plain, only the initial ones may not be."""
     if len(_plain) >= MAX_CLASSES:
         _plain.clear()
     _plain[id(cls)] = ref(cls)
@@ -190,10 +190,10 @@ def _remember_slot(cls: type, name: str, slot: object) -> None:
 
 
 def _has_plain_names(names: Any) -> bool:
-    """Whether looking a name up compares it with plain strings only, and not by code of the program's."""
+    """Whether a lookup compares plain strings only, and so runs none of the program's code."""
     try:
         return all(map(is_, map(type, names), repeat(str)))
-    except RuntimeError:  # it grows meanwhile
+    except RuntimeError:  # it changed size meanwhile
         return False
 
 
@@ -202,7 +202,7 @@ def _is_descriptor(stored: object) -> bool:
 
 
 def attributes_of(thing: object) -> Mapping[str, Any]:
-    """The ``__dict__`` of ``thing``; empty if it has none of its own, or one that its class makes up."""
+    """The ``__dict__`` of ``thing``; empty if it has none, or its class computes it."""
     stored = in_class(type(thing), "__dict__")
     found = _in_slot(stored, thing) if id(type(stored)) in _SLOTS else None
     if type(found) is dict or type(found) is MappingProxyType:
@@ -211,7 +211,7 @@ def attributes_of(thing: object) -> Mapping[str, Any]:
 
 
 def own_attributes(cls: type) -> Mapping[str, Any]:
-    """What a class itself defines, past any metaclass."""
+    """What a class itself defines, bypassing any metaclass."""
     found: Mapping[str, Any] = _dict_of(cls)
     return found
 
@@ -243,14 +243,14 @@ def lookup(names: object, name: str) -> object:
 
 
 def text(thing: object) -> str:
-    """A string as a plain one; "" for anything else.  Subclasses of ``str`` may do what they like."""
+    """A plain string; "" for anything else, since subclasses of ``str`` may run code."""
     if type(thing) is str:
         return thing
     return str.__str__(thing) if issubclass(type(thing), str) else ""
 
 
 def number(thing: object) -> int | None:
-    """An integer as a plain one; None for anything else."""
+    """A plain integer; None for anything else."""
     if type(thing) is int:
         return thing
     whole: Any = thing
@@ -269,7 +269,7 @@ def seconds(thing: object) -> float | None:
 
 
 def size(thing: object) -> int | None:
-    """The length of a built-in container, or of a subclass as the container sees it; None for others."""
+    """The length of a built-in container, bypassing overrides in subclasses; None for others."""
     for kind in _CONTAINERS:
         if issubclass(type(thing), kind):
             length: int = kind.__len__(thing)
@@ -278,25 +278,25 @@ def size(thing: object) -> int | None:
 
 
 def items(thing: object, most: int) -> list[object]:
-    """What stands in a built-in container, the values of a dictionary; at most so many."""
+    """Up to ``most`` items of a built-in container, or values of a dictionary."""
     for kind in _CONTAINERS:
         if issubclass(type(thing), kind):
             try:
                 walk = iter(dict.values(thing)) if kind is dict else kind.__iter__(thing)  # type: ignore[arg-type]
                 return list(islice(walk, most))
-            except RuntimeError:  # it changes meanwhile
+            except RuntimeError:  # it changed meanwhile
                 return []
     return []
 
 
 def pairs(names: object) -> list[tuple[object, object]]:
-    """The entries of a dictionary, or of what a class shows of its own."""
+    """The entries of a dictionary or a class's mapping proxy."""
     keyed: Any = names
     try:
         if issubclass(type(names), dict):
             return list(zip(dict.keys(keyed), dict.values(keyed), strict=False))
         return list(keyed.items()) if type(names) is MappingProxyType else []
-    except RuntimeError:  # it changes meanwhile
+    except RuntimeError:  # it changed meanwhile
         return []
 
 
@@ -304,9 +304,9 @@ _known: list[Known[Any]] = []
 
 
 class Known(Generic[T]):
-    """What was worked out of objects that must be neither hashed nor compared; keeps ``most`` of them alive.
+    """A cache by identity, for objects that must not be hashed or compared; keeps ``most`` of them alive.
 
-    Code objects are such: their hash is that of their names and constants, which can be anything.
+    Code objects are such: their hash includes names and constants, which may be anything.
     """
 
     def __init__(self, most: int) -> None:
@@ -332,7 +332,7 @@ class Known(Generic[T]):
 
 
 def innermost(function: object) -> object:
-    """The function that a callable calls in the end: past partials, bound methods and contexts."""
+    """The function a callable ultimately calls: through partials, bound methods and contexts."""
     for _ in range(MAX_WRAPPED):
         if is_a(function, functools.partial):
             inner = _func(function)
@@ -347,7 +347,7 @@ def innermost(function: object) -> object:
 
 
 def called(function: object) -> str:
-    """The qualified name of what a callable calls in the end, as people write it."""
+    """The qualified name of the function a callable ultimately calls, without ``<locals>``."""
     inner = innermost(function)
     if type(inner) is FunctionType:
         return written(inner.__qualname__)
@@ -363,13 +363,13 @@ def called(function: object) -> str:
 
 
 def arguments_of(function: object) -> tuple[object, ...]:
-    """The arguments that a partial brings along; none of other callables."""
+    """The positional arguments of a partial; none for other callables."""
     given: tuple[object, ...] = _args(function) if is_a(function, functools.partial) else ()
     return given
 
 
 def owner_of(function: object) -> object:
-    """What a method is bound to; None for other callables."""
+    """The object a method is bound to; None for other callables."""
     if type(function) is MethodType:
         return function.__self__
     if is_a(function, BuiltinFunctionType):
@@ -378,25 +378,25 @@ def owner_of(function: object) -> object:
 
 
 def native(thing: object, name: str, *args: object) -> object:
-    """The result of a method that is written in C or Cython; None if it is not, or fails."""
+    """The result of a method written in C or Cython; None if it is not, or fails."""
     stored: Any = in_class(type(thing), name)
     if type(stored) is not MethodDescriptorType and class_name(stored) != "cython_function_or_method":
         return None
     try:
         found: object = stored.__get__(thing)(*args)
-    except Exception:  # noqa: BLE001  (an outer edge: a handle or loop that is gone already)
+    except Exception:  # noqa: BLE001  (an outer edge: a handle or loop that is already gone)
         return None
     return found
 
 
 def written(name: object) -> str:
-    """A name of the program's as people write it, not longer than a line."""
+    """One of the program's names without ``<locals>``, cut to MAX_NAME."""
     shown = text(name).replace(".<locals>", "")
     return shown if len(shown) <= MAX_NAME else shown[: MAX_NAME - 1] + "…"
 
 
 def forget() -> None:
-    """Lets go of all that is remembered of the program's objects."""
+    """Clears every cache that refers to the program's objects."""
     _plain.clear()
     _slots.clear()
     for each in _known:

@@ -1,4 +1,4 @@
-"""Since when pools of threads are full, as far as somebody has looked: the next who asks knows it too."""
+"""Since when thread pools have been full, as seen by any client's requests."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNSEEN = 30.0
-"""Seconds between two looks after which nothing is said of the time between."""
+"""Seconds between looks beyond which the time between is unknown."""
 
 
 class Fullness:
-    """Remembers the pools that were full at the last look."""
+    """Tracks the pools that were full at the last look."""
 
     def __init__(self) -> None:
         self._since: dict[int, float] = {}
         self._looked = float("-inf")
 
     def told(self, threads: Sequence[model.Thread], now: float) -> tuple[model.Thread, ...]:
-        """``threads`` with ``full_since`` in the pools of those that are workers of a full one."""
+        """``threads`` with ``full_since`` set in full pools."""
         pools: dict[int, list[model.Thread]] = defaultdict(list)
         for each in threads:
             if each.executor is not None:

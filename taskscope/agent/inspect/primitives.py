@@ -1,6 +1,6 @@
-"""The functions of asyncio, anyio and uvloop that tasks wait in: what each waits for, and its details.
+"""The asyncio, anyio and uvloop functions that tasks wait in: what each waits for, and its details.
 
-A detail reads the variables of the primitive's own frame, and of its objects what is stored in them.
+A detail reads the variables of the primitive's frame, and values stored in their objects.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Wait
 
 MAX_LAYERS = 4
-"""Transports on top of one another looked through."""
+"""Nested transports inspected."""
 
 
 class Rule(NamedTuple):
-    """The word and the text of a wait; ``detail`` tells what differs from task to task."""
+    """The word and the text of a wait; ``detail`` describes what is specific to the task."""
 
     wait: Wait
     text: str
@@ -43,7 +43,7 @@ class Rule(NamedTuple):
 
 
 def clip(text: str) -> str:
-    """A name of the program's, not longer than a line."""
+    """One of the program's names, cut to fit a line."""
     return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
@@ -52,7 +52,7 @@ def clip(text: str) -> str:
 _Names = Mapping[str, object]
 
 MAX_COUNTED = 2_000
-"""Futures of which is counted how many are done: 0.3 ms."""
+"""Most futures checked for being done: 0.3 ms."""
 
 
 def _count(count: int, what: str) -> str:
@@ -60,12 +60,12 @@ def _count(count: int, what: str) -> str:
 
 
 def _own(names: _Names, name: str) -> object:
-    """An attribute of the object whose method it is."""
+    """An attribute of the method's ``self``."""
     return attribute(names.get("self"), name)
 
 
 def left_of(awaited: object) -> str:
-    """How many of some futures are not done."""
+    """How many of these futures are not done."""
     whole = size(awaited) or 0
     if whole > MAX_COUNTED:
         return f"of {whole}"
@@ -100,7 +100,7 @@ def _group(names: _Names) -> str:
 
 
 def completed(names: _Names) -> str:
-    """Before 3.13 its frame does not tell, see ``waits.todo_before_3_13``."""
+    """Before 3.13 its frame does not show this; see ``waits.todo_before_3_13``."""
     todo = size(_own(names, "_todo"))
     return f"{todo} left" if todo is not None else ""
 
@@ -129,7 +129,7 @@ def _peer(names: _Names) -> str:
 
 
 def _extra(transport: object, name: str) -> object:
-    """What a transport of asyncio's or uvloop's knows of its connection, below TLS too."""
+    """A transport's extra info, asyncio's or uvloop's, also below TLS."""
     for _ in range(MAX_LAYERS):
         known = attribute(transport, "_extra")
         if known is not None:
@@ -145,12 +145,12 @@ def _extra(transport: object, name: str) -> object:
 
 
 def other_end(sock: object) -> str:
-    """The address that a socket is connected to; "" if it is none, or not connected."""
+    """The peer address of a socket; "" if it is not a socket, or not connected."""
     return _end(sock, _socket.socket.getpeername)
 
 
 def own_end(sock: object) -> str:
-    """The address of a socket itself."""
+    """The local address of a socket."""
     return _end(sock, _socket.socket.getsockname)
 
 
@@ -162,7 +162,7 @@ def _end(sock: object, ask: Callable[[Any], object]) -> str:
 
 
 def _sock(names: _Names) -> str:
-    """The other end of a bare socket."""
+    """The peer of a bare socket."""
     return other_end(names.get("sock"))
 
 
@@ -239,7 +239,7 @@ ASYNCIO: dict[tuple[str, str], Rule] = {
     ("base_events.py", "BaseEventLoop.start_tls"): Rule("socket", "loop.start_tls"),
     ("base_events.py", "BaseEventLoop.sendfile"): Rule("socket", "loop.sendfile"),
     ("base_events.py", "BaseEventLoop.shutdown_default_executor"): Rule(
-        "executor", "the end of the executor's threads"
+        "executor", "the executor's shutdown"
     ),
     ("subprocess.py", "create_subprocess_exec"): Rule("subprocess", "the start of a child process"),
     ("subprocess.py", "create_subprocess_shell"): Rule("subprocess", "the start of a child process"),
@@ -266,11 +266,11 @@ UVLOOP: dict[str, tuple[Wait, str]] = {
     "getnameinfo": ("dns", "a DNS look-up"),
     "serve_forever": ("server", "uvloop serve_forever"),
     "wait_closed": ("server", "uvloop wait_closed"),
-    "shutdown_default_executor": ("executor", "the end of the executor's threads"),
+    "shutdown_default_executor": ("executor", "the executor's shutdown"),
     "subprocess_exec": ("subprocess", "the start of a child process"),
     "subprocess_shell": ("subprocess", "the start of a child process"),
 }
-"""Functions of uvloop's that wait for something else than a socket."""
+"""uvloop functions that wait for something other than a socket."""
 
 ASYNCIO["streams.py", "StreamReader._wait_for_data"] = Rule("socket", "StreamReader.read", _peer)
 ASYNCIO["streams.py", "StreamReader.__anext__"] = Rule("socket", "StreamReader.readline", _peer)

@@ -1,7 +1,7 @@
-"""Following references as the garbage collector does, and naming what was found.
+"""Follows references as the garbage collector does, and names what it finds.
 
-Nothing of the program runs and nothing is left in it.  Attributes and variables are looked up only of what
-was found to lead to the thing looked for, for their names.
+None of the program's code runs, and nothing is left behind.  Attributes and variables are looked up only on
+objects that lead to the target, to name them.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 MAX_ITEMS = 200_000
-"""Entries of one container looked through: 100,000 take 6 ms, in which the program stands still."""
+"""Entries searched per container: 100,000 take 6 ms, during which the program is stopped."""
 
 MAX_NESTED = 1_000
-"""Entries of a container up to which the containers in it are looked through too."""
+"""Entries of a container up to which nested containers are searched too."""
 
 TIMER = "a timer of the loop"
 
@@ -65,7 +65,7 @@ def is_looked_into(thing: object) -> bool:
 
 
 def _is_object(thing: object) -> bool:
-    """Whether it is of a class of the program's or a library's; told from its type alone."""
+    """Whether it is of a class of the program or a library, judged by its type alone."""
     plain = is_container(thing) or type(thing) is CellType or id(type(thing)) in COROUTINES
     return is_looked_into(thing) and not plain and gc.is_tracked(thing)
 
@@ -114,7 +114,7 @@ def is_globals(thing: object) -> bool:
 
 
 def variable_of(coro: object, thing: object, place: str = "") -> str:
-    """Which variable of a coroutine ``thing`` is; "" if it has no name."""
+    """The variable of a coroutine that holds ``thing``; "" if it has no name."""
     frame = stacks.frame_of(coro)
     names = variables_of(frame) if frame is not None else {}
     name = next((name for name, value in names.items() if value is thing), "")
@@ -122,7 +122,7 @@ def variable_of(coro: object, thing: object, place: str = "") -> str:
 
 
 def variable_in(frame: FrameType, future: object) -> str:
-    """Which variable of a running function leads to ``future``; "" if none does."""
+    """The variable of a running function that leads to ``future``; "" if none."""
     for name, value in variables_of(frame).items():
         place = _place(value, future)
         if place is not None:
@@ -131,7 +131,7 @@ def variable_in(frame: FrameType, future: object) -> str:
 
 
 def name_in_module(names: object, future: object) -> str:
-    """Which global variable of a module leads to ``future``."""
+    """The global variable of a module that leads to ``future``."""
     module = text(lookup(names, "__name__"))
     for name, value in pairs(names):
         place = _place(value, future)
@@ -141,7 +141,7 @@ def name_in_module(names: object, future: object) -> str:
 
 
 def attribute_of(thing: object, future: object) -> str:
-    """Which attribute of an object leads to ``future``; "" for the interpreter's own kinds of objects."""
+    """The attribute of an object that leads to ``future``; "" for the interpreter's own types."""
     kind = class_name(thing)
     if module_of(type(thing)) == "builtins":
         return ""
@@ -155,7 +155,7 @@ def attribute_of(thing: object, future: object) -> str:
 
 
 def _place(value: object, future: object, depth: int = 2) -> str | None:
-    """Where in ``value`` it stands: ``[17]``, ``['a'][0]``; "" if it is the future, None if nowhere."""
+    """Its position in ``value``: ``[17]``, ``['a'][0]``; "" if ``value`` is the future, None if absent."""
     if value is future:
         return ""
     length = size(value) if is_container(value) and depth else None
@@ -172,7 +172,7 @@ def _place(value: object, future: object, depth: int = 2) -> str | None:
 
 
 def _key(container: object, at: int) -> object:
-    """The key of the entry at a place; None where entries have none, as in a set."""
+    """The key of the entry at a position; None if entries have none, as in a set."""
     if is_a(container, dict):
         return next(islice(dict.keys(container), at, None), None)
     return at if is_a(container, list) or is_a(container, tuple) else None
@@ -183,7 +183,7 @@ def _entry(key: object) -> str:
 
 
 def content(thing: object) -> object:
-    """What a cell holds; anything else is itself."""
+    """The contents of a cell; anything else unchanged."""
     if type(thing) is not CellType:
         return thing
     try:
@@ -194,7 +194,7 @@ def content(thing: object) -> object:
 
 
 def _call_to_come(handle: object) -> str:
-    """A call that a loop will make.  uvloop's do not show what they call."""
+    """A scheduled call of a loop.  uvloop's do not show their function."""
     callback = attribute(handle, "_callback")
     name = f", {called(callback)}" if callback is not None else ""
     if in_class(type(handle), "when") is None:

@@ -1,6 +1,6 @@
-"""What a pending task is doing: its await chain, and what it is parked at, in words.
+"""What a pending task is doing: its await chain, and where it is parked.
 
-All of it reads a suspended coroutine while holding the GIL.
+Everything here reads a suspended coroutine while holding the GIL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import TaskState
 
 MAX_CHAIN = 128
-"""Coroutines followed inwards; deeper ones recurse without end."""
+"""Coroutines followed inwards; deeper chains are infinite recursions."""
 
 _REFERENTS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable")
 
@@ -43,7 +43,7 @@ def await_chain(coro: object) -> list[FrameType]:
 
 
 def frame_of(coro: object) -> FrameType | None:
-    """The frame of a coroutine, or of a generator that serves as one; None: it has none, or has ended."""
+    """The frame of a coroutine or generator; None if it has none or has ended."""
     if type(coro) is CoroutineType:
         return coro.cr_frame
     if type(coro) is GeneratorType:
@@ -55,7 +55,7 @@ def frame_of(coro: object) -> FrameType | None:
 
 
 def code_of(coro: object) -> CodeType | None:
-    """The code of a coroutine or generator; None of other objects."""
+    """The code of a coroutine or generator; None for other objects."""
     if type(coro) is CoroutineType:
         return coro.cr_code
     if type(coro) is AsyncGeneratorType:
@@ -67,7 +67,7 @@ def code_of(coro: object) -> CodeType | None:
 
 
 class Shape(NamedTuple):
-    """What is the same for all tasks suspended at the same instructions; worked out once for all of them."""
+    """What all tasks suspended at the same instructions share; computed once."""
 
     stack: tuple[model.Frame, ...]
     user: model.Frame | None
@@ -81,7 +81,7 @@ _shapes: dict[tuple[int, ...], Shape] = {}
 
 
 def shape_of(frames: list[FrameType]) -> Shape:
-    """The shape of an await chain (innermost first), remembered by code and instruction."""
+    """The shape of an await chain (innermost first), cached by code and instruction."""
     key = tuple([each for frame in frames for each in (id(frame.f_code), frame.f_lasti)])
     shape = _shapes.get(key)
     if shape is None:
@@ -89,18 +89,18 @@ def shape_of(frames: list[FrameType]) -> Shape:
             _shapes.clear()
         stack = describe(frames)
         user = next((frame for frame in stack if frame.origin == "user"), None)
-        codes = tuple(frame.f_code for frame in frames)  # keeps them alive, so that no id is reused
+        codes = tuple(frame.f_code for frame in frames)  # kept alive so that no id is reused
         shape = _shapes[key] = Shape(stack, user, waits.recognise(frames), codes)
     return shape
 
 
 def forget_shapes() -> None:
-    """Lets go of the code objects."""
+    """Clears the cache, which holds code objects."""
     _shapes.clear()
 
 
 def awaited_by(coro: object) -> object:
-    """What a coroutine, or what serves as one, awaits."""
+    """What a coroutine (or its stand-in) awaits."""
     if type(coro) is CoroutineType:
         return coro.cr_await
     if type(coro) is GeneratorType:
@@ -111,7 +111,7 @@ def awaited_by(coro: object) -> object:
 
 
 def _driven(step: object) -> object:
-    """What a step hides: the garbage collector's view shows it."""
+    """The object a step drives, found through the garbage collector's view."""
     kept = gc.get_referents(step)
     return next(
         (each for each in kept if type(each) is AsyncGeneratorType or code_of(each) is not None), None
@@ -119,12 +119,12 @@ def _driven(step: object) -> object:
 
 
 def is_step(thing: object) -> bool:
-    """Whether it is one step of an async generator, as ``anext`` or ``asend`` make them."""
+    """Whether it is a step of an async generator, as created by ``anext`` or ``asend``."""
     return class_name(thing) in _REFERENTS
 
 
 def generator_of(step: object, depth: int = 8) -> AsyncGeneratorType[object, object] | None:
-    """The async generator that a step is one of; ``anext`` with a default puts one step around another."""
+    """The async generator of a step; ``anext`` with a default wraps one step in another."""
     for each in gc.get_referents(step) if depth else ():
         if type(each) is AsyncGeneratorType:
             return each
@@ -143,7 +143,7 @@ def thread_frames(frame: FrameType | None) -> list[FrameType]:
 
 
 def describe(frames: list[FrameType]) -> tuple[model.Frame, ...]:
-    """Frames as values, without ours."""
+    """Frames as values, without the agent's."""
     return tuple(
         origins.frame_of(frame.f_code, frame.f_lineno)
         for frame in frames
@@ -165,7 +165,7 @@ def state_of(task: object) -> TaskState:
 
 
 def is_running(coro: object) -> bool:
-    """Whether it runs now, and not only one that drives it."""
+    """Whether it runs itself right now, not just a coroutine that drives it."""
     running = coro.cr_running if type(coro) is CoroutineType else attribute(coro, "cr_running")
     return running is True and awaited_by(coro) is None
 
@@ -188,7 +188,7 @@ def coroutine_of(task: object) -> str:
 
 
 def name_of(coro: object) -> str:
-    """The qualified name of a coroutine (or what stands in for one), without ``<locals>``."""
+    """The qualified name of a coroutine (or its stand-in), without ``<locals>``."""
     if code_of(coro) is not None:
         return written(attribute(coro, "__qualname__")) or class_name(coro)
     return called(coro)

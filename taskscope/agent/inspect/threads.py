@@ -1,4 +1,4 @@
-"""Threads as objects: which there are, what they run, which one is ours."""
+"""Thread objects: which exist, what they run, which one is ours."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from taskscope.system import system
 
 
 def known_threads() -> list[Any]:
-    """As ``threading.enumerate``, without its lock, which a program may hold across a fork."""
+    """Like ``threading.enumerate``, without its lock, which a program may hold across a fork."""
     state = vars(threading)
     threads = [*state["_active"].values(), *state["_limbo"]]
     return list({id(thread): thread for thread in threads}.values())
 
 
 def ident_of(thread: object) -> int | None:
-    """Python's number of a thread; None: it has not begun."""
+    """Python's thread id; None: not started."""
     return number(attribute(thread, "_ident"))
 
 
@@ -33,7 +33,7 @@ _agent_natives: dict[int, int] = {}
 
 
 def register_agent_thread() -> int:
-    """Called by the agent's thread as it starts; it is not one of ``threading``'s."""
+    """Called by the agent's thread as it starts, since ``threading`` does not know it."""
     ident = system.get_ident()
     _agent_natives.clear()
     _agent_natives[ident] = system.get_native_id()

@@ -1,4 +1,4 @@
-"""When a timer of a loop is due, by the loop's own clock where that is known to be asyncio's or uvloop's."""
+"""When a loop's timer is due, by the loop's clock if that is asyncio's or uvloop's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _tells_our_time: Known[bool] = Known(16)
 
 
 def left(handle: object, loop: object) -> float | None:
-    """Seconds until a timer is due; None if it is no timer, or the loop's clock is the program's own."""
+    """Seconds until a timer is due; None if it is not a timer, or the program overrides the loop's clock."""
     when = seconds(attribute(handle, "_when"))
     when = when if when is not None else seconds(native(handle, "when"))
     now = _now(loop)

@@ -1,9 +1,9 @@
-"""Where an event loop stands, read from the frames of its thread.
+"""What an event loop is doing, read from the frames of its thread.
 
-The loop runs nothing for it and is not woken by it: a loop whose wake-up was lost stays as it is found.
-``BaseEventLoop._run_once`` keeps in its variables for how long it means to sleep, since when it has been
-running callbacks, and which of them it has come to.  They have had the same names since 3.11.  Loops
-that are not written in Python (uvloop) show no more than whether code of the program runs in them.
+The loop runs nothing for this and is not woken: a loop that lost its wake-up stays as found.  The variables
+of ``BaseEventLoop._run_once`` show how long it intends to sleep, since when it has been running callbacks,
+and which one it is at.  Their names are unchanged since 3.11.  Loops not written in Python (uvloop) only show
+whether code of the program runs in them.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from types import FrameType
 
 MAX_FRAMES = 2_000
-"""Frames of a thread searched for its loop, from the innermost on."""
+"""Frames of a thread searched for its loop, innermost first."""
 
 DAY = 24 * 3600
-"""Seconds.  asyncio sleeps no longer at a time, so a sleep of this length does not tell when it began."""
+"""Seconds.  asyncio's longest sleep, so one of this length does not show when it began."""
 
 
 class Turn(NamedTuple):
-    """What a loop is doing at this moment.  It holds frames: not to be kept.
+    """What a loop is doing now.  It holds frames, so do not keep it.
 
-    ``doing``: ``calling`` callbacks, ``between`` two turns, or asleep in its selector until something wakes
-    it: ``idle``, or ``overslept`` if it has something to do.  ``begun``: when it began to call, fell asleep,
-    or should have woken for a timer; None: not known.  ``mark``: the same as long as it has not moved on;
-    None: it need not.  ``calls``: callbacks of this turn that have ended.  ``task``: the one that it could
-    go on with.  ``frames``: those inside the loop, innermost first.
+    ``doing``: ``calling`` callbacks, ``between`` turns, or asleep in its selector: ``idle``, or ``overslept``
+    if it has work to do.  ``begun``: when it began to call, fell asleep, or should have woken for a timer;
+    None: unknown.  ``mark``: unchanged until it moves; None: it need not move.  ``calls``: callbacks
+    completed in this turn.  ``task``: one that it could run.  ``frames``: those inside the loop, innermost
+    first.
     """
 
     thread: int
@@ -62,18 +62,18 @@ def variable(loop: Any, name: str) -> Any:
 
 
 def claimed_thread(loop: Any) -> int | None:
-    """The thread in which a loop of asyncio says that it runs; a copy in a forked child says it too."""
+    """The thread in which an asyncio loop claims to run; a copy in a forked child claims it too."""
     ident = variable(loop, "_thread_id")
     return ident if type(ident) is int else None
 
 
 def is_closed(loop: Any) -> bool:
-    """Whether a loop is closed, as far as it can be read."""
+    """Whether a loop is closed; False if unreadable."""
     return (variable(loop, "_closed") if is_legible(loop) else builtin(loop, "is_closed")) is True
 
 
 def length(loop: Any, name: str) -> int | None:
-    """How long a loop's queue of callbacks or heap of timers is; None: not known."""
+    """The length of a loop's callback queue or timer heap; None: unknown."""
     queue = variable(loop, name)
     return len(queue) if type(queue) in (deque, list) else None
 

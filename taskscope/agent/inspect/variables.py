@@ -1,7 +1,7 @@
-"""Reading what functions of the program hold: none of its code runs, nothing is left behind.
+"""Reads the local variables of the program's functions: none of its code runs, nothing is left behind.
 
-Until 3.12 ``frame.f_locals`` is a dictionary that stays with the frame, keeps the values alive, and is the
-very one that ``locals()`` gave to the program, if it called it.
+Up to 3.12 ``frame.f_locals`` is a dictionary that stays with the frame, keeps the values alive, and is the
+same one that ``locals()`` returned to the program.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ _COPIES = sys.version_info < (3, 13)
 _FUNCTION = 1  # CO_OPTIMIZED: elsewhere, as in a class body, ``f_locals`` are the variables themselves
 
 _ASKS = frozenset(("locals", "vars", "dir", "eval", "exec", "_getframe", "currentframe"))
-"""Functions by which a function may come to have its dictionary: it is then left alone."""
+"""A function that calls one of these may hold its own dictionary, and is left alone."""
 
 _NOBODY_ELSE = 3
-"""References to the dictionary: the frame's, ours, and the argument of who counts them."""
+"""References to the dictionary: the frame's, ours, and the argument of ``getrefcount``."""
 
 
 def variables_of(frame: FrameType) -> dict[str, object]:
-    """The variables of ``frame`` by name; none of a function that may have asked for them itself.
+    """The variables of ``frame`` by name; empty for a function that may hold its own ``locals()``.
 
-    The interpreter's dictionary is emptied again, but not while a debugger traces the frame: it writes
-    it back.  A debugger that stands at a function's entry does not show; so what has only just been
-    entered is left alone.  Where ``exec`` or a class body has them in a mapping of the program's there
-    are none.
+    The interpreter's dictionary is cleared afterwards, except while a debugger traces the frame, which would
+    write it back.  A debugger at a function's entry is invisible, so a frame that was just entered is left
+    alone.  Empty too if ``exec`` or a class body uses a mapping of the program.
     """
     code = frame.f_code
     if not code.co_flags & _FUNCTION:
@@ -47,7 +46,7 @@ def variables_of(frame: FrameType) -> dict[str, object]:
 
 
 def _just_entered(frame: FrameType) -> bool:
-    """Whether it has not run anything yet, or nothing since it was resumed."""
+    """Whether it has run nothing yet, or nothing since it was resumed."""
     import opcode
 
     last = frame.f_lasti

@@ -1,8 +1,8 @@
-"""What a parked task waits for, in words that need no knowledge of CPython's insides.
+"""What a parked task waits for, described without CPython internals.
 
-The innermost frames of a parked task belong to whatever primitive it waits on: asyncio's, or anyio's on
-top of it.  ``primitives`` knows these functions; the outermost of them, next to the user's own code,
-says best what is awaited.  Where no function tells, the awaited future does.
+The innermost frames of a parked task belong to the primitive it waits on: asyncio's, or anyio's on top of it.
+``primitives`` lists these functions; the outermost one, next to user code, describes the wait best.  If none
+is known, the awaited future does.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 FOREVER = 30 * 365 * 86_400.0
-"""Seconds.  Libraries sleep for ever by sleeping for decades, or until infinity, which JSON does not know."""
+"""Seconds.  Libraries sleep forever by sleeping for decades, or until infinity, which JSON lacks."""
 
 
 class Wait(NamedTuple):
-    """``text`` is the same for all that wait alike, ``detail`` is not."""
+    """``text`` is the same for all tasks that wait alike; ``detail`` is specific to the task."""
 
     wait: Word
     text: str
@@ -38,14 +38,14 @@ class Wait(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A primitive that was recognised, and at which frame of the chain."""
+    """A recognised primitive, and its frame's position in the chain."""
 
     rule: primitives.Rule
     at: int
 
 
 def recognise(frames: list[FrameType]) -> Known | None:
-    """The outermost primitive next to the program's own code; ``frames`` are innermost first."""
+    """The outermost primitive, next to user code; ``frames`` are innermost first."""
     found: Known | None = None
     for index, frame in enumerate(frames):
         file = origins.file_of(frame.f_code)
@@ -59,7 +59,7 @@ def recognise(frames: list[FrameType]) -> Known | None:
 
 
 def describe(task: object, frames: list[FrameType], known: Known | None, *, detailed: bool = True) -> Wait:
-    """What ``task`` waits for; ``frames`` are those of its await chain, ``known`` what they tell."""
+    """What ``task`` waits for; ``frames``: its await chain; ``known``: the primitive recognised there."""
     waiter = futures.waiter_of(task)
     if waiter is None:
         coro = futures.coroutine(task)
@@ -77,7 +77,7 @@ def describe(task: object, frames: list[FrameType], known: Known | None, *, deta
 
 
 def todo_before_3_13(task: object) -> object:
-    """What an ``as_completed`` that ``task`` goes through still waits for: its generator knows."""
+    """What an ``as_completed`` iterated by ``task`` still waits for, read from its generator."""
     coro = futures.coroutine(task)
     while type(coro) is CoroutineType:
         for each in gc.get_referents(coro):
@@ -96,7 +96,7 @@ def _detail(rule: primitives.Rule, frame: FrameType) -> str:
 
 
 def within_wait_for(frames: list[FrameType]) -> object:
-    """What 3.11's ``wait_for`` waits for, by way of a future of its own; later ones await it directly."""
+    """What 3.11's ``wait_for`` waits for through its own future; later versions await it directly."""
     code = frames[0].f_code if frames else None
     if code is None or origins.name_of(code) != "wait_for" or "/asyncio/" not in origins.file_of(code):
         return None
@@ -104,7 +104,7 @@ def within_wait_for(frames: list[FrameType]) -> object:
 
 
 def awaited_future(task: object, frames: list[FrameType]) -> object:
-    """The future that ``task`` waits for in the end, where one of ``wait_for``'s stands between."""
+    """The future that ``task`` ultimately waits for, past the one of ``wait_for``."""
     within = within_wait_for(frames)
     return within if within is not None else futures.waiter_of(task)
 
@@ -135,7 +135,7 @@ def _by_future(waiter: object, frames: list[FrameType]) -> Wait:
 
 
 def _in_a_library(frames: list[FrameType]) -> str:
-    """The library's function that awaits a future; the one that the program called, if it did."""
+    """The library function that awaits a future, preferably the one the program called."""
     outer = None
     for frame in frames:
         whose = origins.origin(origins.file_of(frame.f_code))
@@ -150,7 +150,7 @@ def _in_a_library(frames: list[FrameType]) -> str:
 
 
 def closed_over(function: object, name: str) -> object:
-    """The value of a variable that a nested function of asyncio's closes over; None if it has none."""
+    """The value of a closure variable of one of asyncio's nested functions; None if there is none."""
     if type(function) is not FunctionType or name not in function.__code__.co_freevars:
         return None
     try:
@@ -168,7 +168,7 @@ def _job(callback: object) -> str:
 
 
 def _sleep_left(task: object, frame: FrameType) -> float | None:
-    """Seconds until the timer of ``asyncio.sleep`` fires; None where the loop's time is not known."""
+    """Seconds until the timer of ``asyncio.sleep`` fires; None if the loop's clock is unknown."""
     if origins.name_of(frame.f_code) != "sleep" or "/asyncio/" not in origins.file_of(frame.f_code):
         return None
     left = timers.left(variables_of(frame).get("h"), futures.loop_of(task))

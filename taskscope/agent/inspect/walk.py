@@ -1,8 +1,8 @@
 """Walks over live tasks that never hold the GIL for long.
 
-A request that looks at many tasks is a generator: it yields None wherever it may be paused, and the
-server lets the program run before it goes on.  Its return value is the answer.  200 tasks are about
-0.3 ms; the pause in between is what keeps the loop's latency flat, see ``server.PAUSE``.
+A request that reads many tasks is a generator: it yields None wherever it may be paused, and the server lets
+the program run before it resumes.  Its return value is the answer.  200 tasks take about 0.3 ms; the pauses
+keep the loop's latency flat, see ``PAUSE``.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Job = Generator[None, None, T]
-"""An answer being worked out; every ``yield`` is a place to pause."""
+"""An answer in progress; every ``yield`` is a point to pause."""
 
 SLICE = 0.0003
-"""Seconds of work between two pauses."""
+"""Seconds of work between pauses."""
 
 
 _end = 0.0
 
 
 def begin_slice() -> None:
-    """Called by whoever resumes a job, after the pause."""
+    """Call after each pause, before resuming a job."""
     global _end  # noqa: PLW0603
     _end = clock.perf_counter() + SLICE
 
@@ -44,7 +44,7 @@ def spent() -> bool:
 
 
 def run(job: Job[T], pause: float = 0.0) -> T:
-    """Runs a job to its end in the caller's thread, pausing ``pause`` seconds between slices."""
+    """Runs a job to completion in the caller's thread, pausing ``pause`` seconds between slices."""
     while True:
         begin_slice()
         try:
@@ -57,13 +57,13 @@ def run(job: Job[T], pause: float = 0.0) -> T:
 
 
 PAUSE = 0.0005
-"""Seconds between two slices of work, in which the program has the GIL for itself."""
+"""Seconds between slices, during which the program has the GIL."""
 
 
 def live_tasks(records: Iterable[SiteRecord]) -> Iterator[Any | None]:
-    """Live tasks of these sites, oldest first within a site; None wherever a pause is due.
+    """Yields the live tasks of these sites, oldest first within a site; None wherever a pause is due.
 
-    The caller yields on None.  Nothing is referenced between two of them but the task just given.
+    The caller yields on None.  Between items, only the task just yielded is referenced.
     """
     looked_at = 0
     for record in records:
@@ -81,16 +81,16 @@ Entry = tuple[int, "ref[Any]"]
 """A serial and a weak reference to its task."""
 
 FEW = 8
-"""Entries taken from a chunk at first: a page needs no more of most sites."""
+"""Entries first taken from a chunk: enough for a page in most cases."""
 
 
 def merged(
     records: Iterable[SiteRecord], *, newest: bool = False, after: int | None = None
 ) -> Iterator[Entry | None]:
-    """Tasks of all ``records`` in order of birth, those beyond ``after``; None wherever a pause is due.
+    """Yields tasks of all ``records`` in birth order, beyond ``after``; None wherever a pause is due.
 
-    To begin costs one look at each site, and each task the logarithm of their number.  Chunks that lie
-    before the cursor are passed over, so that a page deep inside 300,000 tasks costs no more than the first.
+    Starting costs O(sites), each task O(log sites).  Chunks before the cursor are skipped, so a page deep
+    inside 300,000 tasks costs no more than the first.
     """
     heap: list[tuple[int, int, ref[Any], Iterator[Entry]]] = []
     for number, record in enumerate(records):
