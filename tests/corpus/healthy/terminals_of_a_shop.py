@@ -13,21 +13,16 @@ async def serve(reader, writer):
         writer.write(line)
 
 
-async def terminal(port):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while True:
-        writer.write(b"sale\n")
-        await reader.readline()
-        await asyncio.sleep(random.expovariate(1 / 4))
-
-
 async def main():
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with asyncio.TaskGroup() as group:
-        while True:
-            group.create_task(terminal(port))
-            await asyncio.sleep(random.expovariate(1 / 1.5))
+    terminals = []
+    while True:
+        terminals.append(await asyncio.open_connection("127.0.0.1", port))
+        for reader, writer in random.sample(terminals, len(terminals) // 4):
+            writer.write(b"sale\n")
+            await reader.readline()
+        await asyncio.sleep(random.expovariate(1 / 1.5))
 
 
 asyncio.run(main())
