@@ -14,6 +14,17 @@ def be(number: int, *, past: bool = False) -> str:
     return singular if number == 1 else plural
 
 
+_NAMES = ("aiomonitor", "taskscope")
+
+
+def sentence(said: str) -> str:
+    """``cannot read FILE`` as ``Cannot read FILE.``: an error as a message of its own."""
+    first = said.partition(" ")[0]
+    if first.isalpha() and first not in _NAMES:  # neither a path nor an address
+        said = said[0].upper() + said[1:]
+    return said if not said or said.endswith((".", "?", "!")) else f"{said}."
+
+
 def seconds(value: float) -> str:
     """``64 s``, ``12 min``, ``3.5 h``: a duration in running text."""
     if value < 120:

@@ -130,6 +130,7 @@ class TaskScopeApp(App[None]):
 
     def on_mount(self) -> None:
         self.theme = self._theme_at_first
+        self.app_resume_signal.subscribe(self, self._resumed, immediate=True)
         if self._targets is not None:
             self.push_screen(PickerScreen(self._targets, self._voice()))
         if self._source is not None:
@@ -196,6 +197,10 @@ class TaskScopeApp(App[None]):
         self.workers.cancel_group(self, "connection")
         await connection.close()
         self.pop_screen()
+
+    def _resumed(self, _: App[Any]) -> None:
+        if self.connection is not None:
+            self.connection.context.resumed()
 
     # -- telling the screen in front
 

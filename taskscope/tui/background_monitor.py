@@ -1,7 +1,7 @@
-"""Runs the monitor that `watch` uses beside the screen, without ever holding the screen up.
+"""Runs `watch`'s monitor in the background of the app, without blocking the screen.
 
-Samples that arrive while the target still answers are merged; verdicts are computed in a thread, and take
-a small share of the time however long one takes.
+Samples that arrive while the monitor waits for the target are merged.  Verdicts are computed in a thread,
+with a pause after each that keeps their share of a core small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Context
 
 EVERY = 2.0
-"""Least seconds between two verdicts."""
+"""Shortest time between two verdicts, in seconds."""
 
 FRUGAL = 150.0
 """Pause after a verdict, as a multiple of the CPU time it took: 0.7 % of a core."""
@@ -39,18 +39,18 @@ class BackgroundMonitor:
         self._came = asyncio.Event()
 
     def begin(self, source: Source, hello: Hello) -> None:
-        """Monitors this source from now on."""
+        """Starts monitoring ``source``."""
         self.end()
         self._waiting = None
         self._task = asyncio.ensure_future(self._run(Monitor(source, hello)))
 
     def take(self, sample: Sample) -> None:
-        """The next sample; it is only stored here."""
+        """Queues the next sample."""
         self._waiting = sample if self._waiting is None else merged(self._waiting, sample)
         self._came.set()
 
     def end(self) -> None:
-        """Stops; the last verdicts stay."""
+        """Stops monitoring; the last verdicts stay."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -59,9 +59,9 @@ class BackgroundMonitor:
         try:
             await self._judge(monitor)
         except TargetGone:
-            return  # the connection says so
+            return  # the connection reports it
         except Exception as bug:  # noqa: BLE001 (whatever fails here, the screen goes on without verdicts)
-            self._context.error(f"No more findings: the judge failed ({type(bug).__name__}: {bug})")
+            self._context.error(f"No more findings: TaskScope's judge failed ({type(bug).__name__}: {bug})")
 
     async def _judge(self, monitor: Monitor) -> None:
         store = self._context.store
@@ -76,7 +76,7 @@ class BackgroundMonitor:
             except TargetGone:
                 raise
             except SourceError:
-                pass  # judged by what is known; the views say what is wrong
+                pass  # judge by what is known; the views report the error
             findings, cost = await asyncio.to_thread(_timed, monitor)
             if not store.paused:
                 store.findings.take(findings)
@@ -86,6 +86,6 @@ class BackgroundMonitor:
 
 
 def _timed(monitor: Monitor) -> tuple[tuple[Finding, ...], float]:
-    """The verdicts, and their CPU time in seconds."""
+    """Returns the verdicts and the CPU time they took, in seconds."""
     begun = time.thread_time()
     return monitor.findings(), time.thread_time() - begun

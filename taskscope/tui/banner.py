@@ -1,4 +1,4 @@
-"""One line under the header when something about the observation itself needs saying."""
+"""A line below the header that warns about the observation itself: a lost target, stale or dropped data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Banner(Widget):
-    """Not there while all is well."""
+    """Hidden while all is well."""
 
     DEFAULT_CSS = "Banner { height: auto; max-height: 2; padding: 0 1; background: $panel; display: none; }"
 
@@ -29,10 +29,10 @@ class Banner(Widget):
         self.set_interval(1.0, self.look)
 
     def look(self) -> None:
-        """Shows, changes or goes."""
+        """Updates the warning, and hides the banner if there is none."""
         text = sentence(self.context)
         if text != self._text:
-            longer = len(text) != len(self._text)  # only then can it need another line
+            longer = len(text) != len(self._text)  # only then can its number of lines change
             self._text = text
             self.display = bool(text)
             self.refresh(layout=longer)
@@ -42,28 +42,28 @@ class Banner(Widget):
 
 
 def sentence(context: Context) -> str:
-    """What the user must know about what is shown; empty if it is simply live."""
+    """The warning; empty while the data is live."""
     if context.state in (State.ENDED, State.FAILED):
         kept = "  Showing the last data" if context.store.sample else ""
         waiting = "; waiting for a restart." if context.waiting else "."
-        return f"{context.reason.rstrip('.')}.{kept}{waiting if kept else ''}"
+        return f"{context.reason}{kept}{waiting if kept else ''}"
     if context.state is State.CONNECTING:
-        return context.reason and f"{context.reason.rstrip('.')}."
+        return context.reason
     if context.stale and context.silence is not None:
         return f"No sample for {fmt.age(context.store.sample_age())}: {context.silence.text}."
     if context.stale:
         age = fmt.age(context.store.sample_age())
         return (
-            f"No sample for {age}: the target is stopped or busy in native code.  What is shown is that old."
+            f"No sample for {age}: the target is stopped or busy in native code.  The data shown is that old."
         )
     sample = context.store.sample
     if sample is None:
         return ""
     if sample.disarmed:
-        return f"The agent failed and switched itself off; the target goes on: {'; '.join(sample.disarmed)}"
+        return f"The agent failed and disabled itself; the target keeps running: {'; '.join(sample.disarmed)}"
     lost = {what: number for what, number in sample.dropped.items() if number}
     if lost:
-        return "Dropped, since the agent keeps no more: " + ", ".join(
+        return "Dropped, over the agent's limits: " + ", ".join(
             f"{fmt.count(n)} {what}" for what, n in lost.items()
         )
     return ""

@@ -1,8 +1,8 @@
-"""Line charts as text: the one place that knows plotext.
+"""Line charts as text: the only module that uses plotext.
 
-plotext keeps one global figure, so this runs in the app's own loop only.  Its traps and the way round
-them: sizes are not limited to the terminal's; gaps (NaN) split a line into pieces; the limits and the
-ticks of both axes are always given; no text of the target ever gets in.
+plotext keeps one global figure, so call this from the app's own loop only.  Its traps and our way round
+them: sizes are not limited to the terminal's; gaps (NaN) split a line into pieces; limits and ticks of both
+axes are always given; no text from the target reaches it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def build_chart(
     *,
     whole: bool = False,
 ) -> Text:
-    """A chart of exactly ``width`` x ``height`` cells: y labels left, the last ``span`` seconds.
+    """A chart of exactly ``width`` x ``height`` cells: y labels on the left, the last ``span`` seconds.
 
-    ``spell`` writes a value for the y axis; ``whole``: its ticks are whole numbers.
+    ``spell`` formats a value for the y axis; ``whole``: only whole numbers as ticks.
     """
     known = [value for line in lines for _, value in line.points if math.isfinite(value)]
     top = nice_top(max(known, default=0.0), whole=whole)
@@ -51,7 +51,7 @@ def build_chart(
         return Text("\n".join([" " * width] * height))
     labels = [label.rjust(label_width) for label in labels]
 
-    import plotext  # 90 ms: the first paint does not wait for it
+    import plotext  # takes 90 ms: not before the first paint
 
     plotext.clear_figure()
     plotext.limit_size(False, False)
@@ -87,7 +87,7 @@ def _ticks(top: float, height: int, *, whole: bool) -> list[float]:
 
 
 def pieces(points: Sequence[Point]) -> list[list[Point]]:
-    """The points without gaps between them."""
+    """Splits the points at gaps."""
     found: list[list[Point]] = [[]]
     for point in points:
         if math.isfinite(point[1]):
@@ -98,7 +98,7 @@ def pieces(points: Sequence[Point]) -> list[list[Point]]:
 
 
 def thinned(points: Sequence[Point], span: float, width: int) -> list[Point]:
-    """At most two points a cell column, the lowest and the highest: spikes stay to be seen."""
+    """At most two points per cell column, the lowest and the highest, so that spikes stay visible."""
     if len(points) <= 2 * width:
         return list(points)
     kept: list[Point] = []

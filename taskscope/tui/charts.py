@@ -1,4 +1,4 @@
-"""The charts of the overview: one series large, its companions beside it where there is room."""
+"""The charts of the overview: one large, others beside it if there is room."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChartColumn:
-    """A column of the history as it is charted."""
+    """How a column of the history is charted."""
 
     column: str
     label: str
@@ -50,17 +50,17 @@ _THREADS = next(index for index, each in enumerate(COLUMNS) if each.column == "t
 COMPACT_HEIGHT = 5
 FULL_HEIGHT = 9
 ROOMY = 32
-"""Lines of the terminal from which charts are tall and findings have more than one line."""
+"""Terminal height, in lines, from which charts are tall."""
 
 AROUND = 14
-"""Lines that header, findings, the table's head, messages and keys may take."""
+"""Lines reserved for header, findings, table head, messages and keys."""
 
 TWO_ROWS = 18
-"""Lines from which the other series have a row of their own."""
+"""Lines from which the other series get a row of their own."""
 
 
 class Charts(Widget):
-    """Redrawn when the newest point would move by half a cell, at most once a second."""
+    """Redraws when the newest point moves by half a cell, at most once a second."""
 
     DEFAULT_CSS = "Charts { height: 5; }"
 
@@ -74,20 +74,20 @@ class Charts(Widget):
         self._second = 0
 
     def choose_next(self) -> str:
-        """The next series becomes the large one; its label."""
+        """Makes the next series the large one; returns its label."""
         self._chosen = (self._first() + 1) % len(COLUMNS)
         self.refresh()
         return COLUMNS[self._chosen].label
 
     def _first(self) -> int:
-        """The large one: as chosen; until then tasks, or threads of a process that never had a task."""
+        """The large series: the chosen one, else tasks, or threads if the process never had a task."""
         if self._chosen is not None:
             return self._chosen
         sample = self.context.store.sample
         return _THREADS if sample is not None and not sample.tasks.born and not sample.tasks.live else 0
 
     def choose_span(self) -> str:
-        """The next time span; its label."""
+        """Switches to the next time span; returns its label."""
         if self._chosen_span is None:
             longer = (index for index, seconds in enumerate(SPANS) if seconds > self._seconds())
             self._chosen_span = next(longer)
@@ -107,7 +107,7 @@ class Charts(Widget):
             self.refresh()
 
     def _state(self) -> tuple[object, ...]:
-        """What the lines depend on; time only in steps that can be seen."""
+        """What the drawing depends on; time in visible steps."""
         store = self.context.store
         step = max(1.0, self._seconds() / (2 * max(1, self.size.width)))
         return (
@@ -121,7 +121,7 @@ class Charts(Widget):
         )
 
     def _seconds(self) -> float:
-        """The span shown: as chosen, and "all" is as long as there is anything; until then what fits."""
+        """Seconds shown: the chosen span ("all": the whole record), else what fits the record."""
         store, chosen = self.context.store, self._chosen_span
         if chosen is None:
             return store.fitted(SPANS[DEFAULT])
@@ -134,7 +134,7 @@ class Charts(Widget):
         return "all" if chosen is not None and SPANS[chosen] == ALL else fmt.span(self._seconds())
 
     def _panels(self) -> list[tuple[int, list[tuple[ChartColumn, int]]]]:
-        """Rows of charts: how high each is, and of each series how wide; the chosen one first."""
+        """Rows of charts: the height of each, and its series with their widths; the chosen one first."""
         chosen, height = COLUMNS[self._first()], self.size.height
         order = [chosen, *(each for each in COLUMNS if each is not chosen)]
         widths = shares(self.size.width)
@@ -206,14 +206,14 @@ class Charts(Widget):
 
 
 def height_for(lines: int, rows: int) -> int:
-    """Of the charts above ``rows`` of a table, on a terminal of so many lines: what those do not need."""
+    """Lines for the charts above a table of ``rows``, on a terminal of ``lines``: what the table leaves."""
     if lines < ROOMY:
         return COMPACT_HEIGHT
     return min(max(FULL_HEIGHT, lines - rows - AROUND), lines * 3 // 5)
 
 
 def shares(width: int, *, even: bool = False) -> tuple[int, ...]:
-    """Widths of the panels side by side: one, two or three of them, the first the largest unless ``even``."""
+    """Widths of one to three panels side by side; the first is the largest unless ``even``."""
     if width < 110:
         return (width,)
     if width < 160:
@@ -224,7 +224,7 @@ def shares(width: int, *, even: bool = False) -> tuple[int, ...]:
 
 
 def _with_gaps(points: list[tuple[float, float]], seconds: float) -> list[tuple[float, float]]:
-    """A hole in the record (nobody looked) is a hole in the line, not a straight stroke across."""
+    """Inserts NaN where the record has a gap, so that the line breaks instead of crossing it."""
     result: list[tuple[float, float]] = []
     for time, value in points:
         if result and time - result[-1][0] > max(130.0, seconds / 20):
@@ -256,7 +256,7 @@ def _axis(seconds: float, width: int, colours: Palette) -> Text:
 
 
 def _span(seconds: float) -> str:
-    """``90s``, ``5m``, ``2m30s``, ``3h``: exact to the second, and no longer than that takes."""
+    """``90s``, ``5m``, ``2m30s``, ``3h``: exact to the second, as short as possible."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole}s"

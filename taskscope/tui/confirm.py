@@ -1,4 +1,4 @@
-"""A question before something that changes the target."""
+"""Asks for confirmation before something that changes the target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """Says what will happen; only ``y`` does it."""
+    """Says what will happen; only ``y`` confirms."""
 
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; }
@@ -37,5 +37,5 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll() as scroll:
-            scroll.border_subtitle = f"y {self._deed}   Esc does not"
+            scroll.border_subtitle = f"y {self._deed}   Esc cancels"
             yield Static(Text.assemble((f"{self._question}\n\n", "bold"), self._text))

@@ -1,7 +1,6 @@
-"""The connection to the target: opens, pumps samples, notices the end, looks for it to come back.
+"""The connection to the target: opens it, pumps samples, notices its end, and waits for a restart.
 
-No Textual here: it runs as one task in whatever loop the app has, and says through a callback that
-something changed.
+Independent of Textual: it runs as one task in the app's loop, and calls back when something changes.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.model import requests
 from taskscope.sources.base import Observed, SourceError, SourceMisbehaves, TargetGone, TargetSilent
+from taskscope.text import sentence
 from taskscope.tui.background_monitor import BackgroundMonitor
 from taskscope.tui.context import State
 from taskscope.tui.dismissed import Dismissed, DismissedError, default_path
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     Reconnect = Callable[[], Awaitable[Source | None]]
 
 RETRY = 1.0
-"""Seconds between two looks for a target of that name."""
+"""Seconds between two searches for the restarted target."""
 
 _PAST_PAGE = 20  # sites whose past is asked for at once: about 12 ms of JSON
 _PAST_SITES = 200  # the biggest ones; the rest gather their past while one watches
 
 
 class Connection:
-    """Keeps the context's store and state up to date."""
+    """Keeps the context's store and state current."""
 
     def __init__(self, context: Context, reconnect: Reconnect | None, changed: Callable[[], None]) -> None:
         self.context = context
@@ -45,7 +45,7 @@ class Connection:
         self._background: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until cancelled, or until there is nothing more to wait for."""
+        """Runs until cancelled or until nothing more can come."""
         hello = None
         while True:
             try:
@@ -55,11 +55,11 @@ class Connection:
             except SourceMisbehaves as problem:
                 self._become(State.FAILED, str(problem))
                 await self.close()
-                return  # another try would meet the same
+                return  # retrying cannot help
             except SourceError as problem:
                 self._become(State.FAILED, str(problem))
             else:
-                return  # a saved state: it stays open for questions
+                return  # a saved state stays open for requests
             await self.close()
             self.context.silence = None
             if self._reconnect is None or self.context.store.hello is None:
@@ -68,14 +68,14 @@ class Connection:
             self._become(State.CONNECTING)
 
     async def close(self) -> None:
-        """Lets go of the source."""
+        """Closes the source."""
         for task in self._background:
             task.cancel()
         self._monitor.end()
         await self.context.source.close()
 
     async def _opened(self) -> Hello:
-        """The source's greeting; as long as it is only silent, why is said, and it is tried again."""
+        """Opens the source and returns its greeting; while the target is silent, shows why and retries."""
         source = self.context.source
         if isinstance(source, Observed):
             source.progress = lambda text: self._become(State.CONNECTING, text)
@@ -87,13 +87,13 @@ class Connection:
             await asyncio.sleep(RETRY)
 
     async def _listen(self, source: Observed) -> None:
-        """Hears when no samples come, and why."""
+        """Records that no samples come, and why."""
         while True:
             self.context.silence = source.silence()
             await asyncio.sleep(RETRY)
 
     async def _wait_for(self, reconnect: Reconnect) -> tuple[Source, Hello]:
-        """The target that came back, connected; what is there but refuses is said."""
+        """Waits for the target to come back and connects to it; shows why if it refuses."""
         self.context.waiting = True
         self._changed()
         try:
@@ -134,10 +134,10 @@ class Connection:
         try:
             dismissed.load()
         except DismissedError as problem:
-            self.context.error(f"Could not read dismissed findings: {problem}")
+            self.context.error(f"Could not read dismissed findings: {problem}.")
 
     def fill_past(self) -> None:
-        """Asks for the agent's record in the background (at the start, and after a pause)."""
+        """Requests the agent's history in the background, at the start and after a pause."""
         self._in_background(self._past())
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
@@ -147,7 +147,7 @@ class Connection:
 
     async def _past(self) -> None:
         source, store = self.context.source, self.context.store
-        with contextlib.suppress(SourceError):  # no past to be had: charts fill while one watches
+        with contextlib.suppress(SourceError):  # no history: charts fill up from now on
             store.merge_history(await source.ask(requests.History(ALL)))
             self._changed()
             biggest = sorted(store.sites.values(), key=lambda row: -row.live)[:_PAST_SITES]
@@ -158,5 +158,5 @@ class Connection:
 
     def _become(self, state: State, reason: str = "") -> None:
         self.context.state = state
-        self.context.reason = reason
+        self.context.reason = sentence(reason)
         self._changed()

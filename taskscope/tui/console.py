@@ -1,10 +1,12 @@
-"""Suspends the app into aiomonitor's own console on the target, and comes back when it is left."""
+"""Suspends the app, runs aiomonitor's console on the target, and resumes when the user leaves it."""
 
 from __future__ import annotations
 
 import importlib.util
 import subprocess
 import sys
+import termios
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from textual.app import SuspendNotSupported
@@ -15,33 +17,35 @@ from taskscope.sources.base import SourceError
 from taskscope.tui.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from textual.app import App
 
     from taskscope.tui.context import Context
 
 
 OPENS = """\
-None runs in {name} (pid {pid}) yet.  This starts aiomonitor in it:
+No console runs in {name} (pid {pid}).  This starts aiomonitor in it:
 
-· two TCP ports on 127.0.0.1, for the console and for a web page
+· two TCP ports on 127.0.0.1, for the console and a web page
 · no authentication: every user of that machine can connect, cancel tasks and run Python in the process
 · about {memory} more memory, for aiomonitor, aiohttp and their thread; the modules stay loaded
 
-The ports are closed when you leave the console, and when the app ends."""
+The ports close when you leave the console or the app."""
 
 MEMORY = "33 MB"
-"""Measured on CPython 3.11 with aiomonitor 0.7.1."""
+"""Measured with CPython 3.11 and aiomonitor 0.7.1."""
 
 
 async def enter(app: App[Any], context: Context) -> None:
-    """Asks before one is opened, waits until it is left, and closes what was opened for it."""
+    """Runs a console; if none is open, asks before opening one and closes it afterwards."""
     source = context.source
-    context.status("Looking for aiomonitor's console of the target …")
+    context.status("Looking for a console in the target …")
     try:
         where, opened = await source.ask(requests.Console()), False
         if where.host is None:
             if not await app.push_screen_wait(_question(context)):
-                context.status("No console was opened.")
+                context.status("No console opened.")
                 return
             where, opened = await source.ask(requests.Console(start=True)), True
     except SourceError as problem:
@@ -64,33 +68,51 @@ def _question(context: Context) -> ConfirmScreen:
 
 def _visit(app: App[Any], context: Context, host: str, port: int) -> None:
     if importlib.util.find_spec("aiomonitor") is None:
-        context.error(f"aiomonitor is not installed here; its console listens at {host}:{port} (telnet).")
+        context.error(f"aiomonitor is not installed here; reach its console by telnet at {host}:{port}.")
         return
     try:
         problem = _run(
-            app, command(host, port), f"Connecting to aiomonitor at {host}:{port} …  exit leaves it."
+            app, command(host, port), f"Connecting to aiomonitor at {host}:{port} …  Type exit to leave."
         )
     except SuspendNotSupported:
-        context.error("The app cannot hand over this terminal to a console.")
+        context.error("The app cannot hand this terminal over to a console.")
         return
     if problem:
         context.error(
-            f"aiomonitor's client failed at {host}:{port} (the target's own address; that of a container "
-            f"is not reached from here): {problem}"
+            f"aiomonitor's client failed at {host}:{port} (an address in the target's network; a container's "
+            f"may not be reachable from here): {problem}"
         )
     else:
-        context.status(f"Back from the console at {host}:{port}.")
+        context.status(f"Left the console at {host}:{port}.")
 
 
 def _run(app: App[Any], words: list[str], hint: str) -> str:
-    """Gives the terminal to the console until it ends (the app's loop stands still); says what failed."""
-    with app.suspend():
-        print(hint, flush=True)  # its client takes a second to start, and says nothing until it is connected
+    """Runs the client in the terminal, which blocks the app's loop; returns the error, or ""."""
+    with app.suspend(), _without_end_of_file():
+        print(hint, flush=True)  # the client takes a second to start and prints nothing until it is connected
         done = subprocess.run(words, check=False, stderr=subprocess.PIPE, text=True, errors="replace")
-    lines = done.stderr.strip().splitlines() or [f"its client ended with status {done.returncode}"]
+    lines = done.stderr.strip().splitlines() or [f"it exited with status {done.returncode}"]
     return wire.clean_text(lines[-1]) if done.returncode else ""
 
 
+@contextmanager
+def _without_end_of_file() -> Iterator[None]:
+    """Turns Ctrl-D into an ordinary key: as end of file it crashes the client while that starts."""
+    terminal = sys.__stdin__.fileno() if sys.__stdin__ is not None else -1
+    try:
+        before = termios.tcgetattr(terminal)
+    except (OSError, ValueError, termios.error):  # not a terminal
+        yield
+        return
+    changed = [*before[:6], [*before[6]]]
+    changed[6][termios.VEOF] = b"\0"
+    termios.tcsetattr(terminal, termios.TCSANOW, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+
 def command(host: str, port: int) -> list[str]:
-    """aiomonitor's own client."""
+    """The command that runs aiomonitor's own client."""
     return [sys.executable, "-m", "aiomonitor.cli", "-H", host, "-p", str(port)]

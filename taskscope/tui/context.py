@@ -1,4 +1,4 @@
-"""What every view is given: the source, the store, the settings, and a voice."""
+"""What all views of a target share: source, store, settings and messages."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from taskscope.sources.base import SourceError
+from taskscope.text import sentence
 from taskscope.tui import findings
 from taskscope.tui.dismissed import DismissedError
 
@@ -22,21 +23,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LONG_LIVED = (5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 6 * 3600.0, 24 * 3600.0)
-"""Thresholds to choose from, in seconds."""
+"""Thresholds for long-lived tasks, in seconds."""
 
 STALE = 3.0
-"""Intervals without a sample after which what is shown is called stale."""
+"""Intervals without a sample after which the data is stale."""
 
 STATUS_SECONDS = 8.0
-"""A confirmation may be forgotten after this long; an error only when read."""
+"""Seconds that a confirmation shows; an error stays until it is read."""
 
 
 QUEUED, KEPT = 20, 200
-"""Errors that wait to be read, and messages that can be read again."""
+"""Most unread errors, and most messages in the log."""
 
 
 class State(Enum):
-    """Of the connection to the target."""
+    """The state of the connection to the target."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -47,7 +48,7 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Something that was said at the bottom; ``at`` is wall time."""
+    """A message; ``at`` is wall time."""
 
     at: float
     text: str
@@ -55,15 +56,15 @@ class Said:
 
 
 class Voice:
-    """What is said at the bottom of the screen, now and before."""
+    """The messages at the bottom of the screen, and their log."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.on_said: Callable[[], None] = lambda: None
         self.errors: deque[str] = deque(maxlen=QUEUED)
-        """Those not read yet, oldest first."""
+        """Unread errors, oldest first."""
         self.said: deque[Said] = deque(maxlen=KEPT)
-        """What can be read again, oldest first."""
+        """The log, oldest first."""
         self._status = ""
         self._said_at = 0.0
 
@@ -74,8 +75,9 @@ class Voice:
         self._say(message, error=False)
 
     def error(self, message: str) -> None:
-        """Says what went wrong; stays until `read`, and ends what was said to be under way."""
+        """Reports an error; it stays until `read`, and replaces a confirmation."""
         self._status = ""
+        message = sentence(message)
         if message not in self.errors:
             self.errors.append(message)
             self._say(message, error=True)
@@ -86,7 +88,7 @@ class Voice:
         self.on_said()
 
     def read(self) -> bool:
-        """The user has read the newest error; the one before follows.  False if there was none."""
+        """Removes the newest error; the one before it shows next.  False if there was none."""
         if not self.errors:
             return False
         self.errors.pop()
@@ -95,17 +97,17 @@ class Voice:
 
     @property
     def unread(self) -> str:
-        """The newest error to be read, if any: the answer to the last key is never hidden."""
+        """The newest unread error, or "": the result of the last key always shows."""
         return self.errors[-1] if self.errors else ""
 
     @property
     def confirmation(self) -> str:
-        """The last confirmation while it is fresh."""
+        """The last confirmation while it is recent, or ""."""
         return self._status if self.clock() - self._said_at < STATUS_SECONDS else ""
 
 
 class Context(Voice):
-    """Shared by all views of one target.  ``source`` changes when the app reconnects."""
+    """Shared by all views of one target.  ``source`` is replaced when the app reconnects."""
 
     def __init__(self, source: Source, store: Store, clock: Callable[[], float]) -> None:
         super().__init__(clock)
@@ -113,26 +115,31 @@ class Context(Voice):
         self.store = store
         self.state = State.CONNECTING
         self.reason = ""
-        """Why the connection is not live, in the source's own sentence."""
+        """Why the connection is not live, in the source's words."""
         self.silence: Silence | None = None
-        """Why no sample comes, while none does."""
+        """Why no samples come; None while they do."""
         self.waiting = False
-        """Whether the app looks out for a target of that name to come back."""
+        """Whether the app waits for the target to restart."""
         self.long_lived = 60.0
-        """Seconds from which a task counts as long-lived."""
+        """Age in seconds from which a task is long-lived."""
+        self._resumed_at = float("-inf")
+
+    def resumed(self) -> None:
+        """The app runs again after it was suspended: it took no samples meanwhile."""
+        self._resumed_at = self.clock()
 
     @property
     def stale(self) -> bool:
-        """Connected, but nothing came for a while: the target or the way to it is stuck."""
+        """Whether the connection is live but no sample has come for a while."""
         sample, age = self.store.sample, self.store.sample_age()
         if self.state is not State.LIVE or sample is None or age is None:
             return False
-        return age > STALE * max(sample.interval, 1.0)
+        return min(age, self.clock() - self._resumed_at) > STALE * max(sample.interval, 1.0)
 
     def dismiss(self, finding: Finding | None) -> None:
-        """Dismisses a finding for this target, or takes that back, and says so."""
+        """Dismisses a finding for this target, or restores it, and confirms."""
         if finding is None:
-            self.error("Nothing to dismiss: there is no finding at this site.")
+            self.error("Nothing to dismiss: this site has no finding.")
             return
         try:
             gone = self.store.findings.toggle(finding)
@@ -141,10 +148,10 @@ class Context(Voice):
             return
         self.store.version += 1
         where = findings.place(finding)
-        self.status(f"Dismissed: {where}.  d takes it back." if gone else f"No longer dismissed: {where}.")
+        self.status(f"Dismissed: {where}.  Press d again to restore it." if gone else f"Restored: {where}.")
 
     async def ask(self, question: Awaitable[T]) -> T | None:
-        """The answer; or None after saying, in the status line, why there is none."""
+        """The answer, or None after reporting the error."""
         try:
             return await question
         except SourceError as problem:

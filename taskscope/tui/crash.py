@@ -1,4 +1,4 @@
-"""When the app itself fails: one sentence for the user, the traceback in a file for the report."""
+"""A crash of the app: one sentence for the user, and the traceback in a file for a bug report."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import traceback
 
 
 def told(error: BaseException) -> str:
-    """The sentence for ``error``; names the file that it wrote, if it could."""
+    """The sentence for ``error``, with the path of the traceback if it could be written."""
     sentence = (
-        f"taskscope: the app failed ({type(error).__name__}: {error}); the fault is taskscope's, "
-        "and the target goes on."
+        f"taskscope: the app crashed ({type(error).__name__}: {error}).  This is a bug in taskscope; "
+        "the target keeps running."
     )
     try:
         handle, path = tempfile.mkstemp(prefix="taskscope-crash-", suffix=".txt")
@@ -19,4 +19,4 @@ def told(error: BaseException) -> str:
             file.writelines(traceback.format_exception(error))
     except OSError:
         return sentence
-    return f"{sentence}  For a report: {path}"
+    return f"{sentence}  Details for a bug report: {path}"

@@ -1,7 +1,7 @@
-"""What the user has dismissed: findings on sites known and accepted, kept from one day to the next.
+"""Dismissed findings: sites that the user knows and accepts, stored across sessions.
 
-One JSON file in the user's config directory, by the target's name.  A site is known by its file, function
-and coroutine, not by its line: an edit elsewhere in the file does not bring a dismissed finding back.
+They are stored in one JSON file in the user's config directory, by target name.  A site is identified by
+file, function and coroutine, not by line: an edit elsewhere in the file does not bring a finding back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class DismissedError(Exception):
-    """The file cannot be read or written, in a sentence for the user."""
+    """The file cannot be read or written; the message is for the user."""
 
 
 def default_path() -> Path:
@@ -30,9 +30,9 @@ def default_path() -> Path:
 
 
 class Dismissed:
-    """The dismissed sites of one target, and the file they are kept in.
+    """The dismissed sites of one target, and their file.
 
-    Another app may write the file too: it is read again before each change.
+    Another app may write the file too, so it is reread before each change.
     """
 
     def __init__(self, target: str, path: Path) -> None:
@@ -41,16 +41,16 @@ class Dismissed:
         self._keys: frozenset[Key] = frozenset()
 
     def load(self) -> None:
-        """Raises DismissedError; then nothing is dismissed."""
+        """Reads the file.  On DismissedError, nothing is dismissed."""
         self._keys = frozenset(self._of(self._read()))
 
     def __contains__(self, finding: Finding) -> bool:
         return key_of(finding) in self._keys
 
     def toggle(self, finding: Finding) -> bool:
-        """Dismisses the finding's site, or takes that back; whether it is dismissed now.
+        """Dismisses the finding's site or restores it; returns whether it is dismissed now.
 
-        Raises DismissedError, and changes nothing, if it cannot be kept.
+        Raises DismissedError, and changes nothing, if the file cannot be written.
         """
         every = self._read()
         keys = frozenset(self._of(every)) ^ {key_of(finding)}
@@ -73,7 +73,7 @@ class Dismissed:
         except ValueError:
             every = None
         if not isinstance(every, dict) or not all(map(_is_list, every.values())):
-            raise DismissedError(f"{self._path} is damaged: mend or delete it to dismiss findings")
+            raise DismissedError(f"{self._path} is damaged; repair or delete it")
         return every
 
     def _of(self, every: dict[str, list[dict[str, str]]]) -> list[Key]:
@@ -90,5 +90,5 @@ def _is_list(value: object) -> bool:
 
 
 def key_of(finding: Finding) -> Key:
-    """What a dismissed site is known by."""
+    """The identity of a dismissed site."""
     return finding.site.file, finding.site.function, finding.coroutine

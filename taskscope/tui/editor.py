@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from taskscope.model import Frame
 
 _COLON = {"code": ["-g", "-w"], "codium": ["-g", "-w"], "subl": ["-w"], "zed": ["-w"], "hx": [], "helix": []}
-"""Editors that take ``file:line``, with the options that make them wait; the others take ``+line file``."""
+"""Editors that take ``file:line``, with the options that make them wait; all others take ``+line file``."""
 
 
 class EditorError(Exception):
-    """The editor was not opened, in a sentence for the user."""
+    """The editor was not opened or failed; the message is for the user."""
 
 
 def edit(app: App[Any], frame: Frame) -> None:
-    """Opens ``frame`` in the editor and comes back when it ends.  Raises EditorError."""
+    """Opens ``frame`` in the editor and returns when it exits.  Raises EditorError."""
     command = _command(frame)
     status: int | OSError
     try:
         with app.suspend():
             status = _run(command)
     except SuspendNotSupported:
-        raise EditorError("the app cannot hand over this terminal to an editor") from None
+        raise EditorError("the app cannot hand this terminal over to an editor") from None
     if isinstance(status, OSError):
-        raise EditorError(f"{command[0]} could not be started: {status.strerror}; set $EDITOR")
+        raise EditorError(f"cannot start {command[0]}: {status.strerror}; set $EDITOR")
     if status:
-        raise EditorError(f"{command[0]} ended with status {status}")
+        raise EditorError(f"{command[0]} exited with status {status}")
 
 
 def _run(command: list[str]) -> int | OSError:
-    """The editor's exit status; an exception inside ``suspend`` would leave the app suspended."""
+    """Returns the exit status or the error: an exception inside ``suspend`` would leave the app suspended."""
     try:
         return subprocess.run(command, check=False).returncode
     except OSError as problem:
@@ -55,7 +55,7 @@ def _command(frame: Frame) -> list[str]:
         os.environ.get("VISUAL") or os.environ.get("EDITOR") or shutil.which("vi") or shutil.which("nano")
     )
     if not chosen:
-        raise EditorError("no editor: set $VISUAL or $EDITOR")
+        raise EditorError("no editor found; set $VISUAL or $EDITOR")
     words = shlex.split(chosen)
     options = _COLON.get(Path(words[0]).name)
     if options is not None:

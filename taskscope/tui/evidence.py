@@ -1,9 +1,11 @@
-"""Why something is a finding, in sentences: verdict, cause, evidence, what it takes along, when it ends."""
+"""A finding in sentences: verdict, cause, evidence, what grows with it, and when a limit is reached."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Group
+from rich.table import Column, Table
 from rich.text import Text
 from textual.containers import VerticalScroll
 from textual.widgets import Static
@@ -13,6 +15,9 @@ from taskscope.tui import format as fmt
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import RenderableType
     from textual.app import ComposeResult
 
     from taskscope.model import Finding, Projection
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class EvidencePanel(VerticalScroll):
-    """The evidence for one finding; scrolls where there is little room."""
+    """The evidence for one finding; scrolls if it does not fit."""
 
     DEFAULT_CSS = "EvidencePanel { padding: 0 1; scrollbar-size-vertical: 1; }"
 
@@ -34,34 +39,42 @@ class EvidencePanel(VerticalScroll):
         yield Static(markup=False)
 
     def show(self, finding: Finding | None) -> None:
-        """None: there is none (any more)."""
+        """Shows ``finding``; None clears the panel."""
         if finding != self._finding:
             self._finding = finding
-            text = evidence(finding, self.context, palette(self.app.theme_variables)) if finding else Text()
-            self.query_one(Static).update(text)
+            colours = palette(self.app.theme_variables)
+            self.query_one(Static).update(evidence(finding, self.context, colours) if finding else "")
 
 
-def evidence(finding: Finding, context: Context, colours: Palette) -> Text:
-    """The whole of it; what comes first is what one line of room should show."""
+def evidence(finding: Finding, context: Context, colours: Palette) -> RenderableType:
+    """The whole text; its first line is the summary."""
     since = f"; since {found.since(finding, context.store.sample)}"
     head = Text.assemble(found.badge(finding, colours), "  ", (finding.text + since, colours.text))
-    lines = [head, *(Text(f"  · {each}", colours.text) for each in found.lines_of(finding))]
+    lines: list[RenderableType] = [head, *_bullets(found.lines_of(finding), colours)]
     cause = finding.cause
     if cause is not None:
         lines.append(Text(f"Why: {cause.text}" if cause.text else f"Why: {cause.pattern}", colours.strong))
-        lines += [Text(f"  · {each}", colours.text) for each in cause.evidence]
-    lines += [Text(f"  · {each}", colours.text) for each in moves(finding)]
+        lines += _bullets(cause.evidence, colours)
+    lines += _bullets(moves(finding), colours)
     if finding.projection is not None:
         lines.append(Text(projected(finding.projection), colours.warning))
     if finding.until_told:
         lines.append(Text(f"Verdict in {fmt.age(finding.until_told)}.", colours.warning))
     if cause is not None and cause.explanation:
         lines.append(Text(cause.explanation, colours.dim))
-    return Text("\n").join(lines)
+    return Group(*lines)
+
+
+def _bullets(sentences: Iterable[str], colours: Palette) -> Iterator[RenderableType]:
+    """Each with a hanging indent."""
+    for each in sentences:
+        line = Table.grid(Column(width=4), Column())
+        line.add_row(Text("  · ", colours.text), Text(each, colours.text))
+        yield line
 
 
 def moves(finding: Finding) -> list[str]:
-    """What of the process grows with the live count of this site."""
+    """The resources of the process that grow with this site's live count."""
     nouns = {"fds": "descriptor", "threads": "thread"}
     told = []
     for resource, numbers in dict(finding.evidence.get("moves", {})).items():
@@ -75,7 +88,7 @@ def moves(finding: Finding) -> list[str]:
 
 
 def projected(projection: Projection) -> str:
-    """When the limit is met, and between when and when that may be."""
+    """When the limit is reached, with the range of that estimate."""
     spell = fmt.bytes if projection.resource == "rss" else fmt.count
     latest = fmt.age(projection.latest) if projection.latest is not None else "never"
     by = f" ({projection.limit_by})" if projection.limit_by else ""

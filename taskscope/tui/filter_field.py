@@ -1,4 +1,4 @@
-"""The line in which a filter is typed: not there until it is asked for."""
+"""The input line of a filter, hidden until it is opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.widgets import Input
 
 
 class FilterField(Input):
-    """The screen it is on decides what Esc clears."""
+    """Its screen handles Esc."""
 
     DEFAULT_CSS = """
     FilterField { display: none; padding: 0 1; background: $panel; }
@@ -17,20 +17,20 @@ class FilterField(Input):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Keep the filter"),
-        Binding("escape", "screen.back", "Clear it"),
+        Binding("escape", "screen.back", "Clear the filter"),
         Binding("ctrl+c", "app.help_quit", "Quit", show=False),
     ]
 
     def __init__(self, what: str) -> None:
-        super().__init__(placeholder=f"{what}; all words must occur", compact=True)
+        super().__init__(placeholder=f"{what}; all words must match", compact=True)
 
     def open(self) -> None:
-        """Shows it and goes there."""
+        """Shows and focuses the field."""
         self.add_class("-open")
         self.focus()
 
     def close(self, *, clear: bool) -> bool:
-        """Takes it away; whether there was anything to take away or to clear."""
+        """Hides the field; returns whether it was open or held a filter."""
         was = self.has_class("-open") or bool(self.value)
         self.remove_class("-open")
         if clear:

@@ -1,4 +1,4 @@
-"""What was found, less what the user dismissed, and how it reads: badge, place, rate, cause, time left."""
+"""The findings, less the dismissed ones, and their wording: badge, place, rate, cause, time left."""
 
 from __future__ import annotations
 
@@ -22,41 +22,48 @@ if TYPE_CHECKING:
     from taskscope.tui.theme import Palette
 
 EARLY = 20.0
-"""Seconds of watching before silence means something."""
+"""Seconds to watch before the absence of findings means anything."""
 
 BADGES = {"leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
 RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
+_NOTED = {
+    "long-lived": ("long-lived site", ""),
+    "plateau": ("site", " stopped growing"),
+    "retained": ("site", " holding ended tasks"),
+    "lost": ("site", " with lost tasks"),
+}
+"""How the calm line counts notes, by why there is one: a noun, and what follows it."""
 _EXPLAINS = re.compile(r": | \(")
 _DAY = 86400.0
 REVERSED = Style(reverse=True)
 
 
 class Findings:
-    """The newest verdicts, worst first.  ``judged``: there has been a verdict at all."""
+    """The newest verdicts, worst first.  ``judged``: whether there has been one."""
 
     def __init__(self) -> None:
         self.dismissed: Dismissed | None = None
         self.every: tuple[Finding, ...] = ()
         self.judged = False
         self.version = 0
-        """Changes with every verdict and with every dismissal."""
+        """Changes with every verdict and dismissal."""
         self._of_site: dict[int, Finding] = {}
 
     def take(self, findings: Sequence[Finding]) -> None:
-        """The newest verdicts, in place of those before."""
+        """Replaces the verdicts by newer ones."""
         self.every = tuple(findings)
         self._of_site = {finding.id: finding for finding in reversed(self.every) if finding.id}
         self.judged = True
         self.version += 1
 
     def forget(self) -> None:
-        """Another target."""
+        """Clears the verdicts: the target is another one."""
         self.take(())
         self.judged = False
 
     def toggle(self, finding: Finding) -> bool:
-        """Dismisses, or takes that back; whether it is dismissed now.  Raises DismissedError."""
+        """Dismisses a finding or restores it; returns whether it is dismissed now.  Raises DismissedError."""
         assert self.dismissed is not None
         now = self.dismissed.toggle(finding)
         self.version += 1
@@ -72,12 +79,12 @@ class Findings:
 
     @property
     def notes(self) -> list[Finding]:
-        """What is worth knowing and no fault."""
+        """Findings that are worth knowing but no fault."""
         return [each for each in self.every if each.level == "info" and not self.is_dismissed(each)]
 
     @property
     def hidden(self) -> list[Finding]:
-        """Those dismissed."""
+        """The dismissed findings."""
         return [each for each in self.every if self.is_dismissed(each)]
 
     def of(self, sites: Sequence[int]) -> Finding | None:
@@ -88,7 +95,7 @@ class Findings:
         return min(found, key=self.every.index) if found else None
 
     def alarming(self, sites: Sequence[int]) -> Finding | None:
-        """The same, if it is to be marked: neither a note nor dismissed."""
+        """The worst finding at one of these sites, if it is neither a note nor dismissed."""
         finding = self.of(sites)
         if finding is None or finding.level == "info" or self.is_dismissed(finding):
             return None
@@ -96,7 +103,7 @@ class Findings:
 
 
 def key_of(finding: Finding) -> tuple[str, int, str, int]:
-    """Tells one finding from another from verdict to verdict."""
+    """The identity of a finding across verdicts."""
     return finding.kind, finding.id, finding.site.file, finding.site.line
 
 
@@ -105,13 +112,13 @@ def style_of(finding: Finding, colours: Palette) -> Style:
 
 
 def badge(finding: Finding, colours: Palette) -> Text:
-    """Letters first, colour on top: it reads without."""
+    """The level as a badge, readable without colour."""
     style = style_of(finding, colours)
     return Text(f" {BADGES[finding.level]} ", style + REVERSED if finding.level == "leak" else style)
 
 
 def place(finding: Finding) -> str:
-    """The nearest line of the user's; a guess is marked."""
+    """The innermost line of user code; a guess is marked."""
     sign = "" if finding.known == "exact" else fmt.IMPUTED
     thread = f"{fmt.THREAD} " if finding.kind == "thread" else ""
     return f"{thread}{sign}{fmt.frame(finding.user_site or finding.site)}"
@@ -122,17 +129,17 @@ def rate(finding: Finding) -> str:
 
 
 def lines_of(finding: Finding) -> list[str]:
-    """What is to be known of the line itself: that it is a library's, that it is a guess."""
+    """Notes on the line itself: that it is in a library, that it is a guess."""
     said = []
     if finding.user_site is not None and finding.user_site != finding.site:
         said.append(f"started at {fmt.frame(finding.site)}, called from {fmt.frame(finding.user_site)}")
     if finding.known != "exact":
-        said.append("the line is a guess: these are older than the agent")
+        said.append("the line is a guess: these tasks are older than the agent")
     return said
 
 
 def since(finding: Finding, sample: Sample | None) -> str:
-    """The clock on the wall when it began, or ``before`` that; with the date if that is a day ago."""
+    """The wall-clock time it began, or ``before`` that; with the date if that is a day ago."""
     if sample is None:
         return fmt.UNKNOWN
     ago = sample.monotonic - finding.since
@@ -142,7 +149,7 @@ def since(finding: Finding, sample: Sample | None) -> str:
 
 
 def cause(finding: Finding) -> str:
-    """Why, in one line; a suspect of which nothing is known says when there is a verdict."""
+    """The cause in one line; without one, the time until a verdict."""
     if finding.cause is not None and (finding.cause.text or finding.cause.pattern):
         return finding.cause.text or finding.cause.pattern
     if finding.until_told:
@@ -151,7 +158,7 @@ def cause(finding: Finding) -> str:
 
 
 def causes(finding: Finding) -> tuple[str, ...]:
-    """The cause, then shorter and shorter: without what it adds, without what it explains, by its name."""
+    """The cause, then ever shorter forms: without its second half, without its explanation, its name."""
     whole = cause(finding)
     first = whole.partition(";")[0]
     named = finding.cause.pattern if finding.cause is not None else ""
@@ -167,7 +174,7 @@ def ahead(projection: Projection | None) -> str:
 
 
 def calm(findings: Findings, store: Store) -> str:
-    """The one line while there is nothing to be alarmed about."""
+    """The line shown while there is no leak or suspect."""
     watched = store.now - store.hello.agent_since if store.hello else 0.0
     if not findings.judged:
         return "judging …" if store.sample else ""
@@ -188,4 +195,4 @@ def _counted_as(note: Finding) -> tuple[str, str]:
     pattern = PROCESS_PATTERN.get(note.cause.pattern) if note.cause is not None else None
     if pattern is not None:
         return pattern.noun, pattern.verb
-    return "long-lived site" if note.evidence.get("why") == "long-lived" else "note", ""
+    return _NOTED.get(note.evidence.get("why", ""), ("note", ""))

@@ -1,4 +1,4 @@
-"""The worst findings on top of the overview, a line or two each, or one calm line while all is well."""
+"""The worst findings at the top of the overview, a line or two each; one calm line while there are none."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 
 def most(lines: int) -> int:
-    """How many findings a terminal of so many lines lists."""
+    """How many findings show on a terminal of ``lines``."""
     return 1 if lines < 32 else 3 if lines < 50 else 5
 
 
 Part = tuple[int, tuple[Text, ...]]
-"""Rank, and its spellings, the longest first."""
+"""A rank, and the forms of a text, longest first."""
 
 _GAP = "   "
 _WIDE = 120
 _PLACE = 46
-"""Cells of the place where there is room: the columns behind it line up."""
+"""Cells for the place on a wide line, so that the columns after it line up."""
 
 
 class FindingsPanel(Widget):
-    """A line for each of the worst findings; two where one has no room for the cause."""
+    """A line for each of the worst findings, or two if the cause does not fit on one."""
 
     DEFAULT_CSS = "FindingsPanel { height: 1; text-wrap: nowrap; }"
 
     class Opened(Message):
-        """A click on the line of ``finding``; None: on another."""
+        """A click on the line of ``finding``; None: on any other line."""
 
         def __init__(self, finding: Finding | None) -> None:
             super().__init__()
@@ -54,12 +54,12 @@ class FindingsPanel(Widget):
         super().__init__()
         self.context = context
         self.most = 1
-        """Findings that are listed at most."""
+        """Most findings listed."""
         self._drawn: tuple[Text, ...] = ()
         self._of_line: tuple[Finding | None, ...] = ()
 
     def look(self) -> None:
-        """Draws again if anything reads otherwise than before."""
+        """Redraws if the text has changed."""
         shown = self._lines()
         self._of_line = tuple(finding for finding, _ in shown)
         lines = tuple(line for _, line in shown)
@@ -95,7 +95,7 @@ class FindingsPanel(Widget):
         ]
 
     def _rest(self, more: int) -> str:
-        """What the lines leave out."""
+        """How many findings are not listed."""
         hidden = len(self.context.store.findings.hidden)
         parts = [
             f"+{fmt.count(more)} more" if more else "",
@@ -118,7 +118,7 @@ class FindingsPanel(Widget):
         return [line, Text(" " * indent, no_wrap=True, end="").append_text(_fitting(why, width - indent - 1))]
 
     def _what(self, finding: Finding, width: int, room: int, colours: Palette) -> list[Part]:
-        """Where, how fast and how many."""
+        """Place, rate and number."""
         since = found.since(finding, self.context.store.sample)
         rate = f"{found.rate(finding)} since {since}" if finding.id else finding.text
         least = room - cell_len(rate) - len(_GAP)
@@ -132,7 +132,7 @@ class FindingsPanel(Widget):
         ]
 
     def _why(self, finding: Finding, colours: Palette) -> list[Part]:
-        """The cause, and when it ends badly."""
+        """The cause, and when a limit is reached."""
         return [
             (1, tuple(Text(each, colours.text) for each in found.causes(finding))),
             (2, (Text(found.ahead(finding.projection), colours.warning),)),
@@ -140,12 +140,12 @@ class FindingsPanel(Widget):
 
 
 def _longest(parts: Sequence[Part]) -> Text:
-    """All of it, however wide."""
+    """The longest forms, joined."""
     return Text(_GAP).join([spellings[0] for _, spellings in parts if spellings and spellings[0]])
 
 
 def _fitting(parts: Sequence[Part], room: int) -> Text:
-    """As much as fits: first the shorter spellings are taken, then the parts with the highest rank go."""
+    """As much as fits: shorter forms first, then without the parts of the highest rank."""
     kept = [(rank, [text for text in spellings if text]) for rank, spellings in parts]
     kept = [(rank, spellings) for rank, spellings in kept if spellings]
     while True:

@@ -1,6 +1,6 @@
-"""Numbers and places as a person reads them: one spelling for the whole app, and one width to expect.
+"""How the app writes numbers and places, in a predictable width.  Independent of Textual.
 
-Unknown is ``–``.  Imputed places carry a ``~``.  Nothing here knows about Textual.
+Unknown is ``–``.  Imputed places carry a ``~``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 UNKNOWN = "–"
 IMPUTED = "~"
 THREAD = "thr"
-"""Marks the sites of threads among those of tasks."""
+"""Marks sites that start threads."""
 
 plural = text.plural
 
@@ -44,7 +44,7 @@ def short(value: float | None) -> str:
 
 
 def change(value: float | None) -> str:
-    """``+6,000``, ``-12``, ``0``: a difference always says its sign."""
+    """``+6,000``, ``-12``, ``0``: a difference with its sign."""
     if value is None:
         return UNKNOWN
     rounded = round(value)
@@ -52,7 +52,7 @@ def change(value: float | None) -> str:
 
 
 def rate_per_min(value: float | None) -> str:
-    """``+6,000``; below ten a minute one decimal, since ``+0.4`` is growth and ``0`` is not."""
+    """``+6,000``; one decimal below ten, since ``+0.4`` is growth and ``0`` is not."""
     if value is None:
         return UNKNOWN
     if abs(value) >= 10:
@@ -84,7 +84,7 @@ def age(seconds: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """``1 min``, ``10 min``, ``6 h``: how much of the past a picture shows."""
+    """``1 min``, ``10 min``, ``6 h``: the time span of a chart."""
     return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
 
 
@@ -100,7 +100,7 @@ def bytes(value: float | None) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """``31 %`` of ``0.31``; below ten one decimal."""
+    """``31 %`` for ``0.31``; one decimal below ten."""
     if fraction is None:
         return UNKNOWN
     value = fraction * 100
@@ -118,7 +118,7 @@ def latency(seconds: float | None) -> str:
 
 
 def sparkline(values: Sequence[float | None], width: int) -> str:
-    """``▁▂▃▄▅▆▇█`` from 0 to the highest value; the last ``width`` values, blank where unknown."""
+    """The last ``width`` values as ``▁▂▃▄▅▆▇█``, scaled from 0 to the highest; blank where unknown."""
     shown = list(values)[-width:]
     top = max((value for value in shown if value is not None), default=0.0)
     cells = [" " if value is None else _block(value, top) for value in shown]
@@ -139,7 +139,7 @@ def frame(where: Frame | None) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """``file:line Class.function`` in at most ``width`` cells: what goes first are the classes."""
+    """``file:line Class.function`` in at most ``width`` cells; the classes go first."""
     if cell_len(text) <= width:
         return text
     place, space, name = text.rpartition(" ")
@@ -151,7 +151,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def site(where: Site) -> str:
-    """The site's place, marked when it is a guess."""
+    """The site's place, marked if it is a guess."""
     if where.known == "exact":
         return frame(where.frame)
     return f"{IMPUTED}{frame(where.frame)}"

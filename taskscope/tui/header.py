@@ -1,4 +1,4 @@
-"""Two lines on top of every view: who the target is and how the connection does; how much it holds."""
+"""The two top lines of every view: target and connection; totals and their growth."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from taskscope.tui.store import Store
 
 Part = tuple[int, Text]
-"""Rank and text: when the line is too narrow the parts with the highest rank go first."""
+"""Rank and text: a narrow line drops the parts with the highest rank first."""
 
 NEAR, ALL_BUT_MET = 0.8, 0.95
-"""Shares of a limit that warn, and that alarm."""
+"""Shares of a limit from which its value shows in the warning and the alarm colour."""
 
 _PYTHONS = {"cpython": "CPython", "pypy": "PyPy"}
 
@@ -37,7 +37,7 @@ _SIGNS = {
 
 
 class Header(Widget):
-    """Drawn again every second for the sample's age, and when the store changed."""
+    """Redraws every second for the sample's age, and when the store changes."""
 
     DEFAULT_CSS = "Header { height: 2; background: $surface; }"
 
@@ -56,7 +56,7 @@ class Header(Widget):
 
 
 def line(left: Sequence[Part], right: Sequence[Part], width: int) -> Text:
-    """``left`` and ``right`` parts at the two ends of a line, as many as fit."""
+    """``left`` and ``right`` parts at the ends of a line, as many as fit."""
     parts = [(rank, side, text) for side, half in enumerate((left, right)) for rank, text in half]
     while len(parts) > 1 and sum(cell_len(text.plain) + len(_GAP) for _, _, text in parts) > width:
         parts.remove(max(parts, key=lambda part: part[0]))
@@ -163,7 +163,7 @@ def _limited(
     spell: Callable[[float | None], str],
     colours: Palette,
 ) -> Text:
-    """With its limit once that is of interest: of descriptors always, of the others when it is near."""
+    """A value with its limit: always for descriptors, otherwise once it is near."""
     share = value / limit if value is not None and limit else 0.0
     bound = f"/{spell(limit)}" if limit and value is not None and (name == "fds" or share >= NEAR) else ""
     style = colours.alarm if share >= ALL_BUT_MET else colours.warning if share >= NEAR else colours.text
@@ -171,7 +171,7 @@ def _limited(
 
 
 def _slope(store: Store, column: str, spell: Callable[[float | None], str], colours: Palette) -> Text:
-    """How fast it moves, if that is worth a look: over half a percent a minute."""
+    """The slope, if it is over half a percent a minute."""
     slope, now = store.slope(column), store.last(column)
     if slope is None or now is None or abs(slope) < max(0.5, abs(now) * 0.005):
         return Text()

@@ -1,4 +1,4 @@
-"""What ``?`` shows: the view one is in, its columns and keys."""
+"""The help that ``?`` shows: the current view, its columns and keys."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 EVERYWHERE = """\
 Everywhere
 1 to 5     overview, threads, ended tasks, stalls, loops; t: trees
-space      pauses the display, the target keeps running
-b          marks a baseline, B clears it
-w          writes a snapshot into the working directory
-c          aiomonitor's console in the target; asks before it opens one
-i          changes the interval of sampling
-M          messages: what was said at the bottom, again
-ctrl+p     lists every command, and the themes
+space      pauses the display; the target keeps running
+b          marks a baseline; B clears it
+w          saves a snapshot in the working directory
+c          opens aiomonitor's console in the target; asks before it starts one
+i          changes the sampling interval
+M          shows past messages
+ctrl+p     lists all commands and themes
 ctrl+z     suspends the app; q quits it"""
 
 _TERM = re.compile(r"(\S(?:.{0,12}?[^\s.;:,])?) {2,}(\S.*)")
-"""A line of a list: what is explained, two blanks or more, the explanation."""
+"""A line of a list: a term, two or more spaces, its explanation."""
 
 
 class HelpScreen(ModalScreen[None]):
-    """Plain text over the view; Esc, ``?`` or q closes it."""
+    """Help text over the view; Esc, ``?`` or q closes it."""
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
@@ -57,7 +57,7 @@ class HelpScreen(ModalScreen[None]):
 
 
 def flowing(text: str) -> RenderableType:
-    """Paragraphs and lists that take the width there is; a line that goes on begins with blanks or a word."""
+    """Reflows paragraphs and lists to the available width; continuation lines of a list are indented."""
     blocks: list[RenderableType] = []
     for number, block in enumerate(text.split("\n\n")):
         if number:

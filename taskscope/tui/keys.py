@@ -1,4 +1,4 @@
-"""The bottom line: the keys of what one does next here, as many as fit; and how keys are named."""
+"""The bottom line: the most useful keys here, as many as fit; and the names of keys."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from textual.binding import Binding
 
 FIRST = ("enter", "slash", "s", "f")
-"""What one does next, wherever it is possible."""
+"""Actions shown first, where they are available."""
 
 LAST = ("question_mark", "q")
-"""Never left out."""
+"""Always shown."""
 
 _BOLD = Style(bold=True)
 _NAMES = {
@@ -38,12 +38,12 @@ _NAMES = {
 
 
 def name_of(binding: Binding) -> str:
-    """A key as it is written on the keyboard."""
+    """The key's label on the keyboard."""
     return _NAMES.get(binding.key, binding.key)
 
 
 class KeyBar(Widget):
-    """Follows the focus and what is possible; a click presses the key."""
+    """Lists the keys available to the focused widget; a click presses one."""
 
     DEFAULT_CSS = "KeyBar { dock: bottom; height: 1; background: $footer-background; text-wrap: nowrap; }"
     ALLOW_SELECT = False
@@ -71,7 +71,7 @@ class KeyBar(Widget):
     def _fitting(self) -> list[Binding]:
         shown = self._shown()
         room = self.size.width - 1
-        while shown and sum(map(_width, shown)) > room + 2:  # the gap after the last one may be cut
+        while shown and sum(map(_width, shown)) > room + 2:  # the gap after the last key may be cut
             dispensable = [each for each in shown if each.key not in LAST]
             if not dispensable:
                 break
@@ -79,11 +79,11 @@ class KeyBar(Widget):
         return shown
 
     def _shown(self) -> list[Binding]:
-        """Those of the focus come before the view's, the view's before the app's."""
+        """Keys of the focused widget come first, then the view's, then the app's."""
         if not self.is_attached:
             return []
         active = [each for each in self.screen.active_bindings.values() if each.binding.show and each.enabled]
-        if isinstance(field := self.screen.focused, Input):  # all other keys are text
+        if isinstance(field := self.screen.focused, Input):  # other keys are input
             active = [each for each in active if each.node is field]
         once = {each.binding.action: each for each in active if each.binding.description}
         return [

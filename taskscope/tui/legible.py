@@ -1,7 +1,7 @@
-"""Every theme readable on every terminal: the last step before a line is drawn looks at what will be seen.
+"""Keeps every theme readable on every terminal: the last filter before a line is drawn.
 
-A terminal of 8, 16 or 256 colours shows other colours than a theme names, and none under NO_COLOR.  So the
-contrast is measured between the colours as they arrive, and the text moves until it is enough.
+A terminal of 8, 16 or 256 colours shows other colours than the theme names, and none with NO_COLOR.  So this
+measures the contrast of the colours as shown, and changes the text's colour until it suffices.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from textual import color
 
 System = Literal["truecolor", "256", "standard", "none"]
-"""What the terminal can show; ``standard`` are 8 or 16 colours, ``none`` is NO_COLOR."""
+"""What the terminal can show; ``standard``: 8 or 16 colours, ``none``: NO_COLOR."""
 
 TEXT, GRAPHIC = 4.5, 3.0
-"""Least contrast of letters, and of sparklines and charts."""
+"""Minimum contrast of text, and of sparklines and charts."""
 
 STANDS_OUT = 1.35
-"""Contrast to the theme's background from which a background means something: a cursor, a badge."""
+"""Contrast to the theme's background from which a background carries meaning: a cursor, a badge."""
 
 _LETTERS = re.compile(r"[^\s\u2500-\u259f\u2800-\u28ff]")
 _GRAPHICS = re.compile(r"[\u2581-\u2588\u258c\u258f\u2801-\u28ff]")
@@ -48,14 +48,14 @@ _XTERM = Palette(
     ]
 )
 PALETTES = (_VGA, _XTERM)
-"""What sixteen colours look like: on the Linux console, and in xterm.  A choice must do for both."""
+"""The sixteen colours on the Linux console and in xterm.  A choice must be readable on both."""
 
 _BLACK, _RED, _BLUE, _WHITE, _BRIGHT = 0, 1, 4, 7, 8
 _DEFAULT = Style(color=Color.default(), bgcolor=Color.default(), reverse=False, dim=False)
 
 
 class Legible(LineFilter):
-    """Moves colours, as ``system`` will show them, until the contrast is enough."""
+    """Changes text colours, as ``system`` shows them, until their contrast suffices."""
 
     def __init__(self, system: System, base: color.Color) -> None:
         """``base`` is the theme's background."""
@@ -74,7 +74,7 @@ class Legible(LineFilter):
 
 
 def least(text: str) -> float:
-    """The contrast that this text needs; 0: borders and blanks, which say nothing by themselves."""
+    """The contrast that this text needs; 0 for borders and blanks."""
     if _LETTERS.search(text):
         return TEXT
     return GRAPHIC if _GRAPHICS.search(text) else 0.0
@@ -100,7 +100,7 @@ def _legible(style: Style, needed: float, system: System, base: ColorTriplet) ->
 
 
 def seen(style: Style, base: ColorTriplet) -> tuple[ColorTriplet, ColorTriplet]:
-    """Front and back as the eye gets them: reversed and dimmed; what is left to the terminal is guessed."""
+    """Foreground and background as seen, after reverse and dim; the terminal's defaults are guessed."""
     back = _triplet(style.bgcolor) or base
     front = _triplet(style.color) or _away(base)
     if style.reverse:
@@ -111,7 +111,7 @@ def seen(style: Style, base: ColorTriplet) -> tuple[ColorTriplet, ColorTriplet]:
 def _in_sixteen(
     style: Style, front: ColorTriplet, back: ColorTriplet, base: ColorTriplet, needed: float
 ) -> Style:
-    """Backgrounds are of the first eight; a bright front is bold too, which is how eight colours show it."""
+    """Limits backgrounds to the first eight; makes a bright foreground bold, as eight colours show it."""
     plain = _BLACK if luminance(base) < 0.18 else _WHITE
     behind = plain if contrast(back, base) < STANDS_OUT else _RED if _is_red(back) else _BLUE
     number = _front(front, behind, max(needed, GRAPHIC)) if needed else plain ^ _WHITE
@@ -122,7 +122,7 @@ def _in_sixteen(
 
 @cache
 def _front(front: ColorTriplet, behind: int, needed: float) -> int:
-    """Of the sixteen the nearest in hue that can be read; what is grey stays grey."""
+    """The readable one of the sixteen colours that is nearest in hue; grey stays grey."""
     readable = [
         number
         for number in range(16)
@@ -164,7 +164,7 @@ def _shown(colour: ColorTriplet, system: System) -> ColorTriplet:
 
 
 def _away(colour: ColorTriplet) -> ColorTriplet:
-    """Black or white, whichever can be read on it."""
+    """Black or white, whichever is readable on ``back``."""
     return ColorTriplet(0, 0, 0) if luminance(colour) > 0.179 else ColorTriplet(255, 255, 255)
 
 
@@ -174,14 +174,14 @@ def _blend(one: ColorTriplet, other: ColorTriplet, share: float) -> ColorTriplet
 
 
 def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
-    """Of WCAG 2: 1 (none) to 21."""
+    """Contrast ratio of WCAG 2: 1 (none) to 21."""
     darker, lighter = sorted((luminance(one), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
 @lru_cache(4096)
 def luminance(colour: tuple[int, int, int]) -> float:
-    """Relative, of WCAG 2: 0 (black) to 1."""
+    """Relative luminance of WCAG 2: 0 (black) to 1."""
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
         for part in (each / 255 for each in colour)

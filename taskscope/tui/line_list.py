@@ -1,8 +1,7 @@
-"""A list drawn by the line: what table and tree share (cursor, scrolling, keys, mouse, empty state).
+"""Base of table and tree: cursor, scrolling, keys, mouse and empty state of a list drawn line by line.
 
-Only visible lines are ever rendered, so 300,000 rows cost what 30 cost.  The cursor belongs to a row
-(its key), not to a line number: rows may change and move, the row under the cursor stays under it.
-Until it was moved it stays on top, whatever comes to stand there.
+Only visible lines are rendered, so 300,000 rows cost what 30 cost.  The cursor belongs to a row, by its key,
+not to a line number: it follows its row when rows move.  Until the user moves it, it stays on the top line.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ Row = TypeVar("Row")
 Cell = str | Text
 
 CURSOR, UNFOCUSED = "▌", "▏"
-"""Mark the current line by shape, so that it is seen without colour, and whether keys go there."""
+"""Mark the current line by shape, not by colour alone, with and without focus."""
 
 LOADING = "·"
 
@@ -48,7 +47,7 @@ def cell_segments(cell: Cell, width: int, align: str, style: Style, console: Con
     """``cell`` in exactly ``width`` cells."""
     if isinstance(cell, str):
         return (Segment(fit(cell, width, align), style),)
-    if not cell.spans and isinstance(cell.style, Style):  # one style throughout: no need to lay it out
+    if not cell.spans and isinstance(cell.style, Style):  # a single style needs no layout
         return (Segment(fit(cell.plain, width, align), style + cell.style),)
     text = cell.copy()
     text.no_wrap = True
@@ -60,7 +59,7 @@ def cell_segments(cell: Cell, width: int, align: str, style: Style, console: Con
 
 
 class LineList(ScrollView, Generic[Row], can_focus=True):
-    """Base of the lists drawn by the line; subclasses say how a row looks (``row_segments``)."""
+    """Base of lists drawn line by line; subclasses implement ``row_segments``."""
 
     DEFAULT_CSS = """
     LineList {
@@ -86,7 +85,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
     HEADER_LINES: ClassVar[int] = 0
 
     class ListMessage(Message):
-        """Something about one row of ``list``."""
+        """A message about one row of ``list``."""
 
         def __init__(self, list: LineList[Any], key: Hashable, row: Any) -> None:
             super().__init__()
@@ -102,7 +101,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         """The cursor moved to another row."""
 
     class RowSelected(ListMessage):
-        """Enter, or a click on the row that was current already."""
+        """Enter, or a click on the current row."""
 
     class RowsWanted(Message):
         """Lines that are not loaded came into view: ``first`` and ``count`` of them."""
@@ -141,8 +140,8 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
     def show(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
         """Shows ``rows``, in this order.
 
-        With ``total`` they are only those from index ``first`` on, out of that many; lines that are
-        not loaded are asked for by ``RowsWanted`` when they come into view.
+        With ``total``, they are a page from index ``first`` of a list of that many rows; ``RowsWanted``
+        requests missing ones when they come into view.
         """
         self._rows, self._first = rows, first
         self._total = max(first + len(rows), total or 0)
@@ -152,11 +151,11 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         self._want()
 
     def refresh_rows(self) -> None:
-        """Draws the rows again."""
+        """Redraws the rows."""
         self.refresh()
 
     def show_empty(self, reason: str) -> None:
-        """Sets what is said when there are no rows: why, and what next."""
+        """Sets the text for an empty list: why it is empty, and what to do."""
         if reason != self._empty:
             self._empty = reason
             self.refresh()
@@ -192,7 +191,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         return max(1, self.scrollable_content_region.height - self.HEADER_LINES)
 
     def not_shown(self) -> list[tuple[str, str]]:
-        """Of the current row what there is no room for: label (or empty) and text."""
+        """What the current row has no room for, as (label or "", text)."""
         return []
 
     def row_at(self, index: int) -> Row | None:
@@ -210,14 +209,14 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
             self.refresh_bindings()
 
     def _follow_cursor(self) -> None:
-        """Finds the cursor's row again.  Costs a scan of the loaded rows if it moved."""
+        """Moves the cursor with its row.  Costs a scan of the loaded rows if the row has moved."""
         if not self._total:
             self._cursor = 0
             self._highlight()
             return
         before = self._cursor
         after = self._index_of(self._key) if self._moved and self._key is not None else None
-        if after is None:  # ended, or not loaded: the cursor's line stays where it is
+        if after is None:  # ended, or not loaded: keep the cursor's line
             after = min(before, self._total - 1)
         self._cursor = after
         top, lines = round(self.scroll_y), self.page_lines
@@ -239,7 +238,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
     def _highlight(self) -> None:
         row = self.row_at(self._cursor)
         if row is None and self._total:
-            return  # not loaded yet: told when it is
+            return  # not loaded yet: reported once it is
         key = None if row is None else self._key_of(row)
         if key != self._key:
             self._key = key
@@ -263,7 +262,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         self._moved = True
         self._cursor = min(max(index, 0), self._total - 1)
         if self.row_at(self._cursor) is None:
-            self._key = None  # keyed again once it is loaded
+            self._key = None  # set once the row is loaded
         self._highlight()
         if scroll:
             self._bring_into_view()
@@ -345,7 +344,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         return self._row_line(index, width, base)
 
     def _base_style(self) -> Style:
-        """The widget's own style; asked for on every line, and dear: it depends on all ancestors."""
+        """The widget's own style, cached: every line needs it, and computing it visits all ancestors."""
         if self._base is None:
             self._base = self.rich_style
         return self._base
@@ -366,7 +365,7 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
         return Strip([gutter, *self.row_segments(row, width - 1, base)], width)
 
     def _cursor_style(self) -> Style:
-        """Half transparent, which Textual leaves out where a style is asked for by its name."""
+        """Blends the half-transparent cursor colour, which Textual omits from a component's Rich style."""
         cursor = self.get_component_styles("line-list--cursor")
         back = self.background_colors[1] + cursor.background
         return Style(bgcolor=back.rich_color, bold=True)

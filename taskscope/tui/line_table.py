@@ -1,4 +1,4 @@
-"""A table drawn by the line: columns that give way when the terminal is narrow, sortable headers."""
+"""A table drawn line by line; narrow terminals drop columns, and headers sort."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ WIDE_GAP, NARROW_GAP = 2, 1
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column.  ``width`` is its least width in cells; ``flex`` its share of what is left over.
+    """One column.  ``width`` is its minimum width in cells; ``flex`` its share of the remaining width.
 
-    When not all fit, the columns with the highest ``priority`` number go first; 0 stays always.
-    ``shorten``: of a place in the code that is too long the classes go first.
+    If not all fit, the columns with the highest ``priority`` are dropped first; 0 always stays.
+    ``shorten``: its text is a place in the code, which loses its classes first.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A column that fits: ``index`` of its cell, first cell ``start`` on the line, final ``width``."""
+    """A column that fits: ``index`` of its cell, its ``start`` on the line, and final ``width``."""
 
     index: int
     column: Column
@@ -54,7 +54,7 @@ class _Slot:
 
 
 def arrange(columns: Sequence[Column], width: int) -> tuple[_Slot, ...]:
-    """The columns that fit into ``width`` cells, with their places."""
+    """The columns that fit into ``width`` cells, with their positions."""
     shown = list(enumerate(columns))
     gap = WIDE_GAP
     while _needed(shown, gap) > width:
@@ -86,8 +86,8 @@ def _needed(shown: Sequence[tuple[int, Column]], gap: int) -> int:
 class LineTable(LineList[Row]):
     """A table of any number of rows; ``render_cells`` is called for visible ones only.
 
-    ``key_of`` tells one row from another for as long as the table lives; ``render_cells`` gives one
-    cell for every column, shown or not.  Give it rows with ``show``, in the order wanted.
+    ``key_of`` identifies a row for the lifetime of the table; ``render_cells`` returns a cell for every
+    column, shown or not.  ``show`` sets the rows, in display order.
     """
 
     HEADER_LINES: ClassVar[int] = 1
@@ -125,19 +125,19 @@ class LineTable(LineList[Row]):
         self._view: tuple[object, ...] = ()
 
     def set_columns(self, columns: Sequence[Column]) -> None:
-        """Other columns from now on; ``render_cells`` must agree."""
+        """Replaces the columns; ``render_cells`` must match."""
         self._columns = tuple(columns)
         self._slots_width = -1
         self.refresh()
 
     def show_sort(self, key: str, *, descending: bool = True) -> None:
-        """Marks the column by which the rows are sorted (sorting them is the caller's)."""
+        """Marks the column by which the caller sorts the rows."""
         if (key, descending) != (self._sort, self._descending):
             self._sort, self._descending = key, descending
             self.refresh()
 
     def refresh_rows(self) -> None:
-        """Draws again the lines that read otherwise than before: in most ticks a few of the visible ones."""
+        """Redraws only the lines that changed: on most ticks, a few of the visible ones."""
         top, height, width = round(self.scroll_y), self.size.height, self.size.width
         rows = [self.row_at(top + line) for line in range(height - self.HEADER_LINES)]
         before, self._lines = self._lines, [row if row is None else self._signature(row) for row in rows]
@@ -155,11 +155,11 @@ class LineTable(LineList[Row]):
 
     @property
     def shown_columns(self) -> tuple[str, ...]:
-        """Keys of the columns that fit at the present width."""
+        """Keys of the columns that fit at the current width."""
         return tuple(slot.column.key for slot in self._arranged(self.scrollable_content_region.width - 1))
 
     def not_shown(self) -> list[tuple[str, str]]:
-        """Label and text of the current row's cells that are cut, then of its columns that do not fit."""
+        """The current row's truncated cells, then its dropped columns, as (label, text)."""
         row = self.cursor_row
         if row is None:
             return []
@@ -210,4 +210,4 @@ class LineTable(LineList[Row]):
             at = slot.start + slot.width
         if at < width:
             line.append(Segment(fit("", width - at), style))
-        return list(Segment.simplify(line))  # fewer pieces: less for the compositor and the terminal
+        return list(Segment.simplify(line))  # fewer segments: less work for compositor and terminal

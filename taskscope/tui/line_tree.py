@@ -1,4 +1,4 @@
-"""A tree drawn by the line: children are asked for when a node opens, and only visible lines are drawn.
+"""A tree drawn line by line: opening a node requests its children, and only visible lines are drawn.
 
 The visible list is rebuilt from the open nodes when one opens or closes (100 ms at 100,000 lines);
 scrolling and moving cost nothing.
@@ -31,7 +31,7 @@ INDENT = 2
 
 @dataclass(slots=True, eq=False)
 class Node(Generic[Data]):
-    """A line of the tree.  ``children`` None: not asked for yet; ``more``: how many are still to come."""
+    """A line of the tree.  ``children`` None: not requested yet; ``more``: how many are not loaded."""
 
     key: Hashable
     data: Data
@@ -45,7 +45,7 @@ class Node(Generic[Data]):
 
 
 class LineTree(LineList[Node[Data]]):
-    """A tree whose lines end in columns of ``tail`` cells, drawn by ``render_node``."""
+    """A tree whose lines end in the columns ``tail``; ``render_node`` returns their cells."""
 
     HEADER_LINES: ClassVar[int] = 1
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,7 +54,7 @@ class LineTree(LineList[Node[Data]]):
     ]
 
     class ChildrenWanted(Message):
-        """``node`` was opened and its children (or the next of them) are not loaded."""
+        """``node`` was opened and its children, or the next page of them, are not loaded."""
 
         def __init__(self, tree: LineTree[Any], node: Node[Any]) -> None:
             super().__init__()
@@ -74,7 +74,7 @@ class LineTree(LineList[Node[Data]]):
         empty: str = "",
         id: str | None = None,
     ) -> None:
-        """``tail`` are label and width of the columns after the node's own text."""
+        """``tail``: label and width of the columns after the node's own text."""
         super().__init__(lambda node: node.key, empty=empty, id=id)
         self._label = label
         self._tail = tuple(tail)
@@ -87,7 +87,7 @@ class LineTree(LineList[Node[Data]]):
         self.rebuild()
 
     def add_children(self, node: Node[Data], children: Sequence[Node[Data]], more: int = 0) -> None:
-        """The answer to ``ChildrenWanted``; ``more`` siblings are still to come."""
+        """Answers ``ChildrenWanted``; ``more`` siblings are not loaded yet."""
         node.children = [*(node.children or ()), *children]
         node.more = more
         if not node.children:
@@ -95,7 +95,7 @@ class LineTree(LineList[Node[Data]]):
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Puts the lines together again after nodes changed."""
+        """Rebuilds the lines after nodes changed."""
         lines: list[Node[Data]] = []
         stack = list(reversed(self.roots))
         for root in self.roots:
@@ -138,7 +138,7 @@ class LineTree(LineList[Node[Data]]):
             self.open_node(node)
 
     def open_node(self, node: Node[Data]) -> None:
-        """Opens ``node``, asking for its children the first time."""
+        """Opens ``node``; requests its children the first time."""
         if not node.expandable:
             return
         node.expanded = True
@@ -190,7 +190,7 @@ class LineTree(LineList[Node[Data]]):
     def row_segments(self, row: Node[Data], width: int, style: Style) -> Sequence[Segment]:
         if row.more_of is not None:
             lead = " " * (row.depth * INDENT)
-            text = f"{lead}  … {row.more_of.more:,} more: Enter shows the next ones"
+            text = f"{lead}  … {row.more_of.more:,} more: Enter shows the next page"
             return self._line(text, [""] * len(self._tail), width, style + self.muted)
         head, *tail = self._render_node(row.data)
         lead = " " * (row.depth * INDENT) + self._sign(row) + " "

@@ -1,4 +1,4 @@
-"""What was said at the bottom of the screen, to be read again."""
+"""The log of messages from the bottom of the screen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class MessageLog(ModalScreen[None]):
-    """The newest first, each with its time and in full."""
+    """All messages in full, with their times, newest first."""
 
     DEFAULT_CSS = """
     MessageLog { align: center bottom; }
@@ -47,7 +47,7 @@ class MessageLog(ModalScreen[None]):
     def _table(self) -> Table | Text:
         colours = palette(self.app.theme_variables)
         if not self._said:
-            return Text("Nothing has been said yet.", colours.dim)
+            return Text("No messages yet.", colours.dim)
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True)
         table.add_column()

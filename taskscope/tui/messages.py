@@ -1,4 +1,4 @@
-"""What happened, told to the screen in front: messages in the past tense."""
+"""Messages to the screen in front, in the past tense."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from textual.message import Message
 
 
 class StoreChanged(Message):
-    """The store or the connection changed.  Only the screen in front is told; others look when shown."""
+    """The store or the connection changed.  Only the front screen gets it; others catch up when shown."""
 
 
 class OverviewLeft(Message):
-    """Esc where there is nothing left to clear."""
+    """Esc was pressed with nothing left to clear."""

@@ -1,4 +1,4 @@
-"""Where the app's targets come from: the processes of this machine, and a target that comes back."""
+"""Finds the app's targets: the processes on this machine, and a target that restarted."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def local_targets() -> Targets:
-    """The Python processes of this machine."""
+    """The Python processes on this machine."""
     return Targets(_processes, _open, coming_back, _tasks)
 
 
 def coming_back(source: Source) -> Reconnect | None:
-    """Finds the target again once it ended; None where that makes no sense."""
+    """A function that finds the target after a restart; None if that makes no sense."""
     if isinstance(source, LiveSource):
         return _agent_coming_back(source)
     if source.live:
@@ -38,12 +38,12 @@ def coming_back(source: Source) -> Reconnect | None:
 
 
 def _agent_coming_back(gone: LiveSource) -> Reconnect:
-    """An agent of the same name."""
+    """Finds an agent of the same name."""
     name = Path(gone.path).name.partition(".")[2].removesuffix(".sock")
 
     async def look() -> Source | None:
         try:
-            found = await asyncio.to_thread(agent_named, name)  # it probes sockets: up to half a second each
+            found = await asyncio.to_thread(agent_named, name)  # probes sockets, up to half a second each
         except SourceError:
             return None
         return LiveSource(found.path)
@@ -52,7 +52,7 @@ def _agent_coming_back(gone: LiveSource) -> Reconnect:
 
 
 def _monitor_coming_back(gone: AiomonitorSource) -> Reconnect:
-    """An aiomonitor that answers at the same address."""
+    """Finds an aiomonitor at the same address."""
 
     async def look() -> Source | None:
         from taskscope.attach.peers import is_monitor

@@ -1,8 +1,7 @@
-"""Which rows are shown in which order: filter, sort, and holding still while somebody reads.
+"""Filters and sorts rows, and holds their order while the user navigates.
 
-Pure.  Of rows that compare equal the one with more live tasks (or births a second) comes first, those where
-nothing goes on last; otherwise they keep the order they had.  While the user navigates, a column that moves
-re-orders the rows only every few seconds.
+Pure.  Among equal rows, more live tasks (or births per second) come first and idle rows last; otherwise they
+keep their order.  While the user navigates, rows are re-sorted only every few seconds.
 """
 
 from __future__ import annotations
@@ -18,24 +17,24 @@ if TYPE_CHECKING:
     Value = Callable[[Row], float | str | None]
 
 EVERY = 2.0
-"""Seconds between two sorts while nobody navigates."""
+"""Seconds between two sorts."""
 
 FRUGAL = 200.0
-"""A sort follows no sooner than this many times what the one before took: 0.5 % of a core at most."""
+"""Pause after a sort, as a multiple of the time it took: at most 0.5 % of a core."""
 
 HELD = 5.0
-"""Seconds between two sorts while somebody navigates."""
+"""Seconds between two sorts while the user navigates."""
 
 NAVIGATING = 10.0
-"""Seconds after the last key during which somebody counts as navigating."""
+"""Seconds after the last key during which the user counts as navigating."""
 
 
 class Ordering:
-    """Keeps the order between ticks."""
+    """Keeps the order from tick to tick."""
 
     def __init__(self) -> None:
         self.held = False
-        """Whether the order shown is older than it would be if nobody navigated."""
+        """Whether navigating delays the next sort."""
         self._places: dict[str, int] = {}
         self._given: Sequence[Row] = ()
         self._result: Sequence[Row] = ()
@@ -44,25 +43,25 @@ class Ordering:
         self._touched_at = float("-inf")
 
     def touch(self, now: float) -> None:
-        """The user moved the cursor or scrolled."""
+        """Notes that the user moved the cursor or scrolled."""
         self._touched_at = now
 
     def reset(self) -> None:
-        """Sort anew at the next chance: another column, filter or grouping."""
+        """Sorts again at the next call: the column, filter or past has changed."""
         self._sorted_at = float("-inf")
 
     def forget(self) -> None:
-        """Other rows from now on."""
+        """Drops the order: the rows are different ones."""
         self._places.clear()
         self.reset()
 
     def arrange(
         self, rows: Sequence[Row], value: Value, *, descending: bool, now: float, moment: float
     ) -> Sequence[Row]:
-        """``rows`` in the order to show.  Unknown values come last, either way.
+        """``rows`` in display order.  Unknown values come last in either direction.
 
-        ``now`` is our time, ``moment`` the target's.  As long as the same object is given between two
-        sorts, the same is returned.
+        ``now`` is our time, ``moment`` the target's.  Given the same object between two sorts, it returns
+        the same object.
         """
         navigating = now - self._touched_at < NAVIGATING
         if now - self._sorted_at < max(HELD if navigating else EVERY, self._pause):
@@ -85,7 +84,7 @@ class Ordering:
 
     def _sort(self, rows: Sequence[Row], value: Value, descending: bool, moment: float) -> list[Row]:
         kept = self._as_before(rows)
-        kept.sort(key=lambda row: -_activity(row, moment))  # of equal ones the larger comes first
+        kept.sort(key=lambda row: -_activity(row, moment))  # among equal ones, the larger first
         valued = [(value(row), row) for row in kept]
         known = [(found, row) for found, row in valued if found is not None]
         known.sort(key=lambda item: item[:1], reverse=descending)
@@ -93,7 +92,7 @@ class Ordering:
 
 
 def _activity(row: Row, moment: float) -> float:
-    """How much lives there, or comes and goes; 0: nothing does."""
+    """Live count or births per second, whichever is larger; 0 if idle."""
     return max(row.live, row.births(moment) or 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The first view: is it growing, which line, since when, how fast."""
+"""The first view: whether the target grows, which line, since when and how fast."""
 
 from __future__ import annotations
 
@@ -36,48 +36,48 @@ if TYPE_CHECKING:
     from taskscope.tui.rows import Row
 
 GROUPS_EVERY = 3.0
-"""Seconds between two walks for groupings that need one."""
+"""Seconds between two walks, for groupings that need one."""
 
 NAMES = {
     "site": "creation sites",
     "user site": "user sites",
     "coroutine": "coroutines",
-    "parent": "parents' sites",
-    "parked": "places where tasks are parked",
+    "parent": "parent sites",
+    "parked": "parking places",
 }
 
 EXPLAINS = """\
-Every line is a creation site: the line of code that starts tasks of one coroutine.
+Each row is a creation site: the line of code that starts tasks of one coroutine.
 
 live       tasks that are not done
 Δ/min      change of live per minute, over the last minute
 Δ base     change of live since the baseline (b marks it, B clears it)
-oldest     age of the oldest live task; median: half of them are younger
-born/s     tasks started per second, end/s: ended per second, over the last 5 seconds
-err        tasks that ended by an exception, since the agent started
-10 min     live over the last ten minutes (fewer of a young target), from zero to its highest; births
-           where none stays
+oldest     age of the oldest live task; median: half are younger
+born/s     tasks started per second; end/s: ended per second, over the last 5 seconds
+err        tasks that ended with an exception, since the agent started
+10 min     live over the last ten minutes (less for a young target), scaled from zero to its maximum;
+           births where no task stays
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
-!          a finding: tasks that pile up here.  LEAK: they grow, and keep what they gain, beyond what a
-           start-up does; SUSPECT: it is too early to tell, or a part of them ends.  The line above the
-           table says where, how fast, since when and why; Enter on the row or f tells the evidence
+!          a finding: tasks pile up here.  LEAK: they grow and keep what they gain, beyond a start-up;
+           SUSPECT: it is too early to judge, or some of them end.  The line above the table says where,
+           how fast, since when and why; Enter on the row, or f, shows the evidence
 thr        a line that starts threads, not tasks
-~          imputed: the tasks are older than the agent, their site is a guess
+~          imputed: the tasks are older than the agent; their site is a guess
 –          unknown
 
-/ filters by site, file or coroutine (all words must occur).  s sorts by the next column, S turns the
-order round; so does a click on a column's head.  g groups: by creation site, user site, coroutine,
-parent's site, or where tasks are parked.  While you move the cursor the order is held for a few
-seconds, and the cursor stays on its row whatever moves.
+/ filters by site, file or coroutine (all words must match).  s sorts by the next column, S reverses
+the order; a click on a column's header does the same.  g groups by creation site, user site, coroutine,
+parent site, or parking place.  While you move the cursor, the order is held for a few seconds, and the
+cursor always stays on its row.
 
-m charts the next series, z the next time span.  space pauses.  i changes the interval of sampling.
-f lists the findings, d dismisses the one under the cursor for this target (d again takes it back).
-w writes a snapshot into the working directory.  t trees.  1 overview, 2 threads, 3 ended, 4 stalls,
-5 loops.  Enter opens what is under the cursor, Esc goes back.  ctrl+p lists every command."""
+m charts the next series, z the next time span.  space pauses.  i changes the sampling interval.
+f lists the findings, d dismisses the one under the cursor for this target (d again restores it).
+w saves a snapshot in the working directory.  t trees.  1 overview, 2 threads, 3 ended, 4 stalls,
+5 loops.  Enter opens the row under the cursor, Esc goes back.  ctrl+p lists all commands."""
 
 
 class Caption(Widget):
-    """The line above the table: what it lists, how many of how many, in which order."""
+    """The line above the table: what it lists, how many of them, and in which order."""
 
     DEFAULT_CSS = "Caption { height: 1; }"
 
@@ -112,13 +112,13 @@ class OverviewScreen(ViewScreen):
         Binding("escape", "back", "Clear", show=False),
         Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort"),
-        Binding("S", "reverse", "Sort the other way round", show=False),
+        Binding("S", "reverse", "Reverse the order", show=False),
         Binding("f", "findings", "Findings"),
         Binding("d", "toggle_finding", "Dismiss a finding", show=False),
         Binding("m", "series", "Chart another series", show=False),
         Binding("z", "span", "Chart another time span", show=False),
-        Binding("left_square_bracket", "threshold(-1)", "Long-lived from earlier", show=False),
-        Binding("right_square_bracket", "threshold(1)", "Long-lived from later", show=False),
+        Binding("left_square_bracket", "threshold(-1)", "Lower the long-lived threshold", show=False),
+        Binding("right_square_bracket", "threshold(1)", "Raise the long-lived threshold", show=False),
     ]
 
     def __init__(self, context: Context) -> None:
@@ -156,7 +156,7 @@ class OverviewScreen(ViewScreen):
         self.query_one(FindingsPanel).most = most(event.size.height)
 
     def _fit_charts(self) -> None:
-        """They take what the table leaves; a row that comes takes its line back, one that goes leaves it."""
+        """Gives the charts what the table leaves; a new row takes a line back, an ended one leaves it."""
         rows = len(self._every)
         if rows >= self._most_rows:
             self._most_rows = rows
@@ -169,7 +169,7 @@ class OverviewScreen(ViewScreen):
         self.query_one(FindingsPanel).look()
         store, table = self.context.store, self.query_one(SiteTable)
         table.fit_columns()
-        if self._past != store.past_version:  # rates are known now that were not
+        if self._past != store.past_version:  # more rates are known now
             self._past = store.past_version
             self._ordering.reset()
         every = store.rows(self._by)
@@ -198,27 +198,27 @@ class OverviewScreen(ViewScreen):
             f"by {BY_KEY[self._sort].name} {'▾' if self._descending else '▴'}",
         ]
         if self._ordering.held:
-            parts.append("order held while you move")
+            parts.append("order held while you navigate")
         if self._filter:
             parts.append(f"filter: {self._filter}")
         parts.append(f"“{LONG}” older than {fmt.age(self.context.long_lived)}")
         self.query_one(Caption).say(*parts)
 
     def _reason(self, total: int) -> str:
-        """Why the table is empty, and what next."""
+        """Why the table is empty, and what to do."""
         context = self.context
         if self._filter and total:
             return f"Nothing matches “{self._filter}”.  Esc clears the filter."
         if context.state is State.CONNECTING:
             return "Connecting …"
         if context.state is State.FAILED:
-            return f"{context.reason}  q quits."
+            return f"{context.reason}  Press q to quit."
         if self._by in WALKED:
-            return "Walking over the tasks …  g chooses another grouping."
-        return "No task has been seen yet.  Tasks show here as soon as the target starts one."
+            return "Walking the tasks …  g switches the grouping."
+        return "No tasks yet.  They show here as soon as the target starts one."
 
     def _walk(self) -> None:
-        """Asks for groups unless the answer before is still on its way: a walk over many tasks takes long."""
+        """Requests the groups, unless a request is pending: walking many tasks takes long."""
         live = self.context.state is State.LIVE and not self.context.store.paused
         by = next((each for each in WALKED if each == self._by), None)
         wanted = (live or self.context.state is State.SAVED) and self.is_current
@@ -235,7 +235,7 @@ class OverviewScreen(ViewScreen):
             self.context.store.merge_groups(by, groups)
             self.look()
 
-    # -- what the user does
+    # -- input
 
     def on_site_table_cursor_moved(self) -> None:
         self._ordering.touch(self.context.clock())
@@ -273,7 +273,7 @@ class OverviewScreen(ViewScreen):
             self._sort_by(event.key)
 
     def action_sort(self) -> None:
-        """By the next of the columns that are shown."""
+        """Sorts by the next visible column."""
         keys = [key for key in self.query_one(SiteTable).shown_columns if key != "mark"]
         at = keys.index(self._sort) if self._sort in keys else -1
         self._sort_by(keys[(at + 1) % len(keys)])
@@ -303,7 +303,7 @@ class OverviewScreen(ViewScreen):
     def action_threshold(self, step: int) -> None:
         at = LONG_LIVED.index(self.context.long_lived)
         self.context.long_lived = LONG_LIVED[min(max(0, at + step), len(LONG_LIVED) - 1)]
-        self.context.status(f"Long-lived from {fmt.age(self.context.long_lived)}.")
+        self.context.status(f"Tasks count as long-lived from {fmt.age(self.context.long_lived)}.")
         self.look()
 
     def action_filter(self) -> None:
@@ -323,6 +323,6 @@ class OverviewScreen(ViewScreen):
         return was
 
     def leave(self) -> None:
-        """Esc: clears the filter, if there is one."""
+        """Esc: clears the filter, else leaves the overview."""
         if not self._leave_filter(clear=True):
             self.post_message(OverviewLeft())

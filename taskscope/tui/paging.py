@@ -1,7 +1,7 @@
-"""Windows onto a list of tasks that may be 300,000 long, of which only pages around the view are asked for.
+"""Pages of a task list of up to 300,000 tasks; only those around the view are requested.
 
-Pages are chained (each answer holds the cursor of the next), so a place is reached from the nearest
-page whose cursor is known: from either end of the list, or from where one was before.
+Pages are chained (each answer holds the cursor of the next), so a position is reached from the nearest
+page with a known cursor: from either end of the list, or from a page visited before.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Order
 
 PAGE = 400
-"""Tasks a page: a few screens, and 1.5 ms of the agent's time."""
+"""Tasks per page: a few screens, and 1.5 ms of the agent's time."""
 
 OPPOSITE: dict[Order, Order] = {"oldest": "newest", "newest": "oldest"}
 
 
 class Fetch(Protocol):
-    """Asks for one page (``Source.tasks`` with its filters already given)."""
+    """Requests one page: ``Source.tasks`` with its filters bound."""
 
     async def __call__(self, *, order: Order, after: int | None, limit: int) -> TaskPage: ...
 
@@ -38,7 +38,7 @@ class Window:
 
 
 class Pager:
-    """One list in one order.  Remembers cursors (one number a page), never rows."""
+    """One list in one order.  Remembers cursors (one number per page), never rows."""
 
     def __init__(self, fetch: Fetch, order: Order = "oldest") -> None:
         self._fetch = fetch
@@ -49,7 +49,7 @@ class Pager:
     async def window(self, first: int, count: int, progress: Callable[[int], None]) -> Window:
         """The pages that hold lines ``first`` to ``first + count - 1``.
 
-        ``progress`` is told how many tasks were passed on the way, page by page.
+        ``progress`` gets the number of tasks skipped on the way, page by page.
         """
         if not self._total:
             first = 0
@@ -62,11 +62,11 @@ class Pager:
         return Window(start, found.total, found.tasks[::-1], found.exact_total)
 
     def _walk(self, order: Order, first: int) -> int:
-        """Pages to pass before line ``first`` (counted from that end) is reached."""
+        """Pages to skip before line ``first``, counted from that end."""
         return max(0, first // PAGE - len(self._cursors[order]) + 1)
 
     async def _from(self, order: Order, first: int, count: int, progress: Callable[[int], None]) -> Window:
-        """Lines ``first`` and on, counted from the end of the list at which ``order`` begins."""
+        """Lines from ``first``, counted from the end of the list where ``order`` begins."""
         cursors = self._cursors[order]
         wanted = first // PAGE
         page = min(wanted, len(cursors) - 1)
@@ -79,11 +79,11 @@ class Pager:
             if answer.after is None:
                 break
             page += 1
-            cursors[page : page + 1] = [answer.after]  # tasks have ended since: this answer knows better
+            cursors[page : page + 1] = [answer.after]  # tasks have ended since: this answer is newer
             if page > wanted and page * PAGE >= first + count:
                 break
             progress(page * PAGE)
-        if not kept and wanted:  # the list became shorter than where one was
+        if not kept and wanted:  # the list is now shorter than the position
             return await self._from(order, max(0, page * PAGE - count), count, progress)
         return Window(
             wanted * PAGE, max(answer.total, wanted * PAGE + len(kept)), tuple(kept), answer.exact_total

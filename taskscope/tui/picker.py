@@ -1,4 +1,4 @@
-"""The list of Python processes one chooses a target from."""
+"""The process picker: the list of Python processes to attach to."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from taskscope.tui.line_list import LineList
 
     Key = tuple[int, float]
-    """Pid and start: a pid alone is used again."""
+    """Pid and start time: pids are reused."""
 
 LOOK_EVERY = 3.0
-"""Seconds between two looks at the processes; one look costs some 10 ms for each hundred."""
+"""Seconds between two scans of the processes; a scan costs about 10 ms per hundred."""
 
 ASK_EVERY = 15.0
-"""Seconds between two questions to the same agent for its count of tasks."""
+"""Seconds between two requests to the same agent for its number of tasks."""
 
 COLUMNS = (
     Column("pid", "pid", 7, align="right"),
@@ -58,25 +58,25 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-The Python processes of this machine, likeliest targets first.
+The Python processes on this machine, likeliest targets first.
 
-agent      the name under which its agent listens; –: none, aiomonitor: it runs that instead
-asyncio    whether it has loaded asyncio; –: that does not show
+agent      the name of its agent; –: none; aiomonitor: it runs that instead
+asyncio    whether it has loaded asyncio; –: unknown
 tasks      live tasks, as its agent counts them
-cpu        cores used since the last look
+cpu        cores used since the last scan
 
-Enter opens the process under the cursor; the line below the list says what that does.  A process
-with an agent is opened at once; into one without, Enter injects the agent.  The cursor stays on its
-process: if that ends, the next Enter says so and opens nothing.
+Enter opens the process under the cursor; the line below the list says how.  If the process has no
+agent, Enter injects one.  The cursor stays on its process: if that ends, the next Enter says so and
+opens nothing.
 
-/ filters by command, pid, user or agent; s sorts by the next column, and so does a click on its head."""
+/ filters by command, pid, user or agent.  s sorts by the next column; so does a click on a header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Where the picker's rows come from, and what opens one of them (off the app's loop: both may block).
+    """Lists the processes and opens one, off the app's loop since both may block.
 
-    ``tasks`` asks the agent of a process for its live tasks; None if that cannot be had.
+    ``tasks`` asks the agent of a process for its number of live tasks; None if that fails.
     """
 
     processes: Callable[[], Sequence[PythonProcess]]
@@ -86,7 +86,7 @@ class Targets:
 
 
 class PickerScreen(Screen[None]):
-    """Looks again every few seconds; the cursor stays on its process."""
+    """Rescans every few seconds; the cursor stays on its process."""
 
     DEFAULT_CSS = """
     PickerScreen {
@@ -115,7 +115,7 @@ class PickerScreen(Screen[None]):
         self._targets = targets
         self._found: Sequence[PythonProcess] = ()
         self._gone: tuple[int, Key] | None = (
-            None  # the process that ended under the cursor, and who took its line
+            None  # the process that ended under the cursor, and its successor
         )
         self._sort = ""
         self._filter = ""
@@ -153,7 +153,7 @@ class PickerScreen(Screen[None]):
         await self._count_tasks()
 
     def _show(self) -> None:
-        """Shows those that match, in order.  From the first time on the cursor belongs to its process."""
+        """Shows matching processes, sorted.  From then on, the cursor belongs to its process."""
         table, words = self._table, self._filter.lower().split()
         shown = [each for each in self._found if _matches(each, words)]
         if self._sort:
@@ -162,7 +162,7 @@ class PickerScreen(Screen[None]):
         table.show_empty(
             f"Nothing matches “{self._filter}”.  Esc clears the filter."
             if words
-            else "No other Python process is running here that this user may see."
+            else "No other Python process is visible to this user."
         )
         table.show(shown)
         if was is None:
@@ -201,7 +201,7 @@ class PickerScreen(Screen[None]):
 
     def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
         if self._gone is not None and event.key != self._gone[1]:
-            self._gone = None  # moved by the user since
+            self._gone = None  # moved by the user meanwhile
         self._advise(event.row)
 
     def _advise(self, process: PythonProcess | None) -> None:
@@ -212,7 +212,7 @@ class PickerScreen(Screen[None]):
         if self._gone is not None:
             (pid, _), self._gone = self._gone, None
             self.voice.error(
-                f"Process {pid} has ended; the cursor is on {event.row.pid} now.  Enter again opens that."
+                f"Process {pid} has ended; the cursor is now on {event.row.pid}.  Enter again opens that."
             )
             return
         self.voice.read()
@@ -230,7 +230,7 @@ class PickerScreen(Screen[None]):
     # -- order and filter
 
     def action_sort(self) -> None:
-        """By the next of the columns that are shown; after the last one the likeliest come first again."""
+        """Sorts by the next visible column; after the last one, likeliest first again."""
         keys = ["", *(key for key in self._table.shown_columns if key in _VALUES)]
         self._sort_by(keys[(keys.index(self._sort) + 1) % len(keys)] if self._sort in keys else "")
 
@@ -256,7 +256,7 @@ class PickerScreen(Screen[None]):
         self._table.focus()
 
     def action_back(self) -> None:
-        """Esc: first the unread error, then the filter."""
+        """Esc: dismisses an unread error, else clears the filter."""
         if not self.voice.read():
             self.query_one(FilterField).close(clear=True)
             self._table.focus()
@@ -268,7 +268,7 @@ class PickerScreen(Screen[None]):
 
 
 def key_of(process: PythonProcess) -> Key:
-    """Tells one process from every other, also from a later one of the same number."""
+    """The identity of a process, distinct from a later one with the same pid."""
     return process.pid, process.started
 
 
@@ -283,7 +283,7 @@ _VALUES: dict[str, Callable[[PythonProcess, int | None], float | str]] = {
     "threads": lambda process, _: -process.threads,
     "command": lambda process, _: process.command.lower(),
 }
-"""What a column sorts by, the most wanted first."""
+"""Sort key of a column, most interesting first."""
 
 
 def _matches(process: PythonProcess, words: Sequence[str]) -> bool:
@@ -292,17 +292,17 @@ def _matches(process: PythonProcess, words: Sequence[str]) -> bool:
 
 
 def advice(process: PythonProcess | None) -> str:
-    """What Enter would do with this process, or what to do instead."""
+    """What Enter does with this process, or what to do instead."""
     if process is None:
         return ""
     if process.agent:
-        return f"Enter opens {process.agent} (pid {process.pid}), which has an agent."
+        return f"Enter opens {process.agent} (pid {process.pid}), which runs an agent."
     if process.monitor:
         return _about_monitor(process)
     if process.obstacle:
-        return f"No agent in {process.pid}, and it cannot get one: {process.obstacle}."
+        return f"No agent in {process.pid}, and none can be injected: {process.obstacle}."
     return (
-        f"No agent in {process.pid}.  Enter injects the agent; or start the program with "
+        f"No agent in {process.pid}.  Enter injects one; or start the program with "
         "`taskscope run`, or call taskscope.start() in it."
     )
 
@@ -310,12 +310,12 @@ def advice(process: PythonProcess | None) -> str:
 def _about_monitor(process: PythonProcess) -> str:
     if process.obstacle:
         return (
-            f"No agent in {process.pid}, and it cannot get one: {process.obstacle}.  It seems to run "
+            f"No agent in {process.pid}, and none can be injected: {process.obstacle}.  It seems to run "
             f"aiomonitor: Enter opens {process.monitor}."
         )
     return (
-        f"No agent in {process.pid}.  Enter injects the agent.  It seems to run aiomonitor, which tells less "
-        f"and needs nothing in it: taskscope attach {process.monitor}"
+        f"No agent in {process.pid}.  Enter injects one.  It seems to run aiomonitor, which shows less but "
+        f"needs no agent: taskscope attach {process.monitor}"
     )
 
 

@@ -1,7 +1,7 @@
-"""Rows of the overview: one per creation site, or sums of them, or groups that the agent walked.
+"""Rows of the overview: one per creation site, sums of sites, or groups from a walk by the agent.
 
-A row is live: it reads the newest state when asked, so that a tick costs only what changed and what
-is on the screen, not the number of sites.
+A row reads the newest state on demand, so that a tick costs what changed and what is on the screen, not the
+number of sites.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from taskscope.model import Counts, Frame, Group, Site, SiteCounts
 
 SITE_TIERS = ((70.0, 1.0), (600.0, 10.0))
-"""A minute by the second for rates, ten minutes for the trend: about 130 points a site."""
+"""A minute by the second for rates, ten minutes for the trend: about 130 points per site."""
 
 TREND_SECONDS = 600.0
 RATE_SECONDS = 5.0
-"""Births and ends per second are means over about this long, from sample to sample."""
+"""Seconds over which births and ends per second are averaged, from sample to sample."""
 
 SHORTEST = 0.4
-"""Seconds between two samples from which a rate can be read."""
+"""Minimum seconds between two samples for a rate."""
 
 LIVE, BORN, ENDED = range(3)
 
 
 class Row:
-    """One line of the overview.  ``oldest`` and ``median`` are births; None: unknown."""
+    """One row of the overview.  ``oldest`` and ``median`` are birth times; None: unknown."""
 
     __slots__ = ("coroutine", "frame", "key", "label", "live", "median", "oldest", "sites")
 
@@ -57,7 +57,7 @@ class Row:
         raise NotImplementedError
 
     def errors(self) -> int | None:
-        """Tasks that ended by an exception, since the agent started."""
+        """Tasks that ended with an exception, since the agent started."""
         raise NotImplementedError
 
     def since(self, baseline: dict[int, Counts]) -> int | None:
@@ -65,7 +65,7 @@ class Row:
         raise NotImplementedError
 
     def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
-        """Live count at ``points`` moments of the last ``seconds``; births between them where none lived."""
+        """Live count at ``points`` moments of the last ``seconds``; births between them if none was live."""
         live = self.levels(now, seconds, points, LIVE)
         if any(live):
             return live
@@ -79,12 +79,12 @@ class Row:
 
 
 class SiteRow(Row):
-    """A creation site and what its counts were."""
+    """A creation site and the history of its counts."""
 
     __slots__ = ("counts", "series", "site", "tick", "ticks")
 
     def __init__(self, site: Site, now: float, settled: float, ticks: Series) -> None:
-        """``ticks`` has a point for each sample of the target, whether this site was in it or not."""
+        """``ticks`` has a point per sample of the target, whether or not this site was in it."""
         self.site = site
         self.ticks = ticks
         self.key = f"site {site.id}"
@@ -100,13 +100,13 @@ class SiteRow(Row):
         self.tick = now
 
     def update(self, now: float, counts: SiteCounts) -> None:
-        """Takes in a sample."""
+        """Adds a sample."""
         self.count(now, counts)
         totals = counts.counts
         self.series.append(now, (totals.live, totals.born, totals.ended))
 
     def count(self, now: float, counts: SiteCounts) -> None:
-        """Shows these counts, as of ``now``."""
+        """Sets the counts as of ``now``."""
         self.counts = counts
         self.live = counts.counts.live
         self.oldest = counts.oldest
@@ -127,7 +127,7 @@ class SiteRow(Row):
         if not series.times:
             return None
         if now - self.tick > RATE_SECONDS:
-            return 0.0  # nothing was heard of it for that long: nothing was born, nothing ended
+            return 0.0  # no news for that long: no births, no ends
         start = max(self.ticks.nearest(now - RATE_SECONDS) or 0.0, series.times[0])
         return per_second(series.at(start, column), series.columns[column][-1], now - start)
 
@@ -143,7 +143,7 @@ class SiteRow(Row):
 
 
 class SumRow(Row):
-    """Sites taken together.  The median of several sites is not known from their medians."""
+    """Several sites together.  Their common median is unknown: it does not follow from their medians."""
 
     __slots__ = ("members",)
 
@@ -190,9 +190,9 @@ class SumRow(Row):
 
 
 class WalkedRow(Row):
-    """A group that takes a walk over the tasks (parent's site, parked-at), asked for now and then.
+    """A group that costs a walk over the tasks (parent site, parking place), requested now and then.
 
-    ``by`` which of them; ``group`` and ``place`` are the agent's key and name of it.
+    ``by`` is the grouping; ``group`` and ``place`` are the agent's key and name for it.
     """
 
     __slots__ = ("by", "group", "place", "series")
@@ -233,12 +233,12 @@ class WalkedRow(Row):
 
     def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
         if column != LIVE:
-            return [None] * points  # only who is asked about each task knows
+            return [None] * points  # known only per task
         return self.series.resample(now - seconds, now, points)
 
 
 def per_second(before: float | None, after: float | None, seconds: float) -> float | None:
-    """The rate of a total that only grows, between two samples ``seconds`` apart; None: too near to tell."""
+    """The rate of a growing total between two samples ``seconds`` apart; None if they are too close."""
     if before is None or after is None or seconds < SHORTEST:
         return None
     return max(0.0, after - before) / seconds

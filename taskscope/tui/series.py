@@ -1,4 +1,4 @@
-"""Fixed-memory time series that thin out as they age, and the slope of their last minute."""
+"""Time series in bounded memory that thin out with age, and the slope of their last minute."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 SLOPE_WINDOW = 60.0
-"""Seconds that a rate per minute looks back on."""
+"""Seconds that a rate per minute looks back."""
 
 _SLOPE_POINTS = 13  # every 5 s of a minute: on the grid of samples by the second
 _SLOPE_LEAST = 5.0
 
 
 class Series:
-    """Columns of numbers over time; a value holds until the next time listed.
+    """Columns of numbers over time; a value holds until the next point.
 
-    ``tiers`` are ``(seconds back, step)``, finest first: points younger than that many seconds keep
-    that step; older than the last tier they go.  Memory is bounded by the sum of seconds / step,
-    plus the slack that makes thinning rare.
+    ``tiers`` are ``(seconds back, step)``, finest first: points younger than that many seconds keep that
+    step; points older than the last tier are dropped.  Memory is bounded by the sum of seconds / step, plus
+    slack that makes thinning rare.
     """
 
     __slots__ = ("_settled", "_slack", "_tiers", "columns", "times")
@@ -31,7 +31,7 @@ class Series:
     def __init__(
         self, columns: int, tiers: Sequence[tuple[float, float]], settled: float = float("-inf")
     ) -> None:
-        """Slopes look back no further than ``settled``: a start-up is no growth."""
+        """Slopes look back no further than ``settled``: a start-up is not growth."""
         self.times = array("d")
         self.columns = tuple(array("d") for _ in range(columns))
         self._tiers = tuple(tiers)
@@ -42,7 +42,7 @@ class Series:
         return len(self.times) + self._SLACK
 
     def append(self, time: float, values: Iterable[float]) -> None:
-        """Adds a point; NaN is unknown.  Points nearer than the finest step replace each other."""
+        """Adds a point; NaN is unknown.  A point closer than the finest step replaces the last one."""
         times = self.times
         if len(times) > 1 and time - times[-2] < self._tiers[0][1] * 0.9:
             times[-1] = time
@@ -56,7 +56,7 @@ class Series:
             self._thin(time)
 
     def load(self, times: Sequence[float], columns: Sequence[Sequence[float]]) -> None:
-        """Replaces what is there by an older record, keeping points newer than it."""
+        """Replaces the points by a record, keeping those newer than it."""
         last = times[-1] if times else float("-inf")
         keep = bisect_right(self.times, last)
         self.times = array("d", times) + self.times[keep:]
@@ -67,7 +67,7 @@ class Series:
             self._thin(self.times[-1])
 
     def _thin(self, now: float) -> None:
-        """Keeps one point a step in each tier, and the one in force at the far end."""
+        """Keeps one point per step in each tier, and the one in force at the far end."""
         keep: list[int] = []
         tiers = list(self._tiers)
         previous = float("inf")
@@ -110,10 +110,10 @@ class Series:
         return [self.at(start + step * (index + 1), column) for index in range(points)]
 
     def slope(self, now: float, column: int = 0, window: float = SLOPE_WINDOW) -> float | None:
-        """Change per minute over the last ``window`` seconds; None while there is too little to tell.
+        """Change per minute over the last ``window`` seconds; None while there is too little data.
 
-        The median of the last third against the median of the first third: one spike or one dip
-        moves neither, and it costs microseconds where a full robust fit costs milliseconds.
+        Compares the median of the last third with that of the first third: a single spike or dip moves
+        neither, and it costs microseconds where a full robust fit costs milliseconds.
         """
         if not self.times:
             return None

@@ -1,4 +1,4 @@
-"""The small pictures of a site: its chart with births and ends, and how old its tasks are."""
+"""The charts of a site: live tasks with births and ends, and a histogram of ages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 class SiteChart(Widget):
-    """Live tasks of some sites over ten minutes; where there is room also births and ends per second."""
+    """Live tasks of some sites over ten minutes, with births and ends per second if there is room."""
 
     DEFAULT_CSS = """
     SiteChart { border-top: solid $border; border-title-color: $text-muted; text-wrap: nowrap; }
@@ -42,7 +42,7 @@ class SiteChart(Widget):
         self._picture = Text()
 
     def look(self) -> None:
-        """Draws again if a point would move."""
+        """Redraws if a point would move."""
         if self._state() != self._drawn:
             self.refresh()
 
@@ -114,7 +114,7 @@ class SiteChart(Widget):
         return build_chart(width, height, [line], self._seconds, fmt.short, whole=whole)
 
     def _rate(self, column: int) -> float | None:
-        """Births or ends per second, as the overview tells them."""
+        """Births or ends per second, as on the overview."""
         store = self.context.store
         rows = [row for row in map(store.site, self._sites) if row]
         return _total([row.births(store.now) if column == BORN else row.ends(store.now) for row in rows])
@@ -130,8 +130,8 @@ class SiteChart(Widget):
 
 
 def _between(series: Series, column: int, moments: Sequence[float]) -> list[float | None]:
-    """Values at ``moments``, on straight lines between the points kept: the past is kept thinly, and
-    steps would make a steady birth rate look like bursts.
+    """Values at ``moments``, interpolated linearly: the past is sparse, and steps would make a steady
+    birth rate look like bursts.
     """
     times, values = series.times, series.columns[column]
     found: list[float | None] = []
@@ -155,7 +155,7 @@ def _total(values: Sequence[float | None]) -> float | None:
 
 
 def _rates(totals: Sequence[float | None], step: float) -> list[float | None]:
-    """Rates from totals that only grow, ``step`` seconds apart."""
+    """Rates from growing totals that are ``step`` seconds apart."""
     rates: list[float | None] = [None]
     for before, after in pairwise(totals):
         rates.append(per_second(before, after, step))
@@ -163,7 +163,7 @@ def _rates(totals: Sequence[float | None], step: float) -> list[float | None]:
 
 
 class AgeHistogram(Widget):
-    """How many tasks are how old, as bars with their numbers."""
+    """The number of tasks by age, as bars."""
 
     DEFAULT_CSS = """
     AgeHistogram { border-top: solid $border; border-title-color: $text-muted; text-wrap: nowrap; }
@@ -187,7 +187,7 @@ class AgeHistogram(Widget):
         colours = palette(self.app.theme_variables)
         bars = _bars(self._ages)
         if not any(number for _, number in bars):
-            return Text(" no live task, so no ages")
+            return Text(" no live task")
         top = max(number for _, number in bars)
         labels = max(len(label) for label, _ in bars)
         room = max(1, self.content_size.width - labels - 11)
@@ -208,7 +208,7 @@ def _bars(ages: Ages) -> list[tuple[str, int]]:
 
 
 def _folded(bars: Sequence[tuple[str, int]], lines: int) -> list[tuple[str, int]]:
-    """As many bars as there are lines: first the empty ones at the ends go, then the smallest."""
+    """At most ``lines`` bars: drops empty ones at the ends first, then the smallest."""
     kept = list(bars)
     while len(kept) > lines and kept[-1][1] == 0:
         kept.pop()
@@ -220,7 +220,7 @@ def _folded(bars: Sequence[tuple[str, int]], lines: int) -> list[tuple[str, int]
 
 
 def _bar(share: float, width: int) -> str:
-    """A bar of ``share`` of ``width`` cells, by the eighth; something is never drawn as nothing."""
+    """A bar of ``share`` of ``width`` cells, in eighths; any share above 0 is visible."""
     eighths = round(share * width * 8)
     if share > 0:
         eighths = max(1, eighths)

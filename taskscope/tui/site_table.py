@@ -1,4 +1,4 @@
-"""The overview's table: what its columns are, how a row's cells read, and by what it sorts."""
+"""The overview's table: its columns, the cells of a row, and the sort keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TREND_EVERY = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column, what it sorts by, and which way round first."""
+    """A column, its sort key, and its first direction."""
 
     column: Column
     name: str
@@ -40,7 +40,7 @@ class Field:
 
 
 def _growth(row: Row, store: Store) -> float | None:
-    """As it is written: what reads alike is alike."""
+    """Rounded as displayed, so that rows that read alike compare equal."""
     growth = row.growth(store.now)
     return None if growth is None else round(growth, 1)
 
@@ -104,14 +104,14 @@ BY_KEY = {field.column.key: field for field in FIELDS}
 
 
 class SiteTable(LineTable[Row]):
-    """Rows read the store when they are drawn: only visible ones cost anything."""
+    """The table of sites.  Rows read the store when drawn, so only visible ones cost anything."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("g", "screen.group", "Group"),
     ]
 
     class CursorMoved(Message):
-        """By the user, not because rows moved under it."""
+        """The user moved the cursor."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -130,7 +130,7 @@ class SiteTable(LineTable[Row]):
         return [replace(each, label=label) if each.key == "trend" else each for each in columns]
 
     def show(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
-        """Until the user moved the cursor it stays on top, whatever comes to stand there."""
+        """Shows the rows; until the user moves the cursor, it stays on the top line."""
         super().show(rows, first=first, total=total)
         if not self._touched and self.cursor != 0:
             super().move_to(0)
@@ -141,7 +141,7 @@ class SiteTable(LineTable[Row]):
         super().move_to(index, scroll=scroll)
 
     def fit_columns(self) -> None:
-        """The column of changes is there only while there is a baseline; the trend is as long as the past."""
+        """Adds the column of changes while there is a baseline, and labels the trend with its span."""
         store = self.context.store
         state = (store.baseline is None, store.fitted(TREND_SECONDS))
         if state != self._columns_of:
@@ -151,12 +151,12 @@ class SiteTable(LineTable[Row]):
             self.set_columns(self._columns_now())
 
     def recolour(self) -> None:
-        """The theme changed."""
+        """Redraws in the colours of a new theme."""
         self._colours = None
         self.refresh()
 
     def _cells(self, row: Row) -> Sequence[Cell]:
-        """Once a row and version of the store: compared with what is on the screen, then drawn."""
+        """The cells of a row, cached per version of the store: they are compared first, then drawn."""
         if self._colours is None:
             self._colours = palette(self.app.theme_variables)
         store = self.context.store
@@ -196,7 +196,7 @@ class SiteTable(LineTable[Row]):
         return cells
 
     def _outstanding(self, row: Row, growth: float | None, colours: Palette) -> Style:
-        """What is flat is dim, so that what grows outshines it."""
+        """Dims flat trends, so that growing ones stand out."""
         finding = self.context.store.findings.alarming(row.sites)
         if finding is not None:
             return style_of(finding, colours)
@@ -209,11 +209,11 @@ class SiteTable(LineTable[Row]):
         return LONG_LIVED if long_lived else " "
 
     def _trend(self, row: Row, now: float) -> str:
-        """Minutes in ten steps: looking every few seconds is enough."""
+        """The sparkline, cached for a few seconds: it shows minutes in ten steps."""
         at, text = self._trends.get(row.key, (-TREND_EVERY, ""))
         if now - at >= TREND_EVERY or now < at:
             if len(self._trends) > 2 * len(self.rows) + 100:
-                self._trends.clear()  # of rows that are no more
+                self._trends.clear()  # drop rows that are gone
             seconds = self.context.store.fitted(TREND_SECONDS)
             text = fmt.sparkline(row.trend(now, seconds, TREND_WIDTH), TREND_WIDTH)
             self._trends[row.key] = (now, text)

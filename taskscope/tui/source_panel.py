@@ -1,4 +1,4 @@
-"""The source around one line, with the line in question marked by a sign and not by colour alone."""
+"""The source around a line, which is marked by a sign and not by colour alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GUILTY = "▶"
 
 
 class SourcePanel(Widget):
-    """Shows one frame's source; the wheel moves it."""
+    """Shows the source of one frame; the mouse wheel scrolls it."""
 
     DEFAULT_CSS = """
     SourcePanel {
@@ -42,7 +42,7 @@ class SourcePanel(Widget):
         self.border_title = Content(self._title)
 
     def show(self, frame: Frame | None) -> None:
-        """Shows the source around ``frame``, as soon as it is there."""
+        """Shows the source around ``frame`` once it is loaded."""
         if frame == self.frame:
             return
         self.frame = frame
@@ -72,7 +72,7 @@ class SourcePanel(Widget):
 
     def render(self) -> Text:
         if self.frame is None:
-            return Text(" no frame: native code, or created outside any known line")
+            return Text(" no source: native code, or created outside any known line")
         if self._source is None:
             return Text(" reading the source …")
         if not self._source.lines:

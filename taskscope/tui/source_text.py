@@ -1,4 +1,4 @@
-"""Lines of source around a frame: from the local file where it exists, else as the target sees them."""
+"""The source around a frame: from the local file if it exists, else from the target."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Context
 
 AROUND = 40
-"""Lines read before and after the one in question: more than half of a tall terminal."""
+"""Lines read before and after the frame's: more than half of a tall terminal."""
 
-_LARGEST = 4 << 20  # bytes of a local file; generated monsters are the target's to cut
+_LARGEST = 4 << 20  # bytes of a local file; the agent truncates larger ones
 _KEPT = 128
 
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """``lines`` from number ``first`` on; none if there is no source, and then ``note`` says why."""
+    """``lines`` start at number ``first``; if there are none, ``note`` says why."""
 
     first: int
     lines: tuple[str, ...]
     note: str = ""
 
     def around(self, line: int, height: int) -> range:
-        """Numbers of the ``height`` lines that show ``line`` in the upper half."""
+        """Numbers of ``height`` lines, with ``line`` in their upper half."""
         start = max(self.first, line - height // 2)
         end = min(self.first + len(self.lines), start + height)
         return range(max(self.first, end - height), end)
 
 
 class SourceReader:
-    """Reads, and remembers what it read."""
+    """Reads and caches source."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._known: dict[tuple[str, int], SourceText] = {}
 
     def known(self, frame: Frame) -> SourceText | None:
-        """What ``read`` answered before; None if it was not asked."""
+        """The cached answer of ``read``, if any."""
         return self._known.get((frame.file, frame.line))
 
     async def read(self, frame: Frame) -> SourceText:
-        """The source around ``frame``; never raises, the answer says why there is none."""
+        """The source around ``frame``; never raises: the answer says why there is none."""
         key = (frame.file, frame.line)
         if key not in self._known:
             found = await asyncio.to_thread(_local, frame, self._started)
@@ -78,7 +78,7 @@ class SourceReader:
 
 
 def _local(frame: Frame, started: float) -> SourceText | None:
-    """From this machine's file; None if it is not the right one.  Blocks on the disk."""
+    """The source from this machine's file; None if it is not the right file.  Blocks on the disk."""
     path = Path(frame.file)
     try:
         if not path.is_absolute() or not path.is_file() or path.stat().st_size > _LARGEST:
@@ -91,7 +91,9 @@ def _local(frame: Frame, started: float) -> SourceText | None:
         return None
     first = max(1, frame.line - AROUND)
     shown = tuple(_harmless(line) for line in lines[first - 1 : frame.line + AROUND])
-    return SourceText(first, shown, "changed since the target started: lines may be off" if changed else "")
+    return SourceText(
+        first, shown, "changed since the target started: line numbers may be off" if changed else ""
+    )
 
 
 def _harmless(line: str) -> str:
@@ -100,7 +102,7 @@ def _harmless(line: str) -> str:
 
 @lru_cache(maxsize=32)
 def highlighted(lines: tuple[str, ...], *, dark: bool) -> tuple[Text, ...]:
-    """``lines`` of Python coloured; costs about 20 µs a line, once."""
+    """``lines`` with Python highlighting; costs about 20 µs per line, once."""
     syntax = Syntax("", "python", theme="ansi_dark" if dark else "ansi_light", background_color="default")
     text = syntax.highlight("\n".join(lines))
     shown = text.split("\n", allow_blank=True)

@@ -1,6 +1,6 @@
-"""Stacks and links as one list of lines: frames that open onto their source, tasks that can be gone to.
+"""A list of stacks and links: frames open to show their source, links lead to tasks.
 
-Runs of library frames fold into one line, so that the few lines of the user's own code are seen first.
+Runs of library frames fold into one line, so that the user's own code stands out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FOLD_FROM = 2  # a single library frame says more than "1 library frame"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A line that leads somewhere: ``target`` is given back when it is selected (None: nowhere)."""
+    """A line that leads to ``target``, which is posted when it is selected (None: nowhere)."""
 
     text: str
     target: Hashable = None
@@ -46,7 +46,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it: frames, links, and plain sentences."""
+    """A heading with its frames, links and plain sentences."""
 
     title: str
     items: Sequence[Frame | Link | str]
@@ -54,7 +54,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line on the screen.  ``opens``: key of what Enter opens or closes; ``open``: whether it is."""
+    """A line on the screen.  ``opens``: key of what Enter opens or closes; ``open``: whether it is open."""
 
     key: Hashable
     text: str
@@ -67,7 +67,7 @@ class Line:
 
 
 class StackPanel(LineList[Line]):
-    """Sections of frames and links; Enter opens a frame's source, a fold, or goes where a link leads."""
+    """Sections of frames and links; Enter opens a frame's source or a fold, or follows a link."""
 
     DEFAULT_CSS = "StackPanel { border-top: solid $border; border-title-color: $text-muted; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,7 +76,7 @@ class StackPanel(LineList[Line]):
     ]
 
     class LinkSelected(Message):
-        """The user wants to go where a link leads."""
+        """The user selected a link."""
 
         def __init__(self, panel: StackPanel, target: Any) -> None:
             super().__init__()
@@ -99,13 +99,13 @@ class StackPanel(LineList[Line]):
         self._auto: Hashable = None
 
     def show_sections(self, sections: Sequence[Section]) -> None:
-        """Replaces what is shown; what was open stays open."""
+        """Replaces the sections; open frames and folds stay open."""
         self._sections = sections
         self._auto = None
         self._rebuild()
 
     def not_shown(self) -> list[tuple[str, str]]:
-        """The line in full; of a frame the file with its folder."""
+        """The line in full; for a frame, the file with its directory."""
         line, room = self.cursor_row, self.scrollable_content_region.width - 3
         if line is None or line.kind in ("heading", "code"):
             return []
@@ -115,12 +115,12 @@ class StackPanel(LineList[Line]):
         return [("", line.text)] if cell_len(line.text) > room else []
 
     def forget(self) -> None:
-        """Closes everything: another subject comes."""
+        """Closes everything, for a new subject."""
         self._toggled.clear()
 
     @property
     def frame(self) -> Frame | None:
-        """The frame that the cursor stands on or in; else the first of the user's code."""
+        """The frame under the cursor, else the first in user code."""
         line = self.cursor_row
         if line is not None and line.frame is not None:
             return line.frame
@@ -165,7 +165,7 @@ class StackPanel(LineList[Line]):
         yield from self._run(number, run, seen)
 
     def _run(self, number: int, run: list[Frame], seen: dict[Frame, int]) -> Iterator[Line]:
-        """A run of library frames: folded, unless short or opened."""
+        """A run of library frames, folded unless short or opened."""
         if len(run) >= _FOLD_FROM:
             key = (number, "fold", run[0], seen.get(run[0], 0))
             open = key in self._toggled
@@ -207,7 +207,7 @@ class StackPanel(LineList[Line]):
             self._reveal()
 
     def _reveal(self) -> None:
-        """Brings what the line under the cursor opened into view."""
+        """Scrolls what the line under the cursor opened into view."""
         line = self.cursor_row
         if line is None or not line.open or not self.has_focus:
             return

@@ -1,4 +1,4 @@
-"""Above the keys: what the last action did, and what went wrong until it is read; all of it, wrapped."""
+"""The lines above the keys: the last confirmation, and errors until they are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StatusLine(Widget):
-    """One line while there is little to say, so that nothing above it moves; as many as an error takes."""
+    """One line, so that nothing above it moves, or as many as an error needs."""
 
     DEFAULT_CSS = """
     StatusLine { height: auto; min-height: 1; max-height: 8; padding: 0 1; background: $surface; }
@@ -31,7 +31,7 @@ class StatusLine(Widget):
         self.look()
 
     def look(self) -> None:
-        """Draws what is said now, if that is something else."""
+        """Redraws if the text has changed."""
         text = self._text()
         if text != self._drawn:
             self._drawn = text

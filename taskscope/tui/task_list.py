@@ -1,4 +1,4 @@
-"""A list of live tasks, however long: pages around what is seen, ages, and where each is parked."""
+"""A list of live tasks of any length: pages around the view, ages, and where each is parked."""
 
 from __future__ import annotations
 
@@ -42,21 +42,20 @@ COLUMNS = (
 
 EXPLAINS = """\
 Columns of a list of tasks (oldest first; o, or a click on "age",
-turns it round):
-age        since it was created; >2h14m: older than the agent, so at
-           least that
+reverses it):
+age        time since its creation; >2h14m: older than the agent, so
+           at least that
 ·          long-lived: past the threshold; a fact, not a fault
 †          orphan: the task that created it has ended
-✕          somebody asked it to cancel, and it still runs
-parked at  what it waits on; left: the time left of a sleep
+✕          cancel was requested, and it still runs
+parked at  what it waits on; left: time left of a sleep
 in         the innermost line of user code that waits
 parent     number of the task that created it; 0: none
-Only the pages around what you see are asked for, however long the
-list is."""
+Only the pages around the view are loaded."""
 
 
 def oldest_age(context: Context, birth: float | None) -> str:
-    """The age of something born then; ``>…`` when it is older than the agent."""
+    """The age of something born at ``birth``; ``>…`` if it is older than the agent."""
     store = context.store
     if birth is not None:
         return fmt.age(store.age(birth))
@@ -66,7 +65,7 @@ def oldest_age(context: Context, birth: float | None) -> str:
 
 
 def parked_text(parked: Parked | None, state: str) -> str:
-    """What a task waits on, as a person says it."""
+    """What a task waits on, in words."""
     if parked is None:
         return state
     left = f", {fmt.age(parked.remaining)} left" if parked.remaining is not None else ""
@@ -75,7 +74,7 @@ def parked_text(parked: Parked | None, state: str) -> str:
 
 
 class TaskList(LineTable[Task]):
-    """Give it a question (``ask_for``); it asks for the pages it shows and refreshes them."""
+    """Requests the pages that are in view, as ``ask_for`` sets, and refreshes them."""
 
     DEFAULT_CSS = "TaskList { border-top: solid $border; border-title-color: $text-muted; }"
 
@@ -103,7 +102,7 @@ class TaskList(LineTable[Task]):
         self.order: Order = "oldest"
 
     def ask_for(self, fetch: Fetch, what: str, why_empty: str) -> None:
-        """Shows the tasks that ``fetch`` yields from now on; ``what`` they are stands above them."""
+        """Shows the tasks that ``fetch`` returns, with ``what`` as their title."""
         self._pager = Pager(fetch, self.order)
         self._fetch = fetch
         self._what, self._why_empty = what, why_empty
@@ -113,13 +112,13 @@ class TaskList(LineTable[Task]):
         self.refresh_page()
 
     def turn_round(self) -> None:
-        """Oldest first becomes newest first, and back."""
+        """Reverses the order."""
         self.order = OPPOSITE[self.order]
         if self._pager is not None:
             self.ask_for(self._fetch, self._what, self._why_empty)
 
     def refresh_page(self) -> None:
-        """Asks again for what is seen, unless an answer is awaited."""
+        """Requests the pages in view again, unless a request is pending."""
         if self._reading is None or self._reading.is_finished:
             self._read()
 
@@ -130,7 +129,7 @@ class TaskList(LineTable[Task]):
     def _read(self) -> None:
         lines = max(self.page_lines, 10)
         top = round(self.scroll_y)
-        first = max(0, top - lines)  # a screen before and after: small moves find their rows there
+        first = max(0, top - lines)  # a screen before and after, for small moves
         self._reading = self.run_worker(
             self._load(first, top + 2 * lines - first), group="page", exclusive=True
         )
@@ -141,14 +140,14 @@ class TaskList(LineTable[Task]):
         try:
             window = await self._pager.window(first, count, self._progress)
         except SourceError as problem:
-            self.show_empty(f"The tasks could not be read: {problem}")
+            self.show_empty(f"Could not read the tasks: {problem}")
             self.post_message(self.Failed(self, problem))
             return
         self._show_window(window)
 
     def _progress(self, passed: int) -> None:
         if passed > 2 * PAGE:
-            self._title(f"reading … {fmt.count(passed)} passed")
+            self._title(f"reading … {fmt.count(passed)} skipped")
 
     def _show_window(self, window: Window) -> None:
         self.show_empty(self._why_empty)
@@ -189,7 +188,7 @@ class TaskList(LineTable[Task]):
         )
 
     def _left(self, parked: Parked | None) -> str:
-        """What is left of a sleep by now."""
+        """The time left of a sleep now."""
         if parked is None or parked.remaining is None:
             return ""
         return fmt.age(parked.remaining - (self.context.store.now - self._read_at))
@@ -200,7 +199,7 @@ class TaskList(LineTable[Task]):
 
 
 def fetch_of(context: Context, query: requests.Tasks) -> Fetch:
-    """Asks the context's source of that moment for pages of ``query``."""
+    """Requests pages of ``query`` from the context's current source."""
 
     async def fetch(*, order: Order, after: int | None, limit: int) -> TaskPage:
         return await context.source.ask(replace(query, order=order, after=after, limit=limit))

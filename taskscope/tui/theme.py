@@ -1,7 +1,7 @@
-"""The theme, dark and light: an accent, a warning and an alarm; everything else is shades of grey.
+"""The dark and the light theme: an accent, a warning and an alarm colour; all else is grey.
 
-The alarm colour is for findings and limits that are all but met.  Textual's own themes stay choosable:
-`palette` reads the roles from whichever is active.
+The alarm colour is for findings and limits that are nearly reached.  Textual's own themes work too:
+`palette` reads the roles from the active one.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ LIGHT = Theme(
 )
 
 SHORT = {"dark": DARK.name, "light": LIGHT.name}
-"""Names under which `--theme` takes the two."""
+"""Short names of the two for `--theme`."""
 
 
 def names() -> list[str]:
-    """What `--theme` takes; none of sixteen colours, since every theme does with as few."""
+    """The names that `--theme` takes; no ``ansi`` ones, since every theme works with sixteen colours."""
     return [*SHORT, *(name for name, each in BUILTIN_THEMES.items() if not each.ansi)]
 
 
@@ -109,5 +109,5 @@ def _palettes(accent: str, warning: str, alarm: str, foreground: str, background
 
 
 def _style(color: str) -> Style:
-    """Themes may leave colours to the terminal (``ansi_blue``), which Rich alone cannot read."""
+    """Parses a colour; themes may name the terminal's (``ansi_blue``), which Rich does not know."""
     return Style(color=Color.parse(color).rich_color)

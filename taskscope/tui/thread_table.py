@@ -1,4 +1,4 @@
-"""A table of threads: what each does, and how much of a core it takes since the last look."""
+"""A table of threads: what each does, and its CPU use since the last refresh."""
 
 from __future__ import annotations
 
@@ -32,23 +32,22 @@ COLUMNS = (
 
 EXPLAINS = """\
 state       ● running, ○ idle (a worker without a job), ◐ waiting,
-            as far as it can be told
+            as far as that is known
 cpu s       seconds of CPU time since it started; cpu now: share of
-            a core since the last look
-does        what it waits on or runs; loop 1: it runs the event loop
-            number 1
-executor    the pool it works for: workers of their limit, and jobs
-            queued for one
-started at  the line that started it; d: a daemon, the process does
-            not wait for it
-tid         the kernel's number, as top and gdb show it"""
+            a core since the last refresh
+does        what it waits on or runs; loop 1: runs event loop 1
+executor    the pool it works for: workers and their limit, and
+            queued jobs
+started at  the line that started it; d: a daemon, which does not
+            keep the process alive
+tid         the kernel's thread id, as top and gdb show it"""
 
 _ORDERS = ("", "cpu", "now", "name")
 _SIGNS = {"running": "●", "idle": "○", "waiting": "◐"}
 
 
 class ThreadTable(LineTable[Thread]):
-    """Give it threads (``show_threads``); it keeps them in the order the user wants."""
+    """Shows threads (``show_threads``) in the order that the user chose."""
 
     def __init__(self, context: Context, *, id: str | None = None) -> None:
         super().__init__(
@@ -62,13 +61,13 @@ class ThreadTable(LineTable[Thread]):
         self._threads: Sequence[Thread] = ()
 
     def show_threads(self, threads: Iterable[Thread]) -> Sequence[Thread]:
-        """Shows them from now on; returns them in the order shown."""
+        """Shows the threads; returns them in display order."""
         self._threads = list(threads)
         self._measure()
         return self._arrange()
 
     def sort_by(self, key: str) -> Sequence[Thread]:
-        """By one of the columns (empty: as they were started); returns the threads in that order."""
+        """Sorts by a column ("": in order of start); returns the threads in that order."""
         self._sort = key
         self.show_sort(key, descending=key != "name")
         return self._arrange()
@@ -77,7 +76,7 @@ class ThreadTable(LineTable[Thread]):
         return self.sort_by(_ORDERS[(_ORDERS.index(self._sort) + 1) % len(_ORDERS)])
 
     def _measure(self) -> None:
-        """CPU shares since the last look, from CPU times."""
+        """CPU shares since the last refresh, from CPU times."""
         now, before = self.context.store.now, self._measured_at
         if before is not None and now <= before:
             return
@@ -91,7 +90,7 @@ class ThreadTable(LineTable[Thread]):
 
     def _arrange(self) -> Sequence[Thread]:
         threads = list(self._threads)
-        if not self._sort:  # in the order they were started, the main thread first
+        if not self._sort:  # in order of start, the main thread first
             threads.sort(key=lambda thread: thread.native_id)
         elif self._sort == "name":
             threads.sort(key=lambda thread: thread.name)
@@ -131,14 +130,14 @@ def pool_text(executor: Executor) -> str:
 
 
 def sections_of(detail: ThreadDetail, context: Context) -> Sequence[Section]:
-    """Where it is and what started it, or why that is not known."""
+    """Its stack and what started it, or why that is unknown."""
     thread = detail.thread
-    nowhere = "no Python stack just now" if thread.python else "a native thread: it runs no Python code"
+    nowhere = "no Python stack at this moment" if thread.python else "a native thread: runs no Python code"
     hello = context.store.hello
     unknown = (
         "the main thread: started with the process"
         if hello and thread.native_id == hello.process.pid
-        else "not known: it is older than the agent, or not started by Python"
+        else "unknown: older than the agent, or not started by Python"
     )
     return [
         Section("stack, innermost first", detail.stack or [nowhere]),

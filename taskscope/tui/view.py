@@ -1,4 +1,4 @@
-"""The frame that every view shares: header above, its own body; the whole row, status and keys below."""
+"""Base of all views: header above the view's body; the full row, status and keys below it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,14 @@ if TYPE_CHECKING:
 
 
 TINY = Size(60, 16)
-"""Below this only the body is shown."""
+"""Below this size, only the body shows."""
 
 
 class ViewScreen(Screen[None]):
     """A view of one target.
 
-    Subclasses give ``TITLE``, ``EXPLAINS`` (what ``?`` shows: plain lines, columns and what they mean)
-    and `body`.  `StoreChanged` reaches the screen in front only: draw again in `look`, which also
-    runs when the view comes back to the front.
+    Subclasses define ``TITLE``, ``EXPLAINS`` (the help that ``?`` shows) and `body`.  Only the screen in
+    front gets `StoreChanged`: redraw in `look`, which also runs when the view returns to the front.
     """
 
     DEFAULT_CSS = "ViewScreen.-tiny { Header { display: none; } KeyBar, WholeLine { display: none; } }"
@@ -51,7 +50,7 @@ class ViewScreen(Screen[None]):
 
     @property
     def voice(self) -> Voice:
-        """What the status line says."""
+        """The messages for the status line."""
         return self.context
 
     def compose(self) -> ComposeResult:
@@ -67,7 +66,7 @@ class ViewScreen(Screen[None]):
         raise NotImplementedError
 
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
-        """As every node's.  What it does to a view that was left meanwhile is no fault."""
+        """As in every node; errors of work for a view that was closed meanwhile are ignored."""
         return super().run_worker(self._unless_left(work), *args, **kwargs)
 
     async def _unless_left(self, work: Awaitable[Any]) -> Any:
@@ -76,10 +75,10 @@ class ViewScreen(Screen[None]):
         except NoMatches:
             if self.app.is_running and self.is_attached and self in self.app.screen_stack:
                 raise
-            return None  # the view or the app was left: its panels go before it does
+            return None  # closed: its panels go before it does
 
     def look(self) -> None:
-        """Draws the store's newest state."""
+        """Redraws from the store."""
 
     def on_store_changed(self) -> None:
         self.query_one(Header).refresh()
@@ -105,12 +104,12 @@ class ViewScreen(Screen[None]):
         self.call_after_refresh(self._show_whole)
 
     def action_back(self) -> None:
-        """Esc: first the unread error, then this view."""
+        """Esc: dismisses an unread error, else leaves this view."""
         if not self.context.read():
             self.leave()
 
     def leave(self) -> None:
-        """Back to the view before."""
+        """Goes back to the previous view."""
         self.app.pop_screen()
 
     def action_explain(self) -> None:

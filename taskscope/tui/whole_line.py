@@ -1,4 +1,4 @@
-"""What a list has no room for: the current row's cut cells in full, and its columns that do not fit."""
+"""Shows the current row's truncated cells in full, and its dropped columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class WholeLine(Widget):
-    """Not there while the row under the cursor shows all; once it was needed it keeps its place."""
+    """Hidden until a row does not fit; then it keeps its place."""
 
     DEFAULT_CSS = "WholeLine { height: 2; padding: 0 1; background: $panel; display: none; }"
 
@@ -24,7 +24,7 @@ class WholeLine(Widget):
         self._drawn = Text()
 
     def look(self) -> None:
-        """Draws the row under the cursor of the list in use."""
+        """Redraws for the row under the cursor."""
         rows = self.screen.focused
         text = self._text(rows) if isinstance(rows, LineList) else Text()
         if text == self._drawn:

@@ -111,7 +111,7 @@ async def test_the_app_asks_before_it_opens_one_and_takes_it_away_again() -> Non
             terminal.press("c")
             await terminal.until("two TCP ports on 127.0.0.1")
             terminal.press("\x1b")
-            await terminal.until("No console was opened.")
+            await terminal.until("No console opened.")
             assert ports(child) == before
             terminal.output.clear()
             terminal.press("c")
@@ -120,7 +120,7 @@ async def test_the_app_asks_before_it_opens_one_and_takes_it_away_again() -> Non
             await terminal.until("monitor >>> ")
             assert len(ports(child) - before) == 2
             terminal.press("exit\r")
-            await terminal.until("Back from the console")
+            await terminal.until("Left the console")
             until(lambda: ports(child) == before, "the console outlives the visit")
             terminal.press("q")
             assert await terminal.ended() == 0
@@ -141,12 +141,13 @@ async def enter_and_leave(command: list[str], child: Child) -> None:
     async with Terminal(command, environment={"PYTHONPATH": str(REPO)}) as terminal:
         await terminal.until("leaf")
         terminal.press("c")
-        await terminal.until("exit leaves it")  # before its client says anything
+        await terminal.until("Type exit to leave")  # before its client prints anything
+        terminal.press("\x04\x04")  # typed ahead: no end of file for the client that starts
         await terminal.until("monitor >>> ")
         terminal.press("where 5\r")
         await terminal.until("No task 5")
         terminal.press("exit\r")
-        await terminal.until(f"Back from the console at 127.0.0.1:{child.telnet}")
+        await terminal.until(f"Left the console at 127.0.0.1:{child.telnet}")
         terminal.press("q")
         assert await terminal.ended() == 0
 

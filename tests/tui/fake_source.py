@@ -126,7 +126,7 @@ class FakeSource(Answering):
         yield self.sample(full=True)
         while (sample := await self._queue.get()) is not None:
             yield sample
-        raise TargetGone(f"{self.name} (pid {self.pid}) ended")
+        raise TargetGone("the target has ended")
 
     def sample(self, *, full: bool = False) -> model.Sample:
         self._seq += 1

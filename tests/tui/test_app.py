@@ -11,6 +11,7 @@ import pytest
 
 from taskscope.sources.base import SourceError
 from taskscope.tui.app import TaskScopeApp
+from taskscope.tui.banner import Banner
 from taskscope.tui.overview import OverviewScreen
 from taskscope.tui.status import StatusLine
 from tests.tui.fake_source import HANDLER, LEAK, FakeSource
@@ -102,12 +103,15 @@ async def test_a_tiny_terminal_shows_the_table_only() -> None:
 
 async def test_stale_is_said_with_the_age() -> None:
     clock = Clock()
-    async with running(FakeSource(start=250), clock=clock) as (_, pilot):
+    async with running(FakeSource(start=250), clock=clock) as (app, pilot):
         await until_shown(pilot, "● live")
         clock.now += 12
         await until_shown(pilot, "○ stale   12s ago")
         screen = await until_shown(pilot, "No sample for 12s")
         assert "25,000" in screen
+        app.app_resume_signal.publish(app)  # as after the console, the editor or ctrl+z
+        app.screen.query_one(Banner).look()
+        await until(pilot, lambda: "No sample for" not in screen_text(app))
 
 
 async def test_target_ends_and_comes_back() -> None:
@@ -121,7 +125,7 @@ async def test_target_ends_and_comes_back() -> None:
         await until_shown(pilot, "25,000")
         first.end()
         screen = await until_shown(
-            pilot, "orders (pid 4121) ended.  Showing the last data; waiting for a restart"
+            pilot, "The target has ended.  Showing the last data; waiting for a restart"
         )
         assert "■ ended" in screen
         assert "25,000" in screen
@@ -130,7 +134,7 @@ async def test_target_ends_and_comes_back() -> None:
         screen = await until_shown(pilot, "pid 5000")
         await until_shown(pilot, "● live")
         assert "25,000" not in screen_text(pilot.app)
-        assert " ended" not in screen_text(pilot.app).split("\n")[2]
+        assert "has ended" not in screen_text(pilot.app)
 
 
 async def test_without_a_way_back_the_data_stays() -> None:
@@ -154,7 +158,7 @@ async def test_a_refused_connection_is_one_sentence_and_not_tried_again() -> Non
 
     async with running(Refusing(), reconnect=never) as (app, pilot):
         screen = await until_shown(pilot, "✕ no connection")
-        assert "the agent speaks protocol 2, this taskscope protocol 1: use the same version." in screen
+        assert "The agent speaks protocol 2, this taskscope protocol 1: use the same version." in screen
         await until(
             pilot, lambda: all(worker.is_finished for worker in app.workers if worker.group == "connection")
         )
@@ -209,7 +213,7 @@ async def test_an_error_stays_until_read_while_confirmations_fade() -> None:
     async with running(source, clock=clock) as (app, pilot):
         await until_shown(pilot, "25,000")
         await pilot.press("w")
-        await until_shown(pilot, "no snapshot: the disk [/] is full")
+        await until_shown(pilot, "No snapshot: the disk [/] is full.")
         clock.now += 100
         app.screen.query_one(StatusLine).look()
         await pilot.pause()
@@ -232,11 +236,11 @@ async def test_the_answer_to_a_key_shows_beside_errors_that_are_not_read_and_all
         screen = await until_shown(pilot, "Display paused; the target keeps running.")
         assert "so do what stands here at the end" in " ".join(screen.split())
         await pilot.press("escape")
-        await until_shown(pilot, "the first  (Esc to dismiss)")
+        await until_shown(pilot, "The first.  (Esc to dismiss)")
         await pilot.press("escape", "M")
         await until_shown(pilot, "messages")
         log = " ".join(screen_text(app).split())
-        assert log.index("Display paused") < log.index("at the end") < log.index("the first")
+        assert log.index("Display paused") < log.index("at the end") < log.index("The first")
 
 
 async def test_ctrl_c_asks_and_the_second_one_quits() -> None:
@@ -261,7 +265,7 @@ async def test_the_line_of_keys_fits_the_view_and_the_state() -> None:
         await pilot.press("space")
         await until(pilot, lambda: "space Resume" in keys(app))
         await pilot.press("space", "slash")
-        await until(pilot, lambda: keys(app) == "Enter Keep the filter  Esc Clear it")
+        await until(pilot, lambda: keys(app) == "Enter Keep the filter  Esc Clear the filter")
         await pilot.press("escape", "enter")
         await until(pilot, lambda: "Esc Back" in keys(app))
         await pilot.resize_terminal(40, 24)
@@ -319,7 +323,7 @@ async def test_a_crash_is_one_sentence_with_a_report_and_a_failure(
             await pilot.press("s")
     assert app.return_code == 1
     said = " ".join(capsys.readouterr().err.split())
-    assert "the app failed (ValueError: deliberate [/] mistake)" in said
+    assert "the app crashed (ValueError: deliberate [/] mistake)" in said
     assert "Traceback" not in said
     (report,) = tmp_path.glob("taskscope-crash-*.txt")
     assert "in broken" in report.read_text()

@@ -37,20 +37,20 @@ async def test_nothing_is_opened_before_the_answer_to_what_that_means() -> None:
         for no in ("escape", "n", "q"):
             await pilot.press("c")
             screen = await until_shown(pilot, "two TCP ports on 127.0.0.1")
-            for said in ("orders (pid 4121)", "no authentication", "more memory", "closed when you leave"):
+            for said in ("orders (pid 4121)", "no authentication", "more memory", "close when you leave"):
                 assert said in screen
             await pilot.press(no)
-            await until_shown(pilot, "No console was opened.")
+            await until_shown(pilot, "No console opened.")
             app.context.status("")
 
 
 async def test_the_reason_is_said_in_the_sources_words() -> None:
     async with running(Unconsoled()) as (_, pilot):
         await pilot.press("c")
-        await until_shown(pilot, "no aiomonitor [/] runs in this process")
+        await until_shown(pilot, "No aiomonitor [/] runs in this process")
 
 
 async def test_a_source_that_cannot_have_one_is_said() -> None:
     async with running(FakeSource()) as (_, pilot):
         await pilot.press("c")
-        await until_shown(pilot, "nothing is known of console")
+        await until_shown(pilot, "Nothing is known of console")

@@ -98,6 +98,26 @@ async def test_all_is_well_in_one_calm_line() -> None:
         assert " !  " not in screen
 
 
+@pytest.mark.parametrize(
+    ("why", "said"), [("plateau", "1 site stopped growing"), ("retained", "1 site holding ended tasks")]
+)
+async def test_the_calm_line_says_what_a_note_is(why: str, said: str) -> None:
+    async with running(Saved(finding(STREAMS, "info", evidence={"why": why}))) as (_, pilot):
+        await until_shown(pilot, f"No leak found (watched 4m10s); {said}")
+
+
+async def test_evidence_that_wraps_hangs_below_its_first_word() -> None:
+    long = model.Cause("sleeper per event", "each sleeps", ("first " + "word " * 40 + "last",))
+    async with running(Saved(finding(cause=long)), (80, 24)) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("f")
+        lines = (await until_shown(pilot, "word last")).split("\n")
+        (first,) = (number for number, line in enumerate(lines) if "· first" in line)
+        start = lines[first].index("first")
+        assert lines[first + 1][:start].strip() == ""
+        assert lines[first + 1][start:].startswith("word")
+
+
 async def test_a_young_target_is_not_called_healthy() -> None:
     class Still(FakeSource):
         def live_of(self, site: int, seconds: int | None = None) -> int:
@@ -164,7 +184,7 @@ async def test_a_dismissed_finding_leaves_the_top_and_comes_back(config: Path) -
         await pilot.press("f")
         await until_shown(pilot, "dismissed  executor.py:231")
         await pilot.press("G", "d")
-        await until_shown(pilot, "No longer dismissed")
+        await until_shown(pilot, "Restored: executor.py:231 record_failure")
         await pilot.press("f")
         await until_shown(pilot, "LEAK")
 
@@ -185,7 +205,7 @@ async def test_a_damaged_file_is_said_and_left_alone(config: Path, content: str)
     path.write_text(content)
     async with running(FakeSource(start=250), (200, 60)) as (_, pilot):
         await until_shown(pilot, "LEAK")
-        await until_shown(pilot, "is damaged: mend or delete it")
+        await until_shown(pilot, "is damaged; repair or delete it")
         await pilot.press("d")
         await until_shown(pilot, "Not dismissed")
     assert path.read_text() == content

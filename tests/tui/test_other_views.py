@@ -161,10 +161,10 @@ async def test_a_stall_that_lasts_says_so() -> None:
     async with running(Lasting()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press(STALLS)
-        screen = await until_shown(pilot, "1 still lasting")
+        screen = await until_shown(pilot, "1 not over yet")
         assert "now     800 ms  lasting" in screen
         assert "≥800 ms  asleep" in screen
-        assert "no stack was caught" in screen
+        assert "no stack was captured" in screen
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -209,10 +209,10 @@ class Mute(FakeSource):
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        (THREADS, "The source knows no threads"),
+        (THREADS, "This source has no threads"),
         (ENDED, "No task has ended since the agent started"),
         (STALLS, "No stall since the agent started"),
-        (LOOPS, "No event loop is known"),
+        (LOOPS, "No event loop has run since the agent started"),
     ],
 )
 async def test_empty_views_say_why_and_mute_sources_too(key: str, reason: str) -> None:
@@ -223,7 +223,7 @@ async def test_empty_views_say_why_and_mute_sources_too(key: str, reason: str) -
     async with running(Mute()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press(key)
-        await until_shown(pilot, "could not be read: [/] this source does not know")
+        await until_shown(pilot, ": [/] this source does not know")
 
 
 @pytest.mark.parametrize("hostile", ["[/]", "[@click=app.quit]x[/]", "日本語" * 40, "x" * 2_000])

@@ -87,7 +87,7 @@ async def test_the_cursor_stays_on_its_row_and_the_order_is_held_while_moving() 
             counts=dataclasses.replace(source.counts(2).counts, live=90_000, born=90_000),
         )
         source._queue.put_nowait(dataclasses.replace(source.sample(), sites=(grown,)))
-        await until_shown(pilot, "order held while you move")
+        await until_shown(pilot, "order held while you navigate")
         assert rows(app) == before
         clock.now += 60
         source.advance(30)
@@ -231,7 +231,7 @@ async def test_groupings_by_coroutine_and_by_what_only_the_agent_can_tell() -> N
         screen = await until_shown(pilot, "coroutines (16)")
         assert "decay_after" in screen
         await pilot.press("g")
-        await until_shown(pilot, "parents' sites (2)")
+        await until_shown(pilot, "parent sites (2)")
         await until_shown(pilot, "executor.py:244 decay_after")
         await pilot.press("g")
         await until_shown(pilot, "parked of decay_after")
@@ -271,11 +271,11 @@ async def test_a_long_walk_is_waited_for_not_asked_for_again(monkeypatch: pytest
     async with running(source) as (_, pilot):
         await until_shown(pilot, "+6,000")
         await pilot.press("g", "g", "g")
-        await until_shown(pilot, "Walking over the tasks")
+        await until_shown(pilot, "Walking the tasks")
         await pilot.pause(0.1)
         assert source.asked.count("groups parent") == 1
         source.walked.set()
-        await until_shown(pilot, "parents' sites (2)")
+        await until_shown(pilot, "parent sites (2)")
 
 
 async def test_long_lived_is_marked_by_shape_and_the_threshold_moves() -> None:

@@ -166,5 +166,5 @@ async def test_the_editor_is_not_opened_where_it_cannot_be(
     async with panels() as (app, _):
         with pytest.raises(EditorError, match=r"/srv/a\.py is not on this machine"):
             edit(app, OWN)
-        with pytest.raises(EditorError, match="cannot hand over this terminal"):
+        with pytest.raises(EditorError, match="cannot hand this terminal over"):
             edit(app, module(tmp_path))

@@ -69,7 +69,7 @@ async def test_processes_are_listed_and_enter_opens_the_one_with_an_agent() -> N
         screen = await until_shown(pilot, "orders --live")
         assert "plain.py [/] [bold" in screen
         assert "118 MB" in screen
-        assert "Enter opens orders (pid 4121), which has an agent." in screen
+        assert "Enter opens orders (pid 4121), which runs an agent." in screen
         await pilot.press("enter")
         await until_shown(pilot, "+6,000")
         await pilot.press("escape")
@@ -84,9 +84,11 @@ async def test_a_process_without_an_agent_says_what_to_do() -> None:
         await until_shown(pilot, "No agent in 4200.")
         assert "taskscope run" in screen_text(app)
         await pilot.press("enter")
-        await until_shown(pilot, "no agent in process 4200: start it with `taskscope run`  (Esc to dismiss)")
+        await until_shown(pilot, "No agent in process 4200: start it with `taskscope run`.  (Esc to dismiss)")
         await pilot.press("escape", "j")
-        await until_shown(pilot, "it cannot get one: another user's: run taskscope as that user or as root.")
+        await until_shown(
+            pilot, "none can be injected: another user's: run taskscope as that user or as root."
+        )
         assert "Esc to dismiss" not in screen_text(app)
 
 
@@ -109,10 +111,10 @@ async def test_where_the_process_has_ended_enter_opens_no_other() -> None:
         await look_again(app)
         await until_shown(pilot, "No agent in 4200")
         await pilot.press("enter")
-        await until_shown(pilot, "Process 4121 has ended; the cursor is on 4200 now.")
+        await until_shown(pilot, "Process 4121 has ended; the cursor is now on 4200.")
         assert "Opening" not in screen_text(app)
         await pilot.press("escape", "enter")
-        await until_shown(pilot, "no agent in process 4200")
+        await until_shown(pilot, "No agent in process 4200")
 
 
 async def test_a_number_used_again_is_another_process() -> None:
@@ -144,7 +146,7 @@ async def look_again(app: TaskScopeApp) -> None:
 
 async def test_no_process_says_so() -> None:
     async with picking(()) as (_, pilot, _source):
-        await until_shown(pilot, "No other Python process is running here")
+        await until_shown(pilot, "No other Python process is visible")
 
 
 async def test_keys_of_a_target_do_nothing_in_the_picker() -> None:

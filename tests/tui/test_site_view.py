@@ -183,12 +183,12 @@ class Gone(FakeSource):
 
     async def parked(self, query: requests.Parked) -> tuple[model.ParkedGroup, ...]:
         if self.gone:
-            raise TargetGone("orders (pid 4121) ended")
+            raise TargetGone("the target has ended")
         return await super().parked(query)
 
     async def tasks(self, query: requests.Tasks) -> model.TaskPage:
         if self.gone:
-            raise TargetGone("orders (pid 4121) ended")
+            raise TargetGone("the target has ended")
         return await super().tasks(query)
 
 
@@ -202,7 +202,7 @@ async def test_what_was_read_stays_when_the_target_ends() -> None:
         source.end()
         await until_shown(pilot, "■ ended")
         await pilot.press("r", "G")
-        screen = await until_shown(pilot, "orders (pid 4121) ended")
+        screen = await until_shown(pilot, "The target has ended")
         assert "24,998  asyncio.sleep" in screen
         assert "▶  231     line_231()" in screen
 
@@ -227,10 +227,10 @@ async def test_an_empty_site_says_why_in_every_panel() -> None:
     async with running(Empty(start=250), (200, 60)) as (_, pilot):
         await until_shown(pilot, "+6,000")
         await pilot.press("enter")
-        screen = await until_shown(pilot, "No task of this site is live now.  3 lists")
-        assert "No task of this site waits anywhere" in screen
-        assert "no live task, so no ages" in screen
-        assert "No creation stack was kept" in screen
+        screen = await until_shown(pilot, "No task of this site is live.  3 lists")
+        assert "No task of this site is waiting" in screen
+        assert "no live task" in screen
+        assert "No creation stacks" in screen
 
 
 class Sparse(FakeSource):

@@ -73,7 +73,7 @@ async def test_a_task_shows_its_chain_and_its_family(size: tuple[int, int]) -> N
         screen = await until_shown(pilot, "await chain, innermost first")
         await until_shown(pilot, "▶  244")
         assert "2 library frames: tasks.py:639 sleep" in screen
-        assert "✕ 1 request to cancel not honoured" in screen
+        assert "✕ 1 cancel request ignored so far" in screen
         assert "→ task 6 Task-6" in screen
         assert "held by" in screen
         assert "→ task 77 Task-77" in screen
@@ -147,7 +147,7 @@ async def test_a_task_that_had_ended_before_says_where_to_look() -> None:
         await app.push_screen(TaskScreen(app.context, source.make_task(7)))
         screen = await until_shown(pilot, "■ ended before details loaded")
         assert "task 7 is no more" in screen
-        assert "3 lists the tasks that ended lately" in screen
+        assert "3 lists recently ended tasks" in screen
         assert "executor.py:244 decay_after" in screen
 
 
@@ -166,7 +166,7 @@ async def test_while_the_target_thinks_what_the_list_knew_is_shown() -> None:
     async with running(source, (80, 40)) as (app, pilot):
         await until_shown(pilot, "● live")
         await app.push_screen(TaskScreen(app.context, source.make_task(5)))
-        screen = await until_shown(pilot, "reading who waits for it")
+        screen = await until_shown(pilot, "reading what awaits and what created it")
         assert "▸ tasks.py:639 sleep" in screen
         await until_shown(pilot, "loading …")
         source.may_answer.set()
@@ -195,13 +195,13 @@ async def test_cancelling_asks_first() -> None:
         await opened(app, 5)
         await until_shown(pilot, "x Cancel")
         await pilot.press("x")
-        await until_shown(pilot, "Ask task 5 to cancel?")
+        await until_shown(pilot, "Cancel task 5?")
         await pilot.press("n")
         await pilot.press("x")
-        await until_shown(pilot, "Ask task 5 to cancel?")
+        await until_shown(pilot, "Cancel task 5?")
         assert source.cancelled == []
         await pilot.press("y")
-        await until_shown(pilot, "Task 5 was asked to cancel.")
+        await until_shown(pilot, "Requested cancellation of task 5.")
         assert source.cancelled == [5]
 
 

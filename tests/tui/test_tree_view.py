@@ -55,7 +55,7 @@ async def opened(app: TaskScopeApp, pilot: Pilot[None]) -> str:
     await until_shown(pilot, "● live")
     await pilot.press("t")
     await until_shown(pilot, "tasks by parent")
-    await until(pilot, lambda: "main 1" in screen_text(app) or "No task" in screen_text(app))
+    await until(pilot, lambda: "main 1" in screen_text(app) or "No live task" in screen_text(app))
     return screen_text(app)
 
 
@@ -84,7 +84,7 @@ async def test_a_folded_group_opens_a_page_at_a_time() -> None:
         more = next(index for index, node in enumerate(tree.rows) if node.more_of is not None)
         assert more == 2 + 100
         tree.move_to(more)
-        await until_shown(pilot, "29,900 more: Enter shows the next ones")
+        await until_shown(pilot, "29,900 more: Enter shows the next page")
         await pilot.press("enter")
         await until(pilot, lambda: len(tree.rows) == 3 + 200 + 1)
         assert source.asked[-1] == "page 1 200"
@@ -96,7 +96,7 @@ async def test_ghosts_open_onto_what_lives_on() -> None:
         await opened(app, pilot)
         await pilot.press("j", "enter")
         screen = await until_shown(pilot, "▸ † connect 40")
-        assert "5,000 tasks live on in all" in screen
+        assert "5,000 live children in all" in screen
         await pilot.press("j", "enter")
         await until_shown(pilot, "decay_after ×30,000")
 
@@ -116,7 +116,7 @@ async def test_a_cycle_is_shown_and_not_followed_for_ever() -> None:
         await pilot.pause()
         assert (
             screen_text(app).count("waits") == 3 + 2
-        )  # the subject: "who waits for whom"; the current row in full
+        )  # the subject: "which task waits for which"; the current row in full
 
 
 async def test_what_is_open_stays_open_over_a_refresh() -> None:
@@ -140,9 +140,9 @@ async def test_an_empty_tree_says_why_and_what_next() -> None:
     source.empty = True
     async with running(source) as (app, pilot):
         screen = await opened(app, pilot)
-        assert "No task is alive now.  3 lists the tasks that ended lately." in screen
+        assert "No live task.  3 lists recently ended tasks." in screen
         await pilot.press("v")
-        await until_shown(pilot, "No task waits for another task now.")
+        await until_shown(pilot, "No task waits for another task.")
         await pilot.press("v")
         await until_shown(pilot, "MainThread")
 
@@ -180,4 +180,4 @@ async def test_a_source_without_trees_says_so() -> None:
     async with running(NoTrees()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press("t")
-        await until_shown(pilot, "The tree could not be read: aiomonitor does not know who created whom")
+        await until_shown(pilot, "Could not read the tree: aiomonitor does not know who created whom")

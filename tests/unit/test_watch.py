@@ -176,7 +176,7 @@ async def test_a_finding_in_a_library_is_told_with_both_lines_within_80_columns(
     assert f"LEAK    ~main.py:7 {user.function}" in said
     assert "it grows; since before " in said
     assert f"started at pool.py:99 {library.function}, called from main.py:7 {user.function}" in said
-    assert "the line is a guess: these are older than the agent" in said
+    assert "the line is a guess: these tasks are older than the agent" in said
     assert max(map(len, lines)) <= 80
 
 

@@ -1,6 +1,6 @@
-"""One module for each view that is opened from the overview.
+"""The views that open from the overview, one module each.
 
-Each is imported when it is opened first: the overview shall come up at once.
+Each is imported when it first opens, so that the overview paints at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def site_screen(context: Context, row: Row) -> SiteScreen:
-    """The view on a row of the overview: on its tasks or on its threads."""
+    """The view for a row of the overview: its tasks or its threads."""
     from taskscope.tui.rows import WalkedRow
     from taskscope.tui.views.site import Place, SiteScreen
     from taskscope.tui.views.thread_site import ThreadSiteScreen

@@ -1,4 +1,4 @@
-"""What the views share that ask the source for details: refreshing, progress, editor, clipboard."""
+"""Base of the views that ask the source for details: refreshing, progress, editor, clipboard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from taskscope.sources.base import SourceError
+from taskscope.tui import format as fmt
 from taskscope.tui.editor import EditorError, edit
 from taskscope.tui.line_table import LineTable
 from taskscope.tui.source_text import SourceReader
@@ -25,19 +26,19 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Context
 
 PATIENCE = 0.5
-"""Seconds after which a wait is shown."""
+"""Seconds to wait before showing progress."""
 
 LONG_PATIENCE = 3.0
-"""The same for refreshes in the background, while there is something to look at."""
+"""The same for background refreshes, while older data is on the screen."""
 
 GENTLE = 4.0
-"""A refresh follows no sooner than this many times what the one before took: few details need a walk
-over all tasks, and with 300,000 of them that must not go on all the time.
+"""Pause before the next refresh, as a multiple of the time the last one took: some details walk all tasks,
+which must not run without pause at 300,000 of them.
 """
 
 
 class Subject(Widget):
-    """The line that says what one looks at, and on its right what is going on."""
+    """The title line of a view; its right end shows progress."""
 
     DEFAULT_CSS = "Subject { height: 1; background: $panel; text-wrap: nowrap; }"
 
@@ -47,20 +48,20 @@ class Subject(Widget):
         self._note = ""
 
     def show(self, *parts: str) -> None:
-        """The most telling part first; the last ones go when the line is too narrow."""
+        """Shows the parts, most important first; a narrow line drops the last ones."""
         if parts != self._parts:
             self._parts = parts
             self.refresh()
 
     def note(self, note: str) -> None:
-        """What is going on: a wait, an end, the reason why nothing more comes."""
+        """Shows progress, an end, or why no more data comes."""
         if note != self._note:
             self._note = note
             self.refresh()
 
     @property
     def text(self) -> str:
-        """What the line says."""
+        """The text of the line."""
         return "  ".join([*self._parts, self._note])
 
     def render(self) -> Text:
@@ -78,9 +79,9 @@ class Subject(Widget):
 
 
 class DetailScreen(ViewScreen):
-    """A view whose data is asked for when it opens, and again every second while it is looked at.
+    """A view that requests its data when it opens, and every second while it is in front.
 
-    Subclasses give `load`.  What was loaded stays on the screen when the target ends.
+    Subclasses implement `load`.  The last data stays on the screen when the target ends.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -104,11 +105,11 @@ class DetailScreen(ViewScreen):
         self.reload()
 
     async def load(self) -> None:
-        """Asks for what the view shows and shows it.  May raise SourceError."""
+        """Requests the view's data and shows it.  May raise SourceError."""
         raise NotImplementedError
 
     def failed(self, problem: SourceError) -> str:
-        """``load`` raised: what to say beside the subject."""
+        """Handles an error from ``load``; returns the text for the title line."""
         return str(problem)
 
     @property
@@ -125,14 +126,14 @@ class DetailScreen(ViewScreen):
     def look(self) -> None:
         store = self.context.store
         for table in self.query(LineTable):
-            table.refresh_rows()  # ages go on between two answers
+            table.refresh_rows()  # ages grow between two answers
         if self.context.clock() >= self._due and self.context.source.live and not store.paused:
             self.reload()
 
     def reload(self, *, anew: bool = False) -> None:
-        """Asks again, unless an answer is still awaited (a slow target is not asked twice at once).
+        """Requests the data again, unless a request is still pending.
 
-        ``anew``: another question is asked now, the answer to the one before is not wanted any more.
+        ``anew``: the request has changed; drops the pending one.
         """
         if anew and self._loading is not None:
             self._loading.cancel()
@@ -156,7 +157,7 @@ class DetailScreen(ViewScreen):
             self._due = asked + max(self.EVERY, GENTLE * took)
 
     def patience(self, message: str, seconds: float = PATIENCE) -> Timer:
-        """Shows ``message`` unless stopped soon: every longer wait is seen."""
+        """Shows ``message`` after a moment, unless stopped before."""
         return self.set_timer(seconds, lambda: self.subject.note(message))
 
     # -- keys
@@ -167,20 +168,20 @@ class DetailScreen(ViewScreen):
     def action_edit(self) -> None:
         frame = self.frame
         if frame is None:
-            self.context.error("Nothing to edit: no line of code is selected")
+            self.context.error("Nothing to edit: no line of code is selected.")
             return
         try:
             edit(self.app, frame)
         except EditorError as problem:
-            self.context.error(f"Not edited: {problem}")
+            self.context.error(f"Not edited: {problem}.")
         else:
-            self.context.status(f"Edited {frame.file}:{frame.line}")
+            self.context.status(f"Edited {frame.file}:{frame.line}.")
 
     def action_copy(self) -> None:
         text = self.as_text()
         if not text:
-            self.context.error("Nothing to copy here")
+            self.context.error("Nothing to copy here.")
             return
         self.app.copy_to_clipboard(text)
         lines = text.count("\n") or 1
-        self.context.status(f"Copied {lines} lines (by OSC 52; the terminal must allow it)")
+        self.context.status(f"Copied {fmt.plural(lines, 'line')} (by OSC 52, if the terminal allows it).")

@@ -1,4 +1,4 @@
-"""Tasks that ended lately: how, after how long, and with which error."""
+"""Recently ended tasks: outcome, lifetime and error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from taskscope.tui.line_list import LineList
 
 LIMIT = 500
-"""Tasks asked for; the agent keeps a bounded number anyway."""
+"""Tasks requested; the agent keeps a bounded number."""
 
 SIGNS = {"finished": "✓", "failed": "✗", "cancelled": "⊘", "lost": "?", "unseen": "·"}
 
@@ -42,23 +42,23 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-Tasks that ended lately, newest first; the agent keeps the last ones
-only.
+Recently ended tasks, newest first.  The agent keeps only the last
+ones.
 
 ago         since it ended
 outcome     ✓ finished: returned a result; ✗ failed: raised, with
             the error; ⊘ cancelled; ? lost: destroyed while pending,
-            a bug; · unseen: older than the agent, so not watched
-lived       from creation to end; –: its creation was not seen
-created at  its creation site; Enter opens that
+            a bug; · unseen: older than the agent, outcome not known
+lived       from creation to end; –: older than the agent
+created at  its creation site; Enter opens it
 
-f shows the next outcome only, then all again.  y copies the list."""
+f shows one outcome at a time, then all again.  y copies the list."""
 
 OUTCOMES = ("", "failed", "cancelled", "lost", "finished")
 
 
 class EndedScreen(DetailScreen):
-    """The newest ended tasks; ``f`` narrows them to one outcome."""
+    """The newest ended tasks; ``f`` filters them by outcome."""
 
     TITLE = "Ended tasks"
     EXPLAINS = EXPLAINS
@@ -101,13 +101,15 @@ class EndedScreen(DetailScreen):
         ]
         self.subject.show(f"{len(shown)} of the last {len(self._ended)} ended tasks{only}", *counts)
         if self._only and self._ended:
-            self._table.show_empty(f"None of the last {len(self._ended)} ended as {self._only}.  f goes on.")
+            self._table.show_empty(
+                f"None of the last {len(self._ended)} ended as {self._only}.  f shows the next outcome."
+            )
         else:
             self._table.show_empty("No task has ended since the agent started.")
         self._table.show(shown)
 
     def failed(self, problem: SourceError) -> str:
-        self._table.show_empty(f"The ended tasks could not be read: {problem}")
+        self._table.show_empty(f"Could not read the ended tasks: {problem}")
         return super().failed(problem)
 
     def _cells(self, ended: Ended) -> Sequence[Cell]:
@@ -148,7 +150,7 @@ class EndedScreen(DetailScreen):
         event.stop()
         row = self.context.store.site(event.row.site)
         if row is None:
-            self.context.error(f"The site of task {event.row.serial} is not known any more")
+            self.context.error(f"The site of task {event.row.serial} is no longer known.")
             return
         self.app.push_screen(site_screen(self.context, row))
 

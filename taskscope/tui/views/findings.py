@@ -1,4 +1,4 @@
-"""All findings, worst first: leaks, suspects, what is worth knowing, and what was dismissed."""
+"""All findings, worst first: leaks, suspects, notes and dismissed ones."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ _COLUMNS = (
 )
 
 EXPLAINS = """\
-Findings, worst first.  Below, the evidence for the one under the
-cursor.
+Findings, worst first.  The lower panel shows the evidence for the
+one under the cursor.
 
-LEAK      grows, and keeps what it gains, for longer than a start-up
-          takes or with tasks that show why they never end
-SUSPECT   grows, and it is too early to tell, or a part of it ends
-info      worth knowing, no fault: long-lived but flat, grew and
-          stopped, a stall of the loop, a saturated pool
-dismissed known and accepted: not shown on top
+LEAK      grows and keeps what it gains, for longer than a start-up
+          takes, or its tasks show why they never end
+SUSPECT   grows, but it is too early to judge, or some of it ends
+info      worth knowing, not a fault: long-lived but flat, stopped
+          growing, a stalled loop, a saturated pool
+dismissed known and accepted: not shown on the overview
 
 rate      live tasks gained per minute; since: when that began
-runs out  when a limit of the process is met at today's rate
+runs out  time until the process reaches a limit at this rate
 
-Enter opens the site.  d dismisses a site for this target, d again
-takes it back; that is kept in dismissed.json in your config
-directory, by file, function and coroutine."""
+Enter opens the site.  d dismisses a site for this target; d again
+restores it.  Dismissed sites are kept in dismissed.json in your
+config directory, by file, function and coroutine."""
 
 
 class FindingsScreen(ViewScreen):
-    """The list above, the evidence of one below."""
+    """The list of findings, and the evidence for one of them below it."""
 
     TITLE = "Findings"
     EXPLAINS = EXPLAINS
@@ -112,7 +112,7 @@ class FindingsScreen(ViewScreen):
         event.stop()
         row = self.context.store.site(event.row.id)
         if row is None:
-            self.context.error("There is no site behind this finding: 4 lists stalls, 2 threads and pools.")
+            self.context.error("This finding has no site: 4 lists stalls, 2 threads and pools.")
             return
         self.app.push_screen(site_screen(self.context, row))
 

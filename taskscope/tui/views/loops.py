@@ -1,4 +1,4 @@
-"""Event loops: what kind, in which thread, how busy, how late."""
+"""Event loops: kind, thread, load and latency."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ Every event loop of the process.
 
 state         ● running, ○ stopped
 tasks         live tasks of this loop
-p50 p99 max   how late a callback would have run, looked at five
-              times a second in the last minute: half of them later
-              than p50, one in a hundred later than p99
-ready         callbacks waiting to run now; timers: calls waiting
-              for their time
-thread        the thread that runs it; Enter goes to the threads
-task factory  who creates its tasks
-debug         whether the loop's debug mode is on (it slows
-              everything down)
+p50 p99 max   delay before a callback runs, measured five times a
+              second over the last minute: median, 99th percentile,
+              maximum
+ready         callbacks waiting to run; timers: calls scheduled for
+              later
+thread        the thread that runs it; Enter shows the threads
+task factory  the function that creates its tasks
+debug         whether asyncio's debug mode is on, which slows
+              everything down
 
 4 lists the stalls."""
 
@@ -81,11 +81,11 @@ class LoopsScreen(DetailScreen):
             }
         running = sum(loop.running for loop in loops)
         self.subject.show(fmt.plural(len(loops), "event loop"), f"{running} running", "4: stalls")
-        self._table.show_empty("No event loop is known: none has run since the agent started.")
+        self._table.show_empty("No event loop has run since the agent started.")
         self._table.show(loops)
 
     def failed(self, problem: SourceError) -> str:
-        self._table.show_empty(f"The event loops could not be read: {problem}")
+        self._table.show_empty(f"Could not read the event loops: {problem}")
         return super().failed(problem)
 
     def _cells(self, loop: Loop) -> Sequence[Cell]:
@@ -118,6 +118,6 @@ class LoopsScreen(DetailScreen):
 
 
 def _short(kind: str) -> str:
-    """``asyncio.unix_events._UnixSelectorEventLoop`` without the module inside the package."""
+    """The class and its package: ``asyncio._UnixSelectorEventLoop``."""
     package, _, rest = kind.partition(".")
     return f"{package}.{rest.rpartition('.')[2]}" if rest else kind

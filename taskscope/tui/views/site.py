@@ -1,4 +1,4 @@
-"""One creation site: how it moves, where it is in the source, what its tasks wait on, and the tasks."""
+"""One creation site: finding, chart, source, where its tasks are parked, and the tasks."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from taskscope.tui.rows import Row
 
 PANELS = ("finding", "chart", "source", "parked", "ages", "stack")
-"""The panels above the tasks; a small terminal shows one of them, ``v`` the next.  The finding is there
-while there is one.
+"""The panels above the tasks.  A small terminal shows one at a time, and ``v`` the next; "finding" is listed
+only while the site has one.
 """
 
-_ALL_AT_ONCE = (110, 36)  # columns and lines from which all panels are shown
+_ALL_AT_ONCE = (110, 36)  # columns and lines from which all panels show
 
 _PARKED = (
     Column("live", "live", 7, align="right", sortable=False),
@@ -56,26 +56,26 @@ A creation site is the line of code that starts tasks of one
 coroutine, or threads of one function.
 
 finding    why this site is a finding: verdict, cause with its
-           evidence, what grows with it, when a limit is met, and the
-           usual fix; d dismisses it for this target
+           evidence, what grows with it, when a limit is reached, and
+           the usual fix; d dismisses it for this target
 chart      live tasks over ten minutes; births and ends per second
 source     the code around the line, which ▶ marks
-parked     where its tasks wait now, most first; Enter shows only
-           those, Esc all again
-ages       how many are how old
-stack      the errors of its tasks and where they were raised; who
-           called the line when a task was created (a sample of
-           them); of threads, that of the one under the cursor"""
+parked     where its tasks wait now, largest group first; Enter shows
+           only those tasks, Esc all again
+ages       number of tasks by age
+stack      errors of its tasks and where they were raised; sampled
+           creation stacks; for threads, the stack of the one under
+           the cursor"""
 
 EXPLAINS = f"""\
 {EXPLAINS_PANELS}
 
 {TASK_COLUMNS}
 
-v shows the next panel, tab goes to it.  Enter on a task opens it.
-e opens the editor at the line, y copies the creation stack, r asks
-again.  ~ marks a site that is a guess: its tasks are older than the
-agent."""
+v shows the next panel, tab moves to it.  Enter on a task opens it.
+e opens the editor at the line, y copies the creation stack, r
+refreshes.  ~ marks a site that is a guess: its tasks are older than
+the agent."""
 
 
 def _failed(failure: Failure, now: float) -> str:
@@ -90,7 +90,7 @@ def _unique(*frames: Frame | None) -> list[Frame]:
 
 
 class PanelTabs(Widget):
-    """Names of the panels, the one in front marked; a click brings one to the front."""
+    """The names of the panels, the one in front marked; a click brings one to the front."""
 
     DEFAULT_CSS = "PanelTabs { height: 1; text-wrap: nowrap; }"
 
@@ -117,16 +117,16 @@ class PanelTabs(Widget):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where tasks are parked: ``key`` as in ``Group`` and ``ParkedGroup``, ``text`` what a person reads."""
+    """Where tasks are parked: ``key`` as in ``Group`` and ``ParkedGroup``, ``text`` for the user."""
 
     key: str
     text: str
 
 
 class SiteScreen(DetailScreen):
-    """The tasks of ``row``: one site, or several taken together; ``only`` those parked at one place.
+    """The tasks of ``row``, one site or several together; ``only`` restricts them to one parking place.
 
-    ``ThreadSiteScreen`` shows threads instead: it has other ``members`` and asks for them in its own way.
+    ``ThreadSiteScreen`` overrides ``members`` to show threads.
     """
 
     TITLE = "Site"
@@ -166,7 +166,7 @@ class SiteScreen(DetailScreen):
         self.row = row
         self.front = self.panels[0]
         self._offered: Sequence[str] = ()
-        self._chosen = False  # whether the user has brought a panel to the front
+        self._chosen = False  # whether the user chose a panel
         self._detail: SiteDetail | None = None
         self._only = only
 
@@ -183,7 +183,7 @@ class SiteScreen(DetailScreen):
                 self._parked_cells,
                 lambda group: group.key,
                 id="parked",
-                empty="Asking where the tasks wait …",
+                empty="Reading where the tasks wait …",
             )
             yield AgeHistogram(id="ages")
             yield StackPanel(self.reader, inline=False, id="stack", empty="Reading the creation stacks …")
@@ -215,14 +215,14 @@ class SiteScreen(DetailScreen):
 
     @property
     def panels(self) -> Sequence[str]:
-        """Those that there is something in."""
+        """The panels that have content."""
         return PANELS if self.finding is not None else PANELS[1:]
 
     def look(self) -> None:
         super().look()
         self.query_one(EvidencePanel).show(self.finding)
         self.set_class(self.finding is not None, "-found")
-        if self.panels != self._offered:  # the finding came, or is gone
+        if self.panels != self._offered:  # the finding came or went
             self._offered = self.panels
             keep = self._chosen and self.front in self.panels
             self.bring(self.front if keep else self.panels[0])
@@ -240,7 +240,7 @@ class SiteScreen(DetailScreen):
         self.subject.show(*(part for part in parts if part))
 
     def _provenance(self) -> list[str]:
-        """What else is known of where the site is."""
+        """More about the site's place: guesses, the plumbing's line, the caller."""
         if self._detail is None:
             return []
         site = self._detail.site
@@ -248,7 +248,7 @@ class SiteScreen(DetailScreen):
             others = [fmt.frame(frame) for frame in site.candidates if frame != site.frame]
             return ["a guess: its tasks are older than the agent", *(f"or {other}" for other in others)]
         if site.known == "unknown":
-            return ["unknown: older than the agent; shown is where the coroutine is defined"]
+            return ["unknown: older than the agent; the line shown defines the coroutine"]
         parts = [f"through {fmt.frame(site.via)}"] if site.via else []
         if site.user_frame and site.user_frame != site.frame:
             parts.append(f"called from {fmt.frame(site.user_frame)}")
@@ -266,28 +266,28 @@ class SiteScreen(DetailScreen):
         with suppress(NotAvailable):
             self.query_one(AgeHistogram).show(await source.ask(requests.Ages(sites)))
         try:
-            self.show_parked(await source.ask(requests.Parked(sites)))  # last: a walk over all of them
+            self.show_parked(await source.ask(requests.Parked(sites)))  # last: it walks all tasks
         except NotAvailable as problem:
             self.query_one("#parked", LineTable).show_empty(str(problem))
 
     async def load_detail(self) -> None:
-        """What does not change: where the site is, and how one comes there."""
+        """Loads what does not change: the source and the creation stacks."""
         self._detail = await self.context.source.ask(requests.Site(self.row.sites[0]))
         self._say()
         self.query_one(SourcePanel).show(self._detail.site.frame)
         self.show_stacks()
 
     async def look_for_failures(self) -> None:
-        """All else of a site's detail stays as it is."""
+        """Rereads the failures; nothing else in a site's detail changes."""
         before, self._detail = self._detail, await self.context.source.ask(requests.Site(self.row.sites[0]))
         if before is None or before.failures != self._detail.failures:
             self.show_stacks()
 
     def show_stacks(self) -> None:
-        """How its tasks failed, and who called the line."""
+        """Shows how its tasks failed, and the creation stacks."""
         assert self._detail is not None
         panel = self.query_one(StackPanel)
-        panel.show_empty("No creation stack was kept: these tasks are older than the agent.")
+        panel.show_empty("No creation stacks: these tasks are older than the agent.")
         failed = [
             Section(_failed(failure, self.context.store.now), _unique(failure.raised, failure.user_frame))
             for failure in self._detail.failures
@@ -300,9 +300,7 @@ class SiteScreen(DetailScreen):
 
     def show_parked(self, groups: Sequence[ParkedGroup]) -> None:
         table = self.query_one("#parked", LineTable)
-        table.show_empty(
-            f"No {self.NOUN} of this site waits anywhere: none is live, or they are all running."
-        )
+        table.show_empty(f"No {self.NOUN} of this site is waiting: none is live, or all are running.")
         table.show(groups)
         total = sum(group.live for group in groups)
         table.border_title = Content(
@@ -326,7 +324,7 @@ class SiteScreen(DetailScreen):
         only = self._only
         fetch = fetch_of(self.context, requests.Tasks(self.row.sites, parked=only.key if only else None))
         what = f"in {only.text} (Esc: all)" if only else "tasks"
-        why = "No task of this site is live now.  3 lists the tasks that ended lately."
+        why = "No task of this site is live.  3 lists recently ended tasks."
         self.query_one(TaskList).ask_for(fetch, what, why)
 
     # -- what e and y act on
@@ -366,7 +364,7 @@ class SiteScreen(DetailScreen):
         return super().failed(problem)
 
     def leave(self) -> None:
-        """Esc: first all tasks again, then back."""
+        """Esc: shows all tasks again, then goes back."""
         if self._only is None:
             super().leave()
         else:
@@ -381,7 +379,7 @@ class SiteScreen(DetailScreen):
         self.choose(panels[(panels.index(self.front) + 1) % len(panels)])
 
     def choose(self, name: str) -> None:
-        """The user brings a panel to the front: no finding that comes takes its place."""
+        """Brings a panel to the front for the user; a new finding no longer takes its place."""
         self._chosen = True
         self.bring(name)
 
@@ -389,7 +387,7 @@ class SiteScreen(DetailScreen):
         self.context.dismiss(self.finding)
 
     def bring(self, name: str) -> None:
-        """Brings a panel to the front, where only one is shown."""
+        """Brings a panel to the front, if only one is shown."""
         self.front = name
         for each in PANELS:
             self.query_one(f"#{each}").set_class(each == name, "-front")

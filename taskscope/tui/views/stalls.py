@@ -1,4 +1,4 @@
-"""When an event loop did not run, for how long, and the code that held it."""
+"""Stalls: when an event loop did not run, for how long, and the code that held it."""
 
 from __future__ import annotations
 
@@ -33,27 +33,26 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-A stall: the event loop did not run for longer than the agent's
-threshold, because some code held it. Every other task of that loop
-waited meanwhile.
+A stall: some code held the event loop for longer than the agent's
+threshold.  Every other task of that loop had to wait.
 
-ago       since it began; now: it still lasts
-held for  how long the loop did not run; ≥: or longer
-          crowd: many callbacks held it; asleep: it slept although it
-          had something to do, and held by is the task that waits;
-          paused: the process itself stood still
+ago       since it began; now: not over yet
+held for  how long the loop did not run; ≥: at least.  crowd: many
+          callbacks in a row; asleep: the loop slept with work to do,
+          and held by names the waiting task; paused: the whole
+          process stood still
 held by   the innermost line of user code at that time; in: what
           that line had called
-task      the task that was running; Enter on its line below goes
-          there
+task      the task that was running; Enter on its line below opens
+          it
 
 Below: the stack that held the loop, innermost first.  e opens the
-editor at the line, y copies the stack.  The usual remedy: await it,
-or move it into a thread with asyncio.to_thread."""
+editor at the line, y copies the stack.  The usual fix: await the
+call, or run it in a thread with asyncio.to_thread."""
 
 
 class StallsScreen(DetailScreen):
-    """The last stalls of all loops, newest first."""
+    """The latest stalls of all loops, newest first."""
 
     TITLE = "Stalls"
     EXPLAINS = EXPLAINS
@@ -78,15 +77,15 @@ class StallsScreen(DetailScreen):
         lasting = sum(not stall.over for stall in stalls)
         self.subject.show(
             fmt.plural(len(stalls), "stall"),
-            f"longest {fmt.latency(longest)}" if stalls else "no loop was held up",
-            *([f"{lasting} still lasting"] if lasting else []),
+            f"longest {fmt.latency(longest)}" if stalls else "no loop stalled",
+            *([f"{lasting} not over yet"] if lasting else []),
         )
-        self._table.show_empty("No stall since the agent started: the loops were never held up for long.")
+        self._table.show_empty("No stall since the agent started.")
         self._table.show(stalls)
         self._show_stack()
 
     def failed(self, problem: SourceError) -> str:
-        self._table.show_empty(f"The stalls could not be read: {problem}")
+        self._table.show_empty(f"Could not read the stalls: {problem}")
         return super().failed(problem)
 
     def _cells(self, stall: Stall) -> Sequence[Cell]:
@@ -108,7 +107,7 @@ class StallsScreen(DetailScreen):
         if stall is None:
             panel.show_sections([])
             return
-        sections = [Section("stack, innermost first", stall.stack or ["no stack was caught"])]
+        sections = [Section("stack, innermost first", stall.stack or ["no stack was captured"])]
         if stall.task:
             sections.append(Section("in task", [Link(f"task {stall.task}", stall.task)]))
         panel.show_sections(sections)
@@ -137,7 +136,7 @@ class StallsScreen(DetailScreen):
         self.app.push_screen(TaskScreen(self.context, event.target))
 
     def leave(self) -> None:
-        """Esc: from the stack to the list, then back."""
+        """Esc: moves from the stack to the list, then goes back."""
         if self.query_one(StackPanel).has_focus:
             self._table.focus()
         else:

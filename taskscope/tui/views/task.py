@@ -1,4 +1,4 @@
-"""One task: where it stands, what it waits on, who waits for it, who created it."""
+"""One task: its await chain, what it waits on, what awaits it, and what created it."""
 
 from __future__ import annotations
 
@@ -32,37 +32,37 @@ SIBLINGS = "siblings"
 _WIDE = 120
 
 EXPLAINS = """\
-One task, from where it stands now to the line that created it.
-Refreshed every second.
+One task, from the frame it is suspended in to the line that created
+it.  Refreshes every second.
 
 await chain   the frames it is suspended in, innermost first; Enter
               opens a frame's source, ▶ marks the line; runs of
               library frames are folded into one line
-waits on      what it needs before it can go on; → leads to a task,
-              Enter goes there
-held by       tasks inside "async with" on the lock it waits for; or
-              where the program keeps the bare future it waits for
-awaited by    tasks that wait for this one; none: nobody looks at
-              its result (yet)
-created by    its parent, its parent's parent and so on; † has ended
-siblings      the live tasks of the same parent
-created at    the stack that created it; if none was kept, one of
-              the same site
+waits on      what it needs to resume; → is a link to a task, which
+              Enter follows
+held by       tasks inside "async with" on the lock it waits for, or
+              the object that keeps the bare future it waits for
+awaited by    tasks that await this one; none: nothing reads its
+              result (yet)
+created by    its parent, its parent's parent and so on; †: ended
+siblings      live tasks of the same parent
+created at    its creation stack, or one from the same site if its
+              own was not kept
 
 e opens the editor at the line, y copies the stacks as text, x
-cancels the task (only where the agent was started with
-control=True).  A task that ends keeps its last state here."""
+cancels the task (only if the agent was started with control=True).
+A task that ends keeps its last state on the screen."""
 
 
 def _cancelling(task: Task) -> str:
-    """A request is not honoured as long as the task goes on."""
+    """The requests to cancel a task that still runs."""
     if not task.cancelling or task.state not in ("pending", "running"):
         return ""
-    return f"✕ {fmt.plural(task.cancelling, 'request')} to cancel not honoured"
+    return f"✕ {fmt.plural(task.cancelling, 'cancel request')} ignored so far"
 
 
 class TaskScreen(DetailScreen):
-    """``task`` as it was last seen, or its serial if nothing else is known yet."""
+    """``task``: as last seen, or its serial if nothing else is known yet."""
 
     TITLE = "Task"
     EXPLAINS = EXPLAINS
@@ -120,7 +120,7 @@ class TaskScreen(DetailScreen):
     def failed(self, problem: SourceError) -> str:
         if isinstance(problem, NotAvailable) and self._known is not None and self.context.source.live:
             self.ended = True
-            self._not_read(str(problem), "3 lists the tasks that ended lately")
+            self._not_read(str(problem), "3 lists recently ended tasks")
             return "■ ended; its last state" if self._detail else "■ ended before details loaded"
         self._not_read(str(problem))
         if isinstance(problem, TargetGone):
@@ -128,7 +128,7 @@ class TaskScreen(DetailScreen):
         return super().failed(problem)
 
     def _not_read(self, *reasons: str) -> None:
-        """Says why there is no more than was known; what was read before stays."""
+        """Shows why there are no more details; details read before stay."""
         panel = self.query_one(StackPanel)
         panel.show_empty(".  ".join(reasons))
         if self._detail is None and self._known is not None:
@@ -153,9 +153,7 @@ class TaskScreen(DetailScreen):
         exact = "" if detail.creation_exact else ", of another task of the same site"
         held: list[Link | str] = [*self._links(detail.held_by), *detail.holders]
         return [
-            Section(
-                "await chain, innermost first", detail.stack or ["it runs right now, or has not started"]
-            ),
+            Section("await chain, innermost first", detail.stack or ["running now, or not started"]),
             Section("waits on", self._waits_on(detail)),
             *([Section("held by", held)] if held else []),
             Section("awaited by", self._links(detail.awaited_by) or ["nothing awaits it"]),
@@ -163,7 +161,7 @@ class TaskScreen(DetailScreen):
             Section("siblings", self._siblings(detail)),
             Section(
                 f"created at{exact}, innermost first",
-                detail.creation or ["not known: it is older than the agent"],
+                detail.creation or ["unknown: older than the agent"],
             ),
         ]
 
@@ -195,12 +193,12 @@ class TaskScreen(DetailScreen):
 
     @staticmethod
     def _origin(detail: TaskDetail) -> list[str]:
-        return [] if detail.created_by else ["no task: started from outside, or older than the agent"]
+        return [] if detail.created_by else ["no task: created outside any task, or older than the agent"]
 
     @staticmethod
     def _siblings(detail: TaskDetail) -> Sequence[Link | str]:
         if not detail.siblings:
-            return ["none alive"]
+            return ["none live"]
         return [Link(fmt.plural(detail.siblings, "live sibling"), SIBLINGS)]
 
     # -- what e and y act on
@@ -229,7 +227,7 @@ class TaskScreen(DetailScreen):
             self.app.push_screen(TaskScreen(self.context, event.target))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Cancelling shows among the keys only where the target allows it."""
+        """Shows the cancel key only if the target allows it."""
         hello = self.context.store.hello
         return action != "cancel" or bool(hello and hello.control)
 
@@ -238,20 +236,20 @@ class TaskScreen(DetailScreen):
             if yes:
                 self.run_worker(self._cancel(), group="cancel")
 
-        self.app.push_screen(Confirm(f"Ask task {self.serial} to cancel?"), confirmed)
+        self.app.push_screen(Confirm(f"Cancel task {self.serial}?"), confirmed)
 
     async def _cancel(self) -> None:
         try:
             await self.context.source.ask(requests.Cancel(self.serial))
         except SourceError as problem:
-            self.context.error(f"Task {self.serial} was not asked to cancel: {problem}")
+            self.context.error(f"Could not cancel task {self.serial}: {problem}")
         else:
-            self.context.status(f"Task {self.serial} was asked to cancel.")
+            self.context.status(f"Requested cancellation of task {self.serial}.")
         self.reload()
 
 
 def _first_sections(task: Task) -> list[Section]:
-    """What is known from the list already: reading the rest takes a walk, seconds at 300,000 tasks."""
+    """What the list already shows: the rest takes a walk over all tasks, seconds at 300,000."""
     parked = task.parked
     frames = [frame for frame in (parked.frame, parked.user_frame) if frame] if parked else []
     parent = [Link(f"task {task.parent}", task.parent)] if task.parent and not task.orphan else []
@@ -259,12 +257,12 @@ def _first_sections(task: Task) -> list[Section]:
         Section("parked at", list(dict.fromkeys(frames))),
         Section("waits on", [parked_text(parked, task.state)]),
         *([Section("created by", parent)] if parent else []),
-        Section("reading who waits for it, and who created it …", []),
+        Section("reading what awaits and what created it …", []),
     ]
 
 
 class Confirm(ModalScreen[bool]):
-    """A question that only ``y`` answers with yes."""
+    """A yes-or-no question; only ``y`` confirms."""
 
     DEFAULT_CSS = """
     Confirm { align: center middle; }
@@ -289,7 +287,7 @@ class SiblingsScreen(DetailScreen):
     """The live tasks of one parent."""
 
     TITLE = "Siblings"
-    EXPLAINS = f"The live tasks of the same parent.\n\n{TASK_COLUMNS}\n\nEnter opens a task."
+    EXPLAINS = f"Live tasks of the same parent.\n\n{TASK_COLUMNS}\n\nEnter opens a task."
     DEFAULT_CSS = "SiblingsScreen TaskList { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("o", "order", "Order")]
 
@@ -307,7 +305,7 @@ class SiblingsScreen(DetailScreen):
         self.subject.show(f"created by {whose}")
         fetch = fetch_of(self.context, requests.Tasks(parent=parent))
         tasks = self.query_one(TaskList)
-        tasks.ask_for(fetch, "siblings", f"No task created by {whose} is alive any more.")
+        tasks.ask_for(fetch, "siblings", f"No task created by {whose} is live any more.")
         tasks.focus()
 
     async def load(self) -> None:

@@ -1,4 +1,4 @@
-"""A line that starts threads: the same view as of one that starts tasks, on threads."""
+"""The site view for a line that starts threads."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class ThreadSiteScreen(SiteScreen):
 
 {THREAD_COLUMNS}
 
-o sorts by CPU or name.  v shows the next panel, tab goes to it; Enter on
-a thread goes to its stack.  e opens the editor at the line, y copies the
+o sorts by CPU or name.  v shows the next panel, tab moves to it; Enter on
+a thread moves to its stack.  e opens the editor at the line, y copies the
 stack."""
 
     NOUN = "thread"
@@ -69,7 +69,7 @@ stack."""
         only = self._only
         shown = [each for each in self._threads if only is None or _place(each) == only.key]
         what = f"in {only.text} (Esc: all)" if only else "threads"
-        self._table.show_empty("No thread of this site is alive now.")
+        self._table.show_empty("No thread of this site is live.")
         self._table.show_threads(shown)
         self._table.border_title = Content(f"{what}: {fmt.count(len(shown)) if shown else 'none'}")
 
@@ -80,12 +80,12 @@ stack."""
             panel.show_sections([])
             return
         panel.border_title = Content(f"{thread.name}, {thread.state}")
-        with suppress(NotAvailable):  # it has ended meanwhile
+        with suppress(NotAvailable):  # it has ended
             detail = await self.context.source.ask(requests.Thread(thread.ident))
             panel.show_sections(sections_of(detail, self.context))
 
     def show_stacks(self) -> None:
-        """The stacks shown here are those of single threads."""
+        """Does nothing: this view shows the stacks of single threads."""
 
     def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
         event.stop()
@@ -106,7 +106,7 @@ stack."""
 
 
 def places(threads: Iterable[Thread]) -> Sequence[ParkedGroup]:
-    """What the threads do and where, most first."""
+    """What the threads do and where, largest group first."""
     found: dict[str, list[Thread]] = {}
     for thread in threads:
         if thread.frame is not None:

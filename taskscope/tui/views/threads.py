@@ -1,4 +1,4 @@
-"""Threads: what each does, whose it is, and the stack of the one under the cursor as it changes."""
+"""Threads: what each does, what started it, and the live stack of the one under the cursor."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from taskscope.tui.line_table import Cell, LineTable
 
 EXPLAINS = f"""\
-Every thread of the process, also those that threading did not
-start.  v shows who started whom.
+Every thread of the process, including those not started by the
+threading module.  v shows which thread started which.
 
 {THREAD_COLUMNS}
 
-Below: the stack of the thread under the cursor, innermost first, as
-it changes; Enter goes there and opens frames.  s sorts by CPU or
-name, e opens the editor at the line, y copies the stack."""
+Below: the live stack of the thread under the cursor, innermost
+first; Enter moves to it and opens frames.  s sorts by CPU or name,
+e opens the editor at the line, y copies the stack."""
 
 
 class ThreadsScreen(DetailScreen):
-    """All threads, as a table or (``as_tree``) under the thread that started them."""
+    """All threads, as a table, or with ``as_tree`` below the thread that started them."""
 
     TITLE = "Threads"
     EXPLAINS = EXPLAINS
@@ -90,7 +90,7 @@ class ThreadsScreen(DetailScreen):
         self._threads = {thread.ident: thread for thread in threads}
         self._say()
         table = self.query_one(ThreadTable)
-        table.show_empty("The source knows no threads.")
+        table.show_empty("This source has no threads.")
         self._show_tree(table.show_threads(threads))
         await self._load_stack()
 
@@ -111,7 +111,7 @@ class ThreadsScreen(DetailScreen):
         self.query_one(LineTree).show_roots(self._roots(threads))
 
     def _roots(self, threads: Sequence[Thread]) -> list[Node[Thread]]:
-        """Threads under the thread that started them; under none if that has ended or is not known."""
+        """Threads below the one that started them; roots if that has ended or is unknown."""
         known = self._by_ident
         self._by_ident = {
             thread.ident: known.get(thread.ident) or Node(thread.ident, thread, expanded=True)
@@ -153,7 +153,7 @@ class ThreadsScreen(DetailScreen):
 
     def failed(self, problem: SourceError) -> str:
         for each in (self.query_one(ThreadTable), self.query_one(LineTree)):
-            each.show_empty(f"The threads could not be read: {problem}")
+            each.show_empty(f"Could not read the threads: {problem}")
         return super().failed(problem)
 
     # -- drawing
@@ -185,7 +185,7 @@ class ThreadsScreen(DetailScreen):
         self.query_one(StackPanel).focus()
 
     def leave(self) -> None:
-        """Esc: from the stack to the list, then back."""
+        """Esc: moves from the stack to the list, then goes back."""
         if self.query_one(StackPanel).has_focus:
             self._front.focus()
         else:
@@ -205,7 +205,7 @@ class ThreadsScreen(DetailScreen):
 
 
 def _older(one: Thread, other: Thread) -> bool:
-    """Whether ``one`` can have started ``other``: identifiers are used again."""
+    """Whether ``one`` can have started ``other``: identifiers are reused."""
     if one.ident == other.ident:
         return False
     return one.birth is None or other.birth is None or one.birth <= other.birth

@@ -1,4 +1,4 @@
-"""Trees of tasks: who created whom, and who waits for whom; siblings of one site folded into one line."""
+"""Task trees, by parent and by await; siblings of one site fold into one line."""
 
 from __future__ import annotations
 
@@ -29,36 +29,35 @@ if TYPE_CHECKING:
     from taskscope.tui.line_table import Cell
 
 PAGE = 100
-"""Tasks listed at once under one folded group."""
+"""Tasks per page below a folded group."""
 
-_REFRESHED = 8  # open nodes asked for again in one refresh: each is a walk over all tasks
+_REFRESHED = 8  # open nodes per refresh: each costs a walk over all tasks
 
 PARENT: TreeBy
 AWAIT: TreeBy
 PARENT, AWAIT = TREES
 
 EXPLAINS = """\
-Who created whom (by parent), or who waits for whom (by await: what
-stands under a task is what it waits for).  v goes on: by parent, by
-await, threads.
+Which task created which (by parent), or which task waits for which
+(by await: below a task is what it waits for).  v shows the next
+tree: by parent, by await, threads.
 
-×50       that many siblings of one creation site, folded into one
-          line; Enter opens it, a page at a time
-live      live tasks of the line
+×50       50 siblings from one creation site, folded into one line;
+          Enter opens it, a page at a time
+live      live tasks on the line
 oldest    age of the oldest of them
-below     tasks that stand under them
-†         a ghost: it has ended, and shows because tasks that it
-          created live on
-↻         part of a cycle: it waits, in the end, for itself; what
-          was shown above is not opened again
+below     tasks below them
+†         a ghost: it has ended, but tasks that it created are live
+↻         part of a cycle: it waits, indirectly, for itself; a task
+          shown above does not open again
 
 → or l opens a line, ← or h closes it, Enter on a task opens the
-task.  Refreshed every few seconds, r at once."""
+task.  Refreshes every few seconds; r refreshes now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line of the tree: a group of siblings, (``serial``) one task of it, or a ``note`` about it."""
+    """A line of the tree: a group of siblings, one task of it (``serial``), or a ``note`` about it."""
 
     group: TreeGroup
     parent: int | None
@@ -69,7 +68,7 @@ class Item:
 
 
 class TreeScreen(DetailScreen):
-    """The tasks as a tree ``by`` parent or by await."""
+    """The tasks as a tree, ``by`` parent or await."""
 
     TITLE = "Task tree"
     EXPLAINS = EXPLAINS
@@ -96,7 +95,7 @@ class TreeScreen(DetailScreen):
         return self.query_one(LineTree)
 
     def _say(self) -> None:
-        explained = {PARENT: "who created whom", AWAIT: "who waits for whom"}[self._by]
+        explained = {PARENT: "which task created which", AWAIT: "which task waits for which"}[self._by]
         self.subject.show(f"tasks by {self._by}", explained, "v: next tree")
 
     def look(self) -> None:
@@ -121,7 +120,7 @@ class TreeScreen(DetailScreen):
     async def _children(
         self, by: TreeBy, node: Node[Item] | None, count: int
     ) -> tuple[list[Node[Item]], int]:
-        """The first children of ``node`` (None: the roots), at least a page, and how many come after."""
+        """The children of ``node`` (None: the roots), at least a page, and how many are left."""
         if node is None:
             groups = await self.context.source.ask(requests.Tree(by, None))
         elif node.data.serial is not None:
@@ -133,7 +132,7 @@ class TreeScreen(DetailScreen):
         return [_group_node(node, group, parent, above) for group in groups], 0
 
     async def _members(self, by: TreeBy, node: Node[Item], count: int) -> tuple[list[Node[Item]], int]:
-        """The tasks of a folded group: in full for living children, else the numbers that are known."""
+        """The tasks of a folded group: in full for live children, else the known serials."""
         group, parent = node.data.group, node.data.parent
         above = {each.data.serial for each in _upwards(node)}
         if by == PARENT and not group.ended:
@@ -147,7 +146,7 @@ class TreeScreen(DetailScreen):
         return [*nodes, *_unlisted(node, group, parent)], 0
 
     def failed(self, problem: SourceError) -> str:
-        self._tree.show_empty(f"The tree could not be read: {problem}")
+        self._tree.show_empty(f"Could not read the tree: {problem}")
         return super().failed(problem)
 
     def on_line_tree_children_wanted(self, event: LineTree.ChildrenWanted) -> None:
@@ -239,8 +238,8 @@ class TreeScreen(DetailScreen):
 
 
 _WHY_EMPTY = {
-    PARENT: "No task is alive now.  3 lists the tasks that ended lately.",
-    AWAIT: "No task waits for another task now.  v goes on to the threads.",
+    PARENT: "No live task.  3 lists recently ended tasks.",
+    AWAIT: "No task waits for another task.  v shows the threads.",
 }
 
 
@@ -285,19 +284,19 @@ def _task_node(
 
 
 def _unlisted(above: Node[Item], group: TreeGroup, parent: int | None) -> list[Node[Item]]:
-    """Says what an answer of the first few leaves out."""
+    """A note on what the answer leaves out."""
     left = (group.children if group.ended else group.live) - len(group.serials)
     if left <= 0:
         return []
     if group.ended:
-        note = f"… examples; {fmt.count(group.children)} tasks live on in all"
+        note = f"… examples; {fmt.count(group.children)} live children in all"
     else:
-        note = f"… {fmt.count(left)} more, which this tree does not list; the site lists them all"
+        note = f"… {fmt.count(left)} more, not listed in this tree; the site lists them all"
     return [Node((above.key, "unlisted"), Item(group, parent, note=note), expandable=False)]
 
 
 def _merged(known: Sequence[Node[Item]], fresh: Sequence[Node[Item]]) -> list[Node[Item]]:
-    """The fresh nodes; those known before stay as open as they were."""
+    """The fresh nodes; those already known stay open."""
     before = {node.key: node for node in known}
     result = []
     for node in fresh:
