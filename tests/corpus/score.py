@@ -102,7 +102,9 @@ class Program:
             return self.trouble[:70] or "?"
         told = self.told(moment)
         words = [str(told)] if told else ["NOTHING"] if self.leaks else []
-        words += [f"FALSE {each.coroutine} {place(each.site)}" for each in self.false(moment)[:1]]
+        words += [
+            f"FALSE {each.coroutine} {place(each.site)} ({cause_of(each)})" for each in self.false(moment)
+        ]
         return ", ".join(words) or "calm"
 
 
@@ -126,13 +128,16 @@ class Told:
             words = [f"{finding.level.upper()} ({finding.evidence.get('why', '-')})"]
         words.append("first" if self.first else "NOT FIRST")
         words.append("line" if self.line else f"LINE {place(finding.user_site or finding.site)}")
-        cause = finding.cause.pattern if finding.cause else "-"
-        words.append(f"({cause})" if self.cause else f"CAUSE ({cause})")
+        words.append(f"({cause_of(finding)})" if self.cause else f"CAUSE ({cause_of(finding)})")
         return " ".join(words)
 
 
 def place(frame: Frame) -> str:
     return f"{Path(frame.file).name}:{frame.line}"
+
+
+def cause_of(finding: Finding) -> str:
+    return finding.cause.pattern if finding.cause else "-"
 
 
 async def observe(

@@ -24,7 +24,7 @@ class Project:
         self.watcher = asyncio.create_task(self.watch())  # LEAK
 
     async def watch(self):
-        async for changes in awatch(self.folder, rust_timeout=60_000):
+        async for changes in awatch(self.folder, rust_timeout=60_000, force_polling=True):
             self.changes += len(changes)
 
 
