@@ -1,4 +1,4 @@
-"""A pool opens a connection every four seconds until it has forty; each is used from then on.
+"""A pool opens a connection every four seconds until it has thirty; each is used from then on.
 
 Healthy.
 Looks like: orphan
@@ -21,7 +21,7 @@ class Connection:
 
 
 async def warm(pool):
-    while len(pool) < 40:
+    while len(pool) < 30:
         pool.append(Connection())
         await asyncio.sleep(4)
 

@@ -33,7 +33,7 @@ async def main():
     server = asyncio.create_task(serve())
     for _ in range(22):
         await asyncio.create_task(open_shard())
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.2)
     await server
 
 

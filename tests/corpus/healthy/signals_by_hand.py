@@ -26,7 +26,7 @@ async def request():
 
 async def main():
     async with asyncio.TaskGroup() as group:
-        for number in range(signal.SIGRTMIN, signal.SIGRTMIN + 20):
+        for number in range(signal.SIGRTMIN, signal.SIGRTMIN + 12):
             asked = asyncio.Event()
             on_signal(number, asked)
             group.create_task(reload(asked))

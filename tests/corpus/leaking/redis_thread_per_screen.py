@@ -30,10 +30,10 @@ with tempfile.TemporaryDirectory() as folder:
     try:
         while not Path(address).exists():
             time.sleep(0.1)
-        number = 0
+        client, number = redis.Redis(unix_socket_path=address), 0
         while True:
             number += 1
-            Screen(redis.Redis(unix_socket_path=address), number)
+            Screen(client, number)
             time.sleep(2.5)
     finally:
         server.kill()

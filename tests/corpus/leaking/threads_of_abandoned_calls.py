@@ -1,7 +1,7 @@
 """Calls that take too long are abandoned, and their threads with them: each waits for its answer.
 
 Leak: ask
-Rate: 24
+Rate: 10
 Shows: thread never told to end
 """
 
