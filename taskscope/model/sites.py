@@ -15,10 +15,12 @@ __all__ = ["Counts", "Failure", "History", "Sample", "Site", "SiteCounts", "Site
 class Site:
     """A creation site: the line that starts tasks (or threads) of one coroutine (or target function).
 
-    ``frame`` is the first frame outside plumbing, ``user_frame`` the first outside the standard library and
-    site-packages, if any.  An ``imputed`` site is a guess, see ``candidates``; an ``unknown`` one has the
-    coroutine's definition as its ``frame``.  ``via``: the library line that created the task on behalf of
-    ``frame``.
+    ``frame`` is the line that decided: the first one outside the plumbing, which is the standard library,
+    libraries that start tasks for others, and functions that were handed what they start.  ``user_frame``
+    is the nearest one outside the standard library and site-packages (None: there is none), ``via`` the
+    plumbing's own line.  An ``imputed`` site is a guess, see ``candidates``; of an ``unknown`` one, and
+    where no more than a callback of the standard library is known, ``frame`` is where the coroutine is
+    defined.
     """
 
     id: int

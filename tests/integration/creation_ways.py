@@ -42,7 +42,7 @@ def way(name: str) -> Callable[[], Coroutine[Any, Any, None]]:
 
 
 def spawn(coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    return asyncio.get_running_loop().create_task(coro)  # @ helper
+    return asyncio.get_running_loop().create_task(coro)
 
 
 async def in_a_group() -> None:
@@ -206,7 +206,7 @@ async def main() -> None:
         asyncio.create_task(way("create_task")(), name="named"),  # @ create_task
         loop.create_task(way("loop_create_task")()),  # @ loop_create_task
         asyncio.ensure_future(way("ensure_future")()),  # @ ensure_future
-        spawn(way("helper")()),
+        spawn(way("helper")()),  # @ helper
         asyncio.create_task(in_a_group()),
         asyncio.create_task(gathered()),
         asyncio.create_task(completed()),

@@ -24,13 +24,13 @@ _MARKS = {
     if "# @" in line
 }
 _FROM_ANYIO = {"anyio_start_soon", "anyio_scope", "anyio_start", "anyio_from_thread"}
-_LIBRARY = {
+_BY_THE_LOOP = {
     "call_soon_direct": ("asyncio/base_events.py", "BaseEventLoop.create_task"),
     "call_later_direct": ("asyncio/tasks.py", "ensure_future"),
     "handler": ("asyncio/streams.py", "StreamReaderProtocol.connection_made"),
 }
-"""Where no line of the program's asked for the task: a callback of the loop's did."""
-_UVLOOP = _LIBRARY | {"call_soon_direct": ("asyncio/runners.py", "Runner.run")}
+"""Where no line of the program's asked for the task, a callback of the loop's did: named is the coroutine."""
+_BY_UVLOOP = _BY_THE_LOOP | {"call_soon_direct": ("asyncio/runners.py", "Runner.run")}
 """uvloop's own functions have no frames: the last one before them."""
 _COROUTINES = {"anyio_start": "started_by_anyio.anyio_start", "other_loop": "way_of.other_loop"}
 _NOT_TASKS = {"main", "second_thread", "fails"}
@@ -65,14 +65,16 @@ def _lines(snapshot: dict[str, Any]) -> dict[str, int]:
 
 
 def _check(
-    snapshot: dict[str, Any], absent: set[str], library: dict[str, tuple[str, str]] = _LIBRARY
+    snapshot: dict[str, Any], absent: set[str], by_the_loop: dict[str, tuple[str, str]] = _BY_THE_LOOP
 ) -> None:
     found = _lines(snapshot)
     sites = {site["coroutine"]: site for site in snapshot["sites"]}
-    for name, (file, function) in library.items():
-        frame = sites[name]["frame"]
-        assert frame["file"].endswith(file), name
-        assert (frame["function"], sites[name]["user_frame"]) == (function, None), name
+    for name, (file, function) in by_the_loop.items():
+        frame, via = sites[name]["frame"], sites[name]["via"]
+        assert (frame["file"], frame["function"]) == (str(WAYS), name)
+        assert sites[name]["user_frame"] == frame, name
+        assert via["file"].endswith(file), name
+        assert via["function"] == function, name
     for name, line in _MARKS.items():
         if name not in absent | _NOT_TASKS | {_PAST_FACTORIES}:
             assert found.get(_COROUTINES.get(name, name)) == line, name
@@ -84,7 +86,7 @@ def _check(
         assert numbers["born"] == numbers["live"] + ended
     living = {task["coroutine"] for task in snapshot["tasks"]}
     expected = set(_MARKS) - absent - _NOT_TASKS
-    assert living >= {_COROUTINES.get(name, name) for name in expected} | set(library)
+    assert living >= {_COROUTINES.get(name, name) for name in expected} | set(by_the_loop)
     constructed = sites[_PAST_FACTORIES]
     if tuple(map(int, snapshot["process"]["python"].split(".")[:2])) < (3, 14):
         assert (constructed["known"], found[_PAST_FACTORIES]) == ("exact", _MARKS[_PAST_FACTORIES])
@@ -102,14 +104,14 @@ def test_sites_of_all_ways(mode: str, tmp_path: Path) -> None:
     absent = set() if mode == "foreign-after" else {"foreign"}
     if sys.version_info >= (3, 12):
         absent.add("wait_for")  # it makes no task of its own any more
-    _check(snapshot, absent, _UVLOOP if mode == "uvloop" else _LIBRARY)
+    _check(snapshot, absent, _BY_UVLOOP if mode == "uvloop" else _BY_THE_LOOP)
 
 
 @pytest.mark.parametrize("mode", ["uvloop", "eager"])
 def test_sites_on_the_newest_python_with_anyio(mode: str, tmp_path: Path) -> None:
     packages = require_packages(NEWEST, "anyio", "uvloop")
     snapshot = _run(installed()[NEWEST], mode, tmp_path, "anyio", packages=packages)
-    _check(snapshot, {"foreign", "wait_for"}, _UVLOOP if mode == "uvloop" else _LIBRARY)
+    _check(snapshot, {"foreign", "wait_for"}, _BY_UVLOOP if mode == "uvloop" else _BY_THE_LOOP)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")

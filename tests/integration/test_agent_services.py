@@ -136,9 +136,8 @@ BEHIND_A_LIBRARY = """
     import taskscope
     taskscope.start("behind")
     import LIBRARY
-    async def job(): await asyncio.sleep(60)
     async def main():
-        task = LIBRARY.spawn(job())
+        task = LIBRARY.spawn()
         await asyncio.sleep(0)
         json.dump(taskscope.snapshot(), sys.stdout)
         task.cancel()
@@ -152,7 +151,9 @@ def test_the_line_that_asked_is_the_site(library: str, configured: bool, tmp_pat
     package = tmp_path / "site-packages" / library
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(
-        "import asyncio\ndef spawn(coro):\n    return asyncio.get_running_loop().create_task(coro)\n"
+        "import asyncio\n"
+        "async def job(): await asyncio.sleep(60)\n"
+        "def spawn(): return asyncio.create_task(job())\n"
     )
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(BEHIND_A_LIBRARY).replace("LIBRARY", library))
@@ -165,7 +166,7 @@ def test_the_line_that_asked_is_the_site(library: str, configured: bool, tmp_pat
         [sys.executable, str(program)], tmp_path, PYTHONPATH=path, XDG_CONFIG_HOME=str(config.parent)
     )
     site = counted(snapshot)["job"]
-    asked = (str(program), 8)
+    asked = (str(program), 7)
     library_line = (str(package / "__init__.py"), 3)
     if library == "ours" and not configured:
         assert (site["frame"]["file"], site["frame"]["line"]) == library_line

@@ -153,6 +153,7 @@ def test_pools_and_their_jobs() -> None:
         until_says("pool_0", "waits for a job")
         assert threads()["pool_0"].state == "idle"
         jobs = [pool.submit(gate.wait) for _ in range(5)]
+        until_says("pool_0", "waits for an event")
         busy = until_says("pool_1", "waits for an event")
         assert busy.state == "waiting"
         assert busy.executor is not None
@@ -194,7 +195,9 @@ def test_sites_and_starters() -> None:
     assert found.birth is not None
     assert found.site is not None
     site = registry.by_id[found.site].site
-    assert (site.kind, site.frame.function, site.coroutine) == ("thread", "start", "Event.wait")
+    assert (site.kind, site.coroutine) == ("thread", "Event.wait")
+    assert site.via is not None
+    assert (site.frame.function, site.via.function) == ("test_sites_and_starters", "start")
     detail = view.detail(found.ident)
     assert detail is not None
     assert [frame.function for frame in detail.creation[:2]] == ["start", "test_sites_and_starters"]

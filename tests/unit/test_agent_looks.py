@@ -26,6 +26,7 @@ READING = (
     "facts",
     "futures",
     "groups",
+    "handed",
     "holders",
     "jobs",
     "paths",

@@ -18,7 +18,7 @@ from taskscope.agent.counts.registry import Chunk, ForeignRef, Lineage, Registry
 from taskscope.agent.hooks import direct
 from taskscope.agent.hooks.task_class import build_task_class
 from taskscope.agent.inspect import origins
-from taskscope.agent.inspect.sites import BRANCH, Resolver
+from taskscope.agent.inspect.sites import Resolver
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Births:
         getframe = sys._getframe
         now = clock.monotonic
         births: Any = self
-        resolve, first_child, trim = births._resolve, births._first_child, births._trim
+        find, first_child, trim = births._find, births._first_child, births._trim
         task_class, link = self.task_class, self._link
         ended = _ending(link)
         armed = True
@@ -109,8 +109,8 @@ class Births:
                 except AttributeError:
                     key = (id(code), frame.f_lasti, id(None))
                 record = records.get(key)
-                if record is None or record is BRANCH:
-                    record = resolve(getframe(1), coro)
+                if record is None:
+                    record = find(frame, key, coro)
                 parent = current_task(loop)
                 if parent is None:
                     task._taskscope_parent = None
@@ -148,10 +148,10 @@ class Births:
             return task
 
         def let_go() -> None:
-            nonlocal armed, make, registry, records, next_serial, skip, resolve, first_child, trim, task_class
+            nonlocal armed, make, registry, records, next_serial, skip, find, first_child, trim, task_class
             armed = False
             make = plain
-            registry = records = next_serial = skip = resolve = first_child = trim = task_class = None
+            registry = records = next_serial = skip = find = first_child = trim = task_class = None
 
         factory.let_go = let_go  # type: ignore[attr-defined]
         self._made.add(factory)
@@ -162,9 +162,14 @@ class Births:
         if chunk is not None and chunk.pop(task._taskscope_serial, None) is not None:
             self.registry.settle(task, chunk)
 
-    def _resolve(self, start: FrameType, coro: Any) -> SiteRecord:
-        """The slow half of finding a record: new sites, and sites told apart by their user frame."""
-        return self._remote.pop(id(coro), None) or self._resolver.record(start, coro)
+    def _find(self, frame: FrameType, key: tuple[int, int, int], coro: Any) -> SiteRecord:
+        """The other half of finding a record: new sites, and those that are further out than ``frame``."""
+        resolver = self._resolver
+        return (
+            resolver.known(frame, key)
+            or self._remote.pop(id(coro), None)
+            or resolver.record(sys._getframe(2), coro)
+        )
 
     def remember_remote(self, coro: Any = None, *_: Any, **__: Any) -> None:
         """Who asked for a task that a callback in another thread is going to make."""

@@ -11,9 +11,9 @@ from weakref import ref
 from taskscope import model
 from taskscope.agent.counts.process import thread_born
 from taskscope.agent.counts.registry import Registry, SiteRecord, raw_stack
-from taskscope.agent.inspect import origins
+from taskscope.agent.inspect import handed, origins
 from taskscope.agent.inspect.looking import attribute, in_class, innermost, is_a, number
-from taskscope.agent.inspect.sites import is_border, nearest_user_frame
+from taskscope.agent.inspect.sites import is_border, who_asked
 from taskscope.agent.inspect.threads import known_threads, target_name
 from taskscope.system import clock, system
 
@@ -65,23 +65,22 @@ class ThreadHooks:
             self._note(thread, sys._getframe(2))
 
     def _note(self, thread: Any, frame: FrameType) -> None:
-        outside = frame
+        outside, inside = frame, None
         while origins.is_thread_plumbing(outside.f_code.co_filename):
             if outside.f_back is None or is_border(outside.f_back):
                 break
-            outside = outside.f_back
-        user = nearest_user_frame(outside)
+            outside, inside = outside.f_back, outside
+        jobs = handed.functions(inside) if inside is not None else ()
+        given = handed.function(thread, _function_of(thread), *jobs)
+        found = who_asked(outside, given)
         name = target_name(thread)
-        code = outside.f_code
-        key = ("thread", id(code), outside.f_lasti, name, id(user and user.f_code), user and user.f_lasti)
-        record = self._registry.add(
-            key,
-            "thread",
-            origins.frame_of(code, outside.f_lineno),
-            user and origins.frame_of(user.f_code, user.f_lineno),
-            name,
-            (code, user and user.f_code),
-        )
+        places = [each for each in (found.place, found.user, outside) if each is not None]
+        key = ("thread", name, *((id(each.f_code), each.f_lasti) for each in places))
+        record = self._registry.records.get(key)
+        if record is None:
+            shown, user, via = found.shown(given.code)
+            codes = tuple(each.f_code for each in places)
+            record = self._registry.add(key, "thread", shown, user, name, codes, via=via)
         record.born += 1
         self._leave(thread, Note(record, system.get_ident(), clock.monotonic(), raw_stack(frame)))
 
@@ -120,8 +119,7 @@ class ThreadHooks:
         if thread is threading.main_thread() or is_a(thread, threading._DummyThread):
             return None
         name = target_name(thread)
-        target = attribute(thread, "_target")
-        function = innermost(target if target is not None else in_class(type(thread), "run"))
+        function = innermost(_function_of(thread))
         code = function.__code__ if type(function) is FunctionType else None
         frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
         record = self._registry.add(("thread", None, name), "thread", frame, None, name, (), "unknown")
@@ -130,6 +128,12 @@ class ThreadHooks:
         note = Note(record, None, thread_born(number(attribute(thread, "_native_id")) or 0), ())
         self._leave(thread, note)
         return note
+
+
+def _function_of(thread: object) -> object:
+    """What the thread calls: its target, or the ``run`` of its class."""
+    target = attribute(thread, "_target")
+    return target if target is not None else in_class(type(thread), "run")
 
 
 _MARK = "_taskscope"

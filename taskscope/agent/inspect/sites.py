@@ -5,14 +5,15 @@ from __future__ import annotations
 import gc
 import sys
 from types import CellType, CoroutineType, FunctionType, GeneratorType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taskscope.agent.inspect import calls, origins, stacks
+from taskscope.agent.inspect import calls, handed, origins, stacks
 from taskscope.agent.inspect.looking import attribute, class_name, innermost, text
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
+    from taskscope import model
     from taskscope.agent.counts.registry import Registry, SiteRecord
 
 MAX_WALK = 60
@@ -25,68 +26,71 @@ _CREATORS = frozenset(
 _RUN_BY_PYTEST = frozenset({"pytest_pyfunc_call", "pytest_fixture_setup", "pytest_runtest_teardown"})
 """Functions of pytest's with thirty frames of its own outside them, and none of the user's."""
 
-BRANCH: Any = object()
-"""Stands under a site's short key when the record depends on more than the first frame."""
+MAX_STEPS = 100_000
+"""Frames remembered on the ways to sites."""
 
 
 class Resolver:
-    """Finds the record of a creation site; for most sites this runs once, not once a birth."""
+    """Finds the record of a creation site.
+
+    A line that makes tasks itself stands in ``registry.records`` by its code, its instruction and the
+    coroutine's code.  Where the site is further out, the frames on the way there are ``_steps``: each
+    leads from what is known so far to a number, which together with the next frame leads on.  So a way
+    that was gone before costs a look-up for each frame, and nothing is read from them.
+    """
 
     def __init__(self, registry: Registry) -> None:
-        from asyncio import events, runners
-
         self.registry = registry
         # Files whose frames are skipped.  events.py and runners.py stay out: a frame of theirs marks the
         # border between a callback and the loop that runs it, and is looked at in `_place`.
         self.skip: set[str] = set()
-        self._events = events.__file__
-        self._stop = {events.__file__, runners.__file__}
+        self._stop = set(_borders())
+        self._steps: dict[tuple[int, int, int], int] = {}
+
+    def known(self, frame: FrameType, key: tuple[int, int, int]) -> SiteRecord | None:
+        """The record at the end of the way outwards from ``frame``, if it was gone before."""
+        steps, records = self._steps, self.registry.records
+        walk: FrameType | None = frame
+        while (number := steps.get(key)) is not None:
+            walk = walk.f_back  # type: ignore[union-attr]
+            if walk is None:
+                return None
+            key = (number, id(walk.f_code), walk.f_lasti)
+            record = records.get(key)
+            if record is not None:
+                return record
+        return None
 
     def record(self, start: FrameType, coro: Any) -> SiteRecord:
         """The record for the creation seen from ``start``, made on first sight."""
         frame = self._outside(start)
         origin = self._place(start, frame)
-        place = self._who_asked(origin)
-        user = nearest_user_frame(place)
         inner = started(coro)
         body = code_of(inner)
-        near = (id(frame.f_code), frame.f_lasti, id(attribute(coro, "cr_code")))
-        through = (id(origin.f_code), origin.f_lasti)
-        far = (
-            id(place.f_code),
-            place.f_lasti,
-            id(body),
-            id(user and user.f_code),
-            user and user.f_lasti,
-            through,
-        )
-        records = self.registry.records
-        record = records.get(far)
+        found = who_asked(origin, handed.coroutine(coro))
+        place, user = found.place, found.user
+        far = (*_key(place), id(body), *_key(user), *_key(origin))
+        codes = (body, *(each.f_code for each in found.way))
+        record = self.registry.records.get(far)
         if record is None:
-            record = self.registry.add(
-                far,
-                "task",
-                origins.frame_of(place.f_code, place.f_lineno),
-                user and origins.frame_of(user.f_code, user.f_lineno),
-                coroutine_name(inner),
-                (frame.f_code, origin.f_code, place.f_code, body, user and user.f_code),
-                via=None if origin is place else origins.frame_of(origin.f_code, origin.f_lineno),
-            )
-        if far in records:  # otherwise the code is not kept alive, and its id may be reused
-            plain = origin is place is frame is user and body is attribute(coro, "cr_code")
-            records.setdefault(near, record if plain else BRANCH)
+            frame_shown, user_shown, via = found.shown(body)
+            name = coroutine_name(inner)
+            record = self.registry.add(far, "task", frame_shown, user_shown, name, codes, via=via)
+        whole = origin is frame and body is attribute(coro, "cr_code")
+        if whole and far in self.registry.records:  # otherwise the codes are not kept alive, nor their ids
+            self._remember(record, (id(frame.f_code), frame.f_lasti, id(body)), found.way)
         return record
 
-    def _who_asked(self, origin: FrameType) -> FrameType:
-        """Past libraries that start tasks for others; themselves, if nobody else stands behind them."""
-        frame: FrameType | None = origin
-        while frame is not None and frame.f_code.co_filename not in self._stop:
-            file = frame.f_code.co_filename
-            if not origins.is_plumbing(file) and not origins.starts_for_others(file):
-                runs_us = origins.origin(file) == "stdlib" and origins.is_thread_plumbing(file)
-                return origin if runs_us or runs_a_loop(frame) else frame
-            frame = frame.f_back
-        return origin
+    def _remember(self, record: SiteRecord, key: tuple[int, int, int], way: list[FrameType]) -> None:
+        """What was decided first at a frame stays: to stop there, or to go on."""
+        records, steps = self.registry.records, self._steps
+        for frame in way[1:]:
+            if key in records or len(steps) >= MAX_STEPS:
+                return
+            number = steps.setdefault(key, len(steps) + 1)
+            key = (number, id(frame.f_code), frame.f_lasti)
+        if key not in steps:
+            records.setdefault(key, record)
 
     def _outside(self, start: FrameType) -> FrameType:
         """The first frame outside the plumbing; learns the plumbing's files as it meets them."""
@@ -115,7 +119,7 @@ class Resolver:
             walk = walk.f_back
         if inner is not None:
             return inner
-        if running or frame.f_code.co_filename == self._events:  # the loop itself calls `create_task`
+        if running or frame.f_code.co_filename == _borders()[0]:  # the loop itself calls `create_task`
             return last or frame
         outer = frame  # Runner.run itself creates the main task: name whoever called it
         while outer.f_back is not None and origins.is_plumbing(outer.f_code.co_filename):
@@ -123,18 +127,100 @@ class Resolver:
         return outer if not origins.is_thread_plumbing(outer.f_code.co_filename) else last or outer
 
 
-def nearest_user_frame(frame: FrameType) -> FrameType | None:
-    """The first frame outwards that is neither the standard library's nor a library's."""
-    walk: FrameType | None = frame
-    for _ in range(MAX_WALK):
-        if walk is None or is_border(walk):
-            return None
-        if origins.is_user(walk.f_code):
-            return walk
-        if walk.f_code.co_name in _RUN_BY_PYTEST:
-            return None
+class Asked(NamedTuple):
+    """Who is to be named, the nearest frame of the user's own, and all that were looked at for it."""
+
+    place: FrameType
+    user: FrameType | None
+    way: list[FrameType]
+
+    def shown(self, body: CodeType | None) -> Shown:
+        """As values.
+
+        No line of the standard library is a cause: where a callback of its own starts something of the
+        program's, the best that is known is where that is defined.
+        """
+        place, user, origin = self.place, self.user, self.way[0]
+        via = _frame(origin)
+        if origins.origin(place.f_code.co_filename) == "stdlib" and body is not None:
+            frame = origins.frame_of(body, None)
+            if frame.origin != "stdlib":
+                return Shown(frame, frame if frame.origin == "user" else None, via)
+        return Shown(_frame(place), user and _frame(user), via if place is not origin else None)
+
+
+class Shown(NamedTuple):
+    """A site's lines: the one to blame, the nearest one of the user's own, and the helper's."""
+
+    frame: model.Frame
+    user: model.Frame | None
+    via: model.Frame | None
+
+
+def _frame(frame: FrameType) -> model.Frame:
+    return origins.frame_of(frame.f_code, frame.f_lineno)
+
+
+def who_asked(origin: FrameType, given: handed.Given) -> Asked:
+    """The frame that decided to start what was given: past those that start things for others.
+
+    These are the standard library, some libraries, and whoever was handed it.  If nobody else stands
+    behind them one of them is named: the user's own, or who made the coroutine of a function.
+    """
+    way: list[FrameType] = []
+    passed: list[tuple[int, FrameType]] = []
+    place: FrameType | None = None
+    walk: FrameType | None = origin
+    while walk is not None and len(way) < MAX_WALK:
+        way.append(walk)
+        if is_border(walk) or is_runner(walk):
+            break
+        if place is None:
+            rank = _starts_for_others(walk, given)
+            if rank is None:
+                place = walk
+            else:
+                passed.append((rank, walk))
+        if place is not None:
+            if origins.is_user(walk.f_code):
+                return Asked(place, walk, way)
+            if walk.f_code.co_name in _RUN_BY_PYTEST:
+                break
         walk = walk.f_back
-    return None
+    if place is None:
+        place = min(passed, key=lambda each: each[0], default=(0, origin))[1]
+    return Asked(place, place if origins.is_user(place.f_code) else None, way)
+
+
+def _starts_for_others(frame: FrameType, given: handed.Given) -> int | None:
+    """None if it does not; else how far it is from a cause, should there be no other."""
+    file = frame.f_code.co_filename
+    if origins.is_plumbing(file) or origins.origin(file) == "stdlib":
+        return 3
+    if origins.starts_for_others(file):
+        return 2
+    was = handed.what_was_handed(frame, given)
+    if was is None:
+        return None
+    return 0 if origins.is_user(frame.f_code) else 1 if was == "function" else 2
+
+
+def _key(frame: FrameType | None) -> tuple[int, int]:
+    return (id(frame.f_code), frame.f_lasti) if frame is not None else (0, 0)
+
+
+def _borders() -> tuple[str, str]:
+    from asyncio import events, runners
+
+    return events.__file__, runners.__file__
+
+
+def is_runner(frame: FrameType) -> bool:
+    """Whether it only runs what stands inside, a thread's function or a loop's coroutine."""
+    file = frame.f_code.co_filename
+    if origins.origin(file) != "stdlib":
+        return False
+    return file in _borders() or (origins.is_thread_plumbing(file) and not origins.is_plumbing(file))
 
 
 def is_border(frame: FrameType) -> bool:
