@@ -27,12 +27,12 @@ from aiomonitor.termui.commands import (
 )
 
 import taskscope
+from taskscope import text as fmt
 from taskscope.attach.presence import agent_in
 from taskscope.endpoint import EndpointError
 from taskscope.model import requests
 from taskscope.sources.base import SourceError
 from taskscope.sources.live import LiveSource
-from taskscope.tui import format as fmt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

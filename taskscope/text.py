@@ -1,6 +1,27 @@
-"""Numbers in sentences, for every output."""
+"""How numbers, times and places are written: one spelling for every output.
+
+Unknown is ``–``.  Imputed places carry a ``~``.
+"""
 
 from __future__ import annotations
+
+import time
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.model import Finding, Frame, Sample, Site
+
+UNKNOWN = "–"
+IMPUTED = "~"
+THREAD = "thr"
+"""Marks sites that start threads."""
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_DAY = 86400.0
 
 
 def plural(number: int, noun: str) -> str:
@@ -32,6 +53,164 @@ def seconds(value: float) -> str:
     return f"{value / 60:,.0f} min" if value < 7200 else f"{value / 3600:,.1f} h"
 
 
+def count(value: float | None) -> str:
+    """``30,412``."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def short(value: float | None) -> str:
+    """``30k``, ``1.5M``: for axes."""
+    if value is None:
+        return UNKNOWN
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def change(value: float | None) -> str:
+    """``+6,000``, ``-12``, ``0``: a difference with its sign."""
+    if value is None:
+        return UNKNOWN
+    rounded = round(value)
+    return f"{rounded:+,d}" if rounded else "0"
+
+
+def rate_per_min(value: float | None) -> str:
+    """``+6,000``; one decimal below ten, since ``+0.4`` is growth and ``0`` is not."""
+    if value is None:
+        return UNKNOWN
+    if abs(value) >= 10:
+        return f"{value:+,.0f}"
+    text = f"{value:+.1f}"
+    return "0" if text in ("+0.0", "-0.0") else text
+
+
 def per_minute(rate: float) -> str:
-    """``+6,000/min``; below ten per minute with one decimal: ``+0.4/min``."""
-    return f"{rate:+,.0f}/min" if abs(rate) >= 10 else f"{rate:+,.1f}/min"
+    """``+6,000/min``: the rate in a sentence."""
+    return f"{rate_per_min(rate)}/min"
+
+
+def rate_per_second(value: float | None) -> str:
+    """``310.2``."""
+    return UNKNOWN if value is None else f"{value:,.1f}"
+
+
+def age(seconds: float | None) -> str:
+    """``0.1s``, ``42s``, ``4m58s``, ``2h14m``, ``3d04h``."""
+    if seconds is None:
+        return UNKNOWN
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def span(seconds: float) -> str:
+    """``1 min``, ``10 min``, ``6 h``: the time span of a chart."""
+    return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"
+
+
+def bytes(value: float | None) -> str:
+    """``118 MB`` (powers of 1,000, as disks and dashboards count)."""
+    if value is None:
+        return UNKNOWN
+    for unit in _UNITS:
+        if abs(value) < 999.5 or unit == _UNITS[-1]:
+            break
+        value /= 1000
+    return f"{value:.1f} {unit}" if abs(value) < 9.95 and unit != "B" else f"{value:,.0f} {unit}"
+
+
+def percent(fraction: float | None) -> str:
+    """``31 %`` for ``0.31``; one decimal below ten."""
+    if fraction is None:
+        return UNKNOWN
+    value = fraction * 100
+    return f"{value:.1f} %" if abs(value) < 9.95 else f"{value:,.0f} %"
+
+
+def latency(seconds: float | None) -> str:
+    """``1.9 ms``."""
+    if seconds is None:
+        return UNKNOWN
+    milliseconds = seconds * 1000
+    if milliseconds < 9.95:
+        return f"{milliseconds:.1f} ms"
+    return f"{milliseconds:,.0f} ms" if milliseconds < 9995 else f"{seconds:,.0f} s"
+
+
+def sparkline(values: Sequence[float | None], width: int) -> str:
+    """The last ``width`` values as ``▁▂▃▄▅▆▇█``, scaled from 0 to the highest; blank where unknown."""
+    shown = list(values)[-width:]
+    top = max((value for value in shown if value is not None), default=0.0)
+    cells = [" " if value is None else _block(value, top) for value in shown]
+    return "".join(cells).rjust(width)
+
+
+def _block(value: float, top: float) -> str:
+    if top <= 0 or value <= 0:
+        return _BLOCKS[0]
+    return _BLOCKS[min(7, int(value / top * 8 - 1e-9))]
+
+
+def frame(where: Frame | None) -> str:
+    """``executor.py:231 record_failure``."""
+    if where is None:
+        return UNKNOWN
+    return f"{PurePath(where.file).name}:{where.line} {where.function}" if where.file else where.function
+
+
+def shortened(text: str, width: int) -> str:
+    """``file:line Class.function`` in at most ``width`` cells; the classes go first."""
+    from rich.cells import cell_len, set_cell_size  # not for those who write numbers only
+
+    if cell_len(text) <= width:
+        return text
+    place, space, name = text.rpartition(" ")
+    while "." in name:
+        name = name.partition(".")[2]
+        if cell_len(short := f"{place}{space}…{name}") <= width:
+            return short
+    return set_cell_size(f"{place}{space}…{name}" if name != text else text, max(0, width - 1)) + "…"
+
+
+def site(where: Site) -> str:
+    """The site's place, marked if it is a guess."""
+    if where.known == "exact":
+        return frame(where.frame)
+    return f"{IMPUTED}{frame(where.frame)}"
+
+
+def place(finding: Finding) -> str:
+    """The innermost line of user code; a guess is marked."""
+    sign = "" if finding.known == "exact" else IMPUTED
+    thread = f"{THREAD} " if finding.kind == "thread" else ""
+    return f"{thread}{sign}{frame(finding.user_site or finding.site)}"
+
+
+def asides(finding: Finding) -> list[str]:
+    """Notes on the line itself: that it is in a library, that it is a guess."""
+    said = []
+    if finding.user_site is not None and finding.user_site != finding.site:
+        said.append(f"started at {frame(finding.site)}, called from {frame(finding.user_site)}")
+    if finding.known != "exact":
+        said.append("the line is a guess: these tasks are older than the agent")
+    return said
+
+
+def since(finding: Finding, sample: Sample | None) -> str:
+    """The wall-clock time it began, or ``before`` that; with the date if that is a day ago."""
+    if sample is None:
+        return UNKNOWN
+    ago = sample.monotonic - finding.since
+    spelling = "%H:%M" if ago < _DAY else "%d %b %H:%M"
+    clock = time.strftime(spelling, time.localtime(sample.wall - ago))
+    return f"before {clock}" if finding.since_at_least else clock

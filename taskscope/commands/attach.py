@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import UsageError, add_theme, has_terminal, needs_terminal, say
+from taskscope.commands.app import add_theme, has_terminal, needs_terminal
+from taskscope.commands.common import TARGET_HELP, UsageError, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-
-TARGET_HELP = (
-    "a pid, a name given to start() or run --name, a socket path, a snapshot file, or aiomonitor://HOST:PORT"
-)
 
 
 def register(parser: ArgumentParser) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentTypeError
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
+TARGET_HELP = (
+    "a pid, a name given to start() or run --name, a socket path, a snapshot file, or aiomonitor://HOST:PORT"
+)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -44,33 +44,6 @@ def duration(text: str) -> float:
     if match is None or float(match[1]) == 0:
         raise ArgumentTypeError(f"{text!r} is not a duration like 500ms, 30s, 10m or 6h")
     return float(match[1]) * _SECONDS[match[2]]
-
-
-def has_terminal() -> bool:
-    """Whether stdin and stdout are a terminal, which the app needs."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def needs_terminal(verb: str) -> None:
-    """Raises UsageError if there is no terminal to draw the app on."""
-    if not has_terminal():
-        raise UsageError(f"{verb} needs a terminal; `taskscope watch` and `taskscope snapshot` do not")
-
-
-def add_theme(parser: ArgumentParser) -> None:
-    """Adds ``--theme``, for the verbs that open the app."""
-    parser.add_argument(
-        "--theme", type=_theme, default="dark", metavar="NAME", help="dark, light, or one of Textual's themes"
-    )
-
-
-def _theme(name: str) -> str:
-    if name not in ("dark", "light"):
-        from taskscope.tui.theme import names  # costs half a second: only if needed
-
-        if name not in names():
-            raise ArgumentTypeError(f"unknown theme {name!r}; choose from {', '.join(names())}")
-    return name
 
 
 def say(text: str) -> None:

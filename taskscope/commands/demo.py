@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import Failure, UsageError, has_terminal, say
+from taskscope.commands.app import has_terminal
+from taskscope.commands.common import Failure, UsageError, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

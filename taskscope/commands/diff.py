@@ -78,7 +78,7 @@ def _packed(found: Diff) -> dict[str, Any]:
 
 def print_changes(found: Diff) -> None:
     """Prints the totals that changed and a table of the sites that changed."""
-    from taskscope.tui import format as fmt
+    from taskscope import text as fmt
 
     print(f"{fmt.age(abs(found.seconds))} {'later' if found.seconds >= 0 else 'earlier: B is older than A'}")
     for each in found.totals:
@@ -97,7 +97,7 @@ def print_changes(found: Diff) -> None:
 
 
 def _line(change: SiteChange) -> str:
-    from taskscope.tui import format as fmt
+    from taskscope import text as fmt
 
     site = change.site
     where = f"{fmt.frame(site.user_frame or site.frame)}  {site.coroutine}"

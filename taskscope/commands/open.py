@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import add_theme, needs_terminal
+from taskscope.commands.app import add_theme, needs_terminal
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

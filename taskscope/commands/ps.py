@@ -77,7 +77,7 @@ def _row(process: PythonProcess, sample: model.Sample | None) -> dict[str, Any]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    from taskscope.tui import format as fmt
+    from taskscope import text as fmt
 
     heads = ("PID", "PYTHON", "AGENT", "TASKS", "THREADS", "RSS", "COMMAND")
     table = [

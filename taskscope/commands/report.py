@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from taskscope.tui import findings
-from taskscope.tui import format as fmt
+from taskscope import text as fmt
 
 if TYPE_CHECKING:
     from taskscope.commands.observe import Observation, Seen
@@ -105,9 +104,9 @@ def _findings(observation: Observation) -> list[str]:
 
 
 def _finding(finding: Finding, last: Sample | None) -> list[str]:
-    since = f"since {findings.since(finding, last)}"
-    head = f"{finding.level.upper():<8}{findings.place(finding)}  {finding.text}; {since}"
-    said = findings.lines_of(finding)
+    since = f"since {fmt.since(finding, last)}"
+    head = f"{finding.level.upper():<8}{fmt.place(finding)}  {finding.text}; {since}"
+    said = fmt.asides(finding)
     if finding.cause is not None:
         said += [finding.cause.text, *finding.cause.evidence, finding.cause.explanation]
     lines = textwrap.wrap(head, WIDTH, subsequent_indent=" " * 8)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from taskscope.commands.attach import TARGET_HELP
-from taskscope.commands.common import say
+from taskscope.commands.common import TARGET_HELP, say
 from taskscope.model import requests
 from taskscope.text import plural
 

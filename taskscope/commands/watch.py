@@ -6,8 +6,7 @@ import re
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
-from taskscope.commands.attach import TARGET_HELP
-from taskscope.commands.common import duration, say
+from taskscope.commands.common import TARGET_HELP, duration, say
 from taskscope.text import plural
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from textual.color import Color
 from textual.filter import Monochrome
 from textual.screen import ModalScreen, Screen
 
+from taskscope import text as fmt
 from taskscope import wire
 from taskscope.model import requests
 from taskscope.tui import crash
-from taskscope.tui import format as fmt
 from taskscope.tui import theme as themes
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice

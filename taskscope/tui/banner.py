@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
-from taskscope.tui import format as fmt
+from taskscope import text as fmt
 from taskscope.tui.context import State
 from taskscope.tui.theme import palette
 

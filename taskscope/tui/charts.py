@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
-from taskscope.tui import format as fmt
+from taskscope import text as fmt
 from taskscope.tui.chart import Line, build_chart
 from taskscope.tui.store import ALL, HISTORY
 from taskscope.tui.theme import palette

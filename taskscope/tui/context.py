@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
+from taskscope import text as fmt
 from taskscope.sources.base import SourceError
 from taskscope.text import sentence
-from taskscope.tui import findings
 from taskscope.tui.dismissed import DismissedError
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Context(Voice):
             self.error(f"Not dismissed: {problem}.")
             return
         self.store.version += 1
-        where = findings.place(finding)
+        where = fmt.place(finding)
         self.status(f"Dismissed: {where}.  Press d again to restore it." if gone else f"Restored: {where}.")
 
     async def ask(self, question: Awaitable[T]) -> T | None:

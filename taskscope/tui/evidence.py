@@ -10,8 +10,8 @@ from rich.text import Text
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from taskscope import text as fmt
 from taskscope.tui import findings as found
-from taskscope.tui import format as fmt
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class EvidencePanel(VerticalScroll):
 
 def evidence(finding: Finding, context: Context, colours: Palette) -> RenderableType:
     """The whole text; its first line is the summary."""
-    since = f"; since {found.since(finding, context.store.sample)}"
+    since = f"; since {fmt.since(finding, context.store.sample)}"
     head = Text.assemble(found.badge(finding, colours), "  ", (finding.text + since, colours.text))
-    lines: list[RenderableType] = [head, *_bullets(found.lines_of(finding), colours)]
+    lines: list[RenderableType] = [head, *_bullets(fmt.asides(finding), colours)]
     cause = finding.cause
     if cause is not None:
         lines.append(Text(f"Why: {cause.text}" if cause.text else f"Why: {cause.pattern}", colours.strong))

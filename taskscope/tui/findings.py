@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.style import Style
 from rich.text import Text
 
+from taskscope import text as fmt
 from taskscope.analysis.patterns import PROCESS_PATTERN
-from taskscope.tui import format as fmt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.model import Finding, Projection, Sample
+    from taskscope.model import Finding, Projection
     from taskscope.tui.dismissed import Dismissed
     from taskscope.tui.store import Store
     from taskscope.tui.theme import Palette
@@ -35,7 +34,6 @@ _NOTED = {
 }
 """How the calm line counts notes, by why there is one: a noun, and what follows it."""
 _EXPLAINS = re.compile(r": | \(")
-_DAY = 86400.0
 REVERSED = Style(reverse=True)
 
 
@@ -115,37 +113,6 @@ def badge(finding: Finding, colours: Palette) -> Text:
     """The level as a badge, readable without colour."""
     style = style_of(finding, colours)
     return Text(f" {BADGES[finding.level]} ", style + REVERSED if finding.level == "leak" else style)
-
-
-def place(finding: Finding) -> str:
-    """The innermost line of user code; a guess is marked."""
-    sign = "" if finding.known == "exact" else fmt.IMPUTED
-    thread = f"{fmt.THREAD} " if finding.kind == "thread" else ""
-    return f"{thread}{sign}{fmt.frame(finding.user_site or finding.site)}"
-
-
-def rate(finding: Finding) -> str:
-    return f"{fmt.rate_per_min(finding.rate_per_min)}/min"
-
-
-def lines_of(finding: Finding) -> list[str]:
-    """Notes on the line itself: that it is in a library, that it is a guess."""
-    said = []
-    if finding.user_site is not None and finding.user_site != finding.site:
-        said.append(f"started at {fmt.frame(finding.site)}, called from {fmt.frame(finding.user_site)}")
-    if finding.known != "exact":
-        said.append("the line is a guess: these tasks are older than the agent")
-    return said
-
-
-def since(finding: Finding, sample: Sample | None) -> str:
-    """The wall-clock time it began, or ``before`` that; with the date if that is a day ago."""
-    if sample is None:
-        return fmt.UNKNOWN
-    ago = sample.monotonic - finding.since
-    spelling = "%H:%M" if ago < _DAY else "%d %b %H:%M"
-    clock = time.strftime(spelling, time.localtime(sample.wall - ago))
-    return f"before {clock}" if finding.since_at_least else clock
 
 
 def cause(finding: Finding) -> str:

@@ -10,8 +10,8 @@ from rich.text import Text
 from textual.message import Message
 from textual.widget import Widget
 
+from taskscope import text as fmt
 from taskscope.tui import findings as found
-from taskscope.tui import format as fmt
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ class FindingsPanel(Widget):
 
     def _what(self, finding: Finding, width: int, room: int, colours: Palette) -> list[Part]:
         """Place, rate and number."""
-        since = found.since(finding, self.context.store.sample)
-        rate = f"{found.rate(finding)} since {since}" if finding.id else finding.text
+        since = fmt.since(finding, self.context.store.sample)
+        rate = f"{fmt.per_minute(finding.rate_per_min)} since {since}" if finding.id else finding.text
         least = room - cell_len(rate) - len(_GAP)
-        place = fmt.shortened(found.place(finding), _PLACE if width >= _WIDE else max(12, least))
+        place = fmt.shortened(fmt.place(finding), _PLACE if width >= _WIDE else max(12, least))
         if width >= _WIDE:
             place = place.ljust(_PLACE)
         return [

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual.widget import Widget
 
-from taskscope.tui import format as fmt
+from taskscope import text as fmt
 from taskscope.tui.context import State
 from taskscope.tui.theme import Palette, palette
 

@@ -10,7 +10,7 @@ from rich.segment import Segment
 from textual.geometry import Region
 from textual.message import Message
 
-from taskscope.tui.format import UNKNOWN, shortened
+from taskscope.text import UNKNOWN, shortened
 from taskscope.tui.line_list import Cell, LineList, cell_segments, fit
 
 if TYPE_CHECKING:

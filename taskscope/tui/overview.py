@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from taskscope import text as fmt
 from taskscope.model import requests
-from taskscope.tui import format as fmt
 from taskscope.tui.charts import Charts, height_for
 from taskscope.tui.context import LONG_LIVED, State
 from taskscope.tui.filter_field import FilterField

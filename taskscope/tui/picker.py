@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
+from taskscope import text as fmt
 from taskscope.sources.base import SourceError
-from taskscope.tui import format as fmt
 from taskscope.tui.filter_field import FilterField
 from taskscope.tui.keys import KeyBar
 from taskscope.tui.line_table import Cell, Column, LineTable

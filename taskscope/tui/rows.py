@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from taskscope.tui import format as fmt
+from taskscope import text as fmt
 from taskscope.tui.series import Series
 
 if TYPE_CHECKING:

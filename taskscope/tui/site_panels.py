@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.content import Content
 from textual.widget import Widget
 
-from taskscope.tui import format as fmt
+from taskscope import text as fmt
 from taskscope.tui.chart import Line, build_chart
 from taskscope.tui.rows import BORN, ENDED, LIVE, TREND_SECONDS, per_second
 from taskscope.tui.theme import palette

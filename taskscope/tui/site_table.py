@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from taskscope.tui import format as fmt
+from taskscope import text as fmt
 from taskscope.tui.findings import style_of
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.rows import TREND_SECONDS, Row

@@ -14,8 +14,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from taskscope import text as fmt
 from taskscope.model import Frame
-from taskscope.tui import format as fmt
 from taskscope.tui.line_list import LineList, cell_segments
 from taskscope.tui.source_panel import GUILTY
 from taskscope.tui.source_text import highlighted

@@ -9,9 +9,9 @@ from rich.text import Text
 from textual.content import Content
 from textual.message import Message
 
+from taskscope import text as fmt
 from taskscope.model import Task, requests
 from taskscope.sources.base import SourceError
-from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.paging import OPPOSITE, PAGE, Pager, Window
 from taskscope.tui.theme import palette

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from taskscope import text as fmt
 from taskscope.model import Thread
-from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.stack_panel import Section
 from taskscope.tui.theme import palette

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from taskscope.tui import format as fmt
+from taskscope import text as fmt
 from taskscope.tui.chart import Line, build_chart, nice_top, pieces, thinned
 from taskscope.tui.charts import height_for, shares
 

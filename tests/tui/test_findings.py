@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope import model
+from taskscope import text as fmt
 from taskscope.sources.base import NotAvailable
+from taskscope.text import shortened
 from taskscope.tui import findings as found
 from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.evidence import moves, projected
-from taskscope.tui.format import shortened
 from taskscope.tui.store import Store
 from tests.tui.fake_source import LEAK, STREAMS, FakeSource
 from tests.tui.running import SIZES, running
@@ -278,8 +279,8 @@ def test_since_is_a_clock_and_a_date_when_long_ago() -> None:
     store = Store()
     store.apply(dataclasses.replace(FakeSource(start=100_000).sample(full=True), wall=1_790_000_000.0))
     today, before = finding(since=store.now - 60), finding(since=store.now - 90_000)
-    assert len(found.since(today, store.sample)) == 5
-    assert len(found.since(before, store.sample)) > 10
+    assert len(fmt.since(today, store.sample)) == 5
+    assert len(fmt.since(before, store.sample)) > 10
 
 
 def test_of_a_long_place_the_classes_go_first() -> None:

@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from taskscope import text as fmt
 from taskscope.sources.base import SourceError
-from taskscope.tui import format as fmt
 from taskscope.tui.editor import EditorError, edit
 from taskscope.tui.line_table import LineTable
 from taskscope.tui.source_text import SourceReader

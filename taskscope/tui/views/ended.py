@@ -8,8 +8,8 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from taskscope import text as fmt
 from taskscope.model import Ended, requests
-from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.theme import palette
 from taskscope.tui.views import site_screen

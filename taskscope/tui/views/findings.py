@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
+from taskscope import text as fmt
 from taskscope.model import Finding
 from taskscope.tui import findings as found
-from taskscope.tui import format as fmt
 from taskscope.tui.evidence import EvidencePanel
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.theme import palette
@@ -96,10 +96,10 @@ class FindingsScreen(ViewScreen):
         grows = finding.level != "info" and finding.id > 0
         return (
             Text("dismissed", colours.dim) if dismissed else found.badge(finding, colours),
-            found.place(finding),
+            fmt.place(finding),
             fmt.rate_per_min(finding.rate_per_min) if grows else "",
             fmt.count(finding.live) if finding.id else "",
-            found.since(finding, store.sample),
+            fmt.since(finding, store.sample),
             fmt.age(finding.projection.seconds) if finding.projection else "",
             found.cause(finding) if grows else finding.text,
         )

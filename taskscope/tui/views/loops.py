@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskscope import text as fmt
 from taskscope.model import Loop, requests
-from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.views.detail import DetailScreen
 

@@ -12,9 +12,9 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 
+from taskscope import text as fmt
 from taskscope.model import ParkedGroup, Task, requests
 from taskscope.sources.base import NotAvailable, SourceError
-from taskscope.tui import format as fmt
 from taskscope.tui.evidence import EvidencePanel
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.site_panels import AgeHistogram, SiteChart

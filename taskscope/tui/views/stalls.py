@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from taskscope import text as fmt
 from taskscope.analysis.patterns.stalls import is_pause
 from taskscope.model import Stall, requests
-from taskscope.tui import format as fmt
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.stack_panel import Link, Section, StackPanel
 from taskscope.tui.views.detail import DetailScreen

@@ -9,9 +9,9 @@ from textual.containers import Horizontal
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from taskscope import text as fmt
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable, SourceError, TargetGone
-from taskscope.tui import format as fmt
 from taskscope.tui.source_panel import SourcePanel
 from taskscope.tui.stack_panel import Link, Section, StackPanel
 from taskscope.tui.task_list import EXPLAINS as TASK_COLUMNS

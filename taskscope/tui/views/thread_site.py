@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from taskscope import text as fmt
 from taskscope.model import Ages, ParkedGroup, Task, Thread, requests
 from taskscope.sources.base import NotAvailable
-from taskscope.tui import format as fmt
 from taskscope.tui.site_panels import AgeHistogram
 from taskscope.tui.stack_panel import StackPanel
 from taskscope.tui.thread_table import EXPLAINS as THREAD_COLUMNS

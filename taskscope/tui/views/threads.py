@@ -8,9 +8,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 
+from taskscope import text as fmt
 from taskscope.model import Thread, requests
 from taskscope.sources.base import NotAvailable
-from taskscope.tui import format as fmt
 from taskscope.tui.line_tree import LineTree, Node
 from taskscope.tui.stack_panel import StackPanel
 from taskscope.tui.thread_table import EXPLAINS as THREAD_COLUMNS

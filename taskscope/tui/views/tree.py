@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding, BindingType
 
+from taskscope import text as fmt
 from taskscope.model import requests
 from taskscope.model.vocabulary import TREES
-from taskscope.tui import format as fmt
 from taskscope.tui.line_tree import LineTree, Node
 from taskscope.tui.task_list import oldest_age, parked_text
 from taskscope.tui.theme import palette

@@ -1,0 +1,39 @@
+"""Shared by the verbs that open the app: its terminal and its theme."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING
+
+from taskscope.commands.common import UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+def has_terminal() -> bool:
+    """Whether stdin and stdout are a terminal, which the app needs."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def needs_terminal(verb: str) -> None:
+    """Raises UsageError if there is no terminal to draw the app on."""
+    if not has_terminal():
+        raise UsageError(f"{verb} needs a terminal; `taskscope watch` and `taskscope snapshot` do not")
+
+
+def add_theme(parser: ArgumentParser) -> None:
+    """Adds ``--theme``, for the verbs that open the app."""
+    parser.add_argument(
+        "--theme", type=_theme, default="dark", metavar="NAME", help="dark, light, or one of Textual's themes"
+    )
+
+
+def _theme(name: str) -> str:
+    if name not in ("dark", "light"):
+        from taskscope.tui.theme import names  # costs half a second: only if needed
+
+        if name not in names():
+            raise ArgumentTypeError(f"unknown theme {name!r}; choose from {', '.join(names())}")
+    return name
