@@ -286,6 +286,9 @@ _RULES: dict[type, Callable[[Any], str]] = {
     model.SiteHistory: lambda it: _ordered(it.times, it.live, it.born, it.ended),
     model.Ages: lambda it: "" if len(it.counts) == len(it.edges) + 1 else "has bars without edges",
     model.Finding: lambda it: _moves(it.evidence.get("moves", {})),
+    model.ConsoleAddress: lambda it: (
+        "" if it.port is None or 0 < it.port < 65536 else f"has no port {it.port}"
+    ),
     model.Hello: lambda it: _interval(it.interval),
     model.Sample: lambda it: _interval(it.interval),
 }

@@ -15,18 +15,20 @@ from taskscope.model import Counts, Sample, Site
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from taskscope.model.vocabulary import Became
+
     Key = tuple[str, str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class SiteChange:
-    """One site in both snapshots.  ``state``: ``came``, ``grew``, ``same``, ``shrank`` or ``went``.
+    """One site in both snapshots.
 
     ``site`` is the later snapshot's where both have it.  ``born`` and ``ended`` are totals of each side.
     """
 
     site: Site
-    state: str
+    state: Became
     before: Counts
     after: Counts
 
@@ -117,7 +119,7 @@ def _matches(old: Mapping[Key, object], new: Mapping[Key, object]) -> dict[Key, 
 
 def _change(site: Site, before: Counts, after: Counts) -> SiteChange:
     if before.live == after.live:
-        state = "same"
+        state: Became = "same"
     elif not before.live:
         state = "came"
     elif not after.live:

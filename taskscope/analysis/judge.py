@@ -15,11 +15,11 @@ from taskscope.analysis import causes, growth, patterns
 from taskscope.analysis.cohorts import SETTLE, Survival
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
-from taskscope.analysis.patterns.pattern import Process
+from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.analysis.resources import Resources
 from taskscope.analysis.track import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
-from taskscope.analysis.watched import Watched, growth_finding, info_finding
+from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding
 from taskscope.model import Counts, Finding, SiteCounts, requests
 from taskscope.model.vocabulary import RESOURCES, rank
 
@@ -68,7 +68,7 @@ class Judge:
         self._interval = hello.interval
         self._sites: dict[int, Site] = {}
         self._kin: dict[tuple[str, str], set[int]] = {}
-        self._watched: dict[int, Watched] = {}
+        self._watched: dict[int, WatchedSite] = {}
         self._fed = 0
         self._stalls: tuple[Stall, ...] = ()
         self._threads: Sequence[Thread] = ()
@@ -187,7 +187,9 @@ class Judge:
 
     def _process_findings(self) -> tuple[Finding, ...]:
         slow = self._slow or Onset(self.now, at_least=True)
-        process = Process(self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted)
+        process = ProcessFacts(
+            self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted
+        )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 
     def _note_latency(self, time: float, latency: float | None) -> None:
@@ -240,7 +242,7 @@ class Judge:
     def _add(self, counts: SiteCounts, time: float) -> None:
         watched = self._watched.get(counts.site)
         if watched is None:
-            watched = self._watched[counts.site] = Watched(
+            watched = self._watched[counts.site] = WatchedSite(
                 Track(self._since, self._interval, recent=False),
                 Track(self._since, max(RECENT, self._interval), recent=True),
                 counts,
@@ -258,7 +260,7 @@ class Judge:
         watched.whole.add(time, total.live, total.born, total.ended)
         watched.recent.add(time, total.live, total.born, total.ended)
 
-    def _weight(self, watched: Watched) -> float:
+    def _weight(self, watched: WatchedSite) -> float:
         """Priority of fetching this site's facts; 0: none needed."""
         counts = watched.counts
         if counts.counts.live < 2:
@@ -275,12 +277,12 @@ class Judge:
             return age
         return 0.001 if age > self.long_lived and self.now - watched.asked > LONG_LIVED_EVERY else 0.0
 
-    def _every(self, watched: Watched) -> float:
+    def _every(self, watched: WatchedSite) -> float:
         """Seconds between questions: a twelfth of the span of the cuts."""
         cuts = watched.cohorts.cuts
         return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
 
-    def _finding(self, id: int, watched: Watched) -> Finding | None:
+    def _finding(self, id: int, watched: WatchedSite) -> Finding | None:
         if self._is_due(id, watched):
             self._judge(watched)
         site = self._sites.get(id)
@@ -290,7 +292,7 @@ class Judge:
             return growth_finding(site, watched)
         return info_finding(site, watched, self._since, self.now, self.long_lived)
 
-    def _is_due(self, id: int, watched: Watched) -> bool:
+    def _is_due(self, id: int, watched: WatchedSite) -> bool:
         """Whether to judge a site now: each time if it has a finding, else in turn.
 
         Thousands of quiet sites must cost next to nothing; one that has not grown is not judged at all.
@@ -305,7 +307,7 @@ class Judge:
             watched.judged = self.now - turn
         return due
 
-    def _judge(self, watched: Watched) -> None:
+    def _judge(self, watched: WatchedSite) -> None:
         survival = watched.cohorts.survival()
         signs = watched.signs
         result = self._verdict(watched, watched.whole, survival, signs)
@@ -321,7 +323,7 @@ class Judge:
             watched.onset = self._onset(watched, begun)
         watched.leaked = watched.leaked or watched.level.shown == "leak"
 
-    def _onset(self, watched: Watched, begun: float) -> Onset:
+    def _onset(self, watched: WatchedSite, begun: float) -> Onset:
         """When growth began.  ``begun``: the end of the start-up, if there was one."""
         bins = watched.whole.bins(self.now)
         whole = [bin for bin in bins if bin.time >= begun]
@@ -332,7 +334,7 @@ class Judge:
         return onset(watched.reading, whole, watched.recent.bins(self.now), seen_begin=seen_begin)
 
     def _verdict(
-        self, watched: Watched, track: Track, survival: Survival | None, signs: int
+        self, watched: WatchedSite, track: Track, survival: Survival | None, signs: int
     ) -> Verdict | None:
         if watched.counts.counts.live < 2 and watched.level.shown == "flat":
             return None
@@ -354,7 +356,7 @@ class Judge:
             replaced=self._replaced(watched, recent=track.recent) if reading.gained > 1 else 0,
         )
 
-    def _replaced(self, watched: Watched, *, recent: bool) -> int:
+    def _replaced(self, watched: WatchedSite, *, recent: bool) -> int:
         """How many tasks of the same coroutine that predate the agent have ended since.
 
         Their creation site is inferred, so they are not in this site's series.

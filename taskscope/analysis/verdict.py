@@ -16,7 +16,7 @@ from taskscope.model.vocabulary import rank
 if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.growth import Growth
-    from taskscope.model.vocabulary import Reading
+    from taskscope.model.vocabulary import Reading, VerdictReason
 
 PATIENCE = {3: 16.0, 2: 40.0, 1: 45.0, 0: 140.0, -1: 165.0}
 """Seconds of growth before it is a leak, by sign (see ``causes.signs``).
@@ -34,10 +34,10 @@ PAST_STARTUP = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``why``: a stable phrase, part of the output; ``until``: seconds until a final verdict."""
+    """``until``: seconds until a final verdict."""
 
     level: Reading
-    why: str
+    why: VerdictReason
     rate: float
     low: float
     high: float
@@ -79,7 +79,7 @@ def judge(
     return verdict
 
 
-def _verdict(growth: Growth, level: Reading, why: str, until: float | None = None) -> Verdict:
+def _verdict(growth: Growth, level: Reading, why: VerdictReason, until: float | None = None) -> Verdict:
     slope = growth.slope
     return Verdict(level, why, slope.rate, slope.low, slope.high, until)
 

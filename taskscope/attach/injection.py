@@ -124,7 +124,7 @@ def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int 
             return _start(target, thread, instruction, program)
     except ptrace.Stuck as error:
         raise AttachError(f"process {target.pid} is left unchanged: {error}", "try again") from None
-    except ptrace.RemoteError as error:
+    except ptrace.SystemCallError as error:
         raise AttachError(f"process {target.pid} is left unchanged: {_refusal(error)}", _REMEDY) from None
     except (ptrace.Gone, ptrace.Taken):
         return None
@@ -137,7 +137,7 @@ def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int 
 _REMEDY = "one of its limits, or a security policy (SELinux, seccomp), prevents it"
 
 
-def _refusal(error: ptrace.RemoteError) -> str:
+def _refusal(error: ptrace.SystemCallError) -> str:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return "it has no free file descriptors"
     return "it may have no more memory" if error.errno == errno.ENOMEM else str(error)
@@ -181,7 +181,7 @@ class _Scratch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None or issubclass(kind, (AttachError, ptrace.RemoteError)):
+        if kind is None or issubclass(kind, (AttachError, ptrace.SystemCallError)):
             self.syscall(machine.MUNMAP, self._start, _PAGE + _STACK)
 
     def syscall(self, number: int, *arguments: int) -> int:
@@ -208,7 +208,7 @@ class _Scratch:
 
 
 def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, program: Program) -> int:
-    """Starts the new thread; returns our end of the reply pipe.  Raises AttachError, RemoteError."""
+    """Starts the new thread; returns our end of the reply pipe.  Raises AttachError, SystemCallError."""
     addresses = target.addresses
     with _Scratch(thread, instruction) as scratch:
         if not scratch.call(addresses["Py_IsInitialized"]):

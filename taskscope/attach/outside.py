@@ -12,14 +12,12 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from taskscope.attach import procfs
 
-State = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
-"""``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call holds the GIL; ``silent``: no known
-reason.
-"""
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import ProcessState
 
 APART = 0.5
 """Least seconds between two looks that are compared."""
@@ -43,7 +41,7 @@ _X86_64 = {
 class Condition:
     """Why a process may be silent: ``text`` is a sentence without a full stop, remedy included."""
 
-    state: State
+    state: ProcessState
     text: str
 
 

@@ -53,7 +53,7 @@ class Taken(Exception):
     """Another process traces the thread: a client that attached first, or a debugger."""
 
 
-class RemoteError(Exception):
+class SystemCallError(Exception):
     """A system call made on the thread's behalf was refused, with this ``errno``."""
 
     def __init__(self, number: int, code: int) -> None:
@@ -141,12 +141,12 @@ class StoppedThread:
         _ptrace(_SETSIGMASK, self.tid, 8, ctypes.addressof(ctypes.c_uint64(_BLOCKED)))
 
     def syscall(self, instruction: int, number: int, *arguments: int) -> int:
-        """Makes the thread run one system call, at a ``syscall`` instruction.  Raises RemoteError."""
+        """Makes the thread run one system call, at a ``syscall`` instruction.  Raises SystemCallError."""
         self._write_registers(machine.entering_syscall(self.registers, instruction, number, arguments))
         end = instruction + len(machine.SYSCALL)
         result = machine.signed(self._run_to(end, _SINGLESTEP).rax)
         if -4096 < result < 0:
-            raise RemoteError(number, -result)
+            raise SystemCallError(number, -result)
         return result
 
     def call(self, stub: int, stack: int, function: int, *arguments: int) -> int:

@@ -10,9 +10,9 @@ A verb's module is named after it (``attach.py`` is ``taskscope attach``) and ho
 
 At module level it imports only the standard library and ``taskscope.commands.common``; heavy imports
 (textual, psutil, sources) go inside ``main``, so that ``--help`` stays under 100 ms.  A verb that fails
-raises ``common.Failure(sentence)`` (status 3) or ``common.UsageError(sentence)`` (status 2); SourceError,
-EndpointError, AttachError and SnapshotError count as Failure.  Messages go through ``common.say`` (stderr);
-``print`` (stdout) is for the verb's output.
+raises ``common.CommandError(sentence)`` (status 3) or ``common.UsageError(sentence)`` (status 2);
+SourceError, EndpointError, AttachError and SnapshotError count as CommandError.  Messages go through
+``common.say`` (stderr); ``print`` (stdout) is for the verb's output.
 
 ``VERBS`` lists them all, each with its line in ``taskscope --help``; a verb without a module is left out.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Xml
 
-from taskscope.commands.common import Failure
+from taskscope.commands.common import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_junit(path: str, target: str, seconds: float, found: Sequence[Check]) -> None:
-    """Writes one test case per check.  Raises Failure if the file cannot be written."""
+    """Writes one test case per check.  Raises CommandError if the file cannot be written."""
     failures = sum(1 for each in found if each.failure)
     suite = Xml.Element(
         "testsuite",
@@ -36,7 +36,7 @@ def write_junit(path: str, target: str, seconds: float, found: Sequence[Check]) 
     try:
         document.write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
-        raise Failure(f"cannot write {path}: {error.strerror}") from None
+        raise CommandError(f"cannot write {path}: {error.strerror}") from None
 
 
 def annotation(check: Check) -> str:

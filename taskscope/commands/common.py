@@ -14,13 +14,13 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Failure(Exception):
+class CommandError(Exception):
     """The target does not exist or the verb cannot do its work; the message gives the remedy."""
 
     status = 3
 
 
-class UsageError(Failure):
+class UsageError(CommandError):
     """The arguments are invalid; the message quotes the offending one."""
 
     status = 2
@@ -33,7 +33,7 @@ def exit_status(error: Exception) -> int | None:
     from taskscope.export.snapshot import SnapshotError
     from taskscope.sources.base import SourceError
 
-    if isinstance(error, Failure):
+    if isinstance(error, CommandError):
         return error.status
     return 3 if isinstance(error, (SourceError, EndpointError, AttachError, SnapshotError)) else None
 

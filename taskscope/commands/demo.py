@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.commands.app import has_terminal
-from taskscope.commands.common import Failure, UsageError, say
+from taskscope.commands.common import CommandError, UsageError, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -70,7 +70,7 @@ def main(options: Namespace) -> int:
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it after `&`
             print(f"ready {child.pid} {options.name}", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
-                raise Failure(f"{options.name} exited with status {child.wait()}")
+                raise CommandError(f"{options.name} exited with status {child.wait()}")
             return 0
         if not has_terminal():
             return _watch(child.pid)
@@ -157,16 +157,16 @@ def _end_with_parent() -> None:
 
 
 def _wait_until_ready(child: subprocess.Popen[bytes], output: int) -> None:
-    """Returns once the agent in ``child`` answers.  Raises Failure if it does not."""
+    """Returns once the agent in ``child`` answers.  Raises CommandError if it does not."""
     from taskscope.attach.presence import agent_in
 
     give_up = time.monotonic() + READY_WITHIN
     while agent_in(child.pid) is None:
         if child.poll() is not None:
             said = os.pread(output, 10_000, 0).decode(errors="replace").strip().splitlines() or ["no output"]
-            raise Failure(f"the service exited with status {child.returncode}: {said[-1]}")
+            raise CommandError(f"the service exited with status {child.returncode}: {said[-1]}")
         if time.monotonic() > give_up:
-            raise Failure(
+            raise CommandError(
                 f"the agent in the service (pid {child.pid}) did not answer within {READY_WITHIN:.0f} s"
             )
         time.sleep(0.02)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import Failure, say
+from taskscope.commands.common import CommandError, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -22,17 +22,17 @@ def register(parser: ArgumentParser) -> None:
 
 
 def main(options: Namespace) -> int:
-    """Removes the agent and waits until it is gone.  Raises Failure if there is none or it stays."""
+    """Removes the agent and waits until it is gone.  Raises CommandError if there is none or it stays."""
     from taskscope.attach.presence import agent_in
 
     pid: int = options.pid
     if not Path(f"/proc/{pid}").exists():
-        raise Failure(f"no such process: {pid}")
+        raise CommandError(f"no such process: {pid}")
     point = agent_in(pid)
     if point is not None:
         remove(point.path, pid)
     elif not _take_back(pid):
-        raise Failure(f"no agent in process {pid}")
+        raise CommandError(f"no agent in process {pid}")
     return 0
 
 
@@ -51,8 +51,9 @@ def _take_back(pid: int) -> bool:
 
 
 def remove(path: str, pid: int, *, only_injected: bool = False) -> None:
-    """Removes the agent that listens at ``path`` and waits until it is gone.  Raises Failure, SourceError.
+    """Removes the agent that listens at ``path`` and waits until it is gone.
 
+    Raises CommandError, SourceError.
     ``only_injected``: keeps an agent that the program started itself.
     """
     import asyncio
@@ -63,7 +64,7 @@ def remove(path: str, pid: int, *, only_injected: bool = False) -> None:
     deadline = time.monotonic() + _PATIENCE
     while Path(path).exists():
         if time.monotonic() > deadline:
-            raise Failure(f"the agent in process {pid} is still there after {_PATIENCE:g} s; try again")
+            raise CommandError(f"the agent in process {pid} is still there after {_PATIENCE:g} s; try again")
         time.sleep(0.02)
     say(f"Agent removed from process {pid}.")
 

@@ -153,3 +153,8 @@ class Finding:
     until_told: float | None = None
     since_at_least: bool = False
     since_wall: float | None = None
+
+    @property
+    def why(self) -> words.Reason | None:
+        """Kept in the evidence, so that it is in files and in JSON."""
+        return self.evidence.get("why")

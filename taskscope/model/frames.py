@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
 
-__all__ = ["CreationStack", "Frame", "SourceText"]
+__all__ = ["CreationStack", "Frame", "SourceLines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class CreationStack:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceText:
+class SourceLines:
     """Lines of a source file as the target reads it; ``first`` is the first line's number."""
 
     file: str

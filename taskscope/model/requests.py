@@ -340,7 +340,7 @@ class Stalls(Request[tuple[model.Stall, ...]]):
 
 
 @_request
-class Source(Request[model.SourceText]):
+class Source(Request[model.SourceLines]):
     """Source around a line, as the target's interpreter reads it."""
 
     file: str = _field(text(MAX_PATH))

@@ -18,6 +18,7 @@ __all__ = [
     "TASK_STATES",
     "TREES",
     "Arrived",
+    "Became",
     "FindingKind",
     "GroupBy",
     "Known",
@@ -25,13 +26,16 @@ __all__ = [
     "Order",
     "Origin",
     "Outcome",
+    "ProcessState",
     "Reading",
+    "Reason",
     "Resource",
     "SiteKind",
     "StallWhy",
     "TaskState",
     "ThreadState",
     "TreeBy",
+    "VerdictReason",
     "Wait",
     "rank",
 ]
@@ -87,6 +91,28 @@ Reading = Literal["leak", "suspect", "flat"]
 FindingKind = Literal["task", "thread", "wakeup", "stall", "loop", "executor", "limit"]
 """What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
 saturated pool, an exhausted resource."""
+
+VerdictReason = Literal[
+    "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
+    "follows load",
+    "only one step so far", "too early", "slows down", "some end", "below its earlier peak",
+    "keeps", "some stay",
+]  # fmt: skip
+"""What decided on the reading of a site: those for ``flat``, for ``suspect``, for ``leak``."""
+
+Reason = Literal[
+    VerdictReason,
+    "plateau", "lost", "retained", "long-lived",
+    "overslept", "stall", "paused", "crowded", "saturated", "limit",
+]  # fmt: skip
+"""Why there is a finding: a verdict, a note on a site, or one on the process."""
+
+Became = Literal["came", "grew", "same", "shrank", "went"]
+"""What became of a site from one snapshot to another."""
+
+ProcessState = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
+"""How a process is that says nothing.  ``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call
+keeps the GIL; ``silent``: no reason shows."""
 
 Resource = Literal["fds", "rss", "threads"]
 RESOURCES: tuple[Resource, ...] = get_args(Resource)

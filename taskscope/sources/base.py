@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from taskscope import model
     from taskscope.model.requests import Request
+    from taskscope.model.vocabulary import ProcessState
 
 T = TypeVar("T")
 
@@ -78,10 +79,10 @@ class Answering:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No sample for ``seconds``, and why: ``state`` is a word of ``attach.outside``, ``text`` a sentence."""
+    """No sample for ``seconds``, and why: ``text`` is a sentence."""
 
     seconds: float
-    state: str
+    state: ProcessState
     text: str
 
 

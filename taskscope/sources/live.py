@@ -17,7 +17,7 @@ from taskscope.model import requests
 from taskscope.model.snapshot import NAMES
 from taskscope.sources.base import Silence, SourceError, TargetGone
 from taskscope.sources.impute import guesses
-from taskscope.sources.line import Line
+from taskscope.sources.rpc import RpcClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ class LiveSource:
         self._samples: deque[model.Sample] = deque()
         self._news = asyncio.Event()
         self.progress = progress
-        self._line = Line(path, patience, self._receive, self._news.set, self._tell)
+        self._client = RpcClient(path, patience, self._receive, self._news.set, self._tell)
         self._parts: dict[str, Any] | None = None
         self._one_snapshot = asyncio.Lock()
         self._sites: set[int] = set()
@@ -69,7 +69,7 @@ class LiveSource:
 
     async def open(self) -> model.Hello:
         """Connects and returns the hello.  Raises SourceError: nobody listens, refused, wrong protocol."""
-        await self._line.open()
+        await self._client.open()
         try:
             hello = await self._hello()
         except BaseException:
@@ -82,13 +82,13 @@ class LiveSource:
         """Closes the connection; idempotent."""
         if self._searching is not None:
             self._searching.cancel()
-        await self._line.close()
+        await self._client.close()
 
     def silence(self) -> Silence | None:
-        if self._sampled is None or self._line.over is not None:
+        if self._sampled is None or self._client.over is not None:
             return None
         seconds = time.monotonic() - self._sampled
-        condition = self._line.condition() if seconds > LATE * self._interval else None
+        condition = self._client.condition() if seconds > LATE * self._interval else None
         return None if condition is None else Silence(seconds, condition.state, condition.text)
 
     async def samples(self) -> AsyncIterator[model.Sample]:
@@ -96,7 +96,7 @@ class LiveSource:
         self._samples.clear()
         imputed: asyncio.Queue[model.Site] = asyncio.Queue()
         self._sampled = time.monotonic()
-        await self._line.ask(requests.Subscribe())
+        await self._client.ask(requests.Subscribe())
         begun, before = False, 0
         while True:
             while self._samples:
@@ -105,13 +105,13 @@ class LiveSource:
                 if not begun:
                     before += 1  # from an earlier subscription
                     if before > MAX_WAITING:
-                        raise self._line.misbehaves("its first sample is not a full one")
+                        raise self._client.misbehaves("its first sample is not a full one")
                     continue
                 self._impute(sample.new_sites, imputed)
                 found = tuple(imputed.get_nowait() for _ in range(imputed.qsize()))
                 yield dataclasses.replace(sample, new_sites=sample.new_sites + found) if found else sample
-            if self._line.over is not None:
-                raise type(self._line.over)(str(self._line.over))
+            if self._client.over is not None:
+                raise type(self._client.over)(str(self._client.over))
             self._news.clear()
             await self._news.wait()
 
@@ -121,7 +121,7 @@ class LiveSource:
     async def ask(self, request: Request[T]) -> T:
         if isinstance(request, requests.Snapshot):
             return cast("T", await self._snapshot(request))
-        answer = await self._line.ask(request)
+        answer = await self._client.ask(request)
         if isinstance(request, requests.SetInterval):
             self._interval = request.seconds
         elif isinstance(request, requests.Tasks) and isinstance(answer, model.TaskPage):
@@ -130,18 +130,18 @@ class LiveSource:
 
     def _check_page(self, limit: int, length: int) -> None:
         if length > limit:
-            raise self._line.misbehaves(f"it sent {length:,} tasks for a page of at most {limit:,}")
+            raise self._client.misbehaves(f"it sent {length:,} tasks for a page of at most {limit:,}")
 
     async def _snapshot(self, request: requests.Snapshot) -> dict[str, Any]:
         """The whole state, which the agent sends in parts; each part extends the timeout."""
         async with self._one_snapshot:  # parts do not name their snapshot
             parts = self._parts = {}
-            self._parts_from = self._line.received
+            self._parts_from = self._client.received
             try:
-                await self._line.send(request)
+                await self._client.send(request)
             finally:
                 self._parts = None
-        snapshot = self._line.fits(lambda: check(parts), request)
+        snapshot = self._client.fits(lambda: check(parts), request)
         await self._impute_snapshot(snapshot)
         from taskscope.sources.monitor import add_findings
 
@@ -151,7 +151,7 @@ class LiveSource:
     async def detach(self) -> None:
         """Removes the agent from the target, which ends the connection."""
         with contextlib.suppress(TargetGone):  # it may be gone before its answer is sent
-            await self._line.ask(requests.Detach())
+            await self._client.ask(requests.Detach())
 
     def _impute(self, sites: Sequence[model.Site], found: asyncio.Queue[model.Site]) -> None:
         """Starts a background search for the lines of unobserved sites; results go into ``found``."""
@@ -169,7 +169,7 @@ class LiveSource:
 
     async def _imputed(self, unknown: Sequence[model.Site]) -> list[model.Site]:
         """These sites with their likely lines, if the source shows any."""
-        files = await self._line.ask(requests.Modules())
+        files = await self._client.ask(requests.Modules())
         root = _ROOT.match(self.path)
         return await asyncio.to_thread(guesses, root[0] if root else "", files, unknown)
 
@@ -183,7 +183,7 @@ class LiveSource:
 
     async def _hello(self) -> model.Hello:
         request = requests.Hello(wire.PROTOCOL, f"taskscope {__version__}")
-        answer = await self._line.send(request)
+        answer = await self._client.send(request)
         theirs = answer.get("protocol") if isinstance(answer, dict) else None
         if theirs != wire.PROTOCOL:
             said = f"protocol {theirs}" if type(theirs) is int and 0 <= theirs < 10**6 else "another protocol"
@@ -191,13 +191,13 @@ class LiveSource:
                 f"the agent speaks {said}, this TaskScope {__version__} speaks {wire.PROTOCOL}: "
                 "use the same version of TaskScope on both sides"
             )
-        return self._line.fits(lambda: unpack(model.Hello, answer), request)
+        return self._client.fits(lambda: unpack(model.Hello, answer), request)
 
     def _receive(self, message: wire.Request) -> None:
         if message.method == "sample":
             self._take_sample(message.params)
         elif message.method == "leaving":
-            self._line.farewell = wire.clean_text(str(message.params.get("reason")))
+            self._client.farewell = wire.clean_text(str(message.params.get("reason")))
         elif message.method == "part":
             self._take_part(message.params.get("section"), message.params.get("value"))
 
@@ -205,11 +205,11 @@ class LiveSource:
         try:
             sample = unpack(model.Sample, params)
         except wire.WireError as error:
-            raise self._line.misbehaves(f"its sample does not fit: {error}") from None
+            raise self._client.misbehaves(f"its sample does not fit: {error}") from None
         self._sites.update(site.id for site in sample.new_sites)
         self._sites.update(each.site for each in sample.sites)
         if len(self._sites) > MAX_SITES:
-            raise self._line.misbehaves(f"it names more than {MAX_SITES:,} sites")
+            raise self._client.misbehaves(f"it names more than {MAX_SITES:,} sites")
         self._sampled, self._interval = time.monotonic(), sample.interval
         self._samples.append(sample)
         if len(self._samples) > MAX_WAITING:
@@ -220,11 +220,11 @@ class LiveSource:
     def _take_part(self, section: Any, value: Any) -> None:
         if self._parts is None:
             return  # the caller of this snapshot gave up
-        if self._line.received - self._parts_from > MAX_SNAPSHOT:
-            raise self._line.misbehaves(f"its snapshot is larger than {MAX_SNAPSHOT >> 20} MB")
+        if self._client.received - self._parts_from > MAX_SNAPSHOT:
+            raise self._client.misbehaves(f"its snapshot is larger than {MAX_SNAPSHOT >> 20} MB")
         if section not in NAMES:
             return  # from a newer agent
-        self._line.progressed()
+        self._client.progressed()
         known = self._parts.get(section)
         if isinstance(value, list) and isinstance(known, list):
             known.extend(value)

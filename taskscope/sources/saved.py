@@ -234,14 +234,14 @@ class SavedSource(Answering):
     async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
         return self._archive.many(model.Loop, "loops")
 
-    async def source(self, query: requests.Source) -> model.SourceText:
+    async def source(self, query: requests.Source) -> model.SourceLines:
         """The file as it is on this machine now: a snapshot contains no source."""
         lines = read_regular(query.file, MAX_SOURCE).decode("utf-8", "replace").splitlines()
         if not lines:
             raise NotAvailable(f"{query.file} is not on this machine, and a snapshot contains no source")
         first = max(1, query.line - query.context)
         shown = lines[first - 1 : query.line + query.context]
-        return model.SourceText(
+        return model.SourceLines(
             query.file, first, tuple(wire.clean_text(text.expandtabs()) for text in shown)
         )
 

@@ -22,7 +22,7 @@ from taskscope.agent.counts.loops import LoopWatch
 from taskscope.agent.counts.registry import Registry
 from taskscope.agent.hooks.parts import Part
 from taskscope.agent.hooks.presence import Presence
-from taskscope.agent.inspect import clues, origins, sites, stacks
+from taskscope.agent.inspect import origins, sites, stacks, task_facts
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class Recorder:
             parked,
             stacks.describe_raw(stack if stack is not None else next(iter(raw.values()), ())),
             stack is not None,
-            ", cancel requested and still running" if clues.is_cancelling(task) else "",
+            ", cancel requested and still running" if task_facts.is_cancelling(task) else "",
         )
 
     def thread(self, thread: threading.Thread) -> Leftover:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,8 +13,6 @@ from textual.color import Color
 from textual.filter import Monochrome
 from textual.screen import ModalScreen, Screen
 
-from taskscope import text as fmt
-from taskscope import wire
 from taskscope.model import requests
 from taskscope.tui import crash
 from taskscope.tui import theme as themes
@@ -27,6 +23,7 @@ from taskscope.tui.legible import Legible, System
 from taskscope.tui.line_list import LineList
 from taskscope.tui.messages import StoreChanged
 from taskscope.tui.overview import OverviewScreen
+from taskscope.tui.pace import Pace
 from taskscope.tui.picker import PickerScreen
 from taskscope.tui.status import StatusLine
 from taskscope.tui.store import Store
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
 
     from textual.filter import LineFilter
 
-    from taskscope.model import Process
     from taskscope.sources.base import Source
     from taskscope.tui.connection import Reconnect
     from taskscope.tui.picker import Targets
@@ -45,14 +41,6 @@ if TYPE_CHECKING:
 _OF_A_TARGET = frozenset(
     ("trees", "baseline", "unmark", "pause", "resume", "snapshot", "console", "try_console", "interval")
 ) | {"overview", "view"}
-
-DRAW_EVERY, DRAW_AT_LAST = 0.7, 2.0
-"""Seconds between two drawings of numbers that changed; what the user does shows at once."""
-
-FRUGAL = 25.0
-"""Between these two a drawing waits for this many times the CPU time that the app used since the one before:
-what thousands of sites cost to read is spared in drawing, so that all stays below 5 % of a core.
-"""
 
 GARBAGE = (50_000, 20, 100)
 """Thresholds of the garbage collector.  The app keeps some hundred thousand objects for as long as it runs;
@@ -121,11 +109,9 @@ class TaskScopeApp(App[None]):
         self._clock = clock
         self._failure: Exception | None = None
         self._telling = False
-        self._told_at = float("-inf")
         self._told: State | None = None
-        self._pause = DRAW_EVERY
+        self._pace = Pace()
         self._asked_at = float("-inf")
-        self._used = 0.0
         self.connection: Connection | None = None
 
     def on_mount(self) -> None:
@@ -210,18 +196,15 @@ class TaskScopeApp(App[None]):
             self.call_later(self._tell)
         elif not self._telling:
             self._telling = True
-            wait = self._told_at + self._pause - time.monotonic()
-            if wait > 0:
+            if (wait := self._pace.wait()) > 0:
                 self.set_timer(wait, self._tell)
             else:
                 self.call_later(self._tell)
 
     def _tell(self) -> None:
         self._telling = False
-        self._told_at, self._told = time.monotonic(), self._state
-        used = time.process_time()
-        self._pause = min(max(DRAW_EVERY, FRUGAL * (used - self._used)), DRAW_AT_LAST)
-        self._used = used
+        self._told = self._state
+        self._pace.drawn()
         if self.screen_stack:  # there is none any more while the app closes
             self.screen.post_message(StoreChanged())
 
@@ -293,25 +276,9 @@ class TaskScopeApp(App[None]):
         self.context.status(f"One sample every {seconds:g} s.")
 
     def action_snapshot(self) -> None:
-        self.run_worker(self._snapshot(), group="snapshot", exclusive=True)
+        from taskscope.tui import saving
 
-    async def _snapshot(self) -> None:
-        from taskscope.export import snapshot
-
-        self.context.status("Taking a snapshot …")
-        state = await self.context.ask(self.context.source.ask(requests.Snapshot()))
-        hello = self.context.store.hello
-        if state is None or hello is None:
-            return
-        if self.context.store.findings.judged:  # what is on the screen, rather than what one look can tell
-            state["findings"] = wire.pack(self.context.store.findings.every)
-        path = snapshot_name(hello.process, time.localtime())
-        try:
-            size = await asyncio.to_thread(snapshot.save, state, path)
-        except snapshot.SnapshotError as problem:
-            self.context.error(f"No snapshot: {problem}.")
-            return
-        self.context.status(f"Snapshot written: {path} ({fmt.bytes(size)}).")
+        self.run_worker(saving.save(self.context), group="snapshot", exclusive=True)
 
     def action_console(self) -> None:
         from taskscope.tui import console
@@ -379,12 +346,6 @@ _OURS = (TaskScopeApp, ViewScreen, PickerScreen)
 _TEXTUALS = {
     binding.action for node in (App, Screen) for binding in node.BINDINGS if isinstance(binding, Binding)
 }
-
-
-def snapshot_name(process: Process, when: time.struct_time) -> str:
-    """``taskscope-NAME-PID-DATE.json``; a name of the target cannot lead into another directory."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", process.name).strip("-")[:40] or "python"
-    return f"taskscope-{name}-{process.pid}-{time.strftime('%Y%m%d-%H%M%S', when)}.json"
 
 
 def _screen(name: str, context: Context) -> Screen[None]:

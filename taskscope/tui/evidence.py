@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from taskscope import text as fmt
-from taskscope.tui import findings as found
+from taskscope.tui import current_findings as found
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from taskscope import text as fmt
-from taskscope.tui.findings import style_of
+from taskscope.tui.current_findings import style_of
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.rows import TREND_SECONDS, Row
 from taskscope.tui.theme import palette

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from taskscope import text as fmt
 from taskscope.model.vocabulary import GROUPS
 from taskscope.sources.live import merged
-from taskscope.tui.findings import Findings
+from taskscope.tui.current_findings import Findings
 from taskscope.tui.rows import Row, SiteRow, SumRow, WalkedRow
 from taskscope.tui.series import Series
 

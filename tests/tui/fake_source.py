@@ -372,9 +372,9 @@ class FakeSource(Answering):
             ),
         )
 
-    async def source(self, query: requests.Source) -> model.SourceText:
+    async def source(self, query: requests.Source) -> model.SourceLines:
         first = max(1, query.line - query.context)
-        return model.SourceText(
+        return model.SourceLines(
             query.file,
             first,
             tuple(f"    line_{n}()  # of the file" for n in range(first, query.line + query.context + 1)),

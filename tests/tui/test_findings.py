@@ -12,7 +12,7 @@ from taskscope import model
 from taskscope import text as fmt
 from taskscope.sources.base import NotAvailable
 from taskscope.text import shortened
-from taskscope.tui import findings as found
+from taskscope.tui import current_findings as found
 from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.evidence import moves, projected
 from taskscope.tui.store import Store

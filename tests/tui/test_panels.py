@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class NoSource(FakeSource):
-    async def source(self, query: requests.Source) -> model.SourceText:
+    async def source(self, query: requests.Source) -> model.SourceLines:
         raise NotAvailable("a saved snapshot holds no source")
 
 

@@ -20,7 +20,7 @@ READING = (
     "awaiting",
     "blocking",
     "calls",
-    "clues",
+    "task_facts",
     "creations",
     "dating",
     "facts",

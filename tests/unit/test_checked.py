@@ -60,6 +60,8 @@ for _ in range(900):
         (model.Finding, FINDING | {"evidence": {"moves": "x"}}, MOVES),
         (model.SiteCounts, [1, 2], "SiteCounts is a row of 2 numbers, not of 8 to 12"),
         (model.SiteCounts, [1] * 7 + [None], "SiteCounts[7] is null, not an integer"),
+        (model.ConsoleAddress, {"host": "::1", "port": 0}, "ConsoleAddress has no port 0"),
+        (model.ConsoleAddress, {"host": "::1", "port": 65536}, "ConsoleAddress has no port 65536"),
         (model.SiteCounts, [1] * 8 + [NAN], "SiteCounts is nan, not a finite number"),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from taskscope.commands.ci import annotation, write_junit
-from taskscope.commands.common import Failure
+from taskscope.commands.common import CommandError
 from taskscope.commands.gate import BaselineSnapshot, Check, Limits, checks, kept, matches, since
 from taskscope.commands.watch import MAX_COUNTS, MAX_SAMPLES, Samples
 from taskscope.model import Cause, Finding, Frame
@@ -125,7 +125,7 @@ def test_a_junit_file_has_a_case_for_each_check(tmp_path: Path) -> None:
 
 
 def test_a_junit_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="cannot write"):
+    with pytest.raises(CommandError, match="cannot write"):
         write_junit(str(tmp_path / "no" / "watch.xml"), "x", 1.0, ())
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import pytest
 
 from taskscope.agent.agent import Agent
+from taskscope.analysis.cohorts import Cohorts
 from taskscope.model import requests
 from taskscope.model.requests import MAX_CUTS, MAX_SITES, METHODS, BadParamsError
 from taskscope.sources.aiomonitor.source import AiomonitorSource
-from taskscope.sources.line import result_of
+from taskscope.sources.rpc import result_of
 from taskscope.sources.saved import SavedSource
 from tests.tui.fake_source import FakeSource
 
@@ -82,6 +83,12 @@ def test_what_does_not_fit_is_refused_in_one_sentence(method: str, params: str, 
         requests.read(METHODS[method], json.loads(params))
     assert said in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+def test_the_judge_asks_for_no_more_cuts_than_are_allowed() -> None:
+    """Inside the process it asks without the agent's door, where the bounds are checked."""
+    cohorts = Cohorts()
+    assert max(len(cohorts.ask(float(now))) for now in range(10_000)) <= MAX_CUTS
 
 
 def test_every_parameter_has_bounds() -> None:

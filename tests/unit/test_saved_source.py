@@ -214,7 +214,7 @@ async def test_source_comes_from_this_machine(tmp_path: Path) -> None:
     code = tmp_path / "code.py"
     code.write_text("one\n\ttwo \x1b\nthree\nfour\n")
     source = await opened(tmp_path, [])
-    assert await source.ask(requests.Source(str(code), 3, 1)) == model.SourceText(
+    assert await source.ask(requests.Source(str(code), 3, 1)) == model.SourceLines(
         str(code), 2, ("        two \\x1b", "three", "four")
     )
     with pytest.raises(NotAvailable, match="is not on this machine"):

@@ -14,7 +14,7 @@ from weakref import ref
 from taskscope import model
 from taskscope.agent.answers.groups import ParkedTally, parked_key
 from taskscope.agent.answers.tasks import NotFoundError
-from taskscope.agent.inspect import clues, futures, stacks
+from taskscope.agent.inspect import futures, stacks, task_facts
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
 from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.system import clock
@@ -88,7 +88,7 @@ class FactFinder:
             if task is None:
                 yield
             else:
-                tally.add_bound(clues.coroutines(task))
+                tally.add_bound(task_facts.coroutines(task))
             del task
         return self._looked(tally.facts(site, record.counts().live, alive, cuts, tuple(seen.values())))
 
@@ -244,16 +244,16 @@ class _Tally:
     def add(self, task: object, *, unheld: bool) -> list[object]:
         """Inspects one task; returns its coroutines, outermost first."""
         lineage = futures.lineage_of(task)
-        chain = clues.coroutines(task)
+        chain = task_facts.coroutines(task)
         self.sampled += 1
         for name, holds in (
             ("unheld", unheld),
             ("orphans", lineage is not None and not lineage.live),
             ("rootless", lineage is None),
-            ("cancelling", clues.is_cancelling(task)),
-            ("awaited", clues.is_awaited(task)),
-            ("looping", clues.is_looping(task)),
-            ("cycles", clues.in_cycle(task)),
+            ("cancelling", task_facts.is_cancelling(task)),
+            ("awaited", task_facts.is_awaited(task)),
+            ("looping", task_facts.is_looping(task)),
+            ("cycles", task_facts.in_cycle(task)),
         ):
             self.flags[name] += holds
         where = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
@@ -266,7 +266,7 @@ class _Tally:
 
     def add_bound(self, chain: list[object]) -> None:
         """Counts the ``self`` of the outermost method."""
-        bound = clues.bound_object(chain)
+        bound = task_facts.bound_object(chain)
         if bound is not None:
             owner, arguments = bound
             run = self.bound.setdefault(id(owner), _Bound(class_name(owner)))
@@ -275,11 +275,11 @@ class _Tally:
 
     def _add_waited(self, task: object, chain: list[object], wait: Wait) -> None:
         probe = object()
-        thing = clues.waited_object(task, chain)
+        thing = task_facts.waited_object(task, chain)
         if thing is not None:
             waited = self.waits.setdefault(id(thing), _Waited())
             waited.waiters += 1
-            waited.inside += clues.references_in(task, chain, thing)
+            waited.inside += task_facts.references_in(task, chain, thing)
             outside = sys.getrefcount(thing) - sys.getrefcount(probe) - waited.inside
             waited.seen = _wait_object(thing, wait, waited.waiters, max(0, outside))
 

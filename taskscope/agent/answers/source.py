@@ -49,7 +49,7 @@ def modules(_: requests.Modules) -> Job[tuple[str, ...]]:
     return tuple(sorted(found)[:MAX_MODULES])
 
 
-def source(query: requests.Source) -> Job[model.SourceText]:
+def source(query: requests.Source) -> Job[model.SourceLines]:
     """The lines around ``line``; none if no code was loaded from that file, or it is unreadable."""
     file = query.file
     first = max(1, query.line - query.context)
@@ -72,7 +72,7 @@ def source(query: requests.Source) -> Job[model.SourceText]:
             lines.append(text)
         if spent():
             yield
-    return model.SourceText(file, first, tuple(_decoded(text, coding) for text in lines))
+    return model.SourceLines(file, first, tuple(_decoded(text, coding) for text in lines))
 
 
 def _modules() -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from taskscope import model
 from taskscope.agent.answers import groups, trees
 from taskscope.agent.counts.registry import site_counts
-from taskscope.agent.inspect import awaiting, clues, futures, holders, stacks
+from taskscope.agent.inspect import awaiting, futures, holders, stacks, task_facts
 from taskscope.agent.inspect.walk import live_tasks, merged, spent
 from taskscope.system import clock
 
@@ -162,7 +162,7 @@ class Queries:
         stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
         waits_for = tuple(self.row(each) for each in awaiting.waited_tasks(task)[:MAX_RELATED])
         awaited_by = tuple(self.row(each) for each in awaiting.awaiting_tasks(task)[:MAX_RELATED])
-        lock = clues.awaited_lock(task)
+        lock = task_facts.awaited_lock(task)
         search = holders.Search(task) if row.parked is not None and row.parked.wait == "future" else None
         del task
         held_by: list[model.Task] = []
@@ -174,7 +174,7 @@ class Queries:
             theirs = futures.lineage_of(other)
             if lineage is not None and theirs is not None and theirs.serial == lineage.serial:
                 siblings += 1
-            if lock is not None and len(held_by) < MAX_RELATED and clues.holds(other, lock):
+            if lock is not None and len(held_by) < MAX_RELATED and task_facts.holds(other, lock):
                 held_by.append(self.row(other))
             if search is not None:
                 search.look(other)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope.agent.counts import stranded
-from taskscope.agent.counts.watched import Probe, Stall, Watched
+from taskscope.agent.counts.watched_loop import Probe, Stall, WatchedLoop
 from taskscope.agent.inspect import stacks, turns
 from taskscope.agent.inspect.walk import PAUSE, SLICE
 from taskscope.system import clock, system
@@ -79,8 +79,8 @@ class LoopWatch:
         self._failed = failed
         self._born = born
         self._ids = itertools.count(1)
-        self._watched: dict[int, Watched] = {}
-        self._round: list[Watched] = []  # still to be looked at in this round
+        self._watched: dict[int, WatchedLoop] = {}
+        self._round: list[WatchedLoop] = []  # still to be looked at in this round
         self._wait = self._took = 0.0  # of this round
         self._copies: list[Any] = []  # only right after a fork
         self._enough = MANY
@@ -100,7 +100,7 @@ class LoopWatch:
         if len(self._watched) >= self._enough:
             self._forget_closed()
             self._enough = 2 * len(self._watched) + MANY
-        self._watched[id(loop)] = Watched(next(self._ids), loop, system.get_ident())
+        self._watched[id(loop)] = WatchedLoop(next(self._ids), loop, system.get_ident())
 
     def _forget_closed(self) -> None:
         """Prunes closed loops: programs may run hundreds in turn between looks."""
@@ -109,7 +109,7 @@ class LoopWatch:
             if loop is None or turns.is_closed(loop):
                 self._forget(watched)
 
-    def _forget(self, watched: Watched) -> None:
+    def _forget(self, watched: WatchedLoop) -> None:
         if self._watched.get(watched.key) is watched:
             self._watched.pop(watched.key, None)
         if watched.stall is not None:
@@ -134,7 +134,7 @@ class LoopWatch:
                 found[turn.thread] = watched.id
         return found
 
-    def _turn(self, watched: Watched, loop: Any, frames: Mapping[int, FrameType]) -> Turn | None:
+    def _turn(self, watched: WatchedLoop, loop: Any, frames: Mapping[int, FrameType]) -> Turn | None:
         if loop is None:
             return None
         if turns.is_legible(loop):
@@ -176,7 +176,7 @@ class LoopWatch:
         return wait
 
     def _see_one(
-        self, watched: Watched, loop: Any, frames: Mapping[int, FrameType], now: float, late: float | None
+        self, watched: WatchedLoop, loop: Any, frames: Mapping[int, FrameType], now: float, late: float | None
     ) -> float:
         try:
             turn = self._turn(watched, loop, frames)
@@ -187,7 +187,9 @@ class LoopWatch:
             self._failed("loops", error)
             return LOOK_EVERY
 
-    def _see(self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None) -> float:
+    def _see(
+        self, watched: WatchedLoop, loop: Any, turn: Turn | None, now: float, late: float | None
+    ) -> float:
         """Looks at a loop whose turns are visible.  Returns the seconds until the next look."""
         if turn is None or not watched.stands_at(turn.mark):
             self._over(watched, now, turn.begun if turn is not None else None)
@@ -203,7 +205,7 @@ class LoopWatch:
             watched.note(late, now)
         return LOOK_EVERY
 
-    def _calling(self, watched: Watched, loop: Any, turn: Turn, now: float) -> float:
+    def _calling(self, watched: WatchedLoop, loop: Any, turn: Turn, now: float) -> float:
         lasted, stall, opened = now - watched.since, watched.stall, None
         waiting = turns.length(loop, "_ready") or 0
         many = turn.calls >= MANY_CALLS
@@ -224,7 +226,7 @@ class LoopWatch:
         stall.paused = watched.paused
         return min(LOOK_EVERY, max(FINE, lasted / 50))
 
-    def _overslept(self, watched: Watched, loop: Any, turn: Turn, now: float) -> None:
+    def _overslept(self, watched: WatchedLoop, loop: Any, turn: Turn, now: float) -> None:
         watched.note(now - watched.found, now)
         if watched.stall is None and now - watched.found >= OVERSLEPT:
             stall = self._begin(watched, Stall(watched.id, "asleep", watched.since, turn.begun is None))
@@ -233,7 +235,7 @@ class LoopWatch:
                 stall.is_of(turn.task)
 
     def _see_from_outside(
-        self, watched: Watched, loop: Any, turn: Turn | None, now: float, late: float | None
+        self, watched: WatchedLoop, loop: Any, turn: Turn | None, now: float, late: float | None
     ) -> float:
         """Looks at a loop whose turns are not visible."""
         probe = watched.probe
@@ -264,7 +266,7 @@ class LoopWatch:
         return LOOK_EVERY
 
     @staticmethod
-    def _hand_over(watched: Watched, loop: Any, now: float) -> None:
+    def _hand_over(watched: WatchedLoop, loop: Any, now: float) -> None:
         """Schedules a callback on a loop that is awake, in a new context: threads cannot share one."""
         call = turns.builtin_method(loop, "call_soon_threadsafe")
         if call is not None:
@@ -274,7 +276,7 @@ class LoopWatch:
                 watched.probe = probe
                 watched.stand(None, now)
 
-    def _pause(self, watched: Watched, now: float) -> None:
+    def _pause(self, watched: WatchedLoop, now: float) -> None:
         """Accounts for time in which the process got no CPU."""
         if self._idle >= PAUSED and now - watched.since >= self._idle:
             watched.paused += self._idle
@@ -305,18 +307,18 @@ class LoopWatch:
 
     # -- stalls --------------------------------------------------------------------------------
 
-    def _held(self, watched: Watched, turn: Turn, *, at_least: bool) -> Stall:
+    def _held(self, watched: WatchedLoop, turn: Turn, *, at_least: bool) -> Stall:
         stall = self._begin(watched, Stall(watched.id, "held", watched.since, at_least))
         inside = [frame for frame in turn.frames if frame.f_code.co_qualname != "Handle._run"]
         stall.stack = stacks.describe(inside[: stacks.MAX_CHAIN])
         return stall
 
-    def _begin(self, watched: Watched, stall: Stall) -> Stall:
+    def _begin(self, watched: WatchedLoop, stall: Stall) -> Stall:
         watched.stall = stall
         self._stalls.append(stall)
         return stall
 
-    def _over(self, watched: Watched, now: float, over: float | None) -> None:
+    def _over(self, watched: WatchedLoop, now: float, over: float | None) -> None:
         """Ends what the loop was doing, at ``over`` at the latest."""
         stall, watched.stall = watched.stall, None
         if stall is not None:

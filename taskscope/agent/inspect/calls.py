@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taskscope.agent.inspect.looking import Known, attribute, is_a, lookup, text
+from taskscope.agent.inspect.looking import Cache, attribute, is_a, lookup, text
 from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class _Shown(NamedTuple):
     blocks: list[_Block]
 
 
-_codes: Known[_Shown] = Known(MAX_CODES)
-_names: Known[dict[int, str]] = Known(MAX_CODES)
-_with: Known[bool] = Known(4 * MAX_CODES)
+_codes: Cache[_Shown] = Cache(MAX_CODES)
+_names: Cache[dict[int, str]] = Cache(MAX_CODES)
+_with: Cache[bool] = Cache(4 * MAX_CODES)
 
 
 def call_of(frame: FrameType) -> Call | None:

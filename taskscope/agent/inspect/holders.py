@@ -18,7 +18,7 @@ from types import BuiltinMethodType, FrameType, MethodType
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from taskscope.agent.inspect import clues, futures, referents, stacks, waits
+from taskscope.agent.inspect import futures, referents, stacks, task_facts, waits
 from taskscope.agent.inspect.looking import attribute, called, items, owner_of, text
 from taskscope.system import clock, system
 
@@ -55,6 +55,7 @@ class Search:
         self._future = ref(future)
         self._seen: set[int] = set()  # a reused id only means that an object is skipped
         self._found: list[str] = []
+        self._timed = False  # a timer is among them: what it says changes
         self._until = 0.0
         known, outside, found = _last
         if known() is future and outside == self._outside:
@@ -70,7 +71,7 @@ class Search:
         if futures.waiter_of(other) is future:  # it waits as well
             return
         self._until = clock.thread_time() + PATIENCE
-        for coro in clues.coroutines(other):
+        for coro in task_facts.coroutines(other):
             for each in gc.get_referents(coro):
                 if each is future:
                     variable = referents.variable_of(coro, future)
@@ -88,29 +89,32 @@ class Search:
         if not self._found and self._outside:
             self._found = _in_threads(future)
         if not self._found and self._outside and sys.getallocatedblocks() <= MAX_BLOCKS:
-            self._found = _referrers(task, future)
+            for thing in _referrers(task, future):
+                self._add(_holder(thing, future), thing)
         if not self._found:
             self._found = [NOT_FOUND if self._outside else NOBODY]
-        if not any(each.startswith(referents.TIMER) for each in self._found):  # their time runs
+        if not self._timed:
             _last = ref(future), self._outside, self._found
         return tuple(self._found)
 
-    def _add(self, holder: str) -> None:
+    def _add(self, holder: str, thing: object = None) -> None:
+        """``thing``: the object behind the name."""
+        self._timed = self._timed or referents.is_timer(thing)
         if holder and holder not in self._found and len(self._found) < MAX_HOLDERS:
             self._found.append(holder)
 
     def _near(self, task: object, future: object) -> None:
         self._until = clock.thread_time() + PATIENCE
-        chain = clues.coroutines(task)
+        chain = task_facts.coroutines(task)
         self._seen.update(map(id, (task, future, *chain)))
         places: list[tuple[object, object]] = [
             (each, coro) for coro in reversed(chain) for each in gc.get_referents(coro)
         ]
         places += [(owner_of(callback), None) for callback in futures.callbacks(future)]
-        places += [(frame.f_globals, None) for frame in clues.frames_of(chain)]
+        places += [(frame.f_globals, None) for frame in task_facts.frames_of(chain)]
         for handle in _timers(futures.loop_of(task), future):
             self._seen.add(id(handle))
-            self._add(referents.attribute_of(handle, future))
+            self._add(referents.attribute_of(handle, future), handle)
         for thing, coro in places:
             self._check(referents.content(thing), coro, future)
         for thing, coro in places:
@@ -127,7 +131,7 @@ class Search:
         if thing is not None and id(thing) not in self._seen:
             self._seen.add(id(thing))
             if referents.is_looked_into(thing) and referents.leads(thing, future, 2):
-                self._add(referents.name_of(thing, coro, future))
+                self._add(referents.name_of(thing, coro, future), thing)
 
 
 def _awaited(task: object) -> object:
@@ -150,9 +154,9 @@ def _outside(task: object) -> int:
 
     Versions count variables differently, so the count is compared with a probe in the same kind of variable.
     """
-    probe, chain, future = object(), clues.coroutines(task), _awaited(task)
+    probe, chain, future = object(), task_facts.coroutines(task), _awaited(task)
     count = sys.getrefcount(future) - sys.getrefcount(probe)
-    return max(0, count - clues.references_in(task, chain, future))
+    return max(0, count - task_facts.references_in(task, chain, future))
 
 
 def _in_threads(future: object) -> list[str]:
@@ -169,10 +173,10 @@ def _in_threads(future: object) -> list[str]:
     return found[:MAX_HOLDERS]
 
 
-def _referrers(task: object, future: object) -> list[str]:
+def _referrers(task: object, future: object) -> list[object]:
     """Up to three passes over the heap: the container, its owner, and the owner's owner."""
-    chain = clues.coroutines(task)
-    found: list[str] = []
+    chain = task_facts.coroutines(task)
+    found: list[object] = []
     pending = [future]
     ours = {id(each) for each in (task, chain, found, *chain)}
     for _ in range(3):
@@ -184,11 +188,11 @@ def _referrers(task: object, future: object) -> list[str]:
             if referents.is_container(each) and not referents.is_globals(each):
                 containers.append(each)
             elif not issubclass(type(each), type):
-                found.append(_holder(each, future))
+                found.append(each)
         pending = containers[:MAX_HOLDERS]
         if not pending:
             break
-    return [each for each in found if each][:MAX_HOLDERS]
+    return found
 
 
 def _holder(thing: object, future: object) -> str:

@@ -300,10 +300,10 @@ def pairs(names: object) -> list[tuple[object, object]]:
         return []
 
 
-_known: list[Known[Any]] = []
+_known: list[Cache[Any]] = []
 
 
-class Known(Generic[T]):
+class Cache(Generic[T]):
     """A cache by identity, for objects that must not be hashed or compared; keeps ``most`` of them alive.
 
     Code objects are such: their hash includes names and constants, which may be anything.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect.looking import Known
+from taskscope.agent.inspect.looking import Cache
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -27,7 +27,7 @@ class Place(NamedTuple):
     first: bool
 
 
-_places: Known[dict[int, Place]] = Known(MAX_PLACES)
+_places: Cache[dict[int, Place]] = Cache(MAX_PLACES)
 
 
 def place_of(code: CodeType, offset: int) -> Place:

@@ -49,15 +49,18 @@ MAX_ITEMS = 200_000
 MAX_NESTED = 1_000
 """Entries of a container up to which nested containers are searched too."""
 
-TIMER = "a timer of the loop"
-
 CONTAINERS = kinds(dict, list, tuple, set, frozenset, deque, defaultdict, OrderedDict)
 COROUTINES = kinds(CoroutineType, GeneratorType, AsyncGeneratorType)
+_HANDLES = ("Handle", "TimerHandle")
 NOT_LOOKED_INTO = (str, bytes, int, float, type, ModuleType, FunctionType)
 
 
 def is_container(thing: object) -> bool:
     return id(type(thing)) in CONTAINERS
+
+
+def is_timer(thing: object) -> bool:
+    return class_name(thing) in _HANDLES and in_class(type(thing), "when") is not None
 
 
 def is_looked_into(thing: object) -> bool:
@@ -145,7 +148,7 @@ def attribute_of(thing: object, future: object) -> str:
     kind = class_name(thing)
     if module_of(type(thing)) == "builtins":
         return ""
-    if kind in ("Handle", "TimerHandle"):
+    if kind in _HANDLES:
         return _call_to_come(thing)
     for name, value in (*pairs(attributes_of(thing)), *slots_of(thing)):
         place = _place(value, future)
@@ -197,7 +200,7 @@ def _call_to_come(handle: object) -> str:
     """A scheduled call of a loop.  uvloop's do not show their function."""
     callback = attribute(handle, "_callback")
     name = f", {called(callback)}" if callback is not None else ""
-    if in_class(type(handle), "when") is None:
+    if not is_timer(handle):
         return f"a callback of the loop{name}"
     left = timers.left(handle, attribute(handle, "_loop"))
-    return f"{TIMER}{name}{f' in {left:.1f} s' if left is not None else ''}"
+    return f"a timer of the loop{name}{f' in {left:.1f} s' if left is not None else ''}"

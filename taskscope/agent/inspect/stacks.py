@@ -71,7 +71,7 @@ class Shape(NamedTuple):
 
     stack: tuple[model.Frame, ...]
     user: model.Frame | None
-    known: waits.Known | None
+    known: waits.Recognised | None
     codes: tuple[CodeType, ...]
 
 

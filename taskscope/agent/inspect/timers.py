@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import FunctionType
 
-from taskscope.agent.inspect.looking import Known, attribute, in_class, native, seconds, text
+from taskscope.agent.inspect.looking import Cache, attribute, in_class, native, seconds, text
 from taskscope.system import clock
 
-_tells_our_time: Known[bool] = Known(16)
+_tells_our_time: Cache[bool] = Cache(16)
 """Classes of loops, and whether their clock is the machine's: asked for every task that sleeps."""
 
 

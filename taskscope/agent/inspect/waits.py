@@ -37,16 +37,16 @@ class Wait(NamedTuple):
     remaining: float | None = None
 
 
-class Known(NamedTuple):
+class Recognised(NamedTuple):
     """A recognised primitive, and its frame's position in the chain."""
 
     rule: primitives.Rule
     at: int
 
 
-def recognise(frames: list[FrameType]) -> Known | None:
+def recognise(frames: list[FrameType]) -> Recognised | None:
     """The outermost primitive, next to user code; ``frames`` are innermost first."""
-    found: Known | None = None
+    found: Recognised | None = None
     for index, frame in enumerate(frames):
         file = origins.file_of(frame.f_code)
         if not origins.is_plumbing(file):
@@ -54,11 +54,13 @@ def recognise(frames: list[FrameType]) -> Known | None:
         rules = primitives.ANYIO if "/anyio/" in file else primitives.ASYNCIO
         rule = rules.get((file.rpartition("/")[2], text(frame.f_code.co_qualname)))
         if rule is not None:
-            found = Known(rule, index)
+            found = Recognised(rule, index)
     return found
 
 
-def describe(task: object, frames: list[FrameType], known: Known | None, *, detailed: bool = True) -> Wait:
+def describe(
+    task: object, frames: list[FrameType], known: Recognised | None, *, detailed: bool = True
+) -> Wait:
     """What ``task`` waits for; ``frames``: its await chain; ``known``: the primitive recognised there."""
     waiter = futures.waiter_of(task)
     if waiter is None:

@@ -35,10 +35,11 @@ def _limit_finding(used_up: Exhausted) -> Finding:
     by = f" ({used_up.limit_by})" if used_up.limit_by else ""
     return process_finding(
         "limit",
+        "limit",
         Frame("", 0, noun, "stdlib"),
         used_up.since,
         f"{spell(used_up.used)} of {spell(used_up.limit)} {in_use}{by}",
-        {"why": "limit", "resource": used_up.resource, "used": used_up.used, "limit": used_up.limit},
+        {"resource": used_up.resource, "used": used_up.used, "limit": used_up.limit},
         LIMIT_REACHED.cause(f"little or nothing is left; then {then}", ()),
     )
 

@@ -47,11 +47,11 @@ def _crowd_finding(loop: Loop, thread: Thread | None, since: Onset) -> Finding:
     half, most = loop.latency_p50 or 0.0, loop.latency_p99 or 0.0
     return process_finding(
         "loop",
+        "crowded",
         Frame("", 0, loop.kind.rpartition(".")[2], "stdlib"),
         since,
         f"callbacks queue up: they wait {half:,.2f} s (median), {most:,.2f} s (p99)",
         {
-            "why": "crowded",
             "ready": loop.ready,
             "latency_p50_seconds": round(half, 3),
             "latency_p99_seconds": round(most, 3),
@@ -75,10 +75,11 @@ def _pool_finding(workers: Sequence[Thread], now: float) -> Finding:
     doing = tuple(dict.fromkeys(each.doing for each in workers))[:5]
     return process_finding(
         "executor",
+        "saturated",
         where,
         Onset(now if pool.full_since is None else pool.full_since, at_least=True),
         f"{pool.name}: {all_workers} busy and {least}{_waiting(pool.queued, 'job')}",
-        {"why": "saturated", "workers": pool.max_workers, "queued": pool.queued},
+        {"workers": pool.max_workers, "queued": pool.queued},
         POOL_SATURATED.cause("every worker is busy, so new jobs wait", doing),
     )
 

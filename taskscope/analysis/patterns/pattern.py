@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.onset import Onset
     from taskscope.analysis.resources import Exhausted
     from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread
-    from taskscope.model.vocabulary import FindingKind
+    from taskscope.model.vocabulary import FindingKind, Reason
 
 BOUNDED = -2
 """The sign of tasks whose number is bounded."""
@@ -49,7 +49,7 @@ class SitePattern(Pattern):
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessFacts:
     """The state of loops and pools at ``now``.  ``slow``: since when callbacks run late.
 
     ``exhausted``: resources at their limit.
@@ -67,7 +67,7 @@ class Process:
 class ProcessPattern(Pattern):
     """What holds up a whole loop, pool or process.  Several are summed up as ``2 {noun}s{verb}``."""
 
-    find: Callable[[Process], tuple[Finding, ...]]
+    find: Callable[[ProcessFacts], tuple[Finding, ...]]
     noun: str
     verb: str = ""
 
@@ -93,7 +93,13 @@ def where_they_wait(seen: Clues) -> str:
 
 
 def process_finding(
-    kind: FindingKind, frame: Frame, since: Onset, text: str, evidence: dict[str, object], cause: Cause
+    kind: FindingKind,
+    why: Reason,
+    frame: Frame,
+    since: Onset,
+    text: str,
+    evidence: dict[str, object],
+    cause: Cause,
 ) -> Finding:
     """A finding without a site, at level ``info``."""
     return Finding(
@@ -108,6 +114,6 @@ def process_finding(
         since=since.since,
         since_at_least=since.at_least,
         text=text,
-        evidence=evidence,
+        evidence={"why": why, **evidence},
         cause=cause,
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from taskscope.model import Stall
+    from taskscope.model.vocabulary import Reason
 
 RECENT = 600.0
 """Seconds a stall is reported after it ends."""
@@ -52,6 +53,7 @@ def _overslept(stalls: list[Stall]) -> Finding:
     user = next((frame for frame in stall.stack if frame.origin == "user"), None)
     verb = "has been asleep" if lasting else "was asleep"
     least = "at least " if stall.at_least else ""
+    why: Reason = "overslept"
     length = f"{verb} for {least}{stall.duration:,.1f} s"
     return Finding(
         level="suspect",
@@ -66,7 +68,7 @@ def _overslept(stalls: list[Stall]) -> Finding:
         since_at_least=stall.at_least,
         text=f"event loop {stall.loop} {length} {_left_undone(stall)}{_WOKEN if stall.woken else ''}",
         evidence={
-            "why": "overslept",
+            "why": why,
             "count": len(stalls),
             "lasting": lasting is not None,
             "loop": stall.loop,
@@ -147,11 +149,11 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
         cause = f"a call in {frame.function} has been blocking the loop for {held.duration:,.2f} s"
     return process_finding(
         "stall",
+        "stall",
         frame,
         Onset(min(stall.began for stall in stalls)),
         f"the loop was blocked {_how_long(stalls)}",
         {
-            "why": "stall",
             "count": len(stalls),
             "longest_seconds": round(longest, 3),
             "total_seconds": round(total, 3),
@@ -196,11 +198,11 @@ def paused(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
     times = "once" if len(found) == 1 else f"{len(found):,} times"
     note = process_finding(
         "stall",
+        "paused",
         Frame("", 0, "(the whole process)", "stdlib"),
         Onset(min(stall.began for stall in found)),
         f"the process was paused {times}, for up to {longest:,.2f} s, and used no CPU",
         {
-            "why": "paused",
             "count": len(found),
             "longest_seconds": round(longest, 3),
             "total_seconds": round(total, 3),

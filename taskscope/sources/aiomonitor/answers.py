@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from taskscope.model.vocabulary import TaskState
     from taskscope.sources.aiomonitor.api import Trace
-    from taskscope.sources.aiomonitor.tally import Known, Past, Tally
+    from taskscope.sources.aiomonitor.tally import KnownTask, Past, Tally
 
 
 def page(
@@ -30,7 +30,7 @@ def page(
     return model.TaskPage(tuple(map(task, shown)), len(members), more)
 
 
-def detail(tally: Tally, known: Known, trace: Trace) -> model.TaskDetail:
+def detail(tally: Tally, known: KnownTask, trace: Trace) -> model.TaskDetail:
     """One task with the data of its page; ancestors are matched by name."""
     by_name = {each.name: each for each in tally.tasks.values()}
     ancestors = tuple(_ancestor(name, by_name.get(name)) for name in trace.creators)
@@ -71,7 +71,7 @@ def site_past(tally: Tally, id: int, since: float) -> model.SiteHistory:
     return model.SiteHistory(id, times, live, born, ended)
 
 
-def task(known: Known, *, parent: int = 0, parked: model.Parked | None = None) -> model.Task:
+def task(known: KnownTask, *, parent: int = 0, parked: model.Parked | None = None) -> model.Task:
     """A listed task."""
     return model.Task(
         serial=known.serial,
@@ -98,12 +98,12 @@ def ended(past: Past) -> model.Ended:
     )
 
 
-def _ancestor(name: str, known: Known | None) -> model.Ancestor:
+def _ancestor(name: str, known: KnownTask | None) -> model.Ancestor:
     if known is None:
         return model.Ancestor(0, 0, name, "", live=False)
     return model.Ancestor(known.serial, known.site, name, known.coroutine, live=True)
 
 
-def _members(tally: Tally, sites: Sequence[int] | None) -> list[Known]:
+def _members(tally: Tally, sites: Sequence[int] | None) -> list[KnownTask]:
     chosen = None if sites is None else set(sites)
     return [known for known in tally.tasks.values() if chosen is None or known.site in chosen]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from taskscope.model.requests import Request
-    from taskscope.sources.aiomonitor.tally import Known, Look, Past, SiteTally
+    from taskscope.sources.aiomonitor.tally import KnownTask, Look, Past, SiteTally
 
 PAGES = 5
 """Task pages read after each list, to learn about new sites (about 10 ms each)."""
@@ -186,13 +186,13 @@ class AiomonitorSource(Answering):
         """Reads one task's page for each unknown site, largest first."""
         waiting = [site for site in self._tally.sites.values() if site.site.id not in self._learned]
         waiting = sorted((site for site in waiting if site.live), key=lambda site: -site.live)[:PAGES]
-        members: dict[int, Known] = {}
+        members: dict[int, KnownTask] = {}
         for task in self._tally.tasks.values():
             members.setdefault(task.site, task)
         for site in waiting:
             await self._learn_site(site, members[site.site.id])
 
-    async def _learn_site(self, site: SiteTally, task: Known) -> None:
+    async def _learn_site(self, site: SiteTally, task: KnownTask) -> None:
         with contextlib.suppress(NoSuchTask):  # it has ended: retry with another
             trace = await self._asking.trace(task.id)
             self._learned.add(site.site.id)
@@ -316,7 +316,7 @@ class AiomonitorSource(Answering):
         with contextlib.suppress(NoSuchTask, TargetGone):
             past.outcome, past.error = await self._asking.outcome(trace)
 
-    async def source(self, query: requests.Source) -> model.SourceText:
+    async def source(self, query: requests.Source) -> model.SourceLines:
         """The file as it is on this machine: aiomonitor shows only single lines.
 
         The target names the file, so root, who may read more than the target, refuses.
@@ -332,7 +332,7 @@ class AiomonitorSource(Answering):
             )
         first = max(1, query.line - query.context)
         shown = lines[first - 1 : query.line + query.context]
-        return model.SourceText(
+        return model.SourceLines(
             query.file, first, tuple(wire.clean_text(text.rstrip("\n").expandtabs()) for text in shown)
         )
 

@@ -63,7 +63,7 @@ class Look:
 
 
 @dataclass(slots=True)
-class Known:
+class KnownTask:
     """A live task."""
 
     serial: int
@@ -121,7 +121,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.sites: dict[int, SiteTally] = {}
-        self.tasks: dict[int, Known] = {}
+        self.tasks: dict[int, KnownTask] = {}
         """Live tasks by serial, oldest first."""
         self.ended: deque[Past] = deque(maxlen=ENDED_KEPT)
         self.new_sites: list[model.Site] = []
@@ -131,7 +131,7 @@ class Tally:
         self.missed = 0
         self.last: Look | None = None
         self._by_key: dict[tuple[str, str], int] = {}
-        self._by_id: dict[str, Known] = {}
+        self._by_id: dict[str, KnownTask] = {}
         self._traces: dict[str, float] = {}
         self._serial = 0
 
@@ -146,7 +146,7 @@ class Tally:
     def take(self, look: Look) -> None:
         """Adds a look."""
         first = self.last is None
-        present: dict[str, Known] = {}
+        present: dict[str, KnownTask] = {}
         fresh: list[api.LiveTask] = []
         for task in look.live:
             known = self._by_id.get(task.id)
@@ -170,7 +170,7 @@ class Tally:
         self.sites[site.id].site = site
         self.new_sites.append(site)
 
-    def _same(self, known: Known, task: api.LiveTask, look: Look) -> bool:
+    def _same(self, known: KnownTask, task: api.LiveTask, look: Look) -> bool:
         if known.coroutine != task.coroutine:
             return False
         if known.birth is None or task.age is None:
@@ -181,18 +181,18 @@ class Tally:
         """How far times derived from this list and the previous one may differ, in seconds."""
         return look.took + (self.last.took if self.last else 0.0) + SLACK
 
-    def _birth(self, task: api.LiveTask, at: float, *, adopted: bool) -> Known:
+    def _birth(self, task: api.LiveTask, at: float, *, adopted: bool) -> KnownTask:
         site = self._site(task.location, task.coroutine)
         self._serial += 1
         birth = None if task.age is None else at - task.age
-        known = Known(self._serial, task.id, task.name, task.coroutine, task.state, site.site.id, birth)
+        known = KnownTask(self._serial, task.id, task.name, task.coroutine, task.state, site.site.id, birth)
         self.tasks[known.serial] = known
         site.born += 1
         site.adopted += adopted
         self.changed.add(site.site.id)
         return known
 
-    def _end(self, known: Known, at: float) -> Past:
+    def _end(self, known: KnownTask, at: float) -> Past:
         del self.tasks[known.serial]
         self.sites[known.site].ended += 1
         self.changed.add(known.site)

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from taskscope import text as fmt
 from taskscope.model import Finding
-from taskscope.tui import findings as found
+from taskscope.tui import current_findings as found
 from taskscope.tui.evidence import EvidencePanel
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.theme import palette

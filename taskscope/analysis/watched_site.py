@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.track import Track
     from taskscope.analysis.verdict import Verdict
     from taskscope.model import Cause, Site, SiteCounts, SiteFacts
-    from taskscope.model.vocabulary import Level, Reading
+    from taskscope.model.vocabulary import Level, Reading, Reason
 
 CONFIRM = 1.5
 HOLD = {"leak": 20.0, "suspect": 10.0}
@@ -49,7 +49,7 @@ class Shown:
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedSite:
     """The state of one site.  ``from_nothing``: it certainly had no task at first."""
 
     whole: Track
@@ -72,7 +72,7 @@ class Watched:
     signs: int = 0
 
 
-def growth_finding(site: Site, watched: Watched) -> Finding:
+def growth_finding(site: Site, watched: WatchedSite) -> Finding:
     """A leak or a suspect."""
     reading, verdict = watched.reading, watched.last_verdict
     assert reading is not None
@@ -86,8 +86,8 @@ def growth_finding(site: Site, watched: Watched) -> Finding:
         rate=verdict.rate,
         onset=watched.onset,
         text=_sentence(level, verdict, reading, watched.counts.counts.live),
+        why=verdict.why,
         evidence={
-            "why": verdict.why,
             "rate_low": round(verdict.low, 2),
             "rate_high": round(verdict.high, 2),
             "gained": reading.gained,
@@ -118,37 +118,41 @@ def _pace(verdict: Verdict, *, in_steps: bool) -> str:
     return f"{shape}{rate}" + ("" if low == rate == high else f" ({low.removesuffix('/min')} to {high})")
 
 
-def info_finding(site: Site, watched: Watched, begun: float, now: float, long_lived: float) -> Finding | None:
+def info_finding(
+    site: Site, watched: WatchedSite, begun: float, now: float, long_lived: float
+) -> Finding | None:
     """Worth knowing, not a fault: plateau, lost or retained tasks, long-lived.  ``begun``: of the agent."""
     counts = watched.counts
     live = counts.counts.live
+    why: Reason
     age = now - counts.oldest if counts.oldest is not None else 0.0
     lost = counts.counts.lost
     onset = Onset(begun)  # counting began with the agent
     if watched.leaked and live and watched.reading is not None:
-        text, kind = f"stopped growing at {live:,} live", "plateau"
+        text, why = f"stopped growing at {live:,} live", "plateau"
         onset = Onset(watched.reading.last)
     elif lost:
-        text, kind = f"{lost:,} {wording.be(lost, past=True)} destroyed while still waiting", "lost"
+        text, why = f"{lost:,} {wording.be(lost, past=True)} destroyed while still waiting", "lost"
     elif counts.retained >= max(100, live):
-        text, kind = f"{counts.retained:,} are done but still referenced", "retained"
+        text, why = f"{counts.retained:,} are done but still referenced", "retained"
     elif live >= 2 and age >= long_lived:
-        text, kind = f"{live:,} live, oldest {wording.seconds(age)}, not growing", "long-lived"
+        text, why = f"{live:,} live, oldest {wording.seconds(age)}, not growing", "long-lived"
         onset = Onset(now - age)
     else:
         return None
-    return _about(site, watched, "info", rate=0.0, onset=onset, text=text, evidence={"why": kind})
+    return _about(site, watched, "info", rate=0.0, onset=onset, text=text, why=why)
 
 
 def _about(
     site: Site,
-    watched: Watched,
+    watched: WatchedSite,
     level: Level,
     *,
     rate: float,
     onset: Onset,
     text: str,
-    evidence: dict[str, object],
+    why: Reason,
+    evidence: dict[str, object] | None = None,
     until: float | None = None,
 ) -> Finding:
     return Finding(
@@ -163,7 +167,7 @@ def _about(
         since=onset.since,
         since_at_least=onset.at_least,
         text=text,
-        evidence=evidence,
+        evidence={"why": why, **(evidence or {})},
         cause=watched.cause if level != "info" or watched.signs > 1 else None,
         known=site.known,
         until_told=until,

@@ -91,7 +91,7 @@ class Stall:
         )
 
 
-class Watched:
+class WatchedLoop:
     """One loop as of the last look.
 
     ``mark`` identifies what it is doing, since ``since``; we first saw it at ``found``.

@@ -52,7 +52,7 @@ _CHUNK = 1 << 18
 _REFUSALS = {wire.NOT_FOUND, wire.FORBIDDEN, wire.NO_METHOD}
 
 
-class Line:
+class RpcClient:
     """The connection to the agent at ``path``.
 
     ``patience``: timeout per answer in seconds.  ``receive`` gets the agent's notifications; a SourceError it

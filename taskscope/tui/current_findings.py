@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskscope.model import Finding, Projection
+    from taskscope.model.vocabulary import Reason
     from taskscope.tui.dismissed import Dismissed
     from taskscope.tui.store import Store
     from taskscope.tui.theme import Palette
@@ -26,7 +27,7 @@ EARLY = 20.0
 BADGES = {"leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
 RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
-_NOTED = {
+_NOTED: dict[Reason | None, tuple[str, str]] = {
     "long-lived": ("long-lived site", ""),
     "plateau": ("site", " stopped growing"),
     "retained": ("site", " holding ended tasks"),
@@ -162,4 +163,4 @@ def _counted_as(note: Finding) -> tuple[str, str]:
     pattern = PROCESS_PATTERN.get(note.cause.pattern) if note.cause is not None else None
     if pattern is not None:
         return pattern.noun, pattern.verb
-    return _NOTED.get(note.evidence.get("why", ""), ("note", ""))
+    return _NOTED.get(note.why, ("note", ""))

@@ -1,0 +1,33 @@
+"""Who can end the wait of one task."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from taskscope.agent.inspect.holders import Search
+
+
+def test_the_time_that_a_timer_has_left_is_that_of_the_question() -> None:
+    """What was found is remembered, but not a timer: it says how long it still runs."""
+
+    async def wait(future: asyncio.Future[None]) -> None:
+        await future
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        timer = loop.call_later(500, future.set_result, None)
+        task = asyncio.create_task(wait(future))
+        await asyncio.sleep(0)
+        first = Search(task).result()
+        assert first[0].startswith("a timer of the loop, Future.set_result in ")
+        end = time.monotonic() + 10
+        while Search(task).result() == first:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.05)
+        timer.cancel()
+        future.set_result(None)
+        await task
+
+    asyncio.run(main())
