@@ -5,6 +5,7 @@ Looks like: nobody can set it
 """
 
 import asyncio
+import itertools
 import random
 
 
@@ -20,11 +21,10 @@ async def ring(seconds):
 
 async def main():
     async with asyncio.TaskGroup() as group:
-        for _ in range(120):  # as if it had run for hours
+        for number in itertools.count():
             group.create_task(ring(random.expovariate(1 / 120)))
-        while True:
-            group.create_task(ring(random.expovariate(1 / 120)))
-            await asyncio.sleep(random.expovariate(1))
+            if number > 120:  # these were there at the start, as if it had run for hours
+                await asyncio.sleep(random.expovariate(1))
 
 
 asyncio.run(main())
