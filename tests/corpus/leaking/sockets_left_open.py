@@ -2,7 +2,6 @@
 
 Leak: handle
 Rate: 60
-Line: asyncio/streams.py StreamReaderProtocol.connection_made
 Shows: waits for a peer
 """
 
@@ -11,13 +10,13 @@ import asyncio
 kept = []
 
 
-async def handle(reader, writer):
+async def handle(reader, writer):  # LEAK
     writer.write(b"hello\n")
     await reader.read()
 
 
 async def main():
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)  # LEAK
     port = server.sockets[0].getsockname()[1]
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
