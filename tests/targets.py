@@ -17,6 +17,19 @@ from taskscope.attach.procfs import status
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_ECHO = """
+import asyncio, os
+async def echo(reader, writer):
+    while line := await reader.readline():
+        writer.write(line)
+        await writer.drain()
+    writer.close()
+async def main():
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    print("ready", os.getpid(), server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+"""
+
 PROGRAMS = {
     "asyncio idle": """
 import asyncio, os
@@ -28,19 +41,7 @@ async def main():
     await asyncio.gather(*waiting)
 asyncio.run(main())
 """,
-    "asyncio echo": """
-import asyncio, os
-async def echo(reader, writer):
-    while line := await reader.readline():
-        writer.write(line)
-        await writer.drain()
-    writer.close()
-async def main():
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    print("ready", os.getpid(), server.sockets[0].getsockname()[1])
-    await server.serve_forever()
-asyncio.run(main())
-""",
+    "asyncio echo": f"{_ECHO}asyncio.run(main())\n",
     "sleep": """
 import os, time
 print("ready", os.getpid())
@@ -111,19 +112,7 @@ async def main():
     await asyncio.Event().wait()
 uvloop.run(main())
 """,
-    "uvloop echo": """
-import asyncio, os, uvloop
-async def echo(reader, writer):
-    while line := await reader.readline():
-        writer.write(line)
-        await writer.drain()
-    writer.close()
-async def main():
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    print("ready", os.getpid(), server.sockets[0].getsockname()[1])
-    await server.serve_forever()
-uvloop.run(main())
-""",
+    "uvloop echo": f"import uvloop{_ECHO}uvloop.run(main())\n",
     "echo with threads": """
 import asyncio, os, random, threading, time
 def work():

@@ -15,9 +15,10 @@ from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+
+from taskscope.tui.messages import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -84,18 +85,13 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
     ]
     HEADER_LINES: ClassVar[int] = 0
 
-    class ListMessage(Message):
-        """A message about one row of ``list``."""
+    class ListMessage(Sent["LineList[Any]"]):
+        """A message about one row."""
 
         def __init__(self, list: LineList[Any], key: Hashable, row: Any) -> None:
-            super().__init__()
-            self.list = list
+            super().__init__(list)
             self.key = key
             self.row = row
-
-        @property
-        def control(self) -> LineList[Any]:
-            return self.list
 
     class RowHighlighted(ListMessage):
         """The cursor moved to another row."""
@@ -103,18 +99,13 @@ class LineList(ScrollView, Generic[Row], can_focus=True):
     class RowSelected(ListMessage):
         """Enter, or a click on the current row."""
 
-    class RowsWanted(Message):
+    class RowsWanted(Sent["LineList[Any]"]):
         """Lines that are not loaded came into view: ``first`` and ``count`` of them."""
 
         def __init__(self, list: LineList[Any], first: int, count: int) -> None:
-            super().__init__()
-            self.list = list
+            super().__init__(list)
             self.first = first
             self.count = count
-
-        @property
-        def control(self) -> LineList[Any]:
-            return self.list
 
     def __init__(
         self,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.geometry import Region
-from textual.message import Message
 
 from taskscope.text import UNKNOWN, shortened
 from taskscope.tui.line_list import Cell, LineList, cell_segments, fit
+from taskscope.tui.messages import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -92,17 +92,12 @@ class LineTable(LineList[Row]):
 
     HEADER_LINES: ClassVar[int] = 1
 
-    class HeaderSelected(Message):
+    class HeaderSelected(Sent["LineTable[Any]"]):
         """A click on the header of the sortable column ``key``."""
 
         def __init__(self, table: LineTable[Any], key: str) -> None:
-            super().__init__()
-            self.table = table
+            super().__init__(table)
             self.key = key
-
-        @property
-        def control(self) -> LineTable[Any]:
-            return self.table
 
     def __init__(
         self,

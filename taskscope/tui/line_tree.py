@@ -13,9 +13,9 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
 from taskscope.tui.line_list import Cell, LineList, cell_segments
+from taskscope.tui.messages import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -53,17 +53,12 @@ class LineTree(LineList[Node[Data]]):
         Binding("h,left", "collapse", "Close", show=False),
     ]
 
-    class ChildrenWanted(Message):
+    class ChildrenWanted(Sent["LineTree[Any]"]):
         """``node`` was opened and its children, or the next page of them, are not loaded."""
 
         def __init__(self, tree: LineTree[Any], node: Node[Any]) -> None:
-            super().__init__()
-            self.tree = tree
+            super().__init__(tree)
             self.node = node
-
-        @property
-        def control(self) -> LineTree[Any]:
-            return self.tree
 
     def __init__(
         self,

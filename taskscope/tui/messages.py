@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
+from textual.dom import DOMNode
 from textual.message import Message
+
+Sender = TypeVar("Sender", bound=DOMNode)
+
+
+class Sent(Message, Generic[Sender]):
+    """A message of the widget ``control``, by which handlers select."""
+
+    def __init__(self, sender: Sender) -> None:
+        super().__init__()
+        self._from = sender
+
+    @property
+    def control(self) -> Sender:
+        return self._from
 
 
 class StoreChanged(Message):

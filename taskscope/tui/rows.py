@@ -50,19 +50,19 @@ class Row:
 
     def births(self, now: float) -> float | None:
         """Births per second."""
-        raise NotImplementedError
+        return None
 
     def ends(self, now: float) -> float | None:
         """Ends per second."""
-        raise NotImplementedError
+        return None
 
     def errors(self) -> int | None:
         """Tasks that ended with an exception, since the agent started."""
-        raise NotImplementedError
+        return None
 
     def since(self, baseline: dict[int, Counts]) -> int | None:
         """Change of the live count since the baseline."""
-        raise NotImplementedError
+        return None
 
     def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
         """Live count at ``points`` moments of the last ``seconds``; births between them if none was live."""
@@ -218,18 +218,6 @@ class WalkedRow(Row):
 
     def growth(self, now: float) -> float | None:
         return self.series.slope(now)
-
-    def births(self, now: float) -> float | None:
-        return None
-
-    def ends(self, now: float) -> float | None:
-        return None
-
-    def errors(self) -> int | None:
-        return None
-
-    def since(self, baseline: dict[int, Counts]) -> int | None:
-        return None
 
     def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
         if column != LIVE:

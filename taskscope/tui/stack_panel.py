@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
 from taskscope import text as fmt
 from taskscope.model import Frame
 from taskscope.tui.line_list import LineList, cell_segments
+from taskscope.tui.messages import Sent
 from taskscope.tui.source_panel import GUILTY
 from taskscope.tui.source_text import highlighted
 from taskscope.tui.theme import palette
@@ -75,17 +75,12 @@ class StackPanel(LineList[Line]):
         Binding("h,left", "open(False)", "Close", show=False),
     ]
 
-    class LinkSelected(Message):
+    class LinkSelected(Sent["StackPanel"]):
         """The user selected a link."""
 
         def __init__(self, panel: StackPanel, target: Any) -> None:
-            super().__init__()
-            self.panel = panel
+            super().__init__(panel)
             self.target = target
-
-        @property
-        def control(self) -> StackPanel:
-            return self.panel
 
     def __init__(
         self, reader: SourceReader, *, inline: bool = True, empty: str = "", id: str | None = None

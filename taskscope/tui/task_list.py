@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.content import Content
-from textual.message import Message
 
 from taskscope import text as fmt
 from taskscope.model import Task, requests
 from taskscope.sources.base import SourceError
 from taskscope.tui.line_table import Cell, Column, LineTable
+from taskscope.tui.messages import Sent
 from taskscope.tui.paging import OPPOSITE, PAGE, Pager, Window
 from taskscope.tui.theme import palette
 
@@ -78,17 +78,12 @@ class TaskList(LineTable[Task]):
 
     DEFAULT_CSS = "TaskList { border-top: solid $border; border-title-color: $text-muted; }"
 
-    class Failed(Message):
+    class Failed(Sent["TaskList"]):
         """The list could not be read."""
 
         def __init__(self, list: TaskList, problem: SourceError) -> None:
-            super().__init__()
-            self.list = list
+            super().__init__(list)
             self.problem = problem
-
-        @property
-        def control(self) -> TaskList:
-            return self.list
 
     def __init__(self, context: Context, *, id: str | None = None) -> None:
         super().__init__(COLUMNS, self._cells, lambda task: task.serial, id=id, empty="Reading the tasks …")

@@ -25,3 +25,9 @@ async def running(
     app = TaskScopeApp(source, clock=lambda: 1000.0)
     async with app.run_test(size=size) as pilot:
         yield app, pilot
+
+
+async def click_line(pilot: Pilot[None], screen: str, text: str, column: int, *, below: int = 0) -> None:
+    """Clicks the first line of ``screen`` that holds ``text``, or one so many lines below."""
+    line = next(y for y, shown in enumerate(screen.split("\n")) if text in shown)
+    await pilot.click(offset=(column, line + below))

@@ -17,7 +17,7 @@ from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.evidence import moves, projected
 from taskscope.tui.store import Store
 from tests.tui.fake_source import LEAK, STREAMS, FakeSource
-from tests.tui.running import SIZES, running
+from tests.tui.running import SIZES, click_line, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ async def test_a_click_on_the_second_line_of_a_finding_opens_its_site_too() -> N
     two = Saved(finding(STREAMS), finding(LEAK, "suspect"))
     async with running(two, (100, 40)) as (_, pilot):
         screen = await until_shown(pilot, "SUSPECT")
-        line = next(y for y, text in enumerate(screen.split("\n")) if "SUSPECT" in text)
-        await pilot.click(offset=(30, line + 1))
+        await click_line(pilot, screen, "SUSPECT", 30, below=1)
         await until_shown(pilot, "executor.py:231 record_failure   live")
 
 
@@ -162,8 +161,7 @@ async def test_a_click_on_a_finding_opens_its_site() -> None:
     two = Saved(finding(STREAMS), finding(LEAK, "suspect"))
     async with running(two, (160, 40)) as (_, pilot):
         screen = await until_shown(pilot, "SUSPECT")
-        line = next(y for y, text in enumerate(screen.split("\n")) if "SUSPECT" in text)
-        await pilot.click(offset=(30, line))
+        await click_line(pilot, screen, "SUSPECT", 30)
         await until_shown(pilot, "executor.py:231 record_failure   live 25,000")
 
 

@@ -15,7 +15,7 @@ from taskscope.tui.site_panels import AgeHistogram
 from taskscope.tui.stack_panel import StackPanel
 from taskscope.tui.task_list import TaskList
 from tests.tui.fake_source import FakeSource
-from tests.tui.running import SIZES, running
+from tests.tui.running import SIZES, click_line, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
@@ -249,8 +249,7 @@ async def test_what_a_source_cannot_say_is_said() -> None:
 async def test_an_imputed_site_says_that_it_is_a_guess_and_what_else_it_may_be() -> None:
     async with running(FakeSource(start=250), (200, 60)) as (_, pilot):
         screen = await until_shown(pilot, "~book.py:9 watch")
-        line = next(y for y, text in enumerate(screen.split("\n")) if "~book.py:9" in text)
-        await pilot.click(offset=(40, line))
+        await click_line(pilot, screen, "~book.py:9", 40)
         await pilot.press("enter")
         screen = await until_shown(pilot, "a guess: its tasks are older than the agent")
         assert "or book.py:31 rewatch" in screen

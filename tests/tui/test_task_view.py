@@ -12,7 +12,7 @@ from taskscope import model
 from taskscope.sources.base import NotAvailable
 from taskscope.tui.views.task import TaskScreen
 from tests.tui.fake_source import DECAY, EXECUTOR, LEAK, MAIN, SLEEPING, FakeSource
-from tests.tui.running import SIZES, running
+from tests.tui.running import SIZES, click_line, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ async def test_what_it_waits_on_is_gone_to_round_a_cycle_and_back() -> None:
         for serial in (6, 5):
             await until_shown(pilot, "▶  244")  # the lines stand where they stay
             screen = await until_shown(pilot, f"→ task {serial} Task-{serial}")
-            line = next(y for y, text in enumerate(screen.split("\n")) if f"→ task {serial}" in text)
-            await pilot.click(offset=(10, line))
+            await click_line(pilot, screen, f"→ task {serial}", 10)
             await pilot.press("enter")
             await until_shown(pilot, f"task {serial} decay_after")
         await pilot.press("escape", "escape")
@@ -116,8 +115,7 @@ async def test_siblings_are_listed_in_pages() -> None:
         await opened(app, 5)
         await until_shown(pilot, "▶  244")
         screen = await until_shown(pilot, "→ 99 live")
-        line = next(y for y, text in enumerate(screen.split("\n")) if "→ 99 live" in text)
-        await pilot.click(offset=(10, line))
+        await click_line(pilot, screen, "→ 99 live", 10)
         await pilot.press("enter")
         screen = await until_shown(pilot, "siblings: 1 to")
         assert "created by task 1" in screen

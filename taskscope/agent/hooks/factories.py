@@ -17,12 +17,9 @@ from taskscope.agent.hooks.parts import Link, Part, as_named
 from taskscope.system import system
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from taskscope.agent.counts.registry import Registry
-
-    Factory = Callable[..., asyncio.Task[Any]]
 
 
 class TaskHooks:

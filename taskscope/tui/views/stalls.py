@@ -121,7 +121,7 @@ class StallsScreen(DetailScreen):
 
     def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
         event.stop()
-        if event.list is self._table:
+        if event.control is self._table:
             self.query_one(StackPanel).forget()
             self._show_stack()
 

@@ -89,7 +89,7 @@ stack."""
 
     def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
         event.stop()
-        if event.list is self._table:
+        if event.control is self._table:
             self.query_one(StackPanel).forget()
             self.run_worker(self.context.ask(self._load_stack()), group="stack", exclusive=True)
 

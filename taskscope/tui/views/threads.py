@@ -173,7 +173,7 @@ class ThreadsScreen(DetailScreen):
 
     def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
         event.stop()
-        if event.list is self._front:
+        if event.control is self._front:
             self.query_one(StackPanel).forget()
             self.run_worker(self._show_stack(), group="stack", exclusive=True)
 
