@@ -1,4 +1,4 @@
-"""The app: one target, one store, one connection, and the views on them."""
+"""The app: one target with its store, connection and views."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ _OF_A_TARGET = frozenset(
 ) | {"overview", "view"}
 
 GARBAGE = (50_000, 20, 100)
-"""Thresholds of the garbage collector.  The app keeps some hundred thousand objects for as long as it runs;
-looking through them as often as Python does by itself costs a sixth of the app's CPU at 5,000 sites.
+"""Thresholds of the garbage collector.  The app keeps some hundred thousand objects for its lifetime; at
+Python's defaults, collecting costs a sixth of the app's CPU at 5,000 sites.
 """
 
 QUIT_SECONDS = 3.0
-"""A second ctrl+c within this long quits."""
+"""Seconds within which a second ctrl+c quits."""
 
 _SYSTEMS: dict[str | None, System] = {"truecolor": "truecolor", "256": "256", "standard": "standard"}
 
 INTERVALS = (0.25, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between samples to choose from."""
+"""The intervals to choose from, in seconds."""
 
 
 class TaskScopeApp(App[None]):
-    """Shows ``source``, or what is chosen from ``targets``.
+    """Shows ``source``, or the target chosen from ``targets``.
 
-    ``reconnect`` finds the target again after it ended: None while it is not back.
+    ``reconnect`` finds the target after a restart, and returns None until then.
     """
 
     TITLE = "taskscope"
@@ -96,7 +96,7 @@ class TaskScopeApp(App[None]):
         """``theme`` is one of `theme.names`."""
         super().__init__()
         self.terminal: System = "none" if self.no_color else _SYSTEMS.get(self.console.color_system, "none")
-        """How many colours it shows."""
+        """The colours that the terminal shows."""
         self._readable: tuple[str, Legible] | None = None
         for name in set(self.available_themes).difference(themes.names()):
             self.unregister_theme(name)
@@ -123,7 +123,7 @@ class TaskScopeApp(App[None]):
             self._watch(self._source, self._reconnect)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """What Textual filters except its greys for NO_COLOR; then what makes every line readable."""
+        """Textual's filters, without its greys for NO_COLOR, and the one that keeps every line readable."""
         if self._readable is None or self._readable[0] != self.theme:
             background = self.current_theme.to_color_system().generate()["background"]
             self._readable = (self.theme, Legible(self.terminal, Color.parse(background)))
@@ -146,7 +146,7 @@ class TaskScopeApp(App[None]):
 
     @property
     def context(self) -> Context:
-        """Of the target watched; actions that need one are off while there is none."""
+        """The target's context.  Actions that need it are disabled without a target."""
         assert self.connection is not None
         return self.connection.context
 
@@ -162,7 +162,7 @@ class TaskScopeApp(App[None]):
         return action != "console" or self._has_console()
 
     def _has_console(self) -> bool:
-        """Whether it is likely enough for the line of keys; c tries in any case."""
+        """Whether a console is likely enough to list its key; c tries in any case."""
         hello = self.context.store.hello
         if hello is None or not self.context.source.live:
             return False
@@ -176,7 +176,7 @@ class TaskScopeApp(App[None]):
         self._watch(event.source, event.reconnect)
 
     async def on_overview_left(self) -> None:
-        """Back to the list of processes, if one came from there."""
+        """Goes back to the picker, if the app started there."""
         if self._targets is None or self.connection is None:
             return
         connection, self.connection = self.connection, None
@@ -188,11 +188,11 @@ class TaskScopeApp(App[None]):
         if self.connection is not None:
             self.connection.context.resumed()
 
-    # -- telling the screen in front
+    # -- updating the screen in front
 
     def _changed(self) -> None:
-        """However fast samples come, the screen in front is told no faster than one can read."""
-        if self._state is not self._told:  # the target came, ended or came back
+        """Schedules an update of the screen in front, no faster than one can read."""
+        if self._state is not self._told:  # the target came, ended or restarted
             self.call_later(self._tell)
         elif not self._telling:
             self._telling = True
@@ -205,7 +205,7 @@ class TaskScopeApp(App[None]):
         self._telling = False
         self._told = self._state
         self._pace.drawn()
-        if self.screen_stack:  # there is none any more while the app closes
+        if self.screen_stack:  # none while the app closes
             self.screen.post_message(StoreChanged())
 
     def _said(self) -> None:
@@ -214,17 +214,17 @@ class TaskScopeApp(App[None]):
                 line.look()
 
     def notify(self, message: str, *, severity: str = "information", **_: Any) -> None:
-        """Textual's own notices go to the status line: no toasts, and no markup in what a target says."""
+        """Sends Textual's notices to the status line: no toasts, and no markup in text from the target."""
         voice = self._voice_in_front()
         if voice is not None:
             (voice.status if severity == "information" else voice.error)(message)
 
     def _voice_in_front(self) -> Voice | None:
-        """Of the view in front; a help page over it has none of its own."""
+        """The messages of the view in front; a help page over it has none of its own."""
         screens = reversed(self.screen_stack)
         return next((each.voice for each in screens if isinstance(each, (ViewScreen, PickerScreen))), None)
 
-    # -- failing: Textual's two hooks for what nothing caught; it would print a page of traceback
+    # -- crashes: Textual's two hooks for uncaught exceptions, instead of its page of traceback
 
     def _handle_exception(self, error: Exception) -> None:
         self._failure = error
@@ -255,7 +255,7 @@ class TaskScopeApp(App[None]):
     def action_baseline(self) -> None:
         baseline = self.context.store.mark()
         if baseline is None:
-            self.context.error("No baseline: nothing has been seen of the target yet.")
+            self.context.error("No baseline: no sample has come yet.")
             return
         at = time.strftime("%H:%M:%S", time.localtime(baseline.wall))
         self.context.status(f"Baseline set at {at}: changes show in Δ base.  B clears it.")
@@ -269,7 +269,7 @@ class TaskScopeApp(App[None]):
     async def action_interval(self) -> None:
         sample = self.context.store.sample
         if sample is None or self.context.state is not State.LIVE:
-            self.context.error("The interval changes only while connected to a live target.")
+            self.context.error("The interval can be changed only on a live target.")
             return
         seconds = next((each for each in INTERVALS if each > sample.interval), INTERVALS[0])
         await self.context.ask(self.context.source.ask(requests.SetInterval(seconds)))
@@ -295,12 +295,12 @@ class TaskScopeApp(App[None]):
             self.push_screen(MessageLog(voice.said))
 
     def action_help_quit(self) -> None:
-        """ctrl+c: the second one quits."""
+        """ctrl+c: asks; the second one quits."""
         now = time.monotonic()
         if now - self._asked_at < QUIT_SECONDS:
             self.exit()
         self._asked_at = now
-        self.notify("Quit?  ctrl+c again quits, and so does q; the target keeps running.")
+        self.notify("Press ctrl+c again, or q, to quit; the target keeps running.")
 
     # -- views
 
@@ -316,14 +316,14 @@ class TaskScopeApp(App[None]):
         self._go(_screen(name, self.context))
 
     def _go(self, screen: Screen[None] | None) -> None:
-        """Back to the overview, and from there to another view."""
+        """Goes to the overview, and from there to another view."""
         while not isinstance(self.screen, OverviewScreen):
             self.pop_screen()
         if screen is not None:
             self.push_screen(screen)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What has a key, and Textual's themes."""
+        """The commands of the palette: all actions with a key, and Textual's themes."""
         for command in super().get_system_commands(screen):
             if command.title in {"Theme", "Screenshot", "Quit"}:
                 yield command
@@ -367,7 +367,7 @@ def _screen(name: str, context: Context) -> Screen[None]:
 
 
 def run(target: str | None, theme: str = "dark") -> int:
-    """The app on ``target`` (None: the picker first) until the user quits; the exit status.
+    """Runs the app on ``target`` (None: on the picker) until the user quits; returns the exit status.
 
     Raises SourceError if the target cannot be found.
     """

@@ -1,15 +1,15 @@
-"""When numbers that changed are drawn: no faster than one can read, and seldom where drawing costs much."""
+"""Paces the redraws for new data: no faster than one can read, and fewer where drawing is expensive."""
 
 from __future__ import annotations
 
 import time
 
 DRAW_EVERY, DRAW_AT_LAST = 0.7, 2.0
-"""Seconds between two drawings of numbers that changed; what the user does shows at once."""
+"""Least and most seconds between two redraws for new data; input shows at once."""
 
 FRUGAL = 25.0
-"""Between these two a drawing waits for this many times the CPU time that the app used since the one before:
-what thousands of sites cost to read is spared in drawing, so that all stays below 5 % of a core.
+"""Between the two, a redraw waits for this multiple of the CPU time used since the last one: what reading
+thousands of sites costs is saved on drawing, so that the app stays below 5 % of a core.
 """
 
 
@@ -20,7 +20,7 @@ class Pace:
         self._used = 0.0
 
     def wait(self) -> float:
-        """Seconds until the next drawing; none are left at 0 and below."""
+        """Seconds until the next redraw; 0 or less: now."""
         return self._drawn_at + self._pause - time.monotonic()
 
     def drawn(self) -> None:

@@ -24,7 +24,7 @@ async def save(context: Context) -> None:
     hello = context.store.hello
     if state is None or hello is None:
         return
-    if context.store.findings.judged:  # what is on the screen, rather than what one look can tell
+    if context.store.findings.judged:  # save what the screen shows, not what one look finds
         state["findings"] = wire.pack(context.store.findings.every)
     path = _name(hello.process, time.localtime())
     try:
@@ -36,6 +36,6 @@ async def save(context: Context) -> None:
 
 
 def _name(process: Process, when: time.struct_time) -> str:
-    """``taskscope-NAME-PID-DATE.json``; a name of the target cannot lead into another directory."""
+    """``taskscope-NAME-PID-DATE.json``; the target's name cannot lead into another directory."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", process.name).strip("-")[:40] or "python"
     return f"taskscope-{name}-{process.pid}-{time.strftime('%Y%m%d-%H%M%S', when)}.json"

@@ -247,7 +247,7 @@ async def test_ctrl_c_asks_and_the_second_one_quits() -> None:
     async with running(FakeSource(start=250)) as (app, pilot):
         await until_shown(pilot, "25,000")
         await pilot.press("ctrl+c")
-        assert "[b]" not in await until_shown(pilot, "ctrl+c again quits")
+        assert "[b]" not in await until_shown(pilot, "Press ctrl+c again")
         await pilot.press("ctrl+c")
         await until(pilot, lambda: not app.is_running)
 
