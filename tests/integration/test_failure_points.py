@@ -21,7 +21,7 @@ ONCE_HARMFUL = {
     ],
     "running": [
         "aiomonitor.is_monitor_factory",
-        "factories.TaskHooks._is_noted",
+        "factories.TaskHooks._is_recorded",
         "factories.TaskHooks.add_loop",
         "factories._shown",
         "imports.ImportWatch._find",

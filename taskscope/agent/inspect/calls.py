@@ -10,7 +10,8 @@ from __future__ import annotations
 from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from taskscope.agent.inspect.looking import Cache, attribute, is_a, lookup, text
+from taskscope.agent.inspect.caches import Cache
+from taskscope.agent.inspect.looking import attribute, is_a, lookup, text
 from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:

@@ -24,8 +24,10 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
+
+from taskscope.agent.inspect import caches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -300,34 +302,6 @@ def pairs(names: object) -> list[tuple[object, object]]:
         return []
 
 
-_known: list[Cache[Any]] = []
-
-
-class Cache(Generic[T]):
-    """A cache by identity, for objects that must not be hashed or compared; keeps ``most`` of them alive.
-
-    Code objects are such: their hash includes names and constants, which may be anything.
-    """
-
-    def __init__(self, most: int) -> None:
-        _known.append(self)
-        self._most = most
-        self._values: dict[int, tuple[object, T]] = {}
-
-    def get(self, thing: object) -> T | None:
-        found = self._values.get(id(thing))
-        return found[1] if found is not None else None
-
-    def put(self, thing: object, value: T) -> T:
-        if len(self._values) >= self._most:
-            self._values.clear()
-        self._values[id(thing)] = thing, value
-        return value
-
-    def clear(self) -> None:
-        self._values.clear()
-
-
 # -- functions ---------------------------------------------------------------------------------------
 
 
@@ -399,5 +373,4 @@ def forget() -> None:
     """Clears every cache that refers to the program's objects."""
     _plain.clear()
     _slots.clear()
-    for each in _known:
-        each.clear()
+    caches.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect.looking import Cache
+from taskscope.agent.inspect.caches import Cache
 
 if TYPE_CHECKING:
     from types import CodeType

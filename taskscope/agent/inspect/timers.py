@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import FunctionType
 
-from taskscope.agent.inspect.looking import Cache, attribute, in_class, native, seconds, text
+from taskscope.agent.inspect.caches import Cache
+from taskscope.agent.inspect.looking import attribute, in_class, native, seconds, text
 from taskscope.system import clock
 
 _tells_our_time: Cache[bool] = Cache(16)
