@@ -1,4 +1,4 @@
-"""What makes ``taskscope watch`` fail: leaks, and limits on tasks, memory and single sites."""
+"""What makes ``taskscope watch`` fail: hangs, leaks, and limits on tasks, memory and single sites."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.diff import compare
+from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.diff import Diff
     from taskscope.commands.observe import Observation, Seen
     from taskscope.model import Finding, Frame, Sample, Site
+    from taskscope.model.vocabulary import Level
 
 MIN_CHANGE = 2
 """A site's limit applies only if it gained more tasks than this: one task in a minute is not a rate."""
@@ -31,7 +33,7 @@ class BaselineSnapshot:
 class Limits:
     """Limits on growth.  Rates are per minute; ``sites`` holds patterns with the highest rate for each."""
 
-    fail_on: str = "leak"
+    fail_on: Level = "leak"
     ignore: tuple[str, ...] = ()
     growth: float | None = None
     percent: float | None = None
@@ -51,7 +53,7 @@ class Check:
 def checks(
     observation: Observation, limits: Limits, baseline: BaselineSnapshot | None = None
 ) -> tuple[Check, ...]:
-    """All checks, passed or failed: whether samples came, each limit, each leak."""
+    """All checks, passed or failed: whether samples came, each limit, each hang and leak."""
     return (
         _seen(observation),
         *_totals(observation, limits, baseline),
@@ -131,10 +133,11 @@ def _fits(seen: Seen, pattern: str) -> bool:
 
 
 def _findings(observation: Observation, limits: Limits) -> Iterator[Check]:
-    failing = ("leak", "suspect") if limits.fail_on == "suspect" else ("leak",)
-    found = [each for each in kept(observation.findings, limits.ignore) if each.level in failing]
+    found = [
+        each for each in kept(observation.findings, limits.ignore) if rank(each.level) <= rank(limits.fail_on)
+    ]
     if not found:
-        yield Check("no site leaks")
+        yield Check("nothing leaks or hangs")
     for each in found:
         cause = f": {each.cause.text}" if each.cause is not None else ""
         yield Check(f"{each.level} in {each.coroutine}", f"{each.text}{cause}", each.user_site or each.site)

@@ -1,4 +1,4 @@
-"""``taskscope watch``: samples a process, reports what grew, and fails on a leak or a passed limit."""
+"""``taskscope watch``: samples a process, reports what grew, fails on a leak, a hang or a passed limit."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def site_limit(text: str) -> tuple[str, float]:
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.description = (
-        "Samples a process without the app, then prints what grew, the leaks and their causes.  Exits with "
-        "status 1 on a leak, a passed limit, or when samples stop coming.  Ctrl-C ends the watch early and "
-        "still prints the report.  PATTERN is a shell pattern, matched against the coroutine, the function "
-        "and file.py:line."
+        "Samples a process without the app, then prints what grew, leaks, hangs and their causes.  Exits "
+        "with status 1 on a leak, a hang, a passed limit, or when samples stop coming.  Ctrl-C ends the "
+        "watch early and still prints the report.  PATTERN is a shell pattern, matched against the "
+        "coroutine, the function and file.py:line."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument(

@@ -81,8 +81,8 @@ GROUPS: tuple[GroupBy, ...] = get_args(GroupBy)
 TreeBy = Literal["parent", "await"]
 TREES: tuple[TreeBy, ...] = get_args(TreeBy)
 
-Level = Literal["leak", "suspect", "info"]
-"""How serious a finding is, worst first."""
+Level = Literal["hang", "leak", "suspect", "info"]
+"""How serious a finding is, worst first.  ``hang``: something waits for what cannot happen."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 Reading = Literal["leak", "suspect", "flat"]
@@ -119,8 +119,8 @@ RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 
 def rank(level: Level | Reading) -> int:
-    """The position of a level, 0 the worst: the only ordering of levels."""
+    """The position of a level, 0 the worst, shared by ``hang`` and ``leak``: the only ordering of levels."""
     return _RANK[level]
 
 
-_RANK: dict[Level | Reading, int] = {"leak": 0, "suspect": 1, "info": 2, "flat": 3}
+_RANK: dict[Level | Reading, int] = {"hang": 0, "leak": 0, "suspect": 1, "info": 2, "flat": 3}

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from taskscope import text as fmt
 from taskscope.analysis.patterns import PROCESS_PATTERN
+from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 EARLY = 20.0
 """Seconds to watch before the absence of findings means anything."""
 
-BADGES = {"leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
+BADGES = {"hang": "HANG", "leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
 RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
 _NOTED: dict[Reason | None, tuple[str, str]] = {
@@ -73,7 +74,7 @@ class Findings:
 
     @property
     def top(self) -> list[Finding]:
-        """Leaks and suspects that are not dismissed, worst first."""
+        """Hangs, leaks and suspects that are not dismissed, worst first."""
         return [each for each in self.every if each.level != "info" and not self.is_dismissed(each)]
 
     @property
@@ -107,13 +108,13 @@ def key_of(finding: Finding) -> tuple[str, int, str, int]:
 
 
 def style_of(finding: Finding, colours: Palette) -> Style:
-    return {"leak": colours.alarm, "suspect": colours.warning}.get(finding.level, colours.accent)
+    return {"info": colours.accent, "suspect": colours.warning}.get(finding.level, colours.alarm)
 
 
 def badge(finding: Finding, colours: Palette) -> Text:
     """The level as a badge, readable without colour."""
     style = style_of(finding, colours)
-    return Text(f" {BADGES[finding.level]} ", style + REVERSED if finding.level == "leak" else style)
+    return Text(f" {BADGES[finding.level]} ", style + REVERSED if rank(finding.level) == 0 else style)
 
 
 def cause(finding: Finding) -> str:

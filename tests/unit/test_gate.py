@@ -31,11 +31,13 @@ def failures(found: tuple[Check, ...]) -> list[str]:
     return [check.failure for check in found if check.failure]
 
 
-async def test_a_leak_fails_and_a_suspect_only_if_asked() -> None:
+async def test_a_leak_and_a_hang_fail_and_a_suspect_only_if_asked() -> None:
     observation = await observed(sample(0, {1: 5}, (1,)))
     observation.findings = (finding("leak"), finding("suspect", "other"), finding("info", "pool"))
     assert failures(checks(observation, Limits())) == ["40 live: orphans: what started them has ended"]
     assert len(failures(checks(observation, Limits(fail_on="suspect")))) == 2
+    observation.findings = (finding("hang"),)
+    assert len(failures(checks(observation, Limits()))) == 1
     observation.findings = ()
     assert failures(checks(observation, Limits())) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskscope.analysis.judge import Judge
-from taskscope.analysis.patterns.stalls import RECENT, overslept, paused, stalled
+from taskscope.analysis.patterns.stalls import LASTING, RECENT, overslept, paused, stalled
 from taskscope.model import Frame, Stall
 from tests.unit.shapes import hello
 
@@ -15,18 +15,21 @@ USER = Frame("/app/case.py", 19, "lookups")
 ASLEEP = Stall(2, 10.0, 12.3, False, 9, (LOCK, LIBRARY, USER), 1, "asleep")
 
 
-def test_a_loop_asleep_with_something_to_do_is_a_suspect_at_the_line_that_waits() -> None:
+def test_a_loop_asleep_with_something_to_do_is_a_hang_at_the_line_that_waits() -> None:
     (found,) = overslept([ASLEEP], 30)
-    assert (found.level, found.kind, found.site, found.user_site) == ("suspect", "wakeup", LIBRARY, USER)
+    assert (found.level, found.kind, found.site, found.user_site) == ("hang", "wakeup", LIBRARY, USER)
     assert found.text == "event loop 2 has been asleep for 12.3 s with 1 callback ready to run"
     assert found.cause is not None
     assert found.cause.pattern == "lost wake-up"
     assert found.cause.evidence[0] == "locks.py:114 in Lock.acquire"
 
 
-def test_it_stays_when_something_has_woken_the_loop() -> None:
+def test_it_stays_a_suspect_when_something_has_woken_the_loop() -> None:
+    (short,) = overslept([replace(ASLEEP, duration=LASTING - 1)], 30)
+    assert short.level == "suspect"
     over = replace(ASLEEP, over=True, queued=0, at_least=True)
     (found,) = overslept([over], 30)
+    assert found.level == "suspect"
     assert found.text == "event loop 2 was asleep for at least 12.3 s with a timer overdue"
     (found,) = overslept([replace(over, woken=True)], 30)
     assert found.text.endswith("overdue, until TaskScope woke it to run a request")
@@ -56,6 +59,6 @@ def test_a_judge_names_a_lost_wake_up_before_what_is_only_worth_a_note() -> None
     judge = Judge(hello())
     judge.note([Stall(1, 0.0, 1.0, True, None, (USER,)), replace(ASLEEP, began=0.0)], [])
     assert [(each.level, each.kind) for each in judge.findings()] == [
-        ("suspect", "wakeup"),
+        ("hang", "wakeup"),
         ("info", "stall"),
     ]

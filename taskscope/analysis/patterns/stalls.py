@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 RECENT = 600.0
 """Seconds a stall is reported after it ends."""
 
+LASTING = 10.0
+"""Seconds after which a sleep that goes on is a hang; a timer or a connection may end a shorter one."""
+
 SHOWN = 8
 """Frames of a stack given as evidence; more if the first user frame is further out."""
 
@@ -56,7 +59,7 @@ def _overslept(stalls: list[Stall]) -> Finding:
     why: Reason = "overslept"
     length = f"{verb} for {least}{stall.duration:,.1f} s"
     return Finding(
-        level="suspect",
+        level="hang" if lasting and lasting.duration >= LASTING else "suspect",
         kind="wakeup",
         id=0,
         site=where,
