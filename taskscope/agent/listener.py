@@ -1,6 +1,6 @@
-"""Where clients arrive: the agent's socket in the directory of the process's user.
+"""The agent's listening socket, in the directory of the process's user.
 
-The program may close the socket, use up its descriptors or become another user's: then it is opened anew.
+It is reopened if the program closes it, runs out of descriptors or changes its user.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOST = "descriptors of the agent that the program closed"
 
 
 class Listener:
-    """``drop`` counts what is lost; ``make_room`` frees a descriptor when the process has none left."""
+    """``drop`` counts losses; ``make_room`` frees a descriptor when the process has none left."""
 
     def __init__(
         self, name: str, poll: select.poll, drop: Callable[[str], None], make_room: Callable[[], None]
@@ -44,7 +44,7 @@ class Listener:
 
     @property
     def number(self) -> int:
-        """The descriptor; -1: there is none."""
+        """The descriptor; -1 if none."""
         return -1 if self._channel is None else self._channel.number
 
     def listen(self) -> None:
@@ -64,7 +64,7 @@ class Listener:
             self._channel.hang_up()
 
     def abandon(self) -> None:
-        """The file is another process's from now on."""
+        """Leaves the file to another process."""
         self.path = ""
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class Listener:
             self.path = ""
 
     def look_after(self, now: float) -> None:
-        """Lets go of a number that is the program's by now, and listens or accepts again if need be."""
+        """Drops a descriptor that is now the program's, and listens or accepts again if necessary."""
         if self._channel is not None and not self._channel.ours:
             self._drop(LOST)
             ignore(self._poll, self._channel.number)
@@ -96,7 +96,7 @@ class Listener:
             self._poll.register(self._channel.number, select.POLLIN)
 
     def _move(self, now: float) -> None:
-        """Listens where the user looks whose process this is now: it gave up root, say.  Else stays put."""
+        """Moves to the directory of the process's current user, if it dropped root, say."""
         self._listen_again = now + RETRY
         before, path = self._channel, self.path
         with suppress(OSError, endpoint.EndpointError):
@@ -104,11 +104,11 @@ class Listener:
         if before is not None and self._channel is not before:
             ignore(self._poll, before.number)
             before.close()
-            with suppress(OSError):  # most often it is no longer ours to remove: root's next agent does
+            with suppress(OSError):  # usually we may no longer remove it: root's next agent will
                 system.unlink(path)
 
     def accept(self) -> Channel | None:
-        """A new connection; None: there is none, or it cannot be taken now."""
+        """A new connection; None if there is none, or it cannot be accepted now."""
         assert self._channel is not None
         try:
             number = self._accepted(self._channel)
@@ -121,7 +121,7 @@ class Listener:
             return None
         try:
             return Channel(number)
-        except Exception:  # noqa: BLE001  (an outer edge: a client less)
+        except Exception:  # noqa: BLE001  (an outer edge: one client fewer)
             return None
 
     def _accepted(self, listener: Channel) -> int:
@@ -138,6 +138,6 @@ class Listener:
 
 
 def ignore(poll: select.poll, number: int) -> None:
-    """Waits for a descriptor no longer, if it was waited for."""
+    """Stops polling a descriptor, if it is polled."""
     with suppress(KeyError):
         poll.unregister(number)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 GONE = 0.1
-"""Seconds at most that a thread of ours takes from its last line to its end in the kernel."""
+"""Most seconds from our thread's last line to its end in the kernel."""
 
 CROWDED = f"{MAX_CLIENTS} others are connected to this agent, and this connection was idle longest"
 EXHAUSTED = "the process has no free file descriptors, and the agent needs this one for a new client"
@@ -196,7 +196,7 @@ class Server:
         return events
 
     def _look_for_lost(self, now: float) -> None:
-        """Lets go of numbers that are the program's by now."""
+        """Drops descriptors that are now the program's."""
         for client in [each for each in self._clients.values() if not each.channel.ours]:
             self._agent.registry.drop(LOST)
             self.drop(client)
@@ -270,7 +270,7 @@ class Server:
             return
         try:
             self._welcome(channel)
-        except Exception:  # noqa: BLE001  (an outer edge: a client less)
+        except Exception:  # noqa: BLE001  (an outer edge: one client fewer)
             self._clients.pop(channel.number, None)
             channel.close()
 

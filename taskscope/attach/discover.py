@@ -28,12 +28,12 @@ _LONGEST_COMMAND = 200
 
 @dataclass(frozen=True, slots=True)
 class PythonProcess:
-    """One Python process.  ``cpu``: cores since it was last looked at (at first: over its life);
-    ``started``: wall seconds; ``rss``: bytes; ``python``: as ``3.11``, empty if unknown.
+    """One Python process.  ``cpu``: cores since the last look (at first: over its life); ``started``: wall
+    seconds; ``rss``: bytes; ``python``: like ``3.11``, empty if unknown.
 
-    ``agent``: the name its agent listens under, None if it has none.  ``asyncio``: it has been loaded,
-    None if that does not show.  ``obstacle``: why it cannot be attached, empty if it can.  ``monitor``:
-    the target under which aiomonitor seems to answer in it, empty if none shows.
+    ``agent``: its agent's name, None if it has none.  ``asyncio``: whether it is loaded, None if unknown.
+    ``obstacle``: why it cannot be attached to, empty if it can.  ``monitor``: the TARGET of the aiomonitor it
+    seems to run, empty if none.
     """
 
     pid: int

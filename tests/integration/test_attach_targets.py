@@ -228,7 +228,7 @@ def test_detach_takes_an_attempt_back_that_waits() -> None:
         assert "Cancelled " in told.stderr
         found = diagnose(program.pid).obstacle
         assert found is not None
-        assert "does nothing when it runs" in found.sentence
+        assert "will do nothing" in found.sentence
         os.kill(program.pid, signal.SIGUSR1)
         settled(lambda: (program.threads(), program.descriptors()), before)
         assert agent_in(program.pid) is None

@@ -82,7 +82,7 @@ def test_a_stopped_process_is_told_at_the_first_look_and_goes_on() -> None:
         os.waitpid(child.pid, os.WUNTRACED)
         assert outside.look().text == f"process {child.pid} is stopped (kill -CONT {child.pid})"
         child.send_signal(signal.SIGCONT)
-        assert becomes(outside, "silent").text.startswith(f"process {child.pid} is there (2 threads")
+        assert becomes(outside, "silent").text.startswith(f"process {child.pid} is running (2 threads")
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ class FakeSource(Answering):
     async def site(self, query: requests.Site) -> model.SiteDetail:
         found = next((each for each in self.sites if each.id == query.site), None)
         if found is None:
-            raise NotAvailable(f"site {query.site} is no more")
+            raise NotAvailable(f"site {query.site} has ended")
         stack = model.CreationStack(7, (found.frame, MAIN))
         return model.SiteDetail(found, self.counts(query.site), (stack,))
 
@@ -340,7 +340,7 @@ class FakeSource(Answering):
         for thread in await self.threads(requests.Threads()):
             if thread.ident == query.ident:
                 return model.ThreadDetail(thread, (MAIN,), (MAIN,))
-        raise NotAvailable(f"thread {query.ident} is no more")
+        raise NotAvailable(f"thread {query.ident} has ended")
 
     async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
         outcomes: tuple[Outcome, ...] = ("finished", "failed", "cancelled", "lost")

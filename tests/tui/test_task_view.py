@@ -33,7 +33,7 @@ class Family(FakeSource):
     async def task(self, query: requests.Task) -> model.TaskDetail:
         self.asked.append(f"task {query.serial}")
         if query.serial in self.ended_tasks:
-            raise NotAvailable(f"task {query.serial} is no more")
+            raise NotAvailable(f"task {query.serial} has ended")
         if query.serial not in (5, 6):
             return await super().task(query)
         own = dataclasses.replace(self.make_task(query.serial), cancelling=1)
@@ -144,7 +144,7 @@ async def test_a_task_that_had_ended_before_says_where_to_look() -> None:
         await until_shown(pilot, "● live")
         await app.push_screen(TaskScreen(app.context, source.make_task(7)))
         screen = await until_shown(pilot, "■ ended before details loaded")
-        assert "task 7 is no more" in screen
+        assert "task 7 has ended" in screen
         assert "3 lists recently ended tasks" in screen
         assert "executor.py:244 decay_after" in screen
 

@@ -65,10 +65,10 @@ def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
     Each future is described once per slice: thousands of tasks may wait for the same one.
     """
     found: dict[tuple[int, str, str], ParkedTally] = {}
-    told: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
+    described: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
     for task in live_tasks(records):
         if task is None:
-            told.clear()
+            described.clear()
             yield
             continue
         frames = stacks.await_chain(futures.coroutine(task))
@@ -76,10 +76,10 @@ def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
         if not shape.stack:
             continue
         waiter = futures.waiter_of(task)
-        known = told.get((id(waiter), id(shape)))
+        known = described.get((id(waiter), id(shape)))
         if known is None:
             known = waiter, waits.describe(task, frames, shape.known, detailed=False)
-            told[id(waiter), id(shape)] = known
+            described[id(waiter), id(shape)] = known
         wait = known[1]
         key = (id(shape), wait.wait, wait.text)
         tally = found.get(key)

@@ -153,10 +153,10 @@ class Queries:
         serial = query.serial
         task = self._registry.find(serial)
         if task is None:
-            raise NotFoundError(f"task {serial} is no more")
+            raise NotFoundError(f"task {serial} has ended")
         chunk, lineage = futures.chunk_of(task), futures.lineage_of(task)
         if chunk is None:
-            raise NotFoundError(f"task {serial} is no more")
+            raise NotFoundError(f"task {serial} has ended")
         exact = self._stack_of(chunk.site, serial)
         row = self.row(task)
         stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))

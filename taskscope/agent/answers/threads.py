@@ -51,7 +51,7 @@ class ThreadView:
             1 for thread in found if not thread.native_id
         )  # Python threads whose native id is unknown
         found += [_native(tid) for tid in unmatched[spare:]]
-        return self._fullness.told(found, clock.monotonic())
+        return self._fullness.mark(found, clock.monotonic())
 
     def detail(self, ident: int) -> model.ThreadDetail | None:
         frames = stacks.current_frames()

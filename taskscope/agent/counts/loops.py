@@ -330,7 +330,7 @@ class LoopWatch:
     def stalls(self) -> tuple[model.Stall, ...]:
         """Newest first."""
         now = clock.monotonic()
-        return tuple(stall.told(now) for stall in reversed(list(self._stalls)))
+        return tuple(stall.as_model(now) for stall in reversed(list(self._stalls)))
 
     # -- reports -------------------------------------------------------------------------------
 
@@ -350,7 +350,7 @@ class LoopWatch:
                 continue
             try:
                 turn = self._turn(watched, loop, frames)
-                found.append(watched.told(loop, turn, live.get(watched.id, 0)))
+                found.append(watched.as_model(loop, turn, live.get(watched.id, 0)))
             except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
                 self._forget(watched)
                 self._failed("loops", error)

@@ -74,7 +74,7 @@ class Stall:
         self.task = futures.serial_of(task)
         self.stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
 
-    def told(self, now: float) -> model.Stall:
+    def as_model(self, now: float) -> model.Stall:
         lasted = (self.ended or now) - self.began
         return model.Stall(
             self.loop,
@@ -167,7 +167,7 @@ class WatchedLoop:
         last = len(values) - 1
         return values[last // 2], values[round(last * 0.99)], values[last]
 
-    def told(self, loop: Any, turn: Turn | None, live: int) -> model.Loop:
+    def as_model(self, loop: Any, turn: Turn | None, live: int) -> model.Loop:
         """``live``: its tasks."""
         p50, p99, worst = self.percentiles(clock.monotonic())
         return model.Loop(

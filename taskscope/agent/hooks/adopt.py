@@ -1,7 +1,7 @@
-"""Loops and tasks that were there before the agent.
+"""Loops and tasks older than the agent.
 
-Their creation was not seen.  In debug mode asyncio kept a creation traceback, which is exact; otherwise
-the site is unknown until a later task of the same coroutine shows where it is started from.
+Their creation was not observed.  In debug mode asyncio keeps a creation traceback, which is exact; otherwise
+the site is unknown until a later task of the same coroutine shows where it is created.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
 
 MAX_STRAY_SEARCH = 3_000
-"""Tasks up to which 3.14 and later are asked for all of them: about 1.5 ms of holding the GIL."""
+"""Most tasks for which 3.14 and later may list all of them: holds the GIL for about 1.5 ms."""
 
 RIPE = 0.1
-"""Seconds that a task must be without a serial to be taken for one that the hooks have not seen."""
+"""Seconds a task must lack a serial before it counts as unseen by the hooks."""
 
 ENDED = "(ended before the agent came)"
-"""Name of a parent of which nothing else is known."""
+"""Name of a parent about which nothing else is known."""
 
 RUN = 500
-"""Tasks put in order at once."""
+"""Tasks sorted at once."""
 
 ASKED = 1_000
-"""Tasks that are asked what they tell of their birth, taken evenly: 20 ms, in slices."""
+"""Evenly chosen tasks that are inspected for their birth: 20 ms, in slices."""
 
 NAMED = float("inf")
 """Stands for the number of a task that has a name."""
@@ -56,7 +56,7 @@ MAX_TRACE = 1_000
 """Frames of a creation traceback."""
 
 MAX_CANDIDATES = 10
-"""Lines named for tasks whose creation was not seen."""
+"""Most candidate lines for tasks whose creation was not observed."""
 
 
 def known_tasks() -> Iterable[Any]:
@@ -107,7 +107,7 @@ def adopt_tasks(
     asyncio = sys.modules["asyncio"]
     references: list[Any] = list(known_tasks())
     for loop in loops:
-        if sys.version_info >= (3, 14) or not references:  # asks the tasks themselves: there is no other way
+        if sys.version_info >= (3, 14) or not references:  # there is no other way to list them
             references.extend(ref(task) for task in asyncio.all_tasks(loop))
     references.extend(ref(task) for task in list(getattr(asyncio.tasks, "_eager_tasks", ())))
     candidates = []
@@ -148,7 +148,7 @@ def _adopt_all(
 
 
 def _by_age(references: list[Any]) -> Job[list[tuple[float, int, Any]]]:
-    """In the order in which asyncio counted them, those with names last: serials then tell who is older."""
+    """In asyncio's creation order, named tasks last, so that serials order by age."""
     runs: list[list[tuple[float, int, Any]]] = [[]]
     for at, reference in enumerate(references):
         task = reference()
@@ -170,16 +170,16 @@ def _by_age(references: list[Any]) -> Job[list[tuple[float, int, Any]]]:
 
 
 def _hints(in_order: list[tuple[float, int, Any]]) -> Job[dict[int, Hint]]:
-    """What some of these tasks tell of their birth, by number: the first, and some in between."""
+    """Birth hints of some of these tasks, by number: the first, and an even selection."""
     found: dict[int, Hint] = {}
     numbered = bisect_left(in_order, (NAMED,))
     every = max(1, numbered // ASKED)
     for at in (*range(min(every, numbered)), *range(every, numbered, every)):
         number, _, reference = in_order[at]
         task = reference()
-        told = hint(task) if task is not None else None
-        if told is not None:
-            found[int(number)] = told
+        found_hint = hint(task) if task is not None else None
+        if found_hint is not None:
+            found[int(number)] = found_hint
         del task
         if spent():
             yield
@@ -207,7 +207,7 @@ def strays(registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool])
 
 
 def forget(registry: Registry, loops: tuple[Any, ...]) -> Job[None]:
-    """In a forked child: lets go of the tasks of loops that have stayed in the parent."""
+    """In a forked child: drops the tasks of loops that stayed in the parent."""
     gone = {id(loop) for loop in loops}
     for task in live_tasks(registry.task_records()):
         if task is None:
@@ -221,7 +221,7 @@ def forget(registry: Registry, loops: tuple[Any, ...]) -> Job[None]:
 
 
 def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
-    """Registers one task that the hooks have not seen; False if it takes no attributes."""
+    """Registers a task the hooks did not see; False if it accepts no attributes."""
     inner = started(futures.coroutine(task))
     name = coroutine_name(inner)
     known = aiomonitor_peer.noted(task)
@@ -250,7 +250,7 @@ def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
 
 
 def _lineage(registry: Registry, reference: ref[Any] | None, depth: int) -> Lineage | None:
-    """What a child remembers of the parent that a monitor noted; the parent is adopted before its child."""
+    """The lineage of the parent a monitor recorded; the parent is adopted before its child."""
     if reference is None or not depth:
         return None
     parent = reference()
@@ -265,14 +265,14 @@ def _lineage(registry: Registry, reference: ref[Any] | None, depth: int) -> Line
         known = Lineage(serial, above, futures.chunk_of(parent), futures.name_of(parent))
         futures.set_marks(
             parent, {"serial": serial, "lineage": known}
-        )  # else its children do not know each other
+        )  # otherwise its children would not be siblings
     return known
 
 
 def impute(registry: Registry) -> None:
     """Gives adopted tasks of unknown site the line that starts later tasks of the same coroutine.
 
-    A guess, and marked as one; where several lines start them, all are candidates.
+    It is a guess, marked as such; if several lines start them, all are candidates.
     """
     unknown = [r for r in list(registry.by_id.values()) if r.site.known != "exact" and r.site.kind == "task"]
     if not unknown:
@@ -297,8 +297,8 @@ def impute(registry: Registry) -> None:
 
 
 def release(task: Any) -> None:
-    """Takes everything of ours off a task."""
-    futures.set_marks(task, {"chunk": None})  # the destructor of our class looks at this
+    """Removes our marks from a task."""
+    futures.set_marks(task, {"chunk": None})  # our class's destructor checks this
     futures.clear_marks(task, "serial", "birth", "estimate", "parent", "lineage")
     if in_class(type(task), "_taskscope_chunk") is None:
         futures.clear_marks(task, "chunk")

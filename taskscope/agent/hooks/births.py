@@ -1,10 +1,10 @@
-"""The hot path: what happens when a task is created, and what its end needs.
+"""The hot path: records the creation of a task, and prepares for its end.
 
-A factory of ours creates tasks of a subclass of ``asyncio.Task`` that carries a serial, its birth, its
-parent and the chunk that counts it in slots, and counts its own end when it is destroyed.  So an end costs
-no callback, leaves nothing to see in ``repr(task)``, and knows the outcome.  Tasks that the program's own
-factory makes cannot be of that class: they get one done callback instead, and should it never run, a weak
-reference that notices that they are gone.
+Our factory creates tasks of a subclass of ``asyncio.Task`` with slots for a serial, its birth, its parent and
+the chunk that counts it, and the subclass counts its own end when destroyed.  So an end needs no callback,
+leaves ``repr(task)`` unchanged, and knows the outcome.  Tasks from the program's own factory cannot be of
+that class: they get a done callback instead and, in case it never runs, a weak reference that detects their
+end.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from taskscope.agent.hooks.parts import Link, Part
 
 MAX_REMOTE = 1_000
-"""Coroutines on their way to another thread's loop whose sender is remembered."""
+"""Coroutines in transit to another thread's loop whose sender is kept."""
 
 
 class Births:
-    """Factories that note the births of tasks in ``registry``; a failure in one undoes ``part``."""
+    """Builds factories that record births in ``registry``; a failure in one undoes ``part``."""
 
     def __init__(self, registry: Registry, part: Part) -> None:
         from asyncio import base_events
@@ -46,7 +46,7 @@ class Births:
         self._made: WeakSet[Any] = WeakSet()
 
     def arm(self) -> None:
-        """From now on factories can be built; all of them are plain ones once the part is undone."""
+        """Enables building factories; all become plain once the part is undone."""
         self._part.on_undo(self._let_go)
         self._link = self._part.link(self._ended)
 
@@ -56,13 +56,13 @@ class Births:
             factory.let_go()
 
     def release_class(self) -> None:
-        """After this the tasks still alive are plain tasks in all but name."""
+        """Makes tasks that are still live behave as plain tasks."""
         for name in ("__del__", "set_name"):
             if name in self.task_class.__dict__:
                 delattr(self.task_class, name)
 
     def skip(self, file: str) -> None:
-        """A file of ours that may stand between the program and a factory."""
+        """Registers a file of ours whose frames may be between the program and a factory."""
         self._resolver.skip.add(file)
 
     def factory(self, make: Any, plain: Any, *, foreign: bool, named: bool) -> Any:  # noqa: C901, PLR0915
@@ -133,7 +133,7 @@ class Births:
                 task._taskscope_chunk = chunk
                 if foreign and type(task) is not task_class:
                     chunk[serial] = ForeignRef(task, chunk, serial)
-                    # A context of its own: one that is shared can be entered by one thread only.
+                    # A separate context: a shared one can be entered by only one thread at a time.
                     task.add_done_callback(ended, context=Context())
                 else:
                     chunk[serial] = ref(task)
@@ -163,7 +163,7 @@ class Births:
             self.registry.settle(task, chunk)
 
     def _find(self, frame: FrameType, key: tuple[int, int, int], coro: Any) -> SiteRecord:
-        """The other half of finding a record: new sites, and those that are further out than ``frame``."""
+        """The slow path to a record: new sites, and those further out than ``frame``."""
         resolver = self._resolver
         return (
             resolver.known(frame, key)
@@ -172,7 +172,7 @@ class Births:
         )
 
     def remember_remote(self, coro: Any = None, *_: Any, **__: Any) -> None:
-        """Who asked for a task that a callback in another thread is going to make."""
+        """Records the caller for a task that a callback in another thread will create."""
         if coro is not None and len(self._remote) < MAX_REMOTE:
             self._remote[id(coro)] = self._resolver.record(sys._getframe(2), coro)
 
@@ -190,7 +190,7 @@ class Births:
         return lineage
 
     def _trim(self, task: Any) -> None:
-        """Debug mode: takes our frames (and create_task, as asyncio would) off the creation traceback."""
+        """Debug mode: trims our frames (and create_task, as asyncio does) from the creation traceback."""
         trace = task._source_traceback
         for index in range(len(trace) - 1, max(-1, len(trace) - 5), -1):
             if origins.is_own(trace[index].filename):
@@ -200,7 +200,7 @@ class Births:
 
 
 def _ending(link: Link) -> Any:
-    """A done callback that stays with its task when we have gone, and then does nothing."""
+    """A done callback that stays on its task after we leave, and then does nothing."""
 
     def ended(task: Any) -> None:
         note = link.before

@@ -1,8 +1,8 @@
-"""When tasks older than the agent were born, as far as they tell themselves.
+"""Estimated births of tasks older than the agent.
 
-asyncio numbers its unnamed tasks in the order in which they are made.  A task that sleeps knows when its
-sleep began: its timer less the delay.  It was born before that; if that is the first thing that it ever
-waited for, just then.  So what is known of one bounds those that were numbered before and after it.
+asyncio numbers its unnamed tasks in creation order.  A sleeping task shows when its sleep began: its timer
+less the delay.  It was born before that, or exactly then if this is its first wait.  So each such task bounds
+the births of lower and higher numbers.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
     from types import FrameType
 
 NARROW = 0.1
-"""Width of the interval, in parts of the age, up to which a birth counts as known."""
+"""Widest interval, as a share of the age, for which a birth counts as known."""
 
 _TIMERS = {"sleep": ("delay", "h"), "wait_for": ("timeout", "timeout_handle")}
-"""Of functions of asyncio: the variables that hold the delay and the timer."""
+"""By asyncio function: the variables that hold the delay and the timer."""
 
 
 class Hint(NamedTuple):
-    """A task was born at ``moment``, if that is ``exact``, else before."""
+    """A task was born at ``moment`` if ``exact``, else before."""
 
     moment: float
     exact: bool
 
 
 class Span(NamedTuple):
-    """A task was born between two moments, most likely at ``likely``."""
+    """A task was born between two times, most likely at ``likely``."""
 
     earliest: float
     latest: float
     likely: float
 
     def birth(self, now: float) -> float | None:
-        """The birth, if it is known well enough."""
+        """The birth, if the interval is narrow enough."""
         wide = self.latest - self.earliest > NARROW * (now - self.likely) + 0.05
         return None if wide else self.likely
 
 
 def hint(task: object) -> Hint | None:
-    """What a suspended task tells of its own birth; None: nothing."""
+    """What a suspended task reveals about its birth, if anything."""
     frames = stacks.await_chain(futures.coroutine(task))
     for at, frame in enumerate(frames):
         code = frame.f_code
@@ -63,7 +63,7 @@ def hint(task: object) -> Hint | None:
 
 
 def _began(frame: FrameType, names: tuple[str, str], loop: object) -> float | None:
-    """When a call of asyncio's that waits for so long began to."""
+    """When this asyncio call with a delay began."""
     variables = variables_of(frame)
     delay, left = seconds(variables.get(names[0])), timers.left(variables.get(names[1]), loop)
     if delay is None or left is None or not 0 < left <= delay:
@@ -72,9 +72,9 @@ def _began(frame: FrameType, names: tuple[str, str], loop: object) -> float | No
 
 
 class Dates:
-    """What the hints of some tasks, by number, say of all of them.  ``start``: nothing is older.
+    """Births of all tasks, interpolated from the hints of some, by number.  ``start``: no task is older.
 
-    Between two moments that are known, numbers are taken to have been given out evenly.
+    Numbers are assumed to be assigned at a constant rate between known births.
     """
 
     def __init__(self, hints: dict[int, Hint], start: float, now: float) -> None:
@@ -89,7 +89,7 @@ class Dates:
         self._known_numbers, self._known = zip(*known, strict=True)
 
     def span(self, number: int) -> Span:
-        """When the task of that number was born."""
+        """When the task with this number was born."""
         latest = self._latest[bisect_left(self._numbers, number)]
         at = bisect_right(self._known_numbers, number, 0, len(self._known) - 1) - 1
         since, until = self._known[at], self._known[at + 1]

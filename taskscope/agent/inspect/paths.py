@@ -1,4 +1,4 @@
-"""Ways through a function's bytecode: can an ``await`` be come back to, and has there been one before it?"""
+"""Paths through a function's bytecode: is an ``await`` inside a loop, and can another precede it?"""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from types import CodeType
 
 MAX_PLACES = 2_000
-"""Functions of which is remembered which places are in a loop, or the first to wait."""
+"""Functions whose places are cached."""
 
 _ENDS = ("JUMP", "RETURN_VALUE", "RETURN_CONST", "RERAISE", "RAISE")
-"""How the names of instructions begin after which the next one does not follow."""
+"""Name prefixes of instructions that do not fall through to the next."""
 
 
 class Place(NamedTuple):
-    """What can be said of one ``await``.
+    """One ``await``.
 
-    ``comes_back``: a way leads from it back to it.  ``first``: no other ``await`` can have come before.
+    ``comes_back``: a path leads from it back to it.  ``first``: no other ``await`` can precede it.
     """
 
     comes_back: bool
@@ -31,7 +31,7 @@ _places: Cache[dict[int, Place]] = Cache(MAX_PLACES)
 
 
 def place_of(code: CodeType, offset: int) -> Place:
-    """What is known of the ``await`` at ``offset``, remembered."""
+    """The ``await`` at ``offset``, cached."""
     places = _places.get(code)
     if places is None:
         places = _places.put(code, {})
@@ -41,10 +41,10 @@ def place_of(code: CodeType, offset: int) -> Place:
 
 
 def _look(code: CodeType, place: int) -> Place:
-    """Searches onwards from the ``await`` at ``place``, and back from it.
+    """Searches forwards and backwards from the ``await`` at ``place``.
 
-    It is a loop of its own (SEND, YIELD_VALUE, and a jump back to SEND that cannot be interrupted): the
-    search onwards begins where SEND goes when what it awaits is done, the one back begins at SEND.
+    An ``await`` is itself a loop (SEND, YIELD_VALUE, and a jump back to SEND): the forward search starts
+    where SEND jumps when the awaited object is done, the backward search at SEND.
     """
     import dis
 

@@ -22,7 +22,7 @@ class Fullness:
         self._since: dict[int, float] = {}
         self._looked = float("-inf")
 
-    def told(self, threads: Sequence[model.Thread], now: float) -> tuple[model.Thread, ...]:
+    def mark(self, threads: Sequence[model.Thread], now: float) -> tuple[model.Thread, ...]:
         """``threads`` with ``full_since`` set in full pools."""
         pools: dict[int, list[model.Thread]] = defaultdict(list)
         for each in threads:

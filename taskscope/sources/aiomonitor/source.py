@@ -227,7 +227,7 @@ class AiomonitorSource(Answering):
     def _sample(self, seq: int, *, full: bool) -> model.Sample:
         assert self._process is not None
         tally, use, now = self._tally, self._process.use(), time.monotonic()
-        told = tally.sites if full else tally.changed
+        sites = tally.sites if full else tally.changed
         dropped = dict(self._dropped)
         if tally.missed:
             dropped["ends between two lists (more than aiomonitor remembers)"] = tally.missed
@@ -246,7 +246,7 @@ class AiomonitorSource(Answering):
             agent_memory=None,
             full=full,
             new_sites=tuple(site.site for site in tally.sites.values()) if full else tuple(tally.new_sites),
-            sites=tuple(tally.sites[id].counts() for id in sorted(told)),
+            sites=tuple(tally.sites[id].counts() for id in sorted(sites)),
             dropped=dropped,
         )
 

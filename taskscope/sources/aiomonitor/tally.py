@@ -1,8 +1,7 @@
-"""Births and ends worked out from successive lists of an aiomonitor: it counts neither itself.
+"""Births and ends derived from successive aiomonitor lists, since it counts neither.
 
-Pure: lists and the moments they were asked for go in, counts and the past come out.  A task is told
-from a later one at the same address (its id is its address) by its age, or where that is unknown by its
-name.
+Pure: timed lists in, counts and history out.  A task's id is its address, which may be reused: its age, or
+if unknown its name, distinguishes it from an earlier one.
 """
 
 from __future__ import annotations
