@@ -197,10 +197,12 @@ def place(finding: Finding) -> str:
 
 
 def asides(finding: Finding) -> list[str]:
-    """Notes on the line itself: that it is in a library, that it is a guess."""
+    """Notes on the line itself: that it is in a library, behind a helper, a guess."""
     said = []
     if finding.user_site is not None and finding.user_site != finding.site:
         said.append(f"started at {frame(finding.site)}, called from {frame(finding.user_site)}")
+    if finding.via is not None:
+        said.append(f"through {frame(finding.via)}")
     if finding.known != "exact":
         said.append("the line is a guess: these tasks are older than the agent")
     return said

@@ -170,5 +170,6 @@ def _about(
         evidence={"why": why, **(evidence or {})},
         cause=watched.cause if level != "info" or watched.signs > 1 else None,
         known=site.known,
+        via=site.via,
         until_told=until,
     )

@@ -92,9 +92,17 @@ def _numbers(observation: Observation, seen: Seen) -> tuple[str, ...]:
 def _place(seen: Seen, room: int) -> str:
     """The site in at most ``room`` cells, with its coroutine where both fit."""
     guessed = "" if seen.site.known == "exact" else fmt.IMPUTED
-    place = f"{guessed}{fmt.frame(seen.site.user_frame or seen.site.frame)}"
-    both = f"{place}  {seen.site.coroutine}"
-    return both if cell_len(both) <= room else fmt.shortened(place, room)
+    own, site = seen.site.user_frame, seen.site.frame
+    place = f"{guessed}{fmt.frame(own or site)}"
+    library = f" → {fmt.frame(site)}" if own and own != site else ""
+    for each in (
+        f"{place}{library}  {seen.site.coroutine}",
+        f"{place}{library}",
+        f"{place}  {seen.site.coroutine}",
+    ):
+        if cell_len(each) <= room:
+            return each
+    return fmt.shortened(place, room)
 
 
 def _findings(observation: Observation) -> list[str]:

@@ -269,6 +269,7 @@ def finding_of_contract(finding: Finding) -> dict[str, Any]:
         "kind": finding.kind,
         "site": _place(finding.site),
         "user_site": _place(finding.user_site),
+        "via": _place(finding.via),
         "coroutine": finding.coroutine,
         "live": finding.live,
         "rate_per_min": finding.rate_per_min,

@@ -133,7 +133,7 @@ class Finding:
     ``text`` is the verdict in one sentence; ``since`` when it began, in the target's monotonic seconds;
     ``since_wall`` the same in seconds since the epoch.  ``since_at_least``: it began then or earlier, before
     the first observation.  ``evidence``: numbers by name.  ``until_told``: seconds until a suspect gets its
-    final verdict.
+    final verdict.  ``via``: the helper through which the site starts what it starts.
     """
 
     level: words.Level
@@ -153,6 +153,7 @@ class Finding:
     until_told: float | None = None
     since_at_least: bool = False
     since_wall: float | None = None
+    via: Frame | None = None
 
     @property
     def why(self) -> words.Reason | None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
 
-__all__ = ["CreationStack", "Frame", "SourceLines"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CreationStack", "Frame", "SourceLines", "library_line", "user_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,16 @@ class Frame:
     line: int
     function: str
     origin: words.Origin = "user"
+
+
+def user_line(stack: Sequence[Frame]) -> Frame | None:
+    """The first frame of the user's own code."""
+    return next((frame for frame in stack if frame.origin == "user"), None)
+
+
+def library_line(stack: Sequence[Frame]) -> Frame | None:
+    """The first frame outside the standard library; the innermost one if all are its own."""
+    return next((frame for frame in stack if frame.origin != "stdlib"), stack[0] if stack else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ __all__ = [
 class Parked:
     """Where a pending task is suspended and what it waits on.
 
-    ``frame`` is the innermost frame, ``user_frame`` the innermost in user code.  ``text`` describes the wait,
+    ``frame`` is the innermost frame outside the standard library (the innermost, if there is none),
+    ``user_frame`` the innermost in user code.  ``text`` describes the wait,
     the same for all tasks that wait alike; ``detail`` is specific to the task (a peer's address, sizes);
     ``task`` is the awaited serial; ``remaining`` the seconds left to sleep.
     """

@@ -49,6 +49,10 @@ class Archive:
         """Serials of live tasks by the serial of their parent (0: created outside any task)."""
         return _listed((record["parent"], record["serial"]) for record in self.records)
 
+    def is_older(self, record: Record) -> bool:
+        """Whether the task is older than the agent: who created it is not known then."""
+        return record["birth"] is None or bool(record["birth"] < self.raw["agent"]["since"])
+
     @cached_property
     def awaited_by(self) -> dict[int, list[int]]:
         """Serials of the tasks that wait for a task."""
@@ -91,8 +95,7 @@ class Archive:
         known = self._known_places.get(index)
         if known is None:
             stack = self.stack(index)
-            user = next((frame for frame in stack if frame.origin == "user"), None)
-            known = self._known_places[index] = (stack[0] if stack else NOWHERE, user)
+            known = self._known_places[index] = (model.library_line(stack) or NOWHERE, model.user_line(stack))
         return known
 
     @cached_property

@@ -81,7 +81,7 @@ def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
     # Clearly worse candidates (another class's method of the same name) are dropped.
     likely = sorted((entry for entry in found if entry[0] > best - 3), key=lambda entry: -entry[0])
     frames = tuple(dict.fromkeys(frame for _, frame in likely))[:MAX_CANDIDATES]
-    user = next((frame for frame in frames if frame.origin == "user"), None)
+    user = model.user_line(frames)
     return dataclasses.replace(site, frame=frames[0], user_frame=user, known="imputed", candidates=frames)
 
 

@@ -185,9 +185,11 @@ class SavedSource(Answering):
         return tuple(sorted(groups, key=lambda group: -group.live))
 
     def _parent_key(self, record: Record) -> tuple[str, str, model.Frame | None]:
-        if record["parent"] == 0:
-            return "0", "(created outside any task)", None
         archive = self._archive
+        if record["parent"] == 0:
+            if archive.is_older(record):
+                return "?", "(before the agent)", None
+            return "0", "(created outside any task)", None
         site = archive.sites.get(archive.ancestors(record["parent"])[0].site)
         if site is None:
             return "-", "(a task that ended before the snapshot)", None
@@ -218,7 +220,7 @@ class SavedSource(Answering):
 
     def _thread(self, value: dict[str, Any]) -> model.Thread:
         stack = self._archive.stack(value.get("stack"))
-        frame = next((each for each in stack if each.origin == "user"), stack[0] if stack else None)
+        frame = model.user_line(stack) or model.library_line(stack)
         return unpack(model.Thread, {**value, "frame": wire.pack(frame)})
 
     async def ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import taskscope
+from taskscope import model
 from taskscope.agent.answers.threads import ThreadView
 from taskscope.agent.counts.loops import LoopWatch
 from taskscope.agent.counts.registry import Registry
@@ -251,7 +252,7 @@ class Recorder:
         site = vars(thread)["_taskscope"].record.site
         detail = self._threads.detail(thread.ident or 0)
         stack = detail.stack if detail is not None else ()
-        frame = next((each for each in stack if each.origin == "user"), stack[0] if stack else None)
+        frame = model.user_line(stack) or model.library_line(stack)
         text = detail.thread.doing if detail is not None else "has not started"
         return Leftover(
             "thread",

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from taskscope.tui.source_text import SourceReader
 
+SHOWN_OF_CREATION = 3
+"""Frames of libraries shown of how something was created: the one to blame is among them."""
+
 INLINE = 7
 """Lines of source shown under an open frame."""
 
@@ -46,10 +49,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading with its frames, links and plain sentences."""
+    """A heading with its frames, links and plain sentences.
+
+    ``unfolded``: how many frames of libraries are shown before the first of the user's.
+    """
 
     title: str
     items: Sequence[Frame | Link | str]
+    unfolded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +152,31 @@ class StackPanel(LineList[Line]):
         yield Line((number, "heading"), section.title, "heading")
         seen: dict[Frame, int] = {}
         run: list[Frame] = []
+        unfolded = section.unfolded
         for item in section.items:
             if isinstance(item, Frame) and item.origin != "user":
                 run.append(item)
                 continue
-            yield from self._run(number, run, seen)
-            run = []
+            yield from self._run(number, run, seen, unfolded)
+            run, unfolded = [], 0
             if isinstance(item, Frame):
                 yield from self._frame(number, item, seen)
             elif isinstance(item, Link):
                 yield Line((number, "link", item.target, item.text), item.text, "link", link=item)
             else:
                 yield Line((number, "note", item), item, "note")
-        yield from self._run(number, run, seen)
+        yield from self._run(number, run, seen, unfolded)
 
-    def _run(self, number: int, run: list[Frame], seen: dict[Frame, int]) -> Iterator[Line]:
-        """A run of library frames, folded unless short or opened."""
+    def _run(self, number: int, run: list[Frame], seen: dict[Frame, int], unfolded: int) -> Iterator[Line]:
+        """A run of library frames: folded, but for the first so many outside the standard library."""
+        first = next((at for at, frame in enumerate(run) if frame.origin != "stdlib"), 0) if unfolded else 0
+        yield from self._fold(number, run[:first], seen)
+        for frame in run[first : first + unfolded]:
+            yield from self._frame(number, frame, seen)
+        yield from self._fold(number, run[first + unfolded :], seen)
+
+    def _fold(self, number: int, run: list[Frame], seen: dict[Frame, int]) -> Iterator[Line]:
+        """Folded, unless short or opened."""
         if len(run) >= _FOLD_FROM:
             key = (number, "fold", run[0], seen.get(run[0], 0))
             open = key in self._toggled

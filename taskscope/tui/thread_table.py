@@ -9,7 +9,7 @@ from rich.text import Text
 from taskscope import text as fmt
 from taskscope.model import Thread
 from taskscope.tui.line_table import Cell, Column, LineTable
-from taskscope.tui.stack_panel import Section
+from taskscope.tui.stack_panel import SHOWN_OF_CREATION, Section
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
@@ -141,5 +141,5 @@ def sections_of(detail: ThreadDetail, context: Context) -> Sequence[Section]:
     )
     return [
         Section("stack, innermost first", detail.stack or [nowhere]),
-        Section("started at, innermost first", detail.creation or [unknown]),
+        Section("started at, innermost first", detail.creation or [unknown], SHOWN_OF_CREATION),
     ]

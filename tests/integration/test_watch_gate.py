@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 COMMAND = (sys.executable, "-m", "taskscope")
 LIMITS = ("--max-percent", "5", "--max-memory-percent", "10", "--limit", "*=2/min")
 KEYS = {
-    "level", "kind", "site", "user_site", "coroutine", "live", "rate_per_min", "since", "since_wall",
-    "since_at_least", "evidence", "cause",
+    "level", "kind", "site", "user_site", "via", "coroutine", "live", "rate_per_min", "since",
+    "since_wall", "since_at_least", "evidence", "cause",
 }  # fmt: skip
 SECONDS = 75
 

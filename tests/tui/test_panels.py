@@ -120,6 +120,17 @@ async def test_the_first_user_frame_is_open_and_library_frames_are_folded() -> N
         assert "(library)" in screen
 
 
+async def test_the_first_library_frames_of_a_creation_are_seen() -> None:
+    async with panels() as (app, pilot):
+        standard = [Frame(f"/usr/lib/std{number}.py", 1, "create_task", "stdlib") for number in range(2)]
+        more = [Frame(f"/usr/lib/y{number}.py", number, f"more{number}", "library") for number in range(1, 4)]
+        app.stack.show_sections([Section("created by", [*standard, *LIBRARY, *more, OWN], unfolded=3)])
+        screen = await until_shown(pilot, "▶   10")
+        assert "▸ 2 library frames: std0.py:1 create_task" in screen
+        assert all(f"▸ x{number}.py:{number} lib{number}" in screen for number in range(1, 4))
+        assert "▸ 3 library frames: y1.py:1 more1" in screen
+
+
 async def test_what_is_open_stays_open_when_the_stack_is_shown_again() -> None:
     async with panels() as (app, pilot):
         sections = [Section("await chain", [OWN, OTHER])]

@@ -152,6 +152,12 @@ async def test_tasks_without_stacks_or_births_are_answered_for(tmp_path: Path) -
     assert [each.label for each in await source.ask(requests.Tree("parent", None))] == ["work", "(unknown)"]
 
 
+async def test_what_created_a_task_before_the_agent_is_unknown(tmp_path: Path) -> None:
+    source = await opened(tmp_path, [task(1), task(2, birth=None), task(3, birth=0.5), task(4, parent=1)])
+    groups = {group.label: group.live for group in await source.ask(requests.Groups("parent"))}
+    assert groups == {"(created outside any task)": 1, "(before the agent)": 2, "work": 1}
+
+
 async def test_a_parked_task_has_the_frames_of_its_stack(tmp_path: Path) -> None:
     parked: dict[str, Any] = {
         "stack": 0,
@@ -160,7 +166,7 @@ async def test_a_parked_task_has_the_frames_of_its_stack(tmp_path: Path) -> None
     source = await opened(tmp_path, [task(1, **parked)])
     (found,) = (await source.ask(requests.Tasks())).tasks
     assert found.parked is not None
-    assert (found.parked.frame.origin, found.parked.remaining) == ("stdlib", 3.5)
+    assert (found.parked.frame.origin, found.parked.remaining) == ("user", 3.5)
     assert found.parked.user_frame == model.Frame("/app/main.py", 7, "work")
     (group,) = await source.ask(requests.Parked(None))
     assert (group.frame.line, group.live, group.remaining_min, group.remaining_max) == (7, 1, 3.5, 3.5)

@@ -142,6 +142,12 @@ async def test_the_report_names_places_and_growth() -> None:
     assert "No findings." in text
 
 
+async def test_the_table_names_the_line_of_the_program_and_that_of_the_library() -> None:
+    site = Site(1, "task", Frame("/lib/pool.py", 9, "get", "library"), Frame("/srv/a.py", 7, "go"), "work")
+    first = dataclasses.replace(sample(0, {1: 5}), new_sites=(site,))
+    assert "a.py:7 go → pool.py:9 get" in report(await observed(first, sample(30, {1: 6})))
+
+
 async def test_a_report_on_nothing_says_so() -> None:
     assert "No sample received" in report(await observed())
     assert "No task was alive" in report(await observed(sample(0, {}, ())))
@@ -169,13 +175,17 @@ async def test_a_finding_in_a_library_is_told_with_both_lines_within_80_columns(
     observation = await observed(sample(0, {1: 5}, (1,)))
     user = Frame("/srv/app/main.py", 7, "a_handler_with_a_name_that_fills_a_line_by_itself")
     library = Frame("/lib/pool.py", 99, "ConnectionPool.borrow")
-    long = dataclasses.replace(FINDING, site=library, user_site=user, known="imputed", since_at_least=True)
+    helper = Frame("/lib/tasks.py", 5, "spawn")
+    long = dataclasses.replace(
+        FINDING, site=library, user_site=user, via=helper, known="imputed", since_at_least=True
+    )
     observation.findings = (long,)
     lines = report(observation).split("\n")
     said = " ".join(line.strip() for line in lines)
     assert f"LEAK    ~main.py:7 {user.function}" in said
     assert "it grows; since before " in said
     assert f"started at pool.py:99 {library.function}, called from main.py:7 {user.function}" in said
+    assert "through tasks.py:5 spawn" in said
     assert "the line is a guess: these tasks are older than the agent" in said
     assert max(map(len, lines)) <= 80
 
@@ -202,6 +212,7 @@ def test_a_finding_has_exactly_the_fields_of_the_contract() -> None:
         "kind": "task",
         "site": {"file": "/srv/app/main.py", "line": 7, "function": "handle"},
         "user_site": None,
+        "via": None,
         "coroutine": "work",
         "live": 30,
         "rate_per_min": 6.5,

@@ -73,7 +73,7 @@ def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
             continue
         frames = stacks.await_chain(futures.coroutine(task))
         shape = stacks.shape_of(frames)
-        if not shape.stack:
+        if shape.frame is None:
             continue
         waiter = futures.waiter_of(task)
         known = described.get((id(waiter), id(shape)))
@@ -85,7 +85,7 @@ def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
         tally = found.get(key)
         if tally is None:
             tally = found[key] = ParkedTally(
-                model.Parked(shape.stack[0], shape.user, wait.wait, wait.text), shape
+                model.Parked(shape.frame, shape.user, wait.wait, wait.text), shape
             )
         tally.add(task, wait)
         del task, frames, waiter, known
@@ -98,9 +98,11 @@ def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
 def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
     lineage = futures.lineage_of(task)
     if lineage is None and futures.has_unknown_parent(task):
-        return "?", "(older than the agent)", None
-    if lineage is None or lineage.chunk is None:
+        return "?", "(before the agent)", None
+    if lineage is None:
         return "0", "(created outside any task)", None
+    if lineage.chunk is None:
+        return "-", "(by a task that was not recorded)", None
     site = lineage.chunk.site.site
     return str(site.id), site.coroutine, site.frame
 
@@ -109,10 +111,10 @@ def key_of(task: object) -> str:
     """The ``parked_key`` of a task; cheaper than a full row."""
     frames = stacks.await_chain(futures.coroutine(task))
     shape = stacks.shape_of(frames)
-    if not shape.stack:
+    if shape.frame is None:
         return "-"
     wait = waits.describe(task, frames, shape.known, detailed=False)
-    return parked_key(model.Parked(shape.stack[0], shape.user, wait.wait, wait.text))
+    return parked_key(model.Parked(shape.frame, shape.user, wait.wait, wait.text))
 
 
 def parked_key(where: model.Parked | None) -> str:

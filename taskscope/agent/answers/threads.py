@@ -97,7 +97,7 @@ class ThreadView:
             text=does.text,
             loop=loop,
             executor=executor_of(thread),
-            frame=next((each for each in frames if each.origin == "user"), frames[0] if frames else None),
+            frame=model.user_line(frames) or model.library_line(frames),
             wait=does.wait,
             detail=does.detail,
         )

@@ -70,6 +70,7 @@ class Shape(NamedTuple):
     """What all tasks suspended at the same instructions share; computed once."""
 
     stack: tuple[model.Frame, ...]
+    frame: model.Frame | None
     user: model.Frame | None
     known: waits.Recognised | None
     codes: tuple[CodeType, ...]
@@ -88,9 +89,10 @@ def shape_of(frames: list[FrameType]) -> Shape:
         if len(_shapes) >= MAX_SHAPES:
             _shapes.clear()
         stack = describe(frames)
-        user = next((frame for frame in stack if frame.origin == "user"), None)
         codes = tuple(frame.f_code for frame in frames)  # kept alive so that no id is reused
-        shape = _shapes[key] = Shape(stack, user, waits.recognise(frames), codes)
+        shape = _shapes[key] = Shape(
+            stack, model.library_line(stack), model.user_line(stack), waits.recognise(frames), codes
+        )
     return shape
 
 
@@ -173,11 +175,11 @@ def is_running(coro: object) -> bool:
 def parked(task: object, frames: list[FrameType], shape: Shape | None = None) -> model.Parked | None:
     """Where ``task`` is suspended and on what; None if it has no frame left."""
     shape = shape or shape_of(frames)
-    if not shape.stack:
+    if shape.frame is None:
         return None
     found = waits.describe(task, frames, shape.known)
     return model.Parked(
-        shape.stack[0], shape.user, found.wait, found.text, found.task, found.remaining, found.detail
+        shape.frame, shape.user, found.wait, found.text, found.task, found.remaining, found.detail
     )
 
 

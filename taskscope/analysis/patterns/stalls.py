@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.pattern import ProcessPattern, place, process_finding
-from taskscope.model import Finding, Frame
+from taskscope.model import Finding, Frame, user_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,7 +53,7 @@ def _overslept(stalls: list[Stall]) -> Finding:
     lasting = next((stall for stall in stalls if not stall.over), None)
     stall = lasting or worst
     where = _where(stall.stack)
-    user = next((frame for frame in stall.stack if frame.origin == "user"), None)
+    user = user_line(stall.stack)
     verb = "has been asleep" if lasting else "was asleep"
     least = "at least " if stall.at_least else ""
     why: Reason = "overslept"
@@ -136,8 +136,7 @@ def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
 
 def _blocking_frame(stack: Sequence[Frame]) -> Frame:
     """The innermost user frame, which made the blocking call."""
-    user = next((frame for frame in stack if frame.origin == "user"), None)
-    return user or (stack[0] if stack else Frame("", 0, "(unknown)", "stdlib"))
+    return user_line(stack) or (stack[0] if stack else Frame("", 0, "(unknown)", "stdlib"))
 
 
 def _stall_finding(stalls: list[Stall]) -> Finding:

@@ -42,7 +42,7 @@ def learned(site: model.Site, trace: api.Trace) -> model.Site:
     if start is None or not _same_file(site.frame.file, frames[start].file):
         return site
     frames = frames[start:]
-    user = next((frame for frame in frames if frame.origin == "user"), None)
+    user = model.user_line(frames)
     place = next((frame for frame in frames if not api.is_plumbing(frame)), frames[0])
     if place is frames[0]:
         return dataclasses.replace(site, frame=place, user_frame=user)
@@ -86,5 +86,4 @@ def parked(stack: Sequence[model.Frame]) -> model.Parked | None:
     key = (frame.file.rpartition("/")[2], frame.function)
     known = _WAITS.get(key) if "/asyncio/" in frame.file else None
     wait, text = known or ("unknown", f"suspended in {frame.function}")
-    user = next((each for each in stack if each.origin == "user"), None)
-    return model.Parked(frame, user, wait, text)
+    return model.Parked(model.library_line(stack) or frame, model.user_line(stack), wait, text)

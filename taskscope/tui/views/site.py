@@ -19,7 +19,7 @@ from taskscope.tui.evidence import EvidencePanel
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.site_panels import AgeHistogram, SiteChart
 from taskscope.tui.source_panel import SourcePanel
-from taskscope.tui.stack_panel import Section, StackPanel
+from taskscope.tui.stack_panel import SHOWN_OF_CREATION, Section, StackPanel
 from taskscope.tui.task_list import EXPLAINS as TASK_COLUMNS
 from taskscope.tui.task_list import TaskList, fetch_of
 from taskscope.tui.theme import palette
@@ -293,7 +293,7 @@ class SiteScreen(DetailScreen):
             for failure in self._detail.failures
         ]
         created = [
-            Section(f"task {stack.serial} was created by, innermost first", stack.frames)
+            Section(f"task {stack.serial} was created by, innermost first", stack.frames, SHOWN_OF_CREATION)
             for stack in self._detail.stacks
         ]
         panel.show_sections([*failed, *created])

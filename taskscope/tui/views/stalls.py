@@ -8,7 +8,7 @@ from textual.content import Content
 
 from taskscope import text as fmt
 from taskscope.analysis.patterns.stalls import is_pause
-from taskscope.model import Stall, requests
+from taskscope.model import Stall, requests, user_line
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.stack_panel import Link, Section, StackPanel
 from taskscope.tui.views.detail import DetailScreen
@@ -89,7 +89,7 @@ class StallsScreen(DetailScreen):
         return super().failed(problem)
 
     def _cells(self, stall: Stall) -> Sequence[Cell]:
-        own = next((frame for frame in stall.stack if frame.origin == "user"), None)
+        own = user_line(stall.stack)
         inner = stall.stack[0] if stall.stack else None
         return (
             fmt.age(self.context.store.age(stall.began)) if stall.over else "now",

@@ -13,7 +13,7 @@ from taskscope import text as fmt
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 from taskscope.tui.source_panel import SourcePanel
-from taskscope.tui.stack_panel import Link, Section, StackPanel
+from taskscope.tui.stack_panel import SHOWN_OF_CREATION, Link, Section, StackPanel
 from taskscope.tui.task_list import EXPLAINS as TASK_COLUMNS
 from taskscope.tui.task_list import TaskList, fetch_of, oldest_age, parked_text
 from taskscope.tui.views.detail import DetailScreen
@@ -162,6 +162,7 @@ class TaskScreen(DetailScreen):
             Section(
                 f"created at{exact}, innermost first",
                 detail.creation or ["unknown: older than the agent"],
+                unfolded=SHOWN_OF_CREATION,
             ),
         ]
 
@@ -191,9 +192,12 @@ class TaskScreen(DetailScreen):
             return Link(text, ancestor.serial)
         return Link(f"{text}  (ended)", None, ended=True)
 
-    @staticmethod
-    def _origin(detail: TaskDetail) -> list[str]:
-        return [] if detail.created_by else ["no task: created outside any task, or older than the agent"]
+    def _origin(self, detail: TaskDetail) -> list[str]:
+        if detail.created_by:
+            return []
+        hello, birth = self.context.store.hello, detail.task.birth
+        older = birth is None or (hello is not None and birth < hello.agent_since)
+        return ["unknown: before the agent" if older else "no task: created outside any task"]
 
     @staticmethod
     def _siblings(detail: TaskDetail) -> Sequence[Link | str]:
