@@ -166,7 +166,7 @@ class Births:
         """The slow path to a record: new sites, and those further out than ``frame``."""
         resolver = self._resolver
         return (
-            resolver.known(frame, key)
+            resolver.ways.known(frame, key)
             or self._remote.pop(id(coro), None)
             or resolver.record(sys._getframe(2), coro)
         )

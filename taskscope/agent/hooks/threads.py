@@ -13,7 +13,7 @@ from taskscope.agent.counts.process import thread_born
 from taskscope.agent.counts.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.inspect import handed, origins
 from taskscope.agent.inspect.looking import attribute, in_class, innermost, is_a, number
-from taskscope.agent.inspect.sites import is_border, who_asked
+from taskscope.agent.inspect.sites import Ways, is_border, who_asked
 from taskscope.agent.inspect.threads import known_threads, target_name
 from taskscope.system import clock, system
 
@@ -48,6 +48,7 @@ class ThreadHooks:
         self.part = part
         self._registry = registry
         self._noted: dict[int, ref[Any]] = {}
+        self._ways = Ways(registry)
 
     def arm(self) -> None:
         self.part.on_undo(self._forget_all)
@@ -70,19 +71,29 @@ class ThreadHooks:
             if outside.f_back is None or is_border(outside.f_back):
                 break
             outside, inside = outside.f_back, outside
+        name = target_name(thread)
+        key = (id(outside.f_code), outside.f_lasti, name)
+        record = self._registry.records.get(key) or self._ways.known(outside, key)
+        if record is None:
+            record = self._resolve(thread, name, outside, inside)
+        record.born += 1
+        self._leave(thread, Note(record, system.get_ident(), clock.monotonic(), raw_stack(frame)))
+
+    def _resolve(self, thread: Any, name: str, outside: FrameType, inside: FrameType | None) -> SiteRecord:
+        """The record of a thread started out of a line of which it is not known yet."""
         jobs = handed.functions(inside) if inside is not None else ()
         given = handed.function(thread, _function_of(thread), *jobs)
         found = who_asked(outside, given)
-        name = target_name(thread)
         places = [each for each in (found.place, found.user, outside) if each is not None]
         key = ("thread", name, *((id(each.f_code), each.f_lasti) for each in places))
         record = self._registry.records.get(key)
         if record is None:
             shown, user, via = found.shown(given.code)
-            codes = tuple(each.f_code for each in places)
+            codes = tuple(each.f_code for each in found.way)
             record = self._registry.add(key, "thread", shown, user, name, codes, via=via)
-        record.born += 1
-        self._leave(thread, Note(record, system.get_ident(), clock.monotonic(), raw_stack(frame)))
+        if key in self._registry.records:
+            self._ways.remember(record, (id(outside.f_code), outside.f_lasti, name), found.way)
+        return record
 
     def _leave(self, thread: Any, note: Note) -> None:
         """Leaves a note on a thread object, past any ``__setattr__`` of its class."""

@@ -56,6 +56,7 @@ def coroutine(coro: object) -> Given:
     """A coroutine as a task is made of it."""
     held = gc.get_referents(coro) if type(coro) is CoroutineType else []
     held += [each for outer in held for each in _enclosed(outer)]
+    held = [innermost(each) for each in held]
     within = tuple(each for each in held if type(each) is CoroutineType or _is_async(each))
     return Given((coro,), stacks.code_of(coro), within)
 
@@ -64,7 +65,8 @@ def function(*objects: object) -> Given:
     """A function as a thread calls it; ``objects`` are what stands for it, such as the thread."""
     inner = innermost(objects[-1])
     code = inner.__code__ if type(inner) is FunctionType else None
-    return Given(objects, code, tuple(each for each in _enclosed(inner) if type(each) is FunctionType))
+    within = map(innermost, _enclosed(inner))
+    return Given(objects, code, tuple(each for each in within if type(each) is FunctionType))
 
 
 def functions(frame: FrameType) -> list[object]:

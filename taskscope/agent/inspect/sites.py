@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import sys
 from types import CellType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,26 +31,25 @@ MAX_STEPS = 100_000
 """Frames remembered on the ways to sites."""
 
 
-class Resolver:
-    """Finds the record of a creation site.
+_numbers = itertools.count(1)
 
-    A line that makes tasks itself stands in ``registry.records`` by its code, its instruction and the
-    coroutine's code.  Where the site is further out, the frames on the way there are ``_steps``: each
-    leads from what is known so far to a number, which together with the next frame leads on.  So a way
-    that was gone before costs a look-up for each frame, and nothing is read from them.
+
+class Ways:
+    """Ways from where something starts out to its site, once they have been gone.
+
+    A site at the first frame stands in ``registry.records`` under that frame's code, its instruction, and
+    what is started.  Where the site is further out, these lead to a number; the number with the next
+    frame's code and instruction leads to the site, or to a number again.  So a way that was gone before
+    costs a look-up for each frame, and nothing is read from them.
     """
 
     def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        # Files whose frames are skipped.  events.py and runners.py stay out: a frame of theirs marks the
-        # border between a callback and the loop that runs it, and is looked at in `_place`.
-        self.skip: set[str] = set()
-        self._stop = set(_borders())
-        self._steps: dict[tuple[int, int, int], int] = {}
+        self._records = registry.records
+        self._steps: dict[tuple[object, ...], int] = {}
 
-    def known(self, frame: FrameType, key: tuple[int, int, int]) -> SiteRecord | None:
+    def known(self, frame: FrameType, key: tuple[object, ...]) -> SiteRecord | None:
         """The record at the end of the way outwards from ``frame``, if it was gone before."""
-        steps, records = self._steps, self.registry.records
+        steps, records = self._steps, self._records
         walk: FrameType | None = frame
         while (number := steps.get(key)) is not None:
             walk = walk.f_back  # type: ignore[union-attr]
@@ -60,6 +60,32 @@ class Resolver:
             if record is not None:
                 return record
         return None
+
+    def remember(self, record: SiteRecord, key: tuple[object, ...], way: list[FrameType]) -> None:
+        """What was decided first at a frame stays: to stop there, or to go on.
+
+        The record keeps the codes on the way alive, so that no id is reused.
+        """
+        records, steps = self._records, self._steps
+        for frame in way[1:]:
+            if key in records or len(steps) >= MAX_STEPS:
+                return
+            number = steps.get(key) or steps.setdefault(key, next(_numbers))
+            key = (number, id(frame.f_code), frame.f_lasti)
+        if key not in steps:
+            records.setdefault(key, record)
+
+
+class Resolver:
+    """Finds the record of a creation site; for most sites this runs once, not once a birth."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.ways = Ways(registry)
+        # Files whose frames are skipped.  events.py and runners.py stay out: a frame of theirs marks the
+        # border between a callback and the loop that runs it, and is looked at in `_place`.
+        self.skip: set[str] = set()
+        self._stop = set(_borders())
 
     def record(self, start: FrameType, coro: Any) -> SiteRecord:
         """The record for the creation seen from ``start``, made on first sight."""
@@ -78,19 +104,8 @@ class Resolver:
             record = self.registry.add(far, "task", frame_shown, user_shown, name, codes, via=via)
         whole = origin is frame and body is attribute(coro, "cr_code")
         if whole and far in self.registry.records:  # otherwise the codes are not kept alive, nor their ids
-            self._remember(record, (id(frame.f_code), frame.f_lasti, id(body)), found.way)
+            self.ways.remember(record, (id(frame.f_code), frame.f_lasti, id(body)), found.way)
         return record
-
-    def _remember(self, record: SiteRecord, key: tuple[int, int, int], way: list[FrameType]) -> None:
-        """What was decided first at a frame stays: to stop there, or to go on."""
-        records, steps = self.registry.records, self._steps
-        for frame in way[1:]:
-            if key in records or len(steps) >= MAX_STEPS:
-                return
-            number = steps.setdefault(key, len(steps) + 1)
-            key = (number, id(frame.f_code), frame.f_lasti)
-        if key not in steps:
-            records.setdefault(key, record)
 
     def _outside(self, start: FrameType) -> FrameType:
         """The first frame outside the plumbing; learns the plumbing's files as it meets them."""
