@@ -14,6 +14,7 @@ from taskscope import model, wire
 from taskscope.agent.answers import snapshot, source
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.facts import FactFinder
+from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.answers.tasks import NotFoundError, Queries
 from taskscope.agent.answers.threads import ThreadView
 from taskscope.agent.counts import limits, process
@@ -77,10 +78,11 @@ class Agent:
         self.watch = LoopWatch(self.tell, self._born)
         self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)
-        self.queries = Queries(self.registry, self.watch)
+        self.proofs = Proofs(self.watch.loops)
+        self.queries = Queries(self.registry, self.watch, self.proofs)
         self.server = Server(self)
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
-        self.facts = FactFinder(self.registry, self.thread_view.all)
+        self.facts = FactFinder(self.registry, self.thread_view.all, self.proofs)
         self.console = Console(self.watch, self.presence.part("console"), control)
         self.on_stop: Callable[[], None] = lambda: None
         self.exiting = False

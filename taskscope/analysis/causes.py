@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from taskscope import text as wording
 from taskscope.analysis import patterns
 from taskscope.analysis.clues import clues
-from taskscope.analysis.patterns.pattern import parked_at, where_they_wait
+from taskscope.analysis.patterns.pattern import PROVEN, parked_at, where_they_wait
 from taskscope.model import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from taskscope.analysis.clues import Clues
-    from taskscope.model import ParkedGroup, Site, SiteFacts, WaitObject
+    from taskscope.model import ParkedGroup, Reach, Site, SiteFacts, WaitObject
     from taskscope.model.vocabulary import Wait
 
 _OTHERS: tuple[Wait, ...] = ("socket", "subprocess", "dns", "server", "task", "gather")
@@ -44,13 +46,16 @@ def signs(
 ) -> int:
     """How strongly the tasks themselves, apart from their count, show that they will not end.
 
-    3: they should end and cannot; 2: the same thing was started repeatedly; 1: they are permanent, or have
-    ``never`` moved while known; 0: no evidence; -1: probably a pool or work in progress; ``BOUNDED``: their
-    number is bounded.  Stronger signs need a shorter watch before growth is a leak (see ``verdict``).
+    ``PROVEN``: nothing can wake them; 3: they should end and cannot; 2: the same thing was started
+    repeatedly; 1: they are permanent, or have ``never`` moved while known; 0: no evidence; -1: probably a
+    pool or work in progress; ``BOUNDED``: their number is bounded.  Stronger signs need a shorter watch
+    before growth is a leak (see ``verdict``).
     """
     if cause is None or facts is None:
         return 0
     seen = clues(facts, before)
+    if seen.proven:
+        return PROVEN
     pattern = patterns.SITE_PATTERN.get(cause.pattern)
     sign = pattern.sign_of(seen) if pattern is not None else None
     if sign is not None:
@@ -90,6 +95,7 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
         lines.append("no sampled task is awaited")
     if seen.compared:
         lines.append(_moved(seen))
+    lines += _reached(facts.reach)
     for bound in facts.bound[:1]:
         if bound.runs > 1:
             same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
@@ -116,6 +122,30 @@ def _moved(seen: Clues) -> str:
     if advanced == compared:
         return f"all {compared:,} re-checked have moved"
     return f"{advanced:,} of {compared:,} re-checked {'has' if advanced == 1 else 'have'} moved"
+
+
+def _reached(reach: Reach | None) -> Iterator[str]:
+    """What a walk over references has shown."""
+    if reach is None or not reach.asked:
+        return
+    for count, one, many in (
+        (reach.stuck, "is stuck: nothing can wake it", "are stuck: nothing can wake them"),
+        (
+            reach.lost,
+            "will be destroyed: nothing can wake or keeps it",
+            "will be destroyed: nothing can wake or keeps them",
+        ),
+        (
+            reach.endless,
+            "waits until cancelled: nothing was meant to wake it",
+            "wait until cancelled: nothing was meant to wake them",
+        ),
+    ):
+        if count:
+            share = f"all {count:,}" if count == reach.asked > 1 else f"{count:,} of {reach.asked:,}"
+            yield f"{share} traced {one if count == 1 else many}"
+    if reach.by:
+        yield f"may be woken through {', '.join(reach.by)}"
 
 
 def _queue_state(queue: WaitObject) -> str:

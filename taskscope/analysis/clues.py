@@ -52,6 +52,11 @@ class Clues:
         return sum(group.live for group in self.facts.groups if group.wait in waits)
 
     @property
+    def proven(self) -> bool:
+        """Whether it is certain of two or more that nothing can wake them."""
+        return self.facts.reach is not None and self.facts.reach.stuck >= 2
+
+    @property
     def stand_still(self) -> bool:
         """Whether most of those seen twice have not moved; true if none was."""
         return self.advanced <= (1 - MOST) * self.compared

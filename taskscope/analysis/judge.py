@@ -15,7 +15,7 @@ from taskscope.analysis import causes, growth, patterns
 from taskscope.analysis.cohorts import SETTLE, Survival
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
-from taskscope.analysis.patterns.pattern import ProcessFacts
+from taskscope.analysis.patterns.pattern import PROVEN, ProcessFacts
 from taskscope.analysis.resources import Resources
 from taskscope.analysis.track import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
@@ -263,13 +263,15 @@ class Judge:
     def _weight(self, watched: WatchedSite) -> float:
         """Priority of fetching this site's facts; 0: none needed."""
         counts = watched.counts
-        if counts.counts.live < 2:
+        if counts.counts.live < 2 and watched.facts is not None:
             return 0.0
         if watched.level.shown != "flat":
             return 1e9 + counts.counts.live
         gained = watched.reading.gained if watched.reading else 0
         if gained >= 2:
             return 1e6 + gained
+        if watched.facts is None and counts.adopted >= 2:
+            return 1.0  # they may have been stuck for long
         age = self.now - counts.oldest if counts.oldest is not None else 0.0
         ended = counts.counts.ended
         life = counts.counts.live / ended * (self.now - self._since) if ended else 0.0
@@ -297,7 +299,7 @@ class Judge:
 
         Thousands of quiet sites must cost next to nothing; one that has not grown is not judged at all.
         """
-        if watched.level.shown != "flat" or watched.judged is None:
+        if watched.level.shown != "flat" or watched.judged is None or watched.signs == PROVEN:
             due = True
         else:
             grew = watched.whole.gain > 1 or watched.recent.gain > 1 or watched.facts is not None
@@ -316,7 +318,8 @@ class Judge:
             late = self._verdict(watched, watched.recent, survival, signs)
             if result is None or (late is not None and rank(late.level) < rank(result.level)):
                 result = late
-        watched.level.follow(result.level if result else "flat", self.now, first=self._fed <= 1)
+        at_once = self._fed <= 1 or (signs == PROVEN and result is not None)
+        watched.level.follow(result.level if result else "flat", self.now, first=at_once)
         watched.verdict = result
         if result is not None and result.level != "flat":
             watched.last_verdict = result

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import BOUNDED
+from taskscope.analysis.patterns.pattern import BOUNDED, PROVEN
 from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def judge(
     """
     if signs == BOUNDED:
         return _verdict(growth, "flat", "bounded")
+    if signs == PROVEN:
+        return _verdict(growth, "leak", "stuck")
     if growth.gained - replaced < 2 * math.sqrt(replaced):
         by_counts = _verdict(growth, "flat", "replaces older ones")
         if _fills(growth):

@@ -85,7 +85,7 @@ def growth_finding(site: Site, watched: WatchedSite) -> Finding:
         level,
         rate=verdict.rate,
         onset=watched.onset,
-        text=_sentence(level, verdict, reading, watched.counts.counts.live),
+        text=_sentence(level, verdict, reading, watched.counts.counts.live, _stuck(watched.facts)),
         why=verdict.why,
         evidence={
             "rate_low": round(verdict.low, 2),
@@ -100,9 +100,13 @@ def growth_finding(site: Site, watched: WatchedSite) -> Finding:
     )
 
 
-def _sentence(level: Level, verdict: Verdict, reading: Growth, live: int) -> str:
+def _sentence(level: Level, verdict: Verdict, reading: Growth, live: int, stuck: int) -> str:
     before = reading.live - reading.born + reading.ended
-    text = f"{live:,} live, {_pace(verdict, in_steps=reading.steps)}"
+    pace = _pace(verdict, in_steps=reading.steps)
+    if verdict.why == "stuck":
+        proof = f"nothing can wake {'them' if stuck == live else f'at least {stuck:,}'}"
+        pace = f"{proof}, {pace}" if reading.gained else f"{proof}, not growing"
+    text = f"{live:,} live, {pace}"
     text += f"; {reading.born:,} born and {reading.ended:,} ended in {wording.seconds(reading.window)}"
     text += f", {before:,} at the start" if before > 0 else ""
     if level == "suspect":
@@ -131,6 +135,8 @@ def info_finding(
     if watched.leaked and live and watched.reading is not None:
         text, why = f"stopped growing at {live:,} live", "plateau"
         onset = Onset(watched.reading.last)
+    elif live and _stuck(watched.facts) == 1:
+        text, why = "nothing can wake 1 task: no living code can reach what it waits for", "stuck"
     elif lost:
         text, why = f"{lost:,} {wording.be(lost, past=True)} destroyed while still waiting", "lost"
     elif counts.retained >= max(100, live):
@@ -141,6 +147,11 @@ def info_finding(
     else:
         return None
     return _about(site, watched, "info", rate=0.0, onset=onset, text=text, why=why)
+
+
+def _stuck(facts: SiteFacts | None) -> int:
+    """Of how many tasks it is proven that nothing can wake them."""
+    return facts.reach.stuck if facts is not None and facts.reach is not None else 0
 
 
 def _about(

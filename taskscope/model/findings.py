@@ -15,6 +15,7 @@ __all__ = [
     "Finding",
     "Mark",
     "Projection",
+    "Reach",
     "SiteFacts",
     "WaitObject",
 ]
@@ -64,6 +65,23 @@ class WaitObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Whether anything that lives can wake tasks of a site: a walk that took ``cost`` seconds of CPU.
+
+    Of ``asked`` tasks, ``stuck``, ``lost`` and ``endless`` (see ``vocabulary.Fate``) can be woken by nothing.
+    The others may be, ``by`` some of these: those that could be named, most frequent first.
+    """
+
+    monotonic: float
+    cost: float
+    asked: int
+    stuck: int
+    lost: int = 0
+    endless: int = 0
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SiteFacts:
     """The result of a walk over one site's live tasks; requested for suspected sites only.
 
@@ -71,7 +89,8 @@ class SiteFacts:
     newest) were inspected, and of these: ``rootless`` were created outside any task, ``cancelling`` were
     cancelled, ``awaited`` are awaited by another task, ``unheld`` are referenced only by the loop,
     ``looping`` are inside a loop of their own coroutine, ``cycles`` are part of an await cycle.
-    ``examples`` are serials, oldest first.
+    ``examples`` are serials, oldest first.  ``reach`` is None where time, the kernel or a
+    thread ends the wait.
     """
 
     site: int
@@ -92,6 +111,7 @@ class SiteFacts:
     groups: tuple[ParkedGroup, ...] = ()
     examples: tuple[int, ...] = ()
     cuts: tuple[float, ...] = ()
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True)

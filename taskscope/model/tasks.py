@@ -94,7 +94,8 @@ class TaskDetail:
     ``creation`` is this task's creation stack, or one from the same site if ``creation_exact`` is false.
     ``siblings``: live tasks of the same parent.  ``waits_for``: tasks it awaits.  ``held_by``: tasks inside
     ``async with`` on the lock it waits for.  ``holders``: what refers to the bare future it waits for, as
-    sentences.
+    sentences.  ``fate``: whether anything can wake it (None where time, the kernel or a thread will);
+    ``woken_by``: through what, if that could be named.
     """
 
     task: Task
@@ -107,6 +108,8 @@ class TaskDetail:
     siblings: int
     held_by: tuple[Task, ...] = ()
     holders: tuple[str, ...] = ()
+    fate: words.Fate | None = None
+    woken_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

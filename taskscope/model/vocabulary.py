@@ -19,6 +19,7 @@ __all__ = [
     "TREES",
     "Arrived",
     "Became",
+    "Fate",
     "FindingKind",
     "GroupBy",
     "Known",
@@ -60,6 +61,11 @@ Wait = Literal[
 ]  # fmt: skip
 """What a task or thread waits for.  ``executor``: a job it submitted; ``job``: a job to run."""
 
+Fate = Literal["may wake", "stuck", "endless", "lost"]
+"""Of a parked task; nothing can wake one of the last three.  ``stuck``: it is kept, and was meant to end;
+``endless``: it never was meant to be (``await loop.create_future()``); ``lost``: nothing keeps it either.
+"""
+
 TaskState = Literal["pending", "running", "finished", "failed", "cancelled"]
 TASK_STATES: tuple[TaskState, ...] = get_args(TaskState)
 
@@ -96,7 +102,7 @@ VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
     "follows load",
     "only one step so far", "too early", "slows down", "some end", "below its earlier peak",
-    "keeps", "some stay",
+    "keeps", "some stay", "stuck",
 ]  # fmt: skip
 """What decided on the reading of a site: those for ``flat``, for ``suspect``, for ``leak``."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from taskscope.agent.answers.facts import FactFinder
+from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.counts.registry import Registry
 from taskscope.agent.hooks.presence import Presence
@@ -32,7 +33,7 @@ class Watched:
         self.presence = Presence(
             self.registry, lambda what, error: self.failures.append(f"{what}: {error!r}")
         )
-        self.finder = FactFinder(self.registry, lambda: ())
+        self.finder = FactFinder(self.registry, lambda: (), Proofs(list))
 
     def facts(self, coroutine: str, cuts: tuple[float, ...] = ()) -> SiteFacts:
         record = next(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.answers.tasks import EXPENSIVE, Queries
 from taskscope.agent.counts.loops import LoopWatch
 from taskscope.agent.counts.registry import Registry
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_a_dear_answer_is_given_again_and_a_cheap_one_is_worked_out_anew() -> None:
-    queries = Queries(Registry(), LoopWatch(lambda where, error: None))
+    queries = Queries(Registry(), LoopWatch(lambda where, error: None), Proofs(list))
     made: list[float] = []
 
     def work(seconds: float) -> Job[int]:

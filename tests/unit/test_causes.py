@@ -9,8 +9,8 @@ import pytest
 
 from taskscope.analysis.causes import explain, signs
 from taskscope.analysis.patterns import SITE_PATTERN
-from taskscope.analysis.patterns.pattern import BOUNDED
-from taskscope.model import Bound, Frame, Mark, ParkedGroup, SiteFacts, WaitObject
+from taskscope.analysis.patterns.pattern import BOUNDED, PROVEN
+from taskscope.model import Bound, Frame, Mark, ParkedGroup, Reach, SiteFacts, WaitObject
 from tests.unit.shapes import site
 
 if TYPE_CHECKING:
@@ -51,6 +51,13 @@ HANDING = facts(40, group("queue.put", 38), waits=(QUEUE,))
 UNSETTABLE = facts(
     40, group("event", 40), waits=tuple(WaitObject("event", "Event", 8, outside=0) for _ in range(5))
 )
+STUCK = facts(
+    2,
+    group("event", 2),
+    waits=(WaitObject("event", "Event", 2, outside=1),),
+    reach=Reach(60.0, 0.01, 2, stuck=2),
+)
+HALF_STUCK = facts(9, group("future", 9), reach=Reach(60.0, 0.01, 9, stuck=1, by=("Client.replies[7]",)))
 CYCLE = facts(4, group("task", 4), cycles=4, awaited=4)
 OWN_QUEUES = tuple(WaitObject("queue.get", "Queue", 1, 0, 0, 1, 0, 2) for _ in range(5))
 UNFED = facts(40, group("queue.get", 40), waits=OWN_QUEUES)
@@ -68,6 +75,7 @@ SILENT = facts(40, group("socket", 40))
         (ORPHANS, "orphan", 1),
         (FORGOTTEN, "fire and forget", 1),
         (TWICE, "started twice", 2),
+        (STUCK, "nobody can set it", PROVEN),
         (OVERLAP, "generations overlap", 3),
         (HANDING, "stuck handing over", 3),
         (UNSETTABLE, "nobody can set it", 1),
@@ -248,3 +256,10 @@ def test_children_of_one_group_that_wait_each_for_their_own_may_be_stuck() -> No
 def test_connections_in_use_whose_opener_has_ended_are_no_orphans_to_worry_about() -> None:
     seen = facts(40, group("socket", 40), moved=35, looping=40, orphans=40)
     assert (cause(seen).pattern, signs(cause(seen), *seen)) == ("orphan", -1)
+
+
+def test_the_proof_is_told() -> None:
+    assert cause(STUCK).text == "nothing can wake them: no living code can reach the Event they wait for"
+    assert "all 2 traced are stuck: nothing can wake them" in cause(STUCK).evidence
+    assert "1 of 9 traced is stuck: nothing can wake it" in cause(HALF_STUCK).evidence
+    assert "may be woken through Client.replies[7]" in cause(HALF_STUCK).evidence

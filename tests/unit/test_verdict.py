@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.analysis.growth import measure
-from taskscope.analysis.patterns.pattern import BOUNDED
+from taskscope.analysis.patterns.pattern import BOUNDED, PROVEN
 from taskscope.analysis.track import Track
 from taskscope.analysis.verdict import judge
 
@@ -41,6 +41,10 @@ def every(gap: float, until: float) -> list[float]:
 )
 def test_the_more_the_tasks_show_the_sooner_a_leak_is_told(signs: int, gap: float, within: int) -> None:
     assert levels(every(gap, 300), signs, 300)[within] == "leak"
+
+
+def test_what_nothing_can_wake_is_a_leak_at_once_whether_or_not_it_grows() -> None:
+    assert set(levels([0.0, 0.0], PROVEN, 10)[3:]) == {"leak"}
 
 
 @pytest.mark.parametrize(("gap", "until"), [(0.2, 43), (1, 43), (6, 36), (10, 40), (20, 40)])

@@ -9,12 +9,13 @@ import itertools
 import sys
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from taskscope import model
+from taskscope.agent.answers import proofs
 from taskscope.agent.answers.groups import ParkedTally, parked_key
 from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.inspect import futures, stacks, task_facts
+from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
 from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.system import clock
@@ -22,6 +23,7 @@ from taskscope.system import clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from taskscope.agent.answers.proofs import Proofs
     from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
     from taskscope.agent.inspect.walk import Job
     from taskscope.model import requests
@@ -48,9 +50,15 @@ MAX_LOOKS, LOOK_GAP = 8, 5.0
 class FactFinder:
     """Answers ``facts`` for the server.  Holds weak references only."""
 
-    def __init__(self, registry: Registry, threads: Callable[[], tuple[model.Thread, ...]]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        threads: Callable[[], tuple[model.Thread, ...]],
+        proofs: Proofs,
+    ) -> None:
         self._registry = registry
         self._threads = threads
+        self._proofs = proofs
         self._places: dict[int, _Places] = {}
         self._looks: dict[int, Looks] = {}
         self._numbers = itertools.count(1)
@@ -90,7 +98,9 @@ class FactFinder:
             else:
                 tally.add_bound(task_facts.coroutines(task))
             del task
-        return self._looked(tally.facts(site, record.counts().live, alive, cuts, tuple(seen.values())))
+        reach = yield from self._proofs.of_site(site, tally.provable)
+        facts = tally.facts(site, record.counts().live, alive, cuts, tuple(seen.values()), reach)
+        return self._looked(facts)
 
     def looks(self, query: requests.Looks) -> Job[tuple[model.SiteFacts, ...]]:
         """Earlier answers about these sites, oldest first, for clients that connect later."""
@@ -113,7 +123,7 @@ class FactFinder:
         if before is not None and waiter is not None and reference is not None and reference() is waiter:
             return before
         try:
-            reference = ref(waiter) if waiter is not None else None
+            reference = OwnRef(waiter) if waiter is not None else None
         except TypeError:
             reference = None
         known = before.known if before is not None else clock.monotonic()
@@ -139,7 +149,7 @@ class Looks:
             self._gap *= 2
 
 
-class _Places(dict[int, "tuple[ref[Any] | None, model.Mark]"]):
+class _Places(dict[int, "tuple[OwnRef | None, model.Mark]"]):
     """What each task of a site waited for when last inspected, by serial."""
 
 
@@ -240,6 +250,7 @@ class _Tally:
         self.waits: dict[int, _Waited] = {}
         self.groups: dict[str, ParkedTally] = {}
         self.examples: list[int] = []
+        self.provable: list[OwnRef] = []
 
     def add(self, task: object, *, unheld: bool) -> list[object]:
         """Inspects one task; returns its coroutines, outermost first."""
@@ -259,6 +270,8 @@ class _Tally:
         where = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
         if where is not None:
             self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
+            if where.wait in proofs.PROVABLE and len(self.provable) < proofs.MOST:
+                self.provable.append(OwnRef(task))
         self._add_waited(task, chain, where.wait if where is not None else "unknown")
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(futures.serial_of(task) or 0)
@@ -290,6 +303,7 @@ class _Tally:
         alive: tuple[int, ...],
         cuts: Sequence[float],
         marks: tuple[model.Mark, ...],
+        reach: model.Reach | None,
     ) -> model.SiteFacts:
         bound = sorted(self.bound.values(), key=lambda each: -each.runs)[:MAX_OBJECTS]
         waits = sorted(self.waits.values(), key=lambda each: -each.waiters)[:MAX_OBJECTS]
@@ -308,6 +322,7 @@ class _Tally:
             waits=tuple(each.seen for each in waits if each.seen is not None),
             groups=tuple(groups[:MAX_GROUPS]),
             examples=tuple(self.examples),
+            reach=reach,
             **self.flags,
         )
 

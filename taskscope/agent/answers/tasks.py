@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from taskscope import model
 from taskscope.agent.answers import groups, trees
+from taskscope.agent.answers.proofs import PROVABLE
 from taskscope.agent.counts.registry import site_counts
 from taskscope.agent.inspect import awaiting, futures, holders, stacks, task_facts
+from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.walk import live_tasks, merged, spent
 from taskscope.system import clock
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
+    from taskscope.agent.answers.proofs import Proofs
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Lineage, Registry, SiteRecord
     from taskscope.agent.inspect.walk import Entry, Job
@@ -60,10 +63,11 @@ class _Kept(NamedTuple):
 class Queries:
     """Reads the registry for the server."""
 
-    def __init__(self, registry: Registry, watch: LoopWatch) -> None:
+    def __init__(self, registry: Registry, watch: LoopWatch, proofs: Proofs) -> None:
         self._kept: dict[object, _Kept] = {}
         self._registry = registry
         self._watch = watch
+        self._proofs = proofs
 
     # -- one task as a value -------------------------------------------------------------------
 
@@ -164,6 +168,7 @@ class Queries:
         awaited_by = tuple(self.row(each) for each in awaiting.awaiting_tasks(task)[:MAX_RELATED])
         lock = task_facts.awaited_lock(task)
         search = holders.Search(task) if row.parked is not None and row.parked.wait == "future" else None
+        asked = OwnRef(task) if row.parked is not None and row.parked.wait in PROVABLE else None
         del task
         held_by: list[model.Task] = []
         siblings = 0
@@ -178,7 +183,9 @@ class Queries:
                 held_by.append(self.row(other))
             if search is not None:
                 search.look(other)
+        del lock  # whoever refers to it could release it
         creation = exact if exact is not None else self._any_stack(chunk.site)
+        waking = (yield from self._proofs.of_task(serial, asked)) if asked is not None else None
         return model.TaskDetail(
             row,
             stack,
@@ -190,6 +197,8 @@ class Queries:
             max(0, siblings - 1),
             tuple(held_by),
             search.result() if search is not None else (),
+            waking.fate if waking is not None else None,
+            waking.by if waking is not None else "",
         )
 
     @staticmethod

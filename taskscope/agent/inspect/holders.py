@@ -16,9 +16,9 @@ from itertools import repeat
 from operator import is_
 from types import BuiltinMethodType, FrameType, MethodType
 from typing import TYPE_CHECKING
-from weakref import ref
 
 from taskscope.agent.inspect import futures, referents, stacks, task_facts, waits
+from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, called, items, owner_of, text
 from taskscope.system import clock, system
 
@@ -49,10 +49,10 @@ class Search:
     """Searches for the holders of the future that ``task`` waits for; holds neither between calls."""
 
     def __init__(self, task: object) -> None:
-        self._task = ref(task)
+        self._task = OwnRef(task)
         self._outside = _outside(task)
         future = _awaited(task)
-        self._future = ref(future)
+        self._future = OwnRef(future)
         self._seen: set[int] = set()  # a reused id only means that an object is skipped
         self._found: list[str] = []
         self._timed = False  # a timer is among them: what it says changes
@@ -94,7 +94,7 @@ class Search:
         if not self._found:
             self._found = [NOT_FOUND if self._outside else NOBODY]
         if not self._timed:
-            _last = ref(future), self._outside, self._found
+            _last = OwnRef(future), self._outside, self._found
         return tuple(self._found)
 
     def _add(self, holder: str, thing: object = None) -> None:

@@ -127,6 +127,9 @@ SLEEPER_PER_EVENT = SitePattern(
 
 
 def _nobody_can_set(seen: Clues) -> str | None:
+    if seen.proven:
+        kinds = {wait.type for wait in seen.facts.waits if wait.kind != "sleep"}
+        return f"nothing can wake them: no living code can reach the {_either(kinds)} they wait for"
     if not _unreachable(seen):
         return None
     if not seen.most(seen.parked("event", "future", "queue.get", "condition", "lock")):
@@ -139,7 +142,7 @@ NOBODY_CAN_SET_IT = SitePattern(
     name="nobody can set it",
     check=_nobody_can_set,
     sign=1,
-    explanation="Only the waiting tasks refer to what they wait for, so nothing can ever set it.",
+    explanation="Only tasks that wait themselves can reach what these wait for, so nothing can ever set it.",
     remedy=(
         "Keep the event, future or queue where the code that answers can reach it, resolve it on every exit "
         "path, and wait with a timeout."
@@ -150,6 +153,10 @@ NOBODY_CAN_SET_IT = SitePattern(
 def _unreachable(seen: Clues) -> int:
     """How many wait for an object that only they refer to."""
     return sum(wait.waiters for wait in seen.facts.waits if wait.outside == 0)
+
+
+def _either(kinds: set[str]) -> str:
+    return " or ".join(sorted(kinds)) or "object"
 
 
 def _join(kinds: set[str]) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread
     from taskscope.model.vocabulary import FindingKind, Reason
 
-BOUNDED = -2
-"""The sign of tasks whose number is bounded."""
+BOUNDED, PROVEN = -2, 4
+"""The signs of tasks whose number is bounded, and of tasks that nothing can wake: both overrule the count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

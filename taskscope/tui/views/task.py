@@ -155,6 +155,7 @@ class TaskScreen(DetailScreen):
         return [
             Section("await chain, innermost first", detail.stack or ["running now, or not started"]),
             Section("waits on", self._waits_on(detail)),
+            *([Section("woken by", [_waking(detail)])] if detail.fate is not None else []),
             *([Section("held by", held)] if held else []),
             Section("awaited by", self._links(detail.awaited_by) or ["nothing awaits it"]),
             Section("created by", [*map(self._ancestor, detail.created_by), *self._origin(detail)]),
@@ -325,3 +326,17 @@ class SiblingsScreen(DetailScreen):
 
     def action_order(self) -> None:
         self.query_one(TaskList).turn_round()
+
+
+def _waking(detail: TaskDetail) -> str:
+    """Whether anything can wake the task, in a sentence."""
+    if detail.fate == "stuck":
+        return "nothing can wake it: no living code can reach what it waits for"
+    if detail.fate == "lost":
+        return "nothing can wake it and nothing keeps it: the garbage collector will destroy it"
+    if detail.fate == "endless":
+        return "nothing was meant to wake it: it waits until it is cancelled"
+    named = detail.woken_by or ", ".join(detail.holders)
+    return (
+        f"may be woken by {named}" if named else "may be woken: something still refers to what it waits for"
+    )
