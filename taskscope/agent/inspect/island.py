@@ -62,6 +62,7 @@ class Island:
         self.things: list[object] = [object()]  # the first is ours: it tells what counting a reference costs
         self.waiting: set[int] = set()
         self.at: dict[int, int] = {}
+        self.origin = [0]
         self._outside = {id(loop) for loop in loops}
         self._opaque: dict[int, tuple[type, bool]] = {}
 
@@ -77,13 +78,15 @@ class Island:
             if spent():
                 yield
 
-    def add(self, thing: object) -> None:
+    def add(self, thing: object, origin: int = 0) -> None:
+        """Takes in an object, met at the object at that place; 0: it is one of the first."""
         if id(thing) in self.at or not gc.is_tracked(thing) or self.is_outside(thing):
             return
         self.at[id(thing)] = len(self.things)
         if futures.is_task(thing):
             self.waiting.add(len(self.things))
         self.things.append(thing)
+        self.origin.append(origin)
 
     def is_outside(self, thing: object) -> bool:
         kind = type(thing)
@@ -116,13 +119,15 @@ class Island:
                 yield
         return found
 
-    def without(self, gone: set[int]) -> Island:
+    def without(self, gone: set[int]) -> Job[Island]:
         """The rest of it."""
         rest = Island([])
         rest._outside, rest._opaque = self._outside, self._opaque
         for place, thing in enumerate(self.things):
             if place and place not in gone:
                 rest.add(thing)
+            if not place & 63 and spent():
+                yield
         return rest
 
 

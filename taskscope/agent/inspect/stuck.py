@@ -41,6 +41,9 @@ MAX_TIMERS = 2_000
 MAX_LED, TIMER_DEPTH = 100, 4
 """Objects looked at from one timer, and how far: its callback, that one's owner, an attribute of it."""
 
+MAX_NAMED = 5
+"""Tasks of which it is said through what they may be woken."""
+
 BY_TIMER = "a timer that leads to the task"
 
 _COUNTS = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -78,9 +81,14 @@ def _look(tasks: list[ref[object]], loops: list[object], most: int) -> Job[dict[
     yield from sight.look()
     if sight.stuck():
         yield from sight.heed_timers(loops)
-    found = {serial: Waking("may wake", sight.by(place)) for place, serial in serials.items()}
+    found: dict[int, Waking] = {}
+    for place, serial in serials.items():
+        named = place in sight.live and len(found) < MAX_NAMED
+        found[serial] = Waking("may wake", sight.by(place) if named else "")
+        if spent():
+            yield
     if sight.stuck():
-        rest = around.without(sight.reached)
+        rest = yield from around.without(sight.reached)
         del sight, around
         fates = yield from _fates(rest)
         found |= {serial: Waking(fates[serial]) for serial in found.keys() & fates.keys()}
