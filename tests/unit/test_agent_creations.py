@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -53,12 +54,17 @@ class Service:
 
         return inner()
 
+    def through_the_library(self) -> asyncio.Task[None]:
+        task: Any = weakref.finalize(self, asyncio.create_task, stays())()
+        return cast("asyncio.Task[None]", task)
+
 
 WAYS: dict[str, Callable[[], asyncio.Task[None]]] = {
     "Service.Part.method": lambda: Service.Part().method(),
     "Service.static": Service.static,
     "Service.decorated": lambda: Service().decorated(),
     "Service.nested.inner": lambda: Service().nested(),
+    "Service.through_the_library": lambda: Service().through_the_library(),
 }
 
 

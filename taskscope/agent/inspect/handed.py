@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import CodeType, FrameType
 
-MAX_ITEMS = 1_000
-"""Elements of one argument looked at."""
+MAX_ITEMS = 100
+"""Elements of one argument looked at: the first task of a list is made of its first coroutine."""
 
 Handed = Literal["itself", "function"]
 
