@@ -137,6 +137,8 @@ def site(frame: model.Frame, known: Known = "exact") -> model.Site:
 
 
 GATHER = model.Frame("/usr/lib/python3.11/asyncio/tasks.py", 680, "_ensure_future", "stdlib")
+LIBRARY = model.Frame("/venv/site-packages/aiojobs/_scheduler.py", 9, "Scheduler.spawn", "library")
+REDUCE = model.Frame("/usr/lib/python3.11/functools.py", 909, "wrapper", "stdlib")
 USER = model.Frame("/srv/app.py", 22, "start")
 
 
@@ -147,8 +149,9 @@ def test_a_site_gets_its_function_and_whole_path_from_one_of_its_tasks() -> None
 
 def test_a_site_in_asyncio_itself_is_only_a_guess_at_the_users_line() -> None:
     told = api.place("<home>/lib/python3.11/asyncio/tasks.py:680")
-    found = learn.learned(site(told), api.Trace((), ((GATHER, USER),), ()))
-    assert (found.frame, found.known, found.via) == (USER, "imputed", GATHER)
+    for between in ((), (LIBRARY, REDUCE)):
+        found = learn.learned(site(told), api.Trace((), ((GATHER, *between, USER),), ()))
+        assert (found.frame, found.known, found.via) == (USER, "imputed", GATHER)
 
 
 def test_another_tasks_page_teaches_nothing() -> None:

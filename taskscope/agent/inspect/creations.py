@@ -45,16 +45,12 @@ def record(registry: Registry, trace: list[Any], name: str) -> SiteRecord:
         inside.append((entry, plumbing))
     asked = [entry for entry, plumbing in inside if not plumbing] or [inside[-1][0]]
     origin = asked[0]
-    place = next((entry for entry in asked if not _starts_for_others(entry.filename)), origin)
+    place = next((entry for entry in asked if not origins.starts_for_others(entry.filename)), origin)
     user = next((entry for entry in asked if origins.origin(entry.filename) == "user"), None)
     shown, by = _frame(place), _frame(user) if user is not None else None
     via = _frame(origin) if origin is not place else None
     key = ("traceback", shown, name, by, via)
     return registry.add(key, "task", shown, by, name, (), via=via)
-
-
-def _starts_for_others(file: str) -> bool:
-    return origins.origin(file) == "stdlib" or origins.starts_for_others(file)
 
 
 def _frame(entry: Any) -> model.Frame:

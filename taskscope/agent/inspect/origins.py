@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.inspect.looking import attributes_of, lookup, text
+from taskscope.model import plumbing
 from taskscope.system import system
 
 if TYPE_CHECKING:
@@ -32,35 +33,7 @@ def absolute(path: str) -> str:
 _HERE = os.path.dirname(os.path.dirname(absolute(__file__)))  # noqa: PTH120
 _DEMO = os.path.join(_HERE, "demo", "")  # noqa: PTH118
 _STDLIB = os.path.dirname(absolute(os.__file__))  # noqa: PTH120
-_LIBRARIES = ("/site-packages/", "/dist-packages/")
-_PLUMBING = {
-    "stdlib": ("/asyncio/", "/contextlib.py"),
-    "library": ("/anyio/", "/uvloop/", "/aiomonitor/monitor.py"),
-}
-"""Parts of file names, matched with a slash in front of the name.  Libraries have folders called asyncio."""
 _THREAD_PLUMBING = ("/threading.py", "/concurrent/futures/")
-
-STARTS_FOR_OTHERS = {
-    "aiohttp",
-    "aiojobs",
-    "aiomisc",
-    "aiotools",
-    "asgiref",
-    "asyncer",
-    "fastapi",
-    "gunicorn",
-    "hypercorn",
-    "quattro",
-    "sanic",
-    "starlette",
-    "tornado",
-    "uvicorn",
-    "websockets",
-}
-"""Packages that start tasks because somebody asked them to: the line that asked is the site.
-
-``plumbing`` in the user's configuration directory names more, one package a line.
-"""
 
 MAX_FILES = 10_000
 """File names remembered.  A program that compiles text under ever new names must not make us grow."""
@@ -96,7 +69,7 @@ def _classify(file: str) -> Origin | Literal["own"]:
         return "stdlib"
     if file.startswith(_HERE + os.sep):
         return "user" if file.startswith(_DEMO) else "own"
-    if any(mark in file for mark in _LIBRARIES):
+    if plumbing.is_in_library(file):
         return "library"
     if file.startswith(_STDLIB + os.sep):
         return "stdlib"
@@ -108,7 +81,7 @@ def _is_compiled(file: str) -> bool:
     package, slash, _ = file.partition("/")
     module = sys.modules.get(package) if slash and package else None
     where = text(lookup(attributes_of(module), "__file__"))
-    return any(mark in where for mark in _LIBRARIES)
+    return plumbing.is_in_library(where)
 
 
 def is_known(file: str) -> bool:
@@ -128,7 +101,7 @@ def is_plumbing(file: str) -> bool:
         if len(_plumbing) >= MAX_FILES:
             _plumbing.clear()
         whose = origin(file)
-        known = whose == "own" or any(mark in f"/{file}" for mark in _PLUMBING.get(whose, ()))
+        known = whose == "own" or plumbing.runs_tasks(file, whose)
         _plumbing[file] = known
     return known
 
@@ -139,18 +112,12 @@ def is_thread_plumbing(file: str) -> bool:
 
 def package_of(file: str) -> str:
     """The top package of a library's file; "" for other files."""
-    if origin(file) == "library":
-        for mark in _LIBRARIES:
-            _, found, inside = file.rpartition(mark)
-            if found:
-                return inside.partition("/")[0].removesuffix(".py")
-        return file.partition("/")[0]
-    return ""
+    return plumbing.package_of(text(file), origin(file))
 
 
 def starts_for_others(file: str) -> bool:
-    """Whether ``file`` belongs to a library that starts tasks on behalf of its callers."""
-    return package_of(file) in STARTS_FOR_OTHERS
+    """Whether a line of ``file`` is never the cause: it starts tasks on behalf of its callers."""
+    return plumbing.starts_for_others(text(file), origin(file))
 
 
 def read_configuration() -> None:
@@ -161,7 +128,7 @@ def read_configuration() -> None:
     except (OSError, ValueError):  # no text, a zero in its name
         return
     lines = [line.partition("#")[0].strip() for line in said.splitlines()]
-    STARTS_FOR_OTHERS.update(line for line in lines if line)
+    plumbing.STARTS_FOR_OTHERS.update(line for line in lines if line)
 
 
 def line_of(code: CodeType, lasti: int) -> int:

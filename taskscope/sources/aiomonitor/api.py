@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
+from taskscope.model import plumbing
 
 if TYPE_CHECKING:
     from taskscope.model.vocabulary import Origin, Outcome
@@ -27,8 +28,6 @@ _NEXT = re.compile(r"Stack of <Task name=(.*) coro=\S*> when creating the next t
 _TERMINATED = re.compile(r"Stack of <TerminatedTask name=.* coro=\S* (.*)> \(most recent", re.DOTALL)
 _FAILURE = re.compile(r"exc=([\w.]+)")
 _STDLIB = re.compile(r"/lib/python\d[^/]*/")
-_LIBRARIES = ("/site-packages/", "/dist-packages/")
-_PLUMBING = {"stdlib": ("/asyncio/",), "library": ("/anyio/", "/uvloop/")}  # others have a folder "asyncio"
 _OWN_FILE = "/aiomonitor/monitor.py"
 
 
@@ -149,16 +148,11 @@ def place(location: str) -> model.Frame:
 
 def origin(file: str) -> Origin:
     """The origin, judged by the path alone."""
-    if file.startswith("<sitepkg>/") or any(mark in file for mark in _LIBRARIES):
+    if file.startswith("<sitepkg>/") or plumbing.is_in_library(file):
         return "library"
     if file.startswith(("<stdlib>/", "<frozen")) or _STDLIB.search(file):
         return "stdlib"
     return "user"
-
-
-def is_plumbing(frame: model.Frame) -> bool:
-    """Whether it creates tasks on behalf of its caller."""
-    return any(mark in frame.file for mark in _PLUMBING.get(frame.origin, ()))
 
 
 def trace(page: str) -> Trace:

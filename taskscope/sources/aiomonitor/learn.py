@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.export.whole import read_regular
-from taskscope.sources.aiomonitor import api
+from taskscope.model.plumbing import starts_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskscope.model.vocabulary import Wait
+    from taskscope.sources.aiomonitor import api
 
 MAX_SOURCE = 4 << 20
 """Bytes read of a source file."""
@@ -43,7 +44,7 @@ def learned(site: model.Site, trace: api.Trace) -> model.Site:
         return site
     frames = frames[start:]
     user = model.user_line(frames)
-    place = next((frame for frame in frames if not api.is_plumbing(frame)), frames[0])
+    place = next((frame for frame in frames if not starts_for_others(frame.file, frame.origin)), frames[0])
     if place is frames[0]:
         return dataclasses.replace(site, frame=place, user_frame=user)
     # The reported location is asyncio's own line (gather, say), which many callers share: this is one.

@@ -1,0 +1,61 @@
+"""Code that starts tasks because somebody asked it to, and so is never a cause: by the names of its files.
+
+Said once for the frames that the agent sees and for the stacks that other sources tell of.
+"""
+
+from __future__ import annotations
+
+LIBRARIES = ("/site-packages/", "/dist-packages/")
+
+_LOOPS: dict[str, tuple[str, ...]] = {
+    "stdlib": ("/asyncio/", "/contextlib.py"),
+    "library": ("/anyio/", "/uvloop/", "/aiomonitor/monitor.py"),
+}
+"""Parts of file names, matched with a slash in front of the name.  Libraries have folders called asyncio."""
+
+STARTS_FOR_OTHERS = {
+    "aiohttp",
+    "aiojobs",
+    "aiomisc",
+    "aiotools",
+    "asgiref",
+    "asyncer",
+    "fastapi",
+    "gunicorn",
+    "hypercorn",
+    "quattro",
+    "sanic",
+    "starlette",
+    "tornado",
+    "uvicorn",
+    "websockets",
+}
+"""Packages that start tasks for their callers.
+
+``plumbing`` in the user's configuration directory names more, one package a line.
+"""
+
+
+def is_in_library(file: str) -> bool:
+    return any(mark in file for mark in LIBRARIES)
+
+
+def runs_tasks(file: str, origin: str) -> bool:
+    """Whether it belongs to asyncio or to what stands in for it."""
+    return any(mark in f"/{file}" for mark in _LOOPS.get(origin, ()))
+
+
+def package_of(file: str, origin: str) -> str:
+    """The top package of a library's file; "" for other files."""
+    if origin != "library":
+        return ""
+    for mark in LIBRARIES:
+        _, found, inside = file.rpartition(mark)
+        if found:
+            return inside.partition("/")[0].removesuffix(".py")
+    return file.removeprefix("<sitepkg>/").partition("/")[0]
+
+
+def starts_for_others(file: str, origin: str) -> bool:
+    """Whether a line of it is never the cause: all of the standard library, and some libraries."""
+    return origin == "stdlib" or runs_tasks(file, origin) or package_of(file, origin) in STARTS_FOR_OTHERS
