@@ -309,7 +309,7 @@ class Agent:
         found = []
         since = clock.monotonic() - query.seconds
         for site in query.sites:
-            found.append(self.sampler.sites.read(site, since))
+            found.append(self.sampler.past(site, since))
             yield
         return tuple(found)
 

@@ -127,7 +127,7 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
     bins, floor = bins[first:], floor[first:]
     rises = gains(bins, floor)
     third, two = len(bins) // 3, 2 * len(bins) // 3
-    born, ended = bins[-1].born - bins[0].born, bins[-1].ended - bins[0].ended
+    born, ended = bins[-1].born - bins[0].born, max(0, bins[-1].ended - bins[0].ended)
     times = [time for time, _ in rises]
     gaps = [after - before for before, after in pairwise(times)]
     return Growth(

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth, patterns
 from taskscope.analysis.cohorts import SETTLE, Survival
+from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import PROVEN, ProcessFacts
 from taskscope.analysis.resources import Resources
 from taskscope.analysis.track import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
-from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding
+from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding, inherit
 from taskscope.model import Counts, Finding, SiteCounts, requests
 from taskscope.model.vocabulary import RESOURCES, rank
 
@@ -75,6 +76,7 @@ class Judge:
         self._loops: tuple[Loop, ...] = ()
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
+        self._first_sight = FirstSight(self._started, self._since)
         self.resources = Resources(hello.agent_since, hello.interval, hello.process)
 
     def learn(self, sites: Iterable[Site]) -> None:
@@ -120,8 +122,18 @@ class Judge:
         self._fed += 1
         self.resources.feed(sample)
         self._note_latency(sample.monotonic, sample.loop_latency)
+        inherit(self._watched, sample.sites, self._kind_of)
         for counts in sample.sites:
-            self._add(counts, sample.monotonic)
+            if counts.counts.born:  # else all its tasks are counted elsewhere
+                self._add(counts, sample.monotonic)
+        older = sum(
+            each.counts.adopted for id, each in self._watched.items() if self._kind_of(id)[0] == "task"
+        )
+        self._first_sight.births = sample.tasks.born - older
+
+    def _kind_of(self, id: int) -> tuple[str, str]:
+        site = self._sites.get(id)
+        return (site.kind, site.coroutine) if site is not None else ("", "")
 
     def questions(self) -> tuple[requests.Facts, ...]:
         """The facts to fetch now.
@@ -175,6 +187,7 @@ class Judge:
             watched.before, watched.facts = watched.facts, facts
             watched.cohorts.answer(facts)
             watched.moves.add(facts)
+            self._first_sight.read(facts)
             site = self._sites.get(facts.site)
             if site is not None:
                 moves = watched.moves
@@ -267,6 +280,8 @@ class Judge:
             return 0.0
         if watched.level.shown != "flat":
             return 1e9 + counts.counts.live
+        if watched.unseen:
+            return 1e6 + counts.adopted
         gained = watched.reading.gained if watched.reading else 0
         if gained >= 2:
             return 1e6 + gained
@@ -282,6 +297,8 @@ class Judge:
     def _every(self, watched: WatchedSite) -> float:
         """Seconds between questions: a twelfth of the span of the cuts."""
         cuts = watched.cohorts.cuts
+        if watched.unseen:
+            return 1.0
         return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
 
     def _finding(self, id: int, watched: WatchedSite) -> Finding | None:
@@ -312,6 +329,7 @@ class Judge:
     def _judge(self, watched: WatchedSite) -> None:
         survival = watched.cohorts.survival()
         signs = watched.signs
+        watched.past = self._first_sight.past(watched.facts, watched.counts, signs, self.now)
         result = self._verdict(watched, watched.whole, survival, signs)
         begun = watched.reading.begun if watched.reading is not None else self._since
         if self.now - self._since > RECENT * LENGTH:
@@ -326,13 +344,18 @@ class Judge:
             watched.onset = self._onset(watched, begun)
         watched.leaked = watched.leaked or watched.level.shown == "leak"
 
+    def _whole(self, watched: WatchedSite) -> list[Bin]:
+        """The bins of the whole watch, and of the time before the agent where it is known."""
+        bins = watched.whole.bins(self.now)
+        return extended(bins, watched.past) if watched.past is not None else bins
+
     def _onset(self, watched: WatchedSite, begun: float) -> Onset:
         """When growth began.  ``begun``: the end of the start-up, if there was one."""
-        bins = watched.whole.bins(self.now)
+        bins = self._whole(watched)
         whole = [bin for bin in bins if bin.time >= begun]
         first = self._since + 2 * max(self._interval, watched.whole.width)
         with_process = self._since - self._started <= BEGINNING and bins[0].time <= first
-        seen_begin = with_process or (watched.from_nothing and begun > first)
+        seen_begin = with_process or watched.past is not None or (watched.from_nothing and begun > first)
         assert watched.reading is not None
         return onset(watched.reading, whole, watched.recent.bins(self.now), seen_begin=seen_begin)
 
@@ -341,7 +364,7 @@ class Judge:
     ) -> Verdict | None:
         if watched.counts.counts.live < 2 and watched.level.shown == "flat":
             return None
-        bins = track.bins(self.now)
+        bins = track.bins(self.now) if track.recent else self._whole(watched)
         reading = growth.measure(bins, self.now)
         if reading is None:
             return None

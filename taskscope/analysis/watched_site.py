@@ -13,6 +13,9 @@ from taskscope.model import Finding
 from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from taskscope.analysis.first_sight import Past
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.track import Track
     from taskscope.analysis.verdict import Verdict
@@ -50,7 +53,11 @@ class Shown:
 
 @dataclass(slots=True)
 class WatchedSite:
-    """The state of one site.  ``from_nothing``: it certainly had no task at first."""
+    """The state of one site.
+
+    ``from_nothing``: it certainly had no task at first.  ``past``: births before the agent, as far as they
+    are reliable.
+    """
 
     whole: Track
     recent: Track
@@ -58,6 +65,7 @@ class WatchedSite:
     from_nothing: bool = False
     cohorts: Cohorts = field(default_factory=Cohorts)
     moves: Moves = field(default_factory=Moves)
+    past: Past | None = None
     facts: SiteFacts | None = None
     before: SiteFacts | None = None
     asked: float = -1e9
@@ -70,6 +78,25 @@ class WatchedSite:
     leaked: bool = False
     cause: Cause | None = None
     signs: int = 0
+
+    @property
+    def unseen(self) -> bool:
+        """Whether it has tasks older than the agent and few of them were inspected so far."""
+        known = self.facts.older.live if self.facts is not None and self.facts.older is not None else 0
+        return self.counts.adopted > 1 and known < (self.counts.adopted - self.counts.counts.ended) / 2
+
+
+def inherit(
+    watched: dict[int, WatchedSite], sites: Iterable[SiteCounts], kind_of: Callable[[int], tuple[str, str]]
+) -> None:
+    """Moves the state of older tasks along to the site where they are counted now."""
+    heirs = {kind_of(each.site): each.site for each in sites if each.adopted}
+    for each in sites:
+        if not each.counts.born and each.site in watched:
+            known = watched.pop(each.site)
+            heir = heirs.get(kind_of(each.site))
+            if heir is not None:
+                watched.setdefault(heir, known)
 
 
 def growth_finding(site: Site, watched: WatchedSite) -> Finding:
@@ -85,7 +112,7 @@ def growth_finding(site: Site, watched: WatchedSite) -> Finding:
         level,
         rate=verdict.rate,
         onset=watched.onset,
-        text=_sentence(level, verdict, reading, watched.counts.counts.live, _stuck(watched.facts)),
+        text=_sentence(level, verdict, reading, watched),
         why=verdict.why,
         evidence={
             "rate_low": round(verdict.low, 2),
@@ -95,18 +122,29 @@ def growth_finding(site: Site, watched: WatchedSite) -> Finding:
             "ended": reading.ended,
             "watched_seconds": round(reading.window, 1),
             "steps": reading.steps,
+            **_older(watched),
         },
         until=verdict.until if level == "suspect" else None,
     )
 
 
-def _sentence(level: Level, verdict: Verdict, reading: Growth, live: int, stuck: int) -> str:
+def _older(watched: WatchedSite) -> dict[str, object]:
+    """How many are older than the agent, and how their births are known."""
+    older = watched.facts.older if watched.facts is not None else None
+    told = {"past": watched.past.rests_on} if watched.past is not None else {}
+    return {"older": older.live, **told} if older is not None else {}
+
+
+def _sentence(level: Level, verdict: Verdict, reading: Growth, watched: WatchedSite) -> str:
     before = reading.live - reading.born + reading.ended
+    live, stuck = watched.counts.counts.live, _stuck(watched.facts)
     pace = _pace(verdict, in_steps=reading.steps)
     if verdict.why == "stuck":
         proof = f"nothing can wake {'them' if stuck == live else f'at least {stuck:,}'}"
         pace = f"{proof}, {pace}" if reading.gained else f"{proof}, not growing"
     text = f"{live:,} live, {pace}"
+    if watched.past is not None:
+        text += f", {watched.past.count:,} from before the agent"
     text += f"; {reading.born:,} born and {reading.ended:,} ended in {wording.seconds(reading.window)}"
     text += f", {before:,} at the start" if before > 0 else ""
     if level == "suspect":

@@ -14,6 +14,7 @@ __all__ = [
     "Cause",
     "Finding",
     "Mark",
+    "Older",
     "Projection",
     "Reach",
     "SiteFacts",
@@ -82,6 +83,20 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class Older:
+    """A site's ``live`` tasks that are older than the agent: an even sample, oldest first.
+
+    ``births``: estimates for tasks, exact for threads; None: unknown.  ``numbers``: as asyncio counts unnamed
+    tasks; None: a named one.  ``counter``: asyncio's count when the agent came, at least.
+    """
+
+    live: int
+    births: tuple[float | None, ...] = ()
+    numbers: tuple[int | None, ...] = ()
+    counter: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SiteFacts:
     """The result of a walk over one site's live tasks; requested for suspected sites only.
 
@@ -90,7 +105,7 @@ class SiteFacts:
     cancelled, ``awaited`` are awaited by another task, ``unheld`` are referenced only by the loop,
     ``looping`` are inside a loop of their own coroutine, ``cycles`` are part of an await cycle.
     ``examples`` are serials, oldest first.  ``reach`` is None where time, the kernel or a
-    thread ends the wait.
+    thread ends the wait, ``older`` where no task is older than the agent.
     """
 
     site: int
@@ -112,6 +127,7 @@ class SiteFacts:
     examples: tuple[int, ...] = ()
     cuts: tuple[float, ...] = ()
     reach: Reach | None = None
+    older: Older | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,13 +55,12 @@ Only the pages around the view are loaded."""
 
 
 def oldest_age(context: Context, birth: float | None) -> str:
-    """The age of something born at ``birth``; ``>…`` if it is older than the agent."""
+    """The age of a task born at ``birth``; ``~…`` an estimate, ``>…`` just older than the agent."""
     store = context.store
+    since = store.hello.agent_since if store.hello is not None else None
     if birth is not None:
-        return fmt.age(store.age(birth))
-    if store.hello is None:
-        return fmt.UNKNOWN
-    return f">{fmt.age(store.age(store.hello.agent_since))}"
+        return ("~" if since is not None and birth < since else "") + fmt.age(store.age(birth))
+    return fmt.UNKNOWN if since is None else f">{fmt.age(store.age(since))}"
 
 
 def parked_text(parked: Parked | None, state: str) -> str:

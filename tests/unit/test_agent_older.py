@@ -6,9 +6,14 @@ import asyncio
 import threading
 import time
 from typing import TYPE_CHECKING
+from weakref import ref
 
+from taskscope.agent.answers.older import TOLD, Counter, older_tasks
 from taskscope.agent.counts.process import thread_born
+from taskscope.agent.counts.registry import Registry
+from taskscope.agent.hooks import adopt
 from taskscope.agent.inspect.dating import Dates, Hint, hint
+from taskscope.agent.inspect.walk import run
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -106,3 +111,21 @@ def test_the_kernel_knows_when_a_thread_was_born() -> None:
         stop.set()
         thread.join()
     assert thread_born(0) is None
+
+
+async def test_a_site_tells_of_its_older_tasks_by_birth_and_number() -> None:
+    registry = Registry()
+    tasks = [asyncio.create_task(once()) for _ in range(200)]
+    await asyncio.sleep(0.3)
+    run(adopt._adopt_all(registry, [ref(task) for task in tasks], lambda loop: False, time.monotonic() - 60))
+    (record,) = registry.task_records()
+    older = run(older_tasks(record, Counter(registry)))
+    assert older is not None
+    assert (older.live, len(older.births), len(older.numbers)) == (200, TOLD, TOLD)
+    numbers = [number for number in older.numbers if number is not None]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] - numbers[0] == 199
+    assert older.counter == numbers[-1]
+    assert all(birth is not None and 0.2 < time.monotonic() - birth < 5 for birth in older.births)
+    for task in tasks:
+        task.cancel()

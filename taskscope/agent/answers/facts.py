@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from taskscope import model
 from taskscope.agent.answers import proofs
 from taskscope.agent.answers.groups import ParkedTally, parked_key
+from taskscope.agent.answers.older import Counter, older_tasks, older_threads
 from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.inspect import futures, stacks, task_facts
 from taskscope.agent.inspect.island import OwnRef
@@ -57,6 +58,7 @@ class FactFinder:
         proofs: Proofs,
     ) -> None:
         self._registry = registry
+        self._counter = Counter(registry)
         self._threads = threads
         self._proofs = proofs
         self._places: dict[int, _Places] = {}
@@ -99,8 +101,9 @@ class FactFinder:
                 tally.add_bound(task_facts.coroutines(task))
             del task
         reach = yield from self._proofs.of_site(site, tally.provable)
-        facts = tally.facts(site, record.counts().live, alive, cuts, tuple(seen.values()), reach)
-        return self._looked(facts)
+        older = yield from older_tasks(record, self._counter)
+        live = record.counts().live
+        return self._looked(tally.facts(site, live, alive, cuts, tuple(seen.values()), reach, older))
 
     def looks(self, query: requests.Looks) -> Job[tuple[model.SiteFacts, ...]]:
         """Earlier answers about these sites, oldest first, for clients that connect later."""
@@ -304,6 +307,7 @@ class _Tally:
         cuts: Sequence[float],
         marks: tuple[model.Mark, ...],
         reach: model.Reach | None,
+        older: model.Older | None,
     ) -> model.SiteFacts:
         bound = sorted(self.bound.values(), key=lambda each: -each.runs)[:MAX_OBJECTS]
         waits = sorted(self.waits.values(), key=lambda each: -each.waiters)[:MAX_OBJECTS]
@@ -323,6 +327,7 @@ class _Tally:
             groups=tuple(groups[:MAX_GROUPS]),
             examples=tuple(self.examples),
             reach=reach,
+            older=older,
             **self.flags,
         )
 
@@ -382,4 +387,5 @@ def _thread_facts(
             for key, each in sorted(groups.items(), key=lambda entry: -len(entry[1]))[:MAX_GROUPS]
         ),
         examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
+        older=older_threads(ours),
     )

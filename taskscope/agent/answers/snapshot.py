@@ -99,7 +99,7 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
     out([("history", wire.pack(agent.sampler.history.read(float("-inf"))))])
     yield
     for record in list(agent.registry.by_id.values()):
-        out([("site_history", [wire.pack(agent.sampler.sites.read(record.id, float("-inf")))])])
+        out([("site_history", [wire.pack(agent.sampler.past(record.id, float("-inf")))])])
         if spent():
             yield
     out(intern.take())

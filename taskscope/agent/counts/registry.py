@@ -17,6 +17,7 @@ from weakref import ref
 
 from taskscope import model
 from taskscope.agent.counts.failures import Failures
+from taskscope.agent.counts.joined import Joined
 from taskscope.agent.inspect import futures, origins
 from taskscope.agent.inspect.looking import class_name, number, text
 from taskscope.system import clock
@@ -57,10 +58,14 @@ MAX_LINEAGE = 32
 
 
 class Chunk(dict[int, "ref[Any]"]):
-    """Weak references to the live tasks among ``CHUNK`` births of a site, by serial."""
+    """Weak references to the live tasks among ``CHUNK`` births of a site, by serial.
 
-    __slots__ = ("site",)
+    ``site``: where they are counted; ``origin``: where they were noted.
+    """
+
+    __slots__ = ("origin", "site")
     site: SiteRecord
+    origin: SiteRecord
 
     def references(self) -> dict[int, ref[Any]]:
         """A copy, made without an allocation that can trigger garbage collection.
@@ -174,7 +179,7 @@ class SiteRecord:
     def new_chunk(self, serial: int, frame: FrameType | None) -> Chunk:
         """A chunk for the births from ``serial`` on.  Takes the creation stack of the first."""
         chunk = Chunk()
-        chunk.site = self
+        chunk.site = chunk.origin = self
         self.chunks.append(chunk)
         self.chunk = chunk
         early = len(self.first_stacks) < FIRST_STACKS
@@ -232,6 +237,9 @@ class SiteRecord:
 _Shown = tuple["SiteKind", model.Frame, "model.Frame | None", str, "Known", "model.Frame | None"]
 """Everything about a site except its number."""
 
+ANY = "(any)"
+"""Stands for the coroutines of the sites that are not kept apart."""
+
 _OTHER = model.Frame("", 0, "(other sites)", "library")
 
 
@@ -266,6 +274,8 @@ class Registry:
         self.by_id: dict[int, SiteRecord] = {}
         self.ended: deque[tuple[int, int, str, Outcome, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
         self.failures = Failures()
+        self.joined = Joined()
+        self.counter = 0  # of asyncio's tasks, as the agent came, as far as is known
         self.dropped: dict[str, int] = {}
         self._ids = itertools.count(1)
         self._shown: dict[_Shown, SiteRecord] = {}
@@ -297,7 +307,7 @@ class Registry:
         record = self._shown.get(shown)
         if record is None and len(self.by_id) >= MAX_SITES:
             self.drop("sites")
-            shown = (kind, _OTHER, None, "(any)", "unknown", None)
+            shown = (kind, _OTHER, None, ANY, "unknown", None)
             record = self._shown.get(shown)
             codes = ()
         if record is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.counts.history import ProcessHistory, SiteHistories
+from taskscope.agent.counts.joined import summed
 from taskscope.agent.counts.process import Meter
 from taskscope.agent.counts.registry import ENDED_A_SITE, ForeignRef, site_counts
 from taskscope.agent.inspect.futures import is_done
@@ -57,6 +58,7 @@ class Sampler:
         """The next sample, with what changed.  An unchanged site costs one comparison."""
         yield from self._sweep(interval, SWEEP if watched else SWEEP_ALONE)
         now = clock.monotonic()
+        self._registry.joined.settle()
         births = self._threads.count()
         changed: list[model.SiteCounts] = []
         fresh: list[model.Site] = []
@@ -82,6 +84,13 @@ class Sampler:
         self._last = sample
         return sample
 
+    def past(self, site: int, since: float) -> model.SiteHistory:
+        """The past of a site, with that of older tasks which are counted there now."""
+        past = self.sites.read(site, since)
+        for older in self._registry.joined.older(site):
+            past = summed(past, self.sites.read(older, since))
+        return past
+
     def _note(self, record: SiteRecord, before: tuple[int, ...] | None, state: tuple[int, ...]) -> None:
         """Updates the totals with a changed site."""
         record.drop_empty_chunks()
@@ -106,6 +115,8 @@ class Sampler:
         sites: list[model.Site] = []
         totals = [0] * len(self._totals)
         for record in list(self._registry.by_id.values()):
+            if self._registry.joined.of(record) is not record:
+                continue
             sites.append(record.site)
             if record.site.kind == "task":
                 totals = [known + more for known, more in zip(totals, _state(record), strict=False)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent.counts.registry import MAX_LINEAGE, ForeignRef, Lineage
+from taskscope.agent.counts.registry import ANY, MAX_LINEAGE, ForeignRef, Lineage
 from taskscope.agent.hooks import aiomonitor as aiomonitor_peer
 from taskscope.agent.inspect import creations, futures, looking, origins
 from taskscope.agent.inspect.dating import Dates, hint
@@ -131,6 +131,7 @@ def _adopt_all(
     in_order = yield from _by_age(candidates)
     dates = Dates((yield from _hints(in_order)), born, clock.monotonic())
     for number, _, reference in in_order:
+        registry.counter = max(registry.counter, int(number) if number < NAMED else 0)
         task = reference()
         if _is_unknown(task):
             loop = futures.loop_of(task)
@@ -270,30 +271,39 @@ def _lineage(registry: Registry, reference: ref[Any] | None, depth: int) -> Line
 
 
 def impute(registry: Registry) -> None:
-    """Gives adopted tasks of unknown site the line that starts later tasks of the same coroutine.
+    """Gives older tasks and threads of unknown site the line that starts later ones of the same coroutine.
 
-    It is a guess, marked as such; if several lines start them, all are candidates.
+    It is a guess, marked as such.  If one line alone starts them, they are counted there; if several do, all
+    are candidates.
     """
-    unknown = [r for r in list(registry.by_id.values()) if r.site.known != "exact" and r.site.kind == "task"]
-    if not unknown:
-        return
-    exact: dict[str, list[model.Site]] = {}
-    for record in list(registry.by_id.values()):
+    records = list(registry.by_id.values())
+    exact: dict[tuple[str, str], list[SiteRecord]] = {}
+    for record in records:
         if record.site.known == "exact":
-            exact.setdefault(record.site.coroutine, []).append(record.site)
-    for record in unknown:
-        found = exact.get(record.site.coroutine, [])
-        if found and min(len(found), MAX_CANDIDATES) != len(record.site.candidates):
-            first = found[0]
-            record.site = model.Site(
-                record.id,
-                "task",
-                first.frame,
-                first.user_frame,
-                first.coroutine,
-                "imputed",
-                tuple(site.frame for site in found[:MAX_CANDIDATES]),
-            )
+            exact.setdefault((record.site.kind, record.site.coroutine), []).append(record)
+    for record in records:
+        found = exact.get((record.site.kind, record.site.coroutine), [])
+        if record.site.known == "exact" or not found:
+            continue
+        if len(found) == 1 and record.site.coroutine != ANY:
+            registry.joined.join(record, found[0])
+        else:
+            registry.joined.part(record)
+            _name_candidates(record, [each.site for each in found])
+
+
+def _name_candidates(record: SiteRecord, found: list[model.Site]) -> None:
+    if record.site.kind == "task" and min(len(found), MAX_CANDIDATES) != len(record.site.candidates):
+        first = found[0]
+        record.site = model.Site(
+            record.id,
+            "task",
+            first.frame,
+            first.user_frame,
+            first.coroutine,
+            "imputed",
+            tuple(site.frame for site in found[:MAX_CANDIDATES]),
+        )
 
 
 def release(task: Any) -> None:

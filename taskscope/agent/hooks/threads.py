@@ -116,6 +116,7 @@ class ThreadHooks:
             if note is None:
                 note = self._adopt(thread)
             if note is not None:
+                note.record = self._registry.joined.of(note.record)
                 living.setdefault(note.record.id, []).append(note.birth)
         for record in list(self._registry.by_id.values()):
             if record.site.kind == "thread":
@@ -134,6 +135,7 @@ class ThreadHooks:
         code = function.__code__ if type(function) is FunctionType else None
         frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
         record = self._registry.add(("thread", None, name), "thread", frame, None, name, (), "unknown")
+        record = self._registry.joined.of(record)
         record.born += 1
         record.adopted += 1
         note = Note(record, None, thread_born(number(attribute(thread, "_native_id")) or 0), ())

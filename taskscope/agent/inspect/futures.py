@@ -199,8 +199,14 @@ def serial_of(task: object) -> int | None:
 
 def birth_of(task: object) -> float | None:
     """Monotonic seconds; for a task older than the agent an estimate, or None."""
-    seen: float | None = _mark(task, "_taskscope_birth")
+    seen = seen_birth_of(task)
     found: float | None = seen if seen is not None else _mark(task, "_taskscope_estimate")
+    return found
+
+
+def seen_birth_of(task: object) -> float | None:
+    """The same of a task whose birth was seen; None: it is older than the agent."""
+    found: float | None = _mark(task, "_taskscope_birth")
     return found
 
 
@@ -212,7 +218,7 @@ def lineage_of(task: object) -> Lineage | None:
 
 def has_unknown_parent(task: object) -> bool:
     """Whether it is older than the agent, so its parent is unknown."""
-    return lineage_of(task) is None and _mark(task, "_taskscope_birth") is None
+    return lineage_of(task) is None and seen_birth_of(task) is None
 
 
 def chunk_of(task: object) -> Chunk | None:

@@ -1,0 +1,142 @@
+"""What is judged of a service that had run for minutes when the agent came, by its tasks that still live."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, bisect_right
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.analysis.judge import Judge
+from taskscope.model import Counts, Older, Sample, SiteCounts, SiteFacts
+from tests.unit.shapes import arrivals, churn, daily, hello, pool, ramp, sawtooth, site, steady, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from taskscope.model import Finding
+    from tests.unit.shapes import Life
+
+CAME = 300.0
+"""Seconds after the start of the process at which the agent comes."""
+
+
+class Late:
+    """Tasks of one site as an agent tells of them that came late.
+
+    All are orphaned loops: nothing but their births and ends tells who stays.  ``dated``: births are known,
+    else only the numbers that asyncio gave, on which ``others`` a second have a claim as well.
+    """
+
+    def __init__(self, lives: Sequence[Life], *, dated: bool, others: float = 1.0) -> None:
+        self.lives = sorted(life for life in lives if life[1] is None or life[1] > CAME)
+        self.dated = dated
+        self.others = others
+        self.all = sorted(birth for birth, _ in lives)
+
+    def living(self, now: float) -> list[float]:
+        return [birth for birth, end in self.lives if birth <= now and (end is None or end > now)]
+
+    def counts(self, now: float) -> SiteCounts:
+        births = [birth for birth, _ in self.lives]
+        born, living = bisect_right(births, now), self.living(now)
+        oldest = living[0] if living and self.dated else None
+        adopted = bisect_right(births, CAME)
+        return SiteCounts(0, Counts(len(living), born, born - len(living)), oldest, None, adopted)
+
+    def number(self, birth: float) -> int:
+        return 1 + bisect_left(self.all, birth) + int(self.others * birth)
+
+    def facts(self, now: float, cuts: Sequence[float]) -> SiteFacts:
+        living = self.living(now)
+        older = [birth for birth in living if birth <= CAME]
+        told_of = [older[round(at * (len(older) - 1) / 59)] for at in range(60)] if older else []
+        births = tuple(birth if self.dated else None for birth in told_of)
+        numbers = tuple(self.number(birth) for birth in told_of)
+        alive = tuple(bisect_right(living, cut) for cut in cuts)
+        told = Older(len(older), births, numbers, self.number(CAME)) if older else None
+        many = len(living)
+        return SiteFacts(0, now, many, alive, many, many, looping=many, cuts=tuple(cuts), older=told)
+
+
+def said_of(lives: Sequence[Life], seconds: int, *, dated: bool = True) -> list[Finding | None]:
+    """What is found on this site, second by second after the agent came."""
+    late = Late(lives, dated=dated)
+    judge = Judge(hello(CAME))
+    said: list[Finding | None] = []
+    for tick in range(seconds + 1):
+        now = CAME + tick
+        counts = late.counts(now)
+        started = counts.counts.born + int(late.others * tick)
+        total = Counts(counts.counts.live, started, counts.counts.ended)
+        new = (site(0),) if tick == 0 else ()
+        judge.feed(
+            Sample(tick, now, 1000.0 + now, 1.0, total, 1, 10, 1 << 20, 0.1, 0.001, 0.0, 1 << 20,
+                   tick == 0, new, (counts,))
+        )  # fmt: skip
+        for asked in judge.questions():
+            judge.facts(late.facts(judge.now, asked.cuts))
+        said.append(next((each for each in judge.findings() if each.level != "info"), None))
+    return said
+
+
+LEAKS: dict[str, Callable[[], Sequence[Life]]] = {
+    "steadily": lambda: steady(1, 400),
+    "fast": lambda: steady(20, 400),
+    "at random": lambda: [(at, None) for at in arrivals(random.Random(3), 1 / 2, 400)],
+    "in steps": lambda: steps(20, 15, 400),
+    "after a start-up": lambda: pool(30) + steady(1, 400, start=20),
+}
+
+
+@pytest.mark.parametrize("dated", [True, False], ids=["by births", "by numbers"])
+@pytest.mark.parametrize("shape", LEAKS)
+def test_a_leak_is_told_within_ten_seconds_and_since_when(shape: str, dated: bool) -> None:
+    lives = LEAKS[shape]()
+    told = said_of(lives, 12 if dated else 20, dated=dated)[-1]
+    assert told is not None
+    assert (told.level, told.since_at_least) == ("leak", False), told.text
+    begun = 20.0 if "start-up" in shape else 0.0
+    assert told.since == pytest.approx(begun, abs=0.1 * CAME)
+    assert "from before the agent" in told.text
+
+
+HEALTHY: dict[str, Callable[[], Sequence[Life]]] = {
+    "a pool": lambda: pool(50),
+    "short requests": lambda: churn(20, 2, 500),
+    "connections of a minute": lambda: churn(3, 60, 500),
+    "connections of two minutes": lambda: churn(1, 120, 500),
+    "connections of five minutes": lambda: churn(1, 300, 500),
+    "few connections": lambda: churn(0.2, 60, 500),
+    "lives of just a minute": lambda: steady(1, 500, life=60),
+    "lives of just four minutes": lambda: steady(0.5, 500, life=240),
+    "load that rises": lambda: daily(0.1, 5, 60, 700, 500),
+    "bursts that drain": lambda: sawtooth(40, 30, 15, 500),
+    "batches": lambda: ramp(60, 100, 90, 500),
+    "a pool and requests": lambda: pool(10) + churn(2, 20, 500),
+}
+
+
+@pytest.mark.parametrize("dated", [True, False], ids=["by births", "by numbers"])
+@pytest.mark.parametrize("shape", HEALTHY)
+def test_a_healthy_service_is_not_called_a_leak_at_first_sight(shape: str, dated: bool) -> None:
+    said = said_of(HEALTHY[shape](), 40, dated=dated)
+    assert not any(each is not None and each.level == "leak" for each in said)
+
+
+def test_what_is_in_use_is_not_judged_by_its_past() -> None:
+    """Connections that come all morning and stay show births like those of a leak."""
+    late = Late(steady(1, 400), dated=True)
+    judge = Judge(hello(CAME))
+    judge.learn([site(0)])
+    for tick in range(30):
+        now = CAME + tick
+        total = late.counts(now)
+        judge.feed(
+            Sample(tick, now, 1.0, 1.0, total.counts, 1, 9, 9, 0.1, 0.0, 0.0, 9, tick == 0, (), (total,))
+        )
+        facts = late.facts(now, ())
+        judge.facts(replace(facts, orphans=0, looping=0, awaited=facts.live))
+        assert all(each.level != "leak" for each in judge.findings())
