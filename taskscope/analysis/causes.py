@@ -96,6 +96,8 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
     if seen.compared:
         lines.append(_moved(seen))
     lines += _reached(facts.reach)
+    if seen.kept_by:
+        lines.append(f"kept by {seen.kept_by}")
     for bound in facts.bound[:1]:
         if bound.runs > 1:
             same = ", with the same arguments" if bound.same_arguments == bound.runs else ""

@@ -22,6 +22,7 @@ class Clues:
 
     Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of the
     two counts.  ``served``: the oldest task has ended since.  ``workers``: some have waited on a queue.
+    ``kept_by``: see the function.
     """
 
     facts: SiteFacts
@@ -30,6 +31,7 @@ class Clues:
     cancelling: int
     served: bool = False
     workers: bool = False
+    kept_by: str = ""
 
     @property
     def group(self) -> ParkedGroup | None:
@@ -82,4 +84,16 @@ def clues(facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False) 
     cancelling = min(facts.cancelling, before.cancelling) if before is not None else 0
     oldest = before.examples[:1] if before is not None else ()
     served = bool(oldest) and oldest[0] not in facts.examples
-    return Clues(facts, advanced, len(both), cancelling, served, workers)
+    return Clues(facts, advanced, len(both), cancelling, served, workers, kept_by(facts, before))
+
+
+def kept_by(facts: SiteFacts, before: SiteFacts | None) -> str:
+    """What keeps the tasks: ``Hub._clients (set of 1,204, growing) of the Hub in module app.hub``; or ""."""
+    keeper = facts.keeper
+    if keeper is None:
+        return ""
+    earlier = before.keeper if before is not None else None
+    grows = earlier is not None and earlier.name == keeper.name and earlier.size < keeper.size
+    text = f"{keeper.name or 'a container'} ({keeper.type} of {keeper.size:,}{', growing' if grows else ''})"
+    owner = keeper.name.partition(".")[0]
+    return f"{text} of the {owner} in module {keeper.module}" if keeper.module and keeper.name else text

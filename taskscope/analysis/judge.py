@@ -53,6 +53,9 @@ QUIET_EVERY = 4
 LONG_LIVED_EVERY = 60.0
 """Seconds between questions about a site that is merely long-lived."""
 
+KEPT_AGAIN = 20.0
+"""Seconds between requests about a site whose ended tasks are kept."""
+
 ASK_EVERY = 5.0
 MAX_INFO = 20
 
@@ -276,6 +279,8 @@ class Judge:
     def _weight(self, watched: WatchedSite) -> float:
         """Priority of fetching this site's facts; 0: none needed."""
         counts = watched.counts
+        if counts.retained >= max(100, counts.counts.live) and self.now - watched.asked > KEPT_AGAIN:
+            return 1.0
         if counts.counts.live < 2 and watched.facts is not None:
             return 0.0
         if watched.level.shown != "flat":

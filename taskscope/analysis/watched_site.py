@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
+from taskscope.analysis.clues import kept_by
 from taskscope.analysis.cohorts import Cohorts
 from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
@@ -178,13 +179,23 @@ def info_finding(
     elif lost:
         text, why = f"{lost:,} {wording.be(lost, past=True)} destroyed while still waiting", "lost"
     elif counts.retained >= max(100, live):
-        text, why = f"{counts.retained:,} are done but still referenced", "retained"
+        text, why = f"{counts.retained:,} are done but still referenced{_keeping(watched)}", "retained"
     elif live >= 2 and age >= long_lived:
         text, why = f"{live:,} live, oldest {wording.seconds(age)}, not growing", "long-lived"
         onset = Onset(now - age)
     else:
         return None
     return _about(site, watched, "info", rate=0.0, onset=onset, text=text, why=why)
+
+
+def _keeping(watched: WatchedSite) -> str:
+    """What keeps ended tasks, and how much each of them keeps."""
+    facts = watched.facts
+    if facts is None or facts.keeper is None:
+        return ""
+    each = facts.keeper.each
+    size = f", {wording.bytes(each)} each" if each else ""
+    return f" by {kept_by(facts, watched.before)}{size}"
 
 
 def _stuck(facts: SiteFacts | None) -> int:

@@ -13,6 +13,7 @@ __all__ = [
     "Bound",
     "Cause",
     "Finding",
+    "Keeper",
     "Mark",
     "Older",
     "Projection",
@@ -63,6 +64,21 @@ class WaitObject:
     getters: int | None = None
     putters: int | None = None
     outside: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """The container that keeps the tasks of a site alive, as a person would write it (``Hub._clients``).
+
+    ``name`` is "" if it has none.  ``size``: its entries.  ``module``: that of its owner's class.  ``each``:
+    bytes that the outcome of an ended task keeps; None if none has ended.
+    """
+
+    name: str
+    type: str
+    size: int
+    module: str = ""
+    each: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,7 @@ class SiteFacts:
     cuts: tuple[float, ...] = ()
     reach: Reach | None = None
     older: Older | None = None
+    keeper: Keeper | None = None
 
 
 @dataclass(frozen=True, slots=True)

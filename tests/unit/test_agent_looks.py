@@ -30,6 +30,7 @@ READING = (
     "holders",
     "island",
     "jobs",
+    "keepers",
     "paths",
     "primitives",
     "referents",
@@ -42,6 +43,7 @@ READING = (
     "variables",
     "waits",
     "walk",
+    "weights",
 )
 
 ASKING = {

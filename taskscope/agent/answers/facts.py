@@ -102,8 +102,11 @@ class FactFinder:
             del task
         reach = yield from self._proofs.of_site(site, tally.provable)
         older = yield from older_tasks(record, self._counter)
-        live = record.counts().live
-        return self._looked(tally.facts(site, live, alive, cuts, tuple(seen.values()), reach, older))
+        keeper = None
+        if tally.flags["unheld"] < tally.sampled or record.retained > 1:
+            keeper = yield from self._proofs.keeper(record, self._registry.task_records())
+        live, marks = record.counts().live, tuple(seen.values())
+        return self._looked(tally.facts(site, live, alive, cuts, marks, reach, older, keeper))
 
     def looks(self, query: requests.Looks) -> Job[tuple[model.SiteFacts, ...]]:
         """Earlier answers about these sites, oldest first, for clients that connect later."""
@@ -308,6 +311,7 @@ class _Tally:
         marks: tuple[model.Mark, ...],
         reach: model.Reach | None,
         older: model.Older | None,
+        keeper: model.Keeper | None,
     ) -> model.SiteFacts:
         bound = sorted(self.bound.values(), key=lambda each: -each.runs)[:MAX_OBJECTS]
         waits = sorted(self.waits.values(), key=lambda each: -each.waiters)[:MAX_OBJECTS]
@@ -328,6 +332,7 @@ class _Tally:
             examples=tuple(self.examples),
             reach=reach,
             older=older,
+            keeper=keeper,
             **self.flags,
         )
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope import model
-from taskscope.agent.inspect import stuck
+from taskscope.agent.inspect import keepers, stuck
+from taskscope.agent.inspect.island import OwnRef
+from taskscope.agent.inspect.walk import live_tasks
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from taskscope.agent.inspect.island import OwnRef
+    from taskscope.agent.counts.registry import SiteRecord
     from taskscope.agent.inspect.walk import Job
     from taskscope.model.vocabulary import Wait
 
@@ -38,13 +42,13 @@ MOST = 20
 KEEP, SHARE = 10.0, 500
 """An answer is given again for so many seconds, and for so many times its cost."""
 
-MAX_KNOWN, MAX_NAMES = 100, 3
+MAX_KNOWN, MAX_NAMES, MAX_OTHERS = 100, 3, 100
 
 
 class _Known(NamedTuple):
     until: float
     cost: float
-    found: dict[int, stuck.Waking]
+    found: Any
     monotonic: float
 
 
@@ -59,8 +63,8 @@ class Proofs:
         """What can be said of these tasks of a site; None if there are none."""
         if not tasks:
             return None
-        known = yield from self._ask(("site", site), tasks)
-        found = known.found.values()
+        known = yield from self._ask(("site", site), lambda: self._wakings(tasks))
+        found: list[stuck.Waking] = list(known.found.values())
         names = Counter(each.by for each in found if each.by)
         return model.Reach(
             known.monotonic,
@@ -74,14 +78,29 @@ class Proofs:
 
     def of_task(self, serial: int, task: OwnRef) -> Job[stuck.Waking | None]:
         """What can be said of one task; None if it went on meanwhile."""
-        known = yield from self._ask(("task", serial), [task])
-        return known.found.get(serial)
+        known = yield from self._ask(("task", serial), lambda: self._wakings([task]))
+        found: stuck.Waking | None = known.found.get(serial)
+        return found
 
-    def _ask(self, key: tuple[str, int], tasks: Sequence[OwnRef]) -> Job[_Known]:
+    def keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
+        """What keeps the tasks of a site, looked for from those of the other ``records``."""
+        others = (OwnRef(task) for task in live_tasks(each for each in records if each is not record) if task)
+        look = partial(keepers.keeper_of, record, list(islice(others, MAX_OTHERS)), self._living())
+        known = yield from self._ask(("keeper", record.id), look)
+        found: model.Keeper | None = known.found
+        return found
+
+    def _wakings(self, tasks: Sequence[OwnRef]) -> Job[dict[int, stuck.Waking]]:
+        return stuck.wakings(tasks, self._living())
+
+    def _living(self) -> list[object]:
+        return [loop for _, loop in self._loops()]
+
+    def _ask(self, key: tuple[str, int], work: Callable[[], Job[Any]]) -> Job[_Known]:
         known = self._known.pop(key, None)
         if known is None or clock.monotonic() > known.until:
             begun = clock.thread_time()
-            found = yield from stuck.wakings(tasks, [loop for _, loop in self._loops()])
+            found = yield from work()
             cost = clock.thread_time() - begun
             now = clock.monotonic()
             known = _Known(now + max(KEEP, SHARE * cost), cost, found, now)

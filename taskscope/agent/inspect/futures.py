@@ -32,6 +32,7 @@ _FIELDS = (
     "_state",
     "_callbacks",
     "_exception",
+    "_result",
     "_loop",
     "_fut_waiter",
     "_coro",

@@ -1,0 +1,124 @@
+"""Which container keeps the tasks of a site alive, found and ended ones, by its name.
+
+Looked for from where a person would begin: the modules of the program, and the functions that run in other
+tasks; outwards, nearest first, until tasks of the site are met.  What was met on the way has the name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from taskscope.agent.inspect import futures, island, origins, referents, weights
+from taskscope.agent.inspect.island import Island, inside
+from taskscope.agent.inspect.looking import attributes_of, class_name, is_a, items, module_of, size, text
+from taskscope.agent.inspect.walk import spent
+from taskscope.model import Keeper
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from weakref import ref
+
+    from taskscope.agent.inspect.walk import Job
+
+MOST = 20_000
+"""Objects looked at."""
+
+FEW = 200
+"""Entries looked at of a larger container."""
+
+ENOUGH = 20
+"""Tasks of the site after which the search ends."""
+
+
+def keeper_of(site: object, others: Iterable[ref[object]], loops: list[object]) -> Job[Keeper | None]:
+    """The container that keeps most of the tasks met; None if none was met in time.
+
+    ``site``: their record; ``others``: tasks of other sites.
+    """
+    around = Island(loops)
+    for names in list(_modules()):
+        around.add(names)
+        if spent():
+            yield
+    for reference in others:
+        around.add(reference())
+    met: list[int] = []
+    place, until = 1, clock.monotonic() + island.PATIENCE
+    while place < len(around.things) < MOST and clock.monotonic() < until and len(met) < ENOUGH:
+        thing = around.things[place]
+        chunk = futures.chunk_of(thing) if place in around.waiting else None
+        if chunk is not None and chunk.site is site:
+            met.append(place)
+        else:
+            for number, each in enumerate(_some(thing)):
+                around.add(each, place)
+                if not number & 63 and spent():
+                    yield
+        place += 1
+        if spent():
+            yield
+    if not met:
+        return None
+    chosen, _ = Counter(_container(around, place) for place in met).most_common(1)[0]
+    yield
+    return _described(around, chosen, met) if chosen else None
+
+
+def _modules() -> Iterator[object]:
+    """The dictionaries of the program's own modules."""
+    for module in list(sys.modules.values()):
+        if is_a(module, ModuleType):
+            names = attributes_of(module)
+            file = text(names.get("__file__"))
+            if file and origins.origin(file) == "user":
+                yield names
+
+
+def _some(thing: object) -> list[object]:
+    length = size(thing)
+    return items(thing, FEW) if length is not None and length > FEW else inside(thing)
+
+
+def _container(around: Island, place: int) -> int:
+    """The place of the container nearest to a task, which is not the attributes of an object."""
+    at = around.origin[place]
+    while at:
+        thing, owner = around.things[at], around.things[around.origin[at]]
+        if (
+            referents.is_container(thing)
+            and thing is not attributes_of(owner)
+            and not referents.is_globals(thing)
+        ):
+            return at
+        at = around.origin[at]
+    return 0
+
+
+def _described(around: Island, at: int, met: list[int]) -> Keeper:
+    things = around.things
+    thing, owner = things[at], around.origin[at]
+    if owner and things[owner] is attributes_of(things[around.origin[owner]]):
+        owner = around.origin[owner]
+    holder = things[owner] if owner else None
+    module = module_of(type(holder)) if _is_of_the_program(holder) else ""
+    ended = [things[place] for place in met if futures.is_done(things[place])]
+    each = sum(map(weights.of_outcome, ended)) // len(ended) if ended else None
+    return Keeper(_name(holder, thing), class_name(thing), size(thing) or 0, module, each)
+
+
+def _is_of_the_program(holder: object) -> bool:
+    return holder is not None and module_of(type(holder)) not in ("", "builtins")
+
+
+def _name(holder: object, thing: object) -> str:
+    if holder is None:
+        return ""
+    if referents.is_globals(holder):
+        return referents.name_in_module(holder, thing)
+    if id(type(holder)) in referents.COROUTINES:
+        return referents.variable_of(holder, thing)
+    return referents.attribute_of(holder, thing)

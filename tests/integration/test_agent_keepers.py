@@ -1,0 +1,99 @@
+"""What keeps the tasks of a site alive, told by the name that it has in the program."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.attach.inject import ensure_agent
+from taskscope.model import requests
+from taskscope.sources.live import LiveSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from taskscope.model import Keeper
+
+PROGRAM = """
+import asyncio, sys
+class Client:
+    def __init__(self, task):
+        vars(self)["task"] = task
+class Hub:
+    def __init__(self):
+        self._clients = set()
+        self._tasks = []
+        self._by_name = {{}}
+    async def serve(self):
+        {serve}
+        print("ready", flush=True)
+        await asyncio.sleep(600)
+async def work():
+    {work}
+HUB = Hub()
+KEPT = []
+async def main():
+    await HUB.serve()
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+WAITS = "await asyncio.sleep(600)"
+START = "[asyncio.create_task(work()) for _ in range(40)]"
+
+
+@pytest.mark.parametrize(
+    ("serve", "name", "kind", "module"),
+    [
+        (f"self._tasks = {START}", "Hub._tasks", "list", "__main__"),
+        (f"self._clients = {{Client(task) for task in {START}}}", "Hub._clients", "set", "__main__"),
+        (f"self._by_name = dict(enumerate({START}))", "Hub._by_name", "dict", "__main__"),
+        (f"KEPT.extend({START})", "KEPT of module __main__", "list", ""),
+        (f"kept = {START}", "kept in Hub.serve", "list", ""),
+    ],
+)
+def test_the_container_has_its_name(serve: str, name: str, kind: str, module: str, tmp_path: Path) -> None:
+    found = keeper(PROGRAM.format(serve=serve, work=WAITS), tmp_path)
+    assert (found.name, found.type, found.size, found.module) == (name, kind, 40, module)
+    assert found.each is None
+
+
+def test_ended_tasks_are_told_with_what_each_keeps(tmp_path: Path) -> None:
+    serve = f"self._tasks = {START}; await asyncio.wait(self._tasks)"
+    found = keeper(PROGRAM.format(serve=serve, work="return [bytearray(100_000)]"), tmp_path)
+    assert (found.name, found.size) == ("Hub._tasks", 40)
+    assert found.each is not None
+    assert 100_000 <= found.each < 101_000
+
+
+def keeper(program: str, tmp_path: Path) -> Keeper:
+    file = tmp_path / "service.py"
+    file.write_text(program)
+    with subprocess.Popen(
+        [sys.executable, "-m", "taskscope", "run", str(file)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            return asyncio.run(asyncio.wait_for(told(ensure_agent(child.pid).path), 30))
+        finally:
+            child.kill()
+
+
+async def told(path: str) -> Keeper:
+    source = LiveSource(path)
+    await source.open()
+    try:
+        ids: list[int] = []
+        async for sample in source.samples():
+            ids += [site.id for site in sample.new_sites if site.coroutine == "work"]
+            for id in ids:
+                facts = await source.ask(requests.Facts(id))
+                if facts.keeper is not None:
+                    return facts.keeper
+    finally:
+        await source.close()
+    raise AssertionError("the samples ended")
