@@ -212,6 +212,9 @@ class Agent:
             self._known_sites = len(self.registry.by_id)
             adopt.impute(self.registry)
         sample = yield from self.sampler.sample(self.interval, watched=self.server.watched)
+        if self.registry.joined.changed:
+            self.registry.joined.changed = False
+            sample = yield from self.sampler.full(self.interval)
         return (yield from self._with_limits(sample))
 
     def _with_limits(self, sample: model.Sample) -> Job[model.Sample]:

@@ -125,10 +125,10 @@ class Judge:
         self._fed += 1
         self.resources.feed(sample)
         self._note_latency(sample.monotonic, sample.loop_latency)
-        inherit(self._watched, sample.sites, self._kind_of)
+        if sample.full:
+            inherit(self._watched, sample.sites, self._kind_of)
         for counts in sample.sites:
-            if counts.counts.born:  # else all its tasks are counted elsewhere
-                self._add(counts, sample.monotonic)
+            self._add(counts, sample.monotonic)
         older = sum(
             each.counts.adopted for id, each in self._watched.items() if self._kind_of(id)[0] == "task"
         )

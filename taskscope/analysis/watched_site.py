@@ -90,14 +90,12 @@ class WatchedSite:
 def inherit(
     watched: dict[int, WatchedSite], sites: Iterable[SiteCounts], kind_of: Callable[[int], tuple[str, str]]
 ) -> None:
-    """Moves the state of older tasks along to the site where they are counted now."""
+    """Moves the state of older tasks along to the site where a full sample counts them now."""
     heirs = {kind_of(each.site): each.site for each in sites if each.adopted}
-    for each in sites:
-        if not each.counts.born and each.site in watched:
-            known = watched.pop(each.site)
-            heir = heirs.get(kind_of(each.site))
-            if heir is not None:
-                watched.setdefault(heir, known)
+    for gone in watched.keys() - {each.site for each in sites}:
+        heir = heirs.get(kind_of(gone))
+        if heir is not None:
+            watched.setdefault(heir, watched.pop(gone))
 
 
 def growth_finding(site: Site, watched: WatchedSite) -> Finding:

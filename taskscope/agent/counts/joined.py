@@ -21,9 +21,11 @@ class Joined:
 
     def __init__(self) -> None:
         self._pairs: dict[int, tuple[SiteRecord, SiteRecord]] = {}
+        self.changed = False  # since the last sample: the next one must be full, so that clients drop sites
 
     def join(self, older: SiteRecord, newer: SiteRecord) -> None:
         """From now on what is counted at ``older`` is counted at ``newer``."""
+        self.changed = self.changed or older.id not in self._pairs
         self._pairs[older.id] = older, newer
         self.settle()
 
