@@ -14,25 +14,26 @@ from typing import TYPE_CHECKING
 from taskscope.analysis import causes, growth, patterns
 from taskscope.analysis.cohorts import SETTLE, Survival
 from taskscope.analysis.first_sight import FirstSight, extended
+from taskscope.analysis.kept import Kept
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import PROVEN, ProcessFacts
 from taskscope.analysis.resources import Resources
-from taskscope.analysis.track import LENGTH, RECENT, Track
+from taskscope.analysis.track import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding, inherit
 from taskscope.model import Counts, Finding, SiteCounts, requests
-from taskscope.model.vocabulary import rank
+from taskscope.model.vocabulary import RESOURCES, rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from taskscope.analysis.resources import Climb
     from taskscope.analysis.track import Bin
     from taskscope.model import (
         Hello,
         History,
         Loop,
+        Projection,
         Sample,
         Site,
         SiteFacts,
@@ -41,19 +42,18 @@ if TYPE_CHECKING:
         Thread,
     )
 
+RECENT = 2.0
+"""Seconds per bin of the recent track, which spans the last 5 minutes however long the watch."""
+
 QUESTIONS = 8
 """Most sites asked about at a time; each question walks the site's tasks."""
 
 QUIET_EVERY = 4
 """Seconds between judgements of a site without a finding."""
 
-LONG_LIVED_EVERY = 60.0
-"""Seconds between questions about a site that is merely long-lived."""
+ASK_EVERY, LONG_LIVED_EVERY = 5.0, 60.0
+"""Seconds between questions about a site; about one that is merely long-lived."""
 
-KEPT_AGAIN = 20.0
-"""Seconds between requests about a site whose ended tasks are kept."""
-
-ASK_EVERY = 5.0
 MAX_INFO = 20
 
 
@@ -77,7 +77,7 @@ class Judge:
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
-        self.resources = Resources(hello.agent_since, self._started, hello.interval, hello.process)
+        self.resources = Resources(hello.agent_since, hello.interval, hello.process)
 
     def learn(self, sites: Iterable[Site]) -> None:
         """Adds sites known beforehand; samples carry the new ones."""
@@ -198,10 +198,10 @@ class Judge:
         """Sets the current stalls, threads and loops.  ``loops``: only while they are slow."""
         self._stalls, self._threads, self._loops = tuple(stalls), threads, tuple(loops)
 
-    def _process_findings(self, climbs: Sequence[Climb]) -> tuple[Finding, ...]:
+    def _process_findings(self) -> tuple[Finding, ...]:
         slow = self._slow or Onset(self.now, at_least=True)
         process = ProcessFacts(
-            self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted, climbs
+            self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted
         )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 
@@ -222,21 +222,35 @@ class Judge:
         found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
-        climbs = self.climbs()
-        every = (
-            *self._process_findings(climbs)[:MAX_INFO],
-            *(_with_resources(each, climbs) for each in serious),
-            *infos[:MAX_INFO],
-        )
+        every = (*self._process_findings()[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
         ranked = sorted(every, key=lambda each: rank(each.level))
         return tuple(replace(each, since_wall=round(each.since + self._wall, 3)) for each in ranked)
 
-    def climbs(self) -> tuple[Climb, ...]:
-        """The resources that climb, with the growing sites that move with them."""
-        return self.resources.climbs(
-            self.now,
-            {id: each for id, each in self._watched.items() if each.level.shown in ("leak", "suspect")},
-        )
+    def projections(self) -> tuple[Projection, ...]:
+        """When resources run out at the current rate, soonest first."""
+        return self.resources.projections(self.now, self._growing())
+
+    def _growing(self) -> dict[int, list[Bin]]:
+        return {
+            id: watched.whole.bins(self.now)
+            for id, watched in self._watched.items()
+            if watched.level.shown in ("leak", "suspect")
+        }
+
+    def _with_resources(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Adds to each finding the resources that grow with it and its soonest projection."""
+        growing = self._growing()
+        projections = self.resources.projections(self.now, growing)
+        moving = [each for name in RESOURCES for each in self.resources.movements(name, self.now, growing)]
+        for finding in findings:
+            moves = {
+                each.resource: {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
+                for each in moving
+                if each.site == finding.id
+            }
+            ahead = next((each for each in projections if finding.id in each.sites), None)
+            evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
+            yield replace(finding, evidence=evidence, projection=ahead)
 
     def _add(self, counts: SiteCounts, time: float) -> None:
         watched = self._watched.get(counts.site)
@@ -244,6 +258,7 @@ class Judge:
             watched = self._watched[counts.site] = WatchedSite(
                 Track(self._since, self._interval, recent=False),
                 Track(self._since, max(RECENT, self._interval), recent=True),
+                Kept(self._since, self._interval, self._started),
                 counts,
             )
             if time > self._since + 1.5 * self._interval and not counts.adopted and self._fed != 1:
@@ -258,11 +273,12 @@ class Judge:
         total = counts.counts
         watched.whole.add(time, total.live, total.born, total.ended)
         watched.recent.add(time, total.live, total.born, total.ended)
+        watched.kept.add(time, counts.retained)
 
     def _weight(self, watched: WatchedSite) -> float:
         """Priority of fetching this site's facts; 0: none needed."""
         counts = watched.counts
-        if counts.retained >= max(100, counts.counts.live) and self.now - watched.asked > KEPT_AGAIN:
+        if watched.wants_keeper(self.now):
             return 1.0
         if counts.counts.live < 2 and watched.facts is not None:
             return 0.0
@@ -273,8 +289,6 @@ class Judge:
         gained = watched.reading.gained if watched.reading else 0
         if gained >= 2:
             return 1e6 + gained
-        if watched.facts is None and counts.adopted >= 2:
-            return 1.0  # they may have been stuck for long
         age = self.now - counts.oldest if counts.oldest is not None else 0.0
         ended = counts.counts.ended
         life = counts.counts.live / ended * (self.now - self._since) if ended else 0.0
@@ -384,16 +398,3 @@ class Judge:
             bins = track.bins(self.now)
             ended += max(bin.high for bin in bins) - bins[-1].live
         return ended // max(1, len(kin) - len(older))
-
-
-def _with_resources(finding: Finding, climbs: Iterable[Climb]) -> Finding:
-    """With the resources that climb with its site, and the one that runs out first."""
-    moves, ahead = {}, []
-    for climb in climbs:
-        for each in climb.movements:
-            if each.site == finding.id:
-                moves[each.resource] = {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
-                ahead += [climb.projection] if climb.projection is not None else []
-    evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
-    projection = min(ahead, key=lambda each: each.seconds, default=None)
-    return replace(finding, evidence=evidence, projection=projection)

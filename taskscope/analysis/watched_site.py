@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.clues import kept_by
 from taskscope.analysis.cohorts import Cohorts
+from taskscope.analysis.kept import ENDED_TASKS_KEPT, FEWEST
 from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
 from taskscope.model import Finding
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.first_sight import Past
     from taskscope.analysis.growth import Growth
+    from taskscope.analysis.kept import Kept
     from taskscope.analysis.track import Track
     from taskscope.analysis.verdict import Verdict
     from taskscope.model import Cause, Site, SiteCounts, SiteFacts
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 CONFIRM = 1.5
 HOLD = {"leak": 20.0, "suspect": 10.0}
 """Seconds a milder verdict must last before the level falls, so it does not flap."""
+
+KEPT_AGAIN = 20.0
+"""Seconds between requests about a site whose ended tasks are kept."""
 
 STEADY = 0.5
 """Widest interval, as a share of the rate, that counts as steady."""
@@ -62,6 +67,7 @@ class WatchedSite:
 
     whole: Track
     recent: Track
+    kept: Kept
     counts: SiteCounts
     from_nothing: bool = False
     cohorts: Cohorts = field(default_factory=Cohorts)
@@ -79,6 +85,15 @@ class WatchedSite:
     leaked: bool = False
     cause: Cause | None = None
     signs: int = 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its ended tasks are more than those that live."""
+        return self.counts.retained >= max(FEWEST, self.counts.counts.live)
+
+    def wants_keeper(self, now: float) -> bool:
+        """Whether to ask what keeps its ended tasks."""
+        return self.keeps and now - self.asked > KEPT_AGAIN
 
     @property
     def unseen(self) -> bool:
@@ -163,6 +178,9 @@ def info_finding(
     site: Site, watched: WatchedSite, begun: float, now: float, long_lived: float
 ) -> Finding | None:
     """Worth knowing, not a fault: plateau, lost or retained tasks, long-lived.  ``begun``: of the agent."""
+    kept = _kept_finding(site, watched, now)
+    if kept is not None:
+        return kept
     counts = watched.counts
     live = counts.counts.live
     why: Reason
@@ -184,6 +202,28 @@ def info_finding(
     else:
         return None
     return _about(site, watched, "info", rate=0.0, onset=onset, text=text, why=why)
+
+
+def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | None:
+    """Ended tasks that become more and more."""
+    judged = watched.kept.judged(now) if watched.keeps else None
+    if judged is None:
+        return None
+    reading, verdict = judged
+    pace = _pace(verdict, in_steps=reading.steps)
+    text = f"{watched.counts.retained:,} are done but still referenced{_keeping(watched)}, {pace}"
+    found = _about(
+        site,
+        watched,
+        "leak" if verdict.level == "leak" else "suspect",
+        rate=verdict.rate,
+        onset=Onset(reading.since),
+        text=text,
+        why=verdict.why,
+        until=verdict.until,
+    )
+    cause = ENDED_TASKS_KEPT.cause(f"ended tasks are kept{_keeping(watched)}", ())
+    return replace(found, cause=cause)
 
 
 def _keeping(watched: WatchedSite) -> str:

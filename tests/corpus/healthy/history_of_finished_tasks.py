@@ -1,7 +1,6 @@
 """The last thousand finished jobs are kept on purpose, for a page that shows them; five a second.
 
 Healthy.
-Looks like: growth without tasks
 """
 
 import asyncio
