@@ -15,6 +15,7 @@ from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.retrospect import whole_sample
 from taskscope.checked import unpack
 from taskscope.model import SiteHistory, requests
+from taskscope.model.series import LONGEST
 from taskscope.sources.archive import Archive
 from taskscope.sources.base import NotAvailable
 from taskscope.sources.saved import SavedSource
@@ -34,8 +35,6 @@ ARRIVING = 3
 
 KNOWN_LOOKS = 16
 """Sites whose earlier facts, asked by other clients, are fetched on arrival; an agent keeps no more."""
-
-PAST_SECONDS = 48 * 3600.0
 
 PAGE = 4
 """Sites whose history one request fetches: 115 kB at most, decoded in 2 ms."""
@@ -108,11 +107,11 @@ class Monitor:
         )
         sites = [each.site for each in crowded[:PAST_SITES]]
         with contextlib.suppress(NotAvailable):
-            history = await self._source.ask(requests.History(PAST_SECONDS))
+            history = await self._source.ask(requests.History(LONGEST))
             await asyncio.to_thread(self.judge.past, (), history)
             for page in range(0, len(sites), PAGE):
                 for past in await self._source.ask(
-                    requests.SiteHistory(tuple(sites[page : page + PAGE]), PAST_SECONDS)
+                    requests.SiteHistory(tuple(sites[page : page + PAGE]), LONGEST)
                 ):
                     self.judge.past((past,), None, sample)
                     await asyncio.sleep(0)  # up to 1,100 points each, 2 ms

@@ -10,8 +10,8 @@ from rich.text import Text
 from textual.widget import Widget
 
 from taskscope import text as fmt
+from taskscope.model.series import HISTORY, LONGEST
 from taskscope.tui.chart import Line, build_chart
-from taskscope.tui.store import ALL, HISTORY
 from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ COLUMNS = (
     ChartColumn("loop_latency", "loop latency p99", fmt.latency),
 )
 
-SPANS = (60.0, 600.0, 3600.0, 6 * 3600.0, ALL)
+SPANS = (60.0, 600.0, 3600.0, 6 * 3600.0, LONGEST)
 DEFAULT = SPANS.index(600.0)
 
 _THREADS = next(index for index, each in enumerate(COLUMNS) if each.column == "threads")
@@ -125,13 +125,13 @@ class Charts(Widget):
         store, chosen = self.context.store, self._chosen_span
         if chosen is None:
             return store.fitted(SPANS[DEFAULT])
-        if SPANS[chosen] < ALL or not store.history.times:
+        if SPANS[chosen] < LONGEST or not store.history.times:
             return SPANS[chosen]
         return max(60.0, store.now - store.history.times[0])
 
     def _label(self) -> str:
         chosen = self._chosen_span
-        return "all" if chosen is not None and SPANS[chosen] == ALL else fmt.span(self._seconds())
+        return "all" if chosen is not None and SPANS[chosen] == LONGEST else fmt.span(self._seconds())
 
     def _panels(self) -> list[tuple[int, list[tuple[ChartColumn, int]]]]:
         """Rows of charts: the height of each, and its series with their widths; the chosen one first."""

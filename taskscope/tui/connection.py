@@ -10,13 +10,13 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from taskscope.model import requests
+from taskscope.model.series import LONGEST
 from taskscope.sources.base import Observed, SourceError, SourceMisbehaves, TargetGone, TargetSilent
 from taskscope.text import sentence
 from taskscope.tui.background_monitor import BackgroundMonitor
 from taskscope.tui.context import State
 from taskscope.tui.dismissed import Dismissed, DismissedError, default_path
 from taskscope.tui.rows import TREND_SECONDS
-from taskscope.tui.store import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -148,7 +148,7 @@ class Connection:
     async def _past(self) -> None:
         source, store = self.context.source, self.context.store
         with contextlib.suppress(SourceError):  # no history: charts fill up from now on
-            store.merge_history(await source.ask(requests.History(ALL)))
+            store.merge_history(await source.ask(requests.History(LONGEST)))
             self._changed()
             biggest = sorted(store.sites.values(), key=lambda row: -row.live)[:_PAST_SITES]
             for start in range(0, len(biggest), _PAST_PAGE):

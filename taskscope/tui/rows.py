@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
-from taskscope.tui.series import Series
+from taskscope.model.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

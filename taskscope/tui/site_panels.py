@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskscope.model import Ages
+    from taskscope.model.series import Series
     from taskscope.tui.context import Context
-    from taskscope.tui.series import Series
 
 _POINTS = 120  # of ten minutes one every five seconds, two a cell in a narrow chart
 _BAR = "█"

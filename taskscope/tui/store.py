@@ -7,35 +7,26 @@ where a name says ``received``, which is ours.
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
+from taskscope.model.series import HISTORY, ProcessSeries
 from taskscope.model.vocabulary import GROUPS
 from taskscope.sources.live import merged
 from taskscope.tui.current_findings import Findings
 from taskscope.tui.rows import Row, SiteRow, SumRow, WalkedRow
-from taskscope.tui.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from taskscope.model import Counts, Group, Hello, History, Sample, Site, SiteHistory
 
-HISTORY = ("tasks", "born", "ended", "threads", "fds", "rss", "cpu", "loop_latency")
-"""Columns of the process's history, in the order of `store.history.columns`."""
-
-ALL = 48 * 3600.0
-"""The longest history that an agent keeps, in seconds."""
-
 SETTLES = 5.0
 """Seconds of the agent's life that are no growth: what is there is only being counted, or starts up."""
 
 _FITS = (60.0, 120.0, 300.0, 600.0)
 """Seconds that pictures of a young target show, in place of ten nearly empty minutes."""
-
-_TIERS = ((620.0, 1.0), (6 * 3600.0, 10.0), (ALL, 60.0))
 
 WALKED = GROUPS
 GROUPINGS = ("site", "user site", "coroutine", *WALKED)
@@ -68,7 +59,7 @@ class Store:
         self.received: float | None = None
         self.shown: float | None = None
         self.sites: dict[int, SiteRow] = {}
-        self.history = Series(len(HISTORY), _TIERS)
+        self.history = ProcessSeries()
         self.baseline: Baseline | None = None
         self.findings = Findings()
         self.paused = False
@@ -92,7 +83,7 @@ class Store:
             self.sites.clear()
             self._walked.clear()
             self._rows.clear()
-            self.history = Series(len(HISTORY), _TIERS, self._settled)
+            self.history = ProcessSeries(self._settled)
             self.baseline = None
             self.findings.forget()
             self.past_version += 1
@@ -125,19 +116,7 @@ class Store:
                 del sites[stale]
                 self._rows.clear()
         self.sample = sample
-        self.history.append(
-            now,
-            (
-                sample.tasks.live,
-                sample.tasks.born,
-                sample.tasks.ended,
-                sample.threads,
-                _number(sample.fds),
-                _number(sample.rss),
-                _number(sample.cpu),
-                _number(sample.loop_latency),
-            ),
-        )
+        self.history.add(sample)
         self.version += 1
 
     def _learn(self, site: Site, now: float) -> None:
@@ -155,8 +134,7 @@ class Store:
 
     def merge_history(self, history: History) -> None:
         """The agent's own record of the past replaces ours as far as it goes."""
-        columns = [[_number(value) for value in getattr(history, name)] for name in HISTORY]
-        self.history.load(history.times, columns)
+        self.history.take(history)
         self.past_version += 1
         self.version += 1
 
@@ -286,7 +264,3 @@ def _group(row: SiteRow, by: str) -> str:
         return f"{thread}{row.coroutine}"
     where = row.site.user_frame
     return f"{thread}{fmt.frame(where)}" if where else f"(no user code) {row.label}"
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

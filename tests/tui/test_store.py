@@ -10,8 +10,8 @@ import pytest
 
 from taskscope import model
 from taskscope.model import requests
+from taskscope.model.series import Series
 from taskscope.tui.ordering import Ordering
-from taskscope.tui.series import Series
 from taskscope.tui.store import Store
 from tests.tui.fake_source import BOOT, HANDLER, IMPUTED, LEAK, SITES, STREAMS, FakeSource
 

@@ -10,12 +10,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent.counts.history import ProcessHistory, SiteHistories
+from taskscope.agent.counts.history import SiteHistories
 from taskscope.agent.counts.joined import summed
 from taskscope.agent.counts.process import Meter
 from taskscope.agent.counts.registry import ENDED_A_SITE, ForeignRef, site_counts
 from taskscope.agent.inspect.futures import is_done
 from taskscope.agent.inspect.walk import spent
+from taskscope.model.series import ProcessSeries
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Sampler:
         self._cpu: tuple[float, float, float] | None = None  # at, of the process, of our thread
         self._sweep_at = 0
         self._totals = [0] * 6  # as the first six of `_state`, over all task sites
-        self.history = ProcessHistory()
+        self.history = ProcessSeries()
         self.sites = SiteHistories(clock.monotonic())
         self.disarmed: list[str] = []
 
@@ -65,10 +66,7 @@ class Sampler:
         for record in list(self._registry.by_id.values()):
             state = _state(record)
             before = record.published
-            if state == before:
-                if record.id in self.sites.unsettled:
-                    self.sites.add(record.id, now, record.live, record.born)
-            else:
+            if state != before:
                 if before is None or before[-1] != state[-1]:
                     fresh.append(record.site)
                 if record.site.kind == "task":

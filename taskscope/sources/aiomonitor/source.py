@@ -11,15 +11,15 @@ import contextlib
 import itertools
 import os
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from taskscope import __version__, model, wire
 from taskscope.model import requests
+from taskscope.model.series import ProcessSeries
 from taskscope.sources.aiomonitor import answers, learn
 from taskscope.sources.aiomonitor.client import Client, NoSuchTask, Unanswered, address
 from taskscope.sources.aiomonitor.host import HostProcess
-from taskscope.sources.aiomonitor.tally import PAST, Tally, another_process
+from taskscope.sources.aiomonitor.tally import Tally, another_process
 from taskscope.sources.base import Answering, NotAvailable, SourceError, TargetGone
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ PATIENCE = 5
 
 TRIES = 3
 """Attempts at the first list: aiomonitor can fail to build one while many tasks come and go."""
-
-_COLUMNS = ("times", "tasks", "born", "ended", "threads", "fds", "rss", "cpu")
 
 _NO = "aiomonitor does not report {}: attach to the process by its pid for that"
 
@@ -73,7 +71,7 @@ class AiomonitorSource(Answering):
         self._waited = 1.0
         self._tally = Tally()
         self._dropped: dict[str, int] = {}
-        self._past: deque[tuple[float | None, ...]] = deque(maxlen=PAST)
+        self._past = ProcessSeries()
         self._stacks: dict[int, list[model.CreationStack]] = {}
         self._learned: set[int] = set()
         self._client: Client | None = None
@@ -207,19 +205,7 @@ class AiomonitorSource(Answering):
         """The sample after a list: full at first, then what changed."""
         tally = self._tally
         sample = self._sample(seq, full=seq == 1)
-        counts = sample.tasks
-        self._past.append(
-            (
-                sample.monotonic,
-                counts.live,
-                counts.born,
-                counts.ended,
-                sample.threads,
-                sample.fds,
-                sample.rss,
-                sample.cpu,
-            )
-        )
+        self._past.add(sample)
         tally.changed.clear()
         tally.new_sites.clear()
         return sample
@@ -257,9 +243,7 @@ class AiomonitorSource(Answering):
         self._interval = query.seconds
 
     async def history(self, query: requests.History) -> model.History:
-        rows = [row for row in self._past if (row[0] or 0.0) >= self._now - query.seconds]
-        columns = {name: tuple(row[at] for row in rows) for at, name in enumerate(_COLUMNS)}
-        return model.History(**columns, loop_latency=(None,) * len(rows))  # type: ignore[arg-type]
+        return self._past.read(self._now - query.seconds)
 
     async def site_history(self, query: requests.SiteHistory) -> tuple[model.SiteHistory, ...]:
         return tuple(answers.site_past(self._tally, id, self._now - query.seconds) for id in query.sites)

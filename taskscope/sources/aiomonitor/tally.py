@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from taskscope.model.vocabulary import Outcome
 
-PAST = 3600
-"""Looks kept of the process: an hour at one per second."""
-
 SITE_PAST = 600
 """Changes kept per site."""
 
