@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from taskscope.model import Counts, Sample, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from taskscope.model.vocabulary import Became
 
@@ -61,10 +61,9 @@ class Diff:
         return any(change.delta > 0 for change in self.sites)
 
 
-def compare(sites_before: Sequence[Site], before: Sample, sites_after: Sequence[Site], after: Sample) -> Diff:
+def compare(before: Sample, after: Sample) -> Diff:
     """The change from ``before`` to ``after``; both samples must be full (name every site)."""
-    old = _merged(sites_before, before)
-    new = _merged(sites_after, after)
+    old, new = _by_line(before), _by_line(after)
     matches = _matches(old, new)
     changes = [_change(site, old[matches[key]][1] if key in matches else Counts(), counts)
                for key, (site, counts) in new.items()]  # fmt: skip
@@ -75,16 +74,16 @@ def compare(sites_before: Sequence[Site], before: Sample, sites_after: Sequence[
     return Diff(after.wall - before.wall, _totals(before, after), tuple(changes))
 
 
-def _merged(sites: Iterable[Site], sample: Sample) -> dict[Key, tuple[Site, Counts]]:
+def _by_line(sample: Sample) -> dict[Key, tuple[Site, Counts]]:
     """Counts by identity: one line may have two site numbers (imputed and exact, say)."""
-    by_id = {site.id: site for site in sites}
-    merged: dict[Key, tuple[Site, Counts]] = {}
+    by_id = {site.id: site for site in sample.new_sites}
+    found: dict[Key, tuple[Site, Counts]] = {}
     for entry in sample.sites:
         site = by_id.get(entry.site)
         if site is not None:
-            known = merged.get(_key(site))
-            merged[_key(site)] = (site, _sum(known[1], entry.counts) if known else entry.counts)
-    return merged
+            known = found.get(_key(site))
+            found[_key(site)] = (site, _sum(known[1], entry.counts) if known else entry.counts)
+    return found
 
 
 def _key(site: Site) -> Key:

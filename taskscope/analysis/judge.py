@@ -1,7 +1,7 @@
 """Judges a target while it is watched: samples and facts in, findings out.
 
 A ``Judge`` does no I/O: its caller feeds it samples, fetches the facts it requests, and reads the findings
-(see ``sources.monitor``).  Memory is bounded by the number of sites.
+(see ``sources.pump``).  Memory is bounded by the number of sites.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from taskscope.analysis.track import LENGTH, Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding, inherit
 from taskscope.model import Counts, Finding, SiteCounts, requests
+from taskscope.model.state import TargetState
 from taskscope.model.vocabulary import RESOURCES, rank
 
 if TYPE_CHECKING:
@@ -61,13 +62,11 @@ class Judge:
     """Judges every site of one target.  ``long_lived``: age in seconds from which a task is worth an info."""
 
     def __init__(self, hello: Hello, *, long_lived: float = 60.0) -> None:
-        self.now = hello.agent_since
-        self._wall = hello.wall - hello.monotonic
+        self.state = TargetState(hello)
         self.long_lived = long_lived
         self._since = hello.agent_since
         self._started = hello.monotonic - (hello.wall - hello.process.started_wall)
         self._interval = hello.interval
-        self._sites: dict[int, Site] = {}
         self._kin: dict[tuple[str, str], set[int]] = {}
         self._watched: dict[int, WatchedSite] = {}
         self._fed = 0
@@ -79,11 +78,14 @@ class Judge:
         self._first_sight = FirstSight(self._started, self._since)
         self.resources = Resources(hello.agent_since, hello.interval, hello.process)
 
+    @property
+    def now(self) -> float:
+        return self.state.now
+
     def learn(self, sites: Iterable[Site]) -> None:
         """Adds sites known beforehand; samples carry the new ones."""
-        for site in sites:
-            self._sites[site.id] = site
-            self._kin.setdefault((site.kind, site.coroutine), set()).add(site.id)
+        for state in self.state.learn(sites):
+            self._kin.setdefault((state.site.kind, state.site.coroutine), set()).add(state.site.id)
 
     def past(
         self,
@@ -106,7 +108,7 @@ class Judge:
                 continue
             (time, *counts), *later = points
             older = adopted.get(past.site, 0)
-            self._add(SiteCounts(past.site, Counts(*counts), adopted=older), time)
+            self._add(SiteCounts(past.site, Counts(*counts), adopted=older), time, came=True)
             watched = self._watched[past.site]
             for point in later:
                 watched.whole.add(*point)
@@ -118,22 +120,24 @@ class Judge:
     def feed(self, sample: Sample) -> None:
         """Adds the next sample."""
         self.learn(sample.new_sites)
-        self.now, self._wall = sample.monotonic, sample.wall - sample.monotonic
+        if sample.full:  # before it drops what has gone
+            inherit(self._watched, sample.sites, self._kind_of)
+        change = self.state.apply(sample)
         self._fed += 1
         self.resources.feed(sample)
         self._note_latency(sample.monotonic, sample.loop_latency)
-        if sample.full:
-            inherit(self._watched, sample.sites, self._kind_of)
-        for counts in sample.sites:
-            self._add(counts, sample.monotonic)
+        for state in change.counted:
+            self._add(state.counts, sample.monotonic, came=not state.first.born)
+        for id in change.gone:
+            self._watched.pop(id, None)
         older = sum(
             each.counts.adopted for id, each in self._watched.items() if self._kind_of(id)[0] == "task"
         )
         self._first_sight.births = sample.tasks.born - older
 
     def _kind_of(self, id: int) -> tuple[str, str]:
-        site = self._sites.get(id)
-        return (site.kind, site.coroutine) if site is not None else ("", "")
+        state = self.state.sites.get(id)
+        return (state.site.kind, state.site.coroutine) if state is not None else ("", "")
 
     def questions(self) -> tuple[requests.Facts, ...]:
         """The facts to fetch now.
@@ -188,10 +192,10 @@ class Judge:
             watched.cohorts.answer(facts)
             watched.moves.add(facts)
             self._first_sight.read(facts)
-            site = self._sites.get(facts.site)
-            if site is not None:
+            state = self.state.sites.get(facts.site)
+            if state is not None:
                 moves = watched.moves
-                watched.cause = causes.explain(site, facts, watched.before, workers=moves.workers)
+                watched.cause = causes.explain(state.site, facts, watched.before, workers=moves.workers)
                 watched.signs = causes.signs(watched.cause, facts, watched.before, never=moves.never)
 
     def note(self, stalls: Iterable[Stall], threads: Sequence[Thread], loops: Iterable[Loop] = ()) -> None:
@@ -224,7 +228,7 @@ class Judge:
         infos = [each for each in found if each.level == "info"]
         every = (*self._process_findings()[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
         ranked = sorted(every, key=lambda each: rank(each.level))
-        return tuple(replace(each, since_wall=round(each.since + self._wall, 3)) for each in ranked)
+        return tuple(replace(each, since_wall=round(self.state.wall(each.since), 3)) for each in ranked)
 
     def projections(self) -> tuple[Projection, ...]:
         """When resources run out at the current rate, soonest first."""
@@ -252,7 +256,7 @@ class Judge:
             evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
             yield replace(finding, evidence=evidence, projection=ahead)
 
-    def _add(self, counts: SiteCounts, time: float) -> None:
+    def _add(self, counts: SiteCounts, time: float, *, came: bool) -> None:
         watched = self._watched.get(counts.site)
         if watched is None:
             watched = self._watched[counts.site] = WatchedSite(
@@ -261,7 +265,7 @@ class Judge:
                 Kept(self._since, self._interval, self._started),
                 counts,
             )
-            if time > self._since + 1.5 * self._interval and not counts.adopted and self._fed != 1:
+            if came and time > self._since + 1.5 * self._interval and not counts.adopted:
                 watched.from_nothing = True
                 watched.whole.add(self._since, 0, 0, 0)
                 watched.recent.add(self._since, 0, 0, 0)
@@ -271,8 +275,9 @@ class Judge:
             watched.recent.shift(moved)
         watched.counts = counts
         total = counts.counts
-        watched.whole.add(time, total.live, total.born, total.ended)
-        watched.recent.add(time, total.live, total.born, total.ended)
+        values = total.live, total.born, total.ended
+        watched.whole.add(time, *values)
+        watched.recent.add(time, *values)
         watched.kept.add(time, counts.retained)
 
     def _weight(self, watched: WatchedSite) -> float:
@@ -306,12 +311,12 @@ class Judge:
     def _finding(self, id: int, watched: WatchedSite) -> Finding | None:
         if self._is_due(id, watched):
             self._judge(watched)
-        site = self._sites.get(id)
-        if site is None:
+        state = self.state.sites.get(id)
+        if state is None:
             return None
         if watched.level.shown in ("leak", "suspect"):
-            return growth_finding(site, watched)
-        return info_finding(site, watched, self._since, self.now, self.long_lived)
+            return growth_finding(state.site, watched)
+        return info_finding(state.site, watched, self._since, self.now, self.long_lived)
 
     def _is_due(self, id: int, watched: WatchedSite) -> bool:
         """Whether to judge a site now: each time if it has a finding, else in turn.
@@ -389,9 +394,11 @@ class Judge:
 
         Their creation site is inferred, so they are not in this site's series.
         """
-        site = self._sites.get(watched.counts.site)
+        sites = self.state.sites
+        state = sites.get(watched.counts.site)
+        site = state.site if state is not None else None
         kin = self._kin[site.kind, site.coroutine] if site is not None and site.known == "exact" else set()
-        older = [id for id in kin if self._sites[id].known != "exact" and id in self._watched]
+        older = [id for id in kin if id in sites and sites[id].site.known != "exact" and id in self._watched]
         ended = 0
         for each in older:
             track = self._watched[each].recent if recent else self._watched[each].whole

@@ -45,8 +45,10 @@ class Track:
         """Adds the counts in force from ``time`` on."""
         index = int((time - self.origin) / self.width)
         if self._index and index <= self._index[-1]:
-            self._low[-1] = min(self._low[-1], live)
-            self._high[-1] = max(self._high[-1], live)
+            if live < self._low[-1]:
+                self._low[-1] = live
+            elif live > self._high[-1]:
+                self._high[-1] = live
             self._live[-1], self._born[-1], self._ended[-1] = live, born, ended
             return
         self._index.append(index)

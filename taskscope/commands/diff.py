@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from taskscope.analysis.diff import Diff, SiteChange
-    from taskscope.model import Sample, Site
+    from taskscope.model import Sample
 
 MAX_SITES = 50
 
@@ -31,7 +31,7 @@ def main(options: Namespace) -> int:
     from taskscope.analysis.diff import compare
 
     before, after = asyncio.run(_read(options.a, options.b))
-    found = compare(*before, *after)
+    found = compare(before, after)
     if options.json:
         import json
 
@@ -41,15 +41,14 @@ def main(options: Namespace) -> int:
     return 1 if found.grew else 0
 
 
-async def _read(*paths: str) -> list[tuple[tuple[Site, ...], Sample]]:
+async def _read(*paths: str) -> list[Sample]:
     from taskscope.sources.saved import SavedSource
 
     found = []
     for path in paths:
         source = SavedSource(path)
         await source.open()
-        sample = await anext(source.samples())
-        found.append((sample.new_sites, sample))
+        found.append(await anext(source.samples()))
         await source.close()
     return found
 

@@ -14,19 +14,11 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.diff import Diff
     from taskscope.commands.observe import Observation, Seen
-    from taskscope.model import Finding, Frame, Sample, Site
+    from taskscope.model import Finding, Frame, Sample
     from taskscope.model.vocabulary import Level
 
 MIN_CHANGE = 2
 """A site's limit applies only if it gained more tasks than this: one task in a minute is not a rate."""
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineSnapshot:
-    """The state to measure growth from, instead of the first sample."""
-
-    sites: tuple[Site, ...]
-    sample: Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +42,11 @@ class Check:
     place: Frame | None = None
 
 
-def checks(
-    observation: Observation, limits: Limits, baseline: BaselineSnapshot | None = None
-) -> tuple[Check, ...]:
-    """All checks, passed or failed: whether samples came, each limit, each hang and leak."""
+def checks(observation: Observation, limits: Limits, baseline: Sample | None = None) -> tuple[Check, ...]:
+    """All checks, passed or failed: whether samples came, each limit, each hang and leak.
+
+    ``baseline``: the state to measure growth from, instead of the first sample.
+    """
     return (
         _seen(observation),
         *_totals(observation, limits, baseline),
@@ -77,10 +70,10 @@ def matches(patterns: Iterable[str], coroutine: str, *frames: Frame | None) -> b
     return any(fnmatchcase(text, pattern) for pattern in patterns for text in texts)
 
 
-def since(observation: Observation, baseline: BaselineSnapshot) -> Diff | None:
+def since(observation: Observation, baseline: Sample) -> Diff | None:
     """The changes since the baseline; None if no sample came."""
-    last = observation.state()
-    return None if last is None else compare(baseline.sites, baseline.sample, *last)
+    last = observation.state.whole()
+    return None if last is None else compare(baseline, last)
 
 
 def _seen(observation: Observation) -> Check:
@@ -93,7 +86,7 @@ def _seen(observation: Observation) -> Check:
     return Check("samples came throughout", "; ".join(failures))
 
 
-def _totals(observation: Observation, limits: Limits, baseline: BaselineSnapshot | None) -> Iterator[Check]:
+def _totals(observation: Observation, limits: Limits, baseline: Sample | None) -> Iterator[Check]:
     if limits.growth is not None:
         growing = observation.tasks.per_minute
         passed = growing > limits.growth
@@ -101,13 +94,13 @@ def _totals(observation: Observation, limits: Limits, baseline: BaselineSnapshot
         yield Check(f"growth of all tasks, at most {limits.growth:g}/min", text if passed else "")
     whence = " since the baseline" if baseline is not None else ""
     if limits.percent is not None:
-        first = float(baseline.sample.tasks.live) if baseline is not None else None
+        first = float(baseline.tasks.live) if baseline is not None else None
         percent = observation.tasks.percent_from(first)
         text = f"tasks grew by {percent or 0:.1f} %{whence}; the limit is {limits.percent:g} %"
         passed = percent is not None and percent > limits.percent
         yield Check(f"growth of all tasks, at most {limits.percent:g} %", text if passed else "")
     if limits.memory_percent is not None:
-        first = float(baseline.sample.rss) if baseline is not None and baseline.sample.rss else None
+        first = float(baseline.rss) if baseline is not None and baseline.rss else None
         percent = observation.rss.percent_from(first)
         text = f"memory grew by {percent or 0:.1f} %{whence}; the limit is {limits.memory_percent:g} %"
         passed = percent is not None and percent > limits.memory_percent
@@ -123,13 +116,14 @@ def _sites(observation: Observation, limits: Limits) -> Iterator[Check]:
             yield Check(name)
             continue
         growing = worst.live.per_minute
-        text = f"{worst.site.coroutine} grows by {growing:,.1f}/min; the limit is {most:g}/min"
-        passed = growing > most and worst.last.live - worst.first.live > MIN_CHANGE
-        yield Check(name, text if passed else "", worst.site.user_frame or worst.site.frame)
+        site = worst.state.site
+        text = f"{site.coroutine} grows by {growing:,.1f}/min; the limit is {most:g}/min"
+        passed = growing > most and worst.state.gained > MIN_CHANGE
+        yield Check(name, text if passed else "", site.user_frame or site.frame)
 
 
 def _fits(seen: Seen, pattern: str) -> bool:
-    return matches((pattern,), seen.site.coroutine, seen.site.frame, seen.site.user_frame)
+    return matches((pattern,), seen.state.site.coroutine, seen.state.site.frame, seen.state.site.user_frame)
 
 
 def _findings(observation: Observation, limits: Limits) -> Iterator[Check]:

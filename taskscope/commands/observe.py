@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
-from taskscope.model import Counts, SiteCounts, requests
-from taskscope.sources.base import AgentGone, Observed, SourceError, TargetGone, TargetSilent
-from taskscope.sources.live import merged
-from taskscope.sources.monitor import Monitor
+from taskscope.model.state import TargetState
+from taskscope.sources.base import AgentGone, Observed, TargetGone
+from taskscope.sources.pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
-    from taskscope.model import Finding, Hello, Sample, Site
+    from taskscope.model import Finding, Hello, Process, Sample
+    from taskscope.model.state import SiteState
     from taskscope.sources.base import Silence, Source
 
 QUIET = 5.0
@@ -76,10 +75,7 @@ class LiveCounts:
 class Seen:
     """One site over the time it was watched."""
 
-    site: Site
-    first: Counts
-    last: Counts
-    oldest: float | None
+    state: SiteState
     live: LiveCounts = field(default_factory=LiveCounts)
 
 
@@ -93,15 +89,13 @@ class Observation:
 
     def __init__(self, source: Source, hello: Hello) -> None:
         self.source = source
-        self.hello = hello
-        self._monitor = Monitor(source, hello)
+        self.pump = Pump(source, hello, self)
+        self.state = TargetState(hello)
         self.findings: tuple[Finding, ...] = ()
         self.first: Sample | None = None
-        self.last: Sample | None = None
         self.tasks = LiveCounts()
         self.rss = LiveCounts()
         self.sites: dict[int, Seen] = {}
-        self._known: dict[int, Site] = {}
         self.ended = ""
         self.lost = False
         self.watched = 0.0
@@ -110,29 +104,37 @@ class Observation:
         self._silence: Silence | None = None
         self._said = 0.0
 
-    async def feed(self, sample: Sample) -> None:
-        """The next sample; the first one holds every site.  Asks the source what the judge wants to know."""
-        before = self.last
+    def apply(self, sample: Sample) -> None:
         self.first = self.first or sample
-        self.last = sample
-        for site in sample.new_sites:
-            self._known[site.id] = site
-            if site.id in self.sites:  # its line is known better now
-                self.sites[site.id].site = site
+        change = self.state.apply(sample)
         self.tasks.add(sample.monotonic, sample.tasks.live)
         if sample.rss is not None:
             self.rss.add(sample.monotonic, sample.rss)
-        for each in sample.sites:
-            seen = self.sites.get(each.site)
-            if seen is None and each.site in self._known:
-                seen = self.sites[each.site] = self._new(each, before)
-            if seen is not None:
-                seen.last, seen.oldest = each.counts, each.oldest
+        for state in change.counted:
+            if state.site.id not in self.sites:
+                seen = self.sites[state.site.id] = Seen(state)
+                if state.came and state.since is not None:
+                    seen.live.add(state.since, 0)
+        for id in change.gone:
+            self.sites.pop(id, None)
         for seen in self.sites.values():  # also those that did not change: a flat line is a line
-            seen.live.add(sample.monotonic, seen.last.live)
-        with contextlib.suppress(TargetSilent):  # judged by what is known
-            await self._monitor.feed(sample)
-        self.findings = self._monitor.findings()  # each time: a level that has to last is only then seen to
+            seen.live.add(sample.monotonic, seen.state.counts.counts.live)
+
+    def recall(self, past: object) -> None:
+        """What was before the watch is for the judge alone."""
+
+    @property
+    def process(self) -> Process:
+        assert self.state.hello is not None
+        return self.state.hello.process
+
+    @property
+    def last(self) -> Sample | None:
+        return self.state.sample
+
+    async def judge(self) -> None:
+        """Each time: a level that has to last is only then seen to."""
+        self.findings = await self.pump.judged()
 
     def hear(self, silence: Silence | None) -> str:
         """Takes note of how long no sample has come; what there is to say about it, or nothing."""
@@ -153,22 +155,6 @@ class Observation:
         silence, self._silence = self._silence, None
         if silence is not None and silence.seconds >= QUIET and len(self.silences) < MAX_SILENCES:
             self.silences.append(silence)
-
-    def _new(self, counts: SiteCounts, before: Sample | None) -> Seen:
-        """A site seen for the first time: if there was a sample before, it has come from nothing."""
-        site = self._known[counts.site]
-        if before is None:
-            return Seen(site, counts.counts, counts.counts, counts.oldest)
-        seen = Seen(site, Counts(), counts.counts, counts.oldest)
-        seen.live.add(before.monotonic, 0)
-        return seen
-
-    def state(self) -> tuple[tuple[Site, ...], Sample] | None:
-        """Every site, and the last sample with the counts of all of them; None before the first."""
-        if self.last is None:
-            return None
-        counts = tuple(SiteCounts(id, seen.last, seen.oldest) for id, seen in self.sites.items())
-        return tuple(self._known.values()), replace(self.last, full=True, sites=counts)
 
     @property
     def seconds(self) -> float:
@@ -220,35 +206,9 @@ async def _feed(
     observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
 ) -> None:
     begin = None
-    async for sample in _every(interval, _samples(observation.source, observation.hello, interval)):
-        await observation.feed(sample)
+    async for sample in observation.pump.samples(interval):
+        await observation.judge()
         told(sample)
         begin = sample.monotonic if begin is None else begin
         if sample.monotonic - begin >= seconds - interval / 10:
             return
-
-
-async def _samples(source: Source, hello: Hello, interval: float) -> AsyncIterator[Sample]:
-    """The source's samples, sped up for as long as we watch if the agent's own interval is longer."""
-    faster = source.live and interval < hello.interval
-    if faster:
-        await source.ask(requests.SetInterval(interval))
-    try:
-        async for sample in source.samples():
-            yield sample
-    finally:
-        if faster:
-            with contextlib.suppress(SourceError):
-                await source.ask(requests.SetInterval(hello.interval))
-
-
-async def _every(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:
-    """``samples`` merged so that they are at least ``interval`` apart."""
-    waiting: Sample | None = None
-    last = float("-inf")
-    async for sample in samples:
-        waiting = sample if waiting is None else merged(waiting, sample)
-        if waiting.monotonic - last >= interval * 0.9:
-            last = waiting.monotonic
-            yield waiting
-            waiting = None

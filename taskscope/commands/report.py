@@ -24,7 +24,7 @@ def report(observation: Observation) -> str:
     silences = _silences(observation)
     if observation.first is None or observation.last is None:
         return "\n".join(silences or ["No sample received; watch for longer than the agent's interval."])
-    process, last = observation.hello.process, observation.last
+    process, last = observation.process, observation.last
     watched = f"watched for {max(observation.watched, observation.seconds):.0f} s"
     lines = [
         f"{process.name}  pid {process.pid}  Python {process.python}  {watched}",
@@ -58,10 +58,8 @@ def _totals(observation: Observation, last: Sample) -> list[str]:
 
 
 def _table(observation: Observation) -> list[str]:
-    shown = [
-        seen for seen in observation.sites.values() if seen.last.live or seen.last.born > seen.first.born
-    ]
-    shown.sort(key=lambda seen: (-(seen.last.live - seen.first.live), -seen.last.live, seen.site.id))
+    shown = [seen for seen in observation.sites.values() if seen.state.counts.counts.live or _born(seen)]
+    shown.sort(key=lambda seen: (-seen.state.gained, -seen.state.counts.counts.live, seen.state.site.id))
     if not shown:
         return ["No task was alive during the watch."]
     rows = [_HEADS, *(_numbers(observation, seen) for seen in shown[:MAX_SITES])]
@@ -77,29 +75,29 @@ def _table(observation: Observation) -> list[str]:
 
 def _numbers(observation: Observation, seen: Seen) -> tuple[str, ...]:
     seconds = observation.seconds or 1.0
-    assert observation.last is not None
-    age = None if seen.oldest is None else observation.last.monotonic - seen.oldest
+    state, counts, oldest = seen.state, seen.state.counts.counts, seen.state.counts.oldest
     return (
-        fmt.count(seen.last.live),
-        fmt.change(seen.last.live - seen.first.live),
+        fmt.count(counts.live),
+        fmt.change(state.gained),
         fmt.rate_per_min(seen.live.per_minute),
-        fmt.rate_per_second((seen.last.born - seen.first.born) / seconds),
-        fmt.rate_per_second((seen.last.ended - seen.first.ended) / seconds),
-        fmt.age(age),
+        fmt.rate_per_second(_born(seen) / seconds),
+        fmt.rate_per_second((counts.ended - state.first.ended) / seconds),
+        fmt.age(None if oldest is None else observation.state.now - oldest),
     )
+
+
+def _born(seen: Seen) -> int:
+    return seen.state.counts.counts.born - seen.state.first.born
 
 
 def _place(seen: Seen, room: int) -> str:
     """The site in at most ``room`` cells, with its coroutine where both fit."""
-    guessed = "" if seen.site.known == "exact" else fmt.IMPUTED
-    own, site = seen.site.user_frame, seen.site.frame
-    place = f"{guessed}{fmt.frame(own or site)}"
-    library = f" → {fmt.frame(site)}" if own and own != site else ""
-    for each in (
-        f"{place}{library}  {seen.site.coroutine}",
-        f"{place}{library}",
-        f"{place}  {seen.site.coroutine}",
-    ):
+    site = seen.state.site
+    guessed = "" if site.known == "exact" else fmt.IMPUTED
+    own, coroutine = site.user_frame, site.coroutine
+    place = f"{guessed}{fmt.frame(own or site.frame)}"
+    library = f" → {fmt.frame(site.frame)}" if own and own != site.frame else ""
+    for each in (f"{place}{library}  {coroutine}", f"{place}{library}", f"{place}  {coroutine}"):
         if cell_len(each) <= room:
             return each
     return fmt.shortened(place, room)

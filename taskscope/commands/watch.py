@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
 
-    from taskscope.commands.gate import BaselineSnapshot, Check
+    from taskscope.commands.gate import Check
     from taskscope.commands.observe import Observation
     from taskscope.model import Finding, Frame, Sample
 
@@ -137,7 +137,7 @@ def main(options: Namespace) -> int:
     return 1 if any(check.failure for check in found) else 0
 
 
-def _print_text(observation: Observation, baseline: BaselineSnapshot | None) -> None:
+def _print_text(observation: Observation, baseline: Sample | None) -> None:
     from taskscope.commands.gate import since
     from taskscope.commands.report import report
 
@@ -161,15 +161,14 @@ def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) 
         ci.write_junit(options.junit, options.target, observation.watched, found)
 
 
-async def _baseline(path: str) -> BaselineSnapshot:
-    from taskscope.commands.gate import BaselineSnapshot
+async def _baseline(path: str) -> Sample:
     from taskscope.sources.saved import SavedSource
 
     source = SavedSource(path)
     await source.open()
     sample = await anext(source.samples())
     await source.close()
-    return BaselineSnapshot(sample.new_sites, sample)
+    return sample
 
 
 class Samples:
@@ -183,12 +182,12 @@ class Samples:
 
     def add(self, sample: Sample) -> None:
         """Adds a sample.  Merging keeps all counts and loses only time resolution."""
-        from taskscope.sources.live import merged
+        from taskscope.model.state import merge
 
         if self._in_last % self._every:
             last = self.kept.pop()
             self._counts -= len(last.sites)
-            sample = merged(last, sample)
+            sample = merge(last, sample)
         else:
             self._in_last = 0
         self.kept.append(sample)
@@ -198,12 +197,12 @@ class Samples:
             self._halve()
 
     def _halve(self) -> None:
-        from taskscope.sources.live import merged
+        from taskscope.model.state import merge
 
         if len(self.kept) % 2 == 0:
             self._in_last += self._every
         pairs = [self.kept[index : index + 2] for index in range(0, len(self.kept), 2)]
-        self.kept = [merged(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        self.kept = [merge(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
         self._every *= 2
         self._counts = sum(len(each.sites) for each in self.kept)
 
@@ -250,9 +249,8 @@ def _print_json(observation: Observation, samples: Samples) -> None:
 
     from taskscope import wire
 
-    target = wire.pack(observation.hello.process)
     said = {
-        "target": target,
+        "target": wire.pack(observation.process),
         "samples": wire.pack(samples.kept),
         "findings": [finding_of_contract(finding) for finding in observation.findings],
         "silences": wire.pack(observation.silences),

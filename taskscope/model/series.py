@@ -98,12 +98,12 @@ class Series:
 
     def _thin(self, now: float) -> None:
         """Thins what has passed into a coarser tier since the last time, so that the cost does not grow."""
-        for (age, _), (_, step) in pairwise(self._tiers):
-            self._coarsen(self._thinned - age, now - age, step)
         gone = bisect_right(self.times, now - self._tiers[-1][0]) - 1
         if gone > 0:
             for column in (self.times, *self.columns):
                 del column[:gone]
+        for (age, _), (_, step) in pairwise(self._tiers):
+            self._coarsen(self._thinned - age, now - age, step)
         self._thinned = now
         self._limit = len(self.times) + self.SLACK
 

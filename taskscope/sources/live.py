@@ -15,6 +15,7 @@ from taskscope.checked import unpack
 from taskscope.export.check import check
 from taskscope.model import requests
 from taskscope.model.snapshot import NAMES
+from taskscope.model.state import merge
 from taskscope.sources.base import Silence, SourceError, TargetGone
 from taskscope.sources.impute import guesses
 from taskscope.sources.rpc import RpcClient
@@ -143,7 +144,7 @@ class LiveSource:
                 self._parts = None
         snapshot = self._client.fits(lambda: check(parts), request)
         await self._impute_snapshot(snapshot)
-        from taskscope.sources.monitor import add_findings
+        from taskscope.sources.pump import add_findings
 
         await add_findings(self, snapshot)
         return snapshot
@@ -214,7 +215,7 @@ class LiveSource:
         self._samples.append(sample)
         if len(self._samples) > MAX_WAITING:
             oldest = self._samples.popleft()
-            self._samples[0] = merged(oldest, self._samples[0])
+            self._samples[0] = merge(oldest, self._samples[0])
         self._news.set()
 
     def _take_part(self, section: Any, value: Any) -> None:
@@ -230,15 +231,3 @@ class LiveSource:
             known.extend(value)
         else:
             self._parts[section] = value
-
-
-def merged(older: model.Sample, newer: model.Sample) -> model.Sample:
-    """One sample equivalent to both in turn."""
-    sites = {each.site: each for each in older.sites} | {each.site: each for each in newer.sites}
-    return dataclasses.replace(
-        newer,
-        full=older.full or newer.full,
-        new_sites=older.new_sites + newer.new_sites,
-        sites=tuple(sites.values()),
-        process=newer.process or older.process,
-    )

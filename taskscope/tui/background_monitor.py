@@ -1,24 +1,19 @@
-"""Runs `watch`'s monitor in the background of the app, without blocking the screen.
+"""Judges in the background of the app, without blocking the screen.
 
-Samples that arrive while the monitor waits for the target are merged.  Verdicts are computed in a thread,
-with a pause after each that keeps their share of a core small.
+A pause after each round of verdicts keeps their share of a core small.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from taskscope.sources.base import SourceError, TargetGone
-from taskscope.sources.live import merged
-from taskscope.sources.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskscope.model import Finding, Hello, Sample
-    from taskscope.sources.base import Source
+    from taskscope.sources.pump import Pump
     from taskscope.tui.context import Context
 
 EVERY = 2.0
@@ -35,19 +30,11 @@ class BackgroundMonitor:
         self._context = context
         self._changed = changed
         self._task: asyncio.Task[None] | None = None
-        self._waiting: Sample | None = None
-        self._came = asyncio.Event()
 
-    def begin(self, source: Source, hello: Hello) -> None:
-        """Starts monitoring ``source``."""
+    def begin(self, pump: Pump) -> None:
+        """Starts judging what this pump brings."""
         self.end()
-        self._waiting = None
-        self._task = asyncio.ensure_future(self._run(Monitor(source, hello)))
-
-    def take(self, sample: Sample) -> None:
-        """Queues the next sample."""
-        self._waiting = sample if self._waiting is None else merged(self._waiting, sample)
-        self._came.set()
+        self._task = asyncio.ensure_future(self._run(pump))
 
     def end(self) -> None:
         """Stops monitoring; the last verdicts stay."""
@@ -55,37 +42,23 @@ class BackgroundMonitor:
             self._task.cancel()
             self._task = None
 
-    async def _run(self, monitor: Monitor) -> None:
+    async def _run(self, pump: Pump) -> None:
         try:
-            await self._judge(monitor)
+            await self._judge(pump)
         except TargetGone:
             return  # the connection reports it
+        except SourceError as problem:
+            self._context.error(f"No more findings: {problem}.")
         except Exception as bug:  # noqa: BLE001 (whatever fails here, the screen goes on without verdicts)
             self._context.error(f"No more findings: TaskScope's judge failed ({type(bug).__name__}: {bug})")
 
-    async def _judge(self, monitor: Monitor) -> None:
+    async def _judge(self, pump: Pump) -> None:
         store = self._context.store
         while True:
-            await self._came.wait()
-            self._came.clear()
-            sample, self._waiting = self._waiting, None
-            if sample is None:
-                continue
-            try:
-                await monitor.feed(sample)
-            except TargetGone:
-                raise
-            except SourceError:
-                pass  # judge by what is known; the views report the error
-            findings, cost = await asyncio.to_thread(_timed, monitor)
+            await pump.came()
+            findings = await pump.judged()
             if not store.paused:
                 store.findings.take(findings)
                 store.version += 1
                 self._changed()
-            await asyncio.sleep(max(EVERY, FRUGAL * cost))
-
-
-def _timed(monitor: Monitor) -> tuple[tuple[Finding, ...], float]:
-    """Returns the verdicts and the CPU time they took, in seconds."""
-    begun = time.thread_time()
-    return monitor.findings(), time.thread_time() - begun
+            await asyncio.sleep(max(EVERY, FRUGAL * pump.cost))

@@ -6,12 +6,10 @@ Independent of Textual: it runs as one task in the app's loop, and calls back wh
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
-from taskscope.model import requests
-from taskscope.model.series import LONGEST
 from taskscope.sources.base import Observed, SourceError, SourceMisbehaves, TargetGone, TargetSilent
+from taskscope.sources.pump import Pump
 from taskscope.text import sentence
 from taskscope.tui.background_monitor import BackgroundMonitor
 from taskscope.tui.context import State
@@ -21,7 +19,7 @@ from taskscope.tui.rows import TREND_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from taskscope.model import Hello
+    from taskscope.model import Hello, History, Sample, SiteHistory
     from taskscope.sources.base import Source
     from taskscope.tui.context import Context
 
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 
 RETRY = 1.0
 """Seconds between two searches for the restarted target."""
-
-_PAST_PAGE = 20  # sites whose past is asked for at once: about 12 ms of JSON
-_PAST_SITES = 200  # the biggest ones; the rest gather their past while one watches
 
 
 class Connection:
@@ -41,6 +36,7 @@ class Connection:
         self.context = context
         self._reconnect = reconnect
         self._changed = changed
+        self._pump: Pump | None = None
         self._monitor = BackgroundMonitor(context, changed)
         self._background: set[asyncio.Task[None]] = set()
 
@@ -110,23 +106,30 @@ class Connection:
             self.context.waiting = False
 
     async def _feed(self, hello: Hello) -> None:
-        source, store = self.context.source, self.context.store
-        store.begin(hello)
+        source = self.context.source
+        self.context.store.begin(hello)
         self._load_dismissed(hello)
-        self._monitor.begin(source, hello)
+        self._pump = Pump(source, hello, self)
+        self._monitor.begin(self._pump)
         if isinstance(source, Observed):
             source.progress = self.context.status
             self._in_background(self._listen(source))
-        first = True
-        async for sample in source.samples():
-            store.apply(sample)
-            self._monitor.take(sample)
-            if first:
-                first = False
-                self._become(State.LIVE if source.live else State.SAVED)
-                self.fill_past()
-            else:
-                self._changed()
+        async for _ in self._pump.samples():
+            pass
+
+    def apply(self, sample: Sample) -> None:
+        """The next sample."""
+        self.context.store.apply(sample)
+        state = State.LIVE if self.context.source.live else State.SAVED
+        if self.context.state is not state:
+            self._become(state)
+        else:
+            self._changed()
+
+    def recall(self, past: History | tuple[SiteHistory, ...]) -> None:
+        """The agent's own record of the past."""
+        self.context.store.recall(past)
+        self._changed()
 
     def _load_dismissed(self, hello: Hello) -> None:
         dismissed = Dismissed(hello.process.name, default_path())
@@ -137,24 +140,15 @@ class Connection:
             self.context.error(f"Could not read dismissed findings: {problem}.")
 
     def fill_past(self) -> None:
-        """Requests the agent's history in the background, at the start and after a pause."""
-        self._in_background(self._past())
+        """Requests the agent's history again, in the background: a pause has left a gap."""
+        known = self.context.store.state.whole()
+        if self._pump is not None and known is not None:
+            self._in_background(self._pump.recall(known, TREND_SECONDS))
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    async def _past(self) -> None:
-        source, store = self.context.source, self.context.store
-        with contextlib.suppress(SourceError):  # no history: charts fill up from now on
-            store.merge_history(await source.ask(requests.History(LONGEST)))
-            self._changed()
-            biggest = sorted(store.sites.values(), key=lambda row: -row.live)[:_PAST_SITES]
-            for start in range(0, len(biggest), _PAST_PAGE):
-                ids = tuple(row.site.id for row in biggest[start : start + _PAST_PAGE])
-                store.merge_site_history(await source.ask(requests.SiteHistory(ids, TREND_SECONDS)))
-                self._changed()
 
     def _become(self, state: State, reason: str = "") -> None:
         self.context.state = state

@@ -15,7 +15,8 @@ from taskscope.model.series import Series
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.model import Counts, Frame, Group, Site, SiteCounts
+    from taskscope.model import Counts, Frame, Group, Site
+    from taskscope.model.state import SiteState
 
 SITE_TIERS = ((70.0, 1.0), (600.0, 10.0))
 """A minute by the second for rates, ten minutes for the trend: about 130 points per site."""
@@ -81,37 +82,43 @@ class Row:
 class SiteRow(Row):
     """A creation site and the history of its counts."""
 
-    __slots__ = ("counts", "series", "site", "tick", "ticks")
+    __slots__ = ("series", "state", "ticks")
 
-    def __init__(self, site: Site, now: float, settled: float, ticks: Series) -> None:
+    def __init__(self, state: SiteState, settled: float, ticks: Series) -> None:
         """``ticks`` has a point per sample of the target, whether or not this site was in it."""
-        self.site = site
+        self.state = state
         self.ticks = ticks
-        self.key = f"site {site.id}"
-        self.label = f"{fmt.THREAD} {fmt.site(site)}" if site.kind == "thread" else fmt.site(site)
-        self.coroutine = site.coroutine
-        self.frame = site.frame
-        self.sites = (site.id,)
+        self.key = f"site {state.site.id}"
+        self.sites = (state.site.id,)
         self.live = 0
         self.oldest: float | None = None
         self.median: float | None = None
-        self.counts: SiteCounts | None = None
         self.series = Series(3, SITE_TIERS, settled)
-        self.tick = now
+        self.name()
 
-    def update(self, now: float, counts: SiteCounts) -> None:
-        """Adds a sample."""
-        self.count(now, counts)
+    @property
+    def site(self) -> Site:
+        return self.state.site
+
+    def name(self) -> None:
+        """Takes over what the site is known as."""
+        site = self.state.site
+        self.label = f"{fmt.THREAD} {fmt.site(site)}" if site.kind == "thread" else fmt.site(site)
+        self.coroutine = site.coroutine
+        self.frame = site.frame
+
+    def update(self) -> None:
+        """Takes over the counts of a new sample."""
+        state = self.state
+        counts, series = state.counts, self.series
         totals = counts.counts
-        self.series.append(now, (totals.live, totals.born, totals.ended))
-
-    def count(self, now: float, counts: SiteCounts) -> None:
-        """Sets the counts as of ``now``."""
-        self.counts = counts
-        self.live = counts.counts.live
+        self.live = totals.live
         self.oldest = counts.oldest
         self.median = counts.median
-        self.tick = now
+        if state.came and not series.times:
+            assert state.since is not None
+            series.append(state.since, (0, 0, 0))
+        series.append(state.changed, (totals.live, totals.born, totals.ended))
 
     def growth(self, now: float) -> float | None:
         return self.series.slope(now, LIVE)
@@ -126,13 +133,13 @@ class SiteRow(Row):
         series = self.series
         if not series.times:
             return None
-        if now - self.tick > RATE_SECONDS:
+        if now - self.state.changed > RATE_SECONDS:
             return 0.0  # no news for that long: no births, no ends
         start = max(self.ticks.nearest(now - RATE_SECONDS) or 0.0, series.times[0])
         return per_second(series.at(start, column), series.columns[column][-1], now - start)
 
     def errors(self) -> int | None:
-        return self.counts.counts.failed if self.counts else None
+        return None if self.state.since is None else self.state.counts.counts.failed
 
     def since(self, baseline: dict[int, Counts]) -> int | None:
         then = baseline.get(self.site.id)

@@ -11,16 +11,17 @@ import time
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
+from taskscope.model import History
 from taskscope.model.series import HISTORY, ProcessSeries
+from taskscope.model.state import TargetState, merge
 from taskscope.model.vocabulary import GROUPS
-from taskscope.sources.live import merged
 from taskscope.tui.current_findings import Findings
 from taskscope.tui.rows import Row, SiteRow, SumRow, WalkedRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from taskscope.model import Counts, Group, Hello, History, Sample, Site, SiteHistory
+    from taskscope.model import Counts, Group, Hello, Sample, SiteHistory
 
 SETTLES = 5.0
 """Seconds of the agent's life that are no growth: what is there is only being counted, or starts up."""
@@ -54,8 +55,7 @@ class Store:
         self.version = 0
         self.past_version = 0
         """Changes when the past itself changed, not when a second was added."""
-        self.hello: Hello | None = None
-        self.sample: Sample | None = None
+        self.state = TargetState()
         self.received: float | None = None
         self.shown: float | None = None
         self.sites: dict[int, SiteRow] = {}
@@ -71,15 +71,8 @@ class Store:
 
     def begin(self, hello: Hello) -> None:
         """A connection: to a new target (everything starts anew), or to the same agent again."""
-        known = self.hello
-        same = known is not None and (known.process.pid, known.agent_since) == (
-            hello.process.pid,
-            hello.agent_since,
-        )
-        self.hello = hello
         self._held = None
-        if not same:
-            self.sample = None
+        if not self.state.begin(hello):
             self.sites.clear()
             self._walked.clear()
             self._rows.clear()
@@ -93,56 +86,37 @@ class Store:
         """Takes a sample in; while paused it is held (merged with those held before)."""
         self.received = self.clock()
         if self.paused:
-            self._held = sample if self._held is None else merged(self._held, sample)
+            self._held = sample if self._held is None else merge(self._held, sample)
             return
         self._take(sample)
 
     def _take(self, sample: Sample) -> None:
         self.shown = self.received
-        if sample.process is not None and self.hello is not None:  # one of its limits has changed
-            self.hello = dataclasses.replace(self.hello, process=sample.process)
-        now = sample.monotonic
-        for site in sample.new_sites:
-            self._learn(site, now)
-        sites = self.sites
-        seen = set()
-        for counts in sample.sites:
-            row = sites.get(counts.site)
-            if row is not None:
-                row.update(now, counts)
-                seen.add(counts.site)
-        if sample.full:
-            for stale in sites.keys() - seen:
-                del sites[stale]
-                self._rows.clear()
-        self.sample = sample
+        sites, change = self.sites, self.state.apply(sample)
+        for state in change.named:
+            row = sites.get(state.site.id)
+            if row is None:
+                sites[state.site.id] = SiteRow(state, self._settled, self.history)
+            else:
+                row.name()
+        for state in change.counted:
+            sites[state.site.id].update()
+        for id in change.gone:
+            sites.pop(id, None)
+        if change.named or change.gone:
+            self._rows.clear()
         self.history.add(sample)
         self.version += 1
 
-    def _learn(self, site: Site, now: float) -> None:
-        known = self.sites.get(site.id)
-        if known is None or known.site != site:
-            fresh = SiteRow(site, now, self._settled, self.history)
-            if known is not None:  # its line is known better now: its counts and its past stay
-                fresh.series = known.series
-                if known.counts is not None:
-                    fresh.count(known.tick, known.counts)
-            elif self.sample is not None:  # a site first seen now had no task before
-                fresh.series.append(self.sample.monotonic, (0, 0, 0))
-            self.sites[site.id] = fresh
-            self._rows.clear()
-
-    def merge_history(self, history: History) -> None:
+    def recall(self, past: History | Sequence[SiteHistory]) -> None:
         """The agent's own record of the past replaces ours as far as it goes."""
-        self.history.take(history)
-        self.past_version += 1
-        self.version += 1
-
-    def merge_site_history(self, histories: Sequence[SiteHistory]) -> None:
-        for past in histories:
-            row = self.sites.get(past.site)
-            if row is not None:
-                row.series.load(past.times, (past.live, past.born, past.ended))
+        if isinstance(past, History):
+            self.history.take(past)
+        else:
+            for each in past:
+                row = self.sites.get(each.site)
+                if row is not None:
+                    row.series.load(each.times, (each.live, each.born, each.ended))
         self.past_version += 1
         self.version += 1
 
@@ -176,7 +150,7 @@ class Store:
         sample = self.sample
         if sample is None:
             return None
-        counts = {id: row.counts.counts for id, row in self.sites.items() if row.counts}
+        counts = {id: state.counts.counts for id, state in self.state.sites.items()}
         self.baseline = Baseline(
             sample.monotonic, sample.wall, sample.tasks, sample.threads, sample.fds, sample.rss, counts
         )
@@ -190,9 +164,18 @@ class Store:
     # -- what comes out ----------------------------------------------------------------------------
 
     @property
+    def hello(self) -> Hello | None:
+        return self.state.hello
+
+    @property
+    def sample(self) -> Sample | None:
+        """The latest shown."""
+        return self.state.sample
+
+    @property
     def now(self) -> float:
         """The target's time of what is shown."""
-        return self.sample.monotonic if self.sample else 0.0
+        return self.state.now
 
     def sample_age(self) -> float | None:
         """Seconds since anything was received."""

@@ -74,7 +74,7 @@ async def questions(source: SavedSource) -> None:
             await each
     _ = source.findings
     with contextlib.redirect_stdout(io.StringIO()):
-        print_changes(compare(sample.new_sites, sample, sample.new_sites, sample))
+        print_changes(compare(sample, sample))
 
 
 async def walk(path: Path) -> None:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach.errors import AttachError
 from taskscope.sources.base import SourceError
-from taskscope.sources.monitor import Monitor
+from taskscope.sources.pump import Pump
 from taskscope.sources.resolve import resolve
 
 if TYPE_CHECKING:
@@ -176,13 +176,12 @@ async def reach(pid: int) -> Source:
 async def judge(program: Program, pid: int, moments: tuple[float, ...]) -> None:
     """As ``taskscope watch`` does."""
     source = await reach(pid)
-    monitor = Monitor(source, await source.open())
+    pump = Pump(source, await source.open())
     begun = None
     try:
-        async for sample in source.samples():
+        async for sample in pump.samples():
             begun = sample.monotonic if begun is None else begun
-            await monitor.feed(sample)
-            findings = monitor.findings()
+            findings = await pump.judged()
             for moment in moments:
                 if sample.monotonic - begun >= moment and moment not in program.said:
                     program.said[moment] = findings

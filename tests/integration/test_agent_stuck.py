@@ -14,7 +14,7 @@ import pytest
 
 from taskscope.attach.inject import ensure_agent
 from taskscope.sources.live import LiveSource
-from taskscope.sources.monitor import Monitor
+from taskscope.sources.pump import Pump
 from tests.agent_client import AgentClient
 from tests.pythons import require
 
@@ -55,11 +55,10 @@ asyncio.run(main())
 async def first_finding(path: str) -> model.Finding:
     """The first finding about the tasks."""
     source = LiveSource(path)
-    monitor = Monitor(source, await source.open())
+    pump = Pump(source, await source.open())
     try:
-        async for sample in source.samples():
-            await monitor.feed(sample)
-            found = [each for each in monitor.findings() if each.coroutine == "answer"]
+        async for _ in pump.samples():
+            found = [each for each in await pump.judged() if each.coroutine == "answer"]
             if found:
                 return found[0]
     finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.sources.monitor import Monitor
+from taskscope.sources.pump import Pump
 from taskscope.sources.resolve import resolve
 
 if TYPE_CHECKING:
@@ -44,11 +44,10 @@ async def first_leak(pid: int, coroutine: str) -> tuple[Finding | None, float]:
     source = await asyncio.to_thread(resolve, str(pid))
     try:
         hello = await source.open()
-        monitor = Monitor(source, hello)
-        async for sample in source.samples():
-            await monitor.feed(sample)
+        pump = Pump(source, hello)
+        async for sample in pump.samples():
             passed = sample.monotonic - hello.agent_since
-            for finding in monitor.findings():
+            for finding in await pump.judged():
                 if finding.coroutine == coroutine and finding.level == "leak":
                     return finding, passed
             if passed > 3 * WITHIN:

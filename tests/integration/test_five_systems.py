@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.sources.monitor import Monitor
+from taskscope.sources.pump import Pump
 from taskscope.sources.resolve import resolve
 
 if TYPE_CHECKING:
@@ -55,14 +55,13 @@ async def demo(name: str, *options: str) -> AsyncIterator[int]:
 async def said(pid: int, seconds: float) -> list[tuple[float, tuple[Finding, ...]]]:
     """What was said at each sample."""
     source = await asyncio.to_thread(resolve, str(pid))
-    monitor = Monitor(source, await source.open())
+    pump = Pump(source, await source.open())
     told = []
     begun = None
     try:
-        async for sample in source.samples():
+        async for sample in pump.samples():
             begun = sample.monotonic if begun is None else begun
-            await monitor.feed(sample)
-            told.append((sample.monotonic - begun, monitor.findings()))
+            told.append((sample.monotonic - begun, await pump.judged()))
             if sample.monotonic - begun >= seconds:
                 break
     finally:

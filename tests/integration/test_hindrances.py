@@ -9,7 +9,7 @@ import pytest
 
 from taskscope.attach.presence import agent_in
 from taskscope.sources.live import LiveSource
-from taskscope.sources.monitor import Monitor
+from taskscope.sources.pump import Pump
 from tests.integration.children import running
 
 BLOCKED = """
@@ -63,11 +63,10 @@ async def test_it_is_told_with_its_cause(program: str, kind: str, pattern: str, 
         point = agent_in(child.pid)
         assert point is not None
         source = LiveSource(point.path)
-        monitor = Monitor(source, await source.open())
-        async for sample in source.samples():
-            monitor._next_note = 0.0  # look each time
-            await monitor.feed(sample)
-            found = [each for each in monitor.findings() if each.kind == kind]
+        pump = Pump(source, await source.open())
+        async for _ in pump.samples():
+            pump._next_note = 0.0  # look each time
+            found = [each for each in await pump.judged() if each.kind == kind]
             if found:
                 break
         await source.close()

@@ -11,7 +11,7 @@ from taskscope.attach.presence import agent_in
 from taskscope.commands.watch import finding_of_contract
 from taskscope.model import requests
 from taskscope.sources.live import LiveSource
-from taskscope.sources.monitor import Monitor
+from taskscope.sources.pump import Pump
 from tests.integration.children import running, says
 
 if TYPE_CHECKING:
@@ -55,27 +55,26 @@ def essence(findings: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
     )
 
 
-async def app(path: str, seconds: float) -> tuple[LiveSource, Monitor]:
+async def app(path: str, seconds: float) -> tuple[LiveSource, Pump]:
     """A judge as the app has one, that has watched for so long."""
     source = LiveSource(path)
-    monitor = Monitor(source, await source.open())
+    pump = Pump(source, await source.open())
     begun = None
-    async for sample in source.samples():
-        await monitor.feed(sample)
-        monitor.findings()
+    async for sample in pump.samples():
+        await pump.judged()
         begun = sample.monotonic if begun is None else begun
         if sample.monotonic - begun >= seconds:
             break
-    return source, monitor
+    return source, pump
 
 
 async def one_moment(path: str, pid: int) -> tuple[list[Finding], dict[str, Any], dict[str, Any]]:
-    source, monitor = await app(path, 20)
+    source, pump = await app(path, 20)
     snapshot = await source.ask(requests.Snapshot(stacks=False))
     command = [sys.executable, "-m", "taskscope", "watch", str(pid), "--for", "1s", "--json"]
     child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await child.communicate()
-    found = list(monitor.findings())
+    found = list(await pump.judged())
     await source.close()
     return found, snapshot, json.loads(output)
 

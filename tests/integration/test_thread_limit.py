@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.sources.live import LiveSource
-from taskscope.sources.monitor import Monitor
+from taskscope.sources.pump import Pump
 from tests.integration.children import REPO
 
 if TYPE_CHECKING:
@@ -109,11 +109,10 @@ async def said(sockets: Path) -> tuple[Finding, Projection, float]:
         assert time.monotonic() < give_up, "no agent answers in the child"
         await asyncio.sleep(0.01)
     source = LiveSource(str(found[0]))
-    monitor = Monitor(source, await source.open())
+    pump = Pump(source, await source.open())
     try:
-        async for sample in source.samples():
-            await monitor.feed(sample)
-            for finding in monitor.findings():
+        async for sample in pump.samples():
+            for finding in await pump.judged():
                 if finding.level in {"leak", "suspect"} and finding.projection is not None:
                     return finding, finding.projection, sample.monotonic
     finally:

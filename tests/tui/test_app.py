@@ -176,7 +176,7 @@ async def test_pause_holds_everything_and_goes_on() -> None:
         assert "25,000" in screen_text(app)
         await pilot.press("space")
         await until_shown(pilot, "25,300")
-        assert source.asked.count("history") == 3  # for the charts, for the judge, after the pause
+        assert source.asked.count("history") == 2  # on arrival, for charts and judge; after the pause
 
 
 async def test_baseline_shows_changes_since_and_is_cleared() -> None:

@@ -150,8 +150,8 @@ async def test_the_agents_history_is_merged_with_what_was_seen_since(source: Fak
     past_sites = await source.ask(requests.SiteHistory((LEAK,), 600))
     source.seconds += 1
     store.apply(source.sample())
-    store.merge_history(past)
-    store.merge_site_history(past_sites)
+    store.recall(past)
+    store.recall(past_sites)
     assert store.history.times[0] == BOOT
     assert store.history.times[-1] == source.now
     assert store.slope("tasks") == pytest.approx(6000, rel=0.01)

@@ -194,7 +194,7 @@ def test_a_level_does_not_flap() -> None:
 def test_threads_are_judged_as_tasks_are() -> None:
     judge, said = watch(steady(0.5, 200), seconds=180)
     assert said[-1][1][0].kind == "task"
-    sites = judge._sites[0]
+    sites = judge.state.sites[0].site
     judge.learn([type(sites)(0, "thread", sites.frame, sites.user_frame, "monitor")])
     assert [(finding.level, finding.kind) for finding in judge.findings()] == [("leak", "thread")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 
 from taskscope.commands.ci import annotation, write_junit
 from taskscope.commands.common import CommandError
-from taskscope.commands.gate import BaselineSnapshot, Check, Limits, checks, kept, matches, since
+from taskscope.commands.gate import Check, Limits, checks, kept, matches, since
 from taskscope.commands.watch import MAX_COUNTS, MAX_SAMPLES, Samples
 from taskscope.model import Cause, Finding, Frame
 from tests.unit.test_watch import observed, sample
@@ -74,7 +75,7 @@ async def test_a_limit_on_single_sites_is_for_those_only() -> None:
 
 async def test_percent_is_from_the_baseline_if_there_is_one() -> None:
     first = sample(0, {1: 100}, (1,))
-    baseline = BaselineSnapshot(first.new_sites, first)
+    baseline = first
     observation = await observed(*(sample(600 + second, {1: 110}, (1,)) for second in range(5)))
     assert failures(checks(observation, Limits(percent=5))) == []
     (failure,) = failures(checks(observation, Limits(percent=5), baseline))
@@ -98,7 +99,7 @@ async def test_memory_has_its_own_limit() -> None:
 def test_samples_for_the_json_stay_within_bounds_and_lose_nothing() -> None:
     samples = Samples()
     for second in range(3 * MAX_SAMPLES):
-        samples.add(sample(second, {second: 1}, (second,)))
+        samples.add(dataclasses.replace(sample(second, {second: 1}, (second,)), full=False))
     assert len(samples.kept) < MAX_SAMPLES
     assert sum(len(each.sites) for each in samples.kept) == 3 * MAX_SAMPLES
     assert samples.kept[-1].monotonic == 3 * MAX_SAMPLES - 1

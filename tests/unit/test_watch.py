@@ -64,10 +64,15 @@ def sample(seconds: float, lives: dict[int, int], new: tuple[int, ...] = ()) -> 
     )
 
 
+async def feed(observation: Observation, sample: Sample) -> None:
+    observation.pump.take(sample)
+    await observation.judge()
+
+
 async def observed(*samples: Sample) -> Observation:
     observation = Observation(Silent(""), HELLO)
     for each in samples:
-        await observation.feed(each)
+        await feed(observation, each)
     return observation
 
 
@@ -129,7 +134,7 @@ async def test_a_site_that_does_not_change_is_flat() -> None:
 async def test_a_site_that_comes_later_has_grown_from_nothing() -> None:
     observation = await observed(sample(0, {1: 5}, (1,)), sample(60, {2: 30}, (2,)))
     seen = observation.sites[2]
-    assert (seen.first.live, seen.last.live) == (0, 30)
+    assert (seen.state.first.live, seen.state.counts.counts.live) == (0, 30)
     assert seen.live.per_minute == pytest.approx(30)
 
 
@@ -229,8 +234,8 @@ async def test_a_line_that_is_known_later_is_shown_from_then_on() -> None:
     (site,) = second.new_sites
     line = dataclasses.replace(site, known="imputed", frame=dataclasses.replace(site.frame, line=77))
     observation = await observed(first, dataclasses.replace(second, new_sites=(line,)))
-    assert observation.sites[1].site.frame.line == 77
-    assert observation.sites[1].first.live == 5
+    assert observation.sites[1].state.site.frame.line == 77
+    assert observation.sites[1].state.first.live == 5
 
 
 def test_a_silence_is_said_when_it_begins_when_its_reason_changes_and_when_it_is_over() -> None:

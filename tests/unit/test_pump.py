@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.model import Counts, History, Sample, SiteCounts, SiteHistory, requests
 from taskscope.sources.base import NotAvailable
-from taskscope.sources.monitor import PAGE, PAST_SITES, Monitor
+from taskscope.sources.pump import PAGE, PAST_SITES, Pump
 from taskscope.sources.saved import SavedSource
 from tests.unit.shapes import hello, site
 
@@ -52,10 +52,11 @@ async def test_the_past_of_many_sites_is_asked_for_in_small_pages_and_judged_at_
         tuple(site(id) for id in range(count)), counts,
     )  # fmt: skip
     source = Remembering()
-    monitor = Monitor(source, hello())
-    await monitor.feed(sample)
+    pump = Pump(source, hello())
+    pump.take(sample)
+    found = await pump.judged()
     assert {len(page) for page in source.pages} == {PAGE}
     asked = [id for page in source.pages for id in page]
     assert sorted(asked) == list(range(50, count)), "those with the most tasks"
-    leaking = {finding.id for finding in monitor.findings() if finding.level == "leak"}
+    leaking = {finding.id for finding in found if finding.level == "leak"}
     assert leaking == set(asked)

@@ -1,0 +1,158 @@
+"""The one fold of samples into a picture of the target.
+
+Its rules are these, and the app, the judge and ``watch`` rest on them:
+
+- What a sample leaves out holds on.  A full sample drops the sites that it does not mention.
+- Counts and losses are totals: the newest says all.
+- A site that is counted first after another sample had no task at that sample; of one that the first
+  sample counts nothing earlier is known.
+- A site that is named again has a line that is known better now: its counts stay.
+- Counts of a site that nobody has named are left out.
+- Times are the target's.  The latest sample tells how they stand to the wall clock, which may be set.
+- The same agent goes on where it was; with another one the picture starts anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from taskscope.model.sites import Counts, SiteCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from taskscope.model.process import Hello
+    from taskscope.model.sites import Sample, Site
+
+
+@dataclass(slots=True)
+class SiteState:
+    """One site.  ``counts`` were its newest at ``changed``; it had ``first`` at ``since``.
+
+    ``came``: it was not there at the first sample.  ``since`` None: it is named, and not yet counted.
+    """
+
+    site: Site
+    counts: SiteCounts
+    first: Counts = Counts()  # noqa: RUF009 (frozen)
+    since: float | None = None
+    came: bool = False
+    changed: float = 0.0
+
+    @property
+    def gained(self) -> int:
+        """Live tasks more than at first."""
+        return self.counts.counts.live - self.first.live
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a sample changed: sites new or known better now, sites counted, and the ids of those dropped."""
+
+    named: tuple[SiteState, ...]
+    counted: tuple[SiteState, ...]
+    gone: tuple[int, ...]
+
+
+class TargetState:
+    """What is known of a target so far."""
+
+    def __init__(self, hello: Hello | None = None) -> None:
+        self.hello = hello
+        self.sample: Sample | None = None
+        self.sites: dict[int, SiteState] = {}
+
+    def begin(self, hello: Hello) -> bool:
+        """A connection.  Whether it is to the same agent as before."""
+        known, self.hello = self.hello, hello
+        same = known is not None and _agent(known) == _agent(hello)
+        if not same:
+            self.sample = None
+            self.sites.clear()
+        return same
+
+    def apply(self, sample: Sample) -> Change:
+        """The next sample."""
+        before, now, sites = self.sample, sample.monotonic, self.sites
+        if sample.process is not None and self.hello is not None:  # one of its limits has changed
+            self.hello = replace(self.hello, process=sample.process)
+        named = self.learn(sample.new_sites)
+        counted = []
+        for counts in sample.sites:
+            state = sites.get(counts.site)
+            if state is None:
+                continue
+            if state.since is None:
+                if before is None:
+                    state.first, state.since = counts.counts, now
+                else:
+                    state.since, state.came = before.monotonic, True
+            state.counts, state.changed = counts, now
+            counted.append(state)
+        gone = sites.keys() - _mentioned(sample) if sample.full else ()
+        for id in gone:
+            del sites[id]
+        self.sample = sample
+        return Change(named, tuple(counted), tuple(gone))
+
+    def learn(self, sites: Iterable[Site]) -> tuple[SiteState, ...]:
+        """Names sites; those that are new, or known better now."""
+        learnt = []
+        for site in sites:
+            state = self.sites.get(site.id)
+            if state is None:
+                state = self.sites[site.id] = SiteState(site, SiteCounts(site.id, Counts()))
+            elif state.site == site:
+                continue
+            state.site = site
+            learnt.append(state)
+        return tuple(learnt)
+
+    @property
+    def now(self) -> float:
+        """The target's time of what is known."""
+        if self.sample is not None:
+            return self.sample.monotonic
+        return self.hello.agent_since if self.hello is not None else 0.0
+
+    def wall(self, time: float) -> float:
+        """Seconds since the epoch at a moment of the target's clock."""
+        at = self.sample or self.hello
+        return time + at.wall - at.monotonic if at is not None else time
+
+    def whole(self) -> Sample | None:
+        """All that is known, as a source would give it first; None before the first sample."""
+        if self.sample is None:
+            return None
+        sites = tuple(state.site for state in self.sites.values())
+        counts = tuple(state.counts for state in self.sites.values())
+        return replace(self.sample, full=True, new_sites=sites, sites=counts)
+
+
+def merge(*samples: Sample) -> Sample:
+    """One sample that says what these say in turn."""
+    named: dict[int, Site] = {}
+    counted: dict[int, SiteCounts] = {}
+    for sample in samples:
+        if sample.full:
+            here = _mentioned(sample)
+            named = {id: site for id, site in named.items() if id in here}
+            counted = {id: counts for id, counts in counted.items() if id in here}
+        named.update((site.id, site) for site in sample.new_sites)
+        counted.update((counts.site, counts) for counts in sample.sites)
+    return replace(
+        samples[-1],
+        full=any(each.full for each in samples),
+        new_sites=tuple(named.values()),
+        sites=tuple(counted.values()),
+        process=next((each.process for each in reversed(samples) if each.process is not None), None),
+    )
+
+
+def _mentioned(sample: Sample) -> set[int]:
+    return {each.id for each in sample.new_sites}.union(each.site for each in sample.sites)
+
+
+def _agent(hello: Hello) -> tuple[int, float]:
+    return hello.process.pid, hello.agent_since

@@ -1,0 +1,245 @@
+"""From a source to who watches: samples, the past, and what the judge makes of both.
+
+The one place where analysis does I/O.  The app, ``watch``, ``snapshot`` and the test helpers all watch
+through a `Pump`, so they say the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from taskscope import wire
+from taskscope.analysis.judge import Judge
+from taskscope.analysis.patterns.overload import CROWDED
+from taskscope.analysis.retrospect import whole_sample
+from taskscope.checked import unpack
+from taskscope.model import History, SiteHistory, requests
+from taskscope.model.series import LONGEST
+from taskscope.model.state import merge
+from taskscope.sources.archive import Archive
+from taskscope.sources.base import NotAvailable, SourceError, SourceMisbehaves, TargetGone
+from taskscope.sources.saved import SavedSource
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from taskscope.model import Finding, Hello, Loop, Sample, SiteFacts, Thread
+    from taskscope.sources.base import Source
+
+PAST_SITES = 200
+"""Sites whose history is fetched on arrival, most live tasks first."""
+
+NOTE_EVERY = 10.0
+"""Seconds between fetches of threads and slow loops, which cost the target more than the list of stalls."""
+
+ARRIVING = 3
+"""Rounds of questions on arrival, so that the first verdict is as good as any later one."""
+
+KNOWN_LOOKS = 16
+"""Sites whose earlier facts, asked by other clients, are fetched on arrival; an agent keeps no more."""
+
+MAX_WAITING = 60
+"""Samples that wait for the judge, to be made one; beyond this they become one at once."""
+
+PAGE = 4
+"""Sites whose history one request fetches: 115 kB at most, decoded in 2 ms."""
+
+
+class Picture(Protocol):
+    """Who is given what comes from a source, as it comes."""
+
+    def apply(self, sample: Sample) -> None:
+        """The next sample."""
+
+    def recall(self, past: History | tuple[SiteHistory, ...]) -> None:
+        """The past, of the process or of some sites."""
+
+
+class Pump:
+    """Watches one source for a judge and for ``pictures``."""
+
+    def __init__(self, source: Source, hello: Hello, *pictures: Picture) -> None:
+        self.judge = Judge(hello)
+        self.cost = 0.0
+        """Seconds of CPU time that the last verdicts took."""
+        self._source = source
+        self._hello = hello
+        self._pictures = pictures
+        self._begun = False
+        self._waiting: list[Sample] = []
+        self._came = asyncio.Event()
+        self._next_note = 0.0
+        self._threads: tuple[Thread, ...] = ()
+        self._loops: tuple[Loop, ...] = ()
+
+    async def samples(self, interval: float = 0.0) -> AsyncIterator[Sample]:
+        """The source's samples, at least ``interval`` apart, once the pictures have them.
+
+        An agent whose own interval is longer is sped up for as long as we watch.
+        """
+        faster = self._source.live and 0 < interval < self._hello.interval
+        if faster:
+            await self._source.ask(requests.SetInterval(interval))
+        try:
+            async for sample in _apart(interval, self._source.samples()):
+                self.take(sample)
+                yield sample
+        finally:
+            if faster:
+                with contextlib.suppress(SourceError):
+                    await self._source.ask(requests.SetInterval(self._hello.interval))
+
+    def take(self, sample: Sample) -> None:
+        """The next sample; the judge gets it at the next `judged`."""
+        for picture in self._pictures:
+            picture.apply(sample)
+        if len(self._waiting) == MAX_WAITING:
+            self._waiting = [merge(*self._waiting)]
+        self._waiting.append(sample)
+        self._came.set()
+
+    async def came(self) -> None:
+        """Until there is a sample to be judged."""
+        await self._came.wait()
+
+    async def judged(self) -> tuple[Finding, ...]:
+        """The findings on all that has come, worst first; of a saved state those that were saved with it.
+
+        Brings the facts that the judge wants to know; without them it judges by what is known.  Raises
+        TargetGone and SourceMisbehaves.
+        """
+        self._came.clear()
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            try:
+                await self._feed(merge(*waiting))
+            except (TargetGone, SourceMisbehaves):
+                raise
+            except SourceError:
+                pass
+        if not self._source.live:
+            return getattr(self._source, "findings", ())
+        return await asyncio.to_thread(self._findings)
+
+    def _findings(self) -> tuple[Finding, ...]:
+        begun = time.thread_time()
+        findings = self.judge.findings()
+        self.cost = time.thread_time() - begun
+        return findings
+
+    async def recall(self, sample: Sample, seconds: float) -> None:
+        """Fetches the past once more for the pictures, which have missed some of it."""
+        with contextlib.suppress(SourceError):
+            async for past in self._past(sample, seconds):
+                self._tell(past)
+
+    def _tell(self, past: History | tuple[SiteHistory, ...]) -> None:
+        for picture in self._pictures:
+            picture.recall(past)
+
+    async def _feed(self, sample: Sample) -> None:
+        begun, self._begun = self._begun, True
+        if not begun:
+            with contextlib.suppress(NotAvailable):
+                await self._remember(sample)
+        if sample.full:  # of 5,000 sites, 120 ms
+            await asyncio.to_thread(self.judge.feed, sample)
+        else:
+            self.judge.feed(sample)
+        if begun:
+            await self._ask()
+        else:
+            await self._arrive()
+        with contextlib.suppress(NotAvailable):
+            await self._note(sample)
+
+    async def _remember(self, sample: Sample) -> None:
+        async for past in self._past(sample, LONGEST):
+            self._tell(past)
+            if isinstance(past, History):
+                await asyncio.to_thread(self.judge.past, (), past)
+                continue
+            for each in past:
+                self.judge.past((each,), None, sample)
+                await asyncio.sleep(0)  # up to 1,100 points each, 2 ms
+
+    async def _past(self, sample: Sample, seconds: float) -> AsyncIterator[History | tuple[SiteHistory, ...]]:
+        """Of the process and of its biggest sites; the others gather theirs while one watches."""
+        yield await self._source.ask(requests.History(seconds))
+        biggest = sorted(sample.sites, key=lambda each: -each.counts.live)[:PAST_SITES]
+        sites = tuple(each.site for each in biggest)
+        for page in range(0, len(sites), PAGE):
+            yield await self._source.ask(requests.SiteHistory(sites[page : page + PAGE], seconds))
+
+    async def _ask(self) -> bool:
+        """Brings what the judge wants to know now; whether that was anything."""
+        questions = self.judge.questions()
+        with contextlib.suppress(NotAvailable):
+            for question in questions:
+                self.judge.facts(await self._source.ask(question))
+        return bool(questions)
+
+    async def _arrive(self) -> None:
+        """What it asks about depends on what it finds; others may have asked before."""
+        await asyncio.to_thread(self.judge.findings)
+        with contextlib.suppress(NotAvailable):
+            suspected = self.judge.suspected()[:KNOWN_LOOKS]
+            self.judge.looks(await self._source.ask(requests.Looks(suspected)) if suspected else ())
+        for _ in range(ARRIVING):
+            if not await self._ask():
+                break
+
+    async def _note(self, sample: Sample) -> None:
+        stalls = await self._source.ask(requests.Stalls())
+        if sample.monotonic >= self._next_note:
+            self._next_note = sample.monotonic + NOTE_EVERY
+            self._threads = await self._source.ask(requests.Threads())
+            slow = (sample.loop_latency or 0.0) >= CROWDED
+            self._loops = await self._source.ask(requests.Loops()) if slow else ()  # a walk over all tasks
+        self.judge.note(stalls, self._threads, self._loops)
+
+
+async def _apart(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:
+    waiting: Sample | None = None
+    last = float("-inf")
+    async for sample in samples:
+        waiting = sample if waiting is None else merge(waiting, sample)
+        if waiting.monotonic - last >= interval * 0.9:
+            last = waiting.monotonic
+            yield waiting
+            waiting = None
+
+
+async def add_findings(source: Source, snapshot: dict[str, Any]) -> None:
+    """Fills the findings of a fresh snapshot of ``source``.  Raises as `Pump.judged`."""
+    try:
+        hello, sample = whole_sample(snapshot)
+    except (KeyError, wire.WireError):
+        return  # an agent of another version, which leaves out what is needed
+    pump = Pump(_Taken(snapshot, source), hello)
+    pump.take(sample)
+    snapshot["findings"] = wire.pack(await pump.judged())
+
+
+class _Taken(SavedSource):
+    """What was taken just now, of a target that still answers what a snapshot does not hold."""
+
+    live = True
+
+    def __init__(self, snapshot: dict[str, Any], target: Source) -> None:
+        super().__init__("")
+        self._opened = Archive(snapshot)
+        self._target = target
+
+    async def site_history(self, query: requests.SiteHistory) -> tuple[SiteHistory, ...]:
+        packed = (each for each in self._archive.raw["site_history"] if each["site"] in query.sites)
+        return tuple(unpack(SiteHistory, each) for each in packed)
+
+    async def facts(self, query: requests.Facts) -> SiteFacts:
+        return await self._target.ask(query)
+
+    async def looks(self, query: requests.Looks) -> tuple[SiteFacts, ...]:
+        return await self._target.ask(query)
