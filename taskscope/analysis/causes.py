@@ -85,6 +85,11 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
             "was cancelled and still runs",
             "were cancelled and still run",
         ),
+        (
+            facts.left,
+            "was left running by a wait or gather that has returned",
+            "were left running by a wait or gather that has returned",
+        ),
         (facts.unheld, "is referenced only by the event loop", "are referenced only by the event loop"),
         (facts.awaited, "is awaited by another task", "are awaited by other tasks"),
         (facts.cycles, "is part of an await cycle", "are part of an await cycle"),

@@ -47,8 +47,15 @@ class Clues:
     @property
     def orphaned(self) -> bool:
         """Whether the creator of most has ended; tasks older than the agent do not count."""
-        known = self.facts.sampled - self.facts.rootless
-        return self.facts.orphans >= max(2, MOST * known)
+        return self._most_known(self.facts.orphans)
+
+    @property
+    def left(self) -> bool:
+        """Whether most were left by a wait or gather; of tasks older than the agent this may be unknown."""
+        return self._most_known(self.facts.left)
+
+    def _most_known(self, count: int) -> bool:
+        return count >= max(2, MOST * (self.facts.sampled - self.facts.rootless))
 
     def parked(self, *waits: Wait) -> int:
         return sum(group.live for group in self.facts.groups if group.wait in waits)

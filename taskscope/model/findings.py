@@ -119,7 +119,8 @@ class SiteFacts:
     ``alive[i]`` live tasks were born at or before ``cuts[i]``.  ``sampled`` tasks (the oldest and the
     newest) were inspected, and of these: ``rootless`` were created outside any task, ``cancelling`` were
     cancelled, ``awaited`` are awaited by another task, ``unheld`` are referenced only by the loop,
-    ``looping`` are inside a loop of their own coroutine, ``cycles`` are part of an await cycle.
+    ``left`` were left running by a wait or gather that has returned, ``looping`` are inside a loop of their
+    own coroutine, ``cycles`` are part of an await cycle.
     ``examples`` are serials, oldest first.  ``reach`` is None where time, the kernel or a
     thread ends the wait, ``older`` where no task is older than the agent.
     """
@@ -134,6 +135,7 @@ class SiteFacts:
     cancelling: int = 0
     awaited: int = 0
     unheld: int = 0
+    left: int = 0
     looping: int = 0
     cycles: int = 0
     marks: tuple[Mark, ...] = ()

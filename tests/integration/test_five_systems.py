@@ -1,4 +1,7 @@
-"""The five demo systems: leaky ones are named with line, cause and rate, fixed ones are left in peace."""
+"""The five demo systems: leaky ones are named with line, cause and rate, fixed ones are left in peace.
+
+Shows: fire and forget
+"""
 
 from __future__ import annotations
 

@@ -197,6 +197,86 @@ def test_awaited_tasks_and_cycles_are_seen(watched: Watched) -> None:
     run(main)
 
 
+async def stay() -> None:
+    await asyncio.sleep(300)
+
+
+async def end() -> None:
+    await asyncio.sleep(0)
+
+
+async def race() -> None:
+    tasks = [asyncio.ensure_future(each()) for each in (stay, end)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def race_by_a_helper() -> None:
+    await first_of(stay(), end())
+
+
+async def race_and_cancel() -> None:
+    tasks = [asyncio.ensure_future(each()) for each in (stay, end)]
+    _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+
+
+async def fail() -> None:
+    raise ValueError
+
+
+async def gather_and_fail() -> None:
+    with pytest.raises(ValueError):
+        await asyncio.gather(stay(), fail())
+
+
+@pytest.mark.parametrize(
+    ("way", "left"), [(race, 1), (race_by_a_helper, 1), (gather_and_fail, 1), (race_and_cancel, 0)]
+)
+def test_a_task_that_a_wait_or_gather_returned_without_is_left(
+    watched: Watched, way: Callable[[], Coroutine[Any, Any, None]], left: int
+) -> None:
+    async def main() -> None:
+        racing = asyncio.ensure_future(way())
+        await settle()
+        await racing
+        facts = watched.facts("stay")
+        assert (facts.left, facts.awaited) == (left, 0)
+
+    run(main)
+
+
+def test_a_task_that_is_raced_again_is_not_left(watched: Watched) -> None:
+    """Neither while a wait is under way, nor between two while the racer keeps it."""
+
+    async def pump() -> None:
+        pending = {asyncio.ensure_future(stay())}
+        while True:
+            pending.add(asyncio.ensure_future(end()))
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            await between.wait()
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED, timeout=300)
+
+    async def main() -> None:
+        pumping = asyncio.ensure_future(pump())
+        await settle()
+        facts = watched.facts("stay")
+        assert (facts.live, facts.left, facts.awaited) == (1, 0, 0)
+        between.set()
+        await settle()
+        facts = watched.facts("stay")
+        assert (facts.live, facts.left, facts.awaited) == (1, 0, 1)
+        pumping.cancel()
+
+    between = asyncio.Event()
+    run(main)
+
+
 def test_marks_stay_for_who_waits_on_and_change_for_who_advanced(watched: Watched) -> None:
     async def main() -> None:
         service = Service()

@@ -65,6 +65,8 @@ UNFED_ORPHANS = facts(40, group("queue.get", 40), waits=OWN_QUEUES, orphans=40, 
 GARBAGE = facts(40, group("future", 40), waits=(WaitObject("future", "Future", 1, outside=0),), unheld=40)
 BLOCKED = facts(40, group("executor", 40))
 LOCKED = facts(40, group("lock", 40), waits=(WaitObject("lock", "Lock", 40, outside=2),))
+LOSERS = facts(40, group("event", 40), left=40, unheld=40)
+SLEEPING_LOSERS = facts(40, group("sleep", 40, left=(0.0, 300.0)), left=40, unheld=40)
 SILENT = facts(40, group("socket", 40))
 
 
@@ -75,6 +77,8 @@ SILENT = facts(40, group("socket", 40))
         (ORPHANS, "orphan", 1),
         (FORGOTTEN, "fire and forget", 1),
         (TWICE, "started twice", 2),
+        (LOSERS, "race loser", 1),
+        (SLEEPING_LOSERS, "race loser", 3),
         (STUCK, "nobody can set it", PROVEN),
         (OVERLAP, "generations overlap", 3),
         (HANDING, "stuck handing over", 3),
@@ -97,6 +101,12 @@ def test_each_pattern_is_named_with_its_evidence_and_the_usual_fix(
     assert named.explanation == f"{SITE_PATTERN[pattern].explanation} {SITE_PATTERN[pattern].remedy}"
     assert named.evidence
     assert signs(named, *seen) == sign
+
+
+def test_losers_of_which_some_are_older_than_the_agent_are_told_by_the_younger_ones() -> None:
+    seen = facts(40, group("event", 40), left=10, rootless=30)
+    assert cause(seen).pattern == "race loser"
+    assert cause(facts(40, group("event", 40), left=10)).pattern != "race loser"
 
 
 def test_two_loops_on_one_object_name_its_type() -> None:

@@ -15,7 +15,7 @@ from taskscope.agent.answers import proofs
 from taskscope.agent.answers.groups import ParkedTally, parked_key
 from taskscope.agent.answers.older import Counter, older_tasks, older_threads
 from taskscope.agent.answers.tasks import NotFoundError
-from taskscope.agent.inspect import futures, stacks, task_facts
+from taskscope.agent.inspect import futures, races, stacks, task_facts
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
 from taskscope.agent.inspect.walk import live_tasks, spent
@@ -40,6 +40,8 @@ MAX_OBJECTS, MAX_GROUPS, MAX_EXAMPLES = 5, 10, 5
 
 WAITED_ON = 1 if sys.version_info < (3, 14) else 2
 """References to a parked task from what it waits on: its callback, and since 3.14 "awaited by"."""
+
+FLAGS = ("orphans", "rootless", "cancelling", "awaited", "unheld", "left", "looping", "cycles")
 
 MAX_SITES = 16
 """Sites whose answers and marks are kept."""
@@ -76,7 +78,7 @@ class FactFinder:
             return self._looked(_thread_facts(record, cuts, self._threads()))
         yield
         alive = yield from _alive(record, cuts)
-        tally = _Tally()
+        tally = _Tally(raced=races.starts_a_race(record.first_stacks, record.site.frame))
         probe = object()
         places = _remembered(self._places, site, _Places)
         seen: dict[int, model.Mark] = {}
@@ -245,13 +247,12 @@ class _Waited:
 
 
 class _Tally:
-    """Sums up what the tasks of a site have in common."""
+    """Sums up what the tasks of a site have in common.  ``raced``: see ``races.starts_a_race``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, raced: bool) -> None:
+        self.raced = raced
         self.sampled = 0
-        self.flags = dict.fromkeys(
-            ("orphans", "rootless", "cancelling", "awaited", "unheld", "looping", "cycles"), 0
-        )
+        self.flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
         self.bound: dict[int, _Bound] = {}
         self.waits: dict[int, _Waited] = {}
         self.groups: dict[str, ParkedTally] = {}
@@ -260,15 +261,18 @@ class _Tally:
 
     def add(self, task: object, *, unheld: bool) -> list[object]:
         """Inspects one task; returns its coroutines, outermost first."""
-        lineage = futures.lineage_of(task)
-        chain = task_facts.coroutines(task)
+        chain, lineage = task_facts.coroutines(task), futures.lineage_of(task)
         self.sampled += 1
+        orphan = lineage is not None and not lineage.live
+        ends = task_facts.is_awaited(task), task_facts.is_cancelling(task)
+        left = (self.raced and (orphan or unheld)) or races.is_left_by_gather(task)
         for name, holds in (
             ("unheld", unheld),
-            ("orphans", lineage is not None and not lineage.live),
+            ("orphans", orphan),
             ("rootless", lineage is None),
-            ("cancelling", task_facts.is_cancelling(task)),
-            ("awaited", task_facts.is_awaited(task)),
+            ("awaited", ends[0]),
+            ("cancelling", ends[1]),
+            ("left", left and not any(ends)),
             ("looping", task_facts.is_looping(task)),
             ("cycles", task_facts.in_cycle(task)),
         ):

@@ -9,7 +9,7 @@ import gc
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING
 
-from taskscope.agent.inspect import awaiting, futures, origins, stacks
+from taskscope.agent.inspect import awaiting, futures, origins, races, stacks
 from taskscope.agent.inspect.looking import called, in_class, is_a
 from taskscope.agent.inspect.paths import place_of
 from taskscope.agent.inspect.sites import unwrapped
@@ -44,7 +44,7 @@ _AWAITERS = frozenset(
 def is_awaited(task: object) -> bool:
     """Whether anything waits for its end: a task, a gather, a task group, the runner."""
     return any(
-        called(callback).rpartition(".")[2].strip("_") in _AWAITERS
+        called(callback).rpartition(".")[2].strip("_") in _AWAITERS and not races.is_over(callback)
         for callback in futures.callbacks(task, futures.MAX_CALLBACKS)
     )
 

@@ -7,12 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns import conclusive, limits, overload, ownership, stalls, threads, waiting
+from taskscope.analysis.patterns import (
+    conclusive,
+    limits,
+    overload,
+    ownership,
+    races,
+    stalls,
+    threads,
+    waiting,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from taskscope.analysis.patterns.pattern import ProcessPattern, SitePattern
 
-OF_TASKS: tuple[SitePattern, ...] = (*conclusive.PATTERNS, *ownership.PATTERNS, *waiting.PATTERNS)
+OF_TASKS: tuple[SitePattern, ...] = (
+    *races.PATTERNS,
+    *conclusive.PATTERNS,
+    *ownership.PATTERNS,
+    *waiting.PATTERNS,
+)
 """Why the tasks of a site do not end: the first match is named."""
 
 OF_THREADS: tuple[SitePattern, ...] = threads.PATTERNS

@@ -2,7 +2,7 @@
 
 Leak: Mirror.fetch
 Rate: 30
-Shows: fire and forget
+Shows: race loser
 """
 
 import asyncio

@@ -4,7 +4,7 @@ Leak: Event.wait
 Line: nicegui/page.py decorated
 Rate: 100
 Needs: nicegui
-Shows: fire and forget
+Shows: race loser
 """
 
 import asyncio
