@@ -143,15 +143,15 @@ def name_in_module(names: object, future: object) -> str:
     return f"module {module}"
 
 
-def attribute_of(thing: object, future: object) -> str:
-    """The attribute of an object that leads to ``future``; "" for the interpreter's own types."""
+def attribute_of(thing: object, future: object, depth: int = 2) -> str:
+    """The attribute that leads to ``future``, through ``depth`` containers at most; "" for built-in types."""
     kind = class_name(thing)
     if module_of(type(thing)) == "builtins":
         return ""
     if kind in _HANDLES:
         return _call_to_come(thing)
     for name, value in (*pairs(attributes_of(thing)), *slots_of(thing)):
-        place = _place(value, future)
+        place = _place(value, future, depth)
         if place is not None:
             return f"{kind}.{text(name)}{place}"
     return f"a {kind}"

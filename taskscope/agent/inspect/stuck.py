@@ -12,12 +12,12 @@ import sysconfig
 from collections import defaultdict, deque
 from itertools import repeat
 from operator import is_
-from types import CoroutineType
+from types import CellType, CoroutineType
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import awaiting, futures, island, origins, referents, task_facts
 from taskscope.agent.inspect.island import Island, inside
-from taskscope.agent.inspect.looking import attribute, class_name, items, module_of, size
+from taskscope.agent.inspect.looking import attribute, attributes_of, class_name, items, module_of, size
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import run, spent
 from taskscope.system import clock
@@ -247,26 +247,28 @@ class Sight:
             return self._why[place]
         things = self._island.things
         at = self._from.get(place)
-        target: object = None
+        nearer: object = None
         while at is not None:
             thing = things[at]
-            name = _name(thing, target) if target is not None else ""
+            name = _name(thing, nearer) if nearer is not None else ""
             if name:
                 return name
-            if module_of(type(thing)).partition(".")[0] not in ("builtins", "collections"):
-                target = thing
-            at = self._from.get(at)
+            beyond = self._from.get(at)
+            of_object = beyond is not None and thing is attributes_of(things[beyond])
+            if not of_object and type(thing) is not CellType:
+                nearer = thing
+            at = beyond
         return ""
 
 
 def _name(thing: object, target: object) -> str:
-    """What leads from ``thing`` to ``target``, where a person would know it by."""
+    """What leads straight from ``thing`` to ``target``, where a person would know it by."""
     if type(thing) is CoroutineType:
         plumbing = origins.is_plumbing(origins.file_of(thing.cr_code))
         return "" if plumbing else referents.variable_of(thing, target)
     if class_name(thing) not in ("Handle", "TimerHandle") and _is_of_python(thing):
         return ""
-    return referents.attribute_of(thing, target)
+    return referents.attribute_of(thing, target, 0)
 
 
 def _is_of_python(thing: object) -> bool:
