@@ -18,6 +18,8 @@ UNKNOWN = "–"
 IMPUTED = "~"
 THREAD = "thr"
 """Marks sites that start threads."""
+LEADS_TO = " → "
+"""Between the user's own line and the library's."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -169,9 +171,12 @@ def frame(where: Frame | None) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """``file:line Class.function`` in at most ``width`` cells; the classes go first."""
+    """``file:line Class.function`` in at most ``width`` cells; a caller goes first, then the classes."""
     from rich.cells import cell_len, set_cell_size  # not for those who write numbers only
 
+    if cell_len(text) <= width:
+        return text
+    text = text.rpartition(LEADS_TO)[2]
     if cell_len(text) <= width:
         return text
     place, space, name = text.rpartition(" ")
@@ -187,6 +192,12 @@ def site(where: Site) -> str:
     if where.known == "exact":
         return frame(where.frame)
     return f"{IMPUTED}{frame(where.frame)}"
+
+
+def own_and_site(where: Site) -> str:
+    """The site's place, after the user's own line where that is another."""
+    own = where.user_frame
+    return f"{frame(own)}{LEADS_TO}{site(where)}" if own is not None and own != where.frame else site(where)
 
 
 def place(finding: Finding) -> str:

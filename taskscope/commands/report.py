@@ -96,7 +96,7 @@ def _place(seen: Seen, room: int) -> str:
     guessed = "" if site.known == "exact" else fmt.IMPUTED
     own, coroutine = site.user_frame, site.coroutine
     place = f"{guessed}{fmt.frame(own or site.frame)}"
-    library = f" → {fmt.frame(site.frame)}" if own and own != site.frame else ""
+    library = f"{fmt.LEADS_TO}{fmt.frame(site.frame)}" if own and own != site.frame else ""
     for each in (f"{place}{library}  {coroutine}", f"{place}{library}", f"{place}  {coroutine}"):
         if cell_len(each) <= room:
             return each

@@ -97,9 +97,9 @@ def _activity(row: Row, moment: float) -> float:
 
 
 def matches(row: Row, words: Sequence[str]) -> bool:
-    """Whether every word occurs in the row's site, file or coroutine."""
+    """Whether every word occurs in the row's lines, file or coroutine."""
     if not words:
         return True
     file = row.frame.file if row.frame else ""
-    text = f"{row.label} {row.coroutine} {file}".lower()
+    text = f"{row.lines} {row.coroutine} {file}".lower()
     return all(word in text for word in words)

@@ -47,7 +47,8 @@ NAMES = {
 }
 
 EXPLAINS = """\
-Each row is a creation site: the line of code that starts tasks of one coroutine.
+Each row is a creation site: the line of code that starts tasks of one coroutine.  Where that is a
+library's, your own line that leads to it stands before it: own → library.
 
 live       tasks that are not done
 Δ/min      change of live per minute, over the last minute

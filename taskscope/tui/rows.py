@@ -45,6 +45,11 @@ class Row:
     oldest: float | None
     median: float | None
 
+    @property
+    def lines(self) -> str:
+        """The label, after the user's own line where that is another."""
+        return self.label
+
     def growth(self, now: float) -> float | None:
         """Change of the live count per minute over the last minute."""
         raise NotImplementedError
@@ -106,6 +111,12 @@ class SiteRow(Row):
         self.label = f"{fmt.THREAD} {fmt.site(site)}" if site.kind == "thread" else fmt.site(site)
         self.coroutine = site.coroutine
         self.frame = site.frame
+
+    @property
+    def lines(self) -> str:
+        site = self.state.site
+        both = fmt.own_and_site(site)
+        return f"{fmt.THREAD} {both}" if site.kind == "thread" else both
 
     def update(self) -> None:
         """Takes over the counts of a new sample."""

@@ -190,7 +190,7 @@ class SiteTable(LineTable[Row]):
             fmt.count(row.errors()),
             Text(self._trend(row, now), self._outstanding(row, growth, colours)),
             self._mark(row, colours, long_lived=long_lived),
-            row.label,
+            row.lines,
             row.coroutine,
         ]
         return cells

@@ -60,6 +60,16 @@ async def test_a_click_on_a_columns_head_sorts_by_it_and_again_turns_it_round() 
         assert rows(app)[-1] == "executor.py:231"
 
 
+async def test_the_users_own_line_stands_before_a_librarys_where_it_fits() -> None:
+    both, library = "api.py:17 serve → server.py:52 handle", "server.py:52 handle"
+    async with running(FakeSource(start=250), size=(200, 60)) as (_, pilot):
+        await until_shown(pilot, both)
+        await pilot.press("slash", *"api.py", "enter")
+        await until_shown(pilot, "1 of ")
+    async with running(FakeSource(start=250), size=(100, 60)) as (_, pilot):
+        assert both not in await until_shown(pilot, library)
+
+
 async def test_equal_rows_keep_their_places() -> None:
     source = FakeSource(start=250, quiet_sites=30)
     async with running(source) as (app, pilot):
