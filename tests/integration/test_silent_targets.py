@@ -149,7 +149,7 @@ async def seen(true: Callable[[], bool]) -> None:
 async def test_the_app_says_why_it_is_not_connected_and_why_no_sample_comes() -> None:
     with obeying() as target:
         path = agent_of(target.pid, inject=False).path
-        why = f"process {target.pid} is stopped (kill -CONT {target.pid})."
+        why = f"{target.pid} is stopped (kill -CONT {target.pid})."
         stop(target)
         app = TaskScopeApp(LiveSource(path))
         async with app.run_test():
