@@ -122,9 +122,8 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
     """Reads the series from the end of its start-up; None if it has fewer than 4 bins."""
     if len(bins) < 4:
         return None
+    bins = settled(bins)
     floor = kept([bin.low for bin in bins])
-    first = _started(floor)
-    bins, floor = bins[first:], floor[first:]
     rises = gains(bins, floor)
     third, two = len(bins) // 3, 2 * len(bins) // 3
     born, ended = bins[-1].born - bins[0].born, max(0, bins[-1].ended - bins[0].ended)
@@ -153,6 +152,11 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
         steps=_in_steps(bins, rises),
         slows=_slows(rises, bins[0].time, now),
     )
+
+
+def settled(bins: Sequence[Bin]) -> Sequence[Bin]:
+    """The series from the end of its start-up."""
+    return bins[_started(kept([bin.low for bin in bins])) :]
 
 
 def _started(floor: Sequence[int]) -> int:

@@ -19,22 +19,22 @@ from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import PROVEN, ProcessFacts
 from taskscope.analysis.resources import Resources
-from taskscope.analysis.track import LENGTH, Track
+from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding, inherit
 from taskscope.model import Counts, Finding, SiteCounts, requests
 from taskscope.model.state import TargetState
-from taskscope.model.vocabulary import RESOURCES, rank
+from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from taskscope.analysis.resources import Climb
     from taskscope.analysis.track import Bin
     from taskscope.model import (
         Hello,
         History,
         Loop,
-        Projection,
         Sample,
         Site,
         SiteFacts,
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
         Stall,
         Thread,
     )
-
-RECENT = 2.0
-"""Seconds per bin of the recent track, which spans the last 5 minutes however long the watch."""
 
 QUESTIONS = 8
 """Most sites asked about at a time; each question walks the site's tasks."""
@@ -76,7 +73,7 @@ class Judge:
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
-        self.resources = Resources(hello.agent_since, hello.interval, hello.process)
+        self.resources = Resources(hello.agent_since, self._started, hello.interval, hello.process)
 
     @property
     def now(self) -> float:
@@ -202,10 +199,10 @@ class Judge:
         """Sets the current stalls, threads and loops.  ``loops``: only while they are slow."""
         self._stalls, self._threads, self._loops = tuple(stalls), threads, tuple(loops)
 
-    def _process_findings(self) -> tuple[Finding, ...]:
+    def _process_findings(self, climbs: Sequence[Climb]) -> tuple[Finding, ...]:
         slow = self._slow or Onset(self.now, at_least=True)
         process = ProcessFacts(
-            self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted
+            self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted, climbs
         )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 
@@ -226,35 +223,21 @@ class Judge:
         found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].signs, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
-        every = (*self._process_findings()[:MAX_INFO], *self._with_resources(serious), *infos[:MAX_INFO])
+        climbs = self.climbs()
+        every = (
+            *self._process_findings(climbs)[:MAX_INFO],
+            *(_with_resources(each, climbs) for each in serious),
+            *infos[:MAX_INFO],
+        )
         ranked = sorted(every, key=lambda each: rank(each.level))
         return tuple(replace(each, since_wall=round(self.state.wall(each.since), 3)) for each in ranked)
 
-    def projections(self) -> tuple[Projection, ...]:
-        """When resources run out at the current rate, soonest first."""
-        return self.resources.projections(self.now, self._growing())
-
-    def _growing(self) -> dict[int, list[Bin]]:
-        return {
-            id: watched.whole.bins(self.now)
-            for id, watched in self._watched.items()
-            if watched.level.shown in ("leak", "suspect")
-        }
-
-    def _with_resources(self, findings: Iterable[Finding]) -> Iterator[Finding]:
-        """Adds to each finding the resources that grow with it and its soonest projection."""
-        growing = self._growing()
-        projections = self.resources.projections(self.now, growing)
-        moving = [each for name in RESOURCES for each in self.resources.movements(name, self.now, growing)]
-        for finding in findings:
-            moves = {
-                each.resource: {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
-                for each in moving
-                if each.site == finding.id
-            }
-            ahead = next((each for each in projections if finding.id in each.sites), None)
-            evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
-            yield replace(finding, evidence=evidence, projection=ahead)
+    def climbs(self) -> tuple[Climb, ...]:
+        """The resources that climb, with the growing sites that move with them."""
+        return self.resources.climbs(
+            self.now,
+            {id: each for id, each in self._watched.items() if each.level.shown in ("leak", "suspect")},
+        )
 
     def _add(self, counts: SiteCounts, time: float, *, came: bool) -> None:
         watched = self._watched.get(counts.site)
@@ -405,3 +388,16 @@ class Judge:
             bins = track.bins(self.now)
             ended += max(bin.high for bin in bins) - bins[-1].live
         return ended // max(1, len(kin) - len(older))
+
+
+def _with_resources(finding: Finding, climbs: Iterable[Climb]) -> Finding:
+    """With the resources that climb with its site, and the one that runs out first."""
+    moves, ahead = {}, []
+    for climb in climbs:
+        for each in climb.movements:
+            if each.site == finding.id:
+                moves[each.resource] = {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
+                ahead += [climb.projection] if climb.projection is not None else []
+    evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
+    projection = min(ahead, key=lambda each: each.seconds, default=None)
+    return replace(finding, evidence=evidence, projection=projection)

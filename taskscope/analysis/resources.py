@@ -1,41 +1,48 @@
-"""Descriptors, memory and threads: how fast they grow, with which sites, and when they run out."""
+"""Descriptors, memory and threads: how fast they climb, with which sites, and when they run out."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from taskscope.analysis import growth
-from taskscope.analysis.onset import Onset
-from taskscope.analysis.track import Track
+from taskscope.analysis.likeness import Moving, moves_together, moving
+from taskscope.analysis.onset import BEGINNING, Onset, onset
+from taskscope.analysis.track import LENGTH, RECENT, Track
+from taskscope.analysis.verdict import judge
 from taskscope.model import Projection
 from taskscope.model.vocabulary import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from taskscope.analysis.growth import Growth
     from taskscope.analysis.track import Bin
     from taskscope.model import History, Process, Sample
     from taskscope.model.vocabulary import Resource
 
+K = TypeVar("K")
+
 HORIZON = 90 * 86400.0
 """Seconds beyond which no straight-line forecast holds."""
-
-POINTS = 24
-"""Intervals of the common time span at which two series are compared."""
 
 FULL = 0.95
 """Share of a limit at which it counts as reached: the last few come and go."""
 
-PARTS = 4
-"""Parts of the common time span; in each, both series must gain in proportion."""
-
 TOGETHER = 0.75
-"""Correlation from which two series move together."""
+"""Likeness from which two series move together."""
+
+APART = 0.5
+"""Likeness up to which they do not; between the two, nothing is said."""
 
 NOISE = {"fds": 3, "rss": 1 << 20, "threads": 2}
 """Smaller gains are noise: allocators and pools fluctuate."""
+
+TENTH = 0.1
+"""Least gain that is worth an own finding, as a share of the value it started from."""
+
+LEAST_SIGN = -1
+"""The sign whose tasks must grow longest to be a leak (see ``verdict``): as long must a resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +66,76 @@ class Movement:
     each: float
 
 
-class Resources:
-    """The series of one target's resources, in fixed memory."""
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """A resource that grows, keeps its gains and still grows; ``slope`` per minute.
 
-    def __init__(self, since: float, interval: float, process: Process) -> None:
-        self._tracks = {name: Track(since, interval, recent=False) for name in RESOURCES}
+    ``movements``: the sites that move with it, closest match first.  ``unexplained``: it has climbed as long
+    as a leak must, and neither a site nor all tasks or threads together move with it.
+    """
+
+    resource: Resource
+    used: int
+    gained: int
+    slope: growth.Slope
+    since: Onset
+    movements: tuple[Movement, ...]
+    projection: Projection | None
+    unexplained: bool
+
+
+class Tracked(Protocol):
+    """What has a count over its whole life, and a finer one over the last minutes."""
+
+    @property
+    def whole(self) -> Track: ...
+    @property
+    def recent(self) -> Track: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracks:
+    whole: Track
+    recent: Track
+
+    def add(self, time: float, value: float | None) -> None:
+        if value is not None:
+            self.whole.add(time, int(value), 0, 0)
+            self.recent.add(time, int(value), 0, 0)
+
+
+class Resources:
+    """The series of one target's resources, in fixed memory.
+
+    ``since``: of the series; ``started``: of the process, in the same monotonic seconds.
+    """
+
+    def __init__(self, since: float, started: float, interval: float, process: Process) -> None:
+        self._since, self._started = since, started
+        self._interval = interval
+        self._tracks = {
+            name: _Tracks(
+                Track(since, interval, recent=False), Track(since, max(RECENT, interval), recent=True)
+            )
+            for name in (*RESOURCES, "tasks")
+        }
         self._process = process
         self._exhausted: dict[str, Exhausted] = {}
         self._fed = False
 
     def past(self, history: History) -> None:
         """Adds history from before we connected; call it before ``feed``."""
-        for name in RESOURCES:
+        for name, tracks in self._tracks.items():
             for time, value in zip(history.times, getattr(history, name), strict=True):
-                self._add(name, time, value)
+                tracks.add(time, value)
 
     def feed(self, sample: Sample) -> None:
         """Adds the next sample."""
         self._process = sample.process or self._process
         for name in RESOURCES:
-            self._add(name, sample.monotonic, getattr(sample, name))
+            self._tracks[name].add(sample.monotonic, getattr(sample, name))
             self._compare(name, sample.monotonic, getattr(sample, name))
+        self._tracks["tasks"].add(sample.monotonic, sample.tasks.live)
         self._fed = True
 
     @property
@@ -89,56 +145,85 @@ class Resources:
 
     def percent(self, name: Resource, now: float) -> float | None:
         """Growth of a resource since the start, in percent; None if unknown."""
-        return growth.percent([bin.live for bin in self._tracks[name].bins(now)] or [0])
+        return growth.percent([bin.live for bin in self._tracks[name].whole.bins(now)] or [0])
 
-    def rate(self, name: Resource, now: float) -> growth.Slope | None:
-        """Growth per minute; None unless it grows, keeps its gains and still grows."""
-        reading = growth.measure(self._tracks[name].bins(now), now)
-        if reading is None or reading.gained <= NOISE[name] or reading.latest <= 0 or reading.rises < 3:
+    def climbs(self, now: float, sites: Mapping[int, Tracked]) -> tuple[Climb, ...]:
+        """The resources that climb.  ``sites``: the growing ones."""
+        return tuple(climb for name in RESOURCES if (climb := self._climb(name, now, sites)) is not None)
+
+    def _climb(self, name: Resource, now: float, sites: Mapping[int, Tracked]) -> Climb | None:
+        mine = self._tracks[name]
+        whole = mine.whole.bins(now)
+        begun = growth.measure(whole, now)
+        if begun is None:
             return None
-        return reading.slope if reading.slope.low > 0 else None
+        bins, reading = whole, begun
+        if now - self._since > RECENT * LENGTH:
+            fine = mine.recent.bins(now)
+            late = growth.measure(fine, now)
+            highest = max((bin.high for bin in whole if bin.time < fine[0].time), default=0)
+            if late is not None and _grows(late, name) and late.live > highest:  # nearer to the present rate
+                bins, reading = fine, late
+        if not _grows(reading, name):
+            return None
+        recent = bins is not whole
+        own, others = moving(bins), _moving(sites, now, recent=recent)
+        movements = tuple(_movements(name, own, others))
+        return Climb(
+            name,
+            used=bins[-1].live,
+            gained=reading.gained,
+            slope=reading.slope,
+            since=self._onset(
+                reading, [bin for bin in whole if bin.time >= begun.begun], mine.recent.bins(now)
+            ),
+            movements=movements,
+            projection=self._projection(name, bins[-1].live, reading.slope, movements),
+            unexplained=not movements
+            and self._lasts(reading)
+            and all(
+                moves_together(own, other)[0] < APART
+                for other in (*others.values(), *self._totals(name, now, recent=recent))
+            ),
+        )
 
-    def projections(self, now: float, sites: Mapping[int, Sequence[Bin]]) -> tuple[Projection, ...]:
-        """When each growing resource reaches its limit, soonest first.  ``sites``: the growing ones."""
-        found = []
-        for name in RESOURCES:
-            limit, rate = self._limit(name), self.rate(name, now)
-            if limit is None or rate is None:
-                continue
-            bins = self._tracks[name].bins(now)
-            left = max(0.0, float(limit - bins[-1].live))
-            seconds = left / rate.rate * 60
-            if seconds > HORIZON:
-                continue
-            found.append(
-                Projection(
-                    name,
-                    now=bins[-1].live,
-                    limit=limit,
-                    rate_per_min=rate.rate,
-                    seconds=seconds,
-                    earliest=left / rate.high * 60,
-                    latest=left / rate.low * 60,
-                    sites=tuple(each.site for each in self.movements(name, now, sites)),
-                    limit_by=self._limit_by(name),
-                )
-            )
-        return tuple(sorted(found, key=lambda each: each.seconds))
+    def _lasts(self, reading: Growth) -> bool:
+        """Whether it has climbed by as much, and for as long, as deserves a word of its own."""
+        if reading.gained < TENTH * reading.start:
+            return False
+        uptime = reading.begun - self._started
+        return judge(reading, None, LEAST_SIGN, uptime=uptime, record=True).level == "leak"
 
-    def movements(
-        self, name: Resource, now: float, sites: Mapping[int, Sequence[Bin]]
-    ) -> tuple[Movement, ...]:
-        """Sites that move with a resource, closest match first; none if it does not grow."""
-        if self.rate(name, now) is None:
-            return ()
-        bins = self._tracks[name].bins(now)
-        found = [
-            Movement(site, name, likeness, each)
-            for site, theirs in sites.items()
-            if (likeness := moves_together(bins, theirs)) >= TOGETHER
-            and (each := _ratio(bins, theirs)) is not None
-        ]
-        return tuple(sorted(found, key=lambda movement: -movement.likeness))
+    def _totals(self, name: Resource, now: float, *, recent: bool) -> Iterable[Moving]:
+        """What else could explain a climb: all tasks together, all threads."""
+        totals = {each: self._tracks[each] for each in ("tasks", "threads") if each != name}
+        return _moving(totals, now, recent=recent).values()
+
+    def _onset(self, reading: Growth, whole: Sequence[Bin], recent: Sequence[Bin]) -> Onset:
+        seen_begin = self._since - self._started <= BEGINNING
+        return onset(reading, whole, recent, seen_begin=seen_begin)
+
+    def _projection(
+        self, name: Resource, used: int, slope: growth.Slope, movements: Sequence[Movement]
+    ) -> Projection | None:
+        limit = self._limit(name)
+        if limit is None:
+            return None
+        left = max(0.0, float(limit - used))
+        seconds = left / slope.rate * 60
+        if seconds > HORIZON:
+            return None
+        return Projection(
+            name,
+            now=used,
+            limit=limit,
+            rate_per_min=slope.rate,
+            seconds=seconds,
+            earliest=left / slope.high * 60,
+            latest=left / slope.low * 60,
+            sites=tuple(each.site for each in movements),
+            limit_by=self._limit_by(name),
+        )
 
     def _compare(self, name: Resource, time: float, used: int | None) -> None:
         limit = self._limit(name)
@@ -156,57 +241,23 @@ class Resources:
         process = self._process
         return {"fds": process.fd_limit, "rss": process.memory_limit, "threads": process.thread_limit}[name]
 
-    def _add(self, name: Resource, time: float, value: float | None) -> None:
-        if value is not None:
-            self._tracks[name].add(time, int(value), 0, 0)
+
+def _grows(reading: Growth, name: Resource) -> bool:
+    if reading.gained <= NOISE[name] or reading.latest <= 0 or reading.rises < 3:
+        return False
+    return reading.slope.low > 0
 
 
-def moves_together(one: Sequence[Bin], other: Sequence[Bin]) -> float:
-    """How closely two series move together over their common time span, at most 1.
-
-    Any two growing series correlate, so both must also gain in proportion in each part of the span.  The
-    result is the smaller of the two scores.
-    """
-    begin, end = max(one[0].time, other[0].time), min(one[-1].time, other[-1].time)
-    if end - begin < 10:
-        return 0.0
-    moments = [begin + (end - begin) * i / POINTS for i in range(POINTS + 1)]
-    first, second = _at(one, moments), _at(other, moments)
-    levels = correlation(first, second)
-    gained, gained_other = first[-1] - first[0], second[-1] - second[0]
-    if levels is None or gained <= 0 or gained_other <= 0:
-        return 0.0
-    step = POINTS // PARTS
-    misfit = sum(
-        abs((first[i + step] - first[i]) - (second[i + step] - second[i]) * gained / gained_other)
-        for i in range(0, POINTS, step)
-    )
-    return min(levels, 1 - misfit / gained)
+def _moving(tracked: Mapping[K, Tracked], now: float, *, recent: bool) -> dict[K, Moving]:
+    series = {key: (each.recent if recent else each.whole).bins(now) for key, each in tracked.items()}
+    return {key: moving(bins) for key, bins in series.items() if bins}
 
 
-def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Pearson's correlation; None if either series is constant."""
-    mean_one, mean_other = sum(one) / len(one), sum(other) / len(other)
-    spread_one = sum((value - mean_one) ** 2 for value in one)
-    spread_other = sum((value - mean_other) ** 2 for value in other)
-    if spread_one <= 1e-9 or spread_other <= 1e-9:
-        return None
-    both = sum((a - mean_one) * (b - mean_other) for a, b in zip(one, other, strict=True))
-    return both / math.sqrt(spread_one * spread_other)
-
-
-def _at(bins: Sequence[Bin], moments: Sequence[float]) -> list[float]:
-    """The value in force at each moment."""
-    values, index = [], 0
-    for moment in moments:
-        while index + 1 < len(bins) and bins[index + 1].time <= moment:
-            index += 1
-        values.append(float(bins[index].live))
-    return values
-
-
-def _ratio(resource: Sequence[Bin], site: Sequence[Bin]) -> float | None:
-    begin, end = max(resource[0].time, site[0].time), min(resource[-1].time, site[-1].time)
-    first, second = _at(resource, [begin, end]), _at(site, [begin, end])
-    gained = second[1] - second[0]
-    return (first[1] - first[0]) / gained if gained > 0 else None
+def _movements(name: Resource, own: Moving, sites: Mapping[int, Moving]) -> list[Movement]:
+    """The sites that move with a resource, closest match first."""
+    found = []
+    for site, theirs in sites.items():
+        likeness, each = moves_together(own, theirs)
+        if likeness >= TOGETHER:
+            found.append(Movement(site, name, likeness, each))
+    return sorted(found, key=lambda movement: -movement.likeness)

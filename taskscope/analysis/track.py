@@ -12,6 +12,9 @@ from dataclasses import dataclass
 LENGTH = 150
 """Bins kept.  Even, since a full track merges pairs; 150 bins take about 7 kB per site."""
 
+RECENT = 2.0
+"""Seconds per bin of a recent track, which spans the last 5 minutes however long the watch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bin:

@@ -94,9 +94,9 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 Reading = Literal["leak", "suspect", "flat"]
 """The verdict on the counts of one site."""
 
-FindingKind = Literal["task", "thread", "wakeup", "stall", "loop", "executor", "limit"]
+FindingKind = Literal["task", "thread", "wakeup", "stall", "loop", "executor", "limit", "growth"]
 """What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
-saturated pool, an exhausted resource."""
+saturated pool, an exhausted resource, a resource that grows without tasks."""
 
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
@@ -109,7 +109,7 @@ VerdictReason = Literal[
 Reason = Literal[
     VerdictReason,
     "plateau", "lost", "retained", "long-lived",
-    "overslept", "stall", "paused", "crowded", "saturated", "limit",
+    "overslept", "stall", "paused", "crowded", "saturated", "limit", "unexplained",
 ]  # fmt: skip
 """Why there is a finding: a verdict, a note on a site, or one on the process."""
 

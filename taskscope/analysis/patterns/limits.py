@@ -1,17 +1,25 @@
-"""Resources that are used up."""
+"""Resources that are used up, or climb although no task does."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from taskscope import text as wording
 from taskscope.analysis.patterns.pattern import ProcessPattern, process_finding
 from taskscope.model import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from taskscope.analysis.resources import Exhausted
+    from taskscope.analysis.resources import Climb, Exhausted
     from taskscope.model import Finding
+
+SOON = 3600.0
+"""Seconds: a limit that near is a suspect, no note."""
+
+FAR = 3.0
+"""A trend is taken no more than this many times as far ahead as it has been seen."""
 
 _IN_USE = {
     "fds": (
@@ -21,6 +29,13 @@ _IN_USE = {
     ),
     "rss": ("memory", "of memory is in use", "allocation fails, or the process is killed"),
     "threads": ("threads", "threads are in use", "starting a thread fails"),
+}
+
+_GROWS = {"fds": "file descriptors grow", "rss": "memory grows", "threads": "threads grow"}
+_LOOK = {
+    "fds": "look for files, sockets and pipes that are opened and never closed",
+    "rss": "look at finished tasks that are still referenced, timers, and caches without a bound",
+    "threads": "look at the threads view: extensions start threads that Python does not see",
 }
 
 
@@ -44,6 +59,39 @@ def _limit_finding(used_up: Exhausted) -> Finding:
     )
 
 
+def unexplained(climbs: Iterable[Climb], now: float) -> tuple[Finding, ...]:
+    """One finding per resource that climbs although no task does: a suspect if its limit is near."""
+    return tuple(_growth_finding(each, now) for each in climbs if each.unexplained)
+
+
+def _growth_finding(climb: Climb, now: float) -> Finding:
+    ahead = climb.projection
+    spell = wording.bytes if climb.resource == "rss" else wording.count
+    text = f"{_GROWS[climb.resource]} by {spell(climb.slope.rate)}/min and no task explains it"
+    if ahead is not None:
+        by = f" ({ahead.limit_by})" if ahead.limit_by else ""
+        text += f"; {spell(climb.used)} of {spell(ahead.limit)}{by}"
+    finding = process_finding(
+        "growth",
+        "unexplained",
+        Frame("", 0, _IN_USE[climb.resource][0], "stdlib"),
+        climb.since,
+        text,
+        {
+            "resource": climb.resource,
+            "used": climb.used,
+            "gained": climb.gained,
+            "rate_per_min": round(climb.slope.rate, 2),
+            "rate_low": round(climb.slope.low, 2),
+            "rate_high": round(climb.slope.high, 2),
+            "seconds_left": None if ahead is None else round(ahead.seconds),
+        },
+        UNEXPLAINED_GROWTH.cause("no task or thread grows with it", (_LOOK[climb.resource],)),
+    )
+    near = ahead is not None and ahead.seconds <= min(SOON, FAR * (now - climb.since.since))
+    return replace(finding, level="suspect" if near else "info", projection=ahead)
+
+
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.0f} MB"
 
@@ -60,5 +108,17 @@ LIMIT_REACHED = ProcessPattern(
     ),
 )
 
-PATTERNS = (LIMIT_REACHED,)
+UNEXPLAINED_GROWTH = ProcessPattern(
+    name="growth without tasks",
+    find=lambda process: unexplained(process.climbs, process.now),
+    noun="resource",
+    verb=" growing without tasks",
+    explanation="The process needs more and more, but the number of its tasks and threads does not grow.",
+    remedy=(
+        "It may be a cache that still fills.  If it does not stop, compare two snapshots of the heap "
+        "(tracemalloc) or of the open descriptors (lsof)."
+    ),
+)
+
+PATTERNS = (LIMIT_REACHED, UNEXPLAINED_GROWTH)
 """In the order they are reported."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.onset import Onset
-    from taskscope.analysis.resources import Exhausted
+    from taskscope.analysis.resources import Climb, Exhausted
     from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread
     from taskscope.model.vocabulary import FindingKind, Reason
 
@@ -52,7 +52,7 @@ class SitePattern(Pattern):
 class ProcessFacts:
     """The state of loops and pools at ``now``.  ``slow``: since when callbacks run late.
 
-    ``exhausted``: resources at their limit.
+    ``exhausted``: resources at their limit; ``climbs``: those that climb.
     """
 
     now: float
@@ -61,6 +61,7 @@ class ProcessFacts:
     loops: Sequence[Loop]
     slow: Onset
     exhausted: Sequence[Exhausted] = ()
+    climbs: Sequence[Climb] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

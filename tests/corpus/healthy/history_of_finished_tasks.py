@@ -1,6 +1,7 @@
 """The last thousand finished jobs are kept on purpose, for a page that shows them; five a second.
 
 Healthy.
+Looks like: growth without tasks
 """
 
 import asyncio
