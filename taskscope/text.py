@@ -49,10 +49,12 @@ def sentence(said: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """``64 s``, ``12 min``, ``3.5 h``: a duration in running text."""
+    """``64 s``, ``12 min``, ``3.5 h``, ``9 days``: a duration in running text."""
     if value < 120:
         return f"{value:,.0f} s"
-    return f"{value / 60:,.0f} min" if value < 7200 else f"{value / 3600:,.1f} h"
+    if value < 2 * _DAY:
+        return f"{value / 60:,.0f} min" if value < 7200 else f"{value / 3600:,.1f} h"
+    return f"{value / _DAY:,.0f} days"
 
 
 def count(value: float | None) -> str:

@@ -103,6 +103,11 @@ def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
     return Slope(median(slopes), low, high)
 
 
+def is_rising(rate: float, value: float) -> bool:
+    """Whether a change of ``rate`` per minute is worth a word: more than half a percent."""
+    return rate >= max(0.5, abs(value) * 0.005)
+
+
 def percent(values: Sequence[float]) -> float | None:
     """Growth in percent, from the mean of the first tenth to that of the last.  None if it starts at 0."""
     tenth = max(1, len(values) // 10)

@@ -18,7 +18,7 @@ from taskscope.analysis.kept import Kept
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import PROVEN, ProcessFacts
-from taskscope.analysis.resources import Resources
+from taskscope.analysis.resources import Resources, with_resources
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding, inherit
@@ -226,7 +226,7 @@ class Judge:
         climbs = self.climbs()
         every = (
             *self._process_findings(climbs)[:MAX_INFO],
-            *(_with_resources(each, climbs) for each in serious),
+            *(with_resources(each, climbs) for each in serious),
             *infos[:MAX_INFO],
         )
         ranked = sorted(every, key=lambda each: rank(each.level))
@@ -388,16 +388,3 @@ class Judge:
             bins = track.bins(self.now)
             ended += max(bin.high for bin in bins) - bins[-1].live
         return ended // max(1, len(kin) - len(older))
-
-
-def _with_resources(finding: Finding, climbs: Iterable[Climb]) -> Finding:
-    """With the resources that climb with its site, and the one that runs out first."""
-    moves, ahead = {}, []
-    for climb in climbs:
-        for each in climb.movements:
-            if each.site == finding.id:
-                moves[each.resource] = {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
-                ahead += [climb.projection] if climb.projection is not None else []
-    evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
-    projection = min(ahead, key=lambda each: each.seconds, default=None)
-    return replace(finding, evidence=evidence, projection=projection)

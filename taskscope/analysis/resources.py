@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from taskscope.analysis import growth
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.track import Bin
-    from taskscope.model import History, Process, Sample
+    from taskscope.model import Finding, History, Process, Sample
     from taskscope.model.vocabulary import Resource
 
 K = TypeVar("K")
@@ -240,6 +240,19 @@ class Resources:
     def _limit(self, name: Resource) -> int | None:
         process = self._process
         return {"fds": process.fd_limit, "rss": process.memory_limit, "threads": process.thread_limit}[name]
+
+
+def with_resources(finding: Finding, climbs: Iterable[Climb]) -> Finding:
+    """``finding`` with the resources that climb with its site, and the one that runs out first."""
+    moves, ahead = {}, []
+    for climb in climbs:
+        for each in climb.movements:
+            if each.site == finding.id:
+                moves[each.resource] = {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
+                ahead += [climb.projection] if climb.projection is not None else []
+    evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
+    projection = min(ahead, key=lambda each: each.seconds, default=None)
+    return replace(finding, evidence=evidence, projection=projection)
 
 
 def _grows(reading: Growth, name: Resource) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from taskscope import text as fmt
+from taskscope.analysis import growth
 
 if TYPE_CHECKING:
     from taskscope.commands.observe import Observation, Seen
@@ -105,8 +106,16 @@ def _place(seen: Seen, room: int) -> str:
 
 def _findings(observation: Observation) -> list[str]:
     found = observation.findings
-    none = "No findings while samples came." if observation.silences else "No findings."
-    return [line for finding in found for line in _finding(finding, observation.last)] or [none]
+    return [line for finding in found for line in _finding(finding, observation.last)] or [_none(observation)]
+
+
+def _none(observation: Observation) -> str:
+    """What is said where there is no finding: not that all is well while memory rises."""
+    rate, last = observation.rss.per_minute, observation.last
+    rising = last is not None and last.rss is not None and growth.is_rising(rate, last.rss)
+    found = "No finding on tasks or threads" if rising else "No findings"
+    samples = " while samples came" if observation.silences else ""
+    return f"{found}{samples}{f'; memory rises by {fmt.bytes(rate)}/min' if rising else ''}."
 
 
 def _finding(finding: Finding, last: Sample | None) -> list[str]:

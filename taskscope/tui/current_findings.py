@@ -10,14 +10,16 @@ from rich.style import Style
 from rich.text import Text
 
 from taskscope import text as fmt
+from taskscope.analysis.growth import is_rising
 from taskscope.analysis.patterns import PROCESS_PATTERN
-from taskscope.model.vocabulary import rank
+from taskscope.analysis.patterns.limits import SOON
+from taskscope.model.vocabulary import RESOURCES, rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskscope.model import Finding, Projection
-    from taskscope.model.vocabulary import Reason
+    from taskscope.model.vocabulary import Reason, Resource
     from taskscope.tui.dismissed import Dismissed
     from taskscope.tui.store import Store
     from taskscope.tui.theme import Palette
@@ -26,7 +28,7 @@ EARLY = 20.0
 """Seconds to watch before the absence of findings means anything."""
 
 BADGES = {"hang": "HANG", "leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
-RESOURCES = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
+NOUNS = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 _RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
 _NOTED: dict[Reason | None, tuple[str, str]] = {
     "long-lived": ("long-lived site", ""),
@@ -87,6 +89,16 @@ class Findings:
         """The dismissed findings."""
         return [each for each in self.every if self.is_dismissed(each)]
 
+    def runs_out(self, resource: Resource) -> Projection | None:
+        """When a resource runs out, if that is soon.  Dismissed findings count: they use it all the same."""
+        ahead = [
+            each.projection
+            for each in self.every
+            if each.level != "info" and each.projection is not None and each.projection.resource == resource
+        ]
+        first = min(ahead, key=lambda each: each.seconds, default=None)
+        return first if first is not None and first.seconds <= SOON else None
+
     def of(self, sites: Sequence[int]) -> Finding | None:
         """The worst finding at one of these sites, dismissed or not."""
         if not self._of_site:
@@ -136,10 +148,10 @@ def causes(finding: Finding) -> tuple[str, ...]:
 
 
 def ahead(projection: Projection | None) -> str:
-    """``descriptors run out in 40m00s``."""
+    """``descriptors run out in 40 min``."""
     if projection is None:
         return ""
-    return f"{_RUNS_OUT[projection.resource]} in {fmt.age(projection.seconds)}"
+    return f"{_RUNS_OUT[projection.resource]} in {fmt.seconds(projection.seconds)}"
 
 
 def calm(findings: Findings, store: Store) -> str:
@@ -148,15 +160,32 @@ def calm(findings: Findings, store: Store) -> str:
     if not findings.judged:
         return "judging …" if store.sample else ""
     parts = []
-    if store.hello is not None and watched < EARLY:
+    if climbs := climbing(findings):
+        parts += [f"{each.text[0].upper()}{each.text[1:]}" for each in climbs]
+        parts.append("no task or thread grows with it (f says where to look)")
+    elif store.hello is not None and watched < EARLY:
         parts.append(f"Too early to judge; verdict in {fmt.age(EARLY - watched)}")
     else:
-        parts.append(f"No leak found (watched {fmt.age(watched)})")
-    notes = Counter(_counted_as(each) for each in findings.notes)
+        rising = [NOUNS[name] for name in RESOURCES if _rises(store, name)]
+        what = "task or thread leak" if rising else "leak"
+        parts.append(f"No {what} found (watched {fmt.age(watched)})")
+        parts += [f"{' and '.join(rising)} rising"] if rising else []
+    notes = Counter(_counted_as(each) for each in findings.notes if each.kind != "growth")
     parts += [fmt.plural(number, noun) + verb for (noun, verb), number in notes.most_common()]
     if hidden := len(findings.hidden):
         parts.append(f"{fmt.count(hidden)} dismissed")
     return "; ".join(parts)
+
+
+def climbing(findings: Findings) -> list[Finding]:
+    """Notes on resources that grow although no task does: they take the place of "no leak found"."""
+    return [each for each in findings.notes if each.kind == "growth"]
+
+
+def _rises(store: Store, resource: Resource) -> bool:
+    """Whether the header shows that it rises."""
+    slope, value = store.slope(resource), store.last(resource)
+    return slope is not None and value is not None and is_rising(slope, value)
 
 
 def _counted_as(note: Finding) -> tuple[str, str]:

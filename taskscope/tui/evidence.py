@@ -81,7 +81,7 @@ def moves(finding: Finding) -> list[str]:
         per, thing = float(numbers["each"]), "thread" if finding.kind == "thread" else "task"
         many = "" if per == 1 else "s"
         amount = fmt.bytes(per) if resource == "rss" else f"{per:.2g} {nouns.get(resource, resource)}{many}"
-        name = found.RESOURCES[resource]
+        name = found.NOUNS[resource]
         verb = "grows" if resource == "rss" else "grow"
         told.append(f"{name} {verb} with it, about {amount} per {thing}")
     return told
@@ -90,9 +90,9 @@ def moves(finding: Finding) -> list[str]:
 def projected(projection: Projection) -> str:
     """When the limit is reached, with the range of that estimate."""
     spell = fmt.bytes if projection.resource == "rss" else fmt.count
-    latest = fmt.age(projection.latest) if projection.latest is not None else "never"
+    latest = fmt.seconds(projection.latest) if projection.latest is not None else "never"
     by = f" ({projection.limit_by})" if projection.limit_by else ""
     return (
-        f"{found.ahead(projection).capitalize()} (between {fmt.age(projection.earliest)} and {latest}): "
+        f"{found.ahead(projection).capitalize()} (between {fmt.seconds(projection.earliest)} and {latest}): "
         f"{spell(projection.now)} of {spell(projection.limit)}{by}, +{spell(projection.rate_per_min)}/min."
     )

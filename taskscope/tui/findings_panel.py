@@ -84,7 +84,8 @@ class FindingsPanel(Widget):
         top, width = store.findings.top, self.size.width
         if not top:
             calm = textwrap.wrap(found.calm(store.findings, store), max(20, width - 2)) or [""]
-            return [(None, Text(f" {line}", colours.dim)) for line in calm]
+            style = colours.text if found.climbing(store.findings) else colours.dim
+            return [(None, Text(f" {line}", style)) for line in calm]
         shown = top[: self.most]
         badges = max(len(found.BADGES[each.level]) for each in shown)
         rest = self._rest(len(top) - len(shown))

@@ -9,12 +9,14 @@ from rich.text import Text
 from textual.widget import Widget
 
 from taskscope import text as fmt
+from taskscope.analysis.growth import is_rising
 from taskscope.tui.context import State
 from taskscope.tui.theme import Palette, palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from taskscope.model.vocabulary import Resource
     from taskscope.tui.context import Context
     from taskscope.tui.store import Store
 
@@ -126,21 +128,9 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
             _pair("tasks", fmt.count(sample.tasks.live), colours)
             + _slope(store, "tasks", fmt.count, colours),
         ),
-        (
-            3,
-            _limited("threads", sample.threads, limits[1], fmt.count, colours)
-            + _slope(store, "threads", fmt.count, colours),
-        ),
-        (
-            2,
-            _limited("fds", sample.fds, limits[0], fmt.count, colours)
-            + _slope(store, "fds", fmt.count, colours),
-        ),
-        (
-            1,
-            _limited("rss", sample.rss, limits[2], fmt.bytes, colours)
-            + _slope(store, "rss", fmt.bytes, colours),
-        ),
+        _limited(3, store, "threads", limits[1], fmt.count, colours),
+        _limited(2, store, "fds", limits[0], fmt.count, colours),
+        _limited(1, store, "rss", limits[2], fmt.bytes, colours),
         (5, _pair("cpu", fmt.percent(sample.cpu), colours)),
         (4, _pair("loop p99", fmt.latency(sample.loop_latency), colours)),
     ]
@@ -157,22 +147,28 @@ def _pair(name: str, value: str, colours: Palette) -> Text:
 
 
 def _limited(
-    name: str,
-    value: float | None,
+    rank: int,
+    store: Store,
+    name: Resource,
     limit: float | None,
     spell: Callable[[float | None], str],
     colours: Palette,
-) -> Text:
-    """A value with its limit: always for descriptors, otherwise once it is near."""
+) -> Part:
+    """A value with its limit (always for descriptors, otherwise once it is near), and when it is full."""
+    value, ahead = store.last(name), store.findings.runs_out(name)
     share = value / limit if value is not None and limit else 0.0
-    bound = f"/{spell(limit)}" if limit and value is not None and (name == "fds" or share >= NEAR) else ""
-    style = colours.alarm if share >= ALL_BUT_MET else colours.warning if share >= NEAR else colours.text
-    return Text.assemble((f"{name} ", colours.dim), (f"{spell(value)}{bound}", style))
+    near = share >= NEAR or ahead is not None
+    bound = f"/{spell(limit)}" if limit and value is not None and (name == "fds" or near) else ""
+    style = colours.alarm if share >= ALL_BUT_MET else colours.warning if near else colours.text
+    text = Text.assemble((f"{name} ", colours.dim), (f"{spell(value)}{bound}", style))
+    if ahead is None:
+        return rank, text + _slope(store, name, spell, colours)
+    return 0, text.append(f", full in {fmt.seconds(ahead.seconds)}", style)
 
 
 def _slope(store: Store, column: str, spell: Callable[[float | None], str], colours: Palette) -> Text:
-    """The slope, if it is over half a percent a minute."""
+    """The slope, if it is worth a word."""
     slope, now = store.slope(column), store.last(column)
-    if slope is None or now is None or abs(slope) < max(0.5, abs(now) * 0.005):
+    if slope is None or now is None or not is_rising(abs(slope), now):
         return Text()
     return Text(f" {'▲' if slope > 0 else '▼'} {spell(abs(slope))}/min", colours.accent)

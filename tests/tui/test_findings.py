@@ -16,7 +16,7 @@ from taskscope.tui import current_findings as found
 from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.evidence import moves, projected
 from taskscope.tui.store import Store
-from tests.tui.fake_source import LEAK, STREAMS, FakeSource
+from tests.tui.fake_source import BOOT, LEAK, STREAMS, FakeSource
 from tests.tui.running import SIZES, click_line, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
@@ -46,6 +46,10 @@ class Saved(FakeSource):
 
     async def samples(self) -> AsyncIterator[model.Sample]:
         yield self.sample(full=True)
+
+    async def history(self, query: requests.History) -> model.History:
+        plain = await super().history(query)
+        return dataclasses.replace(plain, rss=tuple(100e6 for _ in plain.times))
 
 
 def finding(site: int = LEAK, level: Level = "leak", **changes: object) -> model.Finding:
@@ -77,7 +81,7 @@ async def test_80x24_tells_the_worst_with_its_cause_and_how_many_more_there_are(
         line = next(line for line in screen.split("\n") if "+2 more" in line)
         assert line.startswith("  LEAK   executor.py:231 record_failure   +6,000/min since")
         why = screen.split("\n")[screen.split("\n").index(line) + 1]
-        assert why.strip() == "one sleeper per event   descriptors run out in 20m18s"
+        assert why.strip() == "one sleeper per event   descriptors run out in 20 min"
         assert "SUSPECT" not in screen
 
 
@@ -89,7 +93,7 @@ async def test_a_wide_terminal_has_up_to_five_lines_with_causes_and_the_time_lef
         assert screen.count("SUSPECT") == 4
         assert "25,000 live" in screen
         assert "sleeper per event" in screen
-        assert "descriptors run out in 20m18s" in screen
+        assert "descriptors run out in 20 min" in screen
         assert " ~book.py:9 watch" in screen
 
 
@@ -254,7 +258,7 @@ async def test_a_snapshot_from_the_app_says_what_the_app_says(
 def test_what_moves_along_and_when_it_ends_are_sentences() -> None:
     assert moves(finding()) == ["descriptors grow with it, about 0.5 descriptors per task"]
     assert projected(RUNS_OUT) == (
-        "Descriptors run out in 20m18s (between 18m20s and never): 212 of 1,024, +40/min."
+        "Descriptors run out in 20 min (between 18 min and never): 212 of 1,024, +40/min."
     )
 
 
@@ -293,3 +297,69 @@ def test_the_app_has_no_findings_before_it_has_judged() -> None:
     app = TaskScopeApp(FakeSource())
     assert app.connection is None
     assert found.calm(Store().findings, Store()) == ""
+
+
+def climb(level: Level, projection: model.Projection | None = None) -> model.Finding:
+    return dataclasses.replace(
+        finding(level=level),
+        kind="growth",
+        id=0,
+        site=model.Frame("", 0, "memory", "stdlib"),
+        user_site=None,
+        text="memory grows by 12 MB/min; 640 MB of 2.0 GB",
+        cause=model.Cause("growth without tasks", "no task or thread grows with it", ("look at caches",)),
+        projection=projection,
+    )
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_memory_that_grows_without_tasks_takes_the_place_of_no_leak_found(
+    size: tuple[int, int],
+) -> None:
+    async with running(Saved(climb("info")), size) as (_, pilot):
+        screen = await until_shown(pilot, "Memory grows by 12 MB/min; 640 MB of 2.0 GB; no task or thread")
+        assert "No leak" not in screen
+        await pilot.press("f")
+        await until_shown(pilot, "look at caches")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_limit_that_is_near_is_in_the_header_and_in_the_findings(size: tuple[int, int]) -> None:
+    full = model.Projection("rss", 640e6, 2000e6, 400e6, 204.0, 180.0, 230.0)
+    async with running(Saved(climb("suspect", full)), size) as (_, pilot):
+        await until_shown(pilot, "SUSPECT")
+        header = (await until_shown(pilot, ", full in 3 min")).split("\n")[1]
+        assert "rss " in header
+        assert "tasks 25,0" in header
+        assert await until_shown(pilot, "memory runs out in 3 min")
+
+
+async def test_a_limit_that_is_far_or_only_noted_is_not_in_the_header() -> None:
+    far = model.Projection("fds", 212, 1024, 4.0, 12_180.0, 11_000.0, None, (LEAK,))
+    async with running(Saved(finding(projection=far), climb("info", RUNS_OUT))) as (_, pilot):
+        assert "full in" not in await until_shown(pilot, "descriptors run out in 3.4 h")
+
+
+class Swelling(FakeSource):
+    """No task grows; memory gains 2 MB a second."""
+
+    def sample(self, *, full: bool = False) -> model.Sample:
+        plain = super().sample(full=full)
+        rss = int(100e6 + (plain.monotonic - BOOT) * 2e6)
+        return dataclasses.replace(plain, rss=rss, tasks=model.Counts(0, 0, 0, 0), sites=(), fds=20)
+
+    async def history(self, query: requests.History) -> model.History:
+        plain = await super().history(query)
+        rss = tuple(int(100e6 + (time - BOOT) * 2e6) for time in plain.times)
+        nothing = tuple(0 for _ in plain.times)
+        return dataclasses.replace(plain, rss=rss, tasks=nothing, born=nothing, ended=nothing)
+
+
+async def test_no_leak_is_never_said_beside_memory_that_rises() -> None:
+    async with running(Swelling(start=60)) as (app, pilot):
+        screen = await until_shown(pilot, "MB/min")
+        assert "rss 220 MB ▲ 119 MB/min" in screen
+        await until_shown(pilot, "No task or thread leak found (watched 1m00s); memory rising")
+    async with running(Swelling(start=400)) as (app, pilot):
+        assert "No leak" not in await until_shown(pilot, "emory grows by 120 MB/min")
+        assert app

@@ -183,7 +183,7 @@ def test_memory_that_climbs_with_no_task_is_told_once_it_has_lasted() -> None:
     assert 120 < second < 200
     assert finding.level == "info"
     assert finding.id == 0
-    assert finding.text == "memory grows by 6.0 MB/min and no task explains it; 76 MB of 1.1 GB"
+    assert finding.text == "memory grows by 6.0 MB/min; 76 MB of 1.1 GB"
     assert finding.evidence["rate_per_min"] == pytest.approx(6e6, rel=0.05)
     assert finding.since_wall is not None
     assert finding.since < 10

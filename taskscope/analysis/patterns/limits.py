@@ -67,7 +67,7 @@ def unexplained(climbs: Iterable[Climb], now: float) -> tuple[Finding, ...]:
 def _growth_finding(climb: Climb, now: float) -> Finding:
     ahead = climb.projection
     spell = wording.bytes if climb.resource == "rss" else wording.count
-    text = f"{_GROWS[climb.resource]} by {spell(climb.slope.rate)}/min and no task explains it"
+    text = f"{_GROWS[climb.resource]} by {spell(climb.slope.rate)}/min"
     if ahead is not None:
         by = f" ({ahead.limit_by})" if ahead.limit_by else ""
         text += f"; {spell(climb.used)} of {spell(ahead.limit)}{by}"

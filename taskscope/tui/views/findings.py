@@ -42,7 +42,8 @@ LEAK      grows and keeps what it gains, for longer than a start-up
           takes, or its tasks show why they never end
 SUSPECT   grows, but it is too early to judge, or some of it ends
 info      worth knowing, not a fault: long-lived but flat, stopped
-          growing, a stalled loop, a saturated pool
+          growing, a stalled loop, a saturated pool, memory or
+          descriptors that grow although no task does
 dismissed known and accepted: not shown on the overview
 
 rate      live tasks gained per minute; since: when that began
@@ -100,7 +101,7 @@ class FindingsScreen(ViewScreen):
             fmt.rate_per_min(finding.rate_per_min) if grows else "",
             fmt.count(finding.live) if finding.id else "",
             fmt.since(finding, store.sample),
-            fmt.age(finding.projection.seconds) if finding.projection else "",
+            fmt.seconds(finding.projection.seconds) if finding.projection else "",
             found.cause(finding) if grows else finding.text,
         )
 
