@@ -14,6 +14,7 @@ from taskscope import model, wire
 from taskscope.agent.answers import snapshot, source
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.facts import FactFinder
+from taskscope.agent.answers.graph import WaitReader
 from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.answers.tasks import NotFoundError, Queries
 from taskscope.agent.answers.threads import ThreadView
@@ -82,6 +83,7 @@ class Agent:
         self.queries = Queries(self.registry, self.watch, self.proofs)
         self.server = Server(self)
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
+        self.waits = WaitReader(self.registry, self.watch, lambda: self.server.thread)
         self.facts = FactFinder(self.registry, self.thread_view.all, self.proofs)
         self.console = Console(self.watch, self.presence.part("console"), control)
         self.on_stop: Callable[[], None] = lambda: None
@@ -273,6 +275,7 @@ class Agent:
             requests.SiteHistory: self._site_history,
             requests.Threads: lambda _: _now(self.thread_view.all),
             requests.Thread: self._thread,
+            requests.Waits: self.waits.waits,
             requests.Loops: lambda _: self.loops(),
             requests.Stalls: lambda _: _now(self.watch.stalls),
             requests.Source: source.source,

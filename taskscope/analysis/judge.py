@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         SiteHistory,
         Stall,
         Thread,
+        WaitGraph,
     )
 
 QUESTIONS = 8
@@ -70,6 +71,7 @@ class Judge:
         self._stalls: tuple[Stall, ...] = ()
         self._threads: Sequence[Thread] = ()
         self._loops: tuple[Loop, ...] = ()
+        self._waits: WaitGraph | None = None
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
@@ -195,14 +197,27 @@ class Judge:
                 watched.cause = causes.explain(state.site, facts, watched.before, workers=moves.workers)
                 watched.signs = causes.signs(watched.cause, facts, watched.before, never=moves.never)
 
-    def note(self, stalls: Iterable[Stall], threads: Sequence[Thread], loops: Iterable[Loop] = ()) -> None:
-        """Sets the current stalls, threads and loops.  ``loops``: only while they are slow."""
-        self._stalls, self._threads, self._loops = tuple(stalls), threads, tuple(loops)
+    def note(
+        self,
+        stalls: Iterable[Stall],
+        threads: Sequence[Thread],
+        loops: Iterable[Loop] = (),
+        waits: WaitGraph | None = None,
+    ) -> None:
+        """Sets the current stalls, threads, loops and waits.  ``loops``: only while they are slow."""
+        self._stalls, self._threads, self._loops, self._waits = tuple(stalls), threads, tuple(loops), waits
 
     def _process_findings(self, climbs: Sequence[Climb]) -> tuple[Finding, ...]:
         slow = self._slow or Onset(self.now, at_least=True)
         process = ProcessFacts(
-            self.now, self._stalls, self._threads, self._loops, slow, self.resources.exhausted, climbs
+            self.now,
+            self._stalls,
+            self._threads,
+            self._loops,
+            slow,
+            self.resources.exhausted,
+            climbs,
+            self._waits,
         )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 

@@ -10,9 +10,10 @@ sections of a snapshot; the other modules hold the values, all re-exported here.
 
 from __future__ import annotations
 
-from taskscope.model import findings, frames, process, sites, tasks, threads
+from taskscope.model import findings, frames, graph, process, sites, tasks, threads
 from taskscope.model.findings import *  # noqa: F403
 from taskscope.model.frames import *  # noqa: F403
+from taskscope.model.graph import *  # noqa: F403
 from taskscope.model.process import *  # noqa: F403
 from taskscope.model.sites import *  # noqa: F403
 from taskscope.model.tasks import *  # noqa: F403
@@ -21,6 +22,7 @@ from taskscope.model.threads import *  # noqa: F403
 __all__ = [  # noqa: PLE0604  (all are lists of names)
     *findings.__all__,
     *frames.__all__,
+    *graph.__all__,
     *process.__all__,
     *sites.__all__,
     *tasks.__all__,

@@ -330,6 +330,11 @@ class Thread(Request[model.ThreadDetail]):
 
 
 @_request
+class Waits(Request[model.WaitGraph]):
+    """Who waits for whom, of tasks and threads that have not moved since an earlier such request."""
+
+
+@_request
 class Loops(Request[tuple[model.Loop, ...]]):
     pass
 

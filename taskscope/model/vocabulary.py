@@ -19,11 +19,15 @@ __all__ = [
     "TREES",
     "Arrived",
     "Became",
+    "EdgeKind",
     "Fate",
     "FindingKind",
+    "Gone",
     "GroupBy",
+    "Interruption",
     "Known",
     "Level",
+    "NodeKind",
     "Order",
     "Origin",
     "Outcome",
@@ -94,9 +98,10 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 Reading = Literal["leak", "suspect", "flat"]
 """The verdict on the counts of one site."""
 
-FindingKind = Literal["task", "thread", "wakeup", "stall", "loop", "executor", "limit", "growth"]
+FindingKind = Literal["task", "thread", "wakeup", "stall", "loop", "executor", "limit", "growth", "deadlock"]
 """What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
-saturated pool, an exhausted resource, a resource that grows without tasks."""
+saturated pool, an exhausted resource, a resource that grows without tasks, tasks and threads
+that wait for each other or for what is gone."""
 
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
@@ -110,8 +115,22 @@ Reason = Literal[
     VerdictReason,
     "plateau", "lost", "retained", "long-lived",
     "overslept", "stall", "paused", "crowded", "saturated", "limit", "unexplained",
+    "deadlock",
 ]  # fmt: skip
 """Why there is a finding: a verdict, a note on a site, or one on the process."""
+
+NodeKind = Literal["task", "thread", "lock", "slots", "pool"]
+"""What waits, or is waited for.  ``slots``: a semaphore, a limiter, or a queue that lends what it holds."""
+
+EdgeKind = Literal["waits", "held", "runs", "ends", "loop"]
+"""How one thing waits for another: it waits for a lock or a place; a lock is held; a worker runs the job; the
+other has to end; the other runs the loop."""
+
+Gone = Literal["", "fork", "thread", "task"]
+"""Why nothing gives a lock back: its owner stayed behind at a fork, or is a thread or task that has ended."""
+
+Interruption = Literal["", "finaliser", "signal handler", "collector"]
+"""What may run code in the middle of other code of the same thread."""
 
 Became = Literal["came", "grew", "same", "shrank", "went"]
 """What became of a site from one snapshot to another."""

@@ -26,7 +26,7 @@ from taskscope.sources.saved import SavedSource
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from taskscope.model import Finding, Hello, Loop, Sample, SiteFacts, Thread
+    from taskscope.model import Finding, Hello, Loop, Sample, SiteFacts, Thread, WaitGraph
     from taskscope.sources.base import Source
 
 PAST_SITES = 200
@@ -34,6 +34,9 @@ PAST_SITES = 200
 
 NOTE_EVERY = 10.0
 """Seconds between fetches of threads and slow loops, which cost the target more than the list of stalls."""
+
+WAITS_SOON = 5.0
+"""Seconds between looks at who waits for whom, while some do that cannot go on."""
 
 ARRIVING = 3
 """Rounds of questions on arrival, so that the first verdict is as good as any later one."""
@@ -74,6 +77,8 @@ class Pump:
         self._next_note = 0.0
         self._threads: tuple[Thread, ...] = ()
         self._loops: tuple[Loop, ...] = ()
+        self._waits: WaitGraph | None = None
+        self._next_waits = 0.0
 
     async def samples(self, interval: float = 0.0) -> AsyncIterator[Sample]:
         """The source's samples, at least ``interval`` apart, once the pictures have them.
@@ -199,7 +204,12 @@ class Pump:
             self._threads = await self._source.ask(requests.Threads())
             slow = (sample.loop_latency or 0.0) >= CROWDED
             self._loops = await self._source.ask(requests.Loops()) if slow else ()  # a walk over all tasks
-        self.judge.note(stalls, self._threads, self._loops)
+        if sample.monotonic >= self._next_waits:
+            with contextlib.suppress(NotAvailable):
+                self._waits = await self._source.ask(requests.Waits())
+            again = self._waits is not None and self._waits.nodes
+            self._next_waits = sample.monotonic + (WAITS_SOON if again else NOTE_EVERY)
+        self.judge.note(stalls, self._threads, self._loops, self._waits)
 
 
 async def _apart(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:
@@ -239,6 +249,9 @@ class _Taken(SavedSource):
         return tuple(unpack(SiteHistory, each) for each in packed)
 
     async def facts(self, query: requests.Facts) -> SiteFacts:
+        return await self._target.ask(query)
+
+    async def waits(self, query: requests.Waits) -> WaitGraph:
         return await self._target.ask(query)
 
     async def looks(self, query: requests.Looks) -> tuple[SiteFacts, ...]:

@@ -40,7 +40,7 @@ class ThreadView:
         frames = stacks.current_frames()
         known = {ident_of(thread): thread for thread in known_threads()}
         loops = self._watch.running()
-        here = _native_ids()
+        here = native_ids()
         found = [
             self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident), here)
             for ident in sorted(set(frames) | {each for each in known if each is not None})
@@ -62,7 +62,7 @@ class ThreadView:
         frame = frames.get(ident)
         note = note_of(thread)
         return model.ThreadDetail(
-            self._describe(ident, thread, frame, loops.get(ident), _native_ids()),
+            self._describe(ident, thread, frame, loops.get(ident), native_ids()),
             stacks.describe(stacks.thread_frames(frame)),
             stacks.describe_raw(note.stack) if note is not None else (),
         )
@@ -72,7 +72,7 @@ class ThreadView:
     ) -> model.Thread:
         note = note_of(thread)
         agent = ident == self._agent_thread()
-        native = agent_native(ident) if agent else _native_id(thread, here)
+        native = agent_native(ident) if agent else native_id(thread, here)
         cpu, running = _kernel_view(native)
         does = AGENT if agent else activity(frame, running=running, loop=loop)
         name = (
@@ -103,7 +103,7 @@ class ThreadView:
         )
 
 
-def _native_id(thread: Any, here: list[int]) -> int:
+def native_id(thread: Any, here: list[int]) -> int:
     """The kernel's id of a thread; 0: unknown.
 
     Only the forking thread survives in the child, as its first: before 3.13 Python keeps using its id in the
@@ -115,7 +115,7 @@ def _native_id(thread: Any, here: list[int]) -> int:
     return known if known in here or not here else system.getpid()
 
 
-def _native_ids() -> list[int]:
+def native_ids() -> list[int]:
     try:
         return sorted(int(entry) for entry in system.listdir("/proc/self/task"))
     except OSError:

@@ -145,7 +145,7 @@ _WAITS: dict[tuple[str, str], tuple[Wait, str, Callable[[_Names], str] | None]] 
 
 _LOCK, _RLOCK = type(_thread.allocate_lock()), _thread.RLock
 _LOCKS = kinds(_LOCK, _RLOCK)
-_LOCKING = {calls.ENTER, "__enter__", "acquire"}
+_LOCKING = {calls.ENTER, "__enter__", "acquire", "_acquire_restore"}
 _READY = {("select", "select"), ("select", "poll"), ("select", "epoll"), ("select", "devpoll")}
 _BUILTINS: dict[tuple[str, str], tuple[Wait, str]] = {
     ("posix", "waitpid"): ("subprocess", "a child process"),
@@ -235,6 +235,25 @@ def _in_a_builtin(frame: FrameType) -> Activity | None:
         return None
 
 
+def lock_at(frame: FrameType) -> object:
+    """The lock that the function at ``frame`` is acquiring; None if there is none."""
+    try:
+        call = calls.call_of(frame)
+    except Exception:  # noqa: BLE001  (an outer edge: unusual bytecode)
+        return None
+    if call is None or call.name not in _LOCKING or id(type(call.target)) not in _LOCKS:
+        return None
+    return call.target
+
+
+def owner_of_rlock(lock: object) -> int | None:
+    """The thread that owns a reentrant lock; None if nobody does, or it is another kind of lock."""
+    if type(lock) is not _RLOCK:
+        return None
+    owner = repr(lock).partition("owner=")[2].partition(" ")[0]
+    return int(owner) if owner.isdigit() and owner != "0" else None
+
+
 def _of_call(call: calls.Call) -> Activity | None:
     kind = type(call.target)
     if call.name in _LOCKING and id(kind) in _LOCKS:
@@ -266,8 +285,8 @@ def _of_call(call: calls.Call) -> Activity | None:
 def _holder(lock: object) -> str:
     """The holder of a lock: an RLock knows its owner; for a plain lock, a thread inside ``with lock``."""
     if type(lock) is _RLOCK:
-        owner = repr(lock).partition("owner=")[2].partition(" ")[0]
-        return f"held by {_thread_name(int(owner))}" if owner.isdigit() and owner != "0" else "just released"
+        owner = owner_of_rlock(lock)
+        return f"held by {_thread_name(owner)}" if owner is not None else "just released"
     reference, made, text = _held.get(id(lock), (None, 0.0, ""))
     if reference is None or reference() is not lock or clock.monotonic() - made > FRESH:
         if len(_held) >= MAX_LOCKS:

@@ -27,7 +27,13 @@ MAX_ARGUMENTS = 200
 
 _NAMES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_GLOBAL", "LOAD_NAME")
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
-_ENTERS = ("BEFORE_WITH", "LOAD_SPECIAL")
+_ENTERS = ("BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL")
+_TAKES, _GIVES_BACK = frozenset(("acquire", "get")), frozenset(("release", "put", "put_nowait"))
+
+_AWAITING = frozenset(("CALL", "GET_AWAITABLE", "LOAD_CONST", "SEND", "YIELD_VALUE", "RESUME"))
+
+NEAR = 40
+"""Instructions between taking something and the ``try`` that gives it back, or ``with`` and its block."""
 
 ENTER = "with"
 
@@ -48,11 +54,15 @@ class _Path(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """The instructions inside a ``with`` statement."""
+    """The instructions inside a ``with`` statement, or a ``try`` that gives back what was taken just before.
+
+    ``path``: what was entered or taken, None if that is no plain name; ``line``: where.
+    """
 
     first: int
     end: int
-    path: _Path
+    path: _Path | None
+    line: int
 
 
 class _Shown(NamedTuple):
@@ -113,17 +123,41 @@ def _under_way(code: CodeType, place: int) -> tuple[_Path | None, bool]:
     return _path(instructions, at), entering
 
 
-def is_inside(frame: FrameType, thing: object) -> bool:
-    """Whether ``frame`` is inside ``with thing``, or a condition whose lock is ``thing``."""
+class Taken(NamedTuple):
+    """Something that a frame has taken and will give back; ``thing`` None: the bytecode does not name it."""
+
+    thing: object
+    line: int
+
+
+def taken_in(frame: FrameType) -> list[Taken]:
+    """What ``frame`` has entered by ``with``, or taken just before the ``try`` that gives it back."""
     code = frame.f_code
-    if not _has_with(code):
-        return False
-    for block in _shown(code).blocks:
-        if block.first <= frame.f_lasti < block.end:
-            value = _value(frame, block.path)
-            if value is thing or (value is not None and attribute(value, "_lock") is thing):
-                return True
-    return False
+    if not _may_take(code):
+        return []
+    return [
+        Taken(_value(frame, block.path) if block.path is not None else None, block.line)
+        for block in _shown(code).blocks
+        if block.first <= frame.f_lasti < block.end
+    ]
+
+
+def is_entering(frame: FrameType) -> bool:
+    """Whether ``frame`` awaits the entry of an ``async with``."""
+    instructions = _shown(frame.f_code).instructions
+    passed = (each for each in reversed(instructions) if each.offset <= frame.f_lasti)
+    before = next((each for each in passed if each.opname not in _AWAITING), None)
+    return before is not None and before.opname in _ENTERS
+
+
+def is_inside(frame: FrameType, thing: object) -> bool:
+    """Whether ``frame`` holds ``thing``, or a condition whose lock is ``thing``."""
+    return any(is_or_locks(each.thing, thing) for each in taken_in(frame))
+
+
+def is_or_locks(taken: object, thing: object) -> bool:
+    """Whether ``taken`` is ``thing``, or a condition whose lock it is."""
+    return taken is thing or (taken is not None and attribute(taken, "_lock") is thing)
 
 
 # -- reading code ------------------------------------------------------------------------------------
@@ -141,35 +175,71 @@ def _shown(code: CodeType) -> _Shown:
     return known
 
 
-def _has_with(code: CodeType) -> bool:
-    """Whether it may contain a ``with``: avoids disassembling most functions."""
+def _may_take(code: CodeType) -> bool:
+    """Whether it may contain a ``with``, or give something back: avoids disassembling most functions."""
     known = _with.get(code)
     if known is None:
         import dis
 
-        known = _with.put(code, dis.opmap["WITH_EXCEPT_START"] in code.co_code[::2])
+        gives_back = not _GIVES_BACK.isdisjoint(code.co_names)
+        known = _with.put(code, gives_back or dis.opmap["WITH_EXCEPT_START"] in code.co_code[::2])
     return known
 
 
 def _blocks(instructions: list[Instruction], entries: Sequence[Any]) -> list[_Block]:
-    """``with`` statements are the ranges whose handler exits a context manager."""
+    """The ranges whose handler exits a context manager, or gives something back."""
     index = {each.offset: i for i, each in enumerate(instructions)}
     ranges: dict[int, tuple[int, int]] = {}
     for entry in entries:
-        at = index.get(entry.target, -1)
-        if any(each.opname == "WITH_EXCEPT_START" for each in instructions[at : at + 4] if at >= 0):
-            first, end = ranges.get(entry.target, (entry.start, entry.end))
-            ranges[entry.target] = min(first, entry.start), max(end, entry.end)
+        first, end = ranges.get(entry.target, (entry.start, entry.end))
+        ranges[entry.target] = min(first, entry.start), max(end, entry.end)
     found = []
-    for first, end in ranges.values():
-        opener = index.get(first, 0) - 1
-        for at in range(opener, max(-1, opener - 8), -1):
-            if instructions[at].opname in _ENTERS:
-                path = _path(instructions, at)
-                if path is not None:
-                    found.append(_Block(first, end, path))
-                break
+    for target, (first, end) in ranges.items():
+        at, before = index.get(target), index.get(first)
+        if at is None or before is None:
+            continue
+        opened: tuple[_Path | None, int] | None
+        if any(each.opname == "WITH_EXCEPT_START" for each in instructions[at : at + 4]):
+            opened = _opened(instructions, before)
+        else:
+            opened = _taken(instructions, before, at)
+        if opened is not None:
+            found.append(_Block(first, end, *opened))
     return found
+
+
+def _opened(instructions: list[Instruction], before: int) -> tuple[_Path | None, int] | None:
+    """What a ``with`` has entered whose block begins at ``before``, and its line."""
+    for at in range(before - 1, max(-1, before - 1 - NEAR), -1):
+        if instructions[at].opname in _ENTERS:
+            return _path(instructions, at), _line(instructions[at])
+    return None
+
+
+def _taken(instructions: list[Instruction], before: int, handler: int) -> tuple[_Path, int] | None:
+    """What is taken before a ``try`` and given back by its handler."""
+    back = _called(instructions, range(handler, min(len(instructions), handler + NEAR)), _GIVES_BACK)
+    if back is None:
+        return None
+    taken = _called(instructions, range(before - 1, max(-1, before - NEAR), -1), _TAKES)
+    return taken if taken is not None and taken[0] == back[0] else None
+
+
+def _called(instructions: list[Instruction], where: range, names: frozenset[str]) -> tuple[_Path, int] | None:
+    """The object of the first call to a method of such a name, and the line."""
+    for at in where:
+        each = instructions[at]
+        if each.opname == "RERAISE":
+            return None
+        path = _path(instructions, at) if each.opname.startswith("CALL") else None
+        if path is not None and path.attributes and path.attributes[-1] in names:
+            return path._replace(attributes=path.attributes[:-1]), _line(each)
+    return None
+
+
+def _line(instruction: Instruction) -> int:
+    where = instruction.positions
+    return (where.lineno or 0) if where is not None else 0
 
 
 def _enters(instructions: list[Instruction], at: int) -> bool:
@@ -179,7 +249,7 @@ def _enters(instructions: list[Instruction], at: int) -> bool:
 
 def _path(instructions: list[Instruction], at: int) -> _Path | None:
     """The names loaded for the expression called or entered at ``at``."""
-    last = at - 1 if instructions[at].opname == "BEFORE_WITH" else at  # it has the statement's position
+    last = at - 1 if instructions[at].opname.startswith("BEFORE_") else at  # it has the statement's position
     start = _start(instructions[last])
     attributes: list[str] = []
     for index in range(at - 1, max(-1, at - MAX_ARGUMENTS), -1):

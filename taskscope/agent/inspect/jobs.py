@@ -41,11 +41,11 @@ def executor_of(thread: object) -> model.Executor | None:
     """The pool of which ``thread`` is a worker (or the manager)."""
     if _is_anyio_worker(thread):
         return _anyio_pool(thread)
-    pool = _pool(thread)
+    pool = pool_of(thread)
     if pool is None:
         return None
     processes = attribute(pool, "_processes")
-    queued = _queued_in(pool)
+    queued = _jobs_of(pool)
     return model.Executor(
         name=text(attribute(pool, "_thread_name_prefix")) or class_name(pool),
         workers=size(processes if processes is not None else attribute(pool, "_threads")) or 0,
@@ -66,7 +66,7 @@ def is_worker(frame: FrameType | None) -> bool:
     )
 
 
-def _pool(thread: object) -> object:
+def pool_of(thread: object) -> object:
     reference = attribute(thread, "executor_reference")  # the thread that manages a pool of processes
     if reference is None and called(attribute(thread, "_target")) == "_worker":
         reference = next(iter(items(attribute(thread, "_args"), 1)), None)
@@ -88,13 +88,13 @@ class _Queued(NamedTuple):
 _queues: dict[int, _Queued] = {}
 
 
-def _queued_in(pool: object) -> _Queued:
+def _jobs_of(pool: object) -> _Queued:
     """Jobs of a pool that are not started and not cancelled.
 
     Cancelled ones are skipped when their turn comes; the shutdown sentinel in the queue is not a job.
     """
     pending = attribute(pool, "_pending_work_items")
-    jobs = _queued(attribute(pool, "_work_queue")) if pending is None else items(pending, MAX_QUEUED)
+    jobs = queued_in(attribute(pool, "_work_queue")) if pending is None else items(pending, MAX_QUEUED)
     known, now = _queues.get(id(pool)), clock.monotonic()
     if known is None or known.pool() is not pool or known.looked_at != len(jobs) or now - known.made > FRESH:
         if len(_queues) >= MAX_POOLS:
@@ -157,7 +157,7 @@ def _items() -> Iterator[object]:
     frames = sys._current_frames()
     queues: dict[int, object] = {}
     for thread in list(vars(threading)["_active"].values()):
-        pool = _pool(thread)
+        pool = pool_of(thread)
         if pool is None:
             continue
         yield from items(attribute(pool, "_pending_work_items"), MAX_QUEUED)
@@ -167,7 +167,7 @@ def _items() -> Iterator[object]:
             yield running
         queues[id(pool)] = attribute(pool, "_work_queue")
     for queue in queues.values():
-        yield from _queued(queue)
+        yield from queued_in(queue)
 
 
 def _running(frame: FrameType | None) -> object:
@@ -178,7 +178,7 @@ def _running(frame: FrameType | None) -> object:
     return None
 
 
-def _queued(queue: object) -> list[object]:
+def queued_in(queue: object) -> list[object]:
     """The items of a SimpleQueue, which only the garbage collector can look into."""
     found: list[object] = items(attribute(queue, "queue"), MAX_QUEUED)  # some pools have one in Python
     for each in gc.get_referents(queue) if not found else ():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis.patterns import (
     conclusive,
+    deadlocks,
     limits,
     overload,
     ownership,
@@ -32,7 +33,12 @@ OF_TASKS: tuple[SitePattern, ...] = (
 OF_THREADS: tuple[SitePattern, ...] = threads.PATTERNS
 """Likewise for threads."""
 
-OF_PROCESS: tuple[ProcessPattern, ...] = (*limits.PATTERNS, *stalls.PATTERNS, *overload.PATTERNS)
+OF_PROCESS: tuple[ProcessPattern, ...] = (
+    *deadlocks.PATTERNS,
+    *limits.PATTERNS,
+    *stalls.PATTERNS,
+    *overload.PATTERNS,
+)
 """What holds up a loop, a pool or the process: all that match are reported, in this order."""
 
 SITE_PATTERN = {each.name: each for each in (*OF_TASKS, *OF_THREADS)}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.onset import Onset
     from taskscope.analysis.resources import Climb, Exhausted
-    from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread
+    from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread, WaitGraph
     from taskscope.model.vocabulary import FindingKind, Reason
 
 BOUNDED, PROVEN = -2, 4
@@ -62,6 +62,7 @@ class ProcessFacts:
     slow: Onset
     exhausted: Sequence[Exhausted] = ()
     climbs: Sequence[Climb] = ()
+    waits: WaitGraph | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,388 @@
+"""Who waits for whom, among the tasks and threads that have not moved since an earlier look.
+
+Nothing is woken or asked: a call into a loop could heal what is looked for.  Between two slices, tasks and
+locks are referred to weakly, everything else by number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent.answers.threads import native_id, native_ids
+from taskscope.agent.inspect import futures, holdings, stacks, turns, waited
+from taskscope.agent.inspect.blocking import activity
+from taskscope.agent.inspect.interruptions import between
+from taskscope.agent.inspect.looking import attribute, items, text
+from taskscope.agent.inspect.slots import Slots, is_forked, is_held_lock, may_acquire, slots_of
+from taskscope.agent.inspect.stillness import Stillness
+from taskscope.agent.inspect.threads import ident_of, known_threads
+from taskscope.agent.inspect.walk import spent
+from taskscope.agent.inspect.workers import Workers
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from taskscope.agent.counts.loops import LoopWatch
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.inspect.walk import Job
+    from taskscope.model import requests
+    from taskscope.model.vocabulary import EdgeKind, Gone, NodeKind
+
+PER_SITE, MAX_TASKS = 300, 10_000
+"""Tasks looked at, the oldest of each site: whoever holds what others wait for is older than they are."""
+
+MAX_READY = 1_000
+"""Callbacks of a loop among which a call for another thread is looked for."""
+
+MAX_WAITING = 20
+"""Nodes sent of those that merely wait for the same thing."""
+
+Key = tuple[str, int]
+"""A task by serial, a thread by ident, anything else by ``id``."""
+
+
+class WaitReader:
+    """Answers ``waits``."""
+
+    def __init__(self, registry: Registry, watch: LoopWatch, agent_thread: Callable[[], int]) -> None:
+        self._registry = registry
+        self._watch = watch
+        self._agent_thread = agent_thread
+        self._still = Stillness()
+
+    def waits(self, _: requests.Waits) -> Job[model.WaitGraph]:
+        look = _Look(self._registry, self._still, self._watch)
+        yield from look.threads(self._agent_thread())
+        yield from look.tasks()
+        self._still.looked()
+        yield from look.holders(self._agent_thread())
+        return (yield from look.graph())
+
+
+class _Node:
+    """A node before it is described."""
+
+    __slots__ = ("either", "gone", "kind", "name", "since", "size")
+
+    def __init__(self, kind: NodeKind, since: float | None = None, *, either: bool = False) -> None:
+        self.kind = kind
+        self.since = since
+        self.either = either
+        self.gone: Gone = ""
+        self.name = ""
+        self.size: int | None = None
+
+
+class _Edge(NamedTuple):
+    """``frame``: the id of the frame of a thread that holds it."""
+
+    waiter: Key
+    on: Key
+    how: EdgeKind
+    where: model.Frame | None = None
+    frame: int = 0
+
+
+class _Look:
+    """One look at everything."""
+
+    def __init__(self, registry: Registry, still: Stillness, watch: LoopWatch) -> None:
+        self._registry = registry
+        self._watch = watch
+        self._still = still
+        self._now = clock.monotonic()
+        self._nodes: dict[Key, _Node] = {}
+        self._edges: list[_Edge] = []
+        self._things: dict[int, ref[object]] = {}
+        self._workers = Workers()
+        self._partial = False
+        self._alive: set[int] = set()
+
+    # -- who waits -----------------------------------------------------------------------------
+
+    def threads(self, agent: int) -> Job[None]:
+        """Adds the threads that have not moved."""
+        here = native_ids()
+        natives = {ident_of(each): native_id(each, here) for each in known_threads()}
+        idents = [each for each in stacks.current_frames() if each != agent]
+        self._alive.update(idents)
+        for ident in idents:
+            frame = stacks.current_frames().get(ident)
+            native = natives.get(ident)
+            if frame is not None and native:
+                since = self._still.thread(ident, native, frame)
+                if since is not None and since < self._now:
+                    self._add(("thread", ident), since, waited.by_thread(frame))
+            del frame
+            if spent():
+                yield
+
+    def tasks(self) -> Job[None]:
+        """Adds the tasks that have not moved."""
+        blocked = {id(loop): thread for loop, thread in self._loops() if ("thread", thread) in self._nodes}
+        for entry in self._sampled():
+            if entry is None:
+                yield
+                continue
+            serial, reference = entry
+            task = reference()
+            if task is not None and not futures.is_done(task):
+                since = self._still.task(serial, task)
+                if since < self._now and not stacks.is_running(futures.coroutine(task)):
+                    self._add(("task", serial), since, waited.by_task(task))
+                    thread = blocked.get(id(futures.loop_of(task)))
+                    if thread is not None:
+                        self._nodes.setdefault(("task", serial), _Node("task", since))
+                        self._edges.append(_Edge(("task", serial), ("thread", thread), "loop"))
+            del task
+            if spent():
+                yield
+
+    def _loops(self) -> list[tuple[object, int]]:
+        """Loops with the thread that runs each."""
+        found = [(loop, turns.claimed_thread(loop)) for _, loop in self._watch.loops()]
+        return [
+            (loop, thread) for loop, thread in found if thread is not None and not self._watch.is_copy(loop)
+        ]
+
+    def _sampled(self) -> Iterator[tuple[int, ref[object]] | None]:
+        left = MAX_TASKS
+        for record in self._registry.task_records():
+            references = list(islice(record.references(), min(PER_SITE + 1, left)))
+            self._partial = self._partial or len(references) > PER_SITE or left <= PER_SITE
+            left -= len(references)
+            for reference in references[:PER_SITE]:
+                task = reference()
+                serial = futures.serial_of(task) if task is not None else None
+                del task
+                if serial is not None:
+                    yield serial, reference
+            yield None
+
+    def _add(self, key: Key, since: float, found: waited.Waited) -> None:
+        """Adds a task or thread and what it waits for."""
+        edges = [edge for how, thing in found.ahead for edge in self._ahead(key, how, thing)]
+        if edges:
+            kind: NodeKind = "task" if key[0] == "task" else "thread"
+            self._nodes[key] = _Node(kind, since, either=found.either)
+            self._edges += edges
+
+    def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[_Edge]:
+        if how == "waits":
+            try:
+                self._things.setdefault(id(thing), ref(thing))
+            except TypeError:
+                return
+            yield _Edge(key, ("thing", id(thing)), how)
+        elif how == "runs":
+            yield from self._to_worker(key, thing)
+        elif futures.is_task(thing):
+            serial = futures.serial_of(thing)
+            if serial is not None:
+                yield _Edge(key, ("task", serial), how)
+        else:
+            ident = ident_of(thing)
+            if ident in self._alive:
+                yield _Edge(key, ("thread", ident or 0), how)
+
+    def _to_worker(self, key: Key, future: object) -> Iterator[_Edge]:
+        """To the thread that runs a job, the pool that has queued it, or the task whose result it is."""
+        thread, queue = self._workers.running.get(id(future)), self._workers.queued.get(id(future))
+        task = waited.task_behind(future)
+        if thread is not None:
+            yield _Edge(key, ("thread", thread), "runs")
+        elif queue is not None:
+            yield _Edge(key, ("pool", queue), "waits")
+        elif task is not None and (serial := futures.serial_of(task)) is not None:
+            yield _Edge(key, ("task", serial), "ends")
+        elif key[0] == "thread":
+            for loop, thread in self._loops():
+                if any(
+                    waited.is_call_for(each, future)
+                    for each in items(turns.variable(loop, "_ready"), MAX_READY)
+                ):
+                    yield _Edge(key, ("thread", thread), "loop")
+
+    # -- who holds -----------------------------------------------------------------------------
+
+    def holders(self, agent: int) -> Job[None]:
+        """Adds what is waited for, and who holds it."""
+        self._add_pools()
+        found: dict[int, list[_Edge]] = defaultdict(list)
+        if self._things:
+            yield from self._held_by_threads(found, agent)
+            yield from self._held_by_tasks(found)
+        for number, reference in self._things.items():
+            thing = reference()
+            if thing is not None:
+                self._add_thing(number, slots_of(thing), found[number])
+                if not found[number] and self._is_left_behind(thing):
+                    self._nodes["thing", number].gone = "fork"
+            del thing
+            if spent():
+                yield
+
+    def _held_by_threads(self, found: dict[int, list[_Edge]], agent: int) -> Job[None]:
+        for ident in self._alive:
+            frame = stacks.current_frames().get(ident)
+            for held, holder in holdings.of_frames(frame) if frame is not None and ident != agent else ():
+                number = self._wanted(held.thing)
+                if number is not None:
+                    edge = _Edge(("thing", number), ("thread", ident), "held", held.where, id(holder))
+                    found[number].append(edge)
+            frame = holder = held = None  # type: ignore[assignment]
+            if spent():
+                yield
+
+    def _held_by_tasks(self, found: dict[int, list[_Edge]]) -> Job[None]:
+        for entry in self._sampled():
+            if entry is None:
+                yield
+                continue
+            serial, reference = entry
+            task = reference()
+            if task is not None and not futures.is_done(task):
+                for held in holdings.of_task(task):
+                    number = self._wanted(held.thing)
+                    if number is not None:
+                        edge = _Edge(("thing", number), ("task", serial), "held", held.where)
+                        found[number].append(edge)
+                held = None  # type: ignore[assignment]
+            del task
+            if spent():
+                yield
+
+    def _wanted(self, thing: object) -> int | None:
+        """The number of a thing that is waited for, or of a condition's lock."""
+        for each in (thing, attribute(thing, "_lock")):
+            if each is not None and id(each) in self._things:
+                return id(each)
+        return None
+
+    def _add_thing(self, number: int, slots: Slots, held: list[_Edge]) -> None:
+        key: Key = ("thing", number)
+        node = self._nodes[key] = _Node(slots.kind, either=slots.kind == "slots")
+        node.name, node.size = slots.name, slots.size
+        if slots.known:
+            owners: list[Key] = [("task", each) for each in slots.tasks]
+            if slots.thread in self._alive:
+                owners.append(("thread", slots.thread or 0))
+            elif slots.thread is not None:
+                node.gone = "fork" if is_forked() else "thread"
+            if slots.ended:
+                node.gone = "task"
+            places = {edge.on: edge for edge in reversed(held)}
+            self._edges += [places.get(owner, _Edge(key, owner, "held")) for owner in owners]
+        elif slots.kind == "lock":
+            self._edges += held[:1] if len({edge.on for edge in held}) == 1 else []
+        elif slots.size is not None:
+            self._edges += held if len(held) >= slots.size else []
+        elif not self._partial:
+            self._edges += held
+
+    def _add_pools(self) -> None:
+        """Adds the pools that somebody waits for."""
+        for number in {edge.on[1] for edge in self._edges if edge.on[0] == "pool"}:
+            pool = self._workers.pools[number]
+            node = self._nodes["pool", number] = _Node("pool", either=True)
+            node.name, node.size = pool.name, pool.most
+            if not pool.workers:
+                node.gone = "fork" if is_forked() else "thread"
+            elif pool.most is None or len(pool.workers) >= pool.most:
+                self._edges += [_Edge(("pool", number), ("thread", each), "runs") for each in pool.workers]
+
+    def _is_left_behind(self, lock: object) -> bool:
+        """Whether a lock was held by a thread of the parent when this process was forked.
+
+        It is held, but by no ``with`` of this process, and nobody here may have called its ``acquire``.
+        """
+        if not is_held_lock(lock) or not is_forked():
+            return False
+        waiting = {edge.waiter[1] for edge in self._edges if edge.on == ("thing", id(lock))}
+        others = [frame for ident, frame in stacks.current_frames().items() if ident not in waiting]
+        return not any(may_acquire(frame, lock) for frame in others)
+
+    # -- the answer ----------------------------------------------------------------------------
+
+    def graph(self) -> Job[model.WaitGraph]:
+        """The part that cannot go on, described; of those that merely wait, ``MAX_WAITING`` per thing."""
+        numbers = {key: at for at, key in enumerate(self._nodes, 1)}
+        nodes = [
+            model.WaitNode(
+                numbers[key], node.kind, node.name, since=node.since, either=node.either, gone=node.gone
+            )
+            for key, node in self._nodes.items()
+        ]
+        edges = [
+            model.WaitEdge(numbers[each.waiter], numbers.get(each.on, 0), each.how, each.where)
+            for each in self._edges
+            if each.waiter in numbers
+        ]
+        yield
+        kept = model.deadlocked(nodes, edges)
+        between_kept = [each for each in edges if each.waiter in kept and each.on in kept]
+        waiting = Counter(each.on for each in between_kept)
+        shown: set[int] = set(waiting) | {each.id for each in nodes if each.gone and each.id in kept}
+        left = Counter(dict.fromkeys(waiting, MAX_WAITING))
+        for edge in between_kept:
+            if edge.waiter not in shown and left[edge.on] > 0:
+                left[edge.on] -= 1
+                shown.add(edge.waiter)
+        described = []
+        for key, node in self._nodes.items():
+            if numbers[key] in shown:
+                described.append(self._described(numbers[key], key, node, waiting[numbers[key]]))
+            if spent():
+                yield
+        held = {(numbers[each.waiter], numbers.get(each.on)): each for each in self._edges if each.frame}
+        return model.WaitGraph(
+            self._now,
+            tuple(described),
+            tuple(
+                self._with_interruption(each, held.get((each.waiter, each.on)))
+                for each in between_kept
+                if each.waiter in shown and each.on in shown
+            ),
+        )
+
+    def _described(self, number: int, key: Key, node: _Node, waiting: int) -> model.WaitNode:
+        name, doing = node.name, ""
+        stack: tuple[model.Frame, ...] = ()
+        if key[0] == "task":
+            task = self._registry.find(key[1])
+            frames = stacks.await_chain(futures.coroutine(task)) if task is not None else []
+            name, stack = futures.name_of(task), stacks.shape_of(frames).stack
+            parked = stacks.parked(task, frames)
+            doing = parked.text if parked is not None else ""
+        elif key[0] == "thread":
+            frame = stacks.current_frames().get(key[1])
+            thread = next((each for each in known_threads() if ident_of(each) == key[1]), None)
+            name, stack = text(attribute(thread, "_name")), stacks.describe(stacks.thread_frames(frame))
+            doing = activity(frame, running=False, loop=None).text
+        return model.WaitNode(
+            number,
+            node.kind,
+            name,
+            0 if key[0] in ("thing", "pool") else key[1],
+            model.library_line(stack),
+            model.user_line(stack),
+            doing,
+            node.since,
+            either=node.either,
+            gone=node.gone,
+            size=node.size,
+            waiting=waiting,
+        )
+
+    def _with_interruption(self, edge: model.WaitEdge, held: _Edge | None) -> model.WaitEdge:
+        """Adds what ran in between if the thread that holds a lock is one that waits for it."""
+        if held is None or not any(held.on == each.waiter and each.on == held.waiter for each in self._edges):
+            return edge
+        found = between(stacks.current_frames().get(held.on[1]), held.frame)
+        return replace(edge, interrupted=found.what, by=found.by)

@@ -1,0 +1,100 @@
+"""Locks and whatever else has places to hold: how many, and who holds them if the thing itself knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from taskscope.agent.inspect import futures
+from taskscope.agent.inspect.blocking import owner_of_rlock
+from taskscope.agent.inspect.looking import (
+    attribute,
+    class_name,
+    items,
+    lookup,
+    native,
+    number,
+    seconds,
+    size,
+)
+from taskscope.agent.inspect.variables import variables_of
+from taskscope.system import system
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from taskscope.model.vocabulary import NodeKind
+
+_SIZES = ("_bound_value", "_initial_value", "_max_value")
+
+MAX_BORROWERS = 1_000
+
+_FORKED = 0x40  # PF_FORKNOEXEC: it was forked and has not called exec since
+
+
+class Slots(NamedTuple):
+    """``size``: places, None: unknown.  ``tasks``, ``thread``: owners it knows; ``ended``: one has ended.
+
+    ``known``: it names every owner.
+    """
+
+    kind: NodeKind
+    name: str
+    size: int | None = None
+    tasks: tuple[int, ...] = ()
+    thread: int | None = None
+    ended: bool = False
+    known: bool = False
+
+
+def slots_of(thing: object) -> Slots:
+    """What a lock, semaphore, limiter or queue says of itself."""
+    name = class_name(thing)
+    borrowers = attribute(thing, "_borrowers")
+    if borrowers is not None:
+        serials = [futures.serial_of(each) for each in items(borrowers, MAX_BORROWERS)]
+        known = tuple(each for each in serials if each is not None)
+        total = seconds(attribute(thing, "_total_tokens"))
+        full = total is not None and len(known) == len(serials) >= total
+        return Slots("slots", name, int(total or 0) if full else None, known, known=full)
+    thread = owner_of_rlock(thing)
+    if thread is not None:
+        return Slots("lock", name, 1, thread=thread, known=True)
+    owner = attribute(thing, "_owner_task")
+    if owner is not None:
+        serial = futures.serial_of(owner)
+        return Slots(
+            "lock", name, 1, (serial,) if serial is not None else (), None, futures.is_done(owner), True
+        )
+    if size(attribute(thing, "_queue")) is not None or size(attribute(thing, "queue")) is not None:
+        return Slots("slots", name)
+    if number(attribute(thing, "_value")) is not None:
+        most = (number(attribute(thing, each)) for each in _SIZES)
+        return Slots("slots", name, next((each for each in most if each is not None), None))
+    return Slots("lock", name, 1)
+
+
+def is_held_lock(thing: object) -> bool:
+    """Whether it is a plain lock of the interpreter's, and held."""
+    return class_name(thing) == "lock" and native(thing, "locked") is True
+
+
+def is_forked() -> bool:
+    """Whether this process is a copy of its parent, with one of its threads."""
+    try:
+        fields = system.contents("/proc/self/stat").rpartition(b")")[2].split()
+        return int(fields[6]) & _FORKED != 0
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def may_acquire(frame: FrameType | None, lock: object) -> bool:
+    """Whether a function on this stack calls ``acquire`` and has ``lock`` at hand."""
+    while frame is not None:
+        names = frame.f_code.co_names
+        if "acquire" in names:
+            values = list(variables_of(frame).values())
+            values += [lookup(frame.f_globals, name) for name in names]
+            if any(each is lock or any(attribute(each, name) is lock for name in names) for each in values):
+                return True
+        frame = frame.f_back
+    return False

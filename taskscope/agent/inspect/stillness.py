@@ -1,0 +1,76 @@
+"""Since when tasks and threads have not moved, as seen by earlier looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
+
+from taskscope.agent.inspect import futures, stacks
+from taskscope.system import clock, system
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class _Place(NamedTuple):
+    waiter: ref[object] | None
+    instruction: int
+    since: float
+
+
+class Stillness:
+    """Refers weakly to what tasks waited for at the last look; keeps no task or frame alive."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[int, _Place] = {}
+        self._threads: dict[int, tuple[tuple[int, ...], float]] = {}
+        self._seen_tasks: dict[int, _Place] = {}
+        self._seen_threads: dict[int, tuple[tuple[int, ...], float]] = {}
+
+    def task(self, serial: int, task: object) -> float:
+        """Since when it waits for the same future, at the same instruction."""
+        waiter = futures.waiter_of(task)
+        frame = stacks.frame_of(futures.coroutine(task))
+        instruction = frame.f_lasti if frame is not None else -1
+        known = self._tasks.get(serial)
+        if known is None or known.instruction != instruction or not _is_of(known.waiter, waiter):
+            try:
+                reference = ref(waiter) if waiter is not None else None
+            except TypeError:
+                reference = None
+            known = _Place(reference, instruction, clock.monotonic())
+        self._seen_tasks[serial] = known
+        return known.since
+
+    def thread(self, ident: int, native: int, frame: FrameType) -> float | None:
+        """Since when it is at the same instruction and has not been on a CPU; None if it runs now."""
+        switches = _switches(native)
+        if switches is None:
+            return None
+        mark = id(frame), frame.f_lasti, *switches
+        known = self._threads.get(ident)
+        since = known[1] if known is not None and known[0] == mark else clock.monotonic()
+        self._seen_threads[ident] = mark, since
+        return since
+
+    def looked(self) -> None:
+        """Ends a look: forgets what was not seen in it."""
+        self._tasks, self._seen_tasks = self._seen_tasks, {}
+        self._threads, self._seen_threads = self._seen_threads, {}
+
+
+def _is_of(reference: ref[object] | None, waiter: object) -> bool:
+    return (reference() if reference is not None else None) is waiter
+
+
+def _switches(native: int) -> tuple[int, ...] | None:
+    """How often a thread has left a CPU, which it does whenever it moves; None if it runs, or is unknown."""
+    try:
+        lines = system.contents(f"/proc/self/task/{native}/status").split(b"\n")
+    except OSError:
+        return None
+    values = dict(line.split(b":", 1) for line in lines if b":" in line)
+    if values.get(b"State", b"R").strip().startswith(b"R"):
+        return None
+    names = (b"voluntary_ctxt_switches", b"nonvoluntary_ctxt_switches")
+    return tuple(int(values[name]) for name in names if name in values)

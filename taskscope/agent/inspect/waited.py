@@ -1,0 +1,161 @@
+"""What a task or a thread waits for: a lock, a job, another task or thread."""
+
+from __future__ import annotations
+
+import threading
+from types import FunctionType
+from typing import TYPE_CHECKING, NamedTuple
+
+from taskscope.agent.inspect import awaiting, blocking, futures, origins, stacks, waits
+from taskscope.agent.inspect.looking import attribute, called, items, size, text
+from taskscope.agent.inspect.variables import variables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from taskscope.model.vocabulary import EdgeKind
+
+MAX_FUTURES = 1_000
+
+_OWN_LOCKS = frozenset(
+    ("Condition.wait", "Thread._wait_for_tstate_lock", "Thread.join", "_shutdown", "_ThreadHandle.join")
+)
+"""Functions of ``threading`` that wait for a lock of their own making."""
+
+_SHUTDOWN = "BaseEventLoop.shutdown_default_executor"
+
+
+class Ahead(NamedTuple):
+    """Something waited for.  ``thing``: a lock or slots, a future of an executor, a task or a thread."""
+
+    how: EdgeKind
+    thing: object
+
+
+class Waited(NamedTuple):
+    """``either``: one of them is enough."""
+
+    ahead: list[Ahead]
+    either: bool = False
+
+
+def by_task(task: object) -> Waited:
+    """What ``task`` waits for; nothing if it may go on by itself."""
+    frames = stacks.await_chain(futures.coroutine(task))
+    lock = _acquired(frames)
+    if lock is not None:
+        return Waited([Ahead("waits", lock)])
+    waiter = waits.awaited_future(task, frames)
+    if waiter is None:
+        return Waited([])
+    known = stacks.shape_of(frames).known
+    if known is not None and text(frames[known.at].f_code.co_qualname) == _SHUTDOWN:
+        thread = variables_of(frames[known.at]).get("thread")
+        return Waited([Ahead("ends", thread)] if thread is not None else [])
+    tasks = awaiting.waited_tasks(task)
+    if tasks:
+        return Waited([Ahead("ends", each) for each in tasks], _takes_the_first(frames, known))
+    if futures.is_plain(waiter):
+        source = _source_of(waiter)
+        return Waited([Ahead("runs", source if source is not None else waiter)])
+    return Waited([])
+
+
+def _takes_the_first(frames: list[FrameType], known: waits.Recognised | None) -> bool:
+    """Whether one end is enough: of ``asyncio.wait`` with other than all, or ``as_completed``."""
+    if known is None or known.rule.wait != "gather":
+        return False
+    names = variables_of(frames[known.at])
+    if "return_when" in names:
+        return text(names["return_when"]) != "ALL_COMPLETED"
+    return known.rule.text == "as_completed"
+
+
+def _acquired(frames: list[FrameType]) -> object:
+    """The lock or semaphore whose ``acquire`` a task is in, or the empty queue it gets from."""
+    for frame in frames:
+        file, name = origins.file_of(frame.f_code), text(frame.f_code.co_qualname)
+        if not origins.is_plumbing(file):
+            break
+        asynchronous = "/asyncio/" in file or "/anyio/" in file
+        if asynchronous and name.rpartition(".")[2] in ("acquire", "acquire_on_behalf_of"):
+            return variables_of(frame).get("self")
+        if asynchronous and name == "Queue.get":
+            queue = variables_of(frame).get("self")
+            return queue if size(attribute(queue, "_queue")) == 0 else None
+    return None
+
+
+def _source_of(future: object) -> object:
+    """The executor's future behind one of asyncio's."""
+    for callback in futures.callbacks(future):
+        if type(callback) is FunctionType and "_chain_future" in called(callback):
+            return waits.closed_over(callback, "source")
+    return None
+
+
+def task_behind(future: object) -> object:
+    """The task whose result a concurrent future gets (``run_coroutine_threadsafe``)."""
+    for callback in items(attribute(future, "_done_callbacks"), futures.BETWEEN):
+        source = waits.closed_over(callback, "source")
+        if source is not None and futures.is_task(source):
+            return source
+    return None
+
+
+def is_call_for(handle: object, future: object) -> bool:
+    """Whether a loop's callback is to start the task of ``run_coroutine_threadsafe``."""
+    return waits.closed_over(attribute(handle, "_callback"), "future") is future
+
+
+def by_thread(frame: FrameType) -> Waited:
+    """What a thread that does not run waits for, by its innermost ``frame``."""
+    own = _name(frame)
+    if own[0] != "threading.py" or own[1] not in _OWN_LOCKS:
+        lock = blocking.lock_at(frame)
+        if lock is not None:
+            return Waited([Ahead("waits", lock)])
+    walk: FrameType | None = frame
+    while walk is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
+        found = _by_function(walk)
+        if found is not None:
+            return found
+        walk = walk.f_back
+    return Waited([])
+
+
+def _by_function(frame: FrameType) -> Waited | None:
+    """What a function of the standard library waits for; None if it is none of those."""
+    name = _name(frame)
+    if name == ("threading.py", "Thread.join"):
+        return Waited([Ahead("ends", variables_of(frame).get("self"))])
+    if name == ("threading.py", "_shutdown"):
+        return Waited([Ahead("ends", each) for each in _others()])
+    if name == ("threading.py", "Semaphore.acquire"):
+        return Waited([Ahead("waits", variables_of(frame).get("self"))])
+    if name == ("queue.py", "Queue.get"):
+        queue = variables_of(frame).get("self")
+        return Waited([Ahead("waits", queue)] if size(attribute(queue, "queue")) == 0 else [])
+    if name in {("_base.py", "Future.result"), ("_base.py", "Future.exception")}:
+        return Waited([Ahead("runs", variables_of(frame).get("self"))])
+    if name == ("_base.py", "wait"):
+        names = variables_of(frame)
+        jobs = [
+            Ahead("runs", each) for each in items(names.get("fs"), MAX_FUTURES) if not futures.is_done(each)
+        ]
+        return Waited(jobs, text(names.get("return_when")) != "ALL_COMPLETED")
+    return None
+
+
+def _others() -> Iterator[object]:
+    """The threads that the interpreter waits for before it exits."""
+    active = vars(threading)["_active"]
+    main = vars(threading)["_main_thread"]
+    for thread in list(active.values()):
+        if thread is not main and attribute(thread, "_daemonic") is False:
+            yield thread
+
+
+def _name(frame: FrameType) -> tuple[str, str]:
+    return origins.file_of(frame.f_code).rpartition("/")[2], text(frame.f_code.co_qualname)

@@ -1,0 +1,74 @@
+"""Where the jobs of executors are: on which thread, or in which queue."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
+
+from taskscope.agent.inspect.jobs import MAX_QUEUED, is_worker, pool_of, queued_in
+from taskscope.agent.inspect.looking import attribute, class_name, number, pairs, text
+from taskscope.agent.inspect.threads import ident_of, known_threads
+from taskscope.agent.inspect.variables import variables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+
+class Pool(NamedTuple):
+    """``workers`` are the idents of its threads, ``most`` their number if known."""
+
+    name: str
+    workers: tuple[int, ...]
+    most: int | None
+
+
+class Workers:
+    """Ids of futures, valid while somebody waits for them."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, int] = {}
+        """The thread that runs a job."""
+        self.queued: dict[int, int] = {}
+        """The pool in whose queue a job waits."""
+        self.pools: dict[int, Pool] = {}
+        frames = sys._current_frames()
+        for thread in known_threads():
+            ident = ident_of(thread)
+            future = _running(frames.get(ident)) if ident is not None else None
+            if future is not None and ident is not None:
+                self.running[id(future)] = ident
+        for queue, threads in _queues():
+            idents = tuple(each for each in map(ident_of, threads) if each in frames)
+            pool = next((each for each in map(pool_of, threads) if each is not None), None)
+            name = (
+                text(attribute(pool, "_thread_name_prefix")) or class_name(pool) if pool is not None else ""
+            )
+            self.pools[id(queue)] = Pool(name, idents, number(attribute(pool, "_max_workers")))
+            for item in queued_in(queue)[:MAX_QUEUED]:
+                self.queued[id(attribute(item, "future"))] = id(queue)
+
+
+def _running(frame: FrameType | None) -> object:
+    """The future of the job that a worker runs."""
+    while frame is not None:
+        if is_worker(frame):
+            names = variables_of(frame)
+            item = names.get("work_item")
+            return attribute(item, "future") if item is not None else names.get("future")
+        frame = frame.f_back
+    return None
+
+
+def _queues() -> Iterator[tuple[object, list[object]]]:
+    """The queues of all thread pools with their threads, also of pools whose threads have ended."""
+    module = sys.modules.get("concurrent.futures.thread")
+    if module is None:
+        return
+    found: dict[int, tuple[object, list[object]]] = {}
+    for key, queue in pairs(attribute(vars(module).get("_threads_queues"), "data")):
+        thread = key() if type(key) is ref else None
+        if thread is not None:
+            found.setdefault(id(queue), (queue, []))[1].append(thread)
+    yield from found.values()

@@ -1,0 +1,93 @@
+"""Who waits for whom: tasks, threads, and the locks, slots and pools between them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["WaitEdge", "WaitGraph", "WaitNode", "deadlocked"]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitNode:
+    """A task or thread, or something that they wait for.
+
+    ``id`` counts within one graph; ``number`` is the serial of a task or the ident of a thread.  ``frame``:
+    where a task or thread waits, innermost outside the standard library.  ``since``: it has not moved since
+    then; None: it is neither task nor thread.  ``either``: one of the things it waits for is enough to go on;
+    else it needs all.  ``gone``: why nothing can give it back.  ``size``: slots, None: unknown.  ``waiting``:
+    how many wait for it.
+    """
+
+    id: int
+    kind: words.NodeKind
+    name: str
+    number: int = 0
+    frame: Frame | None = None
+    user_frame: Frame | None = None
+    text: str = ""
+    since: float | None = None
+    either: bool = False
+    gone: words.Gone = ""
+    size: int | None = None
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitEdge:
+    """``waiter`` cannot go on before ``on`` does.  ``frame``: the line where ``on`` took what ``waiter`` is.
+
+    ``interrupted``: what ran the code that waits, inside the code that holds; ``by`` its outermost frame.
+    """
+
+    waiter: int
+    on: int
+    how: words.EdgeKind
+    frame: Frame | None = None
+    interrupted: words.Interruption = ""
+    by: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitGraph:
+    """The part of the graph in which nothing can go on by itself, at one moment."""
+
+    monotonic: float
+    nodes: tuple[WaitNode, ...] = ()
+    edges: tuple[WaitEdge, ...] = ()
+
+
+def deadlocked(nodes: Iterable[WaitNode], edges: Iterable[WaitEdge]) -> set[int]:
+    """The ids of the nodes that cannot go on: each waits only for such nodes, or for what is gone.
+
+    A node that waits for nothing goes on.  The cost grows with the number of edges.
+    """
+    found = {each.id: each for each in nodes}
+    ahead: dict[int, list[WaitEdge]] = defaultdict(list)
+    behind: dict[int, list[int]] = defaultdict(list)
+    for edge in edges:
+        if edge.waiter in found:
+            ahead[edge.waiter].append(edge)
+            behind[edge.on].append(edge.waiter)
+    doubtful = list(found)
+    while doubtful:
+        node = found.get(doubtful.pop())
+        if node is None or _is_stuck(node, ahead[node.id], found):
+            continue
+        del found[node.id]
+        doubtful += behind[node.id]
+    return set(found)
+
+
+def _is_stuck(node: WaitNode, ahead: list[WaitEdge], stuck: dict[int, WaitNode]) -> bool:
+    if node.gone or any(edge.on in stuck for edge in ahead if edge.how == "loop"):
+        return True
+    blocked = [edge.on in stuck for edge in ahead if edge.how != "loop"]
+    return bool(blocked) and (all(blocked) if node.either else any(blocked))

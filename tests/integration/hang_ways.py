@@ -1,0 +1,319 @@
+"""Programs that hang, each in its own way, and healthy ones that look alike; each prints ``standing``."""
+
+from __future__ import annotations
+
+_START = """
+import asyncio, gc, os, queue, signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+def say(): print("standing", flush=True)
+"""
+
+HANGS = {
+    "tasks, two locks": (
+        "deadlock",
+        "one",
+        """
+a, b = asyncio.Lock(), asyncio.Lock()
+async def one(first, second):
+    async with first:
+        await asyncio.sleep(0.1)
+        async with second: pass
+async def main():
+    asyncio.get_running_loop().call_later(0.3, say)
+    await asyncio.gather(one(a, b), one(b, a))
+asyncio.run(main())
+""",
+    ),
+    "threads, two locks": (
+        "deadlock",
+        "take",
+        """
+a, b, both = threading.Lock(), threading.RLock(), threading.Barrier(3)
+def take(first, second):
+    first.acquire()
+    try:
+        both.wait()
+        with second: pass
+    finally:
+        first.release()
+for pair in ((a, b), (b, a)): threading.Thread(target=take, args=pair).start()
+both.wait()
+say()
+""",
+    ),
+    "a lock held across an await, wanted by a thread": (
+        "deadlock",
+        "work",
+        """
+lock = threading.Lock()
+def work():
+    with lock: pass
+async def main():
+    with lock:
+        asyncio.get_running_loop().call_later(0.2, say)
+        await asyncio.to_thread(work)
+asyncio.run(main())
+""",
+    ),
+    "a semaphore taken twice": (
+        "deadlock",
+        "outer",
+        """
+async def outer(places):
+    async with places:
+        await asyncio.sleep(0.1)
+        async with places: pass
+async def main():
+    places = asyncio.BoundedSemaphore(3)
+    asyncio.get_running_loop().call_later(0.3, say)
+    await asyncio.gather(*(outer(places) for _ in range(5)))
+asyncio.run(main())
+""",
+    ),
+    "a queue that lends connections, and workers": (
+        "deadlock",
+        "connection",
+        """
+pool, workers = queue.Queue(), ThreadPoolExecutor(2)
+pool.put("the only one")
+@contextmanager
+def connection():
+    lent = pool.get(timeout=60)
+    try: yield lent
+    finally: pool.put(lent)
+@asynccontextmanager
+async def in_thread(manager):
+    loop = asyncio.get_running_loop()
+    yield await loop.run_in_executor(workers, manager.__enter__)
+    await loop.run_in_executor(workers, manager.__exit__, None, None, None)
+async def request():
+    async with in_thread(connection()):
+        await asyncio.sleep(0.3)
+        await asyncio.get_running_loop().run_in_executor(workers, time.sleep, 0)
+async def main():
+    asyncio.get_running_loop().call_later(0.6, say)
+    await asyncio.gather(*(request() for _ in range(4)))
+asyncio.run(main())
+""",
+    ),
+    "two threads that join each other": (
+        "deadlock",
+        "end",
+        """
+started = threading.Barrier(3)
+def end(number):
+    started.wait()
+    threads[number].join()
+threads = [threading.Thread(target=end, args=(other,)) for other in (1, 0)]
+for thread in threads: thread.start()
+started.wait()
+say()
+""",
+    ),
+    "a job that waits for one of its own pool": (
+        "deadlocked with itself",
+        "outer",
+        """
+pool = ThreadPoolExecutor(1)
+def outer(): pool.submit(int).result()
+job = pool.submit(outer)
+say()
+job.result()
+""",
+    ),
+    "the result of a coroutine of the own loop": (
+        "deadlocked with itself",
+        "main",
+        """
+async def other(): pass
+async def main():
+    say()
+    asyncio.run_coroutine_threadsafe(other(), asyncio.get_running_loop()).result()
+asyncio.run(main())
+""",
+    ),
+    "a lock taken again": (
+        "deadlocked with itself",
+        "Store.get",
+        """
+class Store:
+    def __init__(self): self.lock = threading.Lock()
+    def refresh(self):
+        with self.lock: self.get()
+    def get(self):
+        say()
+        with self.lock: pass
+Store().refresh()
+""",
+    ),
+    "a finaliser": (
+        "deadlocked with itself",
+        "Dropped.__del__",
+        """
+lock = threading.Lock()
+class Dropped:
+    def __init__(self): self.itself = self
+    def __del__(self):
+        say()
+        with lock: pass
+def take():
+    with lock:
+        Dropped()
+        gc.collect()
+take()
+""",
+    ),
+    "a signal handler": (
+        "deadlocked with itself",
+        "handler",
+        """
+lock = threading.Lock()
+def handler(*_):
+    say()
+    with lock: pass
+signal.signal(signal.SIGUSR1, handler)
+with lock: os.kill(os.getpid(), signal.SIGUSR1)
+""",
+    ),
+    "an asyncio lock taken again": (
+        "deadlocked with itself",
+        "get",
+        """
+lock = asyncio.Lock()
+async def get():
+    async with lock: pass
+async def refresh():
+    async with lock: await get()
+async def main():
+    asyncio.get_running_loop().call_later(0.2, say)
+    await refresh()
+asyncio.run(main())
+""",
+    ),
+    "an owner that has ended": (
+        "owner gone",
+        "want",
+        """
+lock = threading.RLock()
+thread = threading.Thread(target=lock.acquire)
+thread.start()
+thread.join()
+def want():
+    with lock: pass
+say()
+want()
+""",
+    ),
+}
+"""By what they do: the pattern, the function that waits, the program."""
+
+IN_BYTECODE = (
+    "tasks, two locks",
+    "threads, two locks",
+    "a lock held across an await, wanted by a thread",
+    "a queue that lends connections, and workers",
+    "a finaliser",
+    "an asyncio lock taken again",
+)
+"""Those whose owner only the bytecode or the stack of a frame tells, which differ between versions."""
+
+
+FORKED = (
+    _START
+    + """
+lock = threading.Lock()
+def hold():
+    with lock: time.sleep(3600)
+def want():
+    with lock: pass
+threading.Thread(target=hold, daemon=True).start()
+while not lock.locked(): time.sleep(0.01)
+if not (pid := os.fork()):
+    want()
+print(pid, flush=True)
+time.sleep(3600)
+"""
+)
+"""A child that waits for a lock that its parent held as it was forked; prints the child's pid."""
+
+HEALTHY = {
+    "a lock contended but moving": """
+lock, threads = threading.Lock(), []
+def work():
+    while True:
+        with lock: time.sleep(0.02)
+for _ in range(4): threading.Thread(target=work, daemon=True).start()
+say()
+work()
+""",
+    "a full pool that drains": """
+pool = ThreadPoolExecutor(2)
+for _ in range(1000): pool.submit(time.sleep, 0.05)
+say()
+""",
+    "a slow job at shutdown": """
+pool = ThreadPoolExecutor(1)
+async def main():
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
+    say()
+asyncio.run(main())
+""",
+    "idle workers": """
+pool, jobs = ThreadPoolExecutor(3), queue.Queue()
+list(pool.map(time.sleep, [0.05] * 3))
+def again():
+    while True:
+        job = jobs.get()
+        try: print(job)
+        finally: jobs.put(job)
+for _ in range(3): threading.Thread(target=again, daemon=True).start()
+say()
+threading.Event().wait()
+""",
+    "a lock held across a long await": """
+lock = asyncio.Lock()
+async def work():
+    while True:
+        async with lock: await asyncio.sleep(3600)
+async def main():
+    asyncio.get_running_loop().call_later(0.2, say)
+    await asyncio.gather(*(work() for _ in range(5)))
+asyncio.run(main())
+""",
+    "a semaphore at its limit": """
+async def work(places):
+    while True:
+        async with places: await asyncio.sleep(0.05)
+async def main():
+    places = asyncio.Semaphore(2)
+    say()
+    await asyncio.gather(*(work(places) for _ in range(20)))
+asyncio.run(main())
+""",
+    "connections that are lent and come back": """
+pool, workers = queue.Queue(), ThreadPoolExecutor(4)
+pool.put(1)
+def query():
+    while True:
+        lent = pool.get()
+        try: time.sleep(0.05)
+        finally: pool.put(lent)
+for _ in range(4): workers.submit(query)
+say()
+""",
+    "a lock that another thread releases": """
+turn = threading.Lock()
+turn.acquire()
+def play():
+    time.sleep(3600)
+    turn.release()
+threading.Thread(target=play, daemon=True).start()
+say()
+with turn: pass
+""",
+}
+
+PROGRAMS = {name: _START + program for name, (_, _, program) in HANGS.items()} | {
+    name: _START + program for name, program in HEALTHY.items()
+}

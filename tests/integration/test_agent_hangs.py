@@ -1,0 +1,155 @@
+"""Who waits for whom: what can never go on is a hang with both lines; what only waits long is not.
+
+Shows: deadlock, deadlocked with itself, owner gone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns import deadlocks
+from taskscope.analysis.patterns.pattern import ProcessFacts
+from taskscope.attach.presence import agent_in
+from taskscope.model import requests
+from taskscope.sources.live import LiveSource
+from tests.integration.children import running, says
+from tests.integration.hang_ways import FORKED, HANGS, HEALTHY, IN_BYTECODE, PROGRAMS
+from tests.pythons import require
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from taskscope.model import Finding, WaitGraph
+
+
+@asynccontextmanager
+async def agent_of(pid: int) -> AsyncIterator[LiveSource]:
+    give_up = time.monotonic() + 20
+    while (point := agent_in(pid)) is None:
+        assert time.monotonic() < give_up, "no agent answers"
+        await asyncio.sleep(0.01)
+    source = LiveSource(point.path)
+    await source.open()
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
+def judged(graph: WaitGraph) -> list[Finding]:
+    """The findings if nothing moves for a minute more."""
+    later = replace(graph, monotonic=graph.monotonic + 60)
+    facts = ProcessFacts(0.0, (), (), (), Onset(0.0), waits=later)
+    return [finding for pattern in deadlocks.PATTERNS for finding in pattern.find(facts)]
+
+
+async def hang_in(source: LiveSource) -> Finding:
+    give_up = time.monotonic() + 20
+    while True:
+        found = judged(await source.ask(requests.Waits()))
+        if found:
+            return found[0]
+        assert time.monotonic() < give_up, "nothing is found"
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [*((name, "3.11") for name in HANGS), *((name, "3.14") for name in IN_BYTECODE)],
+)
+async def test_what_can_never_go_on_is_a_hang_with_its_cause(name: str, version: str) -> None:
+    pattern, function, _ = HANGS[name]
+    with running(PROGRAMS[name], python=str(require(version))) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            finding = await hang_in(source)
+    assert finding.cause is not None
+    assert (finding.level, finding.cause.pattern, finding.site.function) == ("hang", pattern, function)
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+async def test_what_only_waits_is_none(name: str) -> None:
+    with running(PROGRAMS[name]) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            for _ in range(10):
+                graph = await source.ask(requests.Waits())
+                assert judged(graph) == []
+                await asyncio.sleep(0.1)
+
+
+async def test_what_a_circle_of_tasks_holds_is_told_with_both_lines_each() -> None:
+    with running(PROGRAMS["tasks, two locks"]) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            finding = await hang_in(source)
+    assert finding.text.startswith("2 tasks have waited for each other for at least ")
+    assert finding.cause is not None
+    lines = PROGRAMS["tasks, two locks"].split("\n")
+    taken = lines.index("    async with first:") + 1
+    wanted = lines.index("        async with second: pass") + 1
+    steps = [line for line in finding.cause.evidence if "<string>" in line]
+    assert [f":{wanted} in one" in line for line in steps] == [True, False, True, False]
+    assert [f"taken at <string>:{taken} in one" in line for line in steps] == [False, True, False, True]
+    assert finding.evidence["waiting"] == 1, "main waits behind them"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("a finaliser", "a finaliser, Dropped.__del__"), ("a signal handler", "a signal handler")],
+)
+async def test_what_brought_a_thread_back_to_a_lock_that_it_holds_is_said(name: str, what: str) -> None:
+    with running(PROGRAMS[name]) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            finding = await hang_in(source)
+    assert finding.cause is not None
+    assert finding.cause.text.startswith(what)
+
+
+async def test_a_lock_held_at_the_fork_has_no_owner_in_the_child() -> None:
+    with running(FORKED) as child:
+        assert child.stdout is not None
+        pid = int(child.stdout.readline())
+        try:
+            async with agent_of(pid) as source:
+                finding = await hang_in(source)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+    assert finding.cause is not None
+    assert (finding.cause.pattern, finding.site.function) == ("owner gone", "want")
+    assert "forked" in finding.cause.text
+
+
+async def test_a_look_wakes_no_loop_and_leaves_no_lock_taken() -> None:
+    with running(PROGRAMS["a lock held across a long await"]) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            for _ in range(5):
+                await source.ask(requests.Waits())
+            tasks = await source.ask(requests.Tasks())
+    assert len(tasks.tasks) == 6
+
+
+def test_watch_says_hang_soon_after_attaching_and_fails() -> None:
+    with running(PROGRAMS["tasks, two locks"]) as child:
+        says(child, "standing")
+        done = subprocess.run(
+            [sys.executable, "-m", "taskscope", "watch", str(child.pid), "--for", "14s"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1, done.stderr
+    assert "HANG" in done.stdout

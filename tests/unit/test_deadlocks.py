@@ -1,0 +1,124 @@
+"""What cannot go on: circles and what waits for what is gone; whatever may still move is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.deadlocks import DEADLOCK, ITSELF, OWNER_GONE, STILL
+from taskscope.analysis.patterns.pattern import ProcessFacts
+from taskscope.model import Finding, Frame, WaitEdge, WaitGraph, WaitNode, deadlocked
+
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import NodeKind
+
+NOW = 100.0
+TAKEN, WANTED, DEL = (
+    Frame("/app/a.py", 3, "take"),
+    Frame("/app/a.py", 5, "want"),
+    Frame("/app/b.py", 8, "__del__"),
+)
+
+
+def living(id: int, since: float = 0.0, *, either: bool = False, thread: bool = False) -> WaitNode:
+    kind: NodeKind = "thread" if thread else "task"
+    return WaitNode(id, kind, f"t{id}", id, WANTED, WANTED, since=since, either=either)
+
+
+def lock(id: int) -> WaitNode:
+    return WaitNode(id, "lock", "Lock", size=1)
+
+
+def slots(id: int) -> WaitNode:
+    return WaitNode(id, "slots", "Semaphore", either=True, size=2)
+
+
+def waits(waiter: int, on: int) -> WaitEdge:
+    return WaitEdge(waiter, on, "waits")
+
+
+def held(thing: int, by: int) -> WaitEdge:
+    return WaitEdge(thing, by, "held", TAKEN)
+
+
+CIRCLE = WaitGraph(
+    NOW,
+    (living(1), living(2), lock(3), lock(4), living(5)),
+    (waits(1, 3), held(3, 2), waits(2, 4), held(4, 1), WaitEdge(5, 1, "ends")),
+)
+
+
+def found(graph: WaitGraph) -> list[tuple[str, Finding]]:
+    facts = ProcessFacts(NOW, (), (), (), Onset(NOW), waits=graph)
+    return [(each.name, finding) for each in (ITSELF, OWNER_GONE, DEADLOCK) for finding in each.find(facts)]
+
+
+def test_a_circle_is_stuck_and_so_is_what_waits_behind_it() -> None:
+    assert deadlocked(CIRCLE.nodes, CIRCLE.edges) == {1, 2, 3, 4, 5}
+    assert deadlocked(CIRCLE.nodes, CIRCLE.edges[1:]) == set()
+
+
+def test_one_of_several_holders_that_goes_on_is_enough_for_a_place_but_not_for_a_gather() -> None:
+    nodes, ways = (living(1), living(2), slots(3)), [waits(1, 3), held(3, 1), held(3, 2)]
+    assert deadlocked(nodes, ways) == set()
+    assert deadlocked(nodes, [*ways, waits(2, 3)]) == {1, 2, 3}
+    circle = [waits(1, 4), held(4, 1)]
+    group = [WaitEdge(5, 1, "ends"), WaitEdge(5, 2, "ends")]
+    assert 5 in deadlocked((living(1), living(2), lock(4), living(5)), [*circle, *group])
+    assert 5 not in deadlocked((living(1), living(2), lock(4), living(5, either=True)), [*circle, *group])
+
+
+def test_a_task_whose_loop_is_blocked_is_stuck_whatever_it_waits_for() -> None:
+    nodes = (living(1), living(2, thread=True))
+    assert deadlocked(nodes, [WaitEdge(1, 2, "loop"), WaitEdge(2, 1, "ends")]) == {1, 2}
+
+
+def test_a_circle_is_one_hang_with_each_step() -> None:
+    ((name, finding),) = found(CIRCLE)
+    assert (name, finding.level, finding.live, finding.evidence["waiting"]) == ("deadlock", "hang", 2, 1)
+    assert finding.text == "2 tasks have waited for each other for at least 1m40s"
+    assert finding.cause is not None
+    assert finding.cause.evidence == (
+        "task t1 waits at a.py:5 in want for the Lock #3",
+        "the Lock #3 is held by task t2, taken at a.py:3 in take",
+        "task t2 waits at a.py:5 in want for the Lock #4",
+        "the Lock #4 is held by task t1, taken at a.py:3 in take",
+        "1 more waits behind them",
+    )
+
+
+def test_while_one_of_them_has_moved_lately_it_is_none() -> None:
+    young = replace(CIRCLE, nodes=(living(1, NOW - STILL + 1), *CIRCLE.nodes[1:]))
+    assert found(young) == []
+    assert len(found(replace(young, monotonic=NOW + 1))) == 1
+
+
+def test_what_holds_what_it_waits_for_is_told_apart_with_what_brought_it_there() -> None:
+    edge = replace(held(2, 1), interrupted="finaliser", by=DEL)
+    ((name, finding),) = found(WaitGraph(NOW, (living(1, thread=True), lock(2)), (waits(1, 2), edge)))
+    assert name == "deadlocked with itself"
+    assert finding.text == "thread t1 has waited for at least 1m40s for a lock that it holds itself"
+    assert finding.cause is not None
+    assert finding.cause.text == "a finaliser, __del__ (b.py:8), ran while take (a.py:3) held the lock"
+
+
+def test_places_taken_by_those_that_wait_for_one_are_a_deadlock_of_all_of_them() -> None:
+    ways = (waits(1, 3), held(3, 1), waits(2, 3), held(3, 2))
+    ((name, finding),) = found(WaitGraph(NOW, (living(1), living(2), slots(3)), ways))
+    assert (name, finding.live) == ("deadlock", 2)
+    assert finding.text.startswith("all 2 places of the Semaphore of 2 have been taken for at least 1m40s by")
+
+
+def test_a_lock_without_an_owner_is_told_with_why() -> None:
+    orphan = replace(lock(2), gone="fork")
+    ((name, finding),) = found(WaitGraph(NOW, (living(1, thread=True), orphan), (waits(1, 2),)))
+    assert (name, finding.site) == ("owner gone", WANTED)
+    assert finding.cause is not None
+    assert finding.cause.text == "its owner stayed behind in the parent when this process was forked"
+
+
+def test_circles_at_one_line_are_one_finding() -> None:
+    ways = (waits(1, 2), held(2, 1), waits(3, 4), held(4, 3))
+    ((_, finding),) = found(WaitGraph(NOW, (living(1), lock(2), living(3), lock(4)), ways))
+    assert finding.live == 2
