@@ -70,8 +70,13 @@ class Series:
         self._thinned = -math.inf
 
     def append(self, time: float, values: Sequence[float]) -> None:
-        """Adds a point; NaN is unknown.  A point closer than the finest step replaces the last one."""
+        """Adds a point; NaN is unknown.  A point closer than the finest step replaces the last one.
+
+        One that is older than the last is left out: samples taken side by side may end in any order.
+        """
         times = self.times
+        if times and time < times[-1]:
+            return
         # A tenth of slack: a tick that comes a moment early is a point of its own.
         if len(times) > 1 and time - times[-2] < self._tiers[0][1] * 0.9:
             times[-1] = time

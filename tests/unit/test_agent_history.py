@@ -85,3 +85,10 @@ def test_too_many_sites_are_refused_and_counted() -> None:
         sites.add(site, 1.0, 1, 1)
     assert len(sites.refused) == 3
     assert sites.read(MAX_SITES + 1, 0).times == ()
+
+
+def test_samples_that_end_in_another_order_than_they_began_leave_the_times_in_order() -> None:
+    history = ProcessSeries()
+    for time in (1.0, 3.0, 2.0, 4.0):
+        history.add(dataclasses.replace(BASE, monotonic=time))
+    assert history.read(0.0).times == (1.0, 3.0, 4.0)
