@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class System:
     """One demo service.
 
-    ``look`` says what to look at.  ``guilty`` lists the places of the leaky version that start tasks that
+    ``look`` says what to watch.  ``guilty`` lists the places of the leaky version that start tasks that
     never end, as (file name, function); ``cause`` names why, and ``rates`` the tasks per minute that each
     gains at speed 1, in the same order.  ``speed`` shows the leak best within a minute.
     """

@@ -1,4 +1,4 @@
-"""Keeping hold of tasks, so that somebody can end them."""
+"""Task ownership: tasks are kept so that they can be cancelled and awaited."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Owner:
-    """Holds tasks until they are done; ``end`` cancels those that are not, and waits for them."""
+    """Keeps tasks until they are done; ``end`` cancels the rest and waits for them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -19,7 +19,7 @@ class Owner:
             task.add_done_callback(self._tasks.discard)
 
     async def end(self) -> None:
-        """Returns when none of the tasks lives."""
+        """Cancels the tasks and returns when all are done."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What every demo service shares: its options, its log, and a life between start and a signal."""
+"""What the demo services share: options, logging, and running until a signal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class Service(Protocol):
     """Something that runs until it is told to stop."""
 
     async def start(self) -> None:
-        """Returns when the service takes requests."""
+        """Returns once the service accepts requests."""
 
     async def stop(self) -> None:
-        """Ends the service."""
+        """Stops the service."""
 
 
 def options(name: str, title: str) -> argparse.ArgumentParser:
-    """The options all demos have; a demo may add its own."""
+    """The options of all demos; each may add its own."""
     parser = argparse.ArgumentParser(prog=f"python -m taskscope.demo.{name}", description=title)
     parser.add_argument("--fixed", action="store_true", help="the version without the leak")
     parser.add_argument("--speed", type=_positive, default=1.0, metavar="N", help="waits are N times shorter")

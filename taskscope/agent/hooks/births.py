@@ -66,12 +66,12 @@ class Births:
         self._resolver.skip.add(file)
 
     def factory(self, make: Any, plain: Any, *, foreign: bool, named: bool) -> Any:  # noqa: C901, PLR0915
-        """A factory that makes a task with ``make(coro, loop=…)`` and notes its birth.
+        """A factory that creates a task with ``make(coro, loop=…)`` and records its birth.
 
-        One function with local names only, because every call and look-up would show: about a
-        microsecond in all.  ``foreign``: the task may not be of our class.  ``named``: it may have a
-        serial already, given to it by its children, because it ran before ``make`` returned.
-        ``plain`` takes the place of ``make`` once the part is undone.
+        One function with only local names, since every call and look-up counts: about a microsecond in
+        all.  ``foreign``: the task may not be of our class.  ``named``: it may already have a serial, given
+        by its children, if it ran before ``make`` returned.  ``plain`` replaces ``make`` once the part is
+        undone.
         """
         from asyncio import current_task
 
@@ -163,7 +163,7 @@ class Births:
             self.registry.settle(task, chunk)
 
     def _find(self, frame: FrameType, key: tuple[int, int, int], coro: Any) -> SiteRecord:
-        """The slow path to a record: new sites, and those further out than ``frame``."""
+        """The slow path: new sites, and sites further out than ``frame``."""
         resolver = self._resolver
         return (
             resolver.ways.known(frame, key)
@@ -177,9 +177,10 @@ class Births:
             self._remote[id(coro)] = self._resolver.record(sys._getframe(2), coro)
 
     def _first_child(self, parent: Any) -> Lineage:
-        """A parent's first child: from now on the parent has something that may outlive it.
+        """Prepares a parent for its first child, which may outlive it.
 
-        An eager task runs before its own birth is noted: its children come first and give it its serial.
+        An eager task runs before its own birth is recorded, so its children may come first and give it its
+        serial.
         """
         serial = getattr(parent, "_taskscope_serial", 0)
         if not serial:
@@ -200,7 +201,7 @@ class Births:
 
 
 def _ending(link: Link) -> Any:
-    """A done callback that stays on its task after we leave, and then does nothing."""
+    """A done callback; it stays on its task when the agent is removed, and then does nothing."""
 
     def ended(task: Any) -> None:
         note = link.before

@@ -1,8 +1,8 @@
 """Tasks created without a factory: ``asyncio.Task(coro)``, as aiohttp does from Python 3.12 on.
 
 asyncio keeps a weak set of all tasks, and up to Python 3.13 the constructor calls the set's ``add``: the only
-place to observe such a birth.  Later Pythons have no such set; there a periodic search finds these tasks once
-they have lived for a while (see ``adopt``).
+place to observe such a birth.  Later versions have no such set; there a periodic search finds these tasks
+after a while (see ``adopt``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def known_sets() -> list[WeakSet[Any]]:
 
 
 def noticing(known: WeakSet[Any], note: Callable[..., Any], link: Link) -> Add:
-    """``known.add`` that also records plain tasks, unless ``link.before()`` says that a factory does.
+    """A ``known.add`` that also records plain tasks, unless ``link.before()`` says that a factory does.
 
     Called for every task.  It inlines ``WeakSet.add`` (unchanged from Python 3.11 to 3.13), since a call
     would cost 0.2 µs more; tasks of our class cost one comparison.

@@ -61,7 +61,7 @@ class TaskHooks:
         return system.get_ident() in self._making
 
     def add_loop_class(self, cls: type) -> None:
-        """Patches another loop class (uvloop); harmless if its base is already patched."""
+        """Patches another loop class (uvloop's); harmless if its base is already patched."""
         if self.part.armed and not any(cls is known for known in self._classes):
             self._classes.append(cls)
             self._patch_class(cls)
@@ -136,7 +136,7 @@ class TaskHooks:
     # -- factories -----------------------------------------------------------------------------
 
     def _wrap(self, inner: Any) -> Any:
-        """Our factory around the program's (None: it has none)."""
+        """Our factory, wrapped around the program's (None: it has none)."""
         import asyncio
 
         if _is_ours(inner) or self._monitors.follow(inner):
@@ -158,10 +158,10 @@ class TaskHooks:
         factory.taskscope_shown = factory if _is_eager(inner) else inner
         return factory
 
-    # -- creation without a frame of the caller --------------------------------------------------
+    # -- tasks created out of the caller's sight ----------------------------------------------------
 
     def _patch_run_coroutine_threadsafe(self) -> None:
-        """A callback in another thread creates its task: remember the caller."""
+        """Remembers the caller: a callback in the loop's thread will create the task."""
         import asyncio
         from asyncio import tasks
 
@@ -213,7 +213,7 @@ def _getter(original: Any, link: Link) -> Any:
 
 
 def _swapped(factory: Any, making: set[int]) -> Any:
-    """A factory with the signature of a task class; ``making`` holds the thread meanwhile."""
+    """The factory with a task class's signature; while it runs, its thread is in ``making``."""
 
     def make(coro: Any, *, loop: Any, **kwargs: Any) -> Any:
         thread = system.get_ident()

@@ -1,8 +1,8 @@
 """Whether a function was handed what it starts: then its caller is the one to name.
 
-``spawn(coro)``, ``supervisor.add(coro)`` and their like have all sorts of names, but one shape: what is
-started came in as an argument, in one (a list, a field), or from the function around.  This is looked at
-once for each way to a site, not for each task.
+``spawn(coro)``, ``supervisor.add(coro)`` and the like have all sorts of names but one shape: what they start
+came in as an argument, inside one (a list, a field), or from the enclosing function.  This is checked once
+per path to a site, not per task.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 MAX_ITEMS = 100
-"""Elements of one argument looked at: the first task of a list is made of its first coroutine."""
+"""Elements inspected per argument: the first task of a list is made of its first coroutine."""
 
 Handed = Literal["itself", "function"]
 
 _COMPREHENSIONS = {"<listcomp>", "<setcomp>", "<dictcomp>"}
-"""They have a frame of their own until Python 3.12, and what they go through is in the one around."""
+"""Before Python 3.12 they have a frame of their own; what they iterate over is in the enclosing one."""
 
 _VARARGS, _VARKEYWORDS, _COROUTINE = 4, 8, 128  # CO_…
 
@@ -34,17 +34,17 @@ _EXTENDED = opcode.opmap["EXTENDED_ARG"]
 _BACKWARD = {
     op for name, op in opcode.opmap.items() if "JUMP_BACKWARD" in name and "NO_INTERRUPT" not in name
 }
-"""Jumps that close a loop.  Those of an ``await`` are of a kind of their own."""
+"""Jumps that close a loop; ``await`` uses other ones."""
 _STORE = {opcode.opmap["STORE_FAST"], opcode.opmap["STORE_DEREF"]}
 _STORE_TWO = opcode.opmap.get("STORE_FAST_STORE_FAST")
 _STORE_FIRST = opcode.opmap.get("STORE_FAST_LOAD_FAST")
 
 
 class Given(NamedTuple):
-    """What is started: the objects themselves, the code that will run, and what it was wrapped around.
+    """What is started: the objects themselves, the code that will run, and what it wraps.
 
-    ``within`` are coroutines and functions that a coroutine or function around them was given:
-    ``create_task(guard(coro))``, or a nested function that calls the one it closes over.
+    ``within``: coroutines and functions inside a wrapper, as in ``create_task(guard(coro))``, or in a nested
+    function that calls one it closes over.
     """
 
     objects: tuple[object, ...]
@@ -53,7 +53,7 @@ class Given(NamedTuple):
 
 
 def coroutine(coro: object) -> Given:
-    """A coroutine as a task is made of it."""
+    """A coroutine that becomes a task."""
     held = gc.get_referents(coro) if type(coro) is CoroutineType else []
     held += [each for outer in held for each in _enclosed(outer)]
     held = [innermost(each) for each in held]
@@ -62,7 +62,7 @@ def coroutine(coro: object) -> Given:
 
 
 def function(*objects: object) -> Given:
-    """A function as a thread calls it; ``objects`` are what stands for it, such as the thread."""
+    """A function that a thread calls; ``objects`` stand for it, such as the thread."""
     inner = innermost(objects[-1])
     code = inner.__code__ if type(inner) is FunctionType else None
     within = map(innermost, _enclosed(inner))
@@ -70,17 +70,17 @@ def function(*objects: object) -> Given:
 
 
 def functions(frame: FrameType) -> list[object]:
-    """Functions that were handed to a function of a library, to be called in a thread: those of a submit."""
+    """Functions handed to a library's function to be called in a thread, as in ``submit``."""
     variables = variables_of(frame)
     arguments = [variables.get(name) for name in _parameters(frame.f_code)]
     return [each for each in arguments if type(innermost(each)) is FunctionType]
 
 
 def what_was_handed(frame: FrameType, given: Given) -> Handed | None:
-    """What the function of ``frame`` was handed of what it starts; None if it made that itself.
+    """What the function in ``frame`` was handed of what it starts; None if it made that itself.
 
-    A coroutine runs once, so a function that was handed one starts one for each call.  A function may be
-    called again and again: one that was handed a function, and calls it in a loop, is a cause of its own.
+    A coroutine runs once, so whoever was handed one starts one task per call.  A function can be called many
+    times, so whoever was handed one and calls it in a loop is a cause itself.
     """
     code = frame.f_code
     once = not _is_in_loop(code, frame.f_lasti)
@@ -152,7 +152,7 @@ def _will_run(value: object, code: CodeType) -> bool:
 
 
 def _is_named(code: CodeType, thing: object) -> bool:
-    """Whether the function names what would make ``thing``, and so may have made it."""
+    """Whether the function names the maker of ``thing``, and so may have made it itself."""
     theirs = thing.__code__ if type(thing) is FunctionType else stacks.code_of(thing)
     return _names(code, text(theirs.co_name) if theirs is not None else class_name(thing))
 
@@ -163,16 +163,16 @@ def _names(code: CodeType, name: str) -> bool:
 
 
 def _around(code: CodeType) -> str:
-    """The qualified name of the function that a nested one is defined in; "" of others."""
+    """The qualified name of the function that encloses a nested one; "" if it is not nested."""
     return text(code.co_qualname).rpartition(".<locals>.")[0]
 
 
 def _is_inside(code: CodeType, function: str) -> bool:
-    """Whether it is the code of something defined inside the function of that qualified name."""
+    """Whether it is defined inside the function of that qualified name."""
     return function != "" and text(code.co_qualname).startswith(f"{function}.<locals>.")
 
 
-# -- reading code: raw, because taking a long function apart takes over a millisecond ------------------
+# -- reading raw bytecode: disassembling a long function takes over a millisecond -----------------------
 
 
 def _instructions(code: CodeType, first: int = 0) -> Iterator[tuple[int, int, int]]:
@@ -185,7 +185,7 @@ def _instructions(code: CodeType, first: int = 0) -> Iterator[tuple[int, int, in
 
 
 def _is_rebound(code: CodeType, name: str) -> bool:
-    """Whether the function stores something else under the name of a parameter."""
+    """Whether the function assigns to a parameter."""
     place = code.co_varnames.index(name)
     for _, operation, argument in _instructions(code):
         if operation in _STORE and argument == place:
@@ -198,7 +198,7 @@ def _is_rebound(code: CodeType, name: str) -> bool:
 
 
 def _is_in_loop(code: CodeType, place: int) -> bool:
-    """Whether an instruction stands in a loop."""
+    """Whether an instruction is inside a loop."""
     return any(
         operation in _BACKWARD and place >= offset + 2 - 2 * argument
         for offset, operation, argument in _instructions(code, place + 2 if place >= 0 else 0)

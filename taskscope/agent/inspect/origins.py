@@ -1,4 +1,4 @@
-"""Whose code a file is: ours, the task plumbing, the standard library, a library, or the user's.
+"""Classifies files: the agent's, task plumbing, the standard library, a library's, or the user's.
 
 A creation site is the first frame outside the plumbing; a user frame is the nearest one that is
 neither the standard library's nor a library's.
@@ -36,14 +36,14 @@ _STDLIB = os.path.dirname(absolute(os.__file__))  # noqa: PTH120
 _THREAD_PLUMBING = ("/threading.py", "/concurrent/futures/")
 
 MAX_FILES = 10_000
-"""File names remembered.  A program that compiles text under ever new names must not make us grow."""
+"""File names cached.  A program that keeps compiling code under new names must not make the cache grow."""
 
 _cache: dict[str, Origin | Literal["own"]] = {}
 _plumbing: dict[str, bool] = {}
 
 
 def file_of(code: CodeType) -> str:
-    """The file's name as a plain string: who compiles may give any subclass of it."""
+    """The file name as a plain string; compiled code may carry any subclass of it."""
     return text(code.co_filename)
 
 
@@ -52,7 +52,7 @@ def name_of(code: CodeType) -> str:
 
 
 def origin(file: str) -> Origin | Literal["own"]:
-    """Whose it is; ``own``: the agent's."""
+    """Who owns the file; ``own``: the agent."""
     file = text(file)
     known = _cache.get(file)
     if known is None:
@@ -77,7 +77,7 @@ def _classify(file: str) -> Origin | Literal["own"]:
 
 
 def _is_compiled(file: str) -> bool:
-    """Whether it is a file of a library that was compiled by Cython: named as its package sees it."""
+    """Whether Cython compiled it from a library: such files are named relative to their package."""
     package, slash, _ = file.partition("/")
     module = sys.modules.get(package) if slash and package else None
     where = text(lookup(attributes_of(module), "__file__"))
@@ -85,7 +85,7 @@ def _is_compiled(file: str) -> bool:
 
 
 def is_known(file: str) -> bool:
-    """Whether code has been seen here whose file that is."""
+    """Whether code from this file has been classified."""
     return file in _cache
 
 
@@ -94,7 +94,7 @@ def is_own(file: str) -> bool:
 
 
 def is_plumbing(file: str) -> bool:
-    """Code that creates tasks on behalf of whoever called it."""
+    """Whether it is code that creates tasks on behalf of its caller."""
     file = text(file)
     known = _plumbing.get(file)
     if known is None:
@@ -125,14 +125,14 @@ def read_configuration() -> None:
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     try:
         said = system.contents(f"{home}/taskscope/plumbing", 65536).decode()
-    except (OSError, ValueError):  # no text, a zero in its name
+    except (OSError, ValueError):  # not text, or a null byte in its name
         return
     lines = [line.partition("#")[0].strip() for line in said.splitlines()]
     plumbing.STARTS_FOR_OTHERS.update(line for line in lines if line)
 
 
 def line_of(code: CodeType, lasti: int) -> int:
-    """The line of an instruction: a search in the code's line table."""
+    """The line of an instruction, searched for in the code's line table."""
     for start, end, line in code.co_lines():
         if start <= lasti < end and line is not None:
             return line
@@ -149,13 +149,13 @@ def frame_of(code: CodeType, line: int | None) -> model.Frame:
 
 
 def shown_origin(file: str) -> Origin:
-    """The agent's own code is a library's to whoever reads a stack."""
+    """The origin as shown in a stack, where the agent's own code counts as a library."""
     whose = origin(file)
     return "library" if whose == "own" else whose
 
 
 def function_name(code: CodeType) -> str:
-    """The qualified name without ``<locals>``, as people write it."""
+    """The qualified name without ``<locals>``."""
     return text(code.co_qualname).replace(".<locals>", "")
 
 

@@ -1,4 +1,4 @@
-"""Which line a task is said to be created by: the slow half of the hot path, once for most sites."""
+"""Resolves a task's creation site: the slow half of the hot path, run once for most sites."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from taskscope.agent.counts.registry import Registry, SiteRecord
 
 MAX_WALK = 60
-"""Frames walked outwards to find a user frame."""
+"""Frames walked outwards in search of a user frame."""
 
 _CREATORS = frozenset(
     {"create_task", "ensure_future", "_ensure_future", "factory", "_create_task", "__setitem__"}
 )
 
 _RUN_BY_PYTEST = frozenset({"pytest_pyfunc_call", "pytest_fixture_setup", "pytest_runtest_teardown"})
-"""Functions of pytest's with thirty frames of its own outside them, and none of the user's."""
+"""pytest's functions that call tests: outside them are some thirty frames, none of them the user's."""
 
 MAX_STEPS = 100_000
-"""Frames remembered on the ways to sites."""
+"""Frames remembered on paths to sites."""
 
 
 _numbers = itertools.count(1)
 
 
 class Ways:
-    """Ways from where something starts out to its site, once they have been gone.
+    """A trie of known paths from where a task is created, outwards to its site.
 
-    A site at the first frame stands in ``registry.records`` under that frame's code, its instruction, and
-    what is started.  Where the site is further out, these lead to a number; the number with the next
-    frame's code and instruction leads to the site, or to a number again.  So a way that was gone before
-    costs a look-up for each frame, and nothing is read from them.
+    If the site is the first frame, ``registry.records`` has it under that frame's code, its instruction and
+    what is started.  If it is further out, that key leads to a number; the number with the next frame's code
+    and instruction leads to the site, or to another number.  So a known path costs one look-up per frame and
+    reads nothing else from the frames.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -48,7 +48,7 @@ class Ways:
         self._steps: dict[tuple[object, ...], int] = {}
 
     def known(self, frame: FrameType, key: tuple[object, ...]) -> SiteRecord | None:
-        """The record at the end of the way outwards from ``frame``, if it was gone before."""
+        """The record at the end of a known path outwards from ``frame``."""
         steps, records = self._steps, self._records
         walk: FrameType | None = frame
         while (number := steps.get(key)) is not None:
@@ -62,9 +62,9 @@ class Ways:
         return None
 
     def remember(self, record: SiteRecord, key: tuple[object, ...], way: list[FrameType]) -> None:
-        """What was decided first at a frame stays: to stop there, or to go on.
+        """The first decision at a frame stands: to stop there, or to go on.
 
-        The record keeps the codes on the way alive, so that no id is reused.
+        The record keeps the code objects on the path alive, so that no id is reused.
         """
         records, steps = self._records, self._steps
         for frame in way[1:]:
@@ -77,18 +77,18 @@ class Ways:
 
 
 class Resolver:
-    """Finds the record of a creation site; for most sites this runs once, not once a birth."""
+    """Finds the record of a creation site; for most sites this runs once, not once per birth."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.ways = Ways(registry)
-        # Files whose frames are skipped.  events.py and runners.py stay out: a frame of theirs marks the
-        # border between a callback and the loop that runs it, and is looked at in `_place`.
+        # Files whose frames are skipped.  Not events.py and runners.py: their frames separate a callback from
+        # the loop that runs it, and `_place` needs to see them.
         self.skip: set[str] = set()
         self._stop = set(_borders())
 
     def record(self, start: FrameType, coro: Any) -> SiteRecord:
-        """The record for the creation seen from ``start``, made on first sight."""
+        """The record for a creation seen from ``start``; created on first use."""
         frame = self._outside(start)
         origin = self._place(start, frame)
         inner = started(coro)
@@ -103,12 +103,14 @@ class Resolver:
             name = coroutine_name(inner)
             record = self.registry.add(far, "task", frame_shown, user_shown, name, codes, via=via)
         whole = origin is frame and body is attribute(coro, "cr_code")
-        if whole and far in self.registry.records:  # otherwise the codes are not kept alive, nor their ids
+        if (
+            whole and far in self.registry.records
+        ):  # otherwise nothing keeps the codes alive, and ids are reused
             self.ways.remember(record, (id(frame.f_code), frame.f_lasti, id(body)), found.way)
         return record
 
     def _outside(self, start: FrameType) -> FrameType:
-        """The first frame outside the plumbing; learns the plumbing's files as it meets them."""
+        """The first frame outside the plumbing; learns the plumbing's files on the way."""
         frame = start
         while frame.f_back is not None:
             file = frame.f_code.co_filename
@@ -120,7 +122,7 @@ class Resolver:
         return frame
 
     def _place(self, start: FrameType, frame: FrameType) -> FrameType:
-        """The frame to name: for a creation out of a callback the plumbing line that did it."""
+        """The frame to name; if a callback creates the task, the plumbing's line that does."""
         running = runs_a_loop(frame)
         if frame.f_code.co_filename not in self._stop and not running:
             return frame
@@ -136,24 +138,24 @@ class Resolver:
             return inner
         if running or frame.f_code.co_filename == _borders()[0]:  # the loop itself calls `create_task`
             return last or frame
-        outer = frame  # Runner.run itself creates the main task: name whoever called it
+        outer = frame  # Runner.run itself creates the main task: name its caller
         while outer.f_back is not None and origins.is_plumbing(outer.f_code.co_filename):
             last, outer = outer, outer.f_back
         return outer if not origins.is_thread_plumbing(outer.f_code.co_filename) else last or outer
 
 
 class Asked(NamedTuple):
-    """Who is to be named, the nearest frame of the user's own, and all that were looked at for it."""
+    """The frame to name, the nearest user frame, and all frames inspected on the way."""
 
     place: FrameType
     user: FrameType | None
     way: list[FrameType]
 
     def shown(self, body: CodeType | None) -> Shown:
-        """As values.
+        """The site's lines as values.
 
-        No line of the standard library is a cause: where a callback of its own starts something of the
-        program's, the best that is known is where that is defined.
+        A line of the standard library is never the cause: if one of its callbacks starts the program's
+        coroutine, the line that defines the coroutine is named instead.
         """
         place, user, origin = self.place, self.user, self.way[0]
         via = _frame(origin)
@@ -165,7 +167,7 @@ class Asked(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A site's lines: the one to blame, the nearest one of the user's own, and the helper's."""
+    """A site's lines: the one to blame, the nearest user line, and the helper's."""
 
     frame: model.Frame
     user: model.Frame | None
@@ -177,10 +179,10 @@ def _frame(frame: FrameType) -> model.Frame:
 
 
 def who_asked(origin: FrameType, given: handed.Given) -> Asked:
-    """The frame that decided to start what was given: past those that start things for others.
+    """The frame that decided to start what was given, outside all that start things for others.
 
-    These are the standard library, some libraries, and whoever was handed it.  If nobody else stands
-    behind them one of them is named: the user's own, or who made the coroutine of a function.
+    These are the standard library, some libraries, and any function that was handed it.  If there is no other
+    frame, one of these is named: the user's own, or the one that made a coroutine of a function.
     """
     way: list[FrameType] = []
     passed: list[tuple[int, FrameType]] = []
@@ -208,7 +210,7 @@ def who_asked(origin: FrameType, given: handed.Given) -> Asked:
 
 
 def _starts_for_others(frame: FrameType, given: handed.Given) -> int | None:
-    """None if it does not; else how far it is from a cause, should there be no other."""
+    """None if it does not; else its rank as the cause if there is no other (0: best)."""
     file = frame.f_code.co_filename
     if origins.is_plumbing(file) or origins.origin(file) == "stdlib":
         return 3
@@ -231,7 +233,7 @@ def _borders() -> tuple[str, str]:
 
 
 def is_runner(frame: FrameType) -> bool:
-    """Whether it only runs what stands inside, a thread's function or a loop's coroutine."""
+    """Whether it only runs what is inside it: a thread's function or a loop's coroutine."""
     file = frame.f_code.co_filename
     if origins.origin(file) != "stdlib":
         return False
@@ -239,7 +241,7 @@ def is_runner(frame: FrameType) -> bool:
 
 
 def is_border(frame: FrameType) -> bool:
-    """Whether what stands outside of ``frame`` runs the loop, and has not asked for what happens inside."""
+    """Whether the frames outside ``frame`` run the loop and did not ask for what happens inside."""
     code = frame.f_code
     if code.co_name in ("_run", "_run_once") and origins.is_plumbing(code.co_filename):
         return True
@@ -250,10 +252,10 @@ _RUN = {"run_until_complete", "run_forever"}
 
 
 def runs_a_loop(frame: FrameType) -> bool:
-    """Whether ``frame`` runs a loop of uvloop's, whose callbacks have no frame of the loop beneath them."""
+    """Whether ``frame`` runs a uvloop loop, which has no frame of its own around its callbacks."""
     if "uvloop" not in sys.modules or _RUN.isdisjoint(frame.f_code.co_names):
         return False
-    if sys.modules["asyncio"]._get_running_loop() is None:  # it only makes the task to be run
+    if sys.modules["asyncio"]._get_running_loop() is None:  # it only creates the task to run
         return False
     return calls.name_at(frame.f_code, frame.f_lasti) in _RUN
 
@@ -265,19 +267,19 @@ _WRAPPERS = {
     "run.<locals>.wrapper",
     "_wrap_awaitable",
 }
-"""Coroutines of anyio's, aiomonitor's, uvloop's and asyncio's around the one that their user asked for."""
+"""Coroutines in which anyio, aiomonitor, uvloop and asyncio wrap the user's."""
 
 _CALLERS = {
     "AsyncIOBackend.run_async_from_thread.<locals>.task_wrapper",
     "BlockingPortal._call_func",
 }
-"""Coroutines of anyio's that will call the function that their user asked for."""
+"""anyio's coroutines that will call the user's function."""
 
 
 def unwrapped(coro: object) -> object:
-    """The coroutine that the program started, where a library put its own around it.
+    """The coroutine that the program started, if a library wrapped it in its own.
 
-    It is among what the wrapper refers to: reading its locals could leave a copy in the frame.
+    It is found among the wrapper's referents: reading the wrapper's locals could leave a copy in the frame.
     """
     if not _is_of(coro, _WRAPPERS):
         return coro
@@ -297,7 +299,7 @@ def _is_coroutine(thing: object) -> bool:
 
 
 def started(coro: object) -> object:
-    """What the program asked to be run: a coroutine, a function that will make one, or an async generator."""
+    """What the program asked to run: a coroutine, a function that will make one, or an async generator."""
     inner = unwrapped(coro)
     if type(inner) is not CoroutineType:
         generator = stacks.generator_of(inner) if stacks.is_step(inner) else None
@@ -311,7 +313,7 @@ def started(coro: object) -> object:
 
 
 def code_of(thing: object) -> CodeType | None:
-    """The code of what ``started`` found."""
+    """The code of what ``started`` returned."""
     function = innermost(thing)
     return function.__code__ if type(function) is FunctionType else stacks.code_of(thing)
 

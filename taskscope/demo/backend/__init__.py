@@ -1,1 +1,1 @@
-"""An API server for trading research: runs that can be watched, notices, signals, risk halts, clean-up."""
+"""An API server for trading research: watchable runs, notices, signals, risk halts, cleanup."""

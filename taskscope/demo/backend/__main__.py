@@ -1,7 +1,7 @@
 """Runs the API server.
 
-``--speed N`` makes runs, their pauses, bursts and time-outs N times shorter.  Past 60 the watchers do
-not find the runs in time any more.
+``--speed N`` makes runs, their pauses, bursts and timeouts N times shorter.  Above 60, watchers no longer
+find their runs in time.
 """
 
 from __future__ import annotations

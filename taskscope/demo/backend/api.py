@@ -35,13 +35,13 @@ class Api:
         return host, port
 
     async def stop(self) -> None:
-        """Hangs up on the watchers and takes no more requests."""
+        """Disconnects the watchers and stops listening."""
         for socket in list(self._watching):
             await socket.close(code=WSCloseCode.GOING_AWAY)
         await self._runner.cleanup()
 
     async def launch(self, _request: web.Request) -> web.Response:
-        """Starts a run and says its number."""
+        """Starts a run and returns its number."""
         return web.json_response({"run": self._runs.launch().number}, status=201)
 
     async def list(self, _request: web.Request) -> web.Response:
@@ -55,7 +55,7 @@ class Api:
         return web.json_response({"run": run.number, "state": run.state, "scores": run.scores})
 
     async def watch(self, request: web.Request) -> web.WebSocketResponse:
-        """Sends the messages of a run until the watcher hangs up."""
+        """Streams a run's messages until the watcher disconnects."""
         run = self._find(request)
         if run.state != "running":
             raise web.HTTPGone(text="that run is over")

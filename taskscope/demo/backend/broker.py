@@ -1,4 +1,4 @@
-"""Our session at the broker: a line out, an acknowledgement in, any number under way."""
+"""Our session with the broker: a line out, an acknowledgement in, any number in flight."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class BrokerSession:
         self._unanswered: dict[str, asyncio.Future[None]] = {}
 
     async def connect(self, address: tuple[str, int]) -> None:
-        """Opens the session.  Raises OSError if the broker is away."""
+        """Opens the session.  Raises OSError if the broker is unreachable."""
         self._reader, self._writer = await asyncio.open_connection(*address)
         self._answers = asyncio.create_task(self.read_answers(), name="broker answers")
 
@@ -36,7 +36,7 @@ class BrokerSession:
             del self._unanswered[number]
 
     async def read_answers(self) -> None:
-        """Wakes whoever waits for an acknowledgement."""
+        """Resolves the waiter of each acknowledgement."""
         while line := await self._reader.readline():
             answer = self._unanswered.get(line.decode().strip())
             if answer is not None and not answer.done():

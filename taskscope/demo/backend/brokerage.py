@@ -1,6 +1,6 @@
-"""A stand-in for the broker on loopback, from the outside world: protocols and timers, no tasks.
+"""A mock broker on loopback, built from protocols and timers: it starts no tasks.
 
-It acknowledges milestones and completions, but no progress, and confirms no halt; every so often it
+It acknowledges milestones and completions but not progress, never confirms a halt, and now and then
 reports a burst of risks.
 """
 
@@ -39,7 +39,7 @@ class Brokerage:
         return host, port
 
     async def stop(self) -> None:
-        """Hangs up on everybody."""
+        """Closes every connection."""
         self._timer.cancel()
         self._server.close()
         for session in list(self.sessions):

@@ -12,7 +12,7 @@ WORKERS = 3
 
 
 class CleanupService:
-    """Three workers that unlink what they are given; started and stopped with each run."""
+    """Three workers that delete files; started and stopped with each run."""
 
     def __init__(self) -> None:
         self._paths: asyncio.Queue[Path | None] = asyncio.Queue()
@@ -25,15 +25,15 @@ class CleanupService:
             self._workers.append(asyncio.create_task(self.work()))
 
     async def stop(self) -> None:
-        """Tells the workers to end."""
+        """Tells the workers to stop."""
         self._closing = True
 
     def remove(self, path: Path) -> None:
-        """Has a file removed."""
+        """Queues a file for removal."""
         self._paths.put_nowait(path)
 
     async def work(self) -> None:
-        """Removes file after file until told to end."""
+        """Removes queued files until told to stop."""
         while not self._closing:
             path = await self._paths.get()
             if path is not None:

@@ -1,4 +1,4 @@
-"""Hands the messages of one run to everybody who watches it."""
+"""Broadcasts the messages of one run to its watchers."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Client:
         self.gone = asyncio.Event()
 
     async def read(self) -> None:
-        """Until the watcher hangs up."""
+        """Reads until the watcher disconnects."""
         async for _message in self.socket:
             pass
         self.gone.set()
         await self.leave()
 
     async def leave(self) -> None:
-        """Hands the client over to the hub, to be forgotten."""
+        """Asks the hub to remove the client."""
         await self.hub.unregister.put(self)
 
     async def write(self) -> None:
-        """Sends what is in the outbox, and a ping when there is nothing for a while."""
+        """Sends what is in the outbox, and a ping when it stays empty."""
         with contextlib.suppress(ConnectionError):
             while True:
                 try:
@@ -67,7 +67,7 @@ class Hub:
         self._closing = True
 
     async def serve(self, socket: web.WebSocketResponse) -> None:
-        """Serves one client; returns when it hung up."""
+        """Serves one client until it disconnects."""
         client = Client(self, socket)
         self.register.put_nowait(client)
         asyncio.create_task(client.write())
@@ -75,7 +75,7 @@ class Hub:
         await client.gone.wait()
 
     async def run(self) -> None:
-        """The hub's loop: who came, who went, what there is to say."""
+        """The hub's loop: handles joins, leaves and messages."""
         while True:
             closing = self._closing
             while not self.register.empty():
@@ -95,7 +95,7 @@ class Hub:
 
 
 class LeavingClient(Client):
-    """Leaves without waiting for the hub."""
+    """Leaves without waiting for the hub's loop."""
 
     async def leave(self) -> None:
         with contextlib.suppress(asyncio.QueueFull):
@@ -103,7 +103,7 @@ class LeavingClient(Client):
 
 
 class ClosingHub(Hub):
-    """Serves clients that leave by themselves, and ends their writers with them."""
+    """Its clients leave by themselves, and their writers end with them."""
 
     async def serve(self, socket: web.WebSocketResponse) -> None:
         client = LeavingClient(self, socket)

@@ -1,4 +1,4 @@
-"""Tells the broker's desk how a run goes on."""
+"""Keeps the broker's desk informed about a run."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Notices:
         self._pace = pace
 
     async def progress(self, run: int, step: int) -> None:
-        """A step is done."""
+        """Announces a finished step."""
         await self.announce(f"progress {run} {step}")
 
     async def milestone(self, run: int) -> None:
-        """Half of the run is done."""
+        """Announces that half of the run is done."""
         await self.announce(f"milestone {run}")
 
     async def completed(self, run: int) -> None:
-        """The run is over."""
+        """Announces the end of the run."""
         await self.announce(f"completed {run}")
 
     async def announce(self, notice: str) -> None:
-        """Sends a notice and goes on."""
+        """Sends a notice without waiting."""
         asyncio.create_task(self.deliver(notice))
 
     async def deliver(self, notice: str) -> None:
@@ -42,7 +42,7 @@ class Notices:
 
 
 class AwaitedNotices(Notices):
-    """Waits for the acknowledgement, but not for long."""
+    """Waits for each acknowledgement, with a timeout."""
 
     async def announce(self, notice: str) -> None:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds, at speed 1; ``Pace.at(speed)`` has shorter ones."""
+    """Seconds, at speed 1; ``Pace.at(speed)`` shortens them."""
 
     run_every: float = 6.0
     step: float = 2.0
@@ -26,6 +26,6 @@ class Pace:
 
     @classmethod
     def at(cls, speed: float) -> Pace:
-        """Everything ``speed`` times shorter."""
+        """All durations, ``speed`` times shorter."""
         normal = cls()
         return cls(*(getattr(normal, name) / speed for name in cls.__slots__))

@@ -1,4 +1,4 @@
-"""Writes the report of each run: a pool of workers from start to stop."""
+"""Writes a report for each run, with a pool of workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORKERS = 4
 
 
 class Reports:
-    """Takes results and writes them into files of ``directory``, the last hundred runs' at most."""
+    """Writes results to files in ``directory``; keeps the last hundred."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -24,17 +24,17 @@ class Reports:
         self._workers = [asyncio.create_task(self.work(), name=f"reports {n}") for n in range(WORKERS)]
 
     async def stop(self) -> None:
-        """Ends the pool; reports not written are dropped."""
+        """Stops the pool; unwritten reports are dropped."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
     def file(self, run: int, scores: list[str]) -> None:
-        """Has a report written."""
+        """Queues a report."""
         self._queue.put_nowait((run, scores))
 
     async def work(self) -> None:
-        """Writes report after report."""
+        """Writes queued reports."""
         while True:
             run, scores = await self._queue.get()
             path = self._directory / f"report-{run % 100}.json"

@@ -22,7 +22,7 @@ class RiskMonitor:
         self._one_at_a_time = asyncio.Lock()
 
     async def start(self, feed: tuple[str, int]) -> None:
-        """Subscribes.  Raises OSError if the feed is away."""
+        """Subscribes.  Raises OSError if the feed is unreachable."""
         self._reader, self._writer = await asyncio.open_connection(*feed)
         self._writer.write(b"RISK\n")
         self._watching = asyncio.create_task(self.watch(), name="risk watch")
@@ -34,12 +34,12 @@ class RiskMonitor:
         self._writer.close()
 
     async def watch(self) -> None:
-        """Event after event."""
+        """Handles each event of the feed."""
         while line := await self._reader.readline():
             await self.on_event(line.decode().strip())
 
     async def on_event(self, account: str) -> None:
-        """Has an account halted and goes on."""
+        """Starts halting an account; does not wait."""
         asyncio.create_task(self.halt(account))
 
     async def halt(self, account: str) -> None:
@@ -49,7 +49,7 @@ class RiskMonitor:
 
 
 class BoundedRiskMonitor(RiskMonitor):
-    """Halts one account after the other, each within a time."""
+    """Halts accounts one after another, each with a timeout."""
 
     async def on_event(self, account: str) -> None:
         try:

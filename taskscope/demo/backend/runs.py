@@ -1,4 +1,4 @@
-"""Runs: what one does from its start to its end, and which there are."""
+"""Runs: the life of one, and the list of all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Kinds:
-    """Which classes the parts of a run are made of."""
+    """The classes used for the parts of a run."""
 
     hub: type[Hub]
     signals: type[SignalProcessor]
@@ -32,7 +32,7 @@ class Kinds:
 
 
 class Run:
-    """One run with its hub, its signal processor and its clean-up."""
+    """One run with its hub, signal processor and cleanup."""
 
     def __init__(self, number: int, kinds: Kinds, notices: Notices, pace: Pace, directory: Path) -> None:
         self.number = number
@@ -46,7 +46,7 @@ class Run:
         self._scratch = directory / f"run-{number}.tmp"
 
     async def execute(self) -> None:
-        """Three steps, each announced; then everything is put away."""
+        """Runs three steps, announces each, then cleans up."""
         hub = asyncio.create_task(self.hub.run(), name=f"hub {self.number}")
         self._cleanup.start()
         try:
@@ -58,7 +58,7 @@ class Run:
             self._cleanup.remove(self._scratch)
             try:
                 await self._cleanup.stop()
-            finally:  # also when it is given up meanwhile
+            finally:  # also when cancelled
                 await hub
         await self._notices.completed(self.number)
 
@@ -79,7 +79,7 @@ class Run:
 
 
 class Runs:
-    """Every run of the day, also those that are over: their results can be asked for."""
+    """All runs of the day; finished ones stay for their results."""
 
     def __init__(self, kinds: Kinds, notices: Notices, reports: Reports, pace: Pace, directory: Path) -> None:
         self._kinds = kinds
@@ -99,7 +99,7 @@ class Runs:
         return run
 
     async def stop(self) -> None:
-        """Gives up the runs under way."""
+        """Cancels the runs in progress."""
         await self._owner.end()
 
     async def _execute(self, run: Run) -> None:

@@ -41,7 +41,7 @@ class Backend:
         self._api = Api(self._runs)
 
     async def start(self) -> None:
-        """Returns when the API listens and the visitors are on their way."""
+        """Returns once the API listens and the visitors have started."""
         await self._brokerage.start()
         await self._broker.connect(self._brokerage.address)
         await self._risk.start(self._brokerage.address)
@@ -52,7 +52,7 @@ class Backend:
         log.info("listening on %s:%d", *self._api.address)
 
     async def stop(self) -> None:
-        """Stops what takes requests first, then what serves them."""
+        """Stops accepting requests first, then stops what serves them."""
         await self._visitors.stop()
         await self._api.stop()
         await self._runs.stop()

@@ -1,4 +1,4 @@
-"""Scores the signals of a step side by side."""
+"""Scores the signals of a step concurrently."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ DELAYS = (0.1, 0.3, 1.5, 1.6, 1.7)
 
 
 class SignalProcessor:
-    """A worker for each signal; the results are collected as long as there is time."""
+    """Starts a worker per signal and collects results until a deadline."""
 
     def __init__(self, pace: Pace) -> None:
         self._within = pace.collect_within
         self.results: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
 
     async def process(self) -> list[str]:
-        """The scores that were ready in time."""
+        """Returns the scores that were ready in time."""
         for delay in DELAYS:
             asyncio.create_task(self.score(delay))
         return await self.collect()
 
     async def collect(self) -> list[str]:
-        """Takes results until all are there or the time is up."""
+        """Collects results until all are in or time is up."""
         scores: list[str] = []
         try:
             async with asyncio.timeout(self._within):
@@ -38,14 +38,14 @@ class SignalProcessor:
         return scores
 
     async def score(self, delay: float) -> None:
-        """One signal: waits for its history, scores it, hands the score over."""
+        """Waits for a signal's history, scores it and delivers the score."""
         await asyncio.sleep(delay * self._within)
         score = await asyncio.to_thread(_score, delay)
         await self.results.put(score)
 
 
 class CancellingProcessor(SignalProcessor):
-    """Ends the workers when the collection ends."""
+    """Cancels the remaining workers after the deadline."""
 
     async def process(self) -> list[str]:
         workers = [asyncio.create_task(self.score(delay)) for delay in DELAYS]

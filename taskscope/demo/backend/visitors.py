@@ -1,4 +1,4 @@
-"""Those who use the API: somebody who starts runs, three who watch each, a dashboard that asks."""
+"""The API's users: one starts runs, three watch each run, and a dashboard polls."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Visitors:
         self._owner = Owner()
 
     async def start(self) -> None:
-        """Lets them begin."""
+        """Starts the clients."""
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self._owner.own(asyncio.create_task(self.launch_runs(), name="researcher"))
         self._owner.own(asyncio.create_task(self.ask(), name="dashboard"))
 
     async def stop(self) -> None:
-        """Sends them away."""
+        """Stops the clients."""
         await self._owner.end()
         await self._http.close()
 
     async def launch_runs(self) -> None:
-        """Starts a run at a steady beat and sends watchers to it."""
+        """Starts runs at a steady rate, each with its watchers."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
@@ -51,7 +51,7 @@ class Visitors:
             await asyncio.sleep(due - loop.time())
 
     async def watch(self, run: int) -> None:
-        """Watches a run to its end and a little longer, then hangs up."""
+        """Watches a run to its end and a little longer, then disconnects."""
         try:
             async with self._http.ws_connect(f"{self._url}/{run}/watch") as socket:
                 async for message in socket:
@@ -62,7 +62,7 @@ class Visitors:
             log.warning("cannot watch run %d: %s", run, error)
 
     async def ask(self) -> None:
-        """Asks for the list of runs."""
+        """Polls the list of runs."""
         while True:
             await asyncio.sleep(ASK_EVERY)
             async with self._http.get(self._url) as answer:

@@ -1,1 +1,1 @@
-"""A quote collector: follows a venue over websockets, keeps the last quotes, files all of them."""
+"""A quote collector: follows a venue over websockets, keeps the last quotes and archives all."""

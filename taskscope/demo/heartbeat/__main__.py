@@ -1,7 +1,7 @@
 """Runs the quote collector.
 
-``--speed N`` makes the life of a connection and the pause before a reconnect N times shorter.  The interval
-of the heartbeats stays, or their number would drown the venue.
+``--speed N`` makes connections and the pause before a reconnect N times shorter.  The heartbeat interval
+stays the same, or heartbeats would swamp the venue.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What other services ask us: the last quote of each symbol, over HTTP."""
+"""Serves the last quote of each symbol over HTTP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Api:
         return host, port
 
     async def stop(self) -> None:
-        """Takes no more requests."""
+        """Stops listening."""
         await self._runner.cleanup()
 
     async def all(self, _request: web.Request) -> web.Response:

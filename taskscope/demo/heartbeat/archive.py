@@ -1,4 +1,4 @@
-"""Files every quote: a queue between the clients and one writer."""
+"""Archives every quote: a queue between the clients and one writer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEEP = 5_000_000
 
 
 class Archive:
-    """A file in a temporary directory of its own, gone when the service ends."""
+    """A file in its own temporary directory, removed when the service stops."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[str] = asyncio.Queue(BACKLOG)
@@ -20,19 +20,19 @@ class Archive:
         self.lost = 0
 
     def start(self) -> None:
-        """Begins to write."""
+        """Starts the writer."""
         self._directory = tempfile.TemporaryDirectory(prefix="quotes-")
         self.path = Path(self._directory.name) / "quotes.log"
         self._writer = asyncio.create_task(self.write(), name="archive writer")
 
     async def stop(self) -> None:
-        """Ends the writer and removes the file."""
+        """Stops the writer and removes the file."""
         self._writer.cancel()
         await asyncio.gather(self._writer, return_exceptions=True)
         self._directory.cleanup()
 
     def put(self, quote: str) -> None:
-        """Takes a quote; counts it as lost if the writer cannot follow."""
+        """Takes a quote; counts it as lost if the writer falls behind."""
         symbol, _, price = quote.partition(" ")
         self.last[symbol] = price
         try:
@@ -41,7 +41,7 @@ class Archive:
             self.lost += 1
 
     async def write(self) -> None:
-        """Writes what came, a bundle at a time, off the loop."""
+        """Writes queued quotes in batches, in a thread."""
         while True:
             bundle = [await self._queue.get()]
             while not self._queue.empty():

@@ -1,4 +1,4 @@
-"""A websocket client for the quotes of one symbol, which reconnects when the venue hangs up."""
+"""A websocket client for the quotes of one symbol, which reconnects when the venue disconnects."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class FeedClient:
         self.connected = asyncio.Event()
 
     def start(self) -> None:
-        """Begins to follow."""
+        """Starts following."""
         self._runner = asyncio.create_task(self.run(), name=f"run {self._url}")
 
     async def stop(self) -> None:
-        """Hangs up."""
+        """Disconnects."""
         self._closing.set()
         self._runner.cancel()
         await self._hang_up()
 
     async def run(self) -> None:
-        """One session after the other."""
+        """Runs one session after another."""
         while not self._closing.is_set():
             session = asyncio.create_task(self.follow())
             try:
@@ -50,11 +50,11 @@ class FeedClient:
             except aiohttp.ClientError as error:
                 log.warning("%s: %s", self._url, error)
             else:
-                log.debug("%s: the venue hung up", self._url)
+                log.debug("%s: the venue disconnected", self._url)
             await self.pause()
 
     async def follow(self) -> None:
-        """One session: from the connect to the hang-up."""
+        """Runs one session, from connect to disconnect."""
         await self.connect()
         await self.read()
 
@@ -64,7 +64,7 @@ class FeedClient:
         asyncio.create_task(self.heartbeat())
 
     async def heartbeat(self) -> None:
-        """Tells the venue now and then that we are there."""
+        """Sends periodic heartbeats to the venue."""
         while True:
             await asyncio.sleep(HEARTBEAT_EVERY)
             if self._socket is not None and not self._socket.closed:
@@ -74,7 +74,7 @@ class FeedClient:
                     log.debug("%s: heartbeat not sent", self._url)
 
     async def read(self) -> None:
-        """Hands on every quote until the venue hangs up."""
+        """Forwards every quote until the venue disconnects."""
         assert self._socket is not None
         async for message in self._socket:
             self._sink(message.data)
@@ -93,7 +93,7 @@ class FeedClient:
 
 
 class OwningClient(FeedClient):
-    """Keeps the tasks it starts, ends them with the session, and waits for them when it stops."""
+    """Keeps its tasks, cancels them with the session, and awaits them on stop."""
 
     async def stop(self) -> None:
         self._closing.set()

@@ -1,4 +1,4 @@
-"""Puts the parts together: a client for each symbol, the archive, the API, and somebody who asks it."""
+"""Puts the parts together: a client for each symbol, the archive, the API, and a client that polls it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class QuoteService:
         self._api = Api(self._archive)
 
     async def start(self) -> None:
-        """Returns when the API listens and the clients are on their way."""
+        """Returns once the API listens and the clients have started."""
         await self._venue.start()
         self._archive.start()
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -60,7 +60,7 @@ class QuoteService:
         await self._venue.stop()
 
     async def ask(self) -> None:
-        """A dashboard that asks for the last prices over a new connection each time."""
+        """A dashboard that polls the last prices, each time over a new connection."""
         host, port = self._api.address
         while True:
             await asyncio.sleep(ASK_EVERY)

@@ -1,6 +1,6 @@
-"""A stand-in for the venue: quotes over websockets on loopback, from the outside world.
+"""A mock venue that serves quotes over websockets on loopback.
 
-It hangs up on its oldest connection at a steady beat, as venues do that rebalance their front ends.
+It closes its oldest connection at a steady rate, as venues do that rebalance their front ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ QUOTE_EVERY = 0.5
 
 
 class Venue:
-    """Serves ``/quotes/SYMBOL``; hangs up on one connection every ``hang_up_every`` seconds."""
+    """Serves ``/quotes/SYMBOL``; closes one connection every ``hang_up_every`` seconds."""
 
     def __init__(self, hang_up_every: float) -> None:
         self._hang_up_every = hang_up_every
@@ -34,12 +34,12 @@ class Venue:
 
     @property
     def url(self) -> str:
-        """Where the quotes are."""
+        """The URL of the quotes."""
         host, port = self._runner.addresses[0]
         return f"http://{host}:{port}/quotes"
 
     async def stop(self) -> None:
-        """Hangs up on everybody."""
+        """Closes every connection."""
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -48,7 +48,7 @@ class Venue:
         await self._runner.cleanup()
 
     async def quotes(self, request: web.Request) -> web.WebSocketResponse:
-        """One subscriber, until either side hangs up."""
+        """Serves one subscriber until either side disconnects."""
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._open[socket] = request.match_info["symbol"]
@@ -60,7 +60,7 @@ class Venue:
         return socket
 
     async def publish(self) -> None:
-        """Sends every subscriber a quote at each beat."""
+        """Sends every subscriber a quote at each tick."""
         while True:
             await asyncio.sleep(QUOTE_EVERY)
             for socket, symbol in list(self._open.items()):
@@ -68,7 +68,7 @@ class Venue:
                     await socket.send_str(f"{symbol} {random.uniform(90, 110):.2f}")  # noqa: S311
 
     async def rebalance(self) -> None:
-        """Hangs up on the connection that has been open longest, again and again."""
+        """Repeatedly closes the connection that has been open longest."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:

@@ -1,8 +1,8 @@
 """Runs the order executor.
 
 ``--speed N`` makes the five minutes for which a failure counts, and the traders' connections, N times
-shorter and leaves the rates alone: at 100 failures a second the growth shows at once as it is, and the
-plateau (rate x 300 s / N) comes N times sooner.
+shorter but keeps the rates: at 100 failures a second growth shows at once, and the plateau
+(rate x 300 s / N) comes N times sooner.
 """
 
 from __future__ import annotations

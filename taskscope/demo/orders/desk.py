@@ -1,7 +1,7 @@
-"""The desk that trades through us: a few traders, each with a connection, sending orders at a rate.
+"""The trading desk: a few traders, each with a connection, send orders at a fixed rate.
 
-Two orders of three are for more than the margin allows, so the failure rate is exactly the one asked for.
-A trader who was held up sends what is due at once: the rate is that of the market, not ours to slow down.
+Two orders in three exceed the margin, so the failure rate is exactly the one asked for.  A trader that was
+held up catches up at once: the market sets the rate, and a slow server must not lower it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FINE = 10
 
 
 class Desk:
-    """Keeps its traders sending until stopped."""
+    """Runs the traders until stopped."""
 
     def __init__(
         self, address: tuple[str, int], symbols: tuple[str, ...], *, failing: float, session: float
@@ -30,17 +30,17 @@ class Desk:
         self._session = session
 
     def start(self) -> None:
-        """Lets the traders begin."""
+        """Starts the traders."""
         self._traders = [asyncio.create_task(self.trade(n), name=f"trader {n}") for n in range(TRADERS)]
 
     async def stop(self) -> None:
-        """Sends the traders home."""
+        """Stops the traders."""
         for trader in self._traders:
             trader.cancel()
         await asyncio.gather(*self._traders, return_exceptions=True)
 
     async def trade(self, trader: int) -> None:
-        """Sends orders for ever, over one connection after the other."""
+        """Sends orders forever, over one connection after another."""
         loop = asyncio.get_running_loop()
         began, sent = loop.time(), 0
         while True:
@@ -60,7 +60,7 @@ class Desk:
                 writer.close()
 
     async def read_answers(self, reader: asyncio.StreamReader) -> None:
-        """Reads until the server hangs up."""
+        """Reads until the server disconnects."""
         while line := await reader.readline():
             log.debug("answer %s", line)
 

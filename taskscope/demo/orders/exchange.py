@@ -1,6 +1,6 @@
-"""A stand-in for the exchange: market data and orders on one loopback port.
+"""A mock exchange: market data and orders on one loopback port.
 
-It is the outside world, so it is kept apart from the service: protocols and timers, no tasks.
+It is built from protocols and timers and starts no tasks: those in the process are the service's own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Exchange:
         return host, port
 
     async def stop(self) -> None:
-        """Hangs up on everybody."""
+        """Closes every connection."""
         self._timer.cancel()
         self._server.close()
         for session in list(self.sessions):

@@ -1,4 +1,4 @@
-"""Executes orders and keeps count of the recent failures."""
+"""Executes orders and counts recent failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAUSE_AFTER = 1_000_000
 
 
 class Failures:
-    """How many orders failed lately (``recent``) and since the start (``total``)."""
+    """Orders that failed recently (``recent``) and since the start (``total``)."""
 
     def __init__(self, window: float) -> None:
         self.window = window
@@ -31,12 +31,12 @@ class Failures:
         """Called once after the last order."""
 
     def record_failure(self) -> None:
-        """Notes one failed order."""
+        """Counts a failed order."""
         raise NotImplementedError
 
 
 class DecayingFailures(Failures):
-    """Adds one for a failure and takes it away when it is no longer recent."""
+    """Counts each failure up, and down again once it is no longer recent."""
 
     def record_failure(self) -> None:
         self.total += 1
@@ -44,13 +44,13 @@ class DecayingFailures(Failures):
         asyncio.create_task(self.decay_after(self.window))
 
     async def decay_after(self, seconds: float) -> None:
-        """Takes one failure away after a while."""
+        """Counts one failure down after a delay."""
         await asyncio.sleep(seconds)
         self.recent -= 1
 
 
 class WindowedFailures(Failures):
-    """Keeps the times of failures; one ticker drops the old ones."""
+    """Keeps the times of failures; one ticker drops old ones."""
 
     def __init__(self, window: float) -> None:
         super().__init__(window)
@@ -79,7 +79,7 @@ class WindowedFailures(Failures):
 
 
 class OrderExecutor:
-    """Places orders at the exchange, unless too many failed lately."""
+    """Places orders at the exchange, unless too many failed recently."""
 
     def __init__(self, gateway: Gateway, failures: Failures) -> None:
         self._gateway = gateway

@@ -1,4 +1,4 @@
-"""Our order session at the exchange: one connection, many orders in flight."""
+"""Our order session with the exchange: one connection, many orders in flight."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Gateway:
-    """Sends orders and hands each its reply."""
+    """Sends orders and matches replies to them."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -19,7 +19,7 @@ class Gateway:
         self._waiting: dict[str, asyncio.Future[str]] = {}
 
     async def connect(self) -> None:
-        """Opens the session.  Raises OSError if the exchange is away."""
+        """Opens the session.  Raises OSError if the exchange is unreachable."""
         self._reader, self._writer = await asyncio.open_connection(*self._address)
         self._replies = asyncio.create_task(self._read_replies(), name="gateway replies")
 

@@ -1,4 +1,4 @@
-"""An order as it travels: ``ID SIDE SYMBOL QUANTITY`` on a line."""
+"""An order on the wire: ``ID SIDE SYMBOL QUANTITY`` on a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes orders from clients: a line in, a line out, any number of orders in flight."""
+"""Accepts orders from clients: a line in, a line out, any number in flight."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class OrderServer:
         return host, port
 
     async def stop(self) -> None:
-        """Takes no more orders, drops those in flight and the clients."""
+        """Stops listening; drops orders in flight and the clients."""
         self._server.close()
         await self._owner.end()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serves one client until it hangs up."""
+        """Serves one client until it disconnects."""
         self._owner.own(asyncio.current_task())
         try:
             while line := await reader.readline():
                 self._owner.own(asyncio.create_task(self.respond(line.decode(errors="replace"), writer)))
         except (ConnectionError, asyncio.CancelledError):
-            pass  # the client went, or the server stops
+            pass  # the client disconnected, or the server stops
         finally:
             writer.close()
 
     async def respond(self, line: str, writer: asyncio.StreamWriter) -> None:
-        """Executes one order and tells the client."""
+        """Executes one order and sends the result."""
         try:
             order = Order.parse(line)
         except ValueError as error:

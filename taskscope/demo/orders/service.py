@@ -21,7 +21,7 @@ SYMBOLS = ("ADA", "ATOM", "AVAX", "BTC", "DOT", "ETH", "LINK", "LTC", "SOL", "XR
 
 
 class OrderService:
-    """The order executor with a loopback exchange before it and a trading desk behind it."""
+    """The order executor between a loopback exchange and a trading desk."""
 
     def __init__(self, *, fixed: bool, speed: float = 1.0, rate: float = 100.0) -> None:
         window = FAILURE_WINDOW / speed
@@ -32,7 +32,7 @@ class OrderService:
         self._rate = rate
 
     async def start(self) -> None:
-        """Opens the exchange's streams, then takes orders, then lets the desk trade."""
+        """Opens the exchange's streams, then accepts orders, then starts the desk."""
         await self._exchange.start()
         self.gateway = Gateway(self._exchange.address)
         await self.gateway.connect()
@@ -48,7 +48,7 @@ class OrderService:
         log.info("listening on %s:%d", *self.server.address)
 
     async def stop(self) -> None:
-        """Stops taking orders and closes the exchange session."""
+        """Stops accepting orders and closes the exchange session."""
         self._reporter.cancel()
         await asyncio.gather(self._reporter, return_exceptions=True)
         await self._desk.stop()

@@ -23,7 +23,7 @@ class MarketStreams:
         self.last: dict[tuple[str, str], str] = {}
 
     def open_streams(self) -> None:
-        """Starts to follow; the streams run as long as the service."""
+        """Starts the streams; they run as long as the service."""
         for symbol in self._symbols:
             for kind in KINDS:
                 asyncio.create_task(self.read_stream(kind, symbol))
@@ -32,7 +32,7 @@ class MarketStreams:
         """Nothing to do: the streams end with the process."""
 
     async def read_stream(self, kind: str, symbol: str) -> None:
-        """Follows one stream, again and again if the exchange drops it."""
+        """Follows one stream; reconnects if the exchange drops it."""
         while True:
             try:
                 await self._follow(kind, symbol)
@@ -53,7 +53,7 @@ class MarketStreams:
 
 
 class OwnedStreams(MarketStreams):
-    """Keeps the tasks it starts, and ends them."""
+    """Keeps its tasks and cancels them on stop."""
 
     def open_streams(self) -> None:
         self._owner = Owner()

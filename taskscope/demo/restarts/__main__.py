@@ -1,6 +1,6 @@
 """Runs the simulation.
 
-``--speed N`` makes the times between chaos events, and the recoveries, N times shorter.  The controllers
+``--speed N`` makes the time between chaos events, and recoveries, N times shorter.  The controllers
 report every 30 s at any speed.
 """
 

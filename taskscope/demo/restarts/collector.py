@@ -1,4 +1,4 @@
-"""Receives the nodes' reports over UDP and tells over TCP what it knows."""
+"""Receives the nodes' reports over UDP and serves them over TCP."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from taskscope.demo.owning import Owner
 
 
 class Collector(asyncio.DatagramProtocol):
-    """Last report of each node, and how many reports each zone sent."""
+    """The last report of each node, and the number of reports per zone."""
 
     def __init__(self) -> None:
         self.last: dict[str, str] = {}
@@ -25,13 +25,13 @@ class Collector(asyncio.DatagramProtocol):
 
     @property
     def inbox(self) -> tuple[str, int]:
-        """Where reports go."""
+        """The UDP address for reports."""
         host, port = self._inbox.get_extra_info("sockname")
         return host, port
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where the state can be asked for."""
+        """The TCP address that serves the state."""
         host, port = self._server.sockets[0].getsockname()
         return host, port
 
@@ -47,7 +47,7 @@ class Collector(asyncio.DatagramProtocol):
         self.reports[node.partition("/")[0]] += 1
 
     async def tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answers ``zones`` or ``nodes`` and hangs up."""
+        """Answers ``zones`` or ``nodes``, then closes the connection."""
         self._answers.own(asyncio.current_task())
         try:
             word = (await reader.readline()).decode(errors="replace").strip()
@@ -56,6 +56,6 @@ class Collector(asyncio.DatagramProtocol):
             writer.write(json.dumps(answer).encode())
             await writer.drain()
         except (ConnectionError, asyncio.CancelledError):
-            pass  # the client went, or the collector stops
+            pass  # the client disconnected, or the collector stops
         finally:
             writer.close()

@@ -1,4 +1,4 @@
-"""Runs one simulated node: moves its load, and reports it."""
+"""Runs one simulated node: varies its load and reports it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ChaosController:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def run(self) -> None:
-        """Reports at a steady pace, each node at its own moment."""
+        """Reports at a steady interval, each node with its own offset."""
         await asyncio.sleep(random.uniform(0, REPORT_EVERY))  # noqa: S311
         while True:
             self.load = min(1.0, max(0.0, self.load + random.uniform(-0.1, 0.1)))  # noqa: S311

@@ -1,4 +1,4 @@
-"""Directs the chaos: an event every 90 s (240 in 6 h), one of five a restart of all zones."""
+"""Causes the chaos: an event every 90 s (240 in 6 h); one in five restarts all zones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VICTIMS = 20
 
 
 class Director:
-    """Causes one event after the other and writes each into the journal."""
+    """Causes events and logs each in the journal."""
 
     def __init__(self, zones: list[Zone], journal: Path, speed: float) -> None:
         self._zones = zones
@@ -35,15 +35,15 @@ class Director:
         self._jobs = Owner()
 
     def start(self) -> None:
-        """Begins with the first event, one interval from now."""
+        """Starts; the first event comes after one interval."""
         self._jobs.own(asyncio.create_task(self.direct(), name="director"))
 
     async def stop(self) -> None:
-        """No more events; recoveries under way are given up."""
+        """Stops the events and cancels recoveries in progress."""
         await self._jobs.end()
 
     async def direct(self) -> None:
-        """Event after event, at a steady beat."""
+        """Causes events at a steady interval."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         for event in itertools.cycle(EVENTS):
@@ -63,12 +63,12 @@ class Director:
             zone.start()
 
     def disturb(self, zone: Zone) -> None:
-        """Makes some nodes of a zone ill; each gets well by itself."""
+        """Fails some nodes of a zone; each recovers by itself."""
         for controller in random.sample(zone.controllers, VICTIMS):
             self._jobs.own(asyncio.create_task(self.recover(controller)))
 
     async def recover(self, controller: ChaosController) -> None:
-        """A node is down for a while."""
+        """Keeps a node down for a while."""
         controller.healthy = False
         await asyncio.sleep(random.uniform(0.1, 1) * RECOVERY / self._speed)  # noqa: S311
         controller.healthy = True

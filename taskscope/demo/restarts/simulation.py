@@ -1,4 +1,4 @@
-"""Puts the parts together: the collector, the zones, the director, and a dashboard that asks."""
+"""Puts the parts together: the collector, the zones, the director, and a dashboard that polls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Simulation:
         self._collector = Collector()
 
     async def start(self) -> None:
-        """Returns when the nodes report and the collector answers."""
+        """Returns once the nodes report and the collector listens."""
         await self._collector.start()
         self._zones = [Zone(f"zone{n:02}", self._collector.inbox, self._kind) for n in range(ZONES)]
         for zone in self._zones:
@@ -50,7 +50,7 @@ class Simulation:
         self._directory.cleanup()
 
     async def ask(self) -> None:
-        """A dashboard that asks for the state of the zones."""
+        """A dashboard that polls the state of the zones."""
         while True:
             await asyncio.sleep(ASK_EVERY)
             reader, writer = await asyncio.open_connection(*self._collector.address)

@@ -1,7 +1,7 @@
 """Runs the log capturer.
 
-``--speed N`` makes the time between two rotations of a stream N times shorter.  The containers log as
-much as ever.
+``--speed N`` makes the time between two rotations of a stream N times shorter.  The log rate
+stays the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps a reader on every stream and rotates their files."""
+"""Keeps a reader on each stream and rotates its file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("rotation.capturer")
 
 
 class LogCapturer:
-    """Follows ``streams`` into files in ``directory``, rotating each once in ``interval`` seconds."""
+    """Follows ``streams`` into files in ``directory``, rotating each every ``interval`` seconds."""
 
     def __init__(
         self, daemon: tuple[str, int], streams: tuple[str, ...], directory: Path, interval: float
@@ -32,7 +32,7 @@ class LogCapturer:
         self.rotated = 0
 
     async def start(self) -> None:
-        """Returns when every stream has its reader."""
+        """Returns once every stream has a reader."""
         for stream in self._streams:
             await self.open_reader(stream)
         self._rotating = asyncio.create_task(self.rotate_all(), name="rotate")
@@ -44,7 +44,7 @@ class LogCapturer:
             reader.close()
 
     async def rotate_all(self) -> None:
-        """One stream after the other, evenly over the interval, so that the daemon sees no burst."""
+        """Rotates the streams evenly over the interval, so that the daemon sees no burst."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         for stream in itertools.cycle(self._streams):
@@ -57,7 +57,7 @@ class LogCapturer:
                     log.error("%s: cannot rotate: %s", stream, error)  # noqa: TRY400  (expected; no traceback)
 
     async def rotate(self, stream: str) -> None:
-        """Closes the old reader and goes on with a new one and a new file."""
+        """Closes the old reader and continues with a new reader and file."""
         reader = self._readers.pop(stream, None)
         if reader is not None:
             reader.close()
@@ -66,7 +66,7 @@ class LogCapturer:
         self.rotated += 1
 
     async def open_reader(self, stream: str) -> None:
-        """Puts a reader on a stream.  Raises OSError."""
+        """Opens a reader on a stream.  Raises OSError."""
         container = stream.partition("/")[0]
         reader = LogReader(stream, self._path(stream), lambda: self.lines.update((container,)))
         await asyncio.to_thread(reader.open, self._daemon)
@@ -88,7 +88,7 @@ class LogCapturer:
 
 
 class WaitingCapturer(LogCapturer):
-    """Waits for the old reader before the next round."""
+    """Waits for the old reader to end before the next round."""
 
     async def stop(self) -> None:
         await self._stop_rotating()
@@ -100,7 +100,7 @@ class WaitingCapturer(LogCapturer):
         await super().rotate(stream)
 
     async def end_reader(self, stream: str) -> None:
-        """Returns when the reader of a stream has written its last line."""
+        """Closes a stream's reader and returns once its last line is written."""
         reader = self._readers.pop(stream, None)
         if reader is not None:
             reader.hang_up()

@@ -1,7 +1,7 @@
-"""A stand-in for the container daemon: log lines over loopback, from the outside world.
+"""A mock container daemon that serves log lines over loopback.
 
-A stream has one follower, the one who asked last; whoever followed it before hears nothing more, and is
-not hung up on.  Protocols and timers, no tasks.
+Each stream has one follower, the latest; earlier ones get nothing more, but their connections stay open.
+It is built from protocols and timers and starts no tasks.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Daemon:
         return host, port
 
     async def stop(self) -> None:
-        """Hangs up on everybody."""
+        """Closes every connection."""
         self._timer.cancel()
         self._server.close()
         for connection in list(self.connections):

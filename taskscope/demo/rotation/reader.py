@@ -1,4 +1,4 @@
-"""Reads one log stream: a thread in a blocking read, and a task that writes what it read."""
+"""Reads one log stream: a thread in a blocking read, and a task that writes what it reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LogReader:
-    """Follows ``stream`` at the container daemon into the file ``path``; ``count`` is told of each line."""
+    """Follows ``stream`` at the container daemon into the file ``path``; calls ``count`` for each line."""
 
     def __init__(self, stream: str, path: Path, count: Callable[[], None]) -> None:
         self.stream = stream
@@ -36,23 +36,23 @@ class LogReader:
         self._lines = self._socket.makefile("rb")
 
     def start(self) -> None:
-        """Begins to read and to write."""
+        """Starts the thread and the task."""
         threading.Thread(target=self.read, name=f"read {self.stream}", daemon=True).start()
         self.task = asyncio.create_task(self.write())
 
     def close(self) -> None:
-        """Closes the stream and cancels."""
+        """Closes the stream and cancels the writer."""
         self._socket.close()
         self.task.cancel()
 
     def hang_up(self) -> None:
-        """Tells the daemon that we want no more: the blocked read returns."""
-        with contextlib.suppress(OSError):  # the daemon was faster
+        """Shuts the connection down, so that the blocked read returns."""
+        with contextlib.suppress(OSError):  # the daemon closed first
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def read(self) -> None:
-        """In the thread: hands over line after line, and an empty one at the end."""
-        with contextlib.suppress(RuntimeError, ConnectionError):  # the loop ended, or the daemon hung up
+        """Runs in the thread: hands over each line, and an empty one at the end."""
+        with contextlib.suppress(RuntimeError, ConnectionError):  # the loop ended, or the daemon disconnected
             try:
                 for line in self._lines:
                     self._loop.call_soon_threadsafe(self._queue.put_nowait, line)
@@ -61,7 +61,7 @@ class LogReader:
                 self._loop.call_soon_threadsafe(self._end)
 
     async def write(self) -> None:
-        """Writes line after line; when cancelled, first what the thread has still in hand."""
+        """Writes each line; when cancelled, first what the thread still holds."""
         try:
             while line := await self._queue.get():
                 self._write(line)

@@ -1,4 +1,4 @@
-"""Puts the parts together: the daemon's stand-in, the capturer, the status port, and somebody who asks it."""
+"""Puts the parts together: the mock daemon, the capturer, the status port, and a client that polls it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CaptureService:
         self._daemon = Daemon()
 
     async def start(self) -> None:
-        """Returns when every stream is followed and the status can be asked for."""
+        """Returns once every stream is followed and the status port listens."""
         await self._daemon.start()
         self._directory = tempfile.TemporaryDirectory(prefix="capture-")
         self._capturer = self._kind(
@@ -40,7 +40,7 @@ class CaptureService:
         log.info("listening on %s:%d", *self._status.address)
 
     async def stop(self) -> None:
-        """Stops asking, then capturing, then the daemon's stand-in."""
+        """Stops polling, then capturing, then the mock daemon."""
         self._asking.cancel()
         await asyncio.gather(self._asking, return_exceptions=True)
         await self._status.stop()
@@ -49,7 +49,7 @@ class CaptureService:
         self._directory.cleanup()
 
     async def ask(self) -> None:
-        """A dashboard that asks for the status, and waits a while where it gets none."""
+        """A dashboard that polls the status, and backs off when there is none."""
         while True:
             await asyncio.sleep(ASK_EVERY)
             try:

@@ -1,4 +1,4 @@
-"""Tells over TCP how many lines of each container have been captured."""
+"""Serves the number of captured lines per container over TCP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Status:
-    """Answers every connection with one JSON object and hangs up."""
+    """Answers each connection with one JSON object, then closes it."""
 
     def __init__(self, capturer: LogCapturer) -> None:
         self._capturer = capturer
@@ -30,7 +30,7 @@ class Status:
         return host, port
 
     async def stop(self) -> None:
-        """Takes no more connections."""
+        """Stops listening."""
         self._server.close()
         await self._answers.end()
 
@@ -42,6 +42,6 @@ class Status:
             writer.write(json.dumps(state).encode())
             await writer.drain()
         except (ConnectionError, asyncio.CancelledError):
-            pass  # the client went, or the service stops
+            pass  # the client disconnected, or the service stops
         finally:
             writer.close()
