@@ -347,6 +347,7 @@ class Judge:
         if result is not None and result.level != "flat":
             watched.last_verdict = result
             watched.onset = self._onset(watched, begun)
+        watched.grew = watched.grew or watched.level.shown != "flat"
         watched.leaked = watched.leaked or watched.level.shown == "leak"
 
     def _whole(self, watched: WatchedSite) -> list[Bin]:

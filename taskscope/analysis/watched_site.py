@@ -11,6 +11,7 @@ from taskscope.analysis.cohorts import Cohorts
 from taskscope.analysis.kept import ENDED_TASKS_KEPT, FEWEST
 from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
+from taskscope.analysis.plateau import plateau
 from taskscope.model import Finding
 from taskscope.model.vocabulary import rank
 
@@ -82,6 +83,7 @@ class WatchedSite:
     onset: Onset = Onset(0.0)  # noqa: RUF009 (frozen)
     verdict: Verdict | None = None
     last_verdict: Verdict | None = None
+    grew: bool = False
     leaked: bool = False
     cause: Cause | None = None
     signs: int = 0
@@ -187,7 +189,11 @@ def info_finding(
     age = now - counts.oldest if counts.oldest is not None else 0.0
     lost = counts.counts.lost
     onset = Onset(begun)  # counting began with the agent
-    if watched.leaked and live and watched.reading is not None:
+    flat = plateau(watched.whole.bins(now), now) if watched.grew and live else None
+    if flat is not None and (watched.leaked or flat.lifetime is not None):
+        text, why = flat.text, "plateau"
+        onset = Onset(flat.since)
+    elif watched.leaked and live and watched.reading is not None:
         text, why = f"stopped growing at {live:,} live", "plateau"
         onset = Onset(watched.reading.last)
     elif live and _stuck(watched.facts) == 1:

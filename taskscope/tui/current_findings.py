@@ -13,6 +13,7 @@ from taskscope import text as fmt
 from taskscope.analysis.growth import is_rising
 from taskscope.analysis.patterns import PROCESS_PATTERN
 from taskscope.analysis.patterns.limits import SOON
+from taskscope.analysis.resources import NOISE
 from taskscope.model.vocabulary import RESOURCES, rank
 
 if TYPE_CHECKING:
@@ -183,9 +184,9 @@ def climbing(findings: Findings) -> list[Finding]:
 
 
 def _rises(store: Store, resource: Resource) -> bool:
-    """Whether the header shows that it rises."""
+    """Whether the header shows that it rises, and by more than noise."""
     slope, value = store.slope(resource), store.last(resource)
-    return slope is not None and value is not None and is_rising(slope, value)
+    return slope is not None and value is not None and slope > NOISE[resource] and is_rising(slope, value)
 
 
 def _counted_as(note: Finding) -> tuple[str, str]:

@@ -126,7 +126,7 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
         (
             0,
             _pair("tasks", fmt.count(sample.tasks.live), colours)
-            + _slope(store, "tasks", fmt.count, colours),
+            + (_slope(store, "tasks", fmt.count, colours) or _flat(store, colours)),
         ),
         _limited(3, store, "threads", limits[1], fmt.count, colours),
         _limited(2, store, "fds", limits[0], fmt.count, colours),
@@ -164,6 +164,15 @@ def _limited(
     if ahead is None:
         return rank, text + _slope(store, name, spell, colours)
     return 0, text.append(f", full in {fmt.seconds(ahead.seconds)}", style)
+
+
+def _flat(store: Store, colours: Palette) -> Text:
+    """Since when the tasks have been flat, if most of them are of a site that grew."""
+    tasks = store.last("tasks") or 0
+    for note in store.findings.notes:
+        if note.why == "plateau" and note.kind == "task" and note.live > tasks / 2:
+            return Text(f", flat since {fmt.since(note, store.sample)}", colours.text)
+    return Text()
 
 
 def _slope(store: Store, column: str, spell: Callable[[float | None], str], colours: Palette) -> Text:

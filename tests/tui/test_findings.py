@@ -363,3 +363,18 @@ async def test_no_leak_is_never_said_beside_memory_that_rises() -> None:
     async with running(Swelling(start=400)) as (app, pilot):
         assert "No leak" not in await until_shown(pilot, "emory grows by 120 MB/min")
         assert app
+
+
+async def test_tasks_that_are_flat_after_growth_are_said_to_be_in_the_header() -> None:
+    flat = finding(LEAK, "info", since=1190.0, text="flat at 25,000: 100.0/s × 250 s each", projection=None)
+    flat = dataclasses.replace(flat, evidence={"why": "plateau"})
+    async with running(Even(flat)) as (_, pilot):
+        await until_shown(pilot, f", flat since {fmt.since(flat, Even(flat).sample())}")
+
+
+class Even(Saved):
+    """Its tasks are as many as ever."""
+
+    async def history(self, query: requests.History) -> model.History:
+        plain = await super().history(query)
+        return dataclasses.replace(plain, tasks=tuple(25_000.0 for _ in plain.times))

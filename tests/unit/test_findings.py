@@ -181,6 +181,25 @@ def test_a_leak_that_stops_is_remembered_as_a_plateau() -> None:
     assert [finding.level for finding in said[39][1]] == ["leak"]
     (finding,) = said[-1][1]
     assert (finding.level, finding.evidence["why"], finding.live) == ("info", "plateau", 400)
+    assert finding.text == "flat at 400: none starts, none ends"
+    assert finding.since == pytest.approx(190, abs=15)
+
+
+def test_growth_that_met_its_ends_is_a_plateau_of_rate_times_lifetime() -> None:
+    _, said = watch(steady(25, 400, life=60), seconds=320)
+    (finding,) = said[-1][1]
+    assert (finding.level, finding.evidence["why"], finding.live) == ("info", "plateau", 1500)
+    assert finding.text == "flat at 1,500: 25.0/s × 60 s each"
+    assert finding.since == pytest.approx(58, abs=6)
+    assert all(each.why != "plateau" for second, found in said for each in found if second < 100)
+
+
+@pytest.mark.parametrize(
+    "shape", [churn(3, 2, 400), churn(30, 2, 400), pool(40)], ids=["few", "many", "pool"]
+)
+def test_what_never_grew_is_on_no_plateau(shape: list[Life]) -> None:
+    _, said = watch(shape, seconds=200)
+    assert all(each.why != "plateau" for _, found in said for each in found)
 
 
 def test_a_level_does_not_flap() -> None:
