@@ -12,7 +12,7 @@ from taskscope import text as wording
 from taskscope.analysis import patterns
 from taskscope.analysis.clues import clues
 from taskscope.analysis.patterns.pattern import PROVEN, parked_at, where_they_wait
-from taskscope.model import Cause
+from taskscope.model import MOST_BOUND, Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,8 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
     for bound in facts.bound[:1]:
         if bound.runs > 1:
             same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
-            lines.append(f"{bound.runs:,} share one {bound.type}{same}")
+            least = "at least " if facts.live > MOST_BOUND else ""
+            lines.append(f"{least}{bound.runs:,} share one {bound.type}{same}")
     lines += [_queue_state(wait) for wait in facts.waits[:1] if wait.size is not None]
     return tuple(lines)
 

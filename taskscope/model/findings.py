@@ -10,6 +10,7 @@ from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolv
 from taskscope.model.tasks import ParkedGroup  # noqa: TC001  (field types are resolved at run time)
 
 __all__ = [
+    "MOST_BOUND",
     "Bound",
     "Cause",
     "Finding",
@@ -34,6 +35,10 @@ class Mark:
     serial: int
     where: int
     known: float = 0.0
+
+
+MOST_BOUND = 5_000
+"""Oldest tasks of a site whose ``self`` is inspected (20 ms, in slices): of more, counts are lower bounds."""
 
 
 @dataclass(frozen=True, slots=True)

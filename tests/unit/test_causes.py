@@ -240,6 +240,20 @@ def test_threads_that_wait_for_a_word_are_told_from_connections_in_use() -> None
         assert signs(cause(seen, "thread"), *seen) == sign
 
 
+@pytest.mark.parametrize(("pools", "said"), [(20, "20 executors"), (5, "at least 5 executors")])
+def test_a_count_says_at_least_only_where_more_may_be_left_out(pools: int, said: str) -> None:
+    seen = facts(40, group("job", 40), bound=tuple(Bound("ThreadPoolExecutor", 2, 2) for _ in range(pools)))
+    assert cause(seen, "thread").text.startswith(f"{said} were created here")
+
+
+@pytest.mark.parametrize(("live", "said"), [(40, "40 share one Room"), (6_000, "at least 40 share one Room")])
+def test_of_more_tasks_than_are_inspected_those_that_share_an_object_are_at_least_that_many(
+    live: int, said: str
+) -> None:
+    seen = facts(40, group("sleep", 40), bound=(Bound("Room", 40, 1),), looping=40, orphans=40, live=live)
+    assert said in cause(seen).evidence
+
+
 def test_executors_made_for_each_call_are_told_from_one_big_pool() -> None:
     idle = group("job", 40)
     per_call = facts(40, idle, bound=tuple(Bound("ThreadPoolExecutor", 2, 2) for _ in range(5)))

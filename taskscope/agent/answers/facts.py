@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 SAMPLE = 100
 """Tasks inspected from each end of a site."""
 
-BOUND = 5_000
-"""Oldest tasks whose ``self`` is inspected: 20 ms, in slices."""
-
 MAX_OBJECTS, MAX_GROUPS, MAX_EXAMPLES = 5, 10, 5
 
 WAITED_ON = 1 if sys.version_info < (3, 14) else 2
@@ -96,7 +93,7 @@ class FactFinder:
                 yield
         for gone in places.keys() - seen.keys():
             places.pop(gone, None)
-        for task in itertools.islice(live_tasks([record]), BOUND):
+        for task in itertools.islice(live_tasks([record]), model.MOST_BOUND):
             if task is None:
                 yield
             else:

@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
     from taskscope.model.vocabulary import Wait
 
-MAX_POOLS = 5
-"""Most pools that facts list; with this many there may be more."""
-
 _INSIDE: tuple[Wait, ...] = (
     *("event", "condition", "queue.get", "queue.put", "lock", "semaphore", "barrier"),
     *("thread", "executor", "job"),
@@ -24,8 +21,9 @@ def _pool_per_call(seen: Clues) -> str | None:
     pools = len(seen.facts.bound)
     if pools < 2:
         return None
-    many = f"at least {pools}" if pools == MAX_POOLS else f"{pools}"
-    return f"{many} executors were created here and never shut down; their workers stay"
+    listed = sum(each.runs for each in seen.facts.bound)
+    least = "at least " if listed < seen.facts.live else ""
+    return f"{least}{pools} executors were created here and never shut down; their workers stay"
 
 
 POOL_PER_CALL = SitePattern(
