@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
-_WITHOUT_AGENT = "no agent in process {}: start it with `taskscope run`, or call taskscope.start() in it"
+_WITHOUT_AGENT = "no agent in process {}: `taskscope attach` in a terminal, `watch` and `snapshot` inject one"
 
 
 def resolve(target: str, *, inject: bool = True, progress: Progress = lambda text: None) -> Source:
@@ -60,7 +60,7 @@ def agent_of(pid: int, *, inject: bool, progress: Progress = lambda text: None) 
         raise SourceError(f"no such process: {pid}")
     if inject:
         return _injected_into(pid, progress)
-    raise SourceError(_WITHOUT_AGENT.format(pid))
+    raise SourceError(_why_none_can_come(pid) or _WITHOUT_AGENT.format(pid))
 
 
 def agent_named(name: str) -> Endpoint:
@@ -87,6 +87,18 @@ def _injected_into(pid: int, progress: Progress) -> Endpoint:
         return ensure_agent(pid, progress=progress)
     except AttachError as error:
         raise SourceError(f"{error}{_other_way(pid)}") from None
+
+
+def _why_none_can_come(pid: int) -> str:
+    """Why no agent can be injected; "" if one can."""
+    from taskscope.attach.errors import AttachError
+    from taskscope.attach.target import examine
+
+    try:
+        examine(pid)
+    except AttachError as error:
+        return f"{error}{_other_way(pid)}"
+    return ""
 
 
 def _other_way(pid: int) -> str:

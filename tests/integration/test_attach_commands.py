@@ -63,9 +63,10 @@ def test_what_cannot_be_done_is_one_sentence_and_status_3() -> None:
         told = taskscope(verb, program.pid)
         assert (told.returncode, told.stderr) == (3, f"taskscope {verb}: no such process: {program.pid}\n")
     with subprocess.Popen(["sleep", "60"]) as child:
-        told = taskscope("doctor", child.pid)
-        assert told.returncode == 3
-        assert "not CPython" in told.stderr
+        for verb in ("doctor", "attach"):
+            told = taskscope(verb, child.pid)
+            assert told.returncode == 3
+            assert "not CPython" in told.stderr
         child.kill()
     assert taskscope("doctor", "me").returncode == 2
 
