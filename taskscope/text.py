@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.model import Finding, Frame, Sample, Site
+    from taskscope.model import Finding, Frame, Projection, Sample, Site
+    from taskscope.model.vocabulary import Resource
 
 UNKNOWN = "–"
 IMPUTED = "~"
@@ -20,6 +21,8 @@ THREAD = "thr"
 """Marks sites that start threads."""
 LEADS_TO = " → "
 """Between the user's own line and the library's."""
+
+RESOURCE: dict[Resource, str] = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -219,6 +222,40 @@ def asides(finding: Finding) -> list[str]:
     if finding.known != "exact":
         said.append("the line is a guess: these tasks are older than the agent")
     return said
+
+
+def moves(finding: Finding) -> list[str]:
+    """The resources of the process that grow with this site's live count."""
+    told = []
+    for resource, numbers in dict(finding.evidence.get("moves", {})).items():
+        per, thing = float(numbers["each"]), "thread" if finding.kind == "thread" else "task"
+        noun = RESOURCE[resource].removesuffix("s" if per == 1 else "")
+        amount = bytes(per) if resource == "rss" else f"{per:.2g} {noun}"
+        verb = "grows" if resource == "rss" else "grow"
+        told.append(f"{RESOURCE[resource]} {verb} with it, about {amount} per {thing}")
+    return told
+
+
+def runs_out(projection: Projection | None) -> str:
+    """``descriptors run out in 40 min``."""
+    if projection is None:
+        return ""
+    verb = "runs out" if projection.resource == "rss" else "run out"
+    when = f"in {seconds(projection.seconds)}" if projection.seconds else "now"
+    return f"{RESOURCE[projection.resource]} {verb} {when}"
+
+
+def forecast(projection: Projection) -> str:
+    """When the limit is reached, with the range of that estimate."""
+    spell = bytes if projection.resource == "rss" else count
+    earliest = seconds(projection.earliest)
+    latest = seconds(projection.latest) if projection.latest is not None else "never"
+    between = f" (between {earliest} and {latest})" if earliest != latest else ""
+    by = f" ({projection.limit_by})" if projection.limit_by else ""
+    return (
+        f"{runs_out(projection).capitalize()}{between}: {spell(projection.now)} of "
+        f"{spell(projection.limit)}{by}, +{spell(projection.rate_per_min)}/min."
+    )
 
 
 def since(finding: Finding, sample: Sample | None) -> str:

@@ -123,7 +123,12 @@ def _finding(finding: Finding, last: Sample | None) -> list[str]:
     head = f"{finding.level.upper():<8}{fmt.place(finding)}  {finding.text}; {since}"
     said = fmt.asides(finding)
     if finding.cause is not None:
-        said += [finding.cause.text, *finding.cause.evidence, finding.cause.explanation]
+        said += [finding.cause.text, *finding.cause.evidence]
+    said += fmt.moves(finding)
+    if finding.projection is not None:
+        said.append(fmt.forecast(finding.projection))
+    if finding.cause is not None:
+        said.append(finding.cause.explanation)
     lines = textwrap.wrap(head, WIDTH, subsequent_indent=" " * 8)
     for text in filter(None, said):
         lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 10)

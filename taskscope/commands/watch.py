@@ -261,6 +261,8 @@ def _print_json(observation: Observation, samples: Samples) -> None:
 
 def finding_of_contract(finding: Finding) -> dict[str, Any]:
     """The fields of a finding that scripts may depend on."""
+    from taskscope import wire
+
     cause = finding.cause
     return {
         "level": finding.level,
@@ -276,6 +278,7 @@ def finding_of_contract(finding: Finding) -> dict[str, Any]:
         "since_at_least": finding.since_at_least,
         "evidence": finding.evidence,
         "cause": None if cause is None else {"pattern": cause.pattern, "text": cause.text},
+        "projection": wire.pack(finding.projection),
     }
 
 

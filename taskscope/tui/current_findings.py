@@ -29,8 +29,6 @@ EARLY = 20.0
 """Seconds to watch before the absence of findings means anything."""
 
 BADGES = {"hang": "HANG", "leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
-NOUNS = {"fds": "descriptors", "rss": "memory", "threads": "threads"}
-_RUNS_OUT = {"fds": "descriptors run out", "rss": "memory runs out", "threads": "threads run out"}
 _NOTED: dict[Reason | None, tuple[str, str]] = {
     "long-lived": ("long-lived site", ""),
     "plateau": ("site", " stopped growing"),
@@ -148,13 +146,6 @@ def causes(finding: Finding) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in said if text))
 
 
-def ahead(projection: Projection | None) -> str:
-    """``descriptors run out in 40 min``."""
-    if projection is None:
-        return ""
-    return f"{_RUNS_OUT[projection.resource]} in {fmt.seconds(projection.seconds)}"
-
-
 def calm(findings: Findings, store: Store) -> str:
     """The line shown while there is no leak or suspect."""
     watched = store.now - store.hello.agent_since if store.hello else 0.0
@@ -167,7 +158,7 @@ def calm(findings: Findings, store: Store) -> str:
     elif store.hello is not None and watched < EARLY:
         parts.append(f"Too early to judge; verdict in {fmt.age(EARLY - watched)}")
     else:
-        rising = [NOUNS[name] for name in RESOURCES if _rises(store, name)]
+        rising = [fmt.RESOURCE[name] for name in RESOURCES if _rises(store, name)]
         what = "task or thread leak" if rising else "leak"
         parts.append(f"No {what} found (watched {fmt.age(watched)})")
         parts += [f"{' and '.join(rising)} rising"] if rising else []

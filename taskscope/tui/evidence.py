@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.app import ComposeResult
 
-    from taskscope.model import Finding, Projection
+    from taskscope.model import Finding
     from taskscope.tui.context import Context
     from taskscope.tui.theme import Palette
 
@@ -55,9 +55,9 @@ def evidence(finding: Finding, context: Context, colours: Palette) -> Renderable
     if cause is not None:
         lines.append(Text(f"Why: {cause.text}" if cause.text else f"Why: {cause.pattern}", colours.strong))
         lines += _bullets(cause.evidence, colours)
-    lines += _bullets(moves(finding), colours)
+    lines += _bullets(fmt.moves(finding), colours)
     if finding.projection is not None:
-        lines.append(Text(projected(finding.projection), colours.warning))
+        lines.append(Text(fmt.forecast(finding.projection), colours.warning))
     if finding.until_told:
         lines.append(Text(f"Verdict in {fmt.age(finding.until_told)}.", colours.warning))
     if cause is not None and cause.explanation:
@@ -71,28 +71,3 @@ def _bullets(sentences: Iterable[str], colours: Palette) -> Iterator[RenderableT
         line = Table.grid(Column(width=4), Column())
         line.add_row(Text("  · ", colours.text), Text(each, colours.text))
         yield line
-
-
-def moves(finding: Finding) -> list[str]:
-    """The resources of the process that grow with this site's live count."""
-    nouns = {"fds": "descriptor", "threads": "thread"}
-    told = []
-    for resource, numbers in dict(finding.evidence.get("moves", {})).items():
-        per, thing = float(numbers["each"]), "thread" if finding.kind == "thread" else "task"
-        many = "" if per == 1 else "s"
-        amount = fmt.bytes(per) if resource == "rss" else f"{per:.2g} {nouns.get(resource, resource)}{many}"
-        name = found.NOUNS[resource]
-        verb = "grows" if resource == "rss" else "grow"
-        told.append(f"{name} {verb} with it, about {amount} per {thing}")
-    return told
-
-
-def projected(projection: Projection) -> str:
-    """When the limit is reached, with the range of that estimate."""
-    spell = fmt.bytes if projection.resource == "rss" else fmt.count
-    latest = fmt.seconds(projection.latest) if projection.latest is not None else "never"
-    by = f" ({projection.limit_by})" if projection.limit_by else ""
-    return (
-        f"{found.ahead(projection).capitalize()} (between {fmt.seconds(projection.earliest)} and {latest}): "
-        f"{spell(projection.now)} of {spell(projection.limit)}{by}, +{spell(projection.rate_per_min)}/min."
-    )

@@ -136,7 +136,7 @@ class FindingsPanel(Widget):
         """The cause, and when a limit is reached."""
         return [
             (1, tuple(Text(each, colours.text) for each in found.causes(finding))),
-            (2, (Text(found.ahead(finding.projection), colours.warning),)),
+            (2, (Text(fmt.runs_out(finding.projection), colours.warning),)),
         ]
 
 

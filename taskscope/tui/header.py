@@ -163,7 +163,7 @@ def _limited(
     text = Text.assemble((f"{name} ", colours.dim), (f"{spell(value)}{bound}", style))
     if ahead is None:
         return rank, text + _slope(store, name, spell, colours)
-    return 0, text.append(f", full in {fmt.seconds(ahead.seconds)}", style)
+    return 0, text.append(f", full in {fmt.seconds(ahead.seconds)}" if ahead.seconds else ", full", style)
 
 
 def _flat(store: Store, colours: Palette) -> Text:

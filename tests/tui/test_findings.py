@@ -14,7 +14,6 @@ from taskscope.sources.base import NotAvailable
 from taskscope.text import shortened
 from taskscope.tui import current_findings as found
 from taskscope.tui.app import TaskScopeApp
-from taskscope.tui.evidence import moves, projected
 from taskscope.tui.store import Store
 from tests.tui.fake_source import BOOT, LEAK, STREAMS, FakeSource
 from tests.tui.running import SIZES, click_line, running
@@ -256,8 +255,8 @@ async def test_a_snapshot_from_the_app_says_what_the_app_says(
 
 
 def test_what_moves_along_and_when_it_ends_are_sentences() -> None:
-    assert moves(finding()) == ["descriptors grow with it, about 0.5 descriptors per task"]
-    assert projected(RUNS_OUT) == (
+    assert fmt.moves(finding()) == ["descriptors grow with it, about 0.5 descriptors per task"]
+    assert fmt.forecast(RUNS_OUT) == (
         "Descriptors run out in 20 min (between 18 min and never): 212 of 1,024, +40/min."
     )
 

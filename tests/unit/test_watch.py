@@ -15,7 +15,19 @@ from taskscope.commands.gate import Limits, checks
 from taskscope.commands.observe import MAX_POINTS, LiveCounts, Observation
 from taskscope.commands.report import report
 from taskscope.commands.watch import finding_of_contract, percentage, rate
-from taskscope.model import Cause, Counts, Finding, Frame, Hello, Process, Sample, Site, SiteCounts, requests
+from taskscope.model import (
+    Cause,
+    Counts,
+    Finding,
+    Frame,
+    Hello,
+    Process,
+    Projection,
+    Sample,
+    Site,
+    SiteCounts,
+    requests,
+)
 from taskscope.sources.base import NotAvailable, Silence
 from taskscope.sources.saved import SavedSource
 
@@ -226,7 +238,31 @@ def test_a_finding_has_exactly_the_fields_of_the_contract() -> None:
         "since_at_least": False,
         "evidence": {"n": 1},
         "cause": {"pattern": "sleeper per event", "text": "one sleeper per event"},
+        "projection": None,
     }
+
+
+RISING = Projection("fds", 800, 1024, 60.0, 224.0, 200.0, 250.0, (1,))
+
+
+async def test_what_runs_out_is_in_text_and_json_of_the_finding() -> None:
+    grows = {"moves": {"fds": {"correlation": 0.98, "each": 3.0}}}
+    observation = await observed(sample(0, {1: 5}, (1,)))
+    observation.findings = (dataclasses.replace(FINDING, evidence=grows, projection=RISING),)
+    text = " ".join(report(observation).split())
+    assert "descriptors grow with it, about 3 descriptors per task" in text
+    assert "Descriptors run out in 4 min (between 3 min and 4 min): 800 of 1,024, +60/min." in text
+    (told,) = map(finding_of_contract, observation.findings)
+    assert (told["projection"]["resource"], told["projection"]["seconds"]) == ("fds", 224.0)
+
+
+async def test_no_findings_is_not_said_while_memory_rises() -> None:
+    rows = [
+        dataclasses.replace(sample(at, {1: 5}, (1,) if at == 0 else ()), rss=10**8 + at * 10**6)
+        for at in range(9)
+    ]
+    text = report(await observed(*rows))
+    assert "No finding on tasks or threads; memory rises by 60 MB/min." in text
 
 
 async def test_a_line_that_is_known_later_is_shown_from_then_on() -> None:
