@@ -1,7 +1,7 @@
-"""A site's past from before the agent, from those of its tasks that still live.
+"""Reconstructs a site's past before the agent from those of its older tasks that still live.
 
-Their births alone cannot tell a leak from a service whose tasks come and go: of both the younger are there
-in number.  So it is weighed first whether nearly all that were ever started still live.
+Their births alone cannot tell a leak from a service whose tasks come and go: in both, younger tasks are more
+numerous.  So it first estimates whether nearly all tasks ever started still live.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
     from taskscope.model import Older, SiteCounts, SiteFacts
 
 ODDS = 4.0
-"""Log-likelihood, of tasks that stay over tasks that come and go, from which their births are a past."""
+"""Log-likelihood ratio (tasks stay : tasks come and go) from which births count as the past."""
 
 TURNOVER = 3.0
-"""What comes and goes has started so many times what lives, at least, since the oldest of it."""
+"""If tasks come and go, at least this many times the live ones were started since the oldest's birth."""
 
 SHARE = 0.5
-"""Of all tasks that the process has started, those that live of one site alone, which show the same."""
+"""If one site's live tasks are this share of all tasks the process ever started, they stay."""
 
 REACH = 0.7
-"""Part of the process's life that they must span: else as many may have lived, and ended, before."""
+"""Share of the process's life they must span: otherwise as many may have lived and ended before."""
 
 KNOWN = 0.9
-"""Part of the births that must be known."""
+"""Share of the births that must be known."""
 
 EVENLY = 0.5
-"""Log of how far the rate at which tasks are started now may be off the one since the process began."""
+"""Largest log ratio between the present birth rate and the average since the process started."""
 
 ENOUGH = 10
-"""Tasks from which a rate is told."""
+"""Fewest tasks for a rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Moments, in order, at which the tasks that are older than the agent were born; evenly thinned.
+    """Birth times of tasks older than the agent, in order; an even sample.
 
-    ``count``: how many they stand for.  ``started`` is when the process began, ``since`` when the agent
-    came.  ``numbered``: the moments rest on the order of the tasks' numbers.
+    ``count``: how many tasks they represent.  ``started``: when the process started; ``since``: when the
+    agent did.  ``numbered``: the times are derived from the tasks' numbers.
     """
 
     births: tuple[float, ...]
@@ -57,35 +57,35 @@ class Past:
 
     @property
     def rests_on(self) -> str:
-        """What the moments are known by."""
+        """What the times are derived from."""
         return "numbers of tasks" if self.numbered else "births"
 
     def level(self, time: float) -> int:
-        """How many of them had been born by then."""
+        """How many had been born by ``time``."""
         return round(self.count * bisect_right(self.births, time) / len(self.births))
 
 
 class FirstSight:
-    """What the past of sites is told from: when the process began, and how fast it starts tasks.
+    """Reconstructs the past of sites from the process's age and the rate at which it starts tasks.
 
-    ``births``: tasks that it has started since the agent came.
+    ``births``: tasks started since the agent did.
     """
 
     def __init__(self, started: float, since: float) -> None:
         self._started = started
         self._since = since
-        self._counter = 0  # of asyncio's tasks, as the agent came
+        self._counter = 0  # asyncio's task counter when the agent started, at least
         self.births = 0
 
     def read(self, facts: SiteFacts) -> None:
-        """Looks at asyncio's counter."""
+        """Takes over asyncio's counter."""
         if facts.older is not None:
             self._counter = max(self._counter, facts.older.counter)
 
     def past(self, facts: SiteFacts | None, counts: SiteCounts, signs: int, now: float) -> Past | None:
-        """When the older tasks of a site were born; None: that is not known, or says nothing.
+        """When a site's older tasks were born; None if that is unknown or proves nothing.
 
-        ``signs`` as in ``causes``: of tasks in use births say nothing, and use shows after a while.
+        ``signs`` as in ``causes``: for tasks in use births prove nothing, and use shows only after a while.
         """
         older = facts.older if facts is not None else None
         if older is None or signs < 0 or (signs == 0 and now - self._since < WATCHED):
@@ -106,9 +106,9 @@ class FirstSight:
         return self._by_others(older, counts, now)
 
     def _by_others(self, older: Older, counts: SiteCounts, now: float) -> tuple[float, ...] | None:
-        """By the numbers, with the tasks of all other sites as a clock; None: these do not come evenly.
+        """Births from the numbers, with all other sites' tasks as a clock; None if these come unevenly.
 
-        The tasks of the site itself do not move that clock: what was started at once was born at once.
+        The site's own tasks do not advance the clock: those started together were born together.
         """
         numbers = [number for number in older.numbers if number is not None]
         span = self._since - self._started
@@ -123,10 +123,10 @@ class FirstSight:
         return tuple(self._started + span * min(max(0.0, part), 1.0) for part in parts)
 
     def _stay(self, older: Older, past: Past, counts: SiteCounts, now: float) -> bool:
-        """Whether nearly all that the site has started since its oldest live task still live.
+        """Whether nearly all tasks that the site started since its oldest live one still live.
 
-        By the tasks' numbers, where these leave no room for others; else by what came and ended since the
-        agent is there: where tasks come and go, more come than those that live account for, and as many end.
+        Their numbers show it if they leave no room for others; otherwise births and ends since the agent
+        started: if tasks come and go, more are born than the live ones account for, and as many end.
         """
         if older.numbers and None not in older.numbers and older.live >= SHARE * self._counter:
             return True
@@ -137,12 +137,12 @@ class FirstSight:
 
 
 def _odds(count: int, one: float, other: float) -> float:
-    """Log-likelihood of ``count`` where ``one`` is expected, over where ``other`` is (Poisson)."""
+    """Log-likelihood ratio of ``count`` for an expected ``one`` against ``other`` (Poisson)."""
     return count * math.log(one / other) - one + other
 
 
 def extended(bins: Sequence[Bin], past: Past) -> list[Bin]:
-    """The bins of a watch with the past before them, all of one width."""
+    """The bins of a watch preceded by the past, all of equal width."""
     now = bins[-1].time
     width = max(bins[1].time - bins[0].time if len(bins) > 1 else 1.0, (now - past.started) / (LENGTH - 1))
     rows: list[Bin] = []

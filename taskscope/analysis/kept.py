@@ -1,7 +1,7 @@
-"""Ended tasks that something still refers to: whether they become more and more.
+"""Whether ended tasks that something still refers to keep growing in number.
 
-They may be kept on purpose, as results in a cache that fills up, so that they are judged as tasks that show
-nothing by themselves: only growth without an end counts.
+They may be kept on purpose, such as results in a cache that fills up, so they are judged like tasks without
+any sign of their own: only unending growth counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.verdict import Verdict
 
 FEWEST = 20
-"""Ended tasks below which nothing is judged: some wait for somebody to read their result."""
+"""Fewest ended tasks to judge: a few may be waiting for their results to be read."""
 
 ENDED_TASKS_KEPT = Pattern(
     name="ended tasks kept",
@@ -31,7 +31,7 @@ ENDED_TASKS_KEPT = Pattern(
 
 
 class Kept:
-    """The series of one site's ended tasks.  ``started``: when the process did."""
+    """The number of a site's ended tasks over time.  ``started``: when the process started."""
 
     def __init__(self, since: float, interval: float, started: float) -> None:
         self._started = started
@@ -44,7 +44,7 @@ class Kept:
             self._track.add(time, number, number, 0)
 
     def judged(self, now: float) -> tuple[Growth, Verdict] | None:
-        """The reading and the verdict; None where nothing is told."""
+        """The reading and the verdict; None if there is nothing to report."""
         if self._most < FEWEST or self._track.gain <= 1:
             return None
         reading = growth.measure(self._track.bins(now), now)

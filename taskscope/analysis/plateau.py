@@ -1,4 +1,4 @@
-"""A count that grew and is flat now: since when, and what keeps it there."""
+"""A count that grew and is now flat: since when, and at which rate and lifetime."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from taskscope.analysis.track import Bin
 
 BAND = 0.05
-"""Share of the live count that it may have lacked, or twice the noise of that many random lives."""
+"""Largest gap below the plateau, as a share of the live count, or twice its random noise."""
 
 RISE = 0.5
-"""Least share of the live count that it must have gained, or four times that noise; else it never grew."""
+"""Smallest gain, as a share of the live count, or four times its random noise; below that it never grew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Plateau:
 
 
 def plateau(bins: Sequence[Bin], now: float) -> Plateau | None:
-    """The plateau that a series is on; None if it did not climb to it, or is not yet on it for a lifetime."""
+    """The plateau a series is on; None if it did not climb, or has been flat for less than a lifetime."""
     if len(bins) < 2:
         return None
     last = bins[-1]
@@ -51,11 +51,11 @@ def plateau(bins: Sequence[Bin], now: float) -> Plateau | None:
     rose = last.live - floor[0] >= max(RISE * last.live, 4 * math.sqrt(last.live))
     if not rose or max(bin.high for bin in bins[row:]) > 2 * last.live - least:
         return None
-    half = row + (len(bins) - row) // 2  # the later half: none of the climb is in it
+    half = row + (len(bins) - row) // 2  # the later half has none of the climb
     seconds = last.time - bins[min(half + 1, len(bins) - 1)].time
     if seconds <= 0:
         return None
-    begin, end = bins[half], bins[-2]  # whole bins: totals are of their ends
+    begin, end = bins[half], bins[-2]  # whole bins: totals are those at their ends
     born, ended = end.born - begin.born, end.ended - begin.ended
     if not born and not ended:
         return Plateau(last.live, flat.time, 0.0, None)

@@ -20,10 +20,10 @@ class WaitNode:
     """A task or thread, or something that they wait for.
 
     ``id`` counts within one graph; ``number`` is the serial of a task or the ident of a thread.  ``frame``:
-    where a task or thread waits, innermost outside the standard library.  ``since``: it has not moved since
-    then; None: it is neither task nor thread.  ``either``: one of the things it waits for is enough to go on;
-    else it needs all.  ``gone``: why nothing can give it back.  ``size``: slots, None: unknown.  ``waiting``:
-    how many wait for it.
+    where a task or thread waits, the innermost outside the standard library.  ``since``: it has not moved
+    since then; None: it is neither task nor thread.  ``either``: one of the things it waits for is enough to
+    continue; else it needs all.  ``gone``: why nothing can release it.  ``size``: slots; None: unknown.
+    ``waiting``: how many wait for it.
     """
 
     id: int
@@ -42,9 +42,9 @@ class WaitNode:
 
 @dataclass(frozen=True, slots=True)
 class WaitEdge:
-    """``waiter`` cannot go on before ``on`` does.  ``frame``: the line where ``on`` took what ``waiter`` is.
+    """``waiter`` cannot continue before ``on`` does.  ``frame``: the line where ``on`` took it.
 
-    ``interrupted``: what ran the code that waits, inside the code that holds; ``by`` its outermost frame.
+    ``interrupted``: what ran the waiting code inside the code that holds it; ``by``: its outermost frame.
     """
 
     waiter: int
@@ -57,7 +57,7 @@ class WaitEdge:
 
 @dataclass(frozen=True, slots=True)
 class WaitGraph:
-    """The part of the graph in which nothing can go on by itself, at one moment."""
+    """The part of the graph in which nothing can continue by itself, at one moment."""
 
     monotonic: float
     nodes: tuple[WaitNode, ...] = ()
@@ -65,9 +65,9 @@ class WaitGraph:
 
 
 def deadlocked(nodes: Iterable[WaitNode], edges: Iterable[WaitEdge]) -> set[int]:
-    """The ids of the nodes that cannot go on: each waits only for such nodes, or for what is gone.
+    """The ids of nodes that cannot continue: each waits only for such nodes, or for what is gone.
 
-    A node that waits for nothing goes on.  The cost grows with the number of edges.
+    A node that waits for nothing continues.  The cost grows with the number of edges.
     """
     found = {each.id: each for each in nodes}
     ahead: dict[int, list[WaitEdge]] = defaultdict(list)

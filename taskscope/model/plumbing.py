@@ -1,6 +1,6 @@
-"""Code that starts tasks because somebody asked it to, and so is never a cause: by the names of its files.
+"""Which files hold code that starts tasks on behalf of its callers, and so is never a cause.
 
-Said once for the frames that the agent sees and for the stacks that other sources tell of.
+One rule for the frames that the agent sees and for the stacks that other sources report.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _LOOPS: dict[str, tuple[str, ...]] = {
     "stdlib": ("/asyncio/", "/contextlib.py"),
     "library": ("/anyio/", "/uvloop/", "/aiomonitor/monitor.py"),
 }
-"""Parts of file names, matched with a slash in front of the name.  Libraries have folders called asyncio."""
+"""Substrings of file names, with a slash prepended.  Libraries may have folders called asyncio."""
 
 STARTS_FOR_OTHERS = {
     "aiohttp",
@@ -32,7 +32,7 @@ STARTS_FOR_OTHERS = {
 }
 """Packages that start tasks for their callers.
 
-``plumbing`` in the user's configuration directory names more, one package a line.
+The file ``plumbing`` in the user's configuration directory names more, one package per line.
 """
 
 
@@ -41,7 +41,7 @@ def is_in_library(file: str) -> bool:
 
 
 def runs_tasks(file: str, origin: str) -> bool:
-    """Whether it belongs to asyncio or to what stands in for it."""
+    """Whether it belongs to asyncio or to a replacement for it."""
     return any(mark in f"/{file}" for mark in _LOOPS.get(origin, ()))
 
 

@@ -1,7 +1,7 @@
-"""The past in bounded memory: numbers over time that thin out as they age.
+"""Series of numbers over time in bounded memory, thinned as they age.
 
-The agent keeps it from its first second, so that a chart is full when somebody attaches hours later; the
-client goes on from there with the same class.
+The agent keeps them from its first second, so that charts are full when somebody attaches hours later; the
+client continues from there with the same class.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from taskscope.model.sites import Sample
 
 LONGEST = 48 * 3600.0
-"""Seconds of the past that are kept."""
+"""Seconds of history kept."""
 
 PROCESS_TIERS = ((620.0, 1.0), (6 * 3600.0, 10.0), (LONGEST, 60.0))
-"""Of a whole process: 10 minutes by the second (and a chart of them), 6 hours, 48 hours.  380 KB in all."""
+"""For the process: 10 minutes by the second (as charted), 6 hours, 48 hours; 380 kB in all."""
 
 HISTORY = History.__slots__[1:]
 """Columns of a process's series."""
 
 SLOPE_WINDOW = 60.0
-"""Seconds that a rate per minute looks back."""
+"""Seconds over which a rate per minute is measured."""
 
 _SLOPE_POINTS = 13  # every 5 s of a minute: on the grid of samples by the second
 _SLOPE_LEAST = 5.0
@@ -48,7 +48,7 @@ class Series:
     __slots__ = ("_limit", "_peak", "_settled", "_thinned", "_tiers", "columns", "times")
 
     SLACK = 64
-    """Points that are added before those that have aged are thinned, in one go: about 50 µs."""
+    """Points added before aged ones are thinned in one go: about 50 µs."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Series:
         peak: int | None = None,
     ) -> None:
         """Slopes look back no further than ``settled``: a start-up is not growth."""
-        empty: array[Any] = array(code)  # of floats to who reads; whole numbers are floats, too
+        empty: array[Any] = array(code)  # typed as floats: whole numbers are floats, too
         self.times: array[float] = empty
         self.columns: tuple[array[float], ...] = tuple(empty[:] for _ in range(columns))
         self._tiers = tiers
@@ -72,12 +72,12 @@ class Series:
     def append(self, time: float, values: Sequence[float]) -> None:
         """Adds a point; NaN is unknown.  A point closer than the finest step replaces the last one.
 
-        One that is older than the last is left out: samples taken side by side may end in any order.
+        A point older than the last is dropped: concurrent samples may finish in any order.
         """
         times = self.times
         if times and time < times[-1]:
             return
-        # A tenth of slack: a tick that comes a moment early is a point of its own.
+        # 10 % of slack: a tick that comes slightly early is a point of its own.
         if len(times) > 1 and time - times[-2] < self._tiers[0][1] * 0.9:
             times[-1] = time
             peak = None if self._peak is None else self.columns[self._peak][-1]
@@ -93,7 +93,7 @@ class Series:
             self._thin(time)
 
     def load(self, times: Sequence[float], columns: Sequence[Sequence[float]]) -> None:
-        """Replaces the points by a record, keeping those newer than it."""
+        """Replaces the points with recorded ones, keeping those that are newer."""
         keep = bisect_right(self.times, times[-1]) if times else 0
         for column, older in zip((self.times, *self.columns), (times, *columns), strict=True):
             column[:keep] = array(column.typecode, older)
@@ -102,7 +102,7 @@ class Series:
             self._thin(self.times[-1])
 
     def _thin(self, now: float) -> None:
-        """Thins what has passed into a coarser tier since the last time, so that the cost does not grow."""
+        """Thins only what has moved into a coarser tier since last time, so that the cost does not grow."""
         gone = bisect_right(self.times, now - self._tiers[-1][0]) - 1
         if gone > 0:
             for column in (self.times, *self.columns):
@@ -115,7 +115,7 @@ class Series:
     def _coarsen(self, begin: float, end: float, step: float) -> None:
         """Keeps the last point of each step between ``begin`` and ``end``; steps lie on a fixed grid."""
         times = self.times
-        first = max(0, bisect_right(times, begin) - 1)  # its step may have gone on
+        first = max(0, bisect_right(times, begin) - 1)  # its step may have continued
         last = bisect_right(times, end)
         keep: list[int] = []
         later = None
@@ -198,7 +198,7 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 class ProcessSeries(Series):
-    """The process as a whole, by `HISTORY`.  Of the latency each step keeps the worst."""
+    """The process as a whole; its columns are `HISTORY`.  Each step keeps its worst latency."""
 
     __slots__ = ()
 
@@ -206,7 +206,7 @@ class ProcessSeries(Series):
         super().__init__(len(HISTORY), PROCESS_TIERS, settled, peak=HISTORY.index("loop_latency"))
 
     def add(self, sample: Sample) -> None:
-        """One more point."""
+        """Adds a point."""
         tasks = sample.tasks
         gauges = (sample.threads, sample.fds, sample.rss, sample.cpu, sample.loop_latency)
         self.append(sample.monotonic, (tasks.live, tasks.born, tasks.ended, *map(_number, gauges)))
@@ -217,7 +217,7 @@ class ProcessSeries(Series):
         return History(tuple(self.times[first:]), *(_known(column[first:]) for column in self.columns))
 
     def take(self, history: History) -> None:
-        """An agent's own record replaces ours as far as it goes."""
+        """Replaces our points with the agent's own record, as far as it goes."""
         self.load(history.times, [[_number(value) for value in getattr(history, name)] for name in HISTORY])
 
 

@@ -1,15 +1,15 @@
-"""The one fold of samples into a picture of the target.
+"""Folds samples into the state of the target.
 
-Its rules are these, and the app, the judge and ``watch`` rest on them:
+The app, the judge and ``watch`` rely on these rules:
 
-- What a sample leaves out holds on.  A full sample drops the sites that it does not mention.
-- Counts and losses are totals: the newest says all.
-- A site that is counted first after another sample had no task at that sample; of one that the first
-  sample counts nothing earlier is known.
-- A site that is named again has a line that is known better now: its counts stay.
-- Counts of a site that nobody has named are left out.
-- Times are the target's.  The latest sample tells how they stand to the wall clock, which may be set.
-- The same agent goes on where it was; with another one the picture starts anew.
+- What a sample leaves out is unchanged.  A full sample drops the sites it does not mention.
+- Counts and losses are totals: the newest value is complete.
+- A site first counted after another sample had no tasks at that sample; before the first sample nothing is
+  known.
+- A site that is named again has a better known line; its counts stay.
+- Counts of a site that was never named are ignored.
+- Times are the target's.  The latest sample relates them to the wall clock, which may be set.
+- The same agent continues where it was; with another agent the state starts over.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class SiteState:
-    """One site.  ``counts`` were its newest at ``changed``; it had ``first`` at ``since``.
+    """One site.  ``counts``: its newest, from ``changed``; ``first``: its counts at ``since``.
 
-    ``came``: it was not there at the first sample.  ``since`` None: it is named, and not yet counted.
+    ``came``: it appeared after the first sample.  ``since`` None: named but not yet counted.
     """
 
     site: Site
@@ -42,13 +42,13 @@ class SiteState:
 
     @property
     def gained(self) -> int:
-        """Live tasks more than at first."""
+        """How much the live count has grown since ``since``."""
         return self.counts.counts.live - self.first.live
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a sample changed: sites new or known better now, sites counted, and the ids of those dropped."""
+    """What a sample changed: sites new or better known, sites counted, and ids of sites dropped."""
 
     named: tuple[SiteState, ...]
     counted: tuple[SiteState, ...]
@@ -64,7 +64,7 @@ class TargetState:
         self.sites: dict[int, SiteState] = {}
 
     def begin(self, hello: Hello) -> bool:
-        """A connection.  Whether it is to the same agent as before."""
+        """Begins a connection; returns whether it is to the same agent as before."""
         known, self.hello = self.hello, hello
         same = known is not None and _agent(known) == _agent(hello)
         if not same:
@@ -73,7 +73,7 @@ class TargetState:
         return same
 
     def apply(self, sample: Sample) -> Change:
-        """The next sample."""
+        """Applies the next sample."""
         before, now, sites = self.sample, sample.monotonic, self.sites
         if sample.process is not None and self.hello is not None:  # one of its limits has changed
             self.hello = replace(self.hello, process=sample.process)
@@ -97,7 +97,7 @@ class TargetState:
         return Change(named, tuple(counted), tuple(gone))
 
     def learn(self, sites: Iterable[Site]) -> tuple[SiteState, ...]:
-        """Names sites; those that are new, or known better now."""
+        """Names sites; returns those new or better known."""
         learnt = []
         for site in sites:
             state = self.sites.get(site.id)
@@ -111,18 +111,18 @@ class TargetState:
 
     @property
     def now(self) -> float:
-        """The target's time of what is known."""
+        """The target's time at the latest sample."""
         if self.sample is not None:
             return self.sample.monotonic
         return self.hello.agent_since if self.hello is not None else 0.0
 
     def wall(self, time: float) -> float:
-        """Seconds since the epoch at a moment of the target's clock."""
+        """Seconds since the epoch at a time of the target's clock."""
         at = self.sample or self.hello
         return time + at.wall - at.monotonic if at is not None else time
 
     def whole(self) -> Sample | None:
-        """All that is known, as a source would give it first; None before the first sample."""
+        """The state as one full sample; None before the first sample."""
         if self.sample is None:
             return None
         sites = tuple(state.site for state in self.sites.values())
@@ -131,7 +131,7 @@ class TargetState:
 
 
 def merge(*samples: Sample) -> Sample:
-    """One sample that says what these say in turn."""
+    """One sample equivalent to these in sequence."""
     named: dict[int, Site] = {}
     counted: dict[int, SiteCounts] = {}
     for sample in samples:

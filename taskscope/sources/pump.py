@@ -1,4 +1,4 @@
-"""From a source to who watches: samples, the past, and what the judge makes of both.
+"""From a source to its watchers: samples, history, and the judge's verdicts on both.
 
 The one place where analysis does I/O.  The app, ``watch``, ``snapshot`` and the test helpers all watch
 through a `Pump`, so they say the same.
@@ -36,23 +36,23 @@ NOTE_EVERY = 10.0
 """Seconds between fetches of threads and slow loops, which cost the target more than the list of stalls."""
 
 WAITS_SOON = 5.0
-"""Seconds between looks at who waits for whom, while some do that cannot go on."""
+"""Seconds between looks at the wait graph while it shows tasks that cannot continue."""
 
 ARRIVING = 3
-"""Rounds of questions on arrival, so that the first verdict is as good as any later one."""
+"""Rounds of questions on arrival, so that the first verdict is as good as later ones."""
 
 KNOWN_LOOKS = 16
-"""Sites whose earlier facts, asked by other clients, are fetched on arrival; an agent keeps no more."""
+"""Sites whose earlier facts, requested by other clients, are fetched on arrival; an agent keeps no more."""
 
 MAX_WAITING = 60
-"""Samples that wait for the judge, to be made one; beyond this they become one at once."""
+"""Samples queued for the judge, which gets them merged; beyond this they are merged at once."""
 
 PAGE = 4
 """Sites whose history one request fetches: 115 kB at most, decoded in 2 ms."""
 
 
 class Picture(Protocol):
-    """Who is given what comes from a source, as it comes."""
+    """Receives what comes from a source, as it comes."""
 
     def apply(self, sample: Sample) -> None:
         """The next sample."""
@@ -98,7 +98,7 @@ class Pump:
                     await self._source.ask(requests.SetInterval(self._hello.interval))
 
     def take(self, sample: Sample) -> None:
-        """The next sample; the judge gets it at the next `judged`."""
+        """Takes the next sample; the judge gets it at the next `judged`."""
         for picture in self._pictures:
             picture.apply(sample)
         if len(self._waiting) == MAX_WAITING:
@@ -107,13 +107,13 @@ class Pump:
         self._came.set()
 
     async def came(self) -> None:
-        """Until there is a sample to be judged."""
+        """Waits until there is a sample to judge."""
         await self._came.wait()
 
     async def judged(self) -> tuple[Finding, ...]:
-        """The findings on all that has come, worst first; of a saved state those that were saved with it.
+        """The findings on everything so far, worst first; for a saved state, those saved with it.
 
-        Brings the facts that the judge wants to know; without them it judges by what is known.  Raises
+        Fetches the facts that the judge requests; without them it judges by what it has.  Raises
         TargetGone and SourceMisbehaves.
         """
         self._came.clear()
@@ -136,7 +136,7 @@ class Pump:
         return findings
 
     async def recall(self, sample: Sample, seconds: float) -> None:
-        """Fetches the past once more for the pictures, which have missed some of it."""
+        """Fetches the history again for pictures that missed part of it."""
         with contextlib.suppress(SourceError):
             async for past in self._past(sample, seconds):
                 self._tell(past)
@@ -150,7 +150,7 @@ class Pump:
         if not begun:
             with contextlib.suppress(NotAvailable):
                 await self._remember(sample)
-        if sample.full:  # of 5,000 sites, 120 ms
+        if sample.full:  # 120 ms for 5,000 sites
             await asyncio.to_thread(self.judge.feed, sample)
         else:
             self.judge.feed(sample)
@@ -172,7 +172,7 @@ class Pump:
                 await asyncio.sleep(0)  # up to 1,100 points each, 2 ms
 
     async def _past(self, sample: Sample, seconds: float) -> AsyncIterator[History | tuple[SiteHistory, ...]]:
-        """Of the process and of its biggest sites; the others gather theirs while one watches."""
+        """The history of the process and of its biggest sites; the others gather theirs while watched."""
         yield await self._source.ask(requests.History(seconds))
         biggest = sorted(sample.sites, key=lambda each: -each.counts.live)[:PAST_SITES]
         sites = tuple(each.site for each in biggest)
@@ -180,7 +180,7 @@ class Pump:
             yield await self._source.ask(requests.SiteHistory(sites[page : page + PAGE], seconds))
 
     async def _ask(self) -> bool:
-        """Brings what the judge wants to know now; whether that was anything."""
+        """Fetches what the judge requests now; returns whether it requested anything."""
         questions = self.judge.questions()
         with contextlib.suppress(NotAvailable):
             for question in questions:
@@ -188,7 +188,7 @@ class Pump:
         return bool(questions)
 
     async def _arrive(self) -> None:
-        """What it asks about depends on what it finds; others may have asked before."""
+        """First verdicts.  The judge's questions follow from its findings; others may have asked them."""
         await asyncio.to_thread(self.judge.findings)
         with contextlib.suppress(NotAvailable):
             suspected = self.judge.suspected()[:KNOWN_LOOKS]
@@ -228,14 +228,14 @@ async def add_findings(source: Source, snapshot: dict[str, Any]) -> None:
     try:
         hello, sample = whole_sample(snapshot)
     except (KeyError, wire.WireError):
-        return  # an agent of another version, which leaves out what is needed
+        return  # an agent of another version, which leaves out something we need
     pump = Pump(_Taken(snapshot, source), hello)
     pump.take(sample)
     snapshot["findings"] = wire.pack(await pump.judged())
 
 
 class _Taken(SavedSource):
-    """What was taken just now, of a target that still answers what a snapshot does not hold."""
+    """A fresh snapshot whose target still answers what the snapshot does not hold."""
 
     live = True
 

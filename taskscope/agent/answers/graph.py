@@ -1,7 +1,7 @@
-"""Who waits for whom, among the tasks and threads that have not moved since an earlier look.
+"""The wait graph of the tasks and threads that have not moved since an earlier look.
 
-Nothing is woken or asked: a call into a loop could heal what is looked for.  Between two slices, tasks and
-locks are referred to weakly, everything else by number.
+Nothing is woken or called: a call into a loop could resolve the very hang it looks for.  Between slices,
+tasks and locks are referenced weakly, everything else by number.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import EdgeKind, Gone, NodeKind
 
 PER_SITE, MAX_TASKS = 300, 10_000
-"""Tasks looked at, the oldest of each site: whoever holds what others wait for is older than they are."""
+"""Most tasks inspected, the oldest of each site: whoever holds what others wait for is older than they."""
 
 MAX_READY = 1_000
-"""Callbacks of a loop among which a call for another thread is looked for."""
+"""Callbacks of a loop searched for calls made from another thread."""
 
 MAX_WAITING = 20
-"""Nodes sent of those that merely wait for the same thing."""
+"""Most nodes sent that merely wait for the same thing."""
 
 Key = tuple[str, int]
 """A task by serial, a thread by ident, anything else by ``id``."""
@@ -166,7 +166,7 @@ class _Look:
             yield None
 
     def _add(self, key: Key, since: float, found: waited.Waited) -> None:
-        """Adds a task or thread and what it waits for."""
+        """Adds a task or thread, and what it waits for."""
         edges = [edge for how, thing in found.ahead for edge in self._ahead(key, how, thing)]
         if edges:
             kind: NodeKind = "task" if key[0] == "task" else "thread"
@@ -192,7 +192,7 @@ class _Look:
                 yield _Edge(key, ("thread", ident or 0), how)
 
     def _to_worker(self, key: Key, future: object) -> Iterator[_Edge]:
-        """To the thread that runs a job, the pool that has queued it, or the task whose result it is."""
+        """Adds the edge to the thread that runs a job, its pool's queue, or the task whose result it is."""
         thread, queue = self._workers.running.get(id(future)), self._workers.queued.get(id(future))
         task = waited.task_behind(future)
         if thread is not None:
@@ -212,7 +212,7 @@ class _Look:
     # -- who holds -----------------------------------------------------------------------------
 
     def holders(self, agent: int) -> Job[None]:
-        """Adds what is waited for, and who holds it."""
+        """Adds what is waited for and what holds it."""
         self._add_pools()
         found: dict[int, list[_Edge]] = defaultdict(list)
         if self._things:
@@ -287,7 +287,7 @@ class _Look:
             self._edges += held
 
     def _add_pools(self) -> None:
-        """Adds the pools that somebody waits for."""
+        """Adds the pools that something waits for."""
         for number in {edge.on[1] for edge in self._edges if edge.on[0] == "pool"}:
             pool = self._workers.pools[number]
             node = self._nodes["pool", number] = _Node("pool", either=True)
@@ -298,9 +298,9 @@ class _Look:
                 self._edges += [_Edge(("pool", number), ("thread", each), "runs") for each in pool.workers]
 
     def _is_left_behind(self, lock: object) -> bool:
-        """Whether a lock was held by a thread of the parent when this process was forked.
+        """Whether a thread of the parent held a lock when this process was forked.
 
-        It is held, but by no ``with`` of this process, and nobody here may have called its ``acquire``.
+        The lock is held, but by no ``with`` in this process, and no code here can have called ``acquire``.
         """
         if not is_held_lock(lock) or not is_forked():
             return False
@@ -311,7 +311,7 @@ class _Look:
     # -- the answer ----------------------------------------------------------------------------
 
     def graph(self) -> Job[model.WaitGraph]:
-        """The part that cannot go on, described; of those that merely wait, ``MAX_WAITING`` per thing."""
+        """The part that cannot continue; of nodes that merely wait, ``MAX_WAITING`` per thing."""
         numbers = {key: at for at, key in enumerate(self._nodes, 1)}
         nodes = [
             model.WaitNode(
@@ -381,7 +381,7 @@ class _Look:
         )
 
     def _with_interruption(self, edge: model.WaitEdge, held: _Edge | None) -> model.WaitEdge:
-        """Adds what ran in between if the thread that holds a lock is one that waits for it."""
+        """Adds what ran in between if a thread waits for a lock that it holds."""
         if held is None or not any(held.on == each.waiter and each.on == held.waiter for each in self._edges):
             return edge
         found = between(stacks.current_frames().get(held.on[1]), held.frame)

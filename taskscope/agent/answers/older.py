@@ -1,4 +1,4 @@
-"""What tells of the past of a site: its tasks that are older than the agent, some of many."""
+"""Evidence of a site's past: a sample of its tasks that are older than the agent."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 TOLD = 60
-"""Tasks told of, evenly among all: to find one in its chunk takes 10 microseconds at most."""
+"""Most tasks sampled, evenly spaced: finding one in its chunk takes up to 10 µs."""
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks at asyncio's counter."""
+"""Seconds between two estimates of asyncio's counter."""
 
 
 def older_tasks(record: SiteRecord, counter: Counter) -> Job[model.Older | None]:
@@ -48,23 +48,24 @@ def older_tasks(record: SiteRecord, counter: Counter) -> Job[model.Older | None]
 
 
 def older_threads(threads: Sequence[model.Thread]) -> model.Older | None:
-    """Of the threads of one site: nobody saw who started those."""
+    """The threads of a site that are older than the agent: their start was not observed."""
     births = sorted(each.birth for each in threads if each.parent is None and each.birth is not None)
     live = sum(1 for each in threads if each.parent is None)
     return model.Older(live, tuple(births[place] for place in _evenly(len(births)))) if live else None
 
 
 def _evenly(count: int) -> list[int]:
-    """Places of ``TOLD`` among so many, the first and the last among them."""
+    """Up to ``TOLD`` evenly spaced indexes, including the first and the last."""
     if count <= TOLD:
         return list(range(count))
     return [round(at * (count - 1) / (TOLD - 1)) for at in range(TOLD)]
 
 
 class Counter:
-    """How many tasks asyncio had numbered when the agent came, at least.
+    """A lower bound on how many tasks asyncio had numbered when the agent started.
 
-    By the newest living one, less all births since; each look may raise it.  A look costs 1 µs a site.
+    It is the newest live task's number minus all births since; each estimate may raise it and costs 1 µs per
+    site.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -91,6 +92,6 @@ class Counter:
 def _last(chunk: Chunk) -> object:
     try:
         reference = next(reversed(chunk.values()), None)
-    except RuntimeError:  # it changes just now
+    except RuntimeError:  # it is changing right now
         return None
     return reference() if reference is not None else None

@@ -1,4 +1,4 @@
-"""Answers to: can anything wake these tasks?  Worked out for few of a site, and kept for a while."""
+"""Whether anything can wake a site's tasks: determined for a few of them, and cached for a while."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ PROVABLE: frozenset[Wait] = frozenset(
         "gather",
     )
 )
-"""Waits that may be without end.  Time, the kernel or a thread ends the others."""
+"""Waits that may never end.  Time, the kernel or a thread ends the others."""
 
 MOST = 20
-"""Tasks of one site that are asked about."""
+"""Tasks inspected per site."""
 
 KEEP, SHARE = 10.0, 500
-"""An answer is given again for so many seconds, and for so many times its cost."""
+"""An answer is reused for this many seconds, and for this multiple of its cost."""
 
 MAX_KNOWN, MAX_NAMES, MAX_OTHERS = 100, 3, 100
 
@@ -53,14 +53,14 @@ class _Known(NamedTuple):
 
 
 class Proofs:
-    """Refers to no object of the program."""
+    """Keeps no reference to any object of the program."""
 
     def __init__(self, loops: Callable[[], list[tuple[int, Any]]]) -> None:
         self._loops = loops
         self._known: dict[tuple[str, int], _Known] = {}
 
     def of_site(self, site: int, tasks: Sequence[OwnRef]) -> Job[model.Reach | None]:
-        """What can be said of these tasks of a site; None if there are none."""
+        """Whether these tasks of a site can be woken; None if there are none."""
         if not tasks:
             return None
         known = yield from self._ask(("site", site), lambda: self._wakings(tasks))
@@ -77,13 +77,13 @@ class Proofs:
         )
 
     def of_task(self, serial: int, task: OwnRef) -> Job[stuck.Waking | None]:
-        """What can be said of one task; None if it went on meanwhile."""
+        """Whether one task can be woken; None if it has moved on."""
         known = yield from self._ask(("task", serial), lambda: self._wakings([task]))
         found: stuck.Waking | None = known.found.get(serial)
         return found
 
     def keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
-        """What keeps the tasks of a site, looked for from those of the other ``records``."""
+        """What keeps the tasks of a site, searched for from the tasks of the other ``records``."""
         others = (OwnRef(task) for task in live_tasks(each for each in records if each is not record) if task)
         look = partial(keepers.keeper_of, record, list(islice(others, MAX_OTHERS)), self._living())
         known = yield from self._ask(("keeper", record.id), look)

@@ -1,6 +1,7 @@
-"""Tasks of one coroutine from before and after the agent came, counted as one site.
+"""Tasks of one coroutine from before and after the agent's start, counted as one site.
 
-The creation of the older ones was not seen.  While one line alone starts the same coroutine, they are its.
+The creation of the older ones was not observed.  As long as only one line starts that coroutine, they are
+counted there.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ if TYPE_CHECKING:
     from taskscope.agent.counts.registry import SiteRecord
 
 _MOVED = ("finished", "failed", "cancelled", "lost", "unseen", "retained", "born", "adopted")
-"""Births come last: for a moment fewer tasks live, never more."""
+"""Births come last: the live count may be briefly too low, never too high."""
 
 
 class Joined:
-    """Which sites of older tasks are counted as which others."""
+    """Which sites of older tasks are counted under which other sites."""
 
     def __init__(self) -> None:
         self._pairs: dict[int, tuple[SiteRecord, SiteRecord]] = {}
         self.changed = False  # since the last sample: the next one must be full, so that clients drop sites
 
     def join(self, older: SiteRecord, newer: SiteRecord) -> None:
-        """From now on what is counted at ``older`` is counted at ``newer``."""
+        """Counts under ``newer`` what belongs to ``older``, from now on."""
         self.changed = self.changed or older.id not in self._pairs
         self._pairs[older.id] = older, newer
         self.settle()
 
     def part(self, older: SiteRecord) -> None:
-        """The reverse, of those that live: it is doubted now that they belong there."""
+        """Moves the live ones back: they may not belong to ``newer`` after all."""
         _, newer = self._pairs.pop(older.id, (older, older))
         if newer is older:
             return
@@ -44,17 +45,17 @@ class Joined:
         newer.adopted, older.adopted = newer.adopted - count, older.adopted + count
 
     def settle(self) -> None:
-        """Moves what came to be at the older sites meanwhile.
+        """Moves what was counted at the older sites in the meantime.
 
-        The program goes on: whoever pops a task from its chunk counts it at the chunk's site, and may have
-        read that before it was changed.
+        The program keeps running: code that pops a task from its chunk counts it at the chunk's site, and may
+        have read that site before it changed.
         """
         for older, newer in self._pairs.values():
             chunks, older.chunks, older.chunk, older.room = older.chunks, [], None, 0
             for chunk in chunks:
                 chunk.site = newer
             behind = sum(1 for chunk in list(newer.chunks) if chunk.origin is not newer)
-            newer.chunks[behind:behind] = chunks  # the younger ones come later
+            newer.chunks[behind:behind] = chunks  # younger ones come later
             for name in _MOVED:
                 count = getattr(older, name)
                 setattr(newer, name, getattr(newer, name) + count)
@@ -63,17 +64,17 @@ class Joined:
             older.kept.clear()
 
     def of(self, record: SiteRecord) -> SiteRecord:
-        """Where what is noted at this site is counted."""
+        """The site under which this one is counted."""
         pair = self._pairs.get(record.id)
         return pair[1] if pair is not None else record
 
     def older(self, site: int) -> list[int]:
-        """The sites that are counted as this one."""
+        """The sites that are counted under this one."""
         return [older.id for older, newer in self._pairs.values() if newer.id == site]
 
 
 def summed(one: model.SiteHistory, other: model.SiteHistory) -> model.SiteHistory:
-    """The past of two sites as that of the first.  Until the other begins, those of it were there already."""
+    """Two sites' histories as the first's.  Before the other's begins, its first counts are assumed."""
     if not other.times:
         return one
     times = sorted({*one.times, *other.times})

@@ -1,4 +1,4 @@
-"""What was worked out of the program's objects, kept by their identity."""
+"""Results derived from the program's objects, cached by identity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _all: list[Cache[Any]] = []
 class Cache(Generic[T]):
     """A cache by identity, for objects that must not be hashed or compared; keeps ``most`` of them alive.
 
-    Code objects are such: their hash includes names and constants, which may be anything.
+    Code objects are among them: their hash includes names and constants, which may be anything.
     """
 
     def __init__(self, most: int) -> None:

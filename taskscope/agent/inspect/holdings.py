@@ -1,7 +1,7 @@
 """What suspended coroutines and running frames hold: locks, and slots of semaphores, limiters and queues.
 
-A frame inside a ``with`` keeps the context manager's exit on its stack, which the garbage collector shows of
-suspended frames; of running ones only the bytecode tells.
+A frame inside a ``with`` keeps the context manager's exit on its stack.  For suspended frames the garbage
+collector shows it; for running ones only the bytecode does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from taskscope.model import Frame
 
 MAX_DEPTH = 6
-"""Context managers written as generators, or collected in an exit stack, inside one another."""
+"""Nesting depth of context managers that are generators or are collected in an exit stack."""
 
 MAX_FRAMES = 100
 """Frames of a thread searched, innermost first."""
@@ -66,7 +66,7 @@ def of_frames(frame: FrameType | None) -> Iterator[tuple[Holding, FrameType]]:
 
 
 def _conditions(frames: list[FrameType]) -> list[object]:
-    """Conditions that are waited on, which releases their locks."""
+    """Conditions being waited on, which releases their locks."""
     return [
         variables_of(each).get("self")
         for each in frames
@@ -92,14 +92,14 @@ def _of_suspended(coro: object, depth: int) -> Iterator[Holding]:
     for taken in named:
         if taken.thing is not None and not any(taken.thing is owner for owner in exits):
             yield Holding(taken.thing, origins.frame_of(frame.f_code, taken.line))
-    if id(type(coro)) in _GENERATORS:  # it may manage another one by hand
+    if id(type(coro)) in _GENERATORS:  # it may enter another one by hand
         for each in kept:
             if attribute(each, "gen") is not None and module_of(type(each)) == "contextlib":
                 yield from _through(each, depth - 1)
 
 
 def _through(manager: object, depth: int) -> Iterator[Holding]:
-    """What a context manager of contextlib's holds in turn."""
+    """What a context manager from contextlib holds in turn."""
     if module_of(type(manager)) != "contextlib":
         return
     generator = attribute(manager, "gen")

@@ -1,4 +1,4 @@
-"""What runs amid other code of its thread: finalisers, signal handlers, callbacks of the collector."""
+"""Code that interrupts other code in its thread: finalisers, signal handlers, garbage collector callbacks."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""What nothing outside refers to: the garbage collector's own reasoning, about a small part of the heap.
+"""Finds objects that nothing outside can reach: the garbage collector's method, on a part of the heap.
 
-An island is a set of objects with all their references to one another.  An object to which there are more
-references than these is held from outside, by whatever it may be: a module, a running frame, an object
-written in C; and so is all that it leads to.  What is left over can be reached by nobody.  No part of the
-heap is too small for that: what was not looked into only counts as outside.
+An island is a set of objects with all their references to one another.  An object with more references than
+these is held from outside (by a module, a running frame, an object written in C), and so is everything it
+leads to.  Nothing can reach the rest.  The method is sound for any part of the heap: whatever was not
+inspected counts as outside.
 
-A suspended task stops the spreading: that somebody knows the task is no way to what it waits for.
+The search does not pass through suspended tasks: knowing a task gives no access to what it waits for.
 
-While an island is looked at it keeps its objects alive: at most ``MOST`` of them, for ``PATIENCE`` seconds.
+While an island is examined, it keeps its objects alive: at most ``MOST``, for up to ``PATIENCE`` seconds.
 """
 
 from __future__ import annotations
@@ -29,37 +29,39 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 MOST = 20_000
-"""Objects of one island."""
+"""Most objects in one island."""
 
 PATIENCE = 2.0
-"""Seconds that the largest island may take, with all its pauses."""
+"""Most seconds for one island, pauses included."""
 
 MAX_INSIDE = 5_000
-"""References of one container that are followed: 0.1 ms in which the program stands still."""
+"""References followed per container: 0.1 ms during which the program is stopped."""
 
 _BORROWS = kinds(GeneratorType, AsyncGeneratorType) if sys.version_info >= (3, 14) else kinds()
-"""Their frames may show the collector a reference that they do not own: told once, it proves less."""
+"""Their frames may report a reference they do not own: it is counted once, which proves less."""
 
 _HAS_LOCALS = sys.version_info < (3, 13)
-"""A frame may have a dictionary of its variables, ahead of its function; held by us, it would stay filled."""
+"""A frame may have a dictionary of its variables, before its function; held by us, it would stay filled."""
 
 _BUILTINS = vars(builtins)
 
 _OPAQUE = (type, ModuleType, CodeType, functools._lru_cache_wrapper)
-"""Kinds that everything knows.  They are outside."""
+"""Types that everything refers to; they count as outside."""
 
 
 class OwnRef(ref):  # type: ignore[type-arg]
-    """A weak reference of ours, told from the program's: through one of theirs an object can be reached."""
+    """Our own weak references, as opposed to the program's, through which it can reach an object."""
 
     __slots__ = ()
 
 
 class Island:
-    """Objects in order of their distance from those that were added first.  ``waiting``: places of tasks."""
+    """Objects by distance from those added first.  ``waiting``: indexes of suspended tasks."""
 
     def __init__(self, loops: list[object]) -> None:
-        self.things: list[object] = [object()]  # the first is ours: it tells what counting a reference costs
+        self.things: list[object] = [
+            object()
+        ]  # the first is ours: its count shows how many references our own look adds
         self.waiting: set[int] = set()
         self.at: dict[int, int] = {}
         self.origin = [0]
@@ -67,7 +69,7 @@ class Island:
         self._opaque: dict[int, tuple[type, bool]] = {}
 
     def grow(self, most: int, until: float) -> Job[None]:
-        """Takes in what its objects refer to, up to ``most`` objects, or until that moment."""
+        """Adds what its objects refer to, up to ``most`` objects or until that time."""
         place = 1
         while place < len(self.things) < most and clock.monotonic() < until:
             for number, each in enumerate(inside(self.things[place])):
@@ -79,7 +81,7 @@ class Island:
                 yield
 
     def add(self, thing: object, origin: int = 0) -> None:
-        """Takes in an object, met at the object at that place; 0: it is one of the first."""
+        """Adds an object found at the object at that index; 0: it is one of the first."""
         if id(thing) in self.at or not gc.is_tracked(thing) or self.is_outside(thing):
             return
         self.at[id(thing)] = len(self.things)
@@ -97,7 +99,7 @@ class Island:
         return known[1] or id(thing) in self._outside
 
     def held(self) -> Job[set[int]]:
-        """Places of the objects that something outside refers to."""
+        """Indexes of objects that something outside refers to."""
         counts = [0] * len(self.things)
         thing = each = None
         for thing in self.things:
@@ -107,7 +109,7 @@ class Island:
                     counts[place] += 1
                 if not number & 63 and spent():
                     yield
-        del thing, each  # they would count
+        del thing, each  # else they would count as references
         things, found = self.things, set()
         for place, count in enumerate(counts):
             extra = sys.getrefcount(things[place]) - count
@@ -120,7 +122,7 @@ class Island:
         return found
 
     def without(self, gone: set[int]) -> Job[Island]:
-        """The rest of it."""
+        """The island without these."""
         rest = Island([])
         rest._outside, rest._opaque = self._outside, self._opaque
         for place, thing in enumerate(self.things):
@@ -132,7 +134,7 @@ class Island:
 
 
 def inside(thing: object) -> list[object]:
-    """What an object owns references to, one for each; nothing of a huge container."""
+    """The objects it owns references to, one entry per reference; none for a huge container."""
     length = size(thing)
     if length is not None and length > MAX_INSIDE:
         return []

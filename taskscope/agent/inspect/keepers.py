@@ -1,7 +1,7 @@
-"""Which container keeps the tasks of a site alive, found and ended ones, by its name.
+"""Names the container that keeps a site's tasks alive, live or ended.
 
-Looked for from where a person would begin: the modules of the program, and the functions that run in other
-tasks; outwards, nearest first, until tasks of the site are met.  What was met on the way has the name.
+The search starts where a person would: at the program's modules and at functions suspended in other tasks.
+It goes outwards, nearest first, until it finds tasks of the site; the path there provides the name.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 MOST = 20_000
-"""Objects looked at."""
+"""Most objects inspected."""
 
 FEW = 200
-"""Entries looked at of a larger container."""
+"""Entries inspected of a larger container."""
 
 ENOUGH = 20
-"""Tasks of the site after which the search ends."""
+"""Tasks of the site that end the search."""
 
 
 def keeper_of(site: object, others: Iterable[ref[object]], loops: list[object]) -> Job[Keeper | None]:
-    """The container that keeps most of the tasks met; None if none was met in time.
+    """The container that keeps most of the tasks found; None if none was found in time.
 
     ``site``: their record; ``others``: tasks of other sites.
     """
@@ -84,7 +84,7 @@ def _some(thing: object) -> list[object]:
 
 
 def _container(around: Island, place: int) -> int:
-    """The place of the container nearest to a task, which is not the attributes of an object."""
+    """The index of the container nearest to a task, not counting dictionaries of attributes; 0: none."""
     at = around.origin[place]
     while at:
         thing, owner = around.things[at], around.things[around.origin[at]]

@@ -1,4 +1,4 @@
-"""Locks and whatever else has places to hold: how many, and who holds them if the thing itself knows."""
+"""Locks and other things with slots to hold: how many slots, and their owners if the thing knows them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _FORKED = 0x40  # PF_FORKNOEXEC: it was forked and has not called exec since
 
 
 class Slots(NamedTuple):
-    """``size``: places, None: unknown.  ``tasks``, ``thread``: owners it knows; ``ended``: one has ended.
+    """``size``: slots; None: unknown.  ``tasks``, ``thread``: known owners; ``ended``: one has ended.
 
-    ``known``: it names every owner.
+    ``known``: all owners are known.
     """
 
     kind: NodeKind
@@ -47,7 +47,7 @@ class Slots(NamedTuple):
 
 
 def slots_of(thing: object) -> Slots:
-    """What a lock, semaphore, limiter or queue says of itself."""
+    """What a lock, semaphore, limiter or queue reveals about its slots."""
     name = class_name(thing)
     borrowers = attribute(thing, "_borrowers")
     if borrowers is not None:
@@ -74,12 +74,12 @@ def slots_of(thing: object) -> Slots:
 
 
 def is_held_lock(thing: object) -> bool:
-    """Whether it is a plain lock of the interpreter's, and held."""
+    """Whether it is one of the interpreter's plain locks, and held."""
     return class_name(thing) == "lock" and native(thing, "locked") is True
 
 
 def is_forked() -> bool:
-    """Whether this process is a copy of its parent, with one of its threads."""
+    """Whether this process is a fork of its parent, with only one of the parent's threads."""
     try:
         fields = system.contents("/proc/self/stat").rpartition(b")")[2].split()
         return int(fields[6]) & _FORKED != 0
@@ -88,7 +88,7 @@ def is_forked() -> bool:
 
 
 def may_acquire(frame: FrameType | None, lock: object) -> bool:
-    """Whether a function on this stack calls ``acquire`` and has ``lock`` at hand."""
+    """Whether a function on this stack calls ``acquire`` and can access ``lock``."""
     while frame is not None:
         names = frame.f_code.co_names
         if "acquire" in names:

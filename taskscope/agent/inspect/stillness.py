@@ -1,4 +1,4 @@
-"""Since when tasks and threads have not moved, as seen by earlier looks."""
+"""Since when tasks and threads have not moved, judging by earlier looks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stillness:
         self._seen_threads: dict[int, tuple[tuple[int, ...], float]] = {}
 
     def task(self, serial: int, task: object) -> float:
-        """Since when it waits for the same future, at the same instruction."""
+        """Since when it has waited for the same future at the same instruction."""
         waiter = futures.waiter_of(task)
         frame = stacks.frame_of(futures.coroutine(task))
         instruction = frame.f_lasti if frame is not None else -1
@@ -43,7 +43,7 @@ class Stillness:
         return known.since
 
     def thread(self, ident: int, native: int, frame: FrameType) -> float | None:
-        """Since when it is at the same instruction and has not been on a CPU; None if it runs now."""
+        """Since when it has been at the same instruction without running; None if it runs now."""
         switches = _switches(native)
         if switches is None:
             return None
@@ -64,7 +64,7 @@ def _is_of(reference: ref[object] | None, waiter: object) -> bool:
 
 
 def _switches(native: int) -> tuple[int, ...] | None:
-    """How often a thread has left a CPU, which it does whenever it moves; None if it runs, or is unknown."""
+    """A thread's context switches, which change whenever it moves; None if it runs or this is unknown."""
     try:
         lines = system.contents(f"/proc/self/task/{native}/status").split(b"\n")
     except OSError:

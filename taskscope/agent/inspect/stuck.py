@@ -1,9 +1,9 @@
-"""Whether anything that lives can wake a suspended task: if not, it is stuck for ever.
+"""Whether any live code can wake a suspended task: if not, it is stuck forever.
 
-What it waits for must be within reach of somebody who still runs: a module, a running function, a timer, a
-registered reader, a thread, an object written in C.  That the task itself is known to somebody is no such
-reach; a timer that leads to the task is, as it may cancel it, and so is a task that awaits it and goes on by
-itself.  Whatever is not seen, or not in time, counts as somebody who lives.
+Something that can still run must be able to reach what the task waits for: a module, a running function, a
+timer, a registered reader, a thread, or an object written in C.  A reference to the task itself does not
+count, unless a timer holds it (it may cancel the task) or a task that awaits it and continues by itself.
+Whatever cannot be inspected, or not in time, is assumed to be able to wake it.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Fate
 
 SIZES = 1_000, island.MOST
-"""Objects looked at: few at first, which is enough for most."""
+"""Objects inspected: a few at first, which is usually enough."""
 
 AT_ONCE = 300
-"""Objects up to which an island is looked at a last time without a pause: 0.5 ms."""
+"""Largest island whose final check runs without a pause: 0.5 ms."""
 
 MAX_TIMERS = 2_000
-"""Timers of a loop looked through; where there are more, any of them may wake anything."""
+"""Timers inspected per loop; if there are more, any of them may wake anything."""
 
 MAX_LED, TIMER_DEPTH = 100, 4
-"""Objects looked at from one timer, and how far: its callback, that one's owner, an attribute of it."""
+"""Objects inspected per timer, and how deep: its callback, the callback's owner, an attribute of that."""
 
 MAX_NAMED = 5
-"""Tasks of which it is said through what they may be woken."""
+"""Tasks for which what may wake them is named."""
 
 BY_TIMER = "a timer that leads to the task"
 
 _COUNTS = not sysconfig.get_config_var("Py_GIL_DISABLED")
-"""Whether an object's count of references tells all of them."""
+"""Whether reference counts are complete."""
 
 _OWN = ("asyncio", "_asyncio", "collections", "builtins", "_contextvars", "functools")
-"""Modules whose objects stand between what is waited for and what gives it a name."""
+"""Modules whose objects lie between what is waited for and what names it."""
 
 
 class Waking(NamedTuple):
-    """Whether something can wake a task: ``by`` says through what, "" if that has no name."""
+    """Whether something can wake a task; ``by`` names it ("": it has no name)."""
 
     fate: Fate
     by: str = ""
 
 
 def wakings(tasks: Iterable[ref[object]], loops: list[object]) -> Job[dict[int, Waking]]:
-    """Of these suspended tasks, by serial; without those that went on meanwhile."""
+    """The answers for these suspended tasks, by serial; tasks that moved on are left out."""
     tasks = list(tasks) if _COUNTS else []
     found: dict[int, Waking] = {}
     for most in SIZES:
@@ -96,7 +96,7 @@ def _look(tasks: list[ref[object]], loops: list[object], most: int) -> Job[dict[
 
 
 def _fates(rest: Island) -> Job[dict[int, Fate]]:
-    """Looks again at what seemed to be out of reach: the program ran meanwhile."""
+    """Checks again what seemed out of reach, since the program kept running."""
     sight = Sight(rest)
     yield
     if len(rest.things) <= AT_ONCE:
@@ -113,12 +113,12 @@ def _fates(rest: Island) -> Job[dict[int, Fate]]:
 
 
 class Sight:
-    """What of an island those who live can reach.  ``live``: places of the tasks that may be woken."""
+    """The part of an island that live code can reach.  ``live``: indexes of tasks that may be woken."""
 
     def __init__(self, around: Island) -> None:
         self._island = around
         self._held: set[int] = set()
-        self._from: dict[int, int] = {}  # what was reached first led there
+        self._from: dict[int, int] = {}  # index → the index through which it was first reached
         self._why: dict[int, str] = {}
         self._waits: dict[int, list[int]] = defaultdict(list)
         self._awaits: dict[int, list[int]] = defaultdict(list)
@@ -136,11 +136,11 @@ class Sight:
         yield from self._spread([*lively, *(self._held - self._island.waiting)])
 
     def stuck(self) -> set[int]:
-        """Places of the tasks that nothing can wake."""
+        """Indexes of tasks that nothing can wake."""
         return self._island.waiting - self.live
 
     def _note(self, place: int) -> bool:
-        """Notes what a task waits for, and who waits for it; False if it may go on by itself."""
+        """Records what a task waits for and what awaits it; False if it may continue by itself."""
         task = self._island.things[place]
         waiter = futures.waiter_of(task)
         at = self._island.at.get(id(waiter))
@@ -160,8 +160,8 @@ class Sight:
         return True
 
     def _spread(self, begin: list[int]) -> Job[None]:
-        """Marks all that the objects at these places lead to."""
-        pending: deque[int] = deque()  # nearest first: the shortest way has the best names
+        """Marks everything reachable from the objects at these indexes."""
+        pending: deque[int] = deque()  # nearest first: the shortest path has the best names
         for place in begin:
             self._reach(place, None, pending)
         while pending:
@@ -176,7 +176,7 @@ class Sight:
                 yield
 
     def _reach(self, place: int, origin: int | None, pending: deque[int]) -> None:
-        """A task that is reached goes on, and with it those it awaits and those that await it."""
+        """A task that is reached may continue, and so may those it awaits and those that await it."""
         if place in self.reached:
             return
         self.reached.add(place)
@@ -192,7 +192,7 @@ class Sight:
             self._reach(task, place, pending)
 
     def heed_timers(self, loops: list[object]) -> Job[None]:
-        """Timers that lead to a task may cancel it."""
+        """Marks tasks that timers lead to: these may cancel them."""
         led: set[int] = set()
         for loop in loops:
             timers = list(_timers(loop))
@@ -208,7 +208,7 @@ class Sight:
         yield from self._spread(list(led & self.stuck()))
 
     def _led(self, timer: object) -> set[int]:
-        """The tasks that a timer leads to, but by way of a future."""
+        """The tasks that a timer leads to, other than through a future."""
         found: set[int] = set()
         seen = {id(timer)}
         level = [timer]
@@ -228,7 +228,7 @@ class Sight:
         return found
 
     def kept(self) -> Job[set[int]]:
-        """Places of all that something outside keeps alive, be it by way of a task that is stuck."""
+        """Indexes of everything kept alive from outside, even through a stuck task."""
         found: set[int] = set()
         pending = list(self._held)
         while pending:
@@ -242,7 +242,7 @@ class Sight:
         return found
 
     def by(self, place: int) -> str:
-        """Through what a task may be woken."""
+        """What may wake a task."""
         if place in self._why:
             return self._why[place]
         things = self._island.things
@@ -262,7 +262,7 @@ class Sight:
 
 
 def _name(thing: object, target: object) -> str:
-    """What leads straight from ``thing`` to ``target``, where a person would know it by."""
+    """The name by which ``thing`` refers to ``target``, if a person would recognise it."""
     if type(thing) is CoroutineType:
         plumbing = origins.is_plumbing(origins.file_of(thing.cr_code))
         return "" if plumbing else referents.variable_of(thing, target)
@@ -276,16 +276,16 @@ def _is_of_python(thing: object) -> bool:
 
 
 def _timers(loop: object) -> Iterator[object]:
-    """Calls that a loop is going to make.  uvloop keeps them in a set that only the collector sees."""
+    """Calls that a loop has scheduled.  uvloop keeps them in a set that only the garbage collector sees."""
     for each in (attribute(loop, "_scheduled"), attribute(loop, "_ready"), *inside(loop)):
         if (size(each) or 0) > 0 and class_name(items(each, 1)[0]).endswith("Handle"):
             yield from items(each, MAX_TIMERS + 1)
 
 
 def _named(rest: Island) -> Job[set[int]]:
-    """Places of the tasks whose futures, events or queues are, or were meant to be, known to somebody.
+    """Indexes of tasks whose future, event or queue is, or was meant to be, known to other code.
 
-    Nobody can have meant to end ``await loop.create_future()`` or ``await Event().wait()``.
+    Nothing was ever meant to end ``await loop.create_future()`` or ``await Event().wait()``.
     """
     wanted: dict[int, list[int]] = defaultdict(list)
     own: set[int] = set()
@@ -313,7 +313,7 @@ def _named(rest: Island) -> Job[set[int]]:
 
 
 def _has_variable(chain: list[object], *things: object) -> bool:
-    """Whether a variable of the program's own code is one of these."""
+    """Whether a variable of the program's own code refers to one of these."""
     return any(
         any(map(is_, repeat(value), things))
         for frame in task_facts.frames_of(chain)
@@ -323,5 +323,5 @@ def _has_variable(chain: list[object], *things: object) -> bool:
 
 
 def _is_wait(thing: object) -> bool:
-    """Whether it only stands for somebody who waits."""
+    """Whether it only represents a waiter."""
     return id(type(thing)) in referents.COROUTINES or futures.is_end(thing)

@@ -21,7 +21,7 @@ MAX_FUTURES = 1_000
 _OWN_LOCKS = frozenset(
     ("Condition.wait", "Thread._wait_for_tstate_lock", "Thread.join", "_shutdown", "_ThreadHandle.join")
 )
-"""Functions of ``threading`` that wait for a lock of their own making."""
+"""Functions of ``threading`` that wait for a lock they create themselves."""
 
 _SHUTDOWN = "BaseEventLoop.shutdown_default_executor"
 
@@ -41,7 +41,7 @@ class Waited(NamedTuple):
 
 
 def by_task(task: object) -> Waited:
-    """What ``task`` waits for; nothing if it may go on by itself."""
+    """What ``task`` waits for; nothing if it may continue by itself."""
     frames = stacks.await_chain(futures.coroutine(task))
     lock = _acquired(frames)
     if lock is not None:
@@ -63,7 +63,7 @@ def by_task(task: object) -> Waited:
 
 
 def _takes_the_first(frames: list[FrameType], known: waits.Recognised | None) -> bool:
-    """Whether one end is enough: of ``asyncio.wait`` with other than all, or ``as_completed``."""
+    """Whether one of them ending is enough: ``asyncio.wait`` unless it waits for all, or ``as_completed``."""
     if known is None or known.rule.wait != "gather":
         return False
     names = variables_of(frames[known.at])
@@ -88,7 +88,7 @@ def _acquired(frames: list[FrameType]) -> object:
 
 
 def _source_of(future: object) -> object:
-    """The executor's future behind one of asyncio's."""
+    """The executor's future behind an asyncio future."""
     for callback in futures.callbacks(future):
         if type(callback) is FunctionType and "_chain_future" in called(callback):
             return waits.closed_over(callback, "source")
@@ -105,12 +105,12 @@ def task_behind(future: object) -> object:
 
 
 def is_call_for(handle: object, future: object) -> bool:
-    """Whether a loop's callback is to start the task of ``run_coroutine_threadsafe``."""
+    """Whether a loop's callback will start the task of ``run_coroutine_threadsafe``."""
     return waits.closed_over(attribute(handle, "_callback"), "future") is future
 
 
 def by_thread(frame: FrameType) -> Waited:
-    """What a thread that does not run waits for, by its innermost ``frame``."""
+    """What a suspended thread waits for, judging by its innermost ``frame``."""
     own = _name(frame)
     if own[0] != "threading.py" or own[1] not in _OWN_LOCKS:
         lock = blocking.lock_at(frame)
@@ -126,7 +126,7 @@ def by_thread(frame: FrameType) -> Waited:
 
 
 def _by_function(frame: FrameType) -> Waited | None:
-    """What a function of the standard library waits for; None if it is none of those."""
+    """What a standard library function waits for; None if it is not one that waits."""
     name = _name(frame)
     if name == ("threading.py", "Thread.join"):
         return Waited([Ahead("ends", variables_of(frame).get("self"))])

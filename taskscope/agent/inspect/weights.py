@@ -1,4 +1,4 @@
-"""How much memory an ended task keeps: its result or its exception, and what belongs to these alone."""
+"""Memory that an ended task keeps: its result or exception, and what only these refer to."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from taskscope.agent.inspect import futures
 from taskscope.agent.inspect.looking import in_class, native, number
 
 MOST = 300
-"""Objects of one outcome that are weighed: 0.2 ms."""
+"""Most objects measured per outcome: 0.2 ms."""
 
 
 def of_outcome(task: object) -> int:
-    """Bytes; of a large outcome at least so many."""
+    """Bytes; for a large outcome a lower bound."""
     result, error = futures.field(task, "_result"), futures.field(task, "_exception")
     pending = [error if result is None else result]
     total = 0
@@ -35,11 +35,11 @@ def _counts(things: list[object]) -> list[int]:
 
 _owner = [object()]
 OWNED = _counts(gc.get_referents(_owner))[0]
-"""What an object counts to which only its owner refers."""
+"""The reference count of an object that only its owner refers to."""
 
 
 def _of(thing: object) -> int:
-    """By the method of its class if that is written in C: one of the program's own is not called."""
+    """By its class's ``__sizeof__`` if that is written in C; the program's own is never called."""
     if type(in_class(type(thing), "__sizeof__")) is MethodDescriptorType:
         return number(native(thing, "__sizeof__")) or 0
     return object.__sizeof__(thing)

@@ -1,4 +1,4 @@
-"""Where the jobs of executors are: on which thread, or in which queue."""
+"""Where executors' jobs are: on which thread, or in which queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Pool(NamedTuple):
-    """``workers`` are the idents of its threads, ``most`` their number if known."""
+    """``workers``: its threads' idents; ``most``: their maximum number, if known."""
 
     name: str
     workers: tuple[int, ...]
@@ -25,7 +25,7 @@ class Pool(NamedTuple):
 
 
 class Workers:
-    """Ids of futures, valid while somebody waits for them."""
+    """Ids of futures, valid while something waits for them."""
 
     def __init__(self) -> None:
         self.running: dict[int, int] = {}
@@ -62,7 +62,7 @@ def _running(frame: FrameType | None) -> object:
 
 
 def _queues() -> Iterator[tuple[object, list[object]]]:
-    """The queues of all thread pools with their threads, also of pools whose threads have ended."""
+    """The queues of all thread pools with their threads, including pools whose threads have ended."""
     module = sys.modules.get("concurrent.futures.thread")
     if module is None:
         return

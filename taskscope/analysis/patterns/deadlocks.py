@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from taskscope.model import WaitEdge, WaitGraph, WaitNode
 
 STILL = 9.0
-"""Seconds that none of them may have moved: a wait that a timeout ends sooner is not a hang."""
+"""Seconds for which none may have moved: a wait that a timeout ends sooner is not a hang."""
 
 MAX_STEPS = 12
 
@@ -29,7 +29,7 @@ _THINGS = {"lock": "lock", "slots": "place", "pool": "worker"}
 
 
 class _Graph:
-    """What has stood still for long enough, and cannot go on."""
+    """Nodes that have not moved for long enough and cannot continue."""
 
     def __init__(self, graph: WaitGraph) -> None:
         still = [
@@ -47,7 +47,7 @@ class _Graph:
                 self.behind[edge.on].append(edge.waiter)
 
     def circles(self) -> Iterator[list[WaitEdge]]:
-        """One shortest circle for each group of nodes that wait for each other."""
+        """One shortest cycle per group of nodes that wait for each other."""
         seen: set[int] = set()
         for id, node in self.nodes.items():
             if id in seen or node.kind not in _LIVING:
@@ -58,7 +58,7 @@ class _Graph:
                 yield circle
 
     def members(self, circle: list[WaitEdge]) -> list[WaitNode]:
-        """The tasks and threads of a circle, and whoever else holds a place that it is about."""
+        """The tasks and threads of a cycle, and other holders of its slots."""
         ids = dict.fromkeys(edge.waiter for edge in circle)
         for id in list(ids):
             if self.nodes[id].kind not in _LIVING:
@@ -66,7 +66,7 @@ class _Graph:
         return [self.nodes[id] for id in ids if self.nodes[id].kind in _LIVING]
 
     def waiting_for(self, ids: Iterable[int]) -> int:
-        """How many tasks and threads wait for these, directly or not, and are none of them."""
+        """How many other tasks and threads wait for these, directly or indirectly."""
         inside = set(ids)
         found = set().union(*(self._reach(id, self.behind) for id in inside)) - inside
         return sum(self.nodes[id].kind in _LIVING for id in found)
@@ -75,7 +75,7 @@ class _Graph:
         return {id: [edge.on for edge in edges] for id, edges in self.ahead.items()}
 
     def _circle(self, start: int) -> list[WaitEdge]:
-        """The shortest way from a node back to itself; empty if there is none."""
+        """The shortest path from a node back to itself; empty if there is none."""
         came: dict[int, WaitEdge] = {}
         queue = deque([start])
         while queue:
@@ -114,7 +114,7 @@ class _Case(NamedTuple):
 
 
 def _circles(graph: WaitGraph | None, *, alone: bool) -> tuple[Finding, ...]:
-    """Circles of one thread or task with what it holds itself, or of several."""
+    """Cycles: of one thread or task with something it holds itself, or of several."""
     if graph is None or not graph.nodes:
         return ()
     seen = _Graph(graph)
@@ -127,7 +127,7 @@ def _circles(graph: WaitGraph | None, *, alone: bool) -> tuple[Finding, ...]:
 
 
 def _case(seen: _Graph, now: float, circle: list[WaitEdge], members: list[WaitNode]) -> _Case:
-    """``members`` are the tasks and threads of the circle."""
+    """``members``: the tasks and threads of the cycle."""
     at = next((each for each in members if each.kind == "thread"), members[0])
     since = max(each.since or 0.0 for each in members)
     things = [seen.nodes[edge.on] for edge in circle if seen.nodes[edge.on].kind not in _LIVING]
@@ -140,10 +140,10 @@ def _case(seen: _Graph, now: float, circle: list[WaitEdge], members: list[WaitNo
     elif full is not None:
         taken = f"all {len(seen.ahead[full.id]):,} {_THINGS[full.kind]}s of {_named(full)}"
         text = f"{taken} have been taken {for_long} by those that wait for one"
-        cause = f"{taken} are held by what waits, directly or not, for a free one"
+        cause = f"{taken} are held by those that wait, directly or indirectly, for a free one"
     else:
         text = f"{_counted(members)} have waited for each other {for_long}"
-        cause = "none of them can go on before another does"
+        cause = "none of them can continue before another does"
     waiting = seen.waiting_for(each.id for each in members)
     return _Case(at, text, _steps(seen, circle), cause, since, len(members), waiting)
 
@@ -225,7 +225,7 @@ def _orphaned(graph: WaitGraph | None) -> tuple[Finding, ...]:
 
 
 def _findings(pattern: ProcessPattern, cases: Iterable[_Case]) -> tuple[Finding, ...]:
-    """One finding for each line at which they wait."""
+    """One finding per line at which they wait."""
     by_line: dict[tuple[str, int], list[_Case]] = defaultdict(list)
     for case in cases:
         frame = case.node.frame
@@ -240,7 +240,7 @@ def _finding(pattern: ProcessPattern, cases: list[_Case]) -> Finding:
     waiting = sum(each.waiting for each in cases)
     evidence = list(case.steps)
     if len(cases) > 1:
-        evidence.append(f"{len(cases) - 1:,} more stand at the same line in the same way")
+        evidence.append(f"{len(cases) - 1:,} more are stuck at the same line in the same way")
     if waiting:
         evidence.append(f"{waiting:,} more {'waits' if waiting == 1 else 'wait'} behind them")
     return Finding(
@@ -264,9 +264,9 @@ DEADLOCK = ProcessPattern(
     name="deadlock",
     find=lambda process: _circles(process.waits, alone=False),
     noun="deadlock",
-    explanation="They wait in a circle: each holds, or has to do, what the next one waits for.",
+    explanation="They wait in a cycle: each holds, or has to do, what another one waits for.",
     remedy=(
-        "Take locks in one order everywhere, give back what is held before waiting, or wait with a timeout; "
+        "Take locks in one order everywhere, release what is held before waiting, or wait with a timeout; "
         "never wait in a pool's worker for a job of the same pool."
     ),
 )
@@ -275,10 +275,10 @@ ITSELF = ProcessPattern(
     name="deadlocked with itself",
     find=lambda process: _circles(process.waits, alone=True),
     noun="self-deadlock",
-    explanation="It waits for something that only it can do or give back; a plain lock is not reentrant.",
+    explanation="It waits for something that only it can do or release; a plain lock is not reentrant.",
     remedy=(
         "Use an RLock, or release the lock before calling what takes it again; await what runs in the same "
-        "loop or pool. A finaliser or a signal handler must take no lock: let it put into a "
+        "loop or pool. A finaliser or a signal handler must not take locks: let it put items into a "
         "queue.SimpleQueue, which is reentrant."
     ),
 )
@@ -287,7 +287,7 @@ OWNER_GONE = ProcessPattern(
     name="owner gone",
     find=lambda process: _orphaned(process.waits),
     noun="orphaned lock",
-    explanation="Only the owner of a lock gives it back, and only workers run the jobs of a pool.",
+    explanation="Only its owner releases a lock, and only workers run the jobs of a pool.",
     remedy=(
         "Fork before starting threads, or renew locks and pools in the child with os.register_at_fork; "
         "release locks by with or finally."
