@@ -1,1 +1,1 @@
-"""Attacks on the agent, on the client and on what lies between them: what each finds is mended and kept."""
+"""Attacks on the agent, the client and the wire between them; each fault found is fixed and kept."""

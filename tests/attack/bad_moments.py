@@ -1,4 +1,4 @@
-"""A service at its worst: what the agent did, what the clients said, what the service felt.
+"""A service in trouble: what the agent did, what the clients said, and what the service noticed.
 
 ``python -m tests.attack.bad_moments [WORD…]`` prints the table (of the moments with a WORD in their name);
 ``test_bad_moments.py`` holds each row to it.  Service, agent and clients are real processes, the moments too.
@@ -35,7 +35,7 @@ NOBODY = 65534
 
 
 class Service:
-    """The service, obeying words on its standard input."""
+    """The service; it obeys words on its standard input."""
 
     def __init__(self, child: subprocess.Popen[str]) -> None:
         self.child = child
@@ -51,7 +51,7 @@ class Service:
         return self.child.stdout.readline().strip()
 
     def ask(self, words: str) -> str:
-        """What it prints before it is done."""
+        """What it prints until it is done."""
         self.tell(words)
         said = self.hear()
         if not said.startswith("done"):
@@ -61,7 +61,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a command of ours said: its exit status, its last words on either stream, seconds it took."""
+    """Result of one of our commands: exit status, last line on either stream, seconds taken."""
 
     status: int
     words: str
@@ -144,7 +144,7 @@ def for_everybody() -> str:
 
 
 def run(*words: str, timeout: float = 60) -> Said:
-    """A command of ours."""
+    """Runs one of our commands."""
     begun = time.monotonic()
     try:
         done = subprocess.run(
@@ -158,7 +158,7 @@ def run(*words: str, timeout: float = 60) -> Said:
 
 
 def outcome(moment: Moment, folder: Path) -> Outcome:
-    """Goes through one moment; files go into ``folder``."""
+    """Runs one moment; files go into ``folder``."""
     with served(moment, folder / "stderr") as service, ExitStack() as stack:
         pid = str(service.pid)
         moment.begin(service, stack)
@@ -184,7 +184,7 @@ def _full(stack: ExitStack) -> Path:
 
 
 def _says(file: Path) -> str:
-    """What the agent tells of itself in a snapshot."""
+    """What the agent reports about itself in a snapshot."""
     sample = json.loads(file.read_text())["sample"]
     lost = [f"{what}: {count}" for what, count in dict(sample.get("dropped", {})).items()]
     return "; ".join(["answers", *sample.get("disarmed", ()), *lost])
@@ -206,7 +206,7 @@ def _is_python(pid: int) -> bool:
 
 
 def _mute_clients(service: Service, stack: ExitStack) -> None:
-    """As many connections as there may be, which greet, ask for a lot and never read."""
+    """As many connections as allowed, which greet, request a lot and never read."""
     point = agent_in(service.pid)
     assert point is not None
     for _ in range(16):
@@ -239,7 +239,7 @@ def _go_on(service: Service) -> None:
 
 
 def _after(*words: str) -> Callable[[Service, ExitStack], object]:
-    """The service does these, one after the other."""
+    """Makes the service do these, one after another."""
     return lambda service, stack: [service.ask(each) for each in words]
 
 

@@ -1,4 +1,4 @@
-"""Drives ``failure_points.py``: which functions can fail in which moment, and what comes of it."""
+"""Drives ``failure_points.py``: which functions can fail at which moment, and with what result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Outcome:
 
 
 def points(python: Path | str, moment: str) -> list[str]:
-    """The functions of ours that are called in that moment."""
+    """Our functions that are called at that moment."""
     with _child(python, moment) as child:
         assert child.stdout is not None
         names = child.stdout.read().split()
@@ -43,7 +43,7 @@ def points(python: Path | str, moment: str) -> list[str]:
 
 
 def attack(python: Path | str, moment: str, pairs: Sequence[tuple[str, str]]) -> Outcome:
-    """Tries each function with each error; a child that was harmed is not used for the next."""
+    """Tries each function with each error; a harmed child is not reused."""
     outcome = Outcome()
     while outcome.runs < len(pairs):
         before = outcome.runs
@@ -65,7 +65,7 @@ def attack(python: Path | str, moment: str, pairs: Sequence[tuple[str, str]]) ->
 
 @contextmanager
 def _child(python: Path | str, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """The program in a process of its own, with a place for sockets of its own."""
+    """The program in its own process, with its own socket directory."""
     with tempfile.TemporaryDirectory(prefix="ts-") as place, tempfile.TemporaryFile("w+") as errors:
         environment = {**os.environ, "PYTHONPATH": str(_ROOT), "TASKSCOPE_DIR": place}
         with subprocess.Popen(

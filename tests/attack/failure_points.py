@@ -130,7 +130,7 @@ threading.excepthook = lambda it: noticed.append(f"thread: {it.exc_value!r}")
 
 
 class Service:
-    """A loop in a thread, older than the agent, with a few tasks that wait."""
+    """A loop in a thread, older than the agent, with a few waiting tasks."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -180,7 +180,7 @@ async def main(factory: Any) -> list[int]:
 
 
 def work(service: Service) -> None:
-    """What the program does; whatever it notices is kept."""
+    """The program's work; it records whatever it notices."""
     factories = [None, foreign, getattr(asyncio, "eager_task_factory", None)]
     for factory in factories:
         try:
@@ -227,7 +227,7 @@ def state(service: Service) -> dict[str, Any]:
 
 
 def _is_ours(thing: Any) -> bool:
-    """Agents, and functions of ours that the program could call: also those that atexit has."""
+    """Agents, and our functions that the program could call, including those registered with atexit."""
     if type(thing) is types.FunctionType:
         home = str(thing.__globals__.get("__name__"))
         return home.startswith("taskscope.agent") and "<locals>" in thing.__code__.co_qualname
@@ -247,7 +247,7 @@ def _target(name: str) -> str:
 
 
 def differences(before: dict[str, Any], service: Service) -> list[str]:
-    """What is not as before, once it had a little time."""
+    """What still differs from before after a short while."""
     give_up = time.monotonic() + 2
     while True:
         gc.collect()
@@ -272,7 +272,7 @@ def _difference(key: str, before: Any, now: Any) -> str:
 
 
 def ask_everything(path: str, serial: int, site: int) -> None:
-    """All requests there are; the agent may answer what it likes, or go, but not be silent for long."""
+    """Makes every request; the agent may answer anything or exit, but not stay silent."""
     requests: list[tuple[str, dict[str, Any]]] = [
         ("hello", {"protocol": taskscope_protocol(), "client": "test"}),
         ("subscribe", {}),
@@ -341,7 +341,7 @@ def _newest() -> tuple[int, int]:
 
 
 def ticks(count: int) -> None:
-    """Waits until the agent has made so many more samples, or does not any more."""
+    """Waits until the agent has taken so many more samples, or has stopped."""
     agent = taskscope._agent
     if agent is None:
         return
@@ -353,7 +353,7 @@ def ticks(count: int) -> None:
 
 
 def attempt(moment: str, service: Service, inject: Any, lift: Any) -> list[str]:
-    """One life of the agent, with a failure in one moment."""
+    """One life of the agent with a failure at one moment."""
     noticed.clear()
     before = state(service)
     size = os.fstat(2).st_size
@@ -395,7 +395,7 @@ def attempt(moment: str, service: Service, inject: Any, lift: Any) -> list[str]:
 
 
 def called_in(moment: str, service: Service) -> list[str]:
-    """The functions of ours that a life without failures calls in that moment."""
+    """Our functions that a life without failures calls at that moment."""
     called: set[str] = set()
     recording: list[int] = []
 

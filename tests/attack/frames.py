@@ -1,4 +1,4 @@
-"""Frames that were requests once: mutated by the protocol's grammar and bit by bit, from a seed."""
+"""Mutated requests: by the protocol's grammar and bit by bit, from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hostile agent: stands between a client and a real one, and changes what that one says.
+"""A hostile agent: sits between a client and a real agent and changes what the agent says.
 
 Usage: ``python -m tests.attack.hostile_agent REAL FAKE SEED RATE``: listens at FAKE, prints ``ready``, and of
 the messages that come from REAL changes that part.
@@ -25,7 +25,7 @@ class Hostile:
         self._rate = rate * dice.choice((0.02, 0.2, 1))  # some connections get far
 
     def said(self, line: bytes) -> bytes:
-        """What the client gets instead of ``line``."""
+        """What the client gets in place of ``line``."""
         dice = self._dice
         if dice.random() >= self._rate:
             return line

@@ -1,4 +1,4 @@
-"""A program full of objects that notice when their code runs in a thread which is not the program's.
+"""A program full of objects that notice when their code runs in a thread that is not the program's.
 
 ``python hostile_objects.py`` prints ``ready``; each line of its input is answered by a JSON list of what ran.
 """
@@ -25,7 +25,7 @@ _OURS = "/taskscope/"
 
 
 def note(what: str) -> None:
-    """Unless a thread of the program's runs it, whatever that does."""
+    """Records the call unless a thread of the program makes it."""
     frame = sys._getframe(2)
     where = f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
     while frame.f_back is not None:
@@ -121,7 +121,7 @@ class Meta(type):
 
 
 class Trap(metaclass=Meta):
-    """Answers any attribute, call and comparison, and says so."""
+    """Answers any attribute, call and comparison, and records it."""
 
     __slots__ = ("__weakref__",)
     for _name in SPECIAL:
@@ -132,7 +132,7 @@ class Trap(metaclass=Meta):
 
 
 class Text(str):
-    """A string with a mind of its own."""
+    """A string subclass whose methods record their calls."""
 
     __slots__ = ()
 
@@ -168,7 +168,7 @@ class Text(str):
 
 
 def properties(*names: str) -> dict[str, Any]:
-    """Properties that run code in the place of what asyncio stores."""
+    """Properties that run code in place of asyncio's attributes."""
 
     def of(name: str) -> property:
         def read(self: Any) -> Any:
@@ -348,7 +348,7 @@ class Worker:
 
 
 def circles() -> list[Any]:
-    """Callables around themselves."""
+    """Callables that wrap themselves."""
     around: Any = functools.partial(len)
     around.__setstate__((around, (), {}, {}))
 

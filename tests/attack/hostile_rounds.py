@@ -36,7 +36,7 @@ PATIENCE = 1.0
 
 
 async def observed(path: str) -> None:
-    """What ``watch`` and ``snapshot`` do, and every question."""
+    """What ``watch`` and ``snapshot`` do, plus every request."""
     source = LiveSource(path, patience=PATIENCE)
     try:
         observation = Observation(source, await source.open())
@@ -76,7 +76,7 @@ async def questions(source: LiveSource, sites: list[int]) -> None:
 
 
 async def app(path: str) -> None:
-    """Through the views of the app."""
+    """Walks through the app's views."""
     shown = TaskScopeApp(LiveSource(path, patience=PATIENCE))
     async with shown.run_test(size=(100, 30)) as pilot:
         for key in (

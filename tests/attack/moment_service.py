@@ -28,7 +28,7 @@ async def heartbeat() -> None:
 
 
 async def traffic() -> None:
-    """Bytes over a socket pair: lost ones, or others', show."""
+    """Sends bytes over a socket pair, so that lost or foreign bytes show."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)

@@ -45,7 +45,7 @@ def alarm(*_: object) -> None:
 
 
 async def questions(source: SavedSource) -> None:
-    """Everything that can be asked of a saved state."""
+    """Every request that a saved state can answer."""
     sample = await anext(source.samples())
     sites = [site.id for site in sample.new_sites][:20]
     page = await source.ask(requests.Tasks(limit=50))
@@ -78,7 +78,7 @@ async def questions(source: SavedSource) -> None:
 
 
 async def walk(path: Path) -> None:
-    """Through the views of the app."""
+    """Walks through the app's views."""
     app = TaskScopeApp(SavedSource(str(path)), clock=lambda: 1000.0)
     async with app.run_test(size=(100, 30)) as pilot:
         for key in ("down", "enter", "enter", "escape", "escape", "t", "escape", "f", "escape", *"2345"):

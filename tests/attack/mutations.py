@@ -1,4 +1,4 @@
-"""JSON values with something hostile in them, made from good ones."""
+"""Hostile JSON values, made from valid ones."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def encoded(value: Any) -> bytes:
 
 
 def bytes_mutated(data: bytes, random: random.Random) -> bytes:
-    """A few bytes changed, lost, or doubled."""
+    """A few bytes changed, dropped or duplicated."""
     array = bytearray(data)
     for _ in range(random.randint(1, 8)):
         at = random.randrange(len(array))

@@ -1,4 +1,4 @@
-"""Each row of the table of ``bad_moments``: the service goes on, and the clients say what is the matter."""
+"""Each row of the table of ``bad_moments``: the service keeps running, and the clients say what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program that closes everything, again and again, while the agent uses its own descriptors."""
+"""A program that keeps closing every descriptor while the agent uses its own."""
 
 from __future__ import annotations
 

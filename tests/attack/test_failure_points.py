@@ -1,4 +1,4 @@
-"""Every function of the agent is made to raise, in every moment: the program notices nothing, nothing stays.
+"""Every function of the agent is made to raise at every moment: the program notices nothing, nothing is left.
 
 The whole attack takes some minutes; the default suite has the points that once did harm (see
 ``tests/integration/test_failure_points.py``).

@@ -1,4 +1,4 @@
-"""Two hundred thousand mutated frames against one agent in a program that must not notice."""
+"""Two hundred thousand mutated frames sent to one agent, whose program must not notice."""
 
 from __future__ import annotations
 

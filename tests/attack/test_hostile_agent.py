@@ -1,4 +1,4 @@
-"""An agent that lies, against all that listens to it: no traceback, no hang, bounded memory."""
+"""A lying agent against everything that listens to it: no traceback, no hang, bounded memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ asyncio.run(main())
 
 @contextmanager
 def hostile(folder: Path, seed: int, rate: float) -> Iterator[str]:
-    """Where a hostile agent listens, which stands before a real one."""
+    """Where a hostile agent listens, in front of a real one."""
     with running(CHURNING, "--interval", "50ms") as child:
         real, fake = agent_of(child.pid, inject=False).path, str(folder / "1.hostile.sock")
         words = [sys.executable, "-m", "tests.attack.hostile_agent", real, fake, str(seed), str(rate)]

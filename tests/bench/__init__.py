@@ -1,1 +1,1 @@
-"""Measurements against the budgets and the peers; run with ``pytest tests/bench -m bench -n 0 -s``."""
+"""Measurements against budgets and peers; run with ``pytest tests/bench -m bench -n 0 -s``."""

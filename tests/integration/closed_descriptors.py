@@ -1,4 +1,4 @@
-"""A program that closes descriptors it does not know and goes on with sockets of its own; run as a child.
+"""A program that closes descriptors it does not know and keeps using its own sockets; run as a child.
 
 ``closed_descriptors.py ROUNDS``: counts what goes wrong with its own descriptors, as JSON.
 """

@@ -1,4 +1,4 @@
-"""A demo service as a real child process, asked from inside by ``probed.py``."""
+"""A demo service in a real child process, inspected from inside by ``probed.py``."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Demo:
         return await self._answer()
 
     async def until(self, true: Callable[[Look], Any], within: float = 15) -> Look:
-        """Looks again and again until it is as wanted."""
+        """Polls until it is as wanted."""
         end = time.monotonic() + within
         while not true(seen := await self.look()):
             assert time.monotonic() < end, f"not within {within} s: {seen}\n{self.log}"
@@ -94,7 +94,7 @@ class Demo:
         return seen
 
     async def end(self, number: signal.Signals = signal.SIGTERM, within: float = 5) -> Look:
-        """Ends it by a signal; what was left when its main coroutine had returned."""
+        """Ends it with a signal; returns what was left when its main coroutine had returned."""
         self._child.send_signal(number)
         last = await asyncio.wait_for(self._answer(), within)
         while last.asked != "end":

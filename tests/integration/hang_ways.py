@@ -1,4 +1,4 @@
-"""Programs that hang, each in its own way, and healthy ones that look alike; each prints ``standing``."""
+"""Programs that hang, each in its own way, and healthy look-alikes; each prints ``standing``."""
 
 from __future__ import annotations
 

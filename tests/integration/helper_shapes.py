@@ -1,4 +1,4 @@
-"""Run in a child: tasks and threads started through helpers of every shape, and by what only looks so.
+"""Run in a child: tasks and threads started through helpers of every shape, and through look-alikes.
 
 Each has a coroutine or function of its own.  An @ marks the line that a person would call the cause,
 a > that of the helper between.  Prints the snapshot taken while all of them live.

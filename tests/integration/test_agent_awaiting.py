@@ -1,4 +1,4 @@
-"""Who waits for whom, both ways, through everything that can stand between two tasks; and task trees."""
+"""Which task awaits which, both ways, through everything that can lie between them; and task trees."""
 
 from __future__ import annotations
 

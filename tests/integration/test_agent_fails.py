@@ -1,4 +1,4 @@
-"""An agent that fails leaves the program alone, and whoever watches is told what has happened."""
+"""A failing agent leaves the program alone, and its clients are told what happened."""
 
 from __future__ import annotations
 

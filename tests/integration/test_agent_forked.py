@@ -1,4 +1,4 @@
-"""Forked workers: one identity, and only what lives in them.
+"""Forked workers: each has one identity and shows only what lives in it.
 
 A master that runs a loop in a thread, or forks in a callback, leaves copies of its loops and tasks in them.
 """

@@ -1,4 +1,4 @@
-"""Who waits for whom: what can never go on is a hang with both lines; what only waits long is not.
+"""The wait graph: what can never continue is a hang, with both lines; what only waits long is not.
 
 Shows: deadlock, deadlocked with itself, owner gone
 """
@@ -48,7 +48,7 @@ async def agent_of(pid: int) -> AsyncIterator[LiveSource]:
 
 
 def judged(graph: WaitGraph) -> list[Finding]:
-    """The findings if nothing moves for a minute more."""
+    """The findings if nothing moves for another minute."""
     later = replace(graph, monotonic=graph.monotonic + 60)
     facts = ProcessFacts(0.0, (), (), (), Onset(0.0), waits=later)
     return [finding for pattern in deadlocks.PATTERNS for finding in pattern.find(facts)]

@@ -1,4 +1,4 @@
-"""What keeps the tasks of a site alive, told by the name that it has in the program."""
+"""What keeps a site's tasks alive is named as in the program."""
 
 from __future__ import annotations
 

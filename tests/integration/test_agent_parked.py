@@ -1,4 +1,4 @@
-"""What a task is parked at, in words, for every primitive, on the oldest and the newest Python and uvloop."""
+"""Where a task is parked, in words, for every primitive, on the oldest and newest Python and on uvloop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent's socket: who gets in, what it answers while the loop is blocked, what it survives."""
+"""The agent's socket: who may connect, what it answers while the loop is blocked, and what it survives."""
 
 from __future__ import annotations
 

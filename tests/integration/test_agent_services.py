@@ -1,4 +1,4 @@
-"""Real services, every task of theirs accounted for; libraries that start tasks for others."""
+"""Real services with every task accounted for, and libraries that start tasks for others."""
 
 from __future__ import annotations
 

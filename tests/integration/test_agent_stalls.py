@@ -1,4 +1,4 @@
-"""What holds a loop, how long, and loops that sleep although they have something to do.
+"""What holds a loop and for how long, and loops that sleep with work to do.
 
 Shows: lost wake-up, process paused
 """

@@ -1,4 +1,4 @@
-"""Which tasks nothing can wake, told of real ones: see ``waking_ways.py``."""
+"""Which real tasks nothing can wake: see ``waking_ways.py``."""
 
 from __future__ import annotations
 
@@ -131,5 +131,5 @@ def most(name: str) -> int:
 
 
 def fate(detail: dict[str, Any]) -> tuple[str, str]:
-    """Of waits that a thread ends nobody asks."""
+    """Waits that a thread ends are never examined."""
     return detail.get("fate") or "may wake", detail.get("woken_by") or ""

@@ -1,4 +1,4 @@
-"""Threads: who started them where, what they wait for, which pool they belong to, which loop they run."""
+"""Threads: who started them and where, what they wait for, their pool and their loop."""
 
 from __future__ import annotations
 

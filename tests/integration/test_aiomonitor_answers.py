@@ -1,4 +1,4 @@
-"""What becomes of answers that a healthy aiomonitor does not give: a real HTTP server that gives them."""
+"""Answers that a healthy aiomonitor never gives, from a real HTTP server: how they are handled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""aiomonitor and the agent in one process, in every order of coming and going."""
+"""aiomonitor and the agent in one process, started and stopped in every order."""
 
 from __future__ import annotations
 

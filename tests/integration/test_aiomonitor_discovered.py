@@ -1,4 +1,4 @@
-"""Processes that run aiomonitor are marked in the list, and neither they nor the list suffer from it."""
+"""Processes that run aiomonitor are marked in the list, at no harm to them or to the list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs around attaching: doctor touches nothing, any verb brings the agent in, detach removes it."""
+"""The verbs around attaching: doctor touches nothing, any other verb injects the agent, detach removes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attaching where things stand in the way: containers, chroots, other users, debuggers, starts and ends."""
+"""Attaching despite obstacles: containers, chroots, other users, debuggers, processes starting or ending."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _as_user() -> tuple[str, ...]:
 
 @pytest.fixture
 def readable_copy() -> Iterator[Path]:
-    """Our package where every user may read it."""
+    """A copy of our package that every user may read."""
     with tempfile.TemporaryDirectory(prefix="taskscope-test-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -170,7 +170,7 @@ def test_a_zombie_has_ended() -> None:
 
 @pytest.mark.parametrize("version", ["3.11", "3.14"])
 def test_beginnings_and_ends_harm_nobody(version: str) -> None:
-    """Attached to at any moment of its short life, a program ends as it would have."""
+    """A program ends as usual whenever it is attached to during its short life."""
     text = "import asyncio; asyncio.run(asyncio.sleep(0.05)); print('fine')"
     for turn in range(6):
         child = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""An agent gets into programs that never heard of it, wherever they stand, and leaves them as they were."""
+"""An agent gets into programs prepared for nothing, whatever they are doing, and leaves them as they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bad client sends costs its connection, not the agent, nor the program its memory, time or life."""
+"""A bad client loses its connection; the agent survives, and the program loses no memory or time."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def closing(rounds: int, version: str, folder: Path) -> AbstractContextManager[s
 
 
 def reached(path: str) -> AgentClient:
-    """A client of the agent, which comes back within a second or two."""
+    """A client of the agent, which is back within a second or two."""
     give_up = time.monotonic() + 10
     while True:
         try:

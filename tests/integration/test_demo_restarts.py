@@ -1,4 +1,4 @@
-"""`restarts` starts its loops once more at each restart, and its fixed version does not."""
+"""`restarts` starts its loops again at each restart, and its fixed version does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rotation` starts the next reader before the last one ended, and its fixed version waits."""
+"""`rotation` starts the next reader before the last one has ended; its fixed version waits."""
 
 from __future__ import annotations
 

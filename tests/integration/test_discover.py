@@ -1,4 +1,4 @@
-"""Which processes are found, what is said of them, and that looking costs little."""
+"""Which processes are found, how they are described, and that looking costs little."""
 
 from __future__ import annotations
 

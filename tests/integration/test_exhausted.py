@@ -1,4 +1,4 @@
-"""A process that has no descriptors, memory, threads or room on the disk left: it is still seen and left.
+"""A process out of descriptors, memory, threads or disk space can still be observed and detached from.
 
 Shows: limit reached
 """

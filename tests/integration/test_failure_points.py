@@ -1,4 +1,4 @@
-"""The failures of ours that once did harm; ``tests/attack`` tries all there are."""
+"""Failures of ours that once did harm; ``tests/attack`` tries them all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors of tasks are kept by site and place: a rare one is told however many others fail."""
+"""Task errors are kept by site and place, so a rare one shows however many others there are."""
 
 from __future__ import annotations
 

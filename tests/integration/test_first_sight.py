@@ -1,4 +1,4 @@
-"""Demos that had leaked for five minutes when somebody attached: the verdict, its cause and since when."""
+"""Demos attached to after five minutes of leaking: the verdict, its cause and its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The five demo systems: leaky ones are named with line, cause and rate, fixed ones are left in peace.
+"""The five demo systems: leaky ones are named with line, cause and rate; fixed ones get no finding.
 
 Shows: fire and forget
 """
@@ -41,7 +41,7 @@ LEAKS = {
 
 @contextlib.asynccontextmanager
 async def demo(name: str, *options: str) -> AsyncIterator[int]:
-    """A running demo, ended as a person ends it."""
+    """A running demo, ended as a user would end it."""
     speed = "20" if name == "restarts" else "1"
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "taskscope", "demo", name, "--headless", "--speed", speed, *options,

@@ -1,4 +1,4 @@
-"""Real processes that grow: what their findings say of descriptors and memory.
+"""Real processes that grow: findings about descriptors and memory.
 
 Time is stretched: to the judge, a second of theirs is twenty.
 

@@ -1,4 +1,4 @@
-"""Who is named where something is started through a helper: the line that had it made."""
+"""Through a helper, the line that asked for the task is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds real programs up: blocking calls, a full pool, more callbacks than a loop gets through.
+"""What holds up real programs: blocking calls, a full pool, more callbacks than a loop can handle.
 
 Shows: loop held, pool saturated, callbacks queue up
 """

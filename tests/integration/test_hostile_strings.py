@@ -1,4 +1,4 @@
-"""Names that a target may have and that must not act: in the app, in the terminal, in JSON.
+"""Hostile names in a target have no effect in the app, the terminal or JSON.
 
 A real process whose tasks, functions, files, threads, errors and arguments are called such things, looked at
 through the real agent, by the command line and by the app in a real terminal.

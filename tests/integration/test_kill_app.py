@@ -1,4 +1,4 @@
-"""Whoever watches may be killed at any moment: the service is as it was before."""
+"""A client may be killed at any moment; the service is as before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that the agent once disturbed, in processes of their own: they see what they saw without it."""
+"""Programs that the agent once disturbed, each in its own process: they see the same as without it."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_what_a_program_calls_at_its_exit_is_neither_compared_nor_taken_from_it(
 
 
 def test_when_the_agent_has_stopped_the_kernel_has_no_thread_of_it() -> None:
-    """The interpreter frees a thread's state last of all: what ends just then must not meet it."""
+    """The interpreter frees a thread's state last of all; whatever ends at that moment must not find it."""
     code = """
         import os, taskscope
         for _ in range(50):
@@ -260,7 +260,7 @@ def test_when_the_agent_has_stopped_the_kernel_has_no_thread_of_it() -> None:
 
 
 def test_looking_at_a_loop_leaves_its_variables_where_they_are_fast() -> None:
-    """Whoever asks for ``loop.__dict__`` moves the variables into one, and slows every task down."""
+    """Reading ``loop.__dict__`` moves the attributes into a dictionary, which slows every task down."""
     code = """
         import asyncio, gc, taskscope
         async def main():

@@ -1,4 +1,4 @@
-"""What another user puts where agents listen: it neither stops a service, nor is it believed or printed raw.
+"""What another user plants where agents listen stops no service and is neither trusted nor printed raw.
 
 Two users of numbers that nobody has.  The children import everything before they become one of them, since
 the interpreter may lie where only root gets in.

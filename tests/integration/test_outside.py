@@ -1,4 +1,4 @@
-"""What is said of a silent process from outside, on real processes in every such state."""
+"""What can be said about a silent process from outside, for real processes in every such state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pytest plugin and ``no_leaks`` on real suites, each run by a pytest of its own."""
+"""The pytest plugin and ``no_leaks`` on real suites, each run by its own pytest."""
 
 from __future__ import annotations
 

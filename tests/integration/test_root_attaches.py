@@ -1,4 +1,4 @@
-"""Root attaches to a process of a user who means ill: nothing of theirs is run, followed or opened."""
+"""Root attaches to a malicious user's process: nothing of theirs is run, followed or opened."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MARK = '#!/bin/sh\necho "$0 ran as $(id -u)" >> {mark}\n'
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of the user's, in which ``mark`` tells what of theirs was run."""
+    """A folder of the user, in which ``mark`` records what was run."""
     monkeypatch.delenv("TASKSCOPE_DIR", raising=False)
     with tempfile.TemporaryDirectory(prefix="home-of-a-user-") as name:
         folder = Path(name)
@@ -54,7 +54,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def planted(path: Path, mark: Path) -> None:
-    """A program of the user's that tells that it was run, and as whom."""
+    """A program of the user that records that it was run, and as whom."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     path.write_text(MARK.format(mark=mark))

@@ -1,4 +1,4 @@
-"""Whoever looks at a target at one moment is told the same: the app's judge, ``watch --json``, a snapshot."""
+"""All clients of a target say the same at one moment: the app's judge, ``watch --json``, a snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets that stop answering while they are looked at: stopped, held up by a C call, gone by exec."""
+"""Targets that stop answering while observed: stopped, blocked in a C call, replaced by exec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sockets of agents: the living keep theirs whatever happens, what the dead leave is swept up."""
+"""Agents' sockets: live agents keep theirs whatever happens; those of dead ones are removed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_stopped_agent_is_found_however_often_one_looks_and_keeps_its_socket() -> None:
-    """Whoever looks stays in its backlog, which is full at last: no room is no refusal."""
+    """Each look stays in its backlog until that is full; a full backlog is not a refusal."""
     with running(WAITING, stdin=-1) as child:
         point = agent_in(child.pid)
         assert point is not None

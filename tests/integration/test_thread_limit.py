@@ -1,4 +1,4 @@
-"""Threads that leak until none can be started any more: when that was said to come, and when it came."""
+"""Threads leak until none can be started: the forecast time and the actual one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ROOM = 200
 
 @pytest.fixture
 def sockets() -> Iterator[Path]:
-    """Where the child listens.  Nobody would not get to pytest's own directories."""
+    """Where the child listens.  The user nobody cannot access pytest's directories."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 

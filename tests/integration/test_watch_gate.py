@@ -1,4 +1,4 @@
-"""``watch`` as the gate of a soak run, with the limits that the team of ``restarts`` accepted its fix by."""
+"""``watch`` as the gate of a soak run, with the limits by which the ``restarts`` team accepted its fix."""
 
 from __future__ import annotations
 

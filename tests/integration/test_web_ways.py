@@ -1,4 +1,4 @@
-"""The tasks of web frameworks: the site is the line that decided, with the library's own beside it."""
+"""The tasks of web frameworks: the site is the line that decided, shown with the library's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that nothing can wake, and others that look so; run by ``test_agent_stuck.py``.
+"""Tasks that nothing can wake, and look-alikes; run by ``test_agent_stuck.py``.
 
 The name of each way begins with what is true of it: ``stuck``; ``endless``, as it was meant to be; ``lost``,
 nothing keeps it either; ``woken``, something may wake it.  A way makes its tasks, keeps what it says, and
@@ -648,7 +648,7 @@ _box: list[Any] = []
 
 @way
 def woken_by_sibling() -> None:
-    """Who waits for it too has a deadline, and then sets it for all."""
+    """Another waiter has a deadline and then sets it for all."""
     event = asyncio.Event()
 
     async def impatient() -> None:

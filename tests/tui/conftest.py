@@ -1,4 +1,4 @@
-"""No animations, whatever the environment says: they are time, and tests have no time of their own.
+"""No animations, whatever the environment says: tests do not wait for real time.
 
 No test reads or writes what the user has dismissed.
 """

@@ -1,4 +1,4 @@
-"""Findings in the app: on top of the overview, in their list, at their site; dismissed and taken back."""
+"""Findings in the app: on top of the overview, in their list, at their site; dismissed and restored."""
 
 from __future__ import annotations
 
@@ -372,7 +372,7 @@ async def test_tasks_that_are_flat_after_growth_are_said_to_be_in_the_header() -
 
 
 class Even(Saved):
-    """Its tasks are as many as ever."""
+    """Its number of tasks does not change."""
 
     async def history(self, query: requests.History) -> model.History:
         plain = await super().history(query)

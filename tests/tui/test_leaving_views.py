@@ -1,4 +1,4 @@
-"""A view may be left while an answer for it is still on its way."""
+"""A view may be left while an answer for it is pending."""
 
 from __future__ import annotations
 

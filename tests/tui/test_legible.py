@@ -1,4 +1,4 @@
-"""Everything that the app draws can be read: measured on the lines as the terminal gets them."""
+"""Everything the app draws is legible, measured on the lines sent to the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of a long list: few requests wherever one looks, from either end."""
+"""Pages of a long list: few requests wherever the user looks, from either end."""
 
 from __future__ import annotations
 

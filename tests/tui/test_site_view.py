@@ -70,7 +70,7 @@ async def test_a_small_terminal_shows_one_panel_after_the_other() -> None:
 
 
 class Late(FakeSource):
-    """Its facts, and so the verdict, come when they are let."""
+    """Its facts, and so the verdict, come only when released."""
 
     def __init__(self) -> None:
         super().__init__(start=250)
@@ -208,7 +208,7 @@ async def test_what_was_read_stays_when_the_target_ends() -> None:
 
 
 class Empty(FakeSource):
-    """Nothing lives at the site any more."""
+    """The site has no live tasks left."""
 
     async def tasks(self, query: requests.Tasks) -> model.TaskPage:
         return model.TaskPage((), 0, None)

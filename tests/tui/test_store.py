@@ -93,7 +93,7 @@ def test_rates_come_from_successive_samples(store: Store, source: FakeSource) ->
 
 @pytest.mark.parametrize("interval", [0.1, 1.0, 7.0, 20.0])
 def test_a_steady_rate_reads_steady_however_the_samples_jitter(interval: float) -> None:
-    """Each sample is late or early by up to a tenth; a fifth of the rate came and went with that."""
+    """Each sample is up to 10 % late or early, which once made the rate vary by 20 %."""
     source, store, dice = FakeSource(start=10), Store(), random.Random(3)
     at, read = BOOT + 10.0, set()
     for number in range(80):

@@ -1,4 +1,4 @@
-"""Task trees: folded siblings in pages, ghosts of ended parents, cycles shown and not followed for ever."""
+"""Task trees: folded siblings in pages, ghosts of ended parents, cycles shown and not followed forever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Histories of services that leak and of services that do not, made from single task lives.
+"""Histories of leaking and healthy services, built from the lives of single tasks.
 
 A *shape* yields (birth, end) of each task of one site, end None: never.  ``samples`` turns the lives of
 several sites into the samples that an agent would send.

@@ -1,4 +1,4 @@
-"""The collector may run in the agent's thread, and then tasks leave the chunk that is being looked at."""
+"""The garbage collector may run in the agent's thread and remove tasks from the chunk under inspection."""
 
 from __future__ import annotations
 

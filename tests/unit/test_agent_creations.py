@@ -1,4 +1,4 @@
-"""Tasks whose creation debug mode wrote down have the same site as those whose creation was seen."""
+"""Tasks whose creation debug mode recorded get the same site as those the agent observed."""
 
 from __future__ import annotations
 

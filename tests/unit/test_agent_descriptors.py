@@ -1,4 +1,4 @@
-"""Descriptors of the agent's: whatever fails, it closes none that is the program's by then."""
+"""The agent's descriptors: whatever fails, it closes none that has become the program's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_a_connection_that_cannot_be_taken_costs_the_program_no_file_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program is given the number of the connection as soon as the agent has moved it up."""
+    """The program gets the connection's number as soon as the agent has moved the connection up."""
     tmp_path.chmod(0o700)
     monkeypatch.setenv("TASKSCOPE_DIR", str(tmp_path))
     server = Agent("accepting", interval=1.0, control=False, version="0").server

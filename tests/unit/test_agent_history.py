@@ -1,4 +1,4 @@
-"""The past in fixed memory: fine near now, coarse long ago, never growing."""
+"""History in fixed memory: fine for recent times, coarse for old ones, never growing."""
 
 from __future__ import annotations
 

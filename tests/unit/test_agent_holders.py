@@ -9,7 +9,7 @@ from taskscope.agent.inspect.holders import Search
 
 
 def test_the_time_that_a_timer_has_left_is_that_of_the_question() -> None:
-    """What was found is remembered, but not a timer: it says how long it still runs."""
+    """Results are cached, except for a timer, which shows its remaining time."""
 
     async def wait(future: asyncio.Future[None]) -> None:
         await future

@@ -1,4 +1,4 @@
-"""Tasks of one coroutine from before and after the agent are one site while one line alone starts them."""
+"""Tasks of one coroutine from before and after the agent are one site while only one line starts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What limits a process is read to have, over trees of files as Linux shows them in each arrangement."""
+"""The limits read for a process, from file trees as Linux presents them in each arrangement."""
 
 from __future__ import annotations
 

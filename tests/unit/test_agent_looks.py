@@ -1,4 +1,4 @@
-"""The modules that read objects of the program do so through ``looking`` alone.
+"""Modules that read the program's objects do so only through ``looking``.
 
 Two checks hold the rule.  What is read is typed ``object``, of which mypy allows no attribute, call, length,
 item or iteration.  What it does allow, and what runs code all the same, is looked for here.

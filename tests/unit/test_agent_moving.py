@@ -1,4 +1,4 @@
-"""A proof that nothing can wake a task survives what the program does meanwhile."""
+"""A proof that nothing can wake a task holds whatever the program does in the meantime."""
 
 from __future__ import annotations
 

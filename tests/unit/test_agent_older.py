@@ -1,4 +1,4 @@
-"""What is older than the agent tells when it was born, as far as it can be told."""
+"""Births of tasks older than the agent are estimated as far as possible."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def in_one_of_two_ways() -> None:
 
 
 async def told(coroutine: Coroutine[object, object, None]) -> tuple[Hint | None, float]:
-    """What a task tells of its birth a while later, and how far off that is from the truth."""
+    """A task's estimated birth after a while, and its error."""
     born = time.monotonic()
     task = asyncio.create_task(coroutine)
     await asyncio.sleep(0.3)

@@ -1,4 +1,4 @@
-"""Tasks older than the agent are registered in the order in which they were made."""
+"""Tasks older than the agent are registered in creation order."""
 
 from __future__ import annotations
 

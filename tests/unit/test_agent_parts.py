@@ -1,4 +1,4 @@
-"""What the agent changes has one owner: whatever fails, all is put back and the caller sees nothing."""
+"""Each change the agent makes has one owner: whatever fails, it is undone and the caller notices nothing."""
 
 from __future__ import annotations
 

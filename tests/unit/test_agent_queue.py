@@ -1,4 +1,4 @@
-"""Whose turn it is when several clients want something."""
+"""Whose turn it is when several clients make requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def job() -> Any:
 
 
 def test_a_client_that_asks_for_a_lot_does_not_delay_one_that_asks_for_little() -> None:
-    """Once around for each client, and around the jobs of the one that has many."""
+    """One turn per client, and in turn among the jobs of a client with many."""
     queue = Queue()
     greedy: Any = "greedy"
     modest: Any = "modest"

@@ -1,4 +1,4 @@
-"""Views that ask for the same walk every second do not have it made every second."""
+"""A walk that views request every second is not made every second."""
 
 from __future__ import annotations
 

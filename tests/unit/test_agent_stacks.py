@@ -1,4 +1,4 @@
-"""Where a task is parked: the line that says most of it."""
+"""Where a task is parked: the most informative line."""
 
 from __future__ import annotations
 

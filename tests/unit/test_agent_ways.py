@@ -1,4 +1,4 @@
-"""A way from a helper out to its site is looked at once: later births only look it up."""
+"""The path from a helper out to its site is examined once; later births only look it up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Functions of which it was asked what they were handed."""
+    """Functions whose arguments were inspected."""
     found: list[str] = []
     ask = handed.what_was_handed
 

@@ -1,4 +1,4 @@
-"""What aiomonitor's answers are read as, hostile text in them included."""
+"""How aiomonitor's answers are parsed, including hostile text."""
 
 from __future__ import annotations
 

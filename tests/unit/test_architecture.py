@@ -1,4 +1,4 @@
-"""What the import contracts do not say: at run time no modules import each other in a circle."""
+"""What the import contracts do not cover: no import cycles at run time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process may write anything into its memory and its answer: we look, find nonsense, and say so."""
+"""A process may write anything into its memory and its answer: we detect nonsense and say so."""
 
 from __future__ import annotations
 

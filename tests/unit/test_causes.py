@@ -1,4 +1,4 @@
-"""Each reason why tasks do not end is named on its own evidence, and nothing is claimed without."""
+"""Each reason why tasks do not end is named on its own evidence, and never without."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_pools_and_work_in_progress_speak_against_a_leak(seen: tuple[SiteFacts, 
 
 
 def test_callers_at_the_queue_of_an_exhausted_pool_are_not_at_rest() -> None:
-    """They take what they wait for once, and would go on to their end."""
+    """They take one item and would then run to their end."""
     seen = facts(40, group("queue.get", 40), waits=(WaitObject("queue.get", "Queue", 40, 0, 0, 40, 0, 2),))
     assert cause(seen).pattern == "nobody feeds it"
     assert signs(cause(seen), *seen, never=True) == 1

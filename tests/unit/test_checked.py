@@ -1,4 +1,4 @@
-"""What an agent or a file says is checked once: types, sizes, finite numbers, matching columns."""
+"""Values from an agent or a file are checked once: types, sizes, finite numbers, matching columns."""
 
 from __future__ import annotations
 

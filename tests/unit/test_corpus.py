@@ -1,4 +1,4 @@
-"""Every program of the corpus parses and says what its findings are held to."""
+"""Every program of the corpus parses and declares its expected findings."""
 
 from __future__ import annotations
 

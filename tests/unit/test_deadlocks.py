@@ -1,4 +1,4 @@
-"""What cannot go on: circles and what waits for what is gone; whatever may still move is left out."""
+"""What cannot continue: cycles, and waits for something that is gone; whatever may still move is left out."""
 
 from __future__ import annotations
 

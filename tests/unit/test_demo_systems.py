@@ -1,4 +1,4 @@
-"""The descriptions of the demo services are true to their source, and importing them imports no service."""
+"""The descriptions of the demo services match their source, and importing them imports no service."""
 
 from __future__ import annotations
 

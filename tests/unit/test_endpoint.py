@@ -1,4 +1,4 @@
-"""Where agents listen: only this user gets in, and what is stale goes."""
+"""Where agents listen: only this user may connect, and stale sockets are removed."""
 
 from __future__ import annotations
 

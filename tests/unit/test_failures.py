@@ -1,4 +1,4 @@
-"""Errors told apart by site, type and place, in bounded memory."""
+"""Errors are distinguished by site, type and place, in bounded memory."""
 
 from __future__ import annotations
 

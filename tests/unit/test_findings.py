@@ -1,4 +1,4 @@
-"""Services that leak are named, services that do not are left in peace: generated histories of both."""
+"""Leaking services get a finding and healthy ones none, on generated histories of both."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_threads_are_judged_as_tasks_are() -> None:
 
 
 def test_the_past_that_the_agent_kept_is_judged_at_once() -> None:
-    """Somebody attaches at three in the morning: the first look already knows."""
+    """When somebody attaches in the middle of the night, the first look already knows."""
     judge = Judge(hello())
     times = tuple(float(second) for second in range(0, 300, 2))
     live = tuple(second // 2 for second in range(0, 300, 2))

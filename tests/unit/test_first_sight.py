@@ -1,4 +1,4 @@
-"""What is judged of a service that had run for minutes when the agent came, by its tasks that still live."""
+"""The verdict on a service that had run for minutes before the agent, from its tasks that still live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a watch fails, and how a build server is told."""
+"""When a watch fails, and how it is reported to a build server."""
 
 from __future__ import annotations
 

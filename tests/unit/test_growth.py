@@ -1,4 +1,4 @@
-"""Slopes, what is kept, and the fixed memory of a track."""
+"""Slopes, kept gains, and the fixed memory of a track."""
 
 from __future__ import annotations
 

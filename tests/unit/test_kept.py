@@ -1,4 +1,4 @@
-"""Ended tasks that something keeps are a leak while they become more and more, and none once they do not."""
+"""Ended tasks that something keeps are a leak only while their number keeps growing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in use moves now and then; what leaked never does."""
+"""Tasks in use move now and then; leaked ones never do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each pattern says all that is to be said of it, and programs show it and what only looks like it."""
+"""Each pattern has all its text, a program that shows it, and a healthy look-alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pool is full since it was first found so without a break, whoever looked."""
+"""A pool has been full since the first of an unbroken series of looks, by any client, that found it full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the analysis meets a source: the past comes in small pages, the crowded sites first."""
+"""The pump between source and analysis: history comes in small pages, the largest sites first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of methods: what is in it, what is refused and how, and that the agent offers just that."""
+"""The table of methods: its contents, what is refused and how, and that the agent offers exactly these."""
 
 from __future__ import annotations
 

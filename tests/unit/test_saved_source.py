@@ -1,4 +1,4 @@
-"""Questions to a snapshot that no single live target makes up: lost parents, cycles, damage, hostile text."""
+"""Snapshots with what no single live target has: lost parents, cycles, damage, hostile text."""
 
 from __future__ import annotations
 

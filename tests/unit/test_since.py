@@ -1,4 +1,4 @@
-"""Since when something is so does not depend on who looks, nor on when they began to look."""
+"""When something began does not depend on who looks, nor on when they started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loop that sleeps with something to do is a finding; a pause of the process is nobody's fault."""
+"""A loop that sleeps with work to do is a finding; a paused process is nobody's fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published JSON Schema is the one that the model makes, and files of older versions keep to it."""
+"""The published JSON Schema matches the model, and files of older versions conform to it."""
 
 from __future__ import annotations
 

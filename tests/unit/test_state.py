@@ -1,4 +1,4 @@
-"""The rules of the one fold, and that a merged sample says what its parts say in turn."""
+"""The rules of folding samples, and that a merged sample is equivalent to its parts."""
 
 from __future__ import annotations
 

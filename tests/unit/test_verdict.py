@@ -1,4 +1,4 @@
-"""How long growth is watched before it is called a leak, by what the tasks show."""
+"""How long growth is watched before it is called a leak, depending on the tasks' signs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words are one closed set each: what is none of them is refused, or is unknown."""
+"""Each set of words is closed: other words are refused or read as unknown."""
 
 from __future__ import annotations
 

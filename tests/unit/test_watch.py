@@ -37,7 +37,7 @@ PLACE = Frame("/srv/app/main.py", 7, "handle")
 
 
 class Silent(SavedSource):
-    """A source that knows no past and no facts: what is seen is all there is."""
+    """A source without history or facts: only its samples count."""
 
     live = True
 
