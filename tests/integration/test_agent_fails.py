@@ -21,7 +21,7 @@ sys.stdin.readline()
 """
 
 
-async def test_the_clients_of_an_agent_that_fails_are_told_so_and_the_program_goes_on() -> None:
+async def test_clients_of_a_failing_agent_are_told_so_and_the_program_continues() -> None:
     with running(FAILING, "--interval", "100ms", stdin=-1) as child:
         assert child.stdin is not None
         assert child.stdout is not None

@@ -68,7 +68,7 @@ async def hang_in(source: LiveSource) -> Finding:
     ("name", "version"),
     [*((name, "3.11") for name in HANGS), *((name, "3.14") for name in IN_BYTECODE)],
 )
-async def test_what_can_never_go_on_is_a_hang_with_its_cause(name: str, version: str) -> None:
+async def test_tasks_that_can_never_continue_are_a_hang_with_its_cause(name: str, version: str) -> None:
     pattern, function, _ = HANGS[name]
     with running(PROGRAMS[name], python=str(require(version))) as child:
         says(child, "standing")
@@ -89,7 +89,7 @@ async def test_what_only_waits_is_none(name: str) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def test_what_a_circle_of_tasks_holds_is_told_with_both_lines_each() -> None:
+async def test_a_cycle_of_tasks_is_reported_with_both_lines_of_each() -> None:
     with running(PROGRAMS["tasks, two locks"]) as child:
         says(child, "standing")
         async with agent_of(child.pid) as source:
@@ -109,7 +109,7 @@ async def test_what_a_circle_of_tasks_holds_is_told_with_both_lines_each() -> No
     ("name", "what"),
     [("a finaliser", "a finaliser, Dropped.__del__"), ("a signal handler", "a signal handler")],
 )
-async def test_what_brought_a_thread_back_to_a_lock_that_it_holds_is_said(name: str, what: str) -> None:
+async def test_what_brought_a_thread_back_to_a_lock_that_it_holds_is_named(name: str, what: str) -> None:
     with running(PROGRAMS[name]) as child:
         says(child, "standing")
         async with agent_of(child.pid) as source:

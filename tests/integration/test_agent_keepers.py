@@ -61,7 +61,7 @@ def test_the_container_has_its_name(serve: str, name: str, kind: str, module: st
     assert found.each is None
 
 
-def test_ended_tasks_are_told_with_what_each_keeps(tmp_path: Path) -> None:
+def test_ended_tasks_are_reported_with_what_each_keeps(tmp_path: Path) -> None:
     serve = f"self._tasks = {START}; await asyncio.wait(self._tasks)"
     found = keeper(PROGRAM.format(serve=serve, work="return [bytearray(100_000)]"), tmp_path)
     assert (found.name, found.size) == ("Hub._tasks", 40)

@@ -143,7 +143,7 @@ def is_silent(child: subprocess.Popen[str]) -> bool:
         ("3.11", "timer", 0),
     ],
 )
-async def test_a_lost_wake_up_is_told_and_not_healed(version: str, how: str, queued: int) -> None:
+async def test_a_lost_wake_up_is_reported_and_not_healed(version: str, how: str, queued: int) -> None:
     async with watched(LOST, how, version=version) as (child, source):
         says(child, "lost")
         stall = await until(source, lambda each: each.why in ("asleep", "stranded"))
@@ -184,7 +184,7 @@ async def test_a_stall_is_as_long_as_it_was(version: str) -> None:
         await _held(child, source, at_least=False)
 
 
-async def test_a_stall_of_a_loop_that_shows_nothing_is_told_as_at_least() -> None:
+async def test_a_stall_whose_start_is_unknown_is_shown_as_at_least() -> None:
     pytest.importorskip("uvloop")
     import sys
 

@@ -82,7 +82,7 @@ async def serving(live: Callable[[int], web.Response]) -> AsyncIterator[Aiomonit
         await runner.cleanup()
 
 
-async def test_answers_of_a_second_worker_are_told_apart_and_counted() -> None:
+async def test_answers_of_a_second_worker_are_recognised_and_counted() -> None:
     def live(connection: int) -> web.Response:
         return web.json_response(rows(1, 10) if connection % 2 == 0 else rows(500, 70))
 

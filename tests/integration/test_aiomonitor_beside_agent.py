@@ -110,7 +110,7 @@ def test_aiomonitor_first(loop: str) -> None:
         assert settled(child, 14)[0] == 14
 
 
-def test_what_the_monitor_noted_is_known_of_tasks_older_than_the_agent() -> None:
+def test_what_the_monitor_recorded_is_known_of_tasks_older_than_the_agent() -> None:
     with monitored("hook") as child:
         child.do("start 2")
         child.do("agent")
@@ -165,7 +165,7 @@ def test_coroutines_and_stacks_are_the_users() -> None:
             assert task["created_by"][0]["coroutine"] == "main"
 
 
-def test_how_tasks_end_is_told_with_aiomonitors_factory_too() -> None:
+def test_how_tasks_end_is_known_with_aiomonitors_factory_too() -> None:
     with monitored("hook", "before") as child:
         child.do("fail")
         child.do("churn 5")

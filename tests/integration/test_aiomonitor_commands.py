@@ -103,7 +103,7 @@ def test_a_snapshot_is_saved_where_one_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["taskscope", "taskscope --help", "help"])
-def test_help_names_the_commands_and_the_session_goes_on(words: str) -> None:
+def test_help_names_the_commands_and_the_session_continues(words: str) -> None:
     with console() as (session, _):
         assert "taskscope" in session.types(words)
         assert "No such command" in session.types("taskscope nonsense")

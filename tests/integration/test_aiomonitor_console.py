@@ -48,7 +48,7 @@ def test_an_agent_that_only_observes_starts_none() -> None:
         client.ask("console")
 
 
-def test_with_control_one_is_opened_on_request_and_goes_with_who_asked_for_it() -> None:
+def test_with_control_one_is_opened_on_request_and_closed_with_its_client() -> None:
     with monitored("plain", "alone") as child:
         child.do("agent control")
         child.do("start 3")
@@ -72,7 +72,7 @@ def test_with_control_one_is_opened_on_request_and_goes_with_who_asked_for_it() 
         assert child.do("factory") == "None"
 
 
-def test_none_is_opened_for_who_has_left_meanwhile() -> None:
+def test_none_is_opened_for_a_client_that_has_left() -> None:
     with monitored("plain", "alone") as child:
         child.do("agent control")
         before = ports(child)
@@ -161,7 +161,7 @@ async def test_without_a_console_the_app_says_what_to_do() -> None:
             await terminal.until("start the agent with control=True")
 
 
-async def test_a_console_that_is_not_found_is_said() -> None:
+async def test_a_console_that_is_not_found_is_reported() -> None:
     with monitored("hook") as child:
         source = resolve(child.target)
         await source.open()

@@ -112,7 +112,7 @@ async def test_births_and_ends_are_counted_from_list_to_list() -> None:
             assert (own.live[-1], own.born[-1], own.ended[-1]) == (19, 30, 11)
 
 
-async def test_tasks_that_nobody_saw_alive_are_counted_and_how_they_ended_is_told() -> None:
+async def test_tasks_never_seen_alive_are_counted_with_how_they_ended() -> None:
     with monitored("hook") as child:
         async with watching(child.target) as watched:
             before = watched.sample.tasks

@@ -54,7 +54,7 @@ def test_from_an_unprepared_process_to_a_snapshot_and_back(version: str, tmp_pat
         assert program.alive
 
 
-def test_what_cannot_be_done_is_one_sentence_and_status_3() -> None:
+def test_a_refusal_is_one_sentence_and_status_3() -> None:
     with targets.running(pythons.require("3.11"), "asyncio idle") as program:
         told = taskscope("detach", program.pid)
         assert told.returncode == 3

@@ -213,7 +213,7 @@ def usage(program: targets.Program) -> tuple[int, int]:
     return program.descriptors(), program.threads()
 
 
-def test_with_next_to_no_descriptors_it_works_or_is_told_and_leaves_nothing(
+def test_with_almost_no_descriptors_it_works_or_says_why_not_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inject, "obstacle", lambda target: None)

@@ -156,7 +156,7 @@ def test_a_client_that_asks_and_does_not_read_is_not_listened_to_any_more() -> N
         assert alive(child)
 
 
-def test_one_who_comes_when_all_places_are_taken_gets_that_of_the_idlest_who_is_told_so() -> None:
+def test_a_client_beyond_the_limit_takes_the_place_of_the_idlest_which_is_told_so() -> None:
     with target() as (child, path):
         clients = [AgentClient(path) for _ in range(16)]
         watcher = clients[0]

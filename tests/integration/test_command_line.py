@@ -168,7 +168,7 @@ def test_a_snapshot_goes_to_stdout_or_to_a_file(pid: int, tmp_path: Path) -> Non
     assert [each.name for each in tmp_path.iterdir()] == ["standing.json.gz"]
 
 
-def test_a_snapshot_that_cannot_be_written_is_said(pid: int, tmp_path: Path) -> None:
+def test_a_snapshot_that_cannot_be_written_is_reported(pid: int, tmp_path: Path) -> None:
     assert "cannot write" in refused(3, "snapshot", str(pid), "-o", str(tmp_path / "missing" / "s.json"))
 
 
@@ -229,7 +229,7 @@ def test_watch_json_has_the_fields_of_the_contract(growing: int) -> None:
     )
 
 
-def test_watch_tells_what_is_known_on_ctrl_c(growing: int) -> None:
+def test_watch_reports_what_is_known_on_ctrl_c(growing: int) -> None:
     command = [*COMMAND, "watch", str(growing), "--for", "1h", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
@@ -241,7 +241,7 @@ def test_watch_tells_what_is_known_on_ctrl_c(growing: int) -> None:
     assert seen["samples"]
 
 
-def test_watch_tells_what_it_saw_when_the_target_ends() -> None:
+def test_watch_reports_what_it_saw_when_the_target_ends() -> None:
     with running(GROWING) as target:
         command = [*COMMAND, "watch", str(target.pid), "--for", "1h"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:

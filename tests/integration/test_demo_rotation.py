@@ -59,7 +59,7 @@ async def test_captures_the_lines_of_every_container(options: list[str]) -> None
         assert min(lines.values()) >= 1
 
 
-async def test_goes_on_when_the_descriptors_run_out() -> None:
+async def test_continues_when_the_descriptors_run_out() -> None:
     async with Demo("rotation", "--speed", "200") as demo:
         limit = (await demo.look()).fds + 30
         resource.prlimit(demo.pid, resource.RLIMIT_NOFILE, (limit, limit))

@@ -140,7 +140,7 @@ os._exit(0)
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.14"])
-def test_without_memory_it_refuses_or_waits_and_goes_on_afterwards(version: str, tmp_path: Path) -> None:
+def test_without_memory_it_refuses_or_waits_and_continues_afterwards(version: str, tmp_path: Path) -> None:
     with child(WITHOUT_MEMORY, tmp_path, require(version)) as target:
         path = line(target)
         with AgentClient(path) as client:

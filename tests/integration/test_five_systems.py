@@ -86,7 +86,7 @@ async def test_within_a_minute_the_leak_is_named_with_cause_and_rate_and_nothing
 
 
 @pytest.mark.parametrize("name", LEAKS)
-async def test_for_five_minutes_the_fixed_one_is_left_in_peace(name: str) -> None:
+async def test_for_five_minutes_the_fixed_one_gets_no_finding(name: str) -> None:
     async with demo(name, "--fixed") as pid:
         told = await said(pid, 300)
     loud = [

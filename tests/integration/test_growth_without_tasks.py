@@ -81,7 +81,7 @@ async def told(program: str) -> list[Finding]:
     return found
 
 
-async def test_what_grows_without_tasks_is_told_and_what_grows_with_them_is_theirs() -> None:
+async def test_growth_without_tasks_is_reported_and_growth_with_tasks_is_attributed_to_them() -> None:
     leaks, memory, bounded, breathing = await asyncio.gather(*map(told, PROGRAMS.values()))
     last = leaks[-1]
     assert (last.kind, last.level, last.coroutine) == ("task", "leak", "forgotten")

@@ -52,7 +52,7 @@ print(done)
 """
 
 
-def test_what_a_tracer_has_wrapped_after_us_does_not_keep_the_agent(tmp_path: Path) -> None:
+def test_a_tracer_that_wraps_after_us_does_not_keep_the_agent_alive(tmp_path: Path) -> None:
     assert run(TRACED, tmp_path) == "[1]\n"
 
 

@@ -97,7 +97,7 @@ def test_a_directory_in_somebodys_name_does_not_keep_their_service_from_starting
 
 
 @pytest.mark.parametrize(("uid", "mode"), [(ATTACKER, 0o755), (ATTACKER, 0o700), (VICTIM, 0o777)])
-def test_what_lies_where_others_may_write_is_not_listed(uid: int, mode: int) -> None:
+def test_sockets_where_others_may_write_are_not_listed(uid: int, mode: int) -> None:
     with planted("1.service.sock", uid, mode):
         assert endpoint.listing(VICTIM) == ()
 

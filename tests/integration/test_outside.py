@@ -57,7 +57,7 @@ def becomes(outside: Outside, state: str) -> Condition:
 
 
 @pytest.mark.parametrize("version", SUPPORTED)
-def test_a_c_call_that_sleeps_with_the_gil_is_told_with_its_system_call(version: str) -> None:
+def test_a_c_call_that_sleeps_with_the_gil_is_named_with_its_system_call(version: str) -> None:
     with program("ctypes.PyDLL(None).sleep(60)", str(require(version))) as child:
         outside = Outside(child.pid)
         go_on(child)
@@ -67,7 +67,7 @@ def test_a_c_call_that_sleeps_with_the_gil_is_told_with_its_system_call(version:
         )
 
 
-def test_a_c_call_that_computes_with_the_gil_is_told_with_its_thread() -> None:
+def test_a_c_call_that_computes_with_the_gil_is_named_with_its_thread() -> None:
     with program("re.match('(a+)+b', 'a' * 60)") as child:
         outside = Outside(child.pid)
         go_on(child)
@@ -75,7 +75,7 @@ def test_a_c_call_that_computes_with_the_gil_is_told_with_its_thread() -> None:
         assert re.search(r"a C call holds the GIL \(its main thread (uses \d+% of a core|runs)\)", said)
 
 
-def test_a_stopped_process_is_told_at_the_first_look_and_goes_on() -> None:
+def test_a_stopped_process_is_recognised_at_the_first_look_and_continues() -> None:
     with program("") as child:
         outside = Outside(child.pid)
         child.send_signal(signal.SIGSTOP)
@@ -89,7 +89,7 @@ def test_a_stopped_process_is_told_at_the_first_look_and_goes_on() -> None:
     ("then", "name"),
     [("os.execvp('sleep', ['sleep', '60'])", "sleep"), ("os.execv(sys.executable, ['again'])", "")],
 )
-def test_a_program_in_place_of_the_one_known_is_told(then: str, name: str) -> None:
+def test_a_program_that_replaced_the_known_one_is_reported(then: str, name: str) -> None:
     with program(then) as child:
         outside = Outside(child.pid)
         go_on(child)

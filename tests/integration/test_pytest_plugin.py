@@ -182,7 +182,7 @@ def test_in_parallel_each_worker_checks_its_own(tmp_path: Path) -> None:
     assert outcome(done) == (15, 1), done.stdout
 
 
-def test_without_the_option_nothing_is_checked_but_what_is_marked(tmp_path: Path) -> None:
+def test_without_the_option_only_marked_tests_are_checked(tmp_path: Path) -> None:
     body = (
         "async def test_free():\n    start()\n@pytest.mark.taskscope\nasync def test_marked():\n    start()\n"
     )
@@ -246,7 +246,7 @@ async def forgotten() -> None:
     await asyncio.sleep(30)
 
 
-async def test_a_task_that_outlives_the_context_is_told() -> None:
+async def test_a_task_that_outlives_the_context_is_reported() -> None:
     with pytest.raises(LeakError, match=r"left behind: 1 task\n\ntask .* runs forgotten") as caught:
         async with guard():
             task = asyncio.create_task(forgotten())
@@ -256,7 +256,7 @@ async def test_a_task_that_outlives_the_context_is_told() -> None:
     task.cancel()
 
 
-async def test_of_many_from_one_line_a_few_are_told_and_the_others_counted() -> None:
+async def test_of_many_from_one_line_a_few_are_listed_and_the_rest_counted() -> None:
     with pytest.raises(LeakError, match=r"left behind: 1001 tasks\n") as caught:
         async with guard():
             tasks = [asyncio.create_task(forgotten(), name=f"n{number}") for number in range(1000)]
@@ -308,7 +308,7 @@ def test_as_a_decorator_of_either_kind_of_function() -> None:
     assert clean.__name__ == "clean"
 
 
-def test_threads_are_told_unless_that_is_turned_off() -> None:
+def test_threads_are_reported_unless_turned_off() -> None:
     over = threading.Event()
     with pytest.raises(LeakError, match=r"left behind: 1 thread\n\nthread 'pump' runs Event.wait"), guard():
         threading.Thread(target=over.wait, name="pump").start()

@@ -94,7 +94,7 @@ def test_a_watch_that_stops_seeing_says_why_and_fails(tmp_path: Path) -> None:
     assert case.get("name") == "samples came throughout"
 
 
-def test_a_watch_says_at_once_that_the_target_is_stopped_and_goes_on_with_it() -> None:
+def test_a_watch_says_at_once_that_the_target_is_stopped_and_resumes_with_it() -> None:
     with obeying() as target, watching(target.pid, "--for", "60s") as watch:
         stop(target)
         said = until(watch, "no samples")
@@ -127,7 +127,7 @@ def test_another_program_by_exec_is_not_the_end_of_the_process() -> None:
     assert watch.returncode == 1
 
 
-def test_who_waits_for_a_process_whose_gil_is_held_learns_it_early() -> None:
+def test_a_client_that_waits_for_a_process_whose_gil_is_held_learns_it_early() -> None:
     with obeying() as target:
         tell(target, "hold")
         command = [sys.executable, "-m", "taskscope", "snapshot", str(target.pid)]

@@ -51,9 +51,7 @@ def test_a_stopped_agent_is_found_however_often_one_looks_and_keeps_its_socket()
 
 
 @pytest.mark.parametrize("how", ["exec", "_exit", "SIGTERM"])
-def test_what_a_process_leaves_that_ended_without_a_word_is_swept_up_by_the_next(
-    how: str, folder: Path
-) -> None:
+def test_a_socket_left_behind_by_a_dead_process_is_removed_by_the_next_agent(how: str, folder: Path) -> None:
     with running(WAITING, "--name", "first", stdin=-1) as child:
         says(child, "ready")
         assert child.stdin is not None

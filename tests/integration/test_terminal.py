@@ -120,7 +120,7 @@ def test_the_demo_ends_its_service_when_the_app_is_left() -> None:
     assert f"{app.child.pid} " not in [line.strip().split(" ")[0] + " " for line in listed.splitlines()]
 
 
-def test_what_is_wrong_is_said_before_the_screen_is_taken() -> None:
+def test_errors_are_reported_before_the_app_takes_the_screen() -> None:
     with terminal("attach", "4194999") as app:
         app.shows("no such process: 4194999")
         assert app.ends() == 3

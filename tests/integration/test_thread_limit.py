@@ -122,7 +122,7 @@ async def said(sockets: Path) -> tuple[Finding, Projection, float]:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("way", ["pids.max of the control group", "RLIMIT_NPROC of the user"])
-async def test_the_end_of_threads_is_foretold_and_the_site_is_named(way: str, sockets: Path) -> None:
+async def test_the_exhaustion_of_threads_is_forecast_and_the_site_named(way: str, sockets: Path) -> None:
     if way.startswith("pids"):
         with in_a_group() as enter, leaking(sockets, enter) as child:
             await foretold(child, sockets, way)

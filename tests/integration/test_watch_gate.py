@@ -54,7 +54,7 @@ def cases(path: Path) -> dict[str, str]:
     }
 
 
-def test_the_leaky_version_does_not_pass_and_the_build_server_is_told_the_line(tmp_path: Path) -> None:
+def test_the_leaky_version_fails_and_the_build_server_gets_the_line(tmp_path: Path) -> None:
     with restarts() as pid:
         baseline = tmp_path / "before.json"
         subprocess.run([*COMMAND, "snapshot", pid, "-o", str(baseline)], check=True, capture_output=True)

@@ -32,7 +32,7 @@ class Openable(Unconsoled):
         return model.ConsoleAddress(None, None)
 
 
-async def test_nothing_is_opened_before_the_answer_to_what_that_means() -> None:
+async def test_nothing_is_opened_before_the_user_has_confirmed() -> None:
     async with running(Openable()) as (app, pilot):
         for no in ("escape", "n", "q"):
             await pilot.press("c")
@@ -50,7 +50,7 @@ async def test_the_reason_is_said_in_the_sources_words() -> None:
         await until_shown(pilot, "No aiomonitor [/] runs in this process")
 
 
-async def test_a_source_that_cannot_have_one_is_said() -> None:
+async def test_a_source_that_cannot_have_one_is_named() -> None:
     async with running(FakeSource()) as (_, pilot):
         await pilot.press("c")
         await until_shown(pilot, "Nothing is known of console")

@@ -62,7 +62,7 @@ def finding(site: int = LEAK, level: Level = "leak", **changes: object) -> model
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_leak_is_told_with_its_line_its_rate_and_since_when(size: tuple[int, int]) -> None:
+async def test_a_leak_is_reported_with_its_line_its_rate_and_its_start(size: tuple[int, int]) -> None:
     async with running(FakeSource(start=250), size) as (app, pilot):
         await until_shown(pilot, "LEAK")
         line = next(line for line in screen_text(app).split("\n") if "LEAK" in line)
@@ -201,7 +201,7 @@ async def test_another_target_of_the_same_code_keeps_its_finding(config: Path) -
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"orders": [1]}'])
-async def test_a_damaged_file_is_said_and_left_alone(config: Path, content: str) -> None:
+async def test_a_damaged_file_is_reported_and_left_alone(config: Path, content: str) -> None:
     path = config / "taskscope" / "dismissed.json"
     path.parent.mkdir()
     path.write_text(content)

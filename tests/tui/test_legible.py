@@ -160,7 +160,7 @@ async def test_every_theme_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-async def test_what_the_terminal_gets_can_be_read(system: System, theme: str) -> None:
+async def test_what_the_terminal_gets_is_legible(system: System, theme: str) -> None:
     app = TaskScopeApp(FakeSource(start=250), clock=lambda: 1000.0, theme=theme)
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "LEAK")

@@ -56,7 +56,7 @@ async def test_the_stack_follows_the_cursor_and_opens() -> None:
         await until_shown(pilot, "t12.py:3 work")
 
 
-async def test_threads_as_a_tree_by_who_started_whom() -> None:
+async def test_threads_as_a_tree_by_which_started_which() -> None:
     async with running(FakeSource()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press(THREADS)

@@ -169,7 +169,7 @@ async def test_a_limit_that_is_near_warns_and_then_alarms(
         assert all(abs(one - other) < 8 for one, other in distance)
 
 
-async def test_what_is_cut_off_is_written_out_below() -> None:
+async def test_truncated_text_is_written_out_below() -> None:
     async with running(FakeSource(start=250), size=(80, 24)) as (app, pilot):
         await until_shown(pilot, "LEAK")
         await until_shown(pilot, "coroutine decay_after")
@@ -197,7 +197,7 @@ async def test_the_words_that_decide_are_whole_for_the_current_row_of_every_list
         await until(pilot, lambda: waits in " ".join(screen_text(app).split()))
 
 
-async def test_what_is_shown_grows_old_while_paused() -> None:
+async def test_the_display_ages_while_paused() -> None:
     source, clock = FakeSource(start=250), Clock()
     async with running(source, clock=clock) as (app, pilot):
         await until_shown(pilot, "0.0s ago")
@@ -231,7 +231,7 @@ async def test_a_filter_that_matches_nothing_says_what_to_do() -> None:
         assert not app.screen.query_one(Input).has_class("-open")
 
 
-async def test_groupings_by_coroutine_and_by_what_only_the_agent_can_tell() -> None:
+async def test_groupings_by_coroutine_and_by_what_only_the_agent_knows() -> None:
     source = FakeSource(start=250, quiet_sites=22)
     async with running(source) as (_, pilot):
         await until_shown(pilot, "creation sites (27)")

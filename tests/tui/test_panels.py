@@ -94,7 +94,7 @@ async def test_no_source_anywhere_is_said() -> None:
         await until_shown(pilot, "no source: a saved snapshot holds no source")
 
 
-async def test_a_file_changed_since_the_start_is_said(tmp_path: Path) -> None:
+async def test_a_file_changed_since_the_start_is_noted(tmp_path: Path) -> None:
     async with panels() as (app, pilot):
         app.context_.store.begin(await FakeSource().open())
         frame = module(tmp_path)
@@ -131,7 +131,7 @@ async def test_the_first_library_frames_of_a_creation_are_seen() -> None:
         assert "▸ 3 library frames: y1.py:1 more1" in screen
 
 
-async def test_what_is_open_stays_open_when_the_stack_is_shown_again() -> None:
+async def test_open_folds_stay_open_when_the_stack_is_shown_again() -> None:
     async with panels() as (app, pilot):
         sections = [Section("await chain", [OWN, OTHER])]
         app.stack.show_sections(sections)

@@ -265,7 +265,7 @@ async def test_a_library_that_starts_tasks_for_others_is_named() -> None:
         await until_shown(pilot, "through group.py:40 spawn")
 
 
-async def test_a_site_of_threads_lists_these_with_what_they_do_and_the_stack_of_one() -> None:
+async def test_a_thread_site_lists_its_threads_with_what_they_do_and_the_stack_of_one() -> None:
     async with running(FakeSource(start=250), (200, 60)) as (app, pilot):
         await until_shown(pilot, "thr pool.py:5 start")
         await pilot.press("slash", *"thr pool", "enter", "enter")

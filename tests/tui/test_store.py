@@ -70,7 +70,7 @@ def test_sites_of_threads_are_among_the_rows_and_marked() -> None:
     assert "thr work" in [row.label for row in store.rows("coroutine")]
 
 
-def test_of_equal_sites_the_larger_comes_first_and_what_sleeps_last() -> None:
+def test_of_equal_sites_the_larger_comes_first_and_idle_ones_last() -> None:
     source, store = FakeSource(start=60, quiet_sites=3), Store()
     dead = dataclasses.replace(source.counts(100), counts=model.Counts(0, 1, 1))
     sample = source.sample(full=True)
@@ -117,7 +117,7 @@ def test_a_rate_of_a_site_that_seldom_changes_is_over_the_same_seconds(
     assert store.sites[STREAMS].births(store.now) == pytest.approx(0.2)
 
 
-def test_what_only_comes_and_goes_stands_by_its_births_and_shows_them(
+def test_sites_whose_tasks_end_at_once_are_ranked_by_births_and_show_them(
     store: Store, source: FakeSource
 ) -> None:
     for second in range(1, 61):
@@ -137,12 +137,12 @@ def test_a_site_that_is_not_in_the_sample_keeps_its_counts(store: Store, source:
     assert streams.births(store.now) == 0
 
 
-def test_there_is_no_growth_to_tell_at_the_first_sample(store: Store) -> None:
+def test_at_the_first_sample_there_is_no_growth(store: Store) -> None:
     assert store.sites[LEAK].growth(store.now) is None
     assert store.sites[LEAK].births(store.now) is None
 
 
-async def test_the_agents_history_is_merged_with_what_was_seen_since(source: FakeSource) -> None:
+async def test_the_agents_history_is_merged_with_later_samples(source: FakeSource) -> None:
     store = Store(Clock())
     store.begin(await source.open())
     store.apply(source.sample(full=True))
@@ -181,7 +181,7 @@ def test_baseline_counts_changes_since(store: Store, source: FakeSource) -> None
     assert store.sites[STREAMS].since(baseline.sites) == 0
 
 
-def test_a_restarted_target_starts_anew_and_the_same_one_goes_on(store: Store, source: FakeSource) -> None:
+def test_a_restarted_target_starts_over_and_the_same_one_continues(store: Store, source: FakeSource) -> None:
     store.begin(asyncio.run(source.open()))
     assert LEAK in store.sites
     store.mark()

@@ -94,7 +94,7 @@ async def test_a_wide_terminal_shows_the_source_beside() -> None:
         await until_shown(pilot, "─source  /srv/orders/__main__.py:12")
 
 
-async def test_what_it_waits_on_is_gone_to_round_a_cycle_and_back() -> None:
+async def test_what_it_waits_on_can_be_followed_around_a_cycle_and_back() -> None:
     async with running(Family(), (80, 60)) as (app, pilot):
         await until_shown(pilot, "● live")
         await opened(app, 5)
@@ -159,7 +159,7 @@ class Slow(Family):
         return await super().task(query)
 
 
-async def test_while_the_target_thinks_what_the_list_knew_is_shown() -> None:
+async def test_until_the_target_answers_what_the_list_knew_is_shown() -> None:
     source = Slow()
     async with running(source, (80, 40)) as (app, pilot):
         await until_shown(pilot, "● live")

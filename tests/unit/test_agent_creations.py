@@ -89,7 +89,7 @@ def test_one_site_before_and_after_the_agent(name: str) -> None:
     assert (site["known"], site["frame"]["function"]) == ("exact", name)
 
 
-def test_a_callback_is_not_told_from_what_runs_the_loop() -> None:
+def test_a_callback_is_not_attributed_to_what_runs_the_loop() -> None:
     async def main() -> list[dict[str, Any]]:
         loop = asyncio.get_running_loop()
         loop.call_soon(asyncio.ensure_future, stays())

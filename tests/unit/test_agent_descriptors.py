@@ -56,7 +56,9 @@ def test_a_connection_that_cannot_be_taken_costs_the_program_no_file_of_its_own(
 
 
 @pytest.mark.parametrize("kind", [Held, Channel])
-def test_what_cannot_be_kept_is_closed_once(kind: type[Held], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_descriptor_that_cannot_be_kept_is_closed_once(
+    kind: type[Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reading, writing = os.pipe()
 
     def failing(number: int) -> int:

@@ -85,7 +85,7 @@ async def forget(coroutine: Coroutine[Any, Any, None], times: int = 1) -> None:
         asyncio.ensure_future(coroutine)  # noqa: RUF006  (the shape under test)
 
 
-def test_sleepers_that_nobody_keeps_are_told_from_kept_ones(watched: Watched) -> None:
+def test_sleepers_that_nothing_keeps_are_distinguished_from_kept_ones(watched: Watched) -> None:
     async def main() -> None:
         service = Service()
         for _ in range(3):
@@ -110,7 +110,7 @@ def test_sleepers_that_nobody_keeps_are_told_from_kept_ones(watched: Watched) ->
     run(main)
 
 
-def test_many_runs_on_one_object_are_counted_and_loops_are_told_from_one_way_streets(
+def test_many_runs_on_one_object_are_counted_and_loops_are_distinguished_from_straight_code(
     watched: Watched,
 ) -> None:
     async def main() -> None:
@@ -277,7 +277,7 @@ def test_a_task_that_is_raced_again_is_not_left(watched: Watched) -> None:
     run(main)
 
 
-def test_marks_stay_for_who_waits_on_and_change_for_who_advanced(watched: Watched) -> None:
+def test_marks_stay_for_tasks_that_still_wait_and_change_for_those_that_moved(watched: Watched) -> None:
     async def main() -> None:
         service = Service()
         tasks = [asyncio.ensure_future(service.decay()), asyncio.ensure_future(service.ticker())]

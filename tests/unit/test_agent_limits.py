@@ -166,7 +166,7 @@ def test_where_there_is_no_proc_nothing_is_known(tmp_path: Path) -> None:
     assert run(limits.thread_limit(str(tmp_path))) is None
 
 
-def test_a_limit_that_changes_is_told_with_a_sample() -> None:
+def test_a_changed_limit_comes_with_a_sample() -> None:
     agent = Agent("x", interval=1.0, control=False, version="0")
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

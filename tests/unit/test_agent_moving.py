@@ -65,7 +65,7 @@ def fate(moment: int, *, outwards: bool) -> tuple[Fate, bool]:
 
 
 @pytest.mark.parametrize("outwards", [True, False])
-def test_what_changes_hands_during_the_walk_is_never_out_of_reach(outwards: bool) -> None:
+def test_an_object_that_changes_hands_during_the_walk_is_never_out_of_reach(outwards: bool) -> None:
     moment, last = 0, False
     while not last:
         found, last = fate(moment, outwards=outwards)

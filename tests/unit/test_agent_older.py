@@ -78,7 +78,7 @@ async def test_a_wait_without_a_timer_tells_nothing() -> None:
     assert found is None
 
 
-def test_what_is_known_of_one_bounds_those_numbered_before_and_after_it() -> None:
+def test_a_known_birth_bounds_those_of_lower_and_higher_numbers() -> None:
     hints = {10: Hint(100.0, exact=True), 20: Hint(200.0, exact=True), 30: Hint(260.0, exact=False)}
     dates = Dates(hints, 0.0, 1_000.0)
     assert dates.span(10) == (100.0, 100.0, 100.0)
@@ -113,7 +113,7 @@ def test_the_kernel_knows_when_a_thread_was_born() -> None:
     assert thread_born(0) is None
 
 
-async def test_a_site_tells_of_its_older_tasks_by_birth_and_number() -> None:
+async def test_a_sites_older_tasks_are_reported_by_birth_and_number() -> None:
     registry = Registry()
     tasks = [asyncio.create_task(once()) for _ in range(200)]
     await asyncio.sleep(0.3)

@@ -77,7 +77,7 @@ def test_each_undo_step_has_its_own_guard_and_a_failed_one_is_tried_again(part: 
     assert done == ["last", "once", "first", "once"]
 
 
-def test_what_was_wrapped_after_us_stays_as_a_passage_that_refers_to_nothing_of_ours(part: Part) -> None:
+def test_a_wrapper_added_after_ours_keeps_working_and_refers_to_nothing_of_ours(part: Part) -> None:
     owner: Any = SimpleNamespace(call=lambda value: value)
     part.arm(lambda: part.wrap(owner, "call", before=lambda *_: None))
     ours = owner.call

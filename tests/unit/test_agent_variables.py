@@ -93,7 +93,7 @@ def test_a_debugger_that_stands_at_the_entry_of_a_function_does_not_lose_its_arg
     assert results == [42]
 
 
-def test_a_proxy_is_not_asked_what_it_stands_for() -> None:
+def test_a_proxy_is_not_asked_for_its_target() -> None:
     class Proxy:
         @property
         def __dict__(self) -> dict[str, Any]:  # type: ignore[override]

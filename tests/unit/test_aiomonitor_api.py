@@ -167,7 +167,7 @@ def test_another_tasks_page_teaches_nothing() -> None:
         ("/srv/queues.py", "get", "unknown"),
     ],
 )
-def test_what_a_task_waits_on_is_told_by_asyncios_own_function_only(
+def test_what_a_task_waits_on_is_read_only_from_asyncios_own_functions(
     file: str, function: str, wait: str
 ) -> None:
     frame = model.Frame(file, 1, function, api.origin(file))

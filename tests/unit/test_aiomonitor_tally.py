@@ -26,7 +26,7 @@ def test_the_first_list_is_adopted() -> None:
     assert [known.id for known in tally.tasks.values()] == ["2", "1"]
 
 
-def test_births_and_ends_are_what_came_and_went() -> None:
+def test_births_and_ends_follow_from_what_came_and_went() -> None:
     tally = Tally()
     tally.take(look(100.0, task(1, 5.0), task(2, 9.0)))
     tally.take(look(101.0, task(2, 10.0), task(3, 0.5), task(4, 0.2)))
@@ -35,7 +35,7 @@ def test_births_and_ends_are_what_came_and_went() -> None:
     assert list(tally.sites[1].past) == [(100.0, 2, 2, 0), (101.0, 3, 4, 1)]
 
 
-def test_a_new_task_at_the_address_of_an_ended_one_is_told_by_its_age() -> None:
+def test_a_new_task_at_the_address_of_an_ended_one_is_recognised_by_its_age() -> None:
     tally = Tally()
     tally.take(look(100.0, task(1, 5.0)))
     tally.take(look(101.0, task(1, 0.3)))

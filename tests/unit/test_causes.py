@@ -103,7 +103,7 @@ def test_each_pattern_is_named_with_its_evidence_and_the_usual_fix(
     assert signs(named, *seen) == sign
 
 
-def test_losers_of_which_some_are_older_than_the_agent_are_told_by_the_younger_ones() -> None:
+def test_race_losers_are_recognised_by_those_whose_creation_was_observed() -> None:
     seen = facts(40, group("event", 40), left=10, rootless=30)
     assert cause(seen).pattern == "race loser"
     assert cause(facts(40, group("event", 40), left=10)).pattern != "race loser"
@@ -131,11 +131,11 @@ def test_the_queue_says_how_full_it_is_and_who_waits() -> None:
         (40, "all 40 re-checked have moved"),
     ],
 )
-def test_who_has_moved_reads_right_in_number(moved: int, said: str) -> None:
+def test_the_number_of_moved_tasks_reads_right(moved: int, said: str) -> None:
     assert said in cause(facts(40, group("event", 40), moved=moved)).evidence
 
 
-def test_what_the_agent_had_forgotten_meanwhile_is_not_said_to_have_moved() -> None:
+def test_tasks_the_agent_has_forgotten_in_between_are_not_said_to_have_moved() -> None:
     """All places are numbered anew then: each of 104 tasks that never move seemed to have moved."""
     later, before = facts(40, group("event", 40), moved=40)
     anew = tuple(dataclasses.replace(mark, known=50.0) for mark in later.marks)
@@ -192,7 +192,7 @@ def test_tasks_that_never_moved_are_a_sign_but_for_connections() -> None:
     assert signs(cause(SILENT), *SILENT, never=True) == 0
 
 
-def test_who_waits_for_other_tasks_is_judged_by_those() -> None:
+def test_tasks_that_await_others_are_judged_by_those() -> None:
     own = tuple(WaitObject("gather", "_GatheringFuture", 1, outside=1) for _ in range(5))
     seen = facts(40, group("gather", 40), waits=own)
     assert signs(cause(seen), *seen, never=True) == 0
@@ -214,7 +214,7 @@ def test_requests_to_end_that_are_under_way_are_no_overlap() -> None:
     assert cause(fresh).pattern != "generations overlap"
 
 
-def test_where_nothing_fits_the_place_is_told_and_no_more() -> None:
+def test_where_no_pattern_matches_only_the_place_is_named() -> None:
     named = cause(facts(40, group("condition", 20), group("socket", 20), moved=40))
     assert (named.pattern, named.explanation) == ("unknown", "")
     assert named.text == "20 of 40 wait at service.py:40 in work (condition)"
@@ -233,7 +233,7 @@ def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
     )
 
 
-def test_threads_that_wait_for_a_word_are_told_from_connections_in_use() -> None:
+def test_threads_that_wait_to_be_told_to_stop_are_distinguished_from_connections_in_use() -> None:
     words: tuple[tuple[Wait, int], ...] = (("condition", 1), ("job", 1), ("socket", 0), ("unknown", 0))
     for word, sign in words:
         seen = facts(40, group(word, 40, "waits for an event"))
@@ -254,7 +254,7 @@ def test_of_more_tasks_than_are_inspected_those_that_share_an_object_are_at_leas
     assert said in cause(seen).evidence
 
 
-def test_executors_made_for_each_call_are_told_from_one_big_pool() -> None:
+def test_executors_made_for_each_call_are_distinguished_from_one_big_pool() -> None:
     idle = group("job", 40)
     per_call = facts(40, idle, bound=tuple(Bound("ThreadPoolExecutor", 2, 2) for _ in range(5)))
     assert cause(per_call, "thread").pattern == "pool per call"

@@ -65,7 +65,7 @@ for _ in range(900):
         (model.SiteCounts, [1] * 8 + [NAN], "SiteCounts is nan, not a finite number"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_said_with_its_field(cls: type, value: Any, said: str) -> None:
+def test_a_value_that_does_not_fit_is_named_with_its_field(cls: type, value: Any, said: str) -> None:
     with pytest.raises(wire.WireError) as caught:
         unpack(cls, value)
     assert str(caught.value) == said

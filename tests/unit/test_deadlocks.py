@@ -59,7 +59,7 @@ def test_a_circle_is_stuck_and_so_is_what_waits_behind_it() -> None:
     assert deadlocked(CIRCLE.nodes, CIRCLE.edges[1:]) == set()
 
 
-def test_one_of_several_holders_that_goes_on_is_enough_for_a_place_but_not_for_a_gather() -> None:
+def test_one_holder_that_continues_is_enough_for_a_slot_but_not_for_a_gather() -> None:
     nodes, ways = (living(1), living(2), slots(3)), [waits(1, 3), held(3, 1), held(3, 2)]
     assert deadlocked(nodes, ways) == set()
     assert deadlocked(nodes, [*ways, waits(2, 3)]) == {1, 2, 3}
@@ -94,7 +94,7 @@ def test_while_one_of_them_has_moved_lately_it_is_none() -> None:
     assert len(found(replace(young, monotonic=NOW + 1))) == 1
 
 
-def test_what_holds_what_it_waits_for_is_told_apart_with_what_brought_it_there() -> None:
+def test_a_thread_that_waits_for_what_it_holds_is_reported_with_what_interrupted_it() -> None:
     edge = replace(held(2, 1), interrupted="finaliser", by=DEL)
     ((name, finding),) = found(WaitGraph(NOW, (living(1, thread=True), lock(2)), (waits(1, 2), edge)))
     assert name == "deadlocked with itself"
@@ -110,7 +110,7 @@ def test_places_taken_by_those_that_wait_for_one_are_a_deadlock_of_all_of_them()
     assert finding.text.startswith("all 2 places of the Semaphore of 2 have been taken for at least 1m40s by")
 
 
-def test_a_lock_without_an_owner_is_told_with_why() -> None:
+def test_a_lock_without_an_owner_is_reported_with_the_reason() -> None:
     orphan = replace(lock(2), gone="fork")
     ((name, finding),) = found(WaitGraph(NOW, (living(1, thread=True), orphan), (waits(1, 2),)))
     assert (name, finding.site) == ("owner gone", WANTED)

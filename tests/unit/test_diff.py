@@ -26,7 +26,7 @@ def diffed(old: list[Site], before: Sample, new: list[Site], after: Sample) -> c
     )
 
 
-def test_what_grew_came_and_went_is_told_apart_with_the_most_growth_first() -> None:
+def test_what_grew_came_and_went_is_distinguished_with_the_most_growth_first() -> None:
     sites = [site(1, 10), site(2, 20, "a"), site(3, 30, "b"), site(4, 40, "c"), site(5, 50, "d")]
     diff = diffed(
         sites, sample({1: 5, 2: 7, 3: 2, 4: 9, 5: 4}), sites, sample({1: 8, 2: 0, 3: 2, 4: 1, 5: 44}, 60.0)

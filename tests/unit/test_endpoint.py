@@ -135,7 +135,7 @@ def test_a_failure_that_is_the_processs_own_is_not_tried_elsewhere(
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
-def test_where_no_directory_takes_a_socket_the_first_failure_is_told(
+def test_where_no_directory_takes_a_socket_the_first_failure_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = (str(tmp_path / "one"), str(tmp_path / "two"))

@@ -22,7 +22,7 @@ def raised(text: str) -> BaseException:
     raise AssertionError
 
 
-def test_what_fails_often_does_not_push_out_what_fails_seldom() -> None:
+def test_frequent_failures_do_not_push_out_rare_ones() -> None:
     failures = Failures()
     failures.add(1, KeyError("rare"), "KeyError: rare", 1, 0.0)
     for number in range(5000):

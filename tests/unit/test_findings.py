@@ -130,7 +130,7 @@ def test_the_rate_of_a_steady_leak_is_within_a_few_percent_after_a_minute(rate: 
     assert finding.rate_per_min == pytest.approx(rate * 60, rel=0.05)
 
 
-def test_before_it_can_be_told_a_leak_is_a_suspect_with_the_time_it_needs() -> None:
+def test_before_the_verdict_a_leak_is_a_suspect_with_the_time_left() -> None:
     _, said = watch(steady(1, 200), seconds=170)
     told = {at: findings[0] for at, findings in said if findings}
     assert told[30].level == "suspect"
@@ -147,7 +147,7 @@ def test_a_leak_that_begins_after_hours_is_found_while_it_is_young() -> None:
 
 
 @pytest.mark.parametrize(("life", "stay", "leaks"), [(90, 1000, False), (15, 3, True)])
-def test_who_replaces_what_was_there_before_the_agent_is_no_growth(life: int, stay: int, leaks: bool) -> None:
+def test_tasks_that_replace_older_ones_are_no_growth(life: int, stay: int, leaks: bool) -> None:
     """What is older is counted apart, since nobody saw which line started it.  One in ``stay`` never ends."""
     births = [number + 0.5 for number in range(400)]
     lives = [(birth, birth + life if (birth + 0.5) % stay else None) for birth in births]
@@ -164,7 +164,7 @@ def test_who_replaces_what_was_there_before_the_agent_is_no_growth(life: int, st
     assert (told[-1], any(told)) == (leaks, leaks)
 
 
-def test_what_comes_back_each_time_is_no_leak_however_long_one_climb_takes() -> None:
+def test_a_count_that_always_falls_back_is_no_leak_however_long_one_climb_takes() -> None:
     """A climb of 5 minutes fills the recent past, but the whole past has seen as much before."""
     _, said = watch(ramp(300, 400, 380, 4000), seconds=2400, start=800, every=10)
     assert "leak" not in levels(said[100:])

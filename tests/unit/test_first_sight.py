@@ -93,7 +93,7 @@ LEAKS: dict[str, Callable[[], Sequence[Life]]] = {
 
 @pytest.mark.parametrize("dated", [True, False], ids=["by births", "by numbers"])
 @pytest.mark.parametrize("shape", LEAKS)
-def test_a_leak_is_told_within_ten_seconds_and_since_when(shape: str, dated: bool) -> None:
+def test_a_leak_is_found_within_ten_seconds_with_its_start(shape: str, dated: bool) -> None:
     lives = LEAKS[shape]()
     told = said_of(lives, 12 if dated else 20, dated=dated)[-1]
     assert told is not None
@@ -126,7 +126,7 @@ def test_a_healthy_service_is_not_called_a_leak_at_first_sight(shape: str, dated
     assert not any(each is not None and each.level == "leak" for each in said)
 
 
-def test_what_is_in_use_is_not_judged_by_its_past() -> None:
+def test_tasks_in_use_are_not_judged_by_their_past() -> None:
     """Connections that come all morning and stay show births like those of a leak."""
     late = Late(steady(1, 400), dated=True)
     judge = Judge(hello(CAME))

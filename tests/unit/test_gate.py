@@ -132,7 +132,7 @@ def test_a_junit_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> No
         write_junit(str(tmp_path / "no" / "watch.xml"), "x", 1.0, ())
 
 
-def test_github_is_told_the_line_from_the_working_directory() -> None:
+def test_github_gets_the_line_relative_to_the_working_directory() -> None:
     here = Frame(str(Path.cwd() / "app" / "client.py"), 64, "connect")
     line = annotation(Check("leak in FeedClient.heartbeat", "5 % more\nand: more", here))
     place = "file=app/client.py,line=64,title=TaskScope%3A leak in FeedClient.heartbeat"

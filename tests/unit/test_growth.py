@@ -36,7 +36,7 @@ def test_one_point_has_no_slope() -> None:
     assert slope([1.0, 1.0], [5.0, 9.0]).rate == 0.0
 
 
-def test_what_is_kept_is_the_least_from_then_on() -> None:
+def test_the_kept_gain_is_the_minimum_from_then_on() -> None:
     assert kept([1, 9, 2, 7, 3, 5]) == [1, 2, 2, 3, 3, 5]
 
 
@@ -65,7 +65,7 @@ def test_a_dip_survives_the_loss_of_resolution() -> None:
     assert max(bin.high for bin in track.bins(1199.0)) == 50
 
 
-def test_a_recent_track_forgets_but_for_what_still_holds() -> None:
+def test_a_recent_track_forgets_all_but_the_value_in_force() -> None:
     track = Track(0.0, 2.0, recent=True)
     track.add(0.0, 7, 7, 0)
     track.add(100.0, 9, 9, 0)

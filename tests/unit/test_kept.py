@@ -47,7 +47,7 @@ def watch(kept: Callable[[int], int], seconds: int) -> list[tuple[Finding, ...]]
     return said
 
 
-def test_more_and_more_are_a_leak_with_what_keeps_them_and_how_much() -> None:
+def test_a_growing_number_is_a_leak_with_what_keeps_them_and_how_much() -> None:
     (finding,) = watch(lambda now: 5 * now, 160)[-1]
     assert finding.level == "leak"
     assert 280 < finding.rate_per_min < 320

@@ -204,7 +204,7 @@ async def test_an_answer_whose_caller_has_gone_is_dropped(tmp_path: Path) -> Non
         assert await source.ask(requests.Loops()) == ()
 
 
-async def test_the_end_of_the_target_reaches_everyone_who_waits(tmp_path: Path) -> None:
+async def test_the_end_of_the_target_reaches_all_waiters(tmp_path: Path) -> None:
     async def answer(peer: Peer, request: wire.Request) -> None:
         if request.method == "subscribe":
             peer.send(wire.response(request.id, {}))
@@ -273,7 +273,7 @@ async def test_a_snapshot_is_put_together_from_its_parts(tmp_path: Path) -> None
         assert await source.ask(requests.Snapshot(stacks=False)) == taken
 
 
-async def test_a_snapshot_that_does_not_fit_is_said(tmp_path: Path) -> None:
+async def test_a_snapshot_that_does_not_fit_is_reported(tmp_path: Path) -> None:
     async def answer(peer: Peer, request: wire.Request) -> None:
         for section, value in snapshot([task(1, birth="yesterday")]).items():
             peer.send(wire.request(None, "part", {"section": section, "value": value}))

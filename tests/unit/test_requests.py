@@ -78,7 +78,7 @@ def test_a_source_answers_requests_with_what_they_declare(source: type[Answering
         ("snapshot", '{"stacks": 1}', "stacks is 1, must be true or false"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_sentence(method: str, params: str, said: str) -> None:
+def test_a_value_that_does_not_fit_is_refused_in_one_sentence(method: str, params: str, said: str) -> None:
     with pytest.raises(BadParamsError) as caught:
         requests.read(METHODS[method], json.loads(params))
     assert said in str(caught.value)

@@ -63,7 +63,7 @@ def growing_alone(
     return told
 
 
-def test_descriptors_that_move_with_a_leak_are_told_with_how_many_each_and_when_they_run_out() -> None:
+def test_descriptors_that_move_with_a_leak_are_reported_with_the_number_per_task_and_the_time_left() -> None:
     judge = watch(
         steady(0.5, 200), churn(5, 1, 200), seconds=180, fds=lambda at, live: 20 + 3 * live[0] + live[1] % 3
     )
@@ -84,7 +84,7 @@ def test_in_steps_too() -> None:
     assert projection.seconds == pytest.approx((1024 - 20 - 3 * live) / (3 * 8 / 14), rel=0.2)
 
 
-def test_a_resource_that_grows_on_its_own_is_no_ones() -> None:
+def test_a_resource_that_grows_on_its_own_is_attributed_to_no_site() -> None:
     def fds(at: float, live: list[int]) -> int:
         return 20 + int(2 * at if at < 90 else 180 + (at - 90) / 2)
 
@@ -94,7 +94,7 @@ def test_a_resource_that_grows_on_its_own_is_no_ones() -> None:
     assert all("fds" not in finding.evidence.get("moves", {}) for finding in judge.findings())
 
 
-def test_connections_that_come_and_go_do_not_hide_what_moves_together() -> None:
+def test_connections_that_come_and_go_do_not_hide_series_that_move_together() -> None:
     dice = random.Random(5)
     judge = watch(steady(0.5, 200), seconds=180, fds=lambda at, live: 50 + 2 * live[0] + dice.randrange(15))
     assert judge.findings()[0].evidence["moves"]["fds"]["each"] == pytest.approx(2, rel=0.2)
@@ -111,7 +111,7 @@ def test_a_resource_that_breathes_has_no_end() -> None:
     assert projections(judge) == ()
 
 
-def test_without_a_limit_there_is_no_time_left_to_tell() -> None:
+def test_without_a_limit_there_is_no_forecast() -> None:
     judge = watch(steady(0.5, 200), seconds=120, fds=lambda at, live: 20 + live[0], fd_limit=None)
     assert projections(judge) == ()
 
@@ -141,7 +141,7 @@ def test_threads_meet_the_limit_of_today() -> None:
     assert projection.seconds == pytest.approx((400 - 2 - 75) / 0.5, rel=0.1)
 
 
-def test_growth_over_a_run_is_told_in_percent() -> None:
+def test_growth_over_a_run_is_given_in_percent() -> None:
     judge = watch(pool(5), seconds=200, fds=lambda at, live: 100 + int(at / 10))
     assert judge.resources.percent("fds", judge.now) == pytest.approx(18, abs=2)
     assert judge.resources.percent("rss", judge.now) == pytest.approx(0)
@@ -155,7 +155,9 @@ def test_a_series_that_does_not_vary_correlates_with_nothing() -> None:
 
 @pytest.mark.parametrize("jump", [500, 40])
 @pytest.mark.parametrize("first", [[], pool(171, start=5.5, over=1)], ids=["", "and tasks after it"])
-def test_what_a_start_up_opened_does_not_hide_what_moves_with_a_leak(first: list[Life], jump: int) -> None:
+def test_descriptors_opened_at_start_up_do_not_hide_those_that_move_with_a_leak(
+    first: list[Life], jump: int
+) -> None:
     """As in ``rotation``: it opens its files and sockets at the start."""
     judge = watch(
         [*first, *steady(0.5, 400, start=12)],
@@ -177,7 +179,7 @@ def test_a_pool_filled_before_a_leak_began_is_outside_the_window_in_which_both_m
     assert judge.findings()[0].evidence["moves"]["fds"]["each"] == pytest.approx(3, rel=0.1)
 
 
-def test_memory_that_climbs_with_no_task_is_told_once_it_has_lasted() -> None:
+def test_memory_that_climbs_without_tasks_is_reported_once_it_has_lasted() -> None:
     told = growing_alone(lambda at: (60 + at / 10) * 1e6, 300, churn(3, 4, 400))
     second, finding = told[0]
     assert 120 < second < 200
@@ -227,7 +229,7 @@ def test_healthy_memory_is_never_told(rss: Callable[[float], float]) -> None:
     assert growing_alone(rss, 300, churn(3, 4, 400), pool(5)) == []
 
 
-def test_a_cache_that_has_filled_is_told_no_more() -> None:
+def test_a_cache_that_has_filled_up_is_no_longer_reported() -> None:
     told = growing_alone(lambda at: (40 + min(200.0, 0.8 * at)) * 1e6, 400, churn(3, 4, 500))
     assert {finding.level for _, finding in told} <= {"info"}
     assert max(second for second, _ in told) < 270

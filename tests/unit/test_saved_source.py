@@ -152,7 +152,7 @@ async def test_tasks_without_stacks_or_births_are_answered_for(tmp_path: Path) -
     assert [each.label for each in await source.ask(requests.Tree("parent", None))] == ["work", "(unknown)"]
 
 
-async def test_what_created_a_task_before_the_agent_is_unknown(tmp_path: Path) -> None:
+async def test_what_created_an_older_task_is_unknown(tmp_path: Path) -> None:
     source = await opened(tmp_path, [task(1), task(2, birth=None), task(3, birth=0.5), task(4, parent=1)])
     groups = {group.label: group.live for group in await source.ask(requests.Groups("parent"))}
     assert groups == {"(created outside any task)": 1, "(before the agent)": 2, "work": 1}

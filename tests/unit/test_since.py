@@ -73,7 +73,7 @@ def test_since_is_the_beginning_of_the_growth_and_stays_there(name: str) -> None
     assert late(seen).since == pytest.approx(leaks[-1].since, abs=wide)
 
 
-def test_what_an_agent_finds_growing_when_it_comes_has_grown_for_at_least_as_long() -> None:
+def test_a_site_that_grows_when_the_agent_starts_has_grown_for_at_least_as_long() -> None:
     start = 5000.0
     seen, said = watched(steady(1, start + 200, start=start), 200, start)
     assert (said[-1].level, said[-1].since_at_least, late(seen, start).since_at_least) == ("leak", True, True)
@@ -93,7 +93,7 @@ def test_a_leak_that_pauses_for_long_began_anew() -> None:
     assert said[-1].since == pytest.approx(1000, abs=20)
 
 
-def test_a_pool_is_no_growth_and_what_leaks_on_top_began_after_it() -> None:
+def test_a_pool_is_no_growth_and_a_leak_on_top_began_after_it() -> None:
     _, said = watched(pool(200) + steady(0.5, 400, start=30), 300)
     assert said[-1].level == "leak"
     assert said[-1].since == pytest.approx(30, abs=6)

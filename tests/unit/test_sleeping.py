@@ -55,7 +55,7 @@ def test_the_evidence_of_a_stall_reaches_down_to_the_programs_own_line() -> None
     assert found.cause.evidence[-1] == "case.py:19 in lookups"
 
 
-def test_a_judge_names_a_lost_wake_up_before_what_is_only_worth_a_note() -> None:
+def test_a_judge_names_a_lost_wake_up_before_mere_notes() -> None:
     judge = Judge(hello())
     judge.note([Stall(1, 0.0, 1.0, True, None, (USER,)), replace(ASLEEP, began=0.0)], [])
     assert [(each.level, each.kind) for each in judge.findings()] == [

@@ -119,7 +119,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert load(tmp_path / "s.json") == wire.clean(SNAPSHOT)
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_sentence_and_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     path.write_text("precious")
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)

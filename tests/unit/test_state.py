@@ -109,7 +109,7 @@ def test_the_wall_clock_is_that_of_the_latest_sample() -> None:
     assert (state.now, state.wall(10)) == (11, 4610)
 
 
-def test_the_same_agent_goes_on_and_another_one_starts_anew(state: TargetState) -> None:
+def test_the_same_agent_continues_and_another_one_starts_over(state: TargetState) -> None:
     assert state.begin(hello())
     state.apply(sample(20, {1: 8, 3: 2}, site(1), site(3), full=True))
     assert lives(state) == {1: 8, 3: 2}
@@ -135,7 +135,7 @@ def test_the_whole_picture_is_a_sample_that_makes_the_same(state: TargetState) -
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_merged_samples_say_what_they_say_in_turn(seed: int) -> None:
+def test_a_merged_sample_is_equivalent_to_its_parts(seed: int) -> None:
     dice = random.Random(seed)
     one, other = TargetState(hello()), TargetState(hello())
     first = sample(0, {0: 1}, site(0), full=True)

@@ -188,7 +188,7 @@ async def test_a_finding_is_told_with_its_cause() -> None:
     assert told in report(observation) + "\n"
 
 
-async def test_a_finding_in_a_library_is_told_with_both_lines_within_80_columns() -> None:
+async def test_a_finding_in_a_library_is_shown_with_both_lines_within_80_columns() -> None:
     observation = await observed(sample(0, {1: 5}, (1,)))
     user = Frame("/srv/app/main.py", 7, "a_handler_with_a_name_that_fills_a_line_by_itself")
     library = Frame("/lib/pool.py", 99, "ConnectionPool.borrow")
@@ -245,7 +245,7 @@ def test_a_finding_has_exactly_the_fields_of_the_contract() -> None:
 RISING = Projection("fds", 800, 1024, 60.0, 224.0, 200.0, 250.0, (1,))
 
 
-async def test_what_runs_out_is_in_text_and_json_of_the_finding() -> None:
+async def test_a_forecast_is_in_text_and_json_of_the_finding() -> None:
     grows = {"moves": {"fds": {"correlation": 0.98, "each": 3.0}}}
     observation = await observed(sample(0, {1: 5}, (1,)))
     observation.findings = (dataclasses.replace(FINDING, evidence=grows, projection=RISING),)
@@ -274,7 +274,7 @@ async def test_a_line_that_is_known_later_is_shown_from_then_on() -> None:
     assert observation.sites[1].state.first.live == 5
 
 
-def test_a_silence_is_said_when_it_begins_when_its_reason_changes_and_when_it_is_over() -> None:
+def test_a_silence_is_reported_when_it_begins_when_its_reason_changes_and_when_it_ends() -> None:
     observation = Observation(Silent(""), HELLO)
     heard = [
         Silence(2, "held", "A"),
@@ -290,7 +290,7 @@ def test_a_silence_is_said_when_it_begins_when_its_reason_changes_and_when_it_is
     assert checks(observation, Limits())[0].failure == "no samples for 37 s: B"
 
 
-def test_a_stop_is_said_at_once_and_forgiven_if_it_is_short() -> None:
+def test_a_stop_is_reported_at_once_and_forgiven_if_it_is_short() -> None:
     observation = Observation(Silent(""), HELLO)
     assert observation.hear(Silence(1, "stopped", "C")) == "no samples for 1 s: C"
     assert observation.hear(None) == "samples come again, after 1 s"

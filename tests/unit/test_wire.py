@@ -73,7 +73,7 @@ def test_every_split_of_the_bytes_gives_the_same_messages() -> None:
         b'{"jsonrpc": "2.0", "method": "\xff"}\n',
     ],
 )
-def test_what_is_not_the_protocol_is_refused(line: bytes) -> None:
+def test_anything_but_the_protocol_is_refused(line: bytes) -> None:
     with pytest.raises(wire.WireError):
         messages(line)
 
