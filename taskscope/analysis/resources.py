@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from taskscope.analysis import growth
@@ -14,7 +15,7 @@ from taskscope.model import Projection
 from taskscope.model.vocabulary import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.track import Bin
@@ -149,9 +150,13 @@ class Resources:
 
     def climbs(self, now: float, sites: Mapping[int, Tracked]) -> tuple[Climb, ...]:
         """The resources that climb.  ``sites``: the growing ones."""
-        return tuple(climb for name in RESOURCES if (climb := self._climb(name, now, sites)) is not None)
+        moving_sites = cache(lambda recent: _moving(sites, now, recent=recent))  # 0.2 ms for each site
+        climbs = (self._climb(name, now, moving_sites) for name in RESOURCES)
+        return tuple(climb for climb in climbs if climb is not None)
 
-    def _climb(self, name: Resource, now: float, sites: Mapping[int, Tracked]) -> Climb | None:
+    def _climb(
+        self, name: Resource, now: float, moving_sites: Callable[[bool], Mapping[int, Moving]]
+    ) -> Climb | None:
         mine = self._tracks[name]
         whole = mine.whole.bins(now)
         begun = growth.measure(whole, now)
@@ -167,7 +172,7 @@ class Resources:
         if not _grows(reading, name):
             return None
         recent = bins is not whole
-        own, others = moving(bins), _moving(sites, now, recent=recent)
+        own, others = moving(bins), moving_sites(recent)
         movements = tuple(_movements(name, own, others))
         return Climb(
             name,
