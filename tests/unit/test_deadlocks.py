@@ -103,11 +103,11 @@ def test_a_thread_that_waits_for_what_it_holds_is_reported_with_what_interrupted
     assert finding.cause.text == "a finaliser, __del__ (b.py:8), ran while take (a.py:3) held the lock"
 
 
-def test_places_taken_by_those_that_wait_for_one_are_a_deadlock_of_all_of_them() -> None:
+def test_slots_taken_by_those_that_wait_for_one_are_a_deadlock_of_all_of_them() -> None:
     ways = (waits(1, 3), held(3, 1), waits(2, 3), held(3, 2))
     ((name, finding),) = found(WaitGraph(NOW, (living(1), living(2), slots(3)), ways))
     assert (name, finding.live) == ("deadlock", 2)
-    assert finding.text.startswith("all 2 places of the Semaphore of 2 have been taken for at least 1m40s by")
+    assert finding.text.startswith("all 2 slots of the Semaphore of 2 have been taken for at least 1m40s by")
 
 
 def test_a_lock_without_an_owner_is_reported_with_the_reason() -> None:

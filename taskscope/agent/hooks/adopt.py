@@ -60,10 +60,10 @@ MAX_CANDIDATES = 10
 
 
 def known_tasks() -> Iterable[Any]:
-    """Every task that asyncio knows of, as far as it can be told without its loop.
+    """The tasks that asyncio knows of, as far as they can be listed without their loops.
 
-    3.11 keeps weak references to all of them, 3.12 and 3.13 too (eager ones apart); copying the set is
-    one call.  From 3.14 on the tasks are in lists of the interpreter, reached through their loops.
+    Python 3.11 to 3.13 keep weak references to all of them (since 3.12 eager ones apart); copying the set is
+    one call.  From 3.14 on the tasks are in the interpreter's own lists, reached through their loops.
     """
     tasks = sys.modules["asyncio"].tasks
     found: list[Any] = []
@@ -99,15 +99,15 @@ def find_loops() -> list[Any]:
 def adopt_tasks(
     registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool], born: float = 0.0
 ) -> Job[int]:
-    """Registers living tasks that have no serial; yields wherever a pause is due.  ``born``: the process.
+    """Registers live tasks that have no serial; yields when due.  ``born``: when the process was.
 
-    A task that another thread's factory is just making has none yet either: only those are taken that
-    still have none a moment later, and whose loop is not a copy of one in the process that forked this one.
+    A task that another thread's factory is just creating has no serial yet either, so only tasks that still
+    have none a moment later are registered, unless their loop is a copy from the parent of a fork.
     """
     asyncio = sys.modules["asyncio"]
     references: list[Any] = list(known_tasks())
     for loop in loops:
-        if sys.version_info >= (3, 14) or not references:  # there is no other way to list them
+        if sys.version_info >= (3, 14) or not references:  # the only way to list them
             references.extend(ref(task) for task in asyncio.all_tasks(loop))
     references.extend(ref(task) for task in list(getattr(asyncio.tasks, "_eager_tasks", ())))
     candidates = []
@@ -149,7 +149,7 @@ def _adopt_all(
 
 
 def _by_age(references: list[Any]) -> Job[list[tuple[float, int, Any]]]:
-    """In asyncio's creation order, named tasks last, so that serials order by age."""
+    """In asyncio's creation order, named tasks last, so that serials follow age."""
     runs: list[list[tuple[float, int, Any]]] = [[]]
     for at, reference in enumerate(references):
         task = reference()
@@ -194,10 +194,10 @@ def _is_unknown(task: Any) -> bool:
 
 
 def strays(registry: Registry, loops: list[Any], is_copy: Callable[[Any], bool]) -> Job[int]:
-    """Registers tasks that came to be without any factory, as by ``asyncio.Task(coro)``.
+    """Registers tasks created without any factory, such as by ``asyncio.Task(coro)``.
 
-    Copying the set of all tasks is one call that cannot be cut: 300,000 take 3 ms.  From 3.14 on there is
-    no such set, and making one takes 50 times longer: beyond ``MAX_STRAY_SEARCH`` tasks it is left.
+    Copying the set of all tasks is one uninterruptible call: 3 ms for 300,000.  From 3.14 on there is no such
+    set, and building one takes 50 times longer, so the search is skipped beyond ``MAX_STRAY_SEARCH`` tasks.
     """
     if (
         sys.version_info >= (3, 14)
@@ -273,7 +273,7 @@ def _lineage(registry: Registry, reference: ref[Any] | None, depth: int) -> Line
 def impute(registry: Registry) -> None:
     """Gives older tasks and threads of unknown site the line that starts later ones of the same coroutine.
 
-    It is a guess, marked as such.  If one line alone starts them, they are counted there; if several do, all
+    It is a guess and marked as one.  If only one line starts them, they are counted there; if several do, all
     are candidates.
     """
     records = list(registry.by_id.values())

@@ -25,7 +25,7 @@ _GONE = {
     "thread": "its owner is a thread that has ended",
     "task": "its owner is a task that has ended",
 }
-_THINGS = {"lock": "lock", "slots": "place", "pool": "worker"}
+_THINGS = {"lock": "lock", "slots": "slot", "pool": "worker"}
 
 
 class _Graph:
