@@ -31,7 +31,10 @@ MAX_SECONDS = 1e10
 """Three centuries; also bounds points in time."""
 
 MAX_SITES = 10_000
-"""Sites in a list: as many as an agent distinguishes."""
+"""Sites an agent distinguishes, and the most a request may list."""
+
+MAX_LOOKS = 16
+"""Sites whose earlier facts an agent keeps."""
 
 MAX_CUTS = 32
 MAX_PATH = 4_096

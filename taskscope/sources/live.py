@@ -33,8 +33,8 @@ MAX_WAITING = 16
 MAX_SNAPSHOT = 192 << 20
 """Bytes of a snapshot: one of 300,000 tasks takes half of that."""
 
-MAX_SITES = 20_000
-"""Sites an agent may name: its registry keeps half as many."""
+MAX_SITES = 2 * requests.MAX_SITES
+"""Sites an agent may name before it counts as broken."""
 
 LATE = 2.5
 """Intervals without a sample after which the target counts as silent."""

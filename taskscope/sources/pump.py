@@ -41,9 +41,6 @@ WAITS_SOON = 5.0
 ARRIVING = 3
 """Rounds of questions on arrival, so that the first verdict is as good as later ones."""
 
-KNOWN_LOOKS = 16
-"""Sites whose earlier facts, requested by other clients, are fetched on arrival; an agent keeps no more."""
-
 MAX_WAITING = 60
 """Samples queued for the judge, which gets them merged; beyond this they are merged at once."""
 
@@ -191,7 +188,7 @@ class Pump:
         """First verdicts.  The judge's questions follow from its findings; others may have asked them."""
         await asyncio.to_thread(self.judge.findings)
         with contextlib.suppress(NotAvailable):
-            suspected = self.judge.suspected()[:KNOWN_LOOKS]
+            suspected = self.judge.suspected()[: requests.MAX_LOOKS]
             self.judge.looks(await self._source.ask(requests.Looks(suspected)) if suspected else ())
         for _ in range(ARRIVING):
             if not await self._ask():

@@ -19,6 +19,7 @@ from taskscope.agent.inspect import futures, races, stacks, task_facts
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
 from taskscope.agent.inspect.walk import live_tasks, spent
+from taskscope.model import requests
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from taskscope.agent.answers.proofs import Proofs
     from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
     from taskscope.agent.inspect.walk import Job
-    from taskscope.model import requests
     from taskscope.model.vocabulary import Wait
 
 SAMPLE = 100
@@ -40,10 +40,7 @@ WAITED_ON = 1 if sys.version_info < (3, 14) else 2
 
 FLAGS = ("orphans", "rootless", "cancelling", "awaited", "unheld", "left", "looping", "cycles")
 
-MAX_SITES = 16
-"""Sites whose answers and marks are kept."""
-
-MAX_LOOKS, LOOK_GAP = 8, 5.0
+LOOKS_A_SITE, LOOK_GAP = 8, 5.0
 """Answers kept per site, and initial seconds between them: about 300 kB in total, marks included."""
 
 
@@ -149,8 +146,8 @@ class Looks:
         if len(kept) > 1 and kept[-1].monotonic - kept[-2].monotonic < self._gap:
             kept.pop()
         kept.append(facts)
-        if len(kept) > MAX_LOOKS:
-            self.kept = kept[::2]  # MAX_LOOKS + 1 is odd: the newest stays
+        if len(kept) > LOOKS_A_SITE:
+            self.kept = kept[::2]  # LOOKS_A_SITE + 1 is odd: the newest stays
             self._gap *= 2
 
 
@@ -161,7 +158,7 @@ class _Places(dict[int, "tuple[OwnRef | None, model.Mark]"]):
 def _remembered(known: dict[int, Any], site: int, make: Callable[[], Any]) -> Any:
     """The entry of a site, created if missing; least recently used entries are dropped."""
     known[site] = found = known.pop(site, None) or make()
-    while len(known) > MAX_SITES:
+    while len(known) > requests.MAX_LOOKS:
         del known[next(iter(known))]
     return found
 

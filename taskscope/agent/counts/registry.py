@@ -20,6 +20,7 @@ from taskscope.agent.counts.failures import Failures
 from taskscope.agent.counts.joined import Joined
 from taskscope.agent.inspect import futures, origins
 from taskscope.agent.inspect.looking import class_name, number, text
+from taskscope.model import requests
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 CHUNK = 1024
 """Births per chunk.  Copying one holds the GIL for about 20 µs."""
-
-MAX_SITES = 10_000
-"""Distinct sites.  Programs have hundreds; one that generates code must not make us grow."""
 
 MAX_CODES = 200
 """Keys kept per site; more mean code that is compiled repeatedly, which we must not keep alive."""
@@ -298,14 +296,15 @@ class Registry:
         """The record for ``key``, created on first use.
 
         Keys that look the same to a user (two calls on a line, recompiled code) share one record; beyond
-        ``MAX_SITES`` all further keys do.
+        ``MAX_SITES`` all further keys do: programs have hundreds of sites, but one that generates code must
+        not make us grow.
         """
         record = self.records.get(key)
         if record is not None:
             return record
         shown: _Shown = (kind, frame, user_frame, coroutine, known, via)
         record = self._shown.get(shown)
-        if record is None and len(self.by_id) >= MAX_SITES:
+        if record is None and len(self.by_id) >= requests.MAX_SITES:
             self.drop("sites")
             shown = (kind, _OTHER, None, ANY, "unknown", None)
             record = self._shown.get(shown)
