@@ -216,7 +216,8 @@ def asides(finding: Finding) -> list[str]:
     """Notes on the line itself: that it is in a library, behind a helper, a guess."""
     said = []
     if finding.user_site is not None and finding.user_site != finding.site:
-        said.append(f"started at {frame(finding.site)}, called from {frame(finding.user_site)}")
+        does = "started" if finding.id else "waits"
+        said.append(f"{does} at {frame(finding.site)}, called from {frame(finding.user_site)}")
     if finding.via is not None:
         said.append(f"through {frame(finding.via)}")
     if finding.known != "exact":

@@ -122,9 +122,9 @@ Reason = Literal[
 NodeKind = Literal["task", "thread", "lock", "slots", "pool"]
 """What waits, or is waited for.  ``slots``: a semaphore, a limiter, or a queue that lends what it holds."""
 
-EdgeKind = Literal["waits", "held", "runs", "ends", "loop"]
+EdgeKind = Literal["waits", "held", "runs", "ends", "loop", "woken"]
 """How one thing waits for another: it waits for a lock or a place; a lock is held; a worker runs the job; the
-other has to end; the other runs the loop."""
+other has to end; the other runs the loop; only the other is left to wake it."""
 
 Gone = Literal["", "fork", "thread", "task"]
 """Why nothing gives a lock back: its owner stayed behind at a fork, or is a thread or task that has ended."""

@@ -191,6 +191,28 @@ async def main():
 asyncio.run(main())
 """,
     ),
+    "a consumer that nobody tells to end": (
+        "cannot end",
+        "consume",
+        """
+jobs = queue.Queue()
+def consume():
+    while True: jobs.get()
+threading.Thread(target=consume).start()
+say()
+""",
+    ),
+    "a job in the executor of a loop that is closed": (
+        "cannot end",
+        "wait",
+        """
+stop = threading.Event()
+def wait(): stop.wait()
+async def main(): asyncio.get_running_loop().run_in_executor(None, wait)
+say()
+asyncio.run(main())
+""",
+    ),
     "an owner that has ended": (
         "owner gone",
         "want",
@@ -258,6 +280,15 @@ async def main():
     asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
     say()
 asyncio.run(main())
+""",
+    "a consumer at the end that will be fed": """
+jobs = queue.Queue()
+def feed():
+    time.sleep(3600)
+    jobs.put(1)
+threading.Thread(target=jobs.get).start()
+threading.Thread(target=feed, daemon=True).start()
+say()
 """,
     "idle workers": """
 pool, jobs = ThreadPoolExecutor(3), queue.Queue()

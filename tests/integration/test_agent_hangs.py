@@ -1,6 +1,6 @@
 """The wait graph: what can never continue is a hang, with both lines; what only waits long is not.
 
-Shows: deadlock, deadlocked with itself, owner gone
+Shows: deadlock, deadlocked with itself, owner gone, cannot end
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from taskscope import model
+from taskscope.agent.answers import standing
 from taskscope.agent.answers.threads import native_id, native_ids
 from taskscope.agent.inspect import futures, holdings, stacks, turns, waited
-from taskscope.agent.inspect.blocking import activity
 from taskscope.agent.inspect.interruptions import between
-from taskscope.agent.inspect.looking import attribute, items, text
+from taskscope.agent.inspect.looking import attribute, items
 from taskscope.agent.inspect.slots import Slots, is_forked, is_held_lock, may_acquire, slots_of
 from taskscope.agent.inspect.stillness import Stillness
 from taskscope.agent.inspect.threads import ident_of, known_threads
@@ -27,6 +27,7 @@ from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Registry
@@ -103,6 +104,7 @@ class _Look:
         self._workers = Workers()
         self._partial = False
         self._alive: set[int] = set()
+        self._turning: set[int] = set()  # threads that sleep in a loop, which goes on running tasks
 
     # -- who waits -----------------------------------------------------------------------------
 
@@ -112,20 +114,38 @@ class _Look:
         natives = {ident_of(each): native_id(each, here) for each in known_threads()}
         idents = [each for each in stacks.current_frames() if each != agent]
         self._alive.update(idents)
+        leaving = len(here) <= len(idents) + 1 and waited.is_leaving(stacks.current_frames())
         for ident in idents:
             frame = stacks.current_frames().get(ident)
             native = natives.get(ident)
             if frame is not None and native:
                 since = self._still.thread(ident, native, frame)
-                if since is not None and since < self._now:
-                    self._add(("thread", ident), since, waited.by_thread(frame))
+                still = since is not None and since < self._now
+                if still and not (leaving and self._add_leaving(ident, since or 0.0, frame)):
+                    self._add(("thread", ident), since or 0.0, waited.by_thread(frame))
             del frame
             if spent():
                 yield
 
+    def _add_leaving(self, ident: int, since: float, frame: FrameType) -> bool:
+        """Adds a thread of a process that is ending if it waits for its loop, or for any other thread."""
+        future = waited.runs_until(frame)
+        if future is not None:
+            self._turning.add(ident)
+            self._add(("thread", ident), since, waited.Waited([waited.Ahead("ends", future)]))
+        elif waited.is_inside(frame):
+            others = [_Edge(("thread", ident), ("thread", each), "woken") for each in self._alive - {ident}]
+            self._nodes["thread", ident] = _Node("thread", since, either=True)
+            self._edges += others
+        return ("thread", ident) in self._nodes
+
     def tasks(self) -> Job[None]:
         """Adds the tasks that have not moved."""
-        blocked = {id(loop): thread for loop, thread in self._loops() if ("thread", thread) in self._nodes}
+        blocked = {
+            id(loop): thread
+            for loop, thread in self._loops()
+            if ("thread", thread) in self._nodes and thread not in self._turning
+        }
         for entry in self._sampled():
             if entry is None:
                 yield
@@ -352,33 +372,19 @@ class _Look:
         )
 
     def _described(self, number: int, key: Key, node: _Node, waiting: int) -> model.WaitNode:
-        name, doing = node.name, ""
-        stack: tuple[model.Frame, ...] = ()
-        if key[0] == "task":
-            task = self._registry.find(key[1])
-            frames = stacks.await_chain(futures.coroutine(task)) if task is not None else []
-            name, stack = futures.name_of(task), stacks.shape_of(frames).stack
-            parked = stacks.parked(task, frames)
-            doing = parked.text if parked is not None else ""
-        elif key[0] == "thread":
-            frame = stacks.current_frames().get(key[1])
-            thread = next((each for each in known_threads() if ident_of(each) == key[1]), None)
-            name, stack = text(attribute(thread, "_name")), stacks.describe(stacks.thread_frames(frame))
-            doing = activity(frame, running=False, loop=None).text
-        return model.WaitNode(
+        made = model.WaitNode(
             number,
             node.kind,
-            name,
-            0 if key[0] in ("thing", "pool") else key[1],
-            model.library_line(stack),
-            model.user_line(stack),
-            doing,
-            node.since,
+            node.name,
+            since=node.since,
             either=node.either,
             gone=node.gone,
             size=node.size,
             waiting=waiting,
         )
+        if key[0] == "task":
+            return standing.with_task(made, key[1], self._registry.find(key[1]))
+        return standing.with_thread(made, key[1]) if key[0] == "thread" else made
 
     def _with_interruption(self, edge: model.WaitEdge, held: _Edge | None) -> model.WaitEdge:
         """Adds what ran in between if a thread waits for a lock that it holds."""

@@ -41,7 +41,7 @@ _UNBOUND = kinds(FunctionType, MethodDescriptorType)
 
 
 class Holding(NamedTuple):
-    """``thing`` is held; ``where`` it was taken."""
+    """``thing`` is held; ``where`` it was taken: of plumbing, the line that called it."""
 
     thing: object
     where: Frame
@@ -51,8 +51,22 @@ def of_task(task: object) -> list[Holding]:
     """What a pending task holds, outermost first."""
     chain = task_facts.coroutines(task)
     released = _conditions(task_facts.frames_of(chain))
-    found = [each for coro in chain for each in _of_suspended(coro, MAX_DEPTH)]
-    return [each for each in found if not any(each.thing is condition for condition in released)]
+    found: list[Holding] = []
+    caller: FrameType | None = None
+    for coro in chain:
+        frame = stacks.frame_of(coro)
+        held = [
+            each
+            for each in _of_suspended(coro, MAX_DEPTH)
+            if not any(each.thing is condition for condition in released)
+        ]
+        if frame is not None and not origins.is_plumbing(origins.file_of(frame.f_code)):
+            caller = frame
+        elif caller is not None:
+            where = origins.frame_of(caller.f_code, caller.f_lineno)
+            held = [each._replace(where=where) for each in held]
+        found += held
+    return found
 
 
 def of_frames(frame: FrameType | None) -> Iterator[tuple[Holding, FrameType]]:

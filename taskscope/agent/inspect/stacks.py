@@ -144,6 +144,12 @@ def thread_frames(frame: FrameType | None) -> list[FrameType]:
     return frames
 
 
+def outside_plumbing(frames: list[FrameType]) -> list[FrameType]:
+    """Those from the first that is no plumbing on; all if they all are."""
+    known = (at for at, each in enumerate(frames) if not origins.is_plumbing(origins.file_of(each.f_code)))
+    return frames[next(known, 0) :]
+
+
 def describe(frames: list[FrameType]) -> tuple[model.Frame, ...]:
     """Frames as values, without the agent's."""
     return tuple(

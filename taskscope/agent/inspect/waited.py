@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import awaiting, blocking, futures, origins, stacks, waits
 from taskscope.agent.inspect.looking import attribute, called, items, size, text
+from taskscope.agent.inspect.threads import ident_of
 from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
-    from taskscope.model.vocabulary import EdgeKind
+    from taskscope.model.vocabulary import EdgeKind, Wait
 
 MAX_FUTURES = 1_000
 
@@ -22,6 +23,12 @@ _OWN_LOCKS = frozenset(
     ("Condition.wait", "Thread._wait_for_tstate_lock", "Thread.join", "_shutdown", "_ThreadHandle.join")
 )
 """Functions of ``threading`` that wait for a lock they create themselves."""
+
+_INSIDE: tuple[Wait, ...] = (
+    *("event", "condition", "queue.get", "queue.put", "semaphore", "barrier", "job"),
+)
+
+_LEAVING = frozenset((("threading.py", "_shutdown"), ("runners.py", "Runner.close")))
 
 _SHUTDOWN = "BaseEventLoop.shutdown_default_executor"
 
@@ -146,6 +153,31 @@ def _by_function(frame: FrameType) -> Waited | None:
         ]
         return Waited(jobs, text(names.get("return_when")) != "ALL_COMPLETED")
     return None
+
+
+def is_leaving(frames: Mapping[int, FrameType]) -> bool:
+    """Whether the main thread ends the process, or its event loop."""
+    walk = frames.get(ident_of(vars(threading)["_main_thread"]) or 0)
+    while walk is not None:
+        if _name(walk) in _LEAVING:
+            return True
+        walk = walk.f_back
+    return False
+
+
+def runs_until(frame: FrameType) -> object:
+    """The future that ends the loop which a thread runs and sleeps in."""
+    walk: FrameType | None = frame
+    while walk is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
+        if _name(walk) == ("base_events.py", "BaseEventLoop.run_until_complete"):
+            return variables_of(walk).get("future")
+        walk = walk.f_back
+    return None
+
+
+def is_inside(frame: FrameType) -> bool:
+    """Whether a thread waits for something that only another thread of the process can give it."""
+    return blocking.activity(frame, running=False, loop=None).wait in _INSIDE
 
 
 def _others() -> Iterator[object]:

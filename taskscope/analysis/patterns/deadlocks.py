@@ -121,9 +121,33 @@ def _circles(graph: WaitGraph | None, *, alone: bool) -> tuple[Finding, ...]:
     cases = [
         _case(seen, graph.monotonic, circle, members)
         for circle in seen.circles()
-        if (len(members := seen.members(circle)) == 1) == alone
+        if not _is_leaving(circle) and (len(members := seen.members(circle)) == 1) == alone
     ]
     return _findings(ITSELF if alone else DEADLOCK, cases)
+
+
+def _is_leaving(circle: list[WaitEdge]) -> bool:
+    """Whether the process is ending, and waits for a thread that no other is left to wake."""
+    return any(edge.how == "woken" for edge in circle)
+
+
+def _endings(graph: WaitGraph | None) -> tuple[Finding, ...]:
+    """The thread that keeps a process from ending, with the chain that leads there."""
+    if graph is None or not graph.nodes:
+        return ()
+    seen = _Graph(graph)
+    cases = []
+    for circle in filter(_is_leaving, seen.circles()):
+        at = next(at for at, edge in enumerate(circle) if edge.how == "woken")
+        last = seen.nodes[circle[at].waiter]
+        chain = circle[at + 1 :] + circle[: at + 1]
+        members = seen.members(circle)
+        since = max(each.since or 0.0 for each in members)
+        text = f"the process has not ended for at least {wording.age(graph.monotonic - since)}"
+        cause = f"no thread is left to wake {_named(last)}"
+        waiting = seen.waiting_for(each.id for each in members)
+        cases.append(_Case(last, text, _steps(seen, chain), cause, since, len(members), waiting))
+    return _findings(CANNOT_END, cases[:1])
 
 
 def _case(seen: _Graph, now: float, circle: list[WaitEdge], members: list[WaitNode]) -> _Case:
@@ -171,7 +195,9 @@ def _step(nodes: Mapping[int, WaitNode], edge: WaitEdge) -> str:
     if edge.how == "held":
         taken = f", taken at {_at(edge.frame)}" if edge.frame is not None else ""
         return f"{_named(one)} is held by {_named(other)}{taken}"
-    at = f" at {_at(one.frame)}" if one.frame is not None else ""
+    at = _placed(one)
+    if edge.how == "woken":
+        return f"{_named(one)} {one.text}{at}"
     if edge.how == "loop":
         return f"{_named(one)} needs its event loop, which {_named(other)} runs"
     if edge.how == "runs":
@@ -179,6 +205,10 @@ def _step(nodes: Mapping[int, WaitNode], edge: WaitEdge) -> str:
     if edge.how == "ends":
         return f"{_named(one)} waits{at} for {_named(other)} to end"
     return f"{_named(one)} waits{at} for {_named(other)}"
+
+
+def _placed(node: WaitNode) -> str:
+    return f" at {_at(node.frame)}" if node.frame is not None else ""
 
 
 def _at(frame: Frame) -> str:
@@ -294,5 +324,16 @@ OWNER_GONE = ProcessPattern(
     ),
 )
 
-PATTERNS = (ITSELF, OWNER_GONE, DEADLOCK)
+CANNOT_END = ProcessPattern(
+    name="cannot end",
+    find=lambda process: _endings(process.waits),
+    noun="process that cannot end",
+    explanation=(
+        "The interpreter joins every thread that is no daemon before it exits; this one waits for another "
+        "thread, and all of them wait."
+    ),
+    remedy="Tell the thread to end (an event, None in its queue), or make it a daemon; shut executors down.",
+)
+
+PATTERNS = (CANNOT_END, ITSELF, OWNER_GONE, DEADLOCK)
 """In the order they are reported."""

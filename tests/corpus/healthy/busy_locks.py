@@ -1,7 +1,7 @@
 """Tasks and threads that wait for each other's locks, places, connections and jobs, and get them.
 
 Healthy.
-Looks like: deadlock, deadlocked with itself, owner gone
+Looks like: deadlock, deadlocked with itself, owner gone, cannot end
 """
 
 import asyncio
