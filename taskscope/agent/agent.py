@@ -1,7 +1,7 @@
 """The half that runs inside the target: hooks, counters, one thread, one socket.
 
-Imports only the standard library, ``model``, ``wire``, ``endpoint`` and ``system``, so that it can be
-injected into any process.  It may fail; the program must not notice.
+It can be injected into any process, so its imports are restricted (see ARCHITECTURE.md).  It may fail; the
+program must not notice.
 """
 
 from __future__ import annotations

@@ -1,10 +1,28 @@
-"""What the import contracts do not cover: no import cycles at run time."""
+"""What the import contracts do not cover: the agent's imports, and import cycles at run time."""
 
 from __future__ import annotations
 
 import graphlib
+import sys
 
 import grimp
+
+from taskscope.attach import payload
+
+IF_PRESENT = {"aiomonitor", "psutil"}
+"""Distributions the agent uses where the program has them."""
+
+
+def test_the_agent_imports_what_it_carries_and_the_standard_library_and_nothing_else() -> None:
+    """Imports inside functions too, which loading the agent does not execute."""
+    graph = grimp.build_graph(
+        "taskscope", exclude_type_checking_imports=True, include_external_packages=True, cache_dir=None
+    )
+    carried = {name.replace(payload.PACKAGE, "taskscope", 1) for name, _ in payload.modules()}
+    api = {"taskscope"}  # carried for its version; the agent calls none of its functions
+    for module in (carried & graph.modules) - api:
+        imported = graph.find_modules_directly_imported_by(module)
+        assert imported - carried <= sys.stdlib_module_names | IF_PRESENT, module
 
 
 def test_at_run_time_no_import_goes_round_in_a_circle() -> None:
