@@ -162,7 +162,12 @@ def calm(findings: Findings, store: Store) -> str:
         what = "task or thread leak" if rising else "leak"
         parts.append(f"No {what} found (watched {fmt.age(watched)})")
         parts += [f"{' and '.join(rising)} rising"] if rising else []
-    notes = Counter(_counted_as(each) for each in findings.notes if each.kind != "growth")
+    flat = [each for each in findings.notes if each.why == "plateau"]
+    told = flat if len(flat) == 1 else []  # in its own words: there is room
+    parts += [each.text for each in told]
+    notes = Counter(
+        _counted_as(each) for each in findings.notes if each.kind != "growth" and each not in told
+    )
     parts += [fmt.plural(number, noun) + verb for (noun, verb), number in notes.most_common()]
     if hidden := len(findings.hidden):
         parts.append(f"{fmt.count(hidden)} dismissed")

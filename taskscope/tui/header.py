@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from taskscope import text as fmt
 from taskscope.analysis.growth import is_rising
+from taskscope.analysis.plateau import BAND
 from taskscope.tui.context import State
 from taskscope.tui.theme import Palette, palette
 
@@ -126,7 +127,7 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
         (
             0,
             _pair("tasks", fmt.count(sample.tasks.live), colours)
-            + (_slope(store, "tasks", fmt.count, colours) or _flat(store, colours)),
+            + (_flat(store, colours) or _slope(store, "tasks", fmt.count, colours)),
         ),
         _limited(3, store, "threads", limits[1], fmt.count, colours),
         _limited(2, store, "fds", limits[0], fmt.count, colours),
@@ -169,6 +170,8 @@ def _limited(
 def _flat(store: Store, colours: Palette) -> Text:
     """Since when the tasks have been flat, if most of them are of a site that grew."""
     tasks = store.last("tasks") or 0
+    if abs(store.slope("tasks") or 0) > BAND * tasks:
+        return Text()
     for note in store.findings.notes:
         if note.why == "plateau" and note.kind == "task" and note.live > tasks / 2:
             return Text(f", flat since {fmt.since(note, store.sample)}", colours.text)

@@ -103,10 +103,23 @@ async def test_all_is_well_in_one_calm_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("why", "said"), [("plateau", "1 site stopped growing"), ("retained", "1 site holding ended tasks")]
+    ("why", "said"), [("lost", "1 site with lost tasks"), ("retained", "1 site holding ended tasks")]
 )
 async def test_the_calm_line_says_what_a_note_is(why: str, said: str) -> None:
     async with running(Saved(finding(STREAMS, "info", evidence={"why": why}))) as (_, pilot):
+        await until_shown(pilot, f"No leak found (watched 4m10s); {said}")
+
+
+@pytest.mark.parametrize(
+    ("sites", "said"),
+    [((LEAK,), "flat at 1,500: 25.0/s × 60 s each"), ((LEAK, STREAMS), "2 sites stopped growing")],
+)
+async def test_the_calm_line_says_what_a_plateau_rests_on(sites: tuple[int, ...], said: str) -> None:
+    flat = [
+        finding(each, "info", text="flat at 1,500: 25.0/s × 60 s each", evidence={"why": "plateau"})
+        for each in sites
+    ]
+    async with running(Saved(*flat)) as (_, pilot):
         await until_shown(pilot, f"No leak found (watched 4m10s); {said}")
 
 
