@@ -90,7 +90,7 @@ class WatchedSite:
 
     @property
     def keeps(self) -> bool:
-        """Whether its ended tasks are more than those that live."""
+        """Whether it has more ended tasks kept than live ones."""
         return self.counts.retained >= max(FEWEST, self.counts.counts.live)
 
     def wants_keeper(self, now: float) -> bool:
@@ -107,7 +107,7 @@ class WatchedSite:
 def inherit(
     watched: dict[int, WatchedSite], sites: Iterable[SiteCounts], kind_of: Callable[[int], tuple[str, str]]
 ) -> None:
-    """Moves the state of older tasks along to the site where a full sample counts them now."""
+    """Moves the state of older tasks to the site that a full sample now counts them under."""
     heirs = {kind_of(each.site): each.site for each in sites if each.adopted}
     for gone in watched.keys() - {each.site for each in sites}:
         heir = heirs.get(kind_of(gone))
@@ -211,7 +211,7 @@ def info_finding(
 
 
 def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | None:
-    """Ended tasks that become more and more."""
+    """A finding on ended tasks whose number keeps growing."""
     judged = watched.kept.judged(now) if watched.keeps else None
     if judged is None:
         return None
@@ -243,7 +243,7 @@ def _keeping(watched: WatchedSite) -> str:
 
 
 def _stuck(facts: SiteFacts | None) -> int:
-    """Of how many tasks it is proven that nothing can wake them."""
+    """How many tasks are proven to be beyond waking."""
     return facts.reach.stuck if facts is not None and facts.reach is not None else 0
 
 

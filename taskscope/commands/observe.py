@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from taskscope.sources.base import Silence, Source
 
 QUIET = 5.0
-"""Seconds without a sample that are a result of their own."""
+"""Seconds without a sample that count as a result themselves."""
 
 HALTED = ("stopped", "traced")
-"""What is said sooner: nothing comes until somebody lets it go on."""
+"""States reported sooner: no sample can come until the process is resumed."""
 
 SAID_AGAIN = 30.0
-"""Seconds after which a silence that lasts is said again."""
+"""Seconds after which a lasting silence is reported again."""
 
 LOOK_EVERY = 0.5
 
 MAX_SILENCES = 100
 
 MAX_POINTS = 600
-"""Points kept of one series; beyond, every other one goes."""
+"""Points kept per series; beyond this every second one is dropped."""
 
 
 @dataclass(slots=True)
@@ -83,8 +83,8 @@ class Observation:
     """What is known of a target so far: feed it samples, read it at any moment.
 
     ``findings`` are the verdicts on the sites after the last sample, worst first; ``ended`` says how the
-    target ended, if it did, ``lost`` that it goes on and cannot be seen.  ``silences`` are the times in
-    which no sample came.
+    target ended, if it did; ``lost``: it still runs but cannot be observed.  ``silences``: the times without
+    samples.
     """
 
     def __init__(self, source: Source, hello: Hello) -> None:
@@ -121,7 +121,7 @@ class Observation:
             seen.live.add(sample.monotonic, seen.state.counts.counts.live)
 
     def recall(self, past: object) -> None:
-        """What was before the watch is for the judge alone."""
+        """History from before the watch is for the judge alone."""
 
     @property
     def process(self) -> Process:
@@ -133,17 +133,17 @@ class Observation:
         return self.state.sample
 
     async def judge(self) -> None:
-        """Each time: a level that has to last is only then seen to."""
+        """Judges on every sample, so that levels that must last are seen to."""
         self.findings = await self.pump.judged()
 
     def hear(self, silence: Silence | None) -> str:
-        """Takes note of how long no sample has come; what there is to say about it, or nothing."""
+        """Records how long no sample has come; returns what to report about it, or nothing."""
         before = self._silence
         if silence is None or (silence.seconds < QUIET and silence.state not in HALTED):
             if before is None:
                 return ""
             self.end_silence()
-            return f"samples come again, after {before.seconds:.0f} s"
+            return f"samples resumed after {before.seconds:.0f} s"
         self._silence = silence
         if before is not None and before.state == silence.state and silence.seconds < self._said + SAID_AGAIN:
             return ""
@@ -151,7 +151,7 @@ class Observation:
         return f"no samples for {silence.seconds:.0f} s: {silence.text}"
 
     def end_silence(self) -> None:
-        """A silence is over, or the watch is."""
+        """Ends a silence: a sample came, or the watch is over."""
         silence, self._silence = self._silence, None
         if silence is not None and silence.seconds >= QUIET and len(self.silences) < MAX_SILENCES:
             self.silences.append(silence)
@@ -170,7 +170,7 @@ async def observe(
 ) -> None:
     """Feeds samples to ``observation`` (and ``told``) until time is up, Ctrl-C, or the target ends.
 
-    ``say`` gets a sentence when no samples come, and when they come again.
+    ``say`` gets a sentence when samples stop, and when they resume.
     """
     begun, ctrl_c = time.monotonic(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ctrl_c.set)
@@ -193,7 +193,7 @@ async def observe(
 
 
 async def _listen(observation: Observation, say: Callable[[str], None]) -> None:
-    """Hears when nothing comes, for which no sample would wake anybody."""
+    """Watches for silences, which no sample would reveal."""
     source = observation.source
     while isinstance(source, Observed):
         sentence = observation.hear(source.silence())

@@ -100,7 +100,7 @@ def test_a_watch_says_at_once_that_the_target_is_stopped_and_resumes_with_it() -
         said = until(watch, "no samples")
         assert f"process {target.pid} is stopped (kill -CONT {target.pid})" in said
         target.send_signal(signal.SIGCONT)
-        until(watch, "samples come again")
+        until(watch, "samples resumed")
         watch.send_signal(signal.SIGINT)
         out, _ = watch.communicate(timeout=20)
     assert "No findings." in out

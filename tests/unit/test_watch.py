@@ -285,7 +285,7 @@ def test_a_silence_is_reported_when_it_begins_when_its_reason_changes_and_when_i
     heard += [Silence(36, "stuck", "B"), Silence(37, "stuck", "B")]
     said = [observation.hear(each) for each in heard]
     assert said == ["", "no samples for 5 s: A", "", "no samples for 7 s: B", "", "no samples for 37 s: B"]
-    assert observation.hear(None) == "samples come again, after 37 s"
+    assert observation.hear(None) == "samples resumed after 37 s"
     assert observation.silences == [heard[-1]]
     assert checks(observation, Limits())[0].failure == "no samples for 37 s: B"
 
@@ -293,5 +293,5 @@ def test_a_silence_is_reported_when_it_begins_when_its_reason_changes_and_when_i
 def test_a_stop_is_reported_at_once_and_forgiven_if_it_is_short() -> None:
     observation = Observation(Silent(""), HELLO)
     assert observation.hear(Silence(1, "stopped", "C")) == "no samples for 1 s: C"
-    assert observation.hear(None) == "samples come again, after 1 s"
+    assert observation.hear(None) == "samples resumed after 1 s"
     assert observation.silences == []

@@ -155,7 +155,7 @@ class Sight:
                 return False
             self._awaits[outer].append(place)
         if not above and task_facts.is_awaited(task):
-            self._why[place] = "somebody who awaits it"
+            self._why[place] = "something that awaits it"
             return False
         return True
 
