@@ -13,9 +13,6 @@ from taskscope import model
 if TYPE_CHECKING:
     from taskscope.agent.counts.registry import SiteRecord
 
-_MOVED = ("finished", "failed", "cancelled", "lost", "unseen", "retained", "born", "adopted")
-"""Births come last: the live count may be briefly too low, never too high."""
-
 
 class Joined:
     """Which sites of older tasks are counted under which other sites."""
@@ -56,10 +53,7 @@ class Joined:
                 chunk.site = newer
             behind = sum(1 for chunk in list(newer.chunks) if chunk.origin is not newer)
             newer.chunks[behind:behind] = chunks  # younger ones come later
-            for name in _MOVED:
-                count = getattr(older, name)
-                setattr(newer, name, getattr(newer, name) + count)
-                setattr(older, name, getattr(older, name) - count)
+            newer.take_counts(older)
             newer.kept.update(older.kept)
             older.kept.clear()
 

@@ -3,15 +3,16 @@
 Everything the hot path touches is here, as raw code objects and numbers; names and lines are resolved on
 request.  Tasks are referenced only weakly.
 
-Threads: loop threads write, the agent's thread reads.  There are no locks.  Each write is one dictionary
-operation or one ``+=`` without a call, which is atomic under the GIL; a chunk is copied (one call into C)
-before it is walked.
+Threads: any thread may count, since a task ends where its last reference goes; only the agent's thread reads
+all.  There are no locks.  Each write is one dictionary operation, or one statement without a call or a loop:
+CPython switches threads at those only, so nothing comes between the load of a counter and its store.  A chunk
+is copied (one call into C) before it is walked.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -209,6 +210,20 @@ class SiteRecord:
         live = max(0, born - finished - failed - cancelled - lost - unseen)
         return model.Counts(live, born, finished, failed, cancelled, lost, unseen)
 
+    def take_counts(self, other: SiteRecord) -> None:
+        """Moves the counts of ``other`` here.  One statement each: others may count meanwhile.
+
+        Births come last: the live count may be briefly too low, never too high.
+        """
+        self.finished, other.finished = self.finished + other.finished, 0
+        self.failed, other.failed = self.failed + other.failed, 0
+        self.cancelled, other.cancelled = self.cancelled + other.cancelled, 0
+        self.lost, other.lost = self.lost + other.lost, 0
+        self.unseen, other.unseen = self.unseen + other.unseen, 0
+        self.retained, other.retained = self.retained + other.retained, 0
+        self.born, other.born = self.born + other.born, 0
+        self.adopted, other.adopted = self.adopted + other.adopted, 0
+
     def references(self) -> Iterator[ref[Any]]:
         """Weak references to live tasks, oldest birth first; one chunk is copied at a time."""
         for chunk in list(self.chunks):
@@ -274,13 +289,13 @@ class Registry:
         self.failures = Failures()
         self.joined = Joined()
         self.counter = 0  # of asyncio's tasks, as the agent came, as far as is known
-        self.dropped: dict[str, int] = {}
+        self.dropped: defaultdict[str, int] = defaultdict(int)
         self._ids = itertools.count(1)
         self._shown: dict[_Shown, SiteRecord] = {}
 
     def drop(self, what: str) -> None:
         """Counts something dropped because of a bound; shown to the user."""
-        self.dropped[what] = self.dropped.get(what, 0) + 1
+        self.dropped[what] += 1
 
     def add(
         self,
