@@ -259,6 +259,40 @@ time.sleep(3600)
 )
 """A child that waits for a lock that its parent held as it was forked; prints the child's pid."""
 
+FORKED_WORKER = (
+    _START
+    + """
+pool = ThreadPoolExecutor(1)
+pool.submit(int).result()
+def want(): pool.submit(int).result()
+if not (pid := os.fork()):
+    want()
+print(pid, flush=True)
+time.sleep(3600)
+"""
+)
+"""A child that waits for a job of a pool whose only worker stayed behind."""
+
+FORKED_TURN = (
+    _START
+    + """
+turn = threading.Lock()
+def begin(): turn.acquire()
+def play():
+    time.sleep(3600)
+    turn.release()
+def wait():
+    with turn: pass
+if not (pid := os.fork()):
+    begin()
+    threading.Thread(target=play, daemon=True).start()
+    wait()
+print(pid, flush=True)
+time.sleep(3600)
+"""
+)
+"""A healthy child that waits for a lock which it has taken itself, and which another thread releases."""
+
 HEALTHY = {
     "a lock contended but moving": """
 lock, threads = threading.Lock(), []

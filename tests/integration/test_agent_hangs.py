@@ -24,7 +24,15 @@ from taskscope.attach.presence import agent_in
 from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from tests.integration.children import running, says
-from tests.integration.hang_ways import FORKED, HANGS, HEALTHY, IN_BYTECODE, PROGRAMS
+from tests.integration.hang_ways import (
+    FORKED,
+    FORKED_TURN,
+    FORKED_WORKER,
+    HANGS,
+    HEALTHY,
+    IN_BYTECODE,
+    PROGRAMS,
+)
 from tests.pythons import require
 
 if TYPE_CHECKING:
@@ -118,18 +126,33 @@ async def test_what_brought_a_thread_back_to_a_lock_that_it_holds_is_named(name:
     assert finding.cause.text.startswith(what)
 
 
-async def test_a_lock_held_at_the_fork_has_no_owner_in_the_child() -> None:
-    with running(FORKED) as child:
+@asynccontextmanager
+async def agent_of_child(program: str) -> AsyncIterator[LiveSource]:
+    """Of the process that ``program`` forks."""
+    with running(program) as child:
         assert child.stdout is not None
         pid = int(child.stdout.readline())
         try:
             async with agent_of(pid) as source:
-                finding = await hang_in(source)
+                yield source
         finally:
             os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("program", [FORKED, FORKED_WORKER])
+async def test_what_stayed_behind_at_the_fork_is_waited_for_without_end(program: str) -> None:
+    async with agent_of_child(program) as source:
+        finding = await hang_in(source)
     assert finding.cause is not None
     assert (finding.cause.pattern, finding.site.function) == ("owner gone", "want")
-    assert "forked" in finding.cause.text
+    assert "fork" in finding.cause.text
+
+
+async def test_a_lock_that_was_taken_after_the_fork_is_none() -> None:
+    async with agent_of_child(FORKED_TURN) as source:
+        for _ in range(10):
+            assert judged(await source.ask(requests.Waits())) == []
+            await asyncio.sleep(0.1)
 
 
 async def test_a_look_wakes_no_loop_and_leaves_no_lock_taken() -> None:

@@ -18,7 +18,7 @@ from taskscope.agent.answers.threads import native_id, native_ids
 from taskscope.agent.inspect import futures, holdings, stacks, turns, waited
 from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.looking import attribute, items
-from taskscope.agent.inspect.slots import Slots, is_forked, is_held_lock, may_acquire, slots_of
+from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
 from taskscope.agent.inspect.stillness import Stillness
 from taskscope.agent.inspect.threads import ident_of, known_threads
 from taskscope.agent.inspect.walk import spent
@@ -318,15 +318,8 @@ class _Look:
                 self._edges += [_Edge(("pool", number), ("thread", each), "runs") for each in pool.workers]
 
     def _is_left_behind(self, lock: object) -> bool:
-        """Whether a thread of the parent held a lock when this process was forked.
-
-        The lock is held, but by no ``with`` in this process, and no code here can have called ``acquire``.
-        """
-        if not is_held_lock(lock) or not is_forked():
-            return False
         waiting = {edge.waiter[1] for edge in self._edges if edge.on == ("thing", id(lock))}
-        others = [frame for ident, frame in stacks.current_frames().items() if ident not in waiting]
-        return not any(may_acquire(frame, lock) for frame in others)
+        return is_left_behind(lock, stacks.current_frames(), waiting)
 
     # -- the answer ----------------------------------------------------------------------------
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope.agent.inspect import futures
 from taskscope.agent.inspect.blocking import owner_of_rlock
 from taskscope.agent.inspect.looking import (
     attribute,
     class_name,
+    is_a,
     items,
     lookup,
     native,
     number,
+    own_attributes,
     seconds,
     size,
 )
@@ -20,13 +23,15 @@ from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import system
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Container, Iterator, Mapping
+    from types import CodeType, FrameType
 
     from taskscope.model.vocabulary import NodeKind
 
 _SIZES = ("_bound_value", "_initial_value", "_max_value")
 
 MAX_BORROWERS = 1_000
+MAX_FUNCTIONS = 2_000
 
 _FORKED = 0x40  # PF_FORKNOEXEC: it was forked and has not called exec since
 
@@ -73,11 +78,6 @@ def slots_of(thing: object) -> Slots:
     return Slots("lock", name, 1)
 
 
-def is_held_lock(thing: object) -> bool:
-    """Whether it is one of the interpreter's plain locks, and held."""
-    return class_name(thing) == "lock" and native(thing, "locked") is True
-
-
 def is_forked() -> bool:
     """Whether this process is a fork of its parent, with only one of the parent's threads."""
     try:
@@ -87,7 +87,45 @@ def is_forked() -> bool:
         return False
 
 
-def may_acquire(frame: FrameType | None, lock: object) -> bool:
+def is_left_behind(lock: object, frames: Mapping[int, FrameType], waiting: Container[int]) -> bool:
+    """Whether a thread of the parent held ``lock`` when this process was forked.
+
+    The lock is held, but by no ``with`` in this process, and no code here can have called ``acquire``.
+    ``waiting``: the threads that wait for it.
+    """
+    if class_name(lock) != "lock" or native(lock, "locked") is not True or not is_forked():
+        return False
+    return not any(
+        _is_acquired_by_name(frame, lock) if ident in waiting else _may_acquire(frame, lock)
+        for ident, frame in frames.items()
+    )
+
+
+def _is_acquired_by_name(frame: FrameType, lock: object) -> bool:
+    """Whether a function of the module calls ``acquire`` and uses a name that ``frame`` has for ``lock``.
+
+    Such a lock may be held outside any ``with``.
+    """
+    values = list(variables_of(frame).values())
+    names = {
+        name
+        for name in frame.f_code.co_names
+        if lookup(frame.f_globals, name) is lock or any(attribute(each, name) is lock for each in values)
+    }
+    return any(
+        "acquire" in code.co_names and (not names or not names.isdisjoint(code.co_names))
+        for code in _codes_of(frame.f_globals)
+    )
+
+
+def _codes_of(names: dict[str, Any]) -> Iterator[CodeType]:
+    """The code of the functions and methods of a module."""
+    for value in list(names.values())[:MAX_FUNCTIONS]:
+        inside = list(own_attributes(value).values()) if is_a(value, type) else [value]
+        yield from (each.__code__ for each in inside if type(each) is FunctionType)
+
+
+def _may_acquire(frame: FrameType | None, lock: object) -> bool:
     """Whether a function on this stack calls ``acquire`` and can access ``lock``."""
     while frame is not None:
         names = frame.f_code.co_names

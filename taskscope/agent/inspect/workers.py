@@ -39,8 +39,9 @@ class Workers:
             future = _running(frames.get(ident)) if ident is not None else None
             if future is not None and ident is not None:
                 self.running[id(future)] = ident
+        alive = {id(each) for each in known_threads()}
         for queue, threads in _queues():
-            idents = tuple(each for each in map(ident_of, threads) if each in frames)
+            idents = tuple(ident_of(each) or 0 for each in threads if id(each) in alive)
             pool = next((each for each in map(pool_of, threads) if each is not None), None)
             name = (
                 text(attribute(pool, "_thread_name_prefix")) or class_name(pool) if pool is not None else ""
