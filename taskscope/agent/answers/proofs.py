@@ -84,7 +84,11 @@ class Proofs:
 
     def keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
         """What keeps the tasks of a site, searched for from the tasks of the other ``records``."""
-        others = (OwnRef(task) for task in live_tasks(each for each in records if each is not record) if task)
+        others = (
+            OwnRef(task)
+            for task in live_tasks(each for each in records if each is not record)
+            if task is not None
+        )
         look = partial(keepers.keeper_of, record, list(islice(others, MAX_OTHERS)), self._living())
         known = yield from self._ask(("keeper", record.id), look)
         found: model.Keeper | None = known.found
