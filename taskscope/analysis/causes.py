@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from taskscope import text as wording
 from taskscope.analysis import patterns
 from taskscope.analysis.clues import clues
-from taskscope.analysis.patterns.pattern import PROVEN, parked_at, where_they_wait
+from taskscope.analysis.patterns.pattern import parked_at, where_they_wait
+from taskscope.analysis.strength import Strength
 from taskscope.model import MOST_BOUND, Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from taskscope.analysis.clues import Clues
+    from taskscope.analysis.patterns.pattern import SitePattern
     from taskscope.model import ParkedGroup, Reach, Site, SiteFacts, WaitObject
     from taskscope.model.vocabulary import Wait
 
@@ -27,44 +29,43 @@ another moves when that one does."""
 
 
 def explain(
-    site: Site, facts: SiteFacts | None, before: SiteFacts | None, *, workers: bool = False
-) -> Cause | None:
-    """The cause, with its evidence; None if nothing was sampled.  ``workers``: see ``Clues``."""
+    site: Site,
+    facts: SiteFacts | None,
+    before: SiteFacts | None,
+    *,
+    workers: bool = False,
+    never: bool = False,
+) -> tuple[Cause | None, Strength]:
+    """The cause, with its evidence, and how strong that is; None if nothing was sampled.
+
+    ``workers``: see ``Clues``.  ``never``: the tasks have never moved while known.
+    """
     if facts is None or not facts.sampled:
-        return None
+        return None, Strength.NONE
     seen = clues(facts, before, workers=workers)
     of_threads = site.kind == "thread"
     observed = evidence(seen, thread=of_threads)
-    for pattern in patterns.OF_THREADS if of_threads else patterns.OF_TASKS:
-        if (text := pattern.check(seen)) is not None:
-            return pattern.cause(text, observed)
-    return Cause("unknown", where_they_wait(seen), observed)
+    cause, pattern = Cause("unknown", where_they_wait(seen), observed), None
+    for each in patterns.OF_THREADS if of_threads else patterns.OF_TASKS:
+        if (text := each.check(seen)) is not None:
+            cause = each.cause(text, observed) if pattern is None else cause
+            pattern = each
+            if not each.only_names:
+                break
+    return cause, _strength(pattern, seen, never=never)
 
 
-def signs(
-    cause: Cause | None, facts: SiteFacts | None, before: SiteFacts | None, *, never: bool = False
-) -> int:
-    """How strongly the tasks themselves, apart from their count, show that they will not end.
-
-    ``PROVEN``: nothing can wake them; 3: they should end and cannot; 2: the same thing was started
-    repeatedly; 1: they are permanent, or have ``never`` moved while known; 0: no evidence; -1: probably a
-    pool or work in progress; ``BOUNDED``: their number is bounded.  Stronger signs need a shorter watch
-    before growth is a leak (see ``verdict``).
-    """
-    if cause is None or facts is None:
-        return 0
-    seen = clues(facts, before)
+def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool) -> Strength:
     if seen.proven:
-        return PROVEN
-    pattern = patterns.SITE_PATTERN.get(cause.pattern)
-    sign = pattern.sign_of(seen) if pattern is not None else None
-    if sign is not None:
-        return sign
-    if (seen.compared and not seen.stand_still) or (seen.most(facts.awaited) and not seen.apart):
-        return -1
+        return Strength.PROVEN
+    shown = pattern.strength_of(seen) if pattern is not None else None
+    if shown is not None:
+        return shown
+    if (seen.compared and not seen.stand_still) or (seen.most(seen.facts.awaited) and not seen.apart):
+        return Strength.UNLIKELY
     if seen.at_rest:
-        return -1
-    return 1 if never and not seen.most(seen.parked(*_OTHERS)) else 0
+        return Strength.UNLIKELY
+    return Strength.PERMANENT if never and not seen.most(seen.parked(*_OTHERS)) else Strength.NONE
 
 
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:

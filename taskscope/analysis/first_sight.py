@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.moves import WATCHED
+from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, Bin
 
 if TYPE_CHECKING:
@@ -82,13 +83,19 @@ class FirstSight:
         if facts.older is not None:
             self._counter = max(self._counter, facts.older.counter)
 
-    def past(self, facts: SiteFacts | None, counts: SiteCounts, signs: int, now: float) -> Past | None:
+    def past(
+        self, facts: SiteFacts | None, counts: SiteCounts, strength: Strength, now: float
+    ) -> Past | None:
         """When a site's older tasks were born; None if that is unknown or proves nothing.
 
-        ``signs`` as in ``causes``: for tasks in use births prove nothing, and use shows only after a while.
+        For tasks in use births prove nothing, and use shows only after a while.
         """
         older = facts.older if facts is not None else None
-        if older is None or signs < 0 or (signs == 0 and now - self._since < WATCHED):
+        if (
+            older is None
+            or strength < Strength.NONE
+            or (strength == Strength.NONE and now - self._since < WATCHED)
+        ):
             return None
         births = self._births(older, counts, now)
         if births is None or self._since - births[0] < REACH * (self._since - self._started):

@@ -17,8 +17,9 @@ from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.kept import Kept
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
-from taskscope.analysis.patterns.pattern import PROVEN, ProcessFacts
+from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.analysis.resources import Resources, with_resources
+from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding, inherit
@@ -194,8 +195,9 @@ class Judge:
             state = self.state.sites.get(facts.site)
             if state is not None:
                 moves = watched.moves
-                watched.cause = causes.explain(state.site, facts, watched.before, workers=moves.workers)
-                watched.signs = causes.signs(watched.cause, facts, watched.before, never=moves.never)
+                watched.cause, watched.strength = causes.explain(
+                    state.site, facts, watched.before, workers=moves.workers, never=moves.never
+                )
 
     def note(
         self,
@@ -235,7 +237,7 @@ class Judge:
             for id, watched in self._watched.items()
             if (finding := self._finding(id, watched)) is not None
         ]
-        found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].signs, -each.rate_per_min))
+        found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].strength, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
         climbs = self.climbs()
@@ -321,7 +323,7 @@ class Judge:
 
         Thousands of quiet sites must cost next to nothing; one that has not grown is not judged at all.
         """
-        if watched.level.shown != "flat" or watched.judged is None or watched.signs == PROVEN:
+        if watched.level.shown != "flat" or watched.judged is None or watched.strength == Strength.PROVEN:
             due = True
         else:
             grew = watched.whole.gain > 1 or watched.recent.gain > 1 or watched.facts is not None
@@ -333,15 +335,15 @@ class Judge:
 
     def _judge(self, watched: WatchedSite) -> None:
         survival = watched.cohorts.survival()
-        signs = watched.signs
-        watched.past = self._first_sight.past(watched.facts, watched.counts, signs, self.now)
-        result = self._verdict(watched, watched.whole, survival, signs)
+        strength = watched.strength
+        watched.past = self._first_sight.past(watched.facts, watched.counts, strength, self.now)
+        result = self._verdict(watched, watched.whole, survival, strength)
         begun = watched.reading.begun if watched.reading is not None else self._since
         if self.now - self._since > RECENT * LENGTH:
-            late = self._verdict(watched, watched.recent, survival, signs)
+            late = self._verdict(watched, watched.recent, survival, strength)
             if result is None or (late is not None and rank(late.level) < rank(result.level)):
                 result = late
-        at_once = self._fed <= 1 or (signs == PROVEN and result is not None)
+        at_once = self._fed <= 1 or (strength == Strength.PROVEN and result is not None)
         watched.level.follow(result.level if result else "flat", self.now, first=at_once)
         watched.verdict = result
         if result is not None and result.level != "flat":
@@ -366,7 +368,7 @@ class Judge:
         return onset(watched.reading, whole, watched.recent.bins(self.now), seen_begin=seen_begin)
 
     def _verdict(
-        self, watched: WatchedSite, track: Track, survival: Survival | None, signs: int
+        self, watched: WatchedSite, track: Track, survival: Survival | None, strength: Strength
     ) -> Verdict | None:
         if watched.counts.counts.live < 2 and watched.level.shown == "flat":
             return None
@@ -382,7 +384,7 @@ class Judge:
         return judge(
             reading,
             survival,
-            signs,
+            strength,
             uptime=reading.begun - self._started,
             record=reading.live > highest,
             replaced=self._replaced(watched, recent=track.recent) if reading.gained > 1 else 0,

@@ -1,7 +1,7 @@
 """Whether ended tasks that something still refers to keep growing in number.
 
 They may be kept on purpose, such as results in a cache that fills up, so they are judged like tasks without
-any sign of their own: only unending growth counts.
+any evidence of their own: only unending growth counts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
-from taskscope.analysis.patterns.pattern import Pattern
+from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import Track
 from taskscope.analysis.verdict import judge
 
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
 FEWEST = 20
 """Fewest ended tasks to judge: a few may be waiting for their results to be read."""
-
-ENDED_TASKS_KEPT = Pattern(
-    name="ended tasks kept",
-    explanation="Tasks that have ended stay in a container, and with each its result or its exception.",
-    remedy=(
-        "Remove a task when it is done (add_done_callback(tasks.discard)), or keep what you need of its "
-        "result and not the task."
-    ),
-)
 
 
 class Kept:
@@ -50,5 +41,5 @@ class Kept:
         reading = growth.measure(self._track.bins(now), now)
         if reading is None:
             return None
-        verdict = judge(reading, None, 0, uptime=reading.begun - self._started, record=True)
+        verdict = judge(reading, None, Strength.NONE, uptime=reading.begun - self._started, record=True)
         return (reading, verdict) if verdict.level != "flat" else None

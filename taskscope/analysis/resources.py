@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from taskscope.analysis import growth
 from taskscope.analysis.likeness import Moving, moves_together, moving
 from taskscope.analysis.onset import BEGINNING, Onset, onset
+from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.analysis.verdict import judge
 from taskscope.model import Projection
@@ -41,9 +42,6 @@ NOISE = {"fds": 3, "rss": 1 << 20, "threads": 2}
 
 TENTH = 0.1
 """Least gain that is worth an own finding, as a share of the value it started from."""
-
-LEAST_SIGN = -1
-"""The sign whose tasks must grow longest to be a leak (see ``verdict``): as long must a resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +191,11 @@ class Resources:
         )
 
     def _lasts(self, reading: Growth) -> bool:
-        """Whether it has climbed by as much, and for as long, as deserves a word of its own."""
+        """Whether it has climbed by enough, and for as long as the least suspect tasks must grow to leak."""
         if reading.gained < TENTH * reading.start:
             return False
         uptime = reading.begun - self._started
-        return judge(reading, None, LEAST_SIGN, uptime=uptime, record=True).level == "leak"
+        return judge(reading, None, Strength.UNLIKELY, uptime=uptime, record=True).level == "leak"
 
     def _totals(self, name: Resource, now: float, *, recent: bool) -> Iterable[Moving]:
         """What else could explain a climb: all tasks together, all threads."""

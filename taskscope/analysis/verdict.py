@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import BOUNDED, PROVEN
+from taskscope.analysis.strength import Strength
 from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
@@ -18,15 +18,27 @@ if TYPE_CHECKING:
     from taskscope.analysis.growth import Growth
     from taskscope.model.vocabulary import Reading, VerdictReason
 
-PATIENCE = {3: 16.0, 2: 40.0, 1: 45.0, 0: 140.0, -1: 165.0}
-"""Seconds of growth before it is a leak, by sign (see ``causes.signs``).
+PATIENCE = {
+    Strength.CANNOT_END: 16.0,
+    Strength.REPEATED: 40.0,
+    Strength.PERMANENT: 45.0,
+    Strength.NONE: 140.0,
+    Strength.UNLIKELY: 165.0,
+}
+"""Seconds of growth before it is a leak.
 
 Tasks that should end and cannot need few.  Permanent ones may be a start-up, mostly over within a minute;
 without evidence it may also be a pool that fills up, which takes about two.
 """
 
-RISES = {3: 3, 2: 2, 1: 3, 0: 5, -1: 8}
-"""Separate gains needed, by sign; fewer over a longer watch."""
+RISES = {
+    Strength.CANNOT_END: 3,
+    Strength.REPEATED: 2,
+    Strength.PERMANENT: 3,
+    Strength.NONE: 5,
+    Strength.UNLIKELY: 8,
+}
+"""Separate gains needed; fewer over a longer watch."""
 
 PAST_STARTUP = 0.5
 """Least share of the patience, at any process age: an old process is past its start-up."""
@@ -47,7 +59,7 @@ class Verdict:
 def judge(
     growth: Growth,
     survival: Survival | None,
-    signs: int,
+    strength: Strength,
     *,
     uptime: float,
     record: bool,
@@ -58,23 +70,23 @@ def judge(
     ``uptime``: process age when the series began.  ``record``: the live count is an all-time high.
     ``replaced``: how many older tasks of the same coroutine, not in the series, have ended meanwhile.
     """
-    if signs == BOUNDED:
+    if strength == Strength.BOUNDED:
         return _verdict(growth, "flat", "bounded")
-    if signs == PROVEN:
+    if strength == Strength.PROVEN:
         return _verdict(growth, "leak", "stuck")
     if growth.gained - replaced < 2 * math.sqrt(replaced):
         by_counts = _verdict(growth, "flat", "replaces older ones")
         if _fills(growth):
             return by_counts
     else:
-        by_counts = _by_counts(growth, signs, uptime)
+        by_counts = _by_counts(growth, strength, uptime)
     if survival is None or growth.ended <= 0.05 * growth.born:  # almost nothing ends: the count suffices
         verdict = by_counts
     elif survival.drains and not (by_counts.level != "flat" and growth.pace < -2):
         # unless a backlog: its oldest tasks end, yet more arrive than end
         verdict = _verdict(growth, "flat", "drains")
     else:
-        by_cohorts = _by_cohorts(growth, survival, signs, uptime)
+        by_cohorts = _by_cohorts(growth, survival, strength, uptime)
         verdict = min(by_counts, by_cohorts, key=lambda each: rank(each.level))
     if verdict.level == "leak" and not record:
         return Verdict("suspect", "below its earlier peak", verdict.rate, verdict.low, verdict.high)
@@ -86,17 +98,17 @@ def _verdict(growth: Growth, level: Reading, why: VerdictReason, until: float | 
     return Verdict(level, why, slope.rate, slope.low, slope.high, until)
 
 
-def _until(signs: int, age: float, lasted: float, gains: int, gap: float) -> float:
+def _until(strength: Strength, age: float, lasted: float, gains: int, gap: float) -> float:
     """Seconds until growth has lasted long enough, with enough gains.  ``age``: of the process at onset."""
-    patience = PATIENCE[signs]
-    if signs < 1:
+    patience = PATIENCE[strength]
+    if strength < Strength.PERMANENT:
         patience = max(patience * PAST_STARTUP, patience - age)
-    needed = min(RISES[signs], 1 + int(RISES[signs] * patience / lasted))
+    needed = min(RISES[strength], 1 + int(RISES[strength] * patience / lasted))
     return max(patience - lasted, (max(2, needed) - gains) * gap)
 
 
-def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
-    if growth.gained < 2 or growth.rises < (1 if signs == 3 else 2):
+def _by_counts(growth: Growth, strength: Strength, uptime: float) -> Verdict:
+    if growth.gained < 2 or growth.rises < (1 if strength == Strength.CANNOT_END else 2):
         return _verdict(growth, "flat", "no gain")
     if growth.gained < growth.noise or growth.late < 2 * growth.back:
         return _verdict(growth, "flat", "gives back")
@@ -109,19 +121,19 @@ def _by_counts(growth: Growth, signs: int, uptime: float) -> Verdict:
     if growth.load > 0.6:
         return _verdict(growth, "flat", "follows load")
     lasted = (growth.last - growth.since) * growth.rises / (growth.rises - 1)  # not until now: it may be over
-    until = _until(signs, uptime + growth.since - growth.begun, lasted, growth.rises, growth.gap)
+    until = _until(strength, uptime + growth.since - growth.begun, lasted, growth.rises, growth.gap)
     if until > 0:
         return _verdict(growth, "suspect", "too early", until)
-    if signs < 3 and growth.slows:
+    if strength < Strength.CANNOT_END and growth.slows:
         return _verdict(growth, "suspect", "slows down")
-    if _some_end(growth, signs):
+    if _some_end(growth, strength):
         return _verdict(growth, "suspect", "some end")
     return _verdict(growth, "leak", "keeps")
 
 
-def _some_end(growth: Growth, signs: int) -> bool:
+def _some_end(growth: Growth, strength: Strength) -> bool:
     """Whether some tasks end, and it is still open whether ends will grow with the live count."""
-    return signs < 3 and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
+    return strength < Strength.CANNOT_END and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
 
 
 def _fills(growth: Growth) -> bool:
@@ -145,7 +157,7 @@ def _still_grows(growth: Growth) -> bool:
     return growth.latest >= expected * (1 - doubt)
 
 
-def _by_cohorts(growth: Growth, survival: Survival, signs: int, uptime: float) -> Verdict:
+def _by_cohorts(growth: Growth, survival: Survival, strength: Strength, uptime: float) -> Verdict:
     """A few that stay among many that end: the count is noise, the cohorts are not."""
     if survival.stayed < 2 or survival.parts < 2 or not survival.keeps:
         return _verdict(growth, "flat", "ends")
@@ -154,8 +166,8 @@ def _by_cohorts(growth: Growth, survival: Survival, signs: int, uptime: float) -
         return _verdict(growth, "flat", "levels off")
     rate = survival.rate
     doubt = 1.96 * survival.total**-0.5
-    until = _until(signs, uptime, survival.covered * 1.25, survival.total, 60 / rate)
-    sure = survival.parts >= survival.stretches / 3 and not (filling and _some_end(growth, signs))
+    until = _until(strength, uptime, survival.covered * 1.25, survival.total, 60 / rate)
+    sure = survival.parts >= survival.stretches / 3 and not (filling and _some_end(growth, strength))
     level: Reading = "leak" if until <= 0 and sure else "suspect"
     return Verdict(
         level, "some stay", rate, rate * max(0.0, 1 - doubt), rate * (1 + doubt), max(0.0, until) or None

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
+from taskscope.analysis import patterns
 from taskscope.analysis.clues import kept_by
 from taskscope.analysis.cohorts import Cohorts
-from taskscope.analysis.kept import ENDED_TASKS_KEPT, FEWEST
+from taskscope.analysis.kept import FEWEST
 from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.plateau import plateau
+from taskscope.analysis.strength import Strength
 from taskscope.model import Finding
 from taskscope.model.vocabulary import rank
 
@@ -86,7 +88,7 @@ class WatchedSite:
     grew: bool = False
     leaked: bool = False
     cause: Cause | None = None
-    signs: int = 0
+    strength: Strength = Strength.NONE
 
     @property
     def keeps(self) -> bool:
@@ -228,7 +230,7 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
         why=verdict.why,
         until=verdict.until,
     )
-    cause = ENDED_TASKS_KEPT.cause(f"ended tasks are kept{_keeping(watched)}", ())
+    cause = patterns.OF_ENDED.cause(f"ended tasks are kept{_keeping(watched)}", ())
     return replace(found, cause=cause)
 
 
@@ -272,7 +274,7 @@ def _about(
         since_at_least=onset.at_least,
         text=text,
         evidence={"why": why, **(evidence or {})},
-        cause=watched.cause if level != "info" or watched.signs > 1 else None,
+        cause=watched.cause if level != "info" or watched.strength > Strength.PERMANENT else None,
         known=site.known,
         via=site.via,
         until_told=until,

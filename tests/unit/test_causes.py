@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from taskscope.analysis.causes import explain, signs
-from taskscope.analysis.patterns import SITE_PATTERN
-from taskscope.analysis.patterns.pattern import BOUNDED, PROVEN
+from taskscope.analysis.causes import explain
+from taskscope.analysis.patterns import OF_TASKS
+from taskscope.analysis.strength import Strength
 from taskscope.model import Bound, Frame, Mark, ParkedGroup, Reach, SiteFacts, WaitObject
 from tests.unit.shapes import site
 
@@ -36,9 +36,13 @@ def facts(
 
 
 def cause(found: tuple[SiteFacts, SiteFacts], kind: SiteKind = "task") -> Cause:
-    named = explain(site(0, kind), *found)
+    named, _ = explain(site(0, kind), *found)
     assert named is not None
     return named
+
+
+def strength(found: tuple[SiteFacts, SiteFacts], kind: SiteKind = "task", *, never: bool = False) -> Strength:
+    return explain(site(0, kind), *found, never=never)[1]
 
 
 SLEEPERS = facts(40, group("sleep", 40, "asyncio.sleep", (0.0, 300.0)), unheld=40, orphans=40)
@@ -71,36 +75,37 @@ SILENT = facts(40, group("socket", 40))
 
 
 @pytest.mark.parametrize(
-    ("seen", "pattern", "sign"),
+    ("seen", "pattern", "expected"),
     [
-        (SLEEPERS, "sleeper per event", 3),
-        (ORPHANS, "orphan", 1),
-        (FORGOTTEN, "fire and forget", 1),
-        (TWICE, "started twice", 2),
-        (LOSERS, "race loser", 1),
-        (SLEEPING_LOSERS, "race loser", 3),
-        (STUCK, "nobody can set it", PROVEN),
-        (OVERLAP, "generations overlap", 3),
-        (HANDING, "stuck handing over", 3),
-        (UNSETTABLE, "nobody can set it", 1),
-        (CYCLE, "await cycle", 3),
-        (UNFED, "nobody feeds it", 0),
-        (UNFED_ORPHANS, "nobody feeds it", 1),
-        (BLOCKED, "blocking call", 1),
-        (LOCKED, "lock not released", 1),
-        (GARBAGE, "left to the collector", -1),
-        (SILENT, "waits for a peer", 0),
+        (SLEEPERS, "sleeper per event", Strength.CANNOT_END),
+        (ORPHANS, "orphan", Strength.PERMANENT),
+        (FORGOTTEN, "fire and forget", Strength.PERMANENT),
+        (TWICE, "started twice", Strength.REPEATED),
+        (LOSERS, "race loser", Strength.PERMANENT),
+        (SLEEPING_LOSERS, "race loser", Strength.CANNOT_END),
+        (STUCK, "nobody can set it", Strength.PROVEN),
+        (OVERLAP, "generations overlap", Strength.CANNOT_END),
+        (HANDING, "stuck handing over", Strength.CANNOT_END),
+        (UNSETTABLE, "nobody can set it", Strength.PERMANENT),
+        (CYCLE, "await cycle", Strength.CANNOT_END),
+        (UNFED, "nobody feeds it", Strength.NONE),
+        (UNFED_ORPHANS, "nobody feeds it", Strength.PERMANENT),
+        (BLOCKED, "blocking call", Strength.PERMANENT),
+        (LOCKED, "lock not released", Strength.PERMANENT),
+        (GARBAGE, "left to the collector", Strength.UNLIKELY),
+        (SILENT, "waits for a peer", Strength.NONE),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_each_pattern_is_named_with_its_evidence_and_the_usual_fix(
-    seen: tuple[SiteFacts, SiteFacts], pattern: str, sign: int
+    seen: tuple[SiteFacts, SiteFacts], pattern: str, expected: Strength
 ) -> None:
     named = cause(seen)
     assert named.pattern == pattern
-    assert named.explanation == f"{SITE_PATTERN[pattern].explanation} {SITE_PATTERN[pattern].remedy}"
+    known = next(each for each in OF_TASKS if each.name == pattern)
+    assert named.explanation == f"{known.explanation} {known.remedy}"
     assert named.evidence
-    assert signs(named, *seen) == sign
+    assert strength(seen) == expected
 
 
 def test_race_losers_are_recognised_by_those_whose_creation_was_observed() -> None:
@@ -176,32 +181,37 @@ def test_sleepers_say_how_long_they_still_sleep() -> None:
     ids=["a pool at rest", "connections in use", "children that somebody awaits"],
 )  # fmt: skip
 def test_pools_and_work_in_progress_speak_against_a_leak(seen: tuple[SiteFacts, SiteFacts]) -> None:
-    assert signs(cause(seen), *seen) == -1
+    assert strength(seen) == Strength.UNLIKELY
 
 
 def test_callers_at_the_queue_of_an_exhausted_pool_are_not_at_rest() -> None:
     """They take one item and would then run to their end."""
     seen = facts(40, group("queue.get", 40), waits=(WaitObject("queue.get", "Queue", 40, 0, 0, 40, 0, 2),))
     assert cause(seen).pattern == "nobody feeds it"
-    assert signs(cause(seen), *seen, never=True) == 1
+    assert strength(seen, never=True) == Strength.PERMANENT
 
 
 def test_tasks_that_never_moved_are_a_sign_but_for_connections() -> None:
     still = facts(40, group("event", 40), bound=())
-    assert signs(cause(still), *still, never=True) == 1
-    assert signs(cause(SILENT), *SILENT, never=True) == 0
+    assert strength(still, never=True) == Strength.PERMANENT
+    assert strength(SILENT, never=True) == Strength.NONE
 
 
 def test_tasks_that_await_others_are_judged_by_those() -> None:
     own = tuple(WaitObject("gather", "_GatheringFuture", 1, outside=1) for _ in range(5))
     seen = facts(40, group("gather", 40), waits=own)
-    assert signs(cause(seen), *seen, never=True) == 0
+    assert strength(seen, never=True) == Strength.NONE
 
 
 def test_short_sleepers_are_left_to_reach_their_number() -> None:
-    for left, live, sign in ((5.0, 40, 0), (90.0, 40, 0), (90.0, 2000, 3), (600.0, 40, 3)):
+    for left, live, expected in (
+        (5.0, 40, Strength.NONE),
+        (90.0, 40, Strength.NONE),
+        (90.0, 2000, Strength.CANNOT_END),
+        (600.0, 40, Strength.CANNOT_END),
+    ):
         seen = facts(40, group("sleep", 40, left=(0.0, left)), unheld=40, live=live)
-        assert signs(cause(seen), *seen) == sign
+        assert strength(seen) == expected
 
 
 def test_a_ticker_for_each_is_no_sleeper_for_each() -> None:
@@ -221,9 +231,8 @@ def test_where_no_pattern_matches_only_the_place_is_named() -> None:
 
 
 def test_nothing_looked_into_names_nothing() -> None:
-    assert explain(site(0), None, None) is None
-    assert explain(site(0), SiteFacts(0, 1.0, 0, ()), None) is None
-    assert signs(None, None, None) == 0
+    assert explain(site(0), None, None) == (None, Strength.NONE)
+    assert explain(site(0), SiteFacts(0, 1.0, 0, ()), None) == (None, Strength.NONE)
 
 
 def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
@@ -234,10 +243,16 @@ def test_parents_that_are_not_known_are_no_evidence_against_orphans() -> None:
 
 
 def test_threads_that_wait_to_be_told_to_stop_are_distinguished_from_connections_in_use() -> None:
-    words: tuple[tuple[Wait, int], ...] = (("condition", 1), ("job", 1), ("socket", 0), ("unknown", 0))
-    for word, sign in words:
+    inside, outside = Strength.PERMANENT, Strength.NONE
+    words: tuple[tuple[Wait, Strength], ...] = (
+        ("condition", inside),
+        ("job", inside),
+        ("socket", outside),
+        ("unknown", outside),
+    )
+    for word, expected in words:
         seen = facts(40, group(word, 40, "waits for an event"))
-        assert signs(cause(seen, "thread"), *seen) == sign
+        assert strength(seen, "thread") == expected
 
 
 @pytest.mark.parametrize(("pools", "said"), [(20, "20 executors"), (5, "at least 5 executors")])
@@ -260,26 +275,33 @@ def test_executors_made_for_each_call_are_distinguished_from_one_big_pool() -> N
     assert cause(per_call, "thread").pattern == "pool per call"
     one = facts(40, idle, bound=(Bound("ThreadPoolExecutor", 40, 40),))
     named = cause(one, "thread")
-    assert (named.pattern, signs(named, *one)) == ("one pool", BOUNDED)
+    assert (named.pattern, strength(one, "thread")) == ("one pool", Strength.BOUNDED)
 
 
 def test_workers_that_were_seen_at_their_queue_were_not_started_twice() -> None:
     """A pool grows when all its workers are busy."""
-    named = explain(site(0), *TWICE, workers=True)
+    named, shown = explain(site(0), *TWICE, workers=True)
     assert named is not None
-    assert (named.pattern, signs(named, *TWICE)) == ("unknown", -1)
+    assert (named.pattern, shown) == ("unknown", Strength.UNLIKELY)
+
+
+def test_race_losers_are_as_strong_as_the_next_cause_and_workers_are_no_loop_started_twice() -> None:
+    losers = tuple(dataclasses.replace(each, left=40) for each in TWICE)
+    named = [explain(site(0), losers[0], losers[1], workers=workers) for workers in (False, True)]
+    assert [cause.pattern for cause, _ in named if cause is not None] == ["race loser", "race loser"]
+    assert [shown for _, shown in named] == [Strength.REPEATED, Strength.UNLIKELY]
 
 
 def test_children_of_one_group_that_wait_each_for_their_own_may_be_stuck() -> None:
     apart = facts(40, group("queue.get", 40), awaited=40, waits=OWN_QUEUES)
     together = facts(40, group("event", 40), awaited=40, waits=(WaitObject("event", "Event", 40, outside=2),))
-    assert signs(cause(apart), *apart, never=True) == 1
-    assert signs(cause(together), *together, never=True) == -1
+    assert strength(apart, never=True) == Strength.PERMANENT
+    assert strength(together, never=True) == Strength.UNLIKELY
 
 
 def test_connections_in_use_whose_opener_has_ended_are_no_orphans_to_worry_about() -> None:
     seen = facts(40, group("socket", 40), moved=35, looping=40, orphans=40)
-    assert (cause(seen).pattern, signs(cause(seen), *seen)) == ("orphan", -1)
+    assert (cause(seen).pattern, strength(seen)) == ("orphan", Strength.UNLIKELY)
 
 
 def test_the_proof_is_told() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from taskscope.analysis.patterns import OF_PROCESS, OF_TASKS, OF_THREADS
+from taskscope.analysis.patterns import OF_ENDED, OF_PROCESS, OF_TASKS, OF_THREADS
 from taskscope.analysis.patterns.pattern import Pattern, SitePattern
 
 TESTS = Path(__file__).parents[1]
 PROGRAMS = sorted((*TESTS.glob("corpus/*ing/*.py"), *TESTS.glob("corpus/healthy/*.py")))
-EVERY: tuple[Pattern, ...] = (*OF_TASKS, *OF_THREADS, *OF_PROCESS)
+EVERY: tuple[Pattern, ...] = (*OF_TASKS, *OF_THREADS, OF_ENDED, *OF_PROCESS)
 NAMES = sorted({each.name for each in EVERY})
 
 
@@ -60,4 +60,4 @@ def test_one_name_means_one_thing() -> None:
         assert (other.explanation, other.remedy) == (pattern.explanation, pattern.remedy)
         if isinstance(pattern, SitePattern):
             assert isinstance(other, SitePattern)
-            assert other.sign == pattern.sign
+            assert other.strength == pattern.strength

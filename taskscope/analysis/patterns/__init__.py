@@ -1,6 +1,7 @@
 """Every known cause of trouble, one object each, in order of precedence.
 
-To add one, define it in the module of its family and list it in that module's ``PATTERNS``.
+To add one, define it in the module of its family and list it here; one of the process goes into its module's
+``PATTERNS``.
 """
 
 from __future__ import annotations
@@ -20,18 +21,36 @@ from taskscope.analysis.patterns import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from taskscope.analysis.patterns.pattern import ProcessPattern, SitePattern
+    from taskscope.analysis.patterns.pattern import Pattern, ProcessPattern, SitePattern
 
 OF_TASKS: tuple[SitePattern, ...] = (
-    *races.PATTERNS,
-    *conclusive.PATTERNS,
-    *ownership.PATTERNS,
-    *waiting.PATTERNS,
+    conclusive.AWAIT_CYCLE,
+    conclusive.GENERATIONS_OVERLAP,
+    conclusive.LEFT_TO_THE_COLLECTOR,
+    races.RACE_LOSER,  # the code names the cause, whatever the tasks wait for
+    conclusive.STUCK_HANDING_OVER,
+    conclusive.SLEEPER_PER_EVENT,
+    conclusive.NOBODY_CAN_SET_IT,
+    ownership.ORPHANED_LOOPS,
+    ownership.STARTED_TWICE,
+    ownership.FIRE_AND_FORGET,
+    waiting.NOBODY_FEEDS_IT,
+    waiting.BLOCKING_CALL,
+    waiting.LOCK_NOT_RELEASED,
+    ownership.ORPHANS,  # as above on weaker evidence: those before say more about why they stay
+    waiting.WAITS_FOR_A_PEER,
 )
 """Why the tasks of a site do not end: the first match is named."""
 
-OF_THREADS: tuple[SitePattern, ...] = threads.PATTERNS
+OF_THREADS: tuple[SitePattern, ...] = (
+    threads.POOL_PER_CALL,
+    threads.ONE_POOL,
+    threads.THREAD_NEVER_TOLD_TO_END,
+)
 """Likewise for threads."""
+
+OF_ENDED: Pattern = ownership.ENDED_TASKS_KEPT
+"""Why ended tasks of a site stay."""
 
 OF_PROCESS: tuple[ProcessPattern, ...] = (
     *deadlocks.PATTERNS,
@@ -40,9 +59,6 @@ OF_PROCESS: tuple[ProcessPattern, ...] = (
     *overload.PATTERNS,
 )
 """What holds up a loop, a pool or the process: all that match are reported, in this order."""
-
-SITE_PATTERN = {each.name: each for each in (*OF_TASKS, *OF_THREADS)}
-"""By name."""
 
 PROCESS_PATTERN = {each.name: each for each in OF_PROCESS}
 """By name."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis.clues import MOST
 from taskscope.analysis.patterns.pattern import SitePattern
+from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
@@ -24,7 +25,7 @@ def _await_cycle(seen: Clues) -> str | None:
 AWAIT_CYCLE = SitePattern(
     name="await cycle",
     check=_await_cycle,
-    sign=3,
+    strength=Strength.CANNOT_END,
     explanation="These tasks wait for each other in a ring, so none can end.",
     remedy="Break the ring: let one of them be signalled by an event, or wait with a timeout.",
 )
@@ -39,7 +40,7 @@ def _generations(seen: Clues) -> str | None:
 GENERATIONS_OVERLAP = SitePattern(
     name="generations overlap",
     check=_generations,
-    sign=3,
+    strength=Strength.CANNOT_END,
     explanation=(
         "cancel() is a request, not an end. The old tasks were cancelled but still run (they swallow "
         "CancelledError, or sit in a call that cannot be interrupted) while new ones start."
@@ -65,7 +66,7 @@ def _collectable(seen: Clues) -> str | None:
 LEFT_TO_THE_COLLECTOR = SitePattern(
     name="left to the collector",
     check=_collectable,
-    sign=-1,
+    strength=Strength.UNLIKELY,
     explanation=(
         "Nothing else refers to what each of these tasks waits for, and nothing refers to the task: the "
         "garbage collector destroys it while it waits, and its work is lost."
@@ -87,7 +88,7 @@ def _handing_over(seen: Clues) -> str | None:
 STUCK_HANDING_OVER = SitePattern(
     name="stuck handing over",
     check=_handing_over,
-    sign=3,
+    strength=Strength.CANNOT_END,
     explanation="They wait for space in a full queue that nobody reads.",
     remedy=(
         "Use put_nowait and drop or log items when the queue is full, put with a timeout, or keep the "
@@ -106,15 +107,16 @@ def _sleepers(seen: Clues) -> str | None:
     return f"one sleeper per event: each just sleeps, then exits; nothing {kept} it"
 
 
-def _sleeps_long(seen: Clues) -> int:
+def _sleeps_long(seen: Clues) -> Strength:
     left = seen.group.remaining_max if seen.group is not None else None
-    return 0 if left is not None and left < SHORT_SLEEP and seen.facts.live < CROWD else 3
+    soon = left is not None and left < SHORT_SLEEP
+    return Strength.NONE if soon and seen.facts.live < CROWD else Strength.CANNOT_END
 
 
 SLEEPER_PER_EVENT = SitePattern(
     name="sleeper per event",
     check=_sleepers,
-    sign=_sleeps_long,
+    strength=_sleeps_long,
     explanation=(
         "Each event starts a task that only sleeps and then does something small. Their number is the event "
         "rate times the sleep."
@@ -141,7 +143,7 @@ def _nobody_can_set(seen: Clues) -> str | None:
 NOBODY_CAN_SET_IT = SitePattern(
     name="nobody can set it",
     check=_nobody_can_set,
-    sign=1,
+    strength=Strength.PERMANENT,
     explanation="Only tasks that wait themselves can reach what these wait for, so nothing can ever set it.",
     remedy=(
         "Keep the event, future or queue where the code that answers can reach it, resolve it on every exit "
@@ -161,14 +163,3 @@ def _either(kinds: set[str]) -> str:
 
 def _join(kinds: set[str]) -> str:
     return " or ".join(f"an {kind}" if kind[:1] in "AEIOU" else f"a {kind}" for kind in sorted(kinds))
-
-
-PATTERNS = (
-    AWAIT_CYCLE,
-    GENERATIONS_OVERLAP,
-    LEFT_TO_THE_COLLECTOR,
-    STUCK_HANDING_OVER,
-    SLEEPER_PER_EVENT,
-    NOBODY_CAN_SET_IT,
-)
-"""The first match is named."""

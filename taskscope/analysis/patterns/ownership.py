@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
+from taskscope.analysis.patterns.pattern import Pattern, SitePattern, where_they_wait
+from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
@@ -17,15 +18,15 @@ def _orphaned_loops(seen: Clues) -> str | None:
     return "orphaned: their creator has ended, they still run"
 
 
-def _not_in_use(seen: Clues) -> int | None:
+def _not_in_use(seen: Clues) -> Strength | None:
     """Connections outlive the task that opened them; that is normal while they are in use."""
-    return None if seen.most(seen.parked("socket")) and not seen.stand_still else 1
+    return None if seen.most(seen.parked("socket")) and not seen.stand_still else Strength.PERMANENT
 
 
 ORPHANED_LOOPS = SitePattern(
     name="orphan",
     check=_orphaned_loops,
-    sign=_not_in_use,
+    strength=_not_in_use,
     explanation="The task that created these has ended and nothing else ends them, so each round adds one.",
     remedy=(
         "Store the task on its owner, cancel it when the owner ends, and wait for it; a TaskGroup does all "
@@ -39,7 +40,7 @@ def _orphans(seen: Clues) -> str | None:
 
 
 ORPHANS = replace(ORPHANED_LOOPS, check=_orphans)
-"""The same on weaker evidence: ranks below patterns that say more about why they stay."""
+"""The same on weaker evidence."""
 
 
 def _started_twice(seen: Clues) -> str | None:
@@ -55,7 +56,7 @@ def _started_twice(seen: Clues) -> str | None:
 STARTED_TWICE = SitePattern(
     name="started twice",
     check=_started_twice,
-    sign=2,
+    strength=Strength.REPEATED,
     explanation=(
         "The same loop runs several times on one object: start() was called again without stop(), or stop() "
         "did not wait."
@@ -75,7 +76,7 @@ def _forgotten(seen: Clues) -> str | None:
 FIRE_AND_FORGET = SitePattern(
     name="fire and forget",
     check=_forgotten,
-    sign=lambda seen: 1 if seen.stand_still else 0,
+    strength=lambda seen: Strength.PERMANENT if seen.stand_still else Strength.NONE,
     explanation=(
         "The task is started and dropped: nothing awaits it, nothing can cancel it, and its error is lost."
     ),
@@ -85,5 +86,11 @@ FIRE_AND_FORGET = SitePattern(
     ),
 )
 
-PATTERNS = (ORPHANED_LOOPS, STARTED_TWICE, FIRE_AND_FORGET)
-"""The first match is named."""
+ENDED_TASKS_KEPT = Pattern(
+    name="ended tasks kept",
+    explanation="Tasks that have ended stay in a container, and with each its result or its exception.",
+    remedy=(
+        "Remove a task when it is done (add_done_callback(tasks.discard)), or keep what you need of its "
+        "result and not the task."
+    ),
+)

@@ -13,11 +13,9 @@ if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.onset import Onset
     from taskscope.analysis.resources import Climb, Exhausted
+    from taskscope.analysis.strength import Strength
     from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread, WaitGraph
     from taskscope.model.vocabulary import FindingKind, Reason
-
-BOUNDED, PROVEN = -2, 4
-"""The signs of tasks whose number is bounded, and of tasks that nothing can wake: both overrule the count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +35,16 @@ class Pattern:
 class SitePattern(Pattern):
     """Why the tasks or threads of one site do not end.
 
-    ``check`` returns the sentence for the cause, or None if the pattern does not match.  ``sign``: how
-    strongly it shows that they will not end (see ``causes.signs``); None: not at all.
+    ``check`` returns the sentence for the cause, or None if the pattern does not match.  ``strength``: None
+    if it leaves that to other evidence.  ``only_names``: it leaves that to the next pattern that matches.
     """
 
     check: Callable[[Clues], str | None]
-    sign: int | Callable[[Clues], int | None] | None = None
+    strength: Strength | Callable[[Clues], Strength | None] | None = None
+    only_names: bool = False
 
-    def sign_of(self, seen: Clues) -> int | None:
-        return self.sign(seen) if callable(self.sign) else self.sign
+    def strength_of(self, seen: Clues) -> Strength | None:
+        return self.strength(seen) if callable(self.strength) else self.strength
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import BOUNDED, SitePattern, where_they_wait
+from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
+from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
@@ -29,7 +30,7 @@ def _pool_per_call(seen: Clues) -> str | None:
 POOL_PER_CALL = SitePattern(
     name="pool per call",
     check=_pool_per_call,
-    sign=1,
+    strength=Strength.PERMANENT,
     explanation="New executors are created repeatedly and never shut down; their idle workers stay.",
     remedy="Create one executor for the service, or use it in a with block.",
 )
@@ -45,7 +46,7 @@ def _one_pool(seen: Clues) -> str | None:
 ONE_POOL = SitePattern(
     name="one pool",
     check=_one_pool,
-    sign=BOUNDED,
+    strength=Strength.BOUNDED,
     explanation=(
         "An executor starts a worker for each job that finds none idle, up to max_workers; workers stay "
         "until it is shut down."
@@ -61,18 +62,15 @@ def _endless_thread(seen: Clues) -> str | None:
     return f"every thread started here stays; {where_they_wait(seen)}"
 
 
-def _waits_inside(seen: Clues) -> int | None:
-    """1 if it waits for another thread; one that waits on a socket may serve a connection in use."""
-    return 1 if seen.group is not None and seen.group.wait in _INSIDE else None
+def _waits_inside(seen: Clues) -> Strength | None:
+    """Permanent if it waits for another thread; one that waits on a socket may serve a connection in use."""
+    return Strength.PERMANENT if seen.group is not None and seen.group.wait in _INSIDE else None
 
 
 THREAD_NEVER_TOLD_TO_END = SitePattern(
     name="thread never told to end",
     check=_endless_thread,
-    sign=_waits_inside,
+    strength=_waits_inside,
     explanation="Threads are started repeatedly and each waits forever.",
     remedy="Give it a stop event, set it when its owner ends, and join the thread.",
 )
-
-PATTERNS = (POOL_PER_CALL, ONE_POOL, THREAD_NEVER_TOLD_TO_END)
-"""The first match is named."""

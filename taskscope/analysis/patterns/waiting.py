@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.ownership import ORPHANS
 from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
+from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _HOLDERS: tuple[Wait, ...] = ("lock", "semaphore", "condition")
 
 
-def _stands_still(seen: Clues) -> int | None:
-    return 1 if seen.compared and seen.stand_still else None
+def _stands_still(seen: Clues) -> Strength | None:
+    return Strength.PERMANENT if seen.compared and seen.stand_still else None
 
 
 def _nobody_feeds(seen: Clues) -> str | None:
@@ -27,14 +27,14 @@ def _nobody_feeds(seen: Clues) -> str | None:
     return "each waits for items from a queue that stays empty"
 
 
-def _left_behind(seen: Clues) -> int | None:
-    return 1 if seen.orphaned and seen.most(seen.facts.unheld) else None
+def _left_behind(seen: Clues) -> Strength | None:
+    return Strength.PERMANENT if seen.orphaned and seen.most(seen.facts.unheld) else None
 
 
 NOBODY_FEEDS_IT = SitePattern(
     name="nobody feeds it",
     check=_nobody_feeds,
-    sign=_left_behind,
+    strength=_left_behind,
     explanation="They wait for items from an empty queue and none arrive.",
     remedy="Tell consumers when the producer ends (a sentinel or Queue.shutdown), or cancel and await them.",
 )
@@ -49,7 +49,7 @@ def _blocked(seen: Clues) -> str | None:
 BLOCKING_CALL = SitePattern(
     name="blocking call",
     check=_blocked,
-    sign=_stands_still,
+    strength=_stands_still,
     explanation=(
         "They wait for a job in a thread, and the thread is in a blocking call. Cancelling the task does not "
         "end the thread."
@@ -67,7 +67,7 @@ def _locked(seen: Clues) -> str | None:
 LOCK_NOT_RELEASED = SitePattern(
     name="lock not released",
     check=_locked,
-    sign=_stands_still,
+    strength=_stands_still,
     explanation="They wait for a lock or semaphore that is never released.",
     remedy=(
         "Acquire it with async with, so every exit path releases it, and await nothing unbounded while "
@@ -88,6 +88,3 @@ WAITS_FOR_A_PEER = SitePattern(
     explanation="They wait on a socket whose peer sends nothing more.",
     remedy="Read with a timeout, use keep-alive, and close the connection when its session ends.",
 )
-
-PATTERNS = (NOBODY_FEEDS_IT, BLOCKING_CALL, LOCK_NOT_RELEASED, ORPHANS, WAITS_FOR_A_PEER)
-"""The first match is named."""

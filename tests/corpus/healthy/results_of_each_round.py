@@ -1,7 +1,7 @@
 """The tasks of a round, forty seconds or so, are kept in a list to be gathered at its end.
 
 Healthy.
-Looks like: fire and forget
+Looks like: fire and forget, ended tasks kept
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: Coordinator.request
 Rate: 180
+Shows: ended tasks kept
 """
 
 import asyncio
