@@ -57,11 +57,15 @@ class WaitEdge:
 
 @dataclass(frozen=True, slots=True)
 class WaitGraph:
-    """The part of the graph in which nothing can continue by itself, at one moment."""
+    """The part of the graph in which nothing can continue by itself, at one moment.
+
+    ``cancelled``: awaited tasks that were cancelled and still run, seen so since ``since``.
+    """
 
     monotonic: float
     nodes: tuple[WaitNode, ...] = ()
     edges: tuple[WaitEdge, ...] = ()
+    cancelled: tuple[WaitNode, ...] = ()
 
 
 def deadlocked(nodes: Iterable[WaitNode], edges: Iterable[WaitEdge]) -> set[int]:

@@ -98,10 +98,12 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 Reading = Literal["leak", "suspect", "flat"]
 """The verdict on the counts of one site."""
 
-FindingKind = Literal["task", "thread", "wakeup", "stall", "loop", "executor", "limit", "growth", "deadlock"]
+FindingKind = Literal[
+    "task", "thread", "wakeup", "stall", "loop", "executor", "limit", "growth", "deadlock", "cancel",
+]  # fmt: skip
 """What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
-saturated pool, an exhausted resource, a resource that grows without tasks, tasks and threads
-that wait for each other or for what is gone."""
+saturated pool, an exhausted resource, a resource that grows without tasks, tasks and threads that wait for
+each other or for what is gone, a task that runs on after ``cancel()``."""
 
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
@@ -115,7 +117,7 @@ Reason = Literal[
     VerdictReason,
     "plateau", "lost", "retained", "long-lived",
     "overslept", "stall", "paused", "crowded", "saturated", "limit", "unexplained",
-    "deadlock",
+    "deadlock", "cancelled",
 ]  # fmt: skip
 """Why there is a finding: a verdict, a note on a site, or one on the process."""
 

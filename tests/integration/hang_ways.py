@@ -293,6 +293,26 @@ time.sleep(3600)
 )
 """A healthy child that waits for a lock which it has taken itself, and which another thread releases."""
 
+SWALLOWED = (
+    _START
+    + """
+async def poll():
+    while True:
+        try: await asyncio.sleep(0.2)
+        except asyncio.CancelledError: pass
+async def stop(task):
+    task.cancel()
+    await task
+async def main():
+    polling = asyncio.create_task(poll())
+    await asyncio.sleep(0.1)
+    say()
+    await stop(polling)
+asyncio.run(main())
+"""
+)
+"""A task that takes no notice of ``cancel()``, and one that waits for its end."""
+
 HEALTHY = {
     "a lock contended but moving": """
 lock, threads = threading.Lock(), []

@@ -1,6 +1,6 @@
 """The wait graph: what can never continue is a hang, with both lines; what only waits long is not.
 
-Shows: deadlock, deadlocked with itself, owner gone, cannot end
+Shows: deadlock, deadlocked with itself, owner gone, cannot end, cancel swallowed
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pytest
 
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns import deadlocks
+from taskscope.analysis.patterns.cancels import PATIENCE, swallowed
 from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.attach.presence import agent_in
 from taskscope.model import requests
@@ -32,6 +33,7 @@ from tests.integration.hang_ways import (
     HEALTHY,
     IN_BYTECODE,
     PROGRAMS,
+    SWALLOWED,
 )
 from tests.pythons import require
 
@@ -153,6 +155,17 @@ async def test_a_lock_that_was_taken_after_the_fork_is_none() -> None:
         for _ in range(10):
             assert judged(await source.ask(requests.Waits())) == []
             await asyncio.sleep(0.1)
+
+
+async def test_a_task_that_swallows_cancel_while_another_waits_for_it_is_suspected() -> None:
+    with running(SWALLOWED) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            await source.ask(requests.Waits())
+            graph = await source.ask(requests.Waits())
+    assert swallowed(graph) == (), "it may be cleaning up"
+    (finding,) = swallowed(replace(graph, monotonic=graph.monotonic + PATIENCE))
+    assert (finding.level, finding.site.function, finding.evidence["waiting"]) == ("suspect", "poll", 1)
 
 
 async def test_a_look_wakes_no_loop_and_leaves_no_lock_taken() -> None:

@@ -15,7 +15,7 @@ from weakref import ref
 from taskscope import model
 from taskscope.agent.answers import standing
 from taskscope.agent.answers.threads import native_id, native_ids
-from taskscope.agent.inspect import futures, holdings, stacks, turns, waited
+from taskscope.agent.inspect import futures, holdings, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.looking import attribute, items
 from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
@@ -104,6 +104,7 @@ class _Look:
         self._workers = Workers()
         self._partial = False
         self._alive: set[int] = set()
+        self._cancelled: dict[int, float] = {}
         self._turning: set[int] = set()  # threads that sleep in a loop, which goes on running tasks
 
     # -- who waits -----------------------------------------------------------------------------
@@ -154,6 +155,8 @@ class _Look:
             task = reference()
             if task is not None and not futures.is_done(task):
                 since = self._still.task(serial, task)
+                if task_facts.is_cancelling(task):
+                    self._cancelled[serial] = self._still.cancelled(serial)
                 if since < self._now and not stacks.is_running(futures.coroutine(task)):
                     self._add(("task", serial), since, waited.by_task(task))
                     thread = blocked.get(id(futures.loop_of(task)))
@@ -362,6 +365,7 @@ class _Look:
                 for each in between_kept
                 if each.waiter in shown and each.on in shown
             ),
+            tuple(standing.running_on(self._registry, self._cancelled, self._now)),
         )
 
     def _described(self, number: int, key: Key, node: _Node, waiting: int) -> model.WaitNode:

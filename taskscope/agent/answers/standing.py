@@ -6,13 +6,30 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent.inspect import futures, stacks
+from taskscope.agent.inspect import awaiting, futures, stacks
 from taskscope.agent.inspect.blocking import activity
 from taskscope.agent.inspect.looking import attribute, text
 from taskscope.agent.inspect.threads import ident_of, known_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from types import FrameType
+
+    from taskscope.agent.counts.registry import Registry
+
+MAX_CANCELLED = 20
+"""Cancelled tasks described in one answer."""
+
+
+def running_on(registry: Registry, cancelled: Mapping[int, float], now: float) -> Iterator[model.WaitNode]:
+    """Of tasks seen cancelled before ``now``, those that others wait for and that wait for none of them."""
+    for serial, since in list(cancelled.items())[:MAX_CANCELLED]:
+        task = registry.find(serial) if since < now else None
+        if task is None or futures.is_done(task):
+            continue
+        behind = len(awaiting.awaiting_tasks(task))
+        if behind and not any(futures.serial_of(each) in cancelled for each in awaiting.waited_tasks(task)):
+            yield with_task(model.WaitNode(0, "task", "", since=since, waiting=behind), serial, task)
 
 
 def with_task(node: model.WaitNode, serial: int, task: object) -> model.WaitNode:

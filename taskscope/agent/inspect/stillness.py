@@ -24,6 +24,8 @@ class Stillness:
     def __init__(self) -> None:
         self._tasks: dict[int, _Place] = {}
         self._threads: dict[int, tuple[tuple[int, ...], float]] = {}
+        self._cancelled: dict[int, float] = {}
+        self._seen_cancelled: dict[int, float] = {}
         self._seen_tasks: dict[int, _Place] = {}
         self._seen_threads: dict[int, tuple[tuple[int, ...], float]] = {}
 
@@ -42,6 +44,11 @@ class Stillness:
         self._seen_tasks[serial] = known
         return known.since
 
+    def cancelled(self, serial: int) -> float:
+        """Since when a task that was cancelled has been running on."""
+        since = self._seen_cancelled[serial] = self._cancelled.get(serial, clock.monotonic())
+        return since
+
     def thread(self, ident: int, native: int, frame: FrameType) -> float | None:
         """Since when it has been at the same instruction without running; None if it runs now."""
         switches = _switches(native)
@@ -56,6 +63,7 @@ class Stillness:
     def looked(self) -> None:
         """Ends a look: forgets what was not seen in it."""
         self._tasks, self._seen_tasks = self._seen_tasks, {}
+        self._cancelled, self._seen_cancelled = self._seen_cancelled, {}
         self._threads, self._seen_threads = self._seen_threads, {}
 
 

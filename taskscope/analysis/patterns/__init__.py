@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.patterns import (
+    cancels,
     conclusive,
     deadlocks,
     limits,
@@ -54,6 +55,7 @@ OF_ENDED: Pattern = ownership.ENDED_TASKS_KEPT
 
 OF_PROCESS: tuple[ProcessPattern, ...] = (
     *deadlocks.PATTERNS,
+    *cancels.PATTERNS,
     *limits.PATTERNS,
     *stalls.PATTERNS,
     *overload.PATTERNS,

@@ -1,7 +1,7 @@
 """Tasks and threads that wait for each other's locks, places, connections and jobs, and get them.
 
 Healthy.
-Looks like: deadlock, deadlocked with itself, owner gone, cannot end
+Looks like: deadlock, deadlocked with itself, owner gone, cannot end, cancel swallowed
 """
 
 import asyncio
@@ -30,6 +30,21 @@ async def serve(lock, places):
             await loop.run_in_executor(WORKERS, query, 0.02)
 
 
+async def flush():
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.sleep(0.5)
+
+
+async def cancel_in_turn():
+    while True:
+        task = asyncio.create_task(flush())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.wait([task])
+
+
 async def keep(lock):
     async with lock:
         await asyncio.sleep(3600)
@@ -42,6 +57,7 @@ async def main():
     async with asyncio.TaskGroup() as group:
         for _ in range(10):
             group.create_task(serve(lock, places))
+        group.create_task(cancel_in_turn())
         for _ in range(3):
             group.create_task(keep(kept))
 
