@@ -33,6 +33,8 @@ NAMED = {
     "woken_by_owner": "Room.closed",
     "woken_by_timeout": "a timer that leads to the task",
     "woken_by_wait_for": "a timer",
+    "woken_by_variable": "forwarder in woken_by_variable.session",
+    "woken_by_attribute": "Room.worker",
     "woken_by_sibling": "event in woken_by_sibling.impatient",
 }
 

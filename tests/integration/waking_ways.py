@@ -271,6 +271,17 @@ def lost_pair() -> None:
     task(two(), keep=False)
 
 
+@way
+def stuck_in_set() -> None:
+    held.append({task(wait(future()), keep=False) for _ in range(3)})
+
+
+@way
+def stuck_in_own_attribute() -> None:
+    room: Any = Room()
+    room.worker = task(room.work())
+
+
 # -- something may wake these ----------------------------------------------------------------------
 
 
@@ -382,6 +393,30 @@ def woken_by_group() -> None:
 def woken_by_watchdog() -> None:
     watched = task(wait(future()))
     asyncio.get_running_loop().call_later(300, watched.cancel)
+
+
+@way
+def woken_by_variable() -> None:
+    async def session() -> None:
+        forwarder = asyncio.create_task(get(asyncio.Queue()), name="woken_by_variable")
+        try:
+            await asyncio.sleep(300)
+        finally:
+            forwarder.cancel()
+
+    task(session())
+
+
+@way
+def woken_by_attribute() -> None:
+    room: Any = Room()
+    room.worker = task(get(asyncio.Queue()), keep=False)
+    held.append(room)
+
+
+@way
+def woken_by_entry() -> None:
+    held.append({"worker": task(get(asyncio.Queue()), keep=False)})
 
 
 @way

@@ -96,7 +96,7 @@ class FactFinder:
             else:
                 tally.add_bound(task_facts.coroutines(task))
             del task
-        reach = yield from self._proofs.of_site(site, tally.provable)
+        reach = yield from self._proofs.of_site(record, tally.provable, self._registry.task_records())
         older = yield from older_tasks(record, self._counter)
         keeper = None
         if tally.flags["unheld"] < tally.sampled or record.retained > 1:

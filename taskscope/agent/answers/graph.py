@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
-from weakref import ref
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope import model
 from taskscope.agent.answers import standing
 from taskscope.agent.answers.threads import native_id, native_ids
 from taskscope.agent.inspect import futures, holdings, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
+from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, items
 from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
 from taskscope.agent.inspect.stillness import Stillness
@@ -28,6 +28,7 @@ from taskscope.system import clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+    from weakref import ref
 
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Registry
@@ -100,7 +101,7 @@ class _Look:
         self._now = clock.monotonic()
         self._nodes: dict[Key, _Node] = {}
         self._edges: list[_Edge] = []
-        self._things: dict[int, ref[object]] = {}
+        self._things: dict[int, OwnRef] = {}
         self._workers = Workers()
         self._partial = False
         self._alive: set[int] = set()
@@ -174,7 +175,7 @@ class _Look:
             (loop, thread) for loop, thread in found if thread is not None and not self._watch.is_copy(loop)
         ]
 
-    def _sampled(self) -> Iterator[tuple[int, ref[object]] | None]:
+    def _sampled(self) -> Iterator[tuple[int, ref[Any]] | None]:
         left = MAX_TASKS
         for record in self._registry.task_records():
             references = list(islice(record.references(), min(PER_SITE + 1, left)))
@@ -199,7 +200,7 @@ class _Look:
     def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[_Edge]:
         if how == "waits":
             try:
-                self._things.setdefault(id(thing), ref(thing))
+                self._things.setdefault(id(thing), OwnRef(thing))
             except TypeError:
                 return
             yield _Edge(key, ("thing", id(thing)), how)

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope import model
-from taskscope.agent.inspect import keepers, stuck
+from taskscope.agent.inspect import futures, keepers, stuck
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.walk import live_tasks
 from taskscope.system import clock
@@ -42,7 +42,7 @@ MOST = 20
 KEEP, SHARE = 10.0, 500
 """An answer is reused for this many seconds, and for this multiple of its cost."""
 
-MAX_KNOWN, MAX_NAMES, MAX_OTHERS = 100, 3, 100
+MAX_KNOWN, MAX_NAMES, MAX_OTHERS, OF_EACH = 100, 3, 200, 50
 
 
 class _Known(NamedTuple):
@@ -53,49 +53,55 @@ class _Known(NamedTuple):
 
 
 class Proofs:
-    """Keeps no reference to any object of the program."""
+    """Keeps no reference to any object of the program.
+
+    If a task said to be stuck ends all the same, no task of its site is called stuck again.
+    """
 
     def __init__(self, loops: Callable[[], list[tuple[int, Any]]]) -> None:
         self._loops = loops
         self._known: dict[tuple[str, int], _Known] = {}
+        self._said: dict[int, Sequence[OwnRef]] = {}
+        self._refuted: set[int] = set()
 
-    def of_site(self, site: int, tasks: Sequence[OwnRef]) -> Job[model.Reach | None]:
-        """Whether these tasks of a site can be woken; None if there are none."""
+    def of_site(
+        self, record: SiteRecord, tasks: Sequence[OwnRef], records: Iterable[SiteRecord]
+    ) -> Job[model.Reach | None]:
+        """Whether these tasks of a site can be woken; None if there are none.  ``records``: all sites."""
         if not tasks:
             return None
-        known = yield from self._ask(("site", site), lambda: self._wakings(tasks))
+        look = partial(stuck.wakings, tasks, self._living(), _others(record, records))
+        if any(_has_ended(each) for each in self._said.get(record.id, ())):
+            self._refuted.add(record.id)
+        known = yield from self._ask(("site", record.id), look)
         found: list[stuck.Waking] = list(known.found.values())
+        proven = () if record.id in self._refuted else _stuck(tasks, known.found)
+        self._said[record.id] = proven
         names = Counter(each.by for each in found if each.by)
         return model.Reach(
             known.monotonic,
             round(known.cost, 6),
             len(known.found),
-            sum(each.fate == "stuck" for each in found),
+            len(proven),
             sum(each.fate == "lost" for each in found),
             sum(each.fate == "endless" for each in found),
             tuple(name for name, _ in names.most_common(MAX_NAMES)),
         )
 
-    def of_task(self, serial: int, task: OwnRef) -> Job[stuck.Waking | None]:
+    def of_task(self, serial: int, task: OwnRef, records: Iterable[SiteRecord]) -> Job[stuck.Waking | None]:
         """Whether one task can be woken; None if it has moved on."""
-        known = yield from self._ask(("task", serial), lambda: self._wakings([task]))
+        chunk = futures.chunk_of(task())
+        look = partial(stuck.wakings, [task], self._living(), _others(chunk.site if chunk else None, records))
+        known = yield from self._ask(("task", serial), look)
         found: stuck.Waking | None = known.found.get(serial)
         return found
 
     def keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
         """What keeps the tasks of a site, searched for from the tasks of the other ``records``."""
-        others = (
-            OwnRef(task)
-            for task in live_tasks(each for each in records if each is not record)
-            if task is not None
-        )
-        look = partial(keepers.keeper_of, record, list(islice(others, MAX_OTHERS)), self._living())
+        look = partial(keepers.keeper_of, record, _others(record, records), self._living())
         known = yield from self._ask(("keeper", record.id), look)
         found: model.Keeper | None = known.found
         return found
-
-    def _wakings(self, tasks: Sequence[OwnRef]) -> Job[dict[int, stuck.Waking]]:
-        return stuck.wakings(tasks, self._living())
 
     def _living(self) -> list[object]:
         return [loop for _, loop in self._loops()]
@@ -112,3 +118,26 @@ class Proofs:
         while len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
         return known
+
+
+def _stuck(tasks: Sequence[OwnRef], found: dict[int, stuck.Waking]) -> Sequence[OwnRef]:
+    """The tasks that nothing can wake."""
+    fates = {serial: each.fate for serial, each in found.items()}
+    return [each for each in tasks if fates.get(futures.serial_of(each()) or 0) == "stuck"]
+
+
+def _has_ended(reference: OwnRef) -> bool:
+    task = reference()
+    return task is None or futures.is_done(task)
+
+
+def _others(record: SiteRecord | None, records: Iterable[SiteRecord]) -> list[OwnRef]:
+    """The oldest tasks of each other site."""
+    others = (
+        OwnRef(task)
+        for each in records
+        if each is not record
+        for task in islice(live_tasks([each]), OF_EACH)
+        if task is not None
+    )
+    return list(islice(others, MAX_OTHERS))

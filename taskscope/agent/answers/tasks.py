@@ -185,7 +185,11 @@ class Queries:
                 search.look(other)
         del lock  # whoever refers to it could release it
         creation = exact if exact is not None else self._any_stack(chunk.site)
-        waking = (yield from self._proofs.of_task(serial, asked)) if asked is not None else None
+        waking = (
+            (yield from self._proofs.of_task(serial, asked, self._registry.task_records()))
+            if asked is not None
+            else None
+        )
         return model.TaskDetail(
             row,
             stack,

@@ -56,7 +56,10 @@ class OwnRef(ref):  # type: ignore[type-arg]
 
 
 class Island:
-    """Objects by distance from those added first.  ``waiting``: indexes of suspended tasks."""
+    """Objects by distance from those added first.  ``waiting``: indexes of suspended tasks.
+
+    ``known_outside``: how many outside references ``held`` counted for each of these.
+    """
 
     def __init__(self, loops: list[object]) -> None:
         self.things: list[object] = [
@@ -65,6 +68,7 @@ class Island:
         self.waiting: set[int] = set()
         self.at: dict[int, int] = {}
         self.origin = [0]
+        self.known_outside: dict[int, int] = {}
         self._outside = {id(loop) for loop in loops}
         self._opaque: dict[int, tuple[type, bool]] = {}
 
@@ -115,7 +119,10 @@ class Island:
             extra = sys.getrefcount(things[place]) - count
             if place == 0:
                 base = extra
-            elif extra != base or (place not in self.waiting and _is_known_weakly(things[place])):
+                continue
+            if place in self.waiting:
+                self.known_outside[place] = extra - base
+            if extra != base or (place not in self.waiting and _is_known_weakly(things[place])):
                 found.add(place)
             if not place & 63 and spent():
                 yield

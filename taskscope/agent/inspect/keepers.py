@@ -40,12 +40,7 @@ def keeper_of(site: object, others: Iterable[ref[object]], loops: list[object]) 
     ``site``: their record; ``others``: tasks of other sites.
     """
     around = Island(loops)
-    for names in list(_modules()):
-        around.add(names)
-        if spent():
-            yield
-    for reference in others:
-        around.add(reference())
+    yield from begin(around, others)
     met: list[int] = []
     place, until = 1, clock.monotonic() + island.PATIENCE
     while place < len(around.things) < MOST and clock.monotonic() < until and len(met) < ENOUGH:
@@ -66,6 +61,16 @@ def keeper_of(site: object, others: Iterable[ref[object]], loops: list[object]) 
     chosen, _ = Counter(_container(around, place) for place in met).most_common(1)[0]
     yield
     return _described(around, chosen, met) if chosen else None
+
+
+def begin(around: Island, others: Iterable[ref[object]]) -> Job[None]:
+    """Adds the modules and the tasks that a search starts from."""
+    for names in list(_modules()):
+        around.add(names)
+        if spent():
+            yield
+    for reference in others:
+        around.add(reference())
 
 
 def _modules() -> Iterator[object]:

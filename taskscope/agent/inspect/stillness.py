@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import ref
 
 from taskscope.agent.inspect import futures, stacks
+from taskscope.agent.inspect.island import OwnRef
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class _Place(NamedTuple):
-    waiter: ref[object] | None
+    waiter: OwnRef | None
     instruction: int
     since: float
 
@@ -37,7 +37,7 @@ class Stillness:
         known = self._tasks.get(serial)
         if known is None or known.instruction != instruction or not _is_of(known.waiter, waiter):
             try:
-                reference = ref(waiter) if waiter is not None else None
+                reference = OwnRef(waiter) if waiter is not None else None
             except TypeError:
                 reference = None
             known = _Place(reference, instruction, clock.monotonic())
@@ -67,7 +67,7 @@ class Stillness:
         self._threads, self._seen_threads = self._seen_threads, {}
 
 
-def _is_of(reference: ref[object] | None, waiter: object) -> bool:
+def _is_of(reference: OwnRef | None, waiter: object) -> bool:
     return (reference() if reference is not None else None) is waiter
 
 

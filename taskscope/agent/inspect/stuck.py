@@ -2,8 +2,9 @@
 
 Something that can still run must be able to reach what the task waits for: a module, a running function, a
 timer, a registered reader, a thread, or an object written in C.  A reference to the task itself does not
-count, unless a timer holds it (it may cancel the task) or a task that awaits it and continues by itself.
-Whatever cannot be inspected, or not in time, is assumed to be able to wake it.
+count, unless its holder could cancel the task: a timer, code that holds this one task (see ``owners``), or a
+task that awaits it and continues by itself.  Whatever cannot be inspected, or not in time, is assumed to be
+able to wake it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from operator import is_
 from types import CellType, CoroutineType
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect import awaiting, futures, island, origins, referents, task_facts
+from taskscope.agent.inspect import awaiting, futures, island, origins, owners, referents, task_facts
 from taskscope.agent.inspect.island import Island, inside
 from taskscope.agent.inspect.looking import attribute, attributes_of, class_name, items, module_of, size
 from taskscope.agent.inspect.variables import variables_of
@@ -60,18 +61,26 @@ class Waking(NamedTuple):
     by: str = ""
 
 
-def wakings(tasks: Iterable[ref[object]], loops: list[object]) -> Job[dict[int, Waking]]:
-    """The answers for these suspended tasks, by serial; tasks that moved on are left out."""
+def wakings(
+    tasks: Iterable[ref[object]], loops: list[object], others: Iterable[ref[object]] = ()
+) -> Job[dict[int, Waking]]:
+    """The answers for these suspended tasks, by serial; tasks that moved on are left out.
+
+    ``others``: tasks whose variables are searched for references to these.
+    """
+    others = list(others)
     tasks = list(tasks) if _COUNTS else []
     found: dict[int, Waking] = {}
     for most in SIZES:
-        found = yield from _look(tasks, loops, most)
+        found = yield from _look(tasks, loops, others, most)
         if all(each.fate != "may wake" for each in found.values()):
             break
     return found
 
 
-def _look(tasks: list[ref[object]], loops: list[object], most: int) -> Job[dict[int, Waking]]:
+def _look(
+    tasks: list[ref[object]], loops: list[object], others: list[ref[object]], most: int
+) -> Job[dict[int, Waking]]:
     around = Island(loops)
     for reference in tasks:
         around.add(reference())
@@ -88,10 +97,21 @@ def _look(tasks: list[ref[object]], loops: list[object], most: int) -> Job[dict[
         if spent():
             yield
     if sight.stuck():
+        wanted = {
+            id(around.things[place]): serial
+            for place, serial in serials.items()
+            if place in sight.stuck() and around.known_outside[place] > 0
+        }
+        counts = {id: around.known_outside[around.at[id]] for id in wanted}
+        counted = set(around.at)
         rest = yield from around.without(sight.reached)
         del sight, around
         fates = yield from _fates(rest)
         found |= {serial: Waking(fates[serial]) for serial in found.keys() & fates.keys()}
+        names = yield from owners.owned(counts, counted, others, loops)
+        for each, name in names.items():
+            if found[wanted[each]].fate in ("stuck", "endless"):
+                found[wanted[each]] = Waking("may wake", name)
     return found
 
 
@@ -166,9 +186,10 @@ class Sight:
             self._reach(place, None, pending)
         while pending:
             place = pending.popleft()
-            for number, each in enumerate(inside(self._island.things[place])):
+            thing = self._island.things[place]
+            for number, each in enumerate(inside(thing)):
                 to = self._island.at.get(id(each))
-                if to is not None and to not in self._island.waiting:
+                if to is not None and (to not in self._island.waiting or owners.singles_out(thing)):
                     self._reach(to, place, pending)
                 if not number & 63 and spent():
                     yield
