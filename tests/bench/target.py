@@ -100,12 +100,12 @@ class Target:
 
     async def sites(self, sites: int, each_second: int) -> dict[str, Any]:
         """A task parked at each of so many sites; so many short ones a second besides, site after site."""
-        lines = [f"def site_{n}(create, work, *given): return create(work(*given))" for n in range(sites)]
-        space: dict[str, Any] = {}
+        lines = [f"def site_{n}(seconds): return create(sleeping(seconds))" for n in range(sites)]
+        space: dict[str, Any] = {"create": self.loop.create_task, "sleeping": sleeping}
         exec(compile("\n".join(lines), "/srv/app/many_sites.py", "exec"), space)
         starters = [space[f"site_{n}"] for n in range(sites)]
         for starter in starters:
-            self.tasks.append(starter(self.loop.create_task, sleeping, FOREVER))
+            self.tasks.append(starter(FOREVER))
         self.tasks.append(self.loop.create_task(self.churn(starters, each_second)))
         return {}
 
@@ -114,7 +114,7 @@ class Target:
         while True:
             await asyncio.sleep(0.1)
             for _ in range(each_second // 10):
-                starters[number % len(starters)](self.loop.create_task, sleeping, 0)
+                starters[number % len(starters)](0)
                 number += 1
 
 
