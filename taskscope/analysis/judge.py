@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import causes, growth, patterns
-from taskscope.analysis.cohorts import SETTLE, Survival
 from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.kept import Kept
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import ProcessFacts
+from taskscope.analysis.questions import ASK_EVERY, Questions
 from taskscope.analysis.resources import Resources, with_resources
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, RECENT, Track
@@ -30,6 +30,7 @@ from taskscope.model.vocabulary import rank
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from taskscope.analysis.cohorts import Survival
     from taskscope.analysis.resources import Climb
     from taskscope.analysis.track import Bin
     from taskscope.model import (
@@ -45,14 +46,11 @@ if TYPE_CHECKING:
         WaitGraph,
     )
 
-QUESTIONS = 8
-"""Most sites asked about at a time; each question walks the site's tasks."""
-
 QUIET_EVERY = 4
 """Seconds between judgements of a site without a finding."""
 
-ASK_EVERY, LONG_LIVED_EVERY = 5.0, 60.0
-"""Seconds between questions about a site; about one that is merely long-lived."""
+CALM_EVERY = 10.0
+"""Seconds between points of a site that starts tasks and keeps one at most; another is noted at once."""
 
 MAX_INFO = 20
 
@@ -68,6 +66,7 @@ class Judge:
         self._interval = hello.interval
         self._kin: dict[tuple[str, str], set[int]] = {}
         self._watched: dict[int, WatchedSite] = {}
+        self._questions = Questions(self._watched, self._since, long_lived)
         self._fed = 0
         self._stalls: tuple[Stall, ...] = ()
         self._threads: Sequence[Thread] = ()
@@ -116,6 +115,7 @@ class Judge:
             for point in later[max(0, recent - 2) :]:  # with the value in force at its start
                 watched.recent.add(*point)
             watched.counts = SiteCounts(past.site, Counts(*points[-1][1:]), adopted=older)
+            watched.note_change()
 
     def feed(self, sample: Sample) -> None:
         """Adds the next sample."""
@@ -131,7 +131,9 @@ class Judge:
         for id in change.gone:
             self._watched.pop(id, None)
         older = sum(
-            each.counts.adopted for id, each in self._watched.items() if self._kind_of(id)[0] == "task"
+            each.counts.adopted
+            for id, each in self._watched.items()
+            if each.counts.adopted and self._kind_of(id)[0] == "task"
         )
         self._first_sight.births = sample.tasks.born - older
 
@@ -140,30 +142,12 @@ class Judge:
         return (state.site.kind, state.site.coroutine) if state is not None else ("", "")
 
     def questions(self) -> tuple[requests.Facts, ...]:
-        """The facts to fetch now.
-
-        If a site churns, young tasks are left out: they are work in progress and would hide those that stay.
-        """
-        due = [
-            (weight, id)
-            for id, watched in self._watched.items()
-            if (weight := self._weight(watched)) > 0 and self.now - watched.asked >= self._every(watched)
-        ]
-        due.sort(reverse=True)
-        asked = []
-        for _, id in due[:QUESTIONS]:
-            watched = self._watched[id]
-            watched.asked = self.now
-            counts = watched.counts.counts
-            churns = counts.ended > counts.live
-            before = self.now - SETTLE if churns else None
-            asked.append(requests.Facts(id, watched.cohorts.ask(self.now), before))
-        return tuple(asked)
+        """The facts to fetch now."""
+        return self._questions.due(self.now)
 
     def suspected(self) -> tuple[int, ...]:
         """Sites whose facts are wanted, highest priority first."""
-        weighed = ((self._weight(watched), id) for id, watched in self._watched.items())
-        return tuple(id for weight, id in sorted(weighed, reverse=True) if weight > 0)
+        return self._questions.ranked(self.now)
 
     def looks(self, looks: Iterable[SiteFacts]) -> None:
         """Adds facts that other clients fetched, oldest first per site, as if this judge had asked.
@@ -189,6 +173,7 @@ class Judge:
         if watched is not None:
             watched.judged = None  # judge again: there is new evidence
             watched.before, watched.facts = watched.facts, facts
+            watched.note_change()
             watched.cohorts.answer(facts)
             watched.moves.add(facts)
             self._first_sight.read(facts)
@@ -235,7 +220,7 @@ class Judge:
         found = [
             finding
             for id, watched in self._watched.items()
-            if (finding := self._finding(id, watched)) is not None
+            if not watched.calm and (finding := self._finding(id, watched)) is not None
         ]
         found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].strength, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
@@ -273,40 +258,16 @@ class Judge:
         if moved:  # the site of tasks older than the agent became known: that is not growth
             watched.whole.shift(moved)
             watched.recent.shift(moved)
-        watched.counts = counts
+        before, watched.counts = watched.calm, counts
+        watched.note_change()
+        if before and watched.calm and 0 <= time - watched.added < CALM_EVERY:
+            return
+        watched.added = time
         total = counts.counts
         values = total.live, total.born, total.ended
         watched.whole.add(time, *values)
         watched.recent.add(time, *values)
         watched.kept.add(time, counts.retained)
-
-    def _weight(self, watched: WatchedSite) -> float:
-        """Priority of fetching this site's facts; 0: none needed."""
-        counts = watched.counts
-        if watched.wants_keeper(self.now):
-            return 1.0
-        if counts.counts.live < 2 and watched.facts is not None:
-            return 0.0
-        if watched.level.shown != "flat":
-            return 1e9 + counts.counts.live
-        if watched.unseen:
-            return 1e6 + counts.adopted
-        gained = watched.reading.gained if watched.reading else 0
-        if gained >= 2:
-            return 1e6 + gained
-        age = self.now - counts.oldest if counts.oldest is not None else 0.0
-        ended = counts.counts.ended
-        life = counts.counts.live / ended * (self.now - self._since) if ended else 0.0
-        if ended and age > max(20.0, 20 * life):
-            return age
-        return 0.001 if age > self.long_lived and self.now - watched.asked > LONG_LIVED_EVERY else 0.0
-
-    def _every(self, watched: WatchedSite) -> float:
-        """Seconds between questions: a twelfth of the span of the cuts."""
-        cuts = watched.cohorts.cuts
-        if watched.unseen:
-            return 1.0
-        return max(ASK_EVERY, (self.now - cuts[0]) / 12) if cuts else 0.0
 
     def _finding(self, id: int, watched: WatchedSite) -> Finding | None:
         if self._is_due(id, watched):
@@ -321,13 +282,19 @@ class Judge:
     def _is_due(self, id: int, watched: WatchedSite) -> bool:
         """Whether to judge a site now: each time if it has a finding, else in turn.
 
-        Thousands of quiet sites must cost next to nothing; one that has not grown is not judged at all.
+        Thousands of quiet sites must cost next to nothing; one that has not grown is not judged at all, and
+        one that shows nothing new is not looked at.
         """
         if watched.level.shown != "flat" or watched.judged is None or watched.strength == Strength.PROVEN:
             due = True
+        elif self.now - watched.judged < QUIET_EVERY:
+            due = False
+        elif watched.changed:
+            watched.changed = False
+            watched.gains = watched.whole.gain > 1 or watched.recent.gain > 1
+            due = watched.gains or watched.facts is not None
         else:
-            grew = watched.whole.gain > 1 or watched.recent.gain > 1 or watched.facts is not None
-            due = grew and self.now - watched.judged >= QUIET_EVERY
+            due = watched.gains or watched.level.other != "flat"
         if due:
             turn = id % QUIET_EVERY if watched.judged is None and self._fed > 1 else 0
             watched.judged = self.now - turn

@@ -15,6 +15,9 @@ LENGTH = 150
 RECENT = 2.0
 """Seconds per bin of a recent track, which spans the last 5 minutes however long the watch."""
 
+SLACK = 16
+"""Bins that a recent track keeps beyond that, so that it need not drop one for each it adds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bin:
@@ -60,10 +63,11 @@ class Track:
         self._live.append(live)
         self._born.append(born)
         self._ended.append(ended)
-        if self.recent:
+        if not self.recent:
+            if index - self._index[0] >= LENGTH:
+                self._span(index)
+        elif index - self._index[0] >= LENGTH + SLACK:
             self._forget(index - LENGTH)
-        else:
-            self._span(index)
 
     @property
     def gain(self) -> int:

@@ -65,7 +65,9 @@ class WatchedSite:
     """The state of one site.
 
     ``from_nothing``: it certainly had no task at first.  ``past``: births before the agent, as far as they
-    are reliable.
+    are reliable.  ``changed``: counts or facts have come since it was last looked at; ``gains``: as it was
+    then, its count had risen.  ``calm``: nothing can be said of it until they change.  ``added``: time of
+    its newest point.
     """
 
     whole: Track
@@ -78,6 +80,7 @@ class WatchedSite:
     past: Past | None = None
     facts: SiteFacts | None = None
     before: SiteFacts | None = None
+    added: float = -1e9
     asked: float = -1e9
     judged: float | None = None
     level: Shown = field(default_factory=Shown)
@@ -89,6 +92,21 @@ class WatchedSite:
     leaked: bool = False
     cause: Cause | None = None
     strength: Strength = Strength.NONE
+    changed: bool = True
+    gains: bool = False
+    calm: bool = False
+
+    def note_change(self) -> None:
+        """Counts or facts have come.  A site with one live task at most has not grown."""
+        counts, level = self.counts, self.level
+        self.changed = True
+        self.calm = (
+            counts.counts.live < 2
+            and level.shown == level.other == "flat"
+            and not (self.grew or counts.counts.lost or _stuck(self.facts))
+            and counts.retained < FEWEST
+            and counts.adopted < 2
+        )
 
     @property
     def keeps(self) -> bool:
