@@ -61,7 +61,7 @@ def unpack(cls: type[T], value: Any) -> T:
 def unpack_all(cls: type[T], values: Any) -> tuple[T, ...]:
     """Likewise for a list."""
     try:
-        result: tuple[T, ...] = _tuple(_builder(cls))(values)
+        result: tuple[T, ...] = _builder(types.GenericAlias(tuple, (cls, ...)))(values)
     except _Misfit as misfit:
         raise WireError(f"{cls.__name__}{misfit.path} {misfit.what}") from None
     return result
@@ -82,7 +82,10 @@ def _new_builder(kind: Any) -> Build:
         return _dataclass(kind)
     origin, inner = get_origin(kind), get_args(kind)
     if origin is tuple and len(inner) == 2 and inner[1] is ...:
-        return _numbers(inner[0]) if inner[0] in _PLAIN else _tuple(_builder(inner[0]))
+        if inner[0] in _PLAIN:
+            return _numbers(inner[0])
+        each = _tuple(_builder(inner[0]))
+        return _rows(each) if inner[0] is model.SiteCounts else each
     if origin is dict:
         return _dict(_builder(inner[1]))
     if origin is Literal:
@@ -177,7 +180,7 @@ _PLAIN: dict[Any, frozenset[type]] = {
     float: frozenset((int, float)),
     float | None: frozenset((int, float, type(None))),
 }
-"""Numbers that histories hold by the thousand: their types are checked all at once."""
+"""Numbers that samples and histories hold by the thousand: their types are checked all at once."""
 
 
 def _numbers(kind: Any) -> Build:
@@ -258,7 +261,7 @@ def _row_or(named: Build) -> Build:
     """Site counts: a row of numbers (``wire.pack_row``) or an object."""
     middle, most = 1 + len(COUNTS), 1 + len(COUNTS) + len(AFTER)
     whole = _numbers(int)
-    after = [_builder(kind) for name, kind in get_type_hints(model.SiteCounts).items() if name in AFTER]
+    after = [_builder(kind) for kind in _after()]
 
     def build(value: Any) -> Any:
         if type(value) is not list:
@@ -271,6 +274,33 @@ def _row_or(named: Build) -> Build:
             model.Counts(*counts),
             *[make(each) for make, each in zip(after, value[middle:], strict=False)],
         )
+
+    return build
+
+
+def _after() -> list[Any]:
+    """The types of a row's columns after the counts."""
+    return [kind for name, kind in get_type_hints(model.SiteCounts).items() if name in AFTER]
+
+
+def _rows(one_by_one: Build) -> Build:
+    """Site counts by the thousand: of whole rows each column is checked at once."""
+    kinds = [int] * (1 + len(COUNTS)) + _after()
+    checks = [_numbers(kind) for kind in kinds]
+    after = 1 + len(COUNTS)
+
+    def build(value: Any) -> Any:
+        items = _list(value)
+        if {list} != set(map(type, items)) or {len(kinds)} != set(map(len, items)):
+            return one_by_one(items)
+        try:
+            columns = [
+                check(list(column)) for check, column in zip(checks, zip(*items, strict=True), strict=True)
+            ]
+        except _Misfit:
+            return one_by_one(items)  # its error names the row
+        counts = map(model.Counts, *columns[1:after])
+        return tuple(map(model.SiteCounts, columns[0], counts, *columns[after:]))
 
     return build
 

@@ -84,6 +84,32 @@ def test_of_a_list_the_one_that_does_not_fit_is_named() -> None:
         unpack_all(model.Frame, [FRAME, FRAME, FRAME | {"line": "x"}])
 
 
+ROW = [7, 1, 9, 3, 2, 1, 1, 1, 12.5, None, 2, 3]
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF, True, "1", [1], {}, 1 << 64, -(1 << 64), 10**400, 1e300])
+def test_rows_of_a_sample_are_checked_like_one_row(value: Any) -> None:
+    for column in range(len(ROW)):
+        bad = [*ROW]
+        bad[column] = value
+        with pytest.raises(wire.WireError) as alone:
+            unpack(model.SiteCounts, bad)
+        with pytest.raises(wire.WireError) as among:
+            unpack_all(model.SiteCounts, [ROW, bad, ROW])
+        assert str(among.value) == str(alone.value).replace("SiteCounts", "SiteCounts[1]", 1)
+
+
+def test_rows_of_any_lengths_and_objects_are_read_alike() -> None:
+    one = unpack(model.SiteCounts, ROW)
+    assert unpack_all(model.SiteCounts, [ROW, ROW]) == (one, one)
+    assert unpack_all(model.SiteCounts, [ROW, wire.pack(one)]) == (one, one)
+    assert unpack_all(model.SiteCounts, [ROW[:8], ROW[:10]]) == (
+        unpack(model.SiteCounts, ROW[:8]),
+        unpack(model.SiteCounts, ROW[:10]),
+    )
+    assert unpack_all(model.SiteCounts, []) == ()
+
+
 def test_a_track_stays_bounded_however_far_its_times_lie() -> None:
     track = Track(0.0, 1.0, recent=False)
     for time in (1.0, 2.0, 9e14):

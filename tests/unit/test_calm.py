@@ -1,0 +1,58 @@
+"""Sites that keep one task at most cost the judge next to nothing, and grow like others once they do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope.analysis import growth
+from taskscope.analysis.judge import Judge
+from tests.unit.shapes import Lives, churn, hello, samples, steady
+
+if TYPE_CHECKING:
+    import pytest
+
+    from taskscope.model import Finding
+
+
+def watch(judge: Judge, sites: list[Lives], seconds: float) -> tuple[Finding, ...]:
+    found: tuple[Finding, ...] = ()
+    for sample in samples(sites, 0.0, seconds):
+        judge.feed(sample)
+        for asked in judge.questions():
+            judge.facts(sites[asked.site].facts(asked.site, judge.now, asked.cuts))
+        found = judge.findings()
+    return found
+
+
+def test_what_keeps_one_task_at_most_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+    measure = growth.measure
+
+    def counted(bins, now):  # type: ignore[no-untyped-def]
+        measured.append(now)
+        return measure(bins, now)
+
+    one_after_another = [Lives([(t, t + 0.9) for t in range(1, 100)]) for _ in range(50)]
+    judge = Judge(hello())
+    judge.resources.climbs = lambda *_: ()  # type: ignore[method-assign]
+    monkeypatch.setattr(growth, "measure", counted)
+    assert watch(judge, one_after_another, 90) == ()
+    assert measured == []
+    watch(judge, [Lives(churn(5, 3, 200))], 90)
+    assert measured
+
+
+def test_a_leak_after_a_long_calm_is_found_as_early_and_since_when_it_began() -> None:
+    calm = [(float(t), t + 0.4) for t in range(1, 600)]
+    grows = steady(1, 800, start=600)
+    (finding,) = watch(Judge(hello()), [Lives([*calm, *grows])], 700)
+    assert finding.level == "leak"
+    assert 50 < finding.rate_per_min < 70
+    assert 590 <= finding.since <= 615
+
+
+def test_a_queue_that_is_emptied_for_a_moment_is_no_leak() -> None:
+    rounds = [
+        (start + 0.1 * task, start + 19.5) for start in range(0, 600, 20) for task in range(start // 10 + 5)
+    ]
+    assert not [each for each in watch(Judge(hello()), [Lives(rounds)], 599) if each.level == "leak"]
