@@ -49,10 +49,3 @@ def test_a_leak_after_a_long_calm_is_found_as_early_and_since_when_it_began() ->
     assert finding.level == "leak"
     assert 50 < finding.rate_per_min < 70
     assert 590 <= finding.since <= 615
-
-
-def test_a_queue_that_is_emptied_for_a_moment_is_no_leak() -> None:
-    rounds = [
-        (start + 0.1 * task, start + 19.5) for start in range(0, 600, 20) for task in range(start // 10 + 5)
-    ]
-    assert not [each for each in watch(Judge(hello()), [Lives(rounds)], 599) if each.level == "leak"]
