@@ -120,6 +120,9 @@ def fates(python: Path | str, tmp_path: Path) -> dict[str, list[tuple[str, str]]
             assert child.stdout is not None
             told = json.loads(child.stdout.readline())
             with AgentClient(told["agent"]) as client:
+                client.ask(
+                    "waits"
+                )  # what another request remembers of them must not count as a way to wake them
                 return {
                     name: [fate(client.ask("task", serial=serial)) for serial in serials[: most(name)]]
                     for name, serials in told["serials"].items()
