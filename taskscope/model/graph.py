@@ -12,7 +12,7 @@ from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolv
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["WaitEdge", "WaitGraph", "WaitNode", "deadlocked"]
+__all__ = ["FullPool", "WaitEdge", "WaitGraph", "WaitNode", "WaitingAt", "deadlocked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,26 @@ class WaitEdge:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingAt:
+    """``tasks`` wait at one line."""
+
+    frame: Frame
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class FullPool:
+    """A pool of threads, none of which has moved since ``since``, while jobs wait.
+
+    ``id`` as in ``Executor``.  ``waiting``: how many tasks wait for a worker, by line, most first.
+    """
+
+    id: int
+    since: float
+    waiting: tuple[WaitingAt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WaitGraph:
     """The part of the graph in which nothing can continue by itself, at one moment.
 
@@ -66,6 +86,7 @@ class WaitGraph:
     nodes: tuple[WaitNode, ...] = ()
     edges: tuple[WaitEdge, ...] = ()
     cancelled: tuple[WaitNode, ...] = ()
+    full: tuple[FullPool, ...] = ()
 
 
 def deadlocked(nodes: Iterable[WaitNode], edges: Iterable[WaitEdge]) -> set[int]:

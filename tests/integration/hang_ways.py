@@ -313,6 +313,23 @@ asyncio.run(main())
 )
 """A task that takes no notice of ``cancel()``, and one that waits for its end."""
 
+FULL = (
+    _START
+    + """
+pool = ThreadPoolExecutor(2)
+async def render(): await asyncio.get_running_loop().run_in_executor(pool, time.sleep, 3600)
+async def look_up(): await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(pool, int), 3600)
+async def main():
+    tasks = [asyncio.create_task(render()) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    tasks += [asyncio.create_task(look_up()) for _ in range(3)]
+    asyncio.get_running_loop().call_later(0.1, say)
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+"""
+)
+"""Two workers that sleep, and three tasks whose jobs wait behind them."""
+
 HEALTHY = {
     "a lock contended but moving": """
 lock, threads = threading.Lock(), []

@@ -29,6 +29,7 @@ from tests.integration.hang_ways import (
     FORKED,
     FORKED_TURN,
     FORKED_WORKER,
+    FULL,
     HANGS,
     HEALTHY,
     IN_BYTECODE,
@@ -166,6 +167,19 @@ async def test_a_task_that_swallows_cancel_while_another_waits_for_it_is_suspect
     assert swallowed(graph) == (), "it may be cleaning up"
     (finding,) = swallowed(replace(graph, monotonic=graph.monotonic + PATIENCE))
     assert (finding.level, finding.site.function, finding.evidence["waiting"]) == ("suspect", "poll", 1)
+
+
+async def test_who_waits_behind_a_pool_that_stands_still_is_counted_by_line() -> None:
+    with running(FULL) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            give_up = time.monotonic() + 20
+            while not (graph := await source.ask(requests.Waits())).full:
+                assert time.monotonic() < give_up
+                await asyncio.sleep(0.1)
+    (pool,) = graph.full
+    assert [(each.frame.function, each.tasks) for each in pool.waiting] == [("look_up", 3)]
+    assert judged(graph) == [], "its jobs may end"
 
 
 async def test_a_look_wakes_no_loop_and_leaves_no_lock_taken() -> None:

@@ -9,7 +9,7 @@ from taskscope.analysis.judge import Judge
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.overload import crowded, saturated
 from taskscope.analysis.patterns.stalls import RECENT, stalled
-from taskscope.model import Counts, Executor, Frame, Loop, Sample, Stall, Thread
+from taskscope.model import Counts, Executor, Frame, FullPool, Loop, Sample, Stall, Thread, WaitingAt
 from tests.unit.shapes import hello
 
 if TYPE_CHECKING:
@@ -67,6 +67,16 @@ def test_stalls_are_grouped_by_the_users_line_longest_in_all_first() -> None:
 def test_old_stalls_are_forgotten_and_one_without_a_stack_is_still_told() -> None:
     assert stalled([stall(0, 1, USER)], RECENT + 5) == ()
     assert stalled([stall(0, 1)], 5)[0].coroutine == "(unknown)"
+
+
+def test_a_pool_whose_workers_all_stand_still_is_suspected_with_who_waits_behind_them() -> None:
+    busy, pool = [worker("waiting", 1), worker("waiting", 2)], FullPool(1, 30.0, (WaitingAt(OTHER, 3),))
+    assert [each.level for each in saturated(busy, 40, [pool])] == ["info"]
+    (found,) = saturated(busy, 75, [pool])
+    assert found.level == "suspect"
+    assert found.cause is not None
+    assert found.cause.text == "no worker has moved for at least 45s, so new jobs wait"
+    assert found.cause.evidence[-1] == "3 tasks wait for a worker at mail.py:5 in send"
 
 
 def test_a_loop_with_many_callbacks_to_run_is_held_by_no_line() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent.answers import standing
+from taskscope.agent.answers.nodes import Edge, Node
 from taskscope.agent.answers.threads import native_id, native_ids
 from taskscope.agent.inspect import futures, holdings, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
@@ -30,23 +31,24 @@ if TYPE_CHECKING:
     from types import FrameType
     from weakref import ref
 
+    from taskscope.agent.answers.nodes import Key
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Registry
     from taskscope.agent.inspect.walk import Job
     from taskscope.model import requests
-    from taskscope.model.vocabulary import EdgeKind, Gone, NodeKind
+    from taskscope.model.vocabulary import EdgeKind, NodeKind
 
 PER_SITE, MAX_TASKS = 300, 10_000
 """Most tasks inspected, the oldest of each site: whoever holds what others wait for is older than they."""
+
+MAX_LINES = 5
+"""Lines named that wait for a worker of a full pool."""
 
 MAX_READY = 1_000
 """Callbacks of a loop searched for calls made from another thread."""
 
 MAX_WAITING = 20
 """Most nodes sent that merely wait for the same thing."""
-
-Key = tuple[str, int]
-"""A task by serial, a thread by ident, anything else by ``id``."""
 
 
 class WaitReader:
@@ -67,30 +69,6 @@ class WaitReader:
         return (yield from look.graph())
 
 
-class _Node:
-    """A node before it is described."""
-
-    __slots__ = ("either", "gone", "kind", "name", "since", "size")
-
-    def __init__(self, kind: NodeKind, since: float | None = None, *, either: bool = False) -> None:
-        self.kind = kind
-        self.since = since
-        self.either = either
-        self.gone: Gone = ""
-        self.name = ""
-        self.size: int | None = None
-
-
-class _Edge(NamedTuple):
-    """``frame``: the id of the frame of a thread that holds it."""
-
-    waiter: Key
-    on: Key
-    how: EdgeKind
-    where: model.Frame | None = None
-    frame: int = 0
-
-
 class _Look:
     """One look at everything."""
 
@@ -99,13 +77,15 @@ class _Look:
         self._watch = watch
         self._still = still
         self._now = clock.monotonic()
-        self._nodes: dict[Key, _Node] = {}
-        self._edges: list[_Edge] = []
+        self._nodes: dict[Key, Node] = {}
+        self._edges: list[Edge] = []
         self._things: dict[int, OwnRef] = {}
         self._workers = Workers()
         self._partial = False
         self._alive: set[int] = set()
         self._cancelled: dict[int, float] = {}
+        self._standing: dict[int, float] = {}  # since when each thread has not moved
+        self._behind: dict[int, Counter[model.Frame]] = defaultdict(Counter)  # who waits for a worker
         self._turning: set[int] = set()  # threads that sleep in a loop, which goes on running tasks
 
     # -- who waits -----------------------------------------------------------------------------
@@ -123,6 +103,8 @@ class _Look:
             if frame is not None and native:
                 since = self._still.thread(ident, native, frame)
                 still = since is not None and since < self._now
+                if still:
+                    self._standing[ident] = since or 0.0
                 if still and not (leaving and self._add_leaving(ident, since or 0.0, frame)):
                     self._add(("thread", ident), since or 0.0, waited.by_thread(frame))
             del frame
@@ -136,8 +118,8 @@ class _Look:
             self._turning.add(ident)
             self._add(("thread", ident), since, waited.Waited([waited.Ahead("ends", future)]))
         elif waited.is_inside(frame):
-            others = [_Edge(("thread", ident), ("thread", each), "woken") for each in self._alive - {ident}]
-            self._nodes["thread", ident] = _Node("thread", since, either=True)
+            others = [Edge(("thread", ident), ("thread", each), "woken") for each in self._alive - {ident}]
+            self._nodes["thread", ident] = Node("thread", since, either=True)
             self._edges += others
         return ("thread", ident) in self._nodes
 
@@ -156,17 +138,37 @@ class _Look:
             task = reference()
             if task is not None and not futures.is_done(task):
                 since = self._still.task(serial, task)
+                if self._workers.queued:
+                    self._note_waiting(task)
                 if task_facts.is_cancelling(task):
                     self._cancelled[serial] = self._still.cancelled(serial)
                 if since < self._now and not stacks.is_running(futures.coroutine(task)):
                     self._add(("task", serial), since, waited.by_task(task))
                     thread = blocked.get(id(futures.loop_of(task)))
                     if thread is not None:
-                        self._nodes.setdefault(("task", serial), _Node("task", since))
-                        self._edges.append(_Edge(("task", serial), ("thread", thread), "loop"))
+                        self._nodes.setdefault(("task", serial), Node("task", since))
+                        self._edges.append(Edge(("task", serial), ("thread", thread), "loop"))
             del task
             if spent():
                 yield
+
+    def _note_waiting(self, task: object) -> None:
+        pool = self._workers.queued.get(id(waited.job_awaited_by(task)))
+        line = standing.line_of(stacks.await_chain(futures.coroutine(task))) if pool is not None else None
+        if pool is not None and line is not None:
+            self._behind[pool][line] += 1
+
+    def _full(self) -> Iterator[model.FullPool]:
+        """The pools with waiting jobs, none of whose workers has moved."""
+        for number in set(self._workers.queued.values()):
+            pool = self._workers.pools[number]
+            if pool.workers and all(each in self._standing for each in pool.workers):
+                since = max(self._standing[each] for each in pool.workers)
+                yield model.FullPool(
+                    pool.id,
+                    since,
+                    tuple(model.WaitingAt(*each) for each in self._behind[number].most_common(MAX_LINES)),
+                )
 
     def _loops(self) -> list[tuple[object, int]]:
         """Loops with the thread that runs each."""
@@ -194,51 +196,51 @@ class _Look:
         edges = [edge for how, thing in found.ahead for edge in self._ahead(key, how, thing)]
         if edges:
             kind: NodeKind = "task" if key[0] == "task" else "thread"
-            self._nodes[key] = _Node(kind, since, either=found.either)
+            self._nodes[key] = Node(kind, since, either=found.either)
             self._edges += edges
 
-    def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[_Edge]:
+    def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[Edge]:
         if how == "waits":
             try:
                 self._things.setdefault(id(thing), OwnRef(thing))
             except TypeError:
                 return
-            yield _Edge(key, ("thing", id(thing)), how)
+            yield Edge(key, ("thing", id(thing)), how)
         elif how == "runs":
             yield from self._to_worker(key, thing)
         elif futures.is_task(thing):
             serial = futures.serial_of(thing)
             if serial is not None:
-                yield _Edge(key, ("task", serial), how)
+                yield Edge(key, ("task", serial), how)
         else:
             ident = ident_of(thing)
             if ident in self._alive:
-                yield _Edge(key, ("thread", ident or 0), how)
+                yield Edge(key, ("thread", ident or 0), how)
 
-    def _to_worker(self, key: Key, future: object) -> Iterator[_Edge]:
+    def _to_worker(self, key: Key, future: object) -> Iterator[Edge]:
         """Adds the edge to the thread that runs a job, its pool's queue, or the task whose result it is."""
         thread, queue = self._workers.running.get(id(future)), self._workers.queued.get(id(future))
         task = waited.task_behind(future)
         if thread is not None:
-            yield _Edge(key, ("thread", thread), "runs")
+            yield Edge(key, ("thread", thread), "runs")
         elif queue is not None:
-            yield _Edge(key, ("pool", queue), "waits")
+            yield Edge(key, ("pool", queue), "waits")
         elif task is not None and (serial := futures.serial_of(task)) is not None:
-            yield _Edge(key, ("task", serial), "ends")
+            yield Edge(key, ("task", serial), "ends")
         elif key[0] == "thread":
             for loop, thread in self._loops():
                 if any(
                     waited.is_call_for(each, future)
                     for each in items(turns.variable(loop, "_ready"), MAX_READY)
                 ):
-                    yield _Edge(key, ("thread", thread), "loop")
+                    yield Edge(key, ("thread", thread), "loop")
 
     # -- who holds -----------------------------------------------------------------------------
 
     def holders(self, agent: int) -> Job[None]:
         """Adds what is waited for and what holds it."""
         self._add_pools()
-        found: dict[int, list[_Edge]] = defaultdict(list)
+        found: dict[int, list[Edge]] = defaultdict(list)
         if self._things:
             yield from self._held_by_threads(found, agent)
             yield from self._held_by_tasks(found)
@@ -252,19 +254,19 @@ class _Look:
             if spent():
                 yield
 
-    def _held_by_threads(self, found: dict[int, list[_Edge]], agent: int) -> Job[None]:
+    def _held_by_threads(self, found: dict[int, list[Edge]], agent: int) -> Job[None]:
         for ident in self._alive:
             frame = stacks.current_frames().get(ident)
             for held, holder in holdings.of_frames(frame) if frame is not None and ident != agent else ():
                 number = self._wanted(held.thing)
                 if number is not None:
-                    edge = _Edge(("thing", number), ("thread", ident), "held", held.where, id(holder))
+                    edge = Edge(("thing", number), ("thread", ident), "held", held.where, id(holder))
                     found[number].append(edge)
             frame = holder = held = None  # type: ignore[assignment]
             if spent():
                 yield
 
-    def _held_by_tasks(self, found: dict[int, list[_Edge]]) -> Job[None]:
+    def _held_by_tasks(self, found: dict[int, list[Edge]]) -> Job[None]:
         for entry in self._sampled():
             if entry is None:
                 yield
@@ -275,7 +277,7 @@ class _Look:
                 for held in holdings.of_task(task):
                     number = self._wanted(held.thing)
                     if number is not None:
-                        edge = _Edge(("thing", number), ("task", serial), "held", held.where)
+                        edge = Edge(("thing", number), ("task", serial), "held", held.where)
                         found[number].append(edge)
                 held = None  # type: ignore[assignment]
             del task
@@ -289,9 +291,9 @@ class _Look:
                 return id(each)
         return None
 
-    def _add_thing(self, number: int, slots: Slots, held: list[_Edge]) -> None:
+    def _add_thing(self, number: int, slots: Slots, held: list[Edge]) -> None:
         key: Key = ("thing", number)
-        node = self._nodes[key] = _Node(slots.kind, either=slots.kind == "slots")
+        node = self._nodes[key] = Node(slots.kind, either=slots.kind == "slots")
         node.name, node.size = slots.name, slots.size
         if slots.known:
             owners: list[Key] = [("task", each) for each in slots.tasks]
@@ -302,7 +304,7 @@ class _Look:
             if slots.ended:
                 node.gone = "task"
             places = {edge.on: edge for edge in reversed(held)}
-            self._edges += [places.get(owner, _Edge(key, owner, "held")) for owner in owners]
+            self._edges += [places.get(owner, Edge(key, owner, "held")) for owner in owners]
         elif slots.kind == "lock":
             self._edges += held[:1] if len({edge.on for edge in held}) == 1 else []
         elif slots.size is not None:
@@ -314,12 +316,12 @@ class _Look:
         """Adds the pools that something waits for."""
         for number in {edge.on[1] for edge in self._edges if edge.on[0] == "pool"}:
             pool = self._workers.pools[number]
-            node = self._nodes["pool", number] = _Node("pool", either=True)
+            node = self._nodes["pool", number] = Node("pool", either=True)
             node.name, node.size = pool.name, pool.most
             if not pool.workers:
                 node.gone = "fork" if is_forked() else "thread"
             elif pool.most is None or len(pool.workers) >= pool.most:
-                self._edges += [_Edge(("pool", number), ("thread", each), "runs") for each in pool.workers]
+                self._edges += [Edge(("pool", number), ("thread", each), "runs") for each in pool.workers]
 
     def _is_left_behind(self, lock: object) -> bool:
         waiting = {edge.waiter[1] for edge in self._edges if edge.on == ("thing", id(lock))}
@@ -367,9 +369,10 @@ class _Look:
                 if each.waiter in shown and each.on in shown
             ),
             tuple(standing.running_on(self._registry, self._cancelled, self._now)),
+            tuple(self._full()),
         )
 
-    def _described(self, number: int, key: Key, node: _Node, waiting: int) -> model.WaitNode:
+    def _described(self, number: int, key: Key, node: Node, waiting: int) -> model.WaitNode:
         made = model.WaitNode(
             number,
             node.kind,
@@ -384,7 +387,7 @@ class _Look:
             return standing.with_task(made, key[1], self._registry.find(key[1]))
         return standing.with_thread(made, key[1]) if key[0] == "thread" else made
 
-    def _with_interruption(self, edge: model.WaitEdge, held: _Edge | None) -> model.WaitEdge:
+    def _with_interruption(self, edge: model.WaitEdge, held: Edge | None) -> model.WaitEdge:
         """Adds what ran in between if a thread waits for a lock that it holds."""
         if held is None or not any(held.on == each.waiter and each.on == held.waiter for each in self._edges):
             return edge

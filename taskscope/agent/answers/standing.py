@@ -47,6 +47,11 @@ def with_thread(node: model.WaitNode, ident: int) -> model.WaitNode:
     return _at(replace(node, name=name, number=ident, text=doing), stacks.thread_frames(frame))
 
 
+def line_of(frames: list[FrameType]) -> model.Frame | None:
+    """The line that called plumbing."""
+    return model.library_line(stacks.describe(stacks.outside_plumbing(frames)))
+
+
 def _at(node: model.WaitNode, frames: list[FrameType]) -> model.WaitNode:
     stack = stacks.describe(stacks.outside_plumbing(frames))
     return replace(node, frame=model.library_line(stack), user_frame=model.user_line(stack))

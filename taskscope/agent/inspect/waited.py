@@ -94,6 +94,12 @@ def _acquired(frames: list[FrameType]) -> object:
     return None
 
 
+def job_awaited_by(task: object) -> object:
+    """The executor's future that a task waits for."""
+    future = waits.awaited_future(task, stacks.await_chain(futures.coroutine(task)))
+    return _source_of(future) if futures.is_plain(future) else None
+
+
 def _source_of(future: object) -> object:
     """The executor's future behind an asyncio future."""
     for callback in futures.callbacks(future):

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
+from taskscope.agent.inspect import futures
 from taskscope.agent.inspect.jobs import MAX_QUEUED, is_worker, pool_of, queued_in
 from taskscope.agent.inspect.looking import attribute, class_name, number, pairs, text
 from taskscope.agent.inspect.threads import ident_of, known_threads
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class Pool(NamedTuple):
-    """``workers``: its threads' idents; ``most``: their maximum number, if known."""
+    """``id`` of the executor; ``workers``: its threads' idents; ``most``: their maximum number, if known."""
 
+    id: int
     name: str
     workers: tuple[int, ...]
     most: int | None
@@ -46,9 +48,11 @@ class Workers:
             name = (
                 text(attribute(pool, "_thread_name_prefix")) or class_name(pool) if pool is not None else ""
             )
-            self.pools[id(queue)] = Pool(name, idents, number(attribute(pool, "_max_workers")))
+            self.pools[id(queue)] = Pool(id(pool), name, idents, number(attribute(pool, "_max_workers")))
             for item in queued_in(queue)[:MAX_QUEUED]:
-                self.queued[id(attribute(item, "future"))] = id(queue)
+                future = attribute(item, "future")
+                if future is not None and not futures.is_done(future):
+                    self.queued[id(future)] = id(queue)
 
 
 def _running(frame: FrameType | None) -> object:

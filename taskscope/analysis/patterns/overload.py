@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
@@ -13,10 +14,13 @@ from taskscope.model import Frame, is_full
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from taskscope.model import Finding, Loop, Thread
+    from taskscope.model import Finding, FullPool, Loop, Thread, WaitingAt
 
 CROWDED = 0.05
 """Median wait, in seconds, from which callbacks count as queueing up."""
+
+STARVED = 10.0
+"""Seconds without movement of any worker from which a full pool is suspected of starving what waits."""
 
 QUEUED = 10
 """Fewest ready callbacks: fewer wait for one slow call, not for each other."""
@@ -31,13 +35,16 @@ def crowded(loops: Iterable[Loop], threads: Sequence[Thread], since: Onset) -> t
     )
 
 
-def saturated(threads: Iterable[Thread], now: float) -> tuple[Finding, ...]:
+def saturated(threads: Iterable[Thread], now: float, full: Iterable[FullPool] = ()) -> tuple[Finding, ...]:
     """One finding per pool whose workers are all busy while jobs wait."""
     pools: dict[int, list[Thread]] = defaultdict(list)
     for thread in threads:
         if thread.executor is not None:
             pools[thread.executor.id].append(thread)
-    return tuple(_pool_finding(workers, now) for workers in pools.values() if is_full(workers))
+    known = {each.id: each for each in full}
+    return tuple(
+        _pool_finding(workers, now, known.get(id)) for id, workers in pools.items() if is_full(workers)
+    )
 
 
 def _crowd_finding(loop: Loop, thread: Thread | None, since: Onset) -> Finding:
@@ -65,7 +72,7 @@ def _waiting(number: int, noun: str) -> str:
     return f"{wording.plural(number, noun)} {'waits' if number == 1 else 'wait'}"
 
 
-def _pool_finding(workers: Sequence[Thread], now: float) -> Finding:
+def _pool_finding(workers: Sequence[Thread], now: float, full: FullPool | None) -> Finding:
     pool = workers[0].executor
     assert pool is not None
     frame = next((each.frame for each in workers if each.frame is not None), None)
@@ -73,15 +80,27 @@ def _pool_finding(workers: Sequence[Thread], now: float) -> Finding:
     all_workers = "its only worker is" if pool.max_workers == 1 else f"all {pool.max_workers:,} workers are"
     least = "at least " if pool.more_queued else ""
     doing = tuple(dict.fromkeys(each.doing for each in workers))[:5]
-    return process_finding(
+    evidence: dict[str, object] = {"workers": pool.max_workers, "queued": pool.queued}
+    cause = "every worker is busy, so new jobs wait"
+    if full is not None and now - full.since >= STARVED:
+        held = now - full.since
+        cause = f"no worker has moved for at least {wording.age(held)}, so new jobs wait"
+        doing += tuple(_behind(each) for each in full.waiting)
+        evidence |= {"held_seconds": round(held, 1), "waiting": sum(each.tasks for each in full.waiting)}
+    found = process_finding(
         "executor",
         "saturated",
         where,
         Onset(now if pool.full_since is None else pool.full_since, at_least=True),
         f"{pool.name}: {all_workers} busy and {least}{_waiting(pool.queued, 'job')}",
-        {"workers": pool.max_workers, "queued": pool.queued},
-        POOL_SATURATED.cause("every worker is busy, so new jobs wait", doing),
+        evidence,
+        POOL_SATURATED.cause(cause, doing),
     )
+    return replace(found, level="suspect") if "held_seconds" in evidence else found
+
+
+def _behind(line: WaitingAt) -> str:
+    return f"{_waiting(line.tasks, 'task')} for a worker at {place(line.frame)} in {line.frame.function}"
 
 
 CALLBACKS_QUEUE_UP = ProcessPattern(
@@ -98,7 +117,9 @@ CALLBACKS_QUEUE_UP = ProcessPattern(
 
 POOL_SATURATED = ProcessPattern(
     name="pool saturated",
-    find=lambda process: saturated(process.threads, process.now),
+    find=lambda process: saturated(
+        process.threads, process.now, process.waits.full if process.waits is not None else ()
+    ),
     noun="saturated pool",
     explanation="Jobs arrive faster than the workers finish them, so they pile up.",
     remedy=(
