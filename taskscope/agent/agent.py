@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
@@ -30,6 +31,7 @@ from taskscope.agent.inspect import futures, looking, origins, stacks
 from taskscope.agent.inspect.walk import live_tasks, run
 from taskscope.agent.server import Server
 from taskscope.model import requests
+from taskscope.model.snapshot import add_part
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -251,13 +253,9 @@ class Agent:
 
     def answer(self, request: Request[Any], send: Callable[[bytes], None]) -> Job[Any]:
         """Raises NotFoundError, RemoteError."""
-        if isinstance(request, requests.Snapshot):
-            yield from self.settled(ARRIVAL)
-            parts = yield from snapshot.snapshot(self, _part_sender(send), with_stacks=request.stacks)
-            return {"parts": parts}
-        return (yield from self._actions()[type(request)](request))
+        return (yield from self._actions(send)[type(request)](request))
 
-    def _actions(self) -> dict[type[Request[Any]], Callable[[Any], Job[Any]]]:
+    def _actions(self, send: Callable[[bytes], None]) -> dict[type[Request[Any]], Callable[[Any], Job[Any]]]:
         """The answer to each request, except those of the desk."""
         queries = self.queries
         return {
@@ -280,6 +278,7 @@ class Agent:
             requests.Stalls: lambda _: _now(self.watch.stalls),
             requests.Source: source.source,
             requests.Modules: source.modules,
+            requests.Snapshot: lambda query: self._snapshot(query, send),
             requests.SetInterval: self._set_interval,
             requests.Cancel: self._cancel,
             requests.Console: self.console.where,
@@ -326,6 +325,11 @@ class Agent:
             raise NotFoundError(f"thread {query.ident} has ended")
         return detail
 
+    def _snapshot(self, query: requests.Snapshot, send: Callable[[bytes], None]) -> Job[dict[str, int]]:
+        yield from self.settled(ARRIVAL)
+        parts = yield from snapshot.snapshot(self, _part_sender(send), with_stacks=query.stacks)
+        return {"parts": parts}
+
     def _set_interval(self, query: requests.SetInterval) -> Job[dict[str, float]]:
         yield
         self.interval = min(max(query.seconds, MIN_INTERVAL), MAX_INTERVAL)
@@ -348,16 +352,8 @@ class Agent:
     def snapshot(self) -> dict[str, Any]:
         """The whole state, built synchronously, for the program itself."""
         result: dict[str, Any] = {}
-        run(snapshot.snapshot(self, lambda section, value: merge(result, section, value)))
+        run(snapshot.snapshot(self, partial(add_part, result)))
         return result
-
-
-def merge(result: dict[str, Any], section: str, value: Any) -> None:
-    """Adds one part of a snapshot: a list extends its section, anything else sets it."""
-    if isinstance(value, list):
-        result.setdefault(section, []).extend(value)
-    else:
-        result[section] = value
 
 
 def _now(function: Callable[[], Any]) -> Job[Any]:

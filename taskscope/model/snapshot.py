@@ -127,3 +127,12 @@ NAMES = tuple(each.name for each in SECTIONS)
 
 LISTS = tuple(each.name for each in SECTIONS if each.rows)
 """Sections that are present even if empty."""
+
+
+def add_part(sections: dict[str, Any], name: str, value: Any) -> None:
+    """Adds a part, as agents emit a snapshot: a list extends its section, anything else sets it."""
+    known = sections.get(name)
+    if isinstance(value, list) and isinstance(known, list):
+        known.extend(value)
+    else:
+        sections[name] = value

@@ -14,7 +14,7 @@ from taskscope import __version__, model, wire
 from taskscope.checked import unpack
 from taskscope.export.check import check
 from taskscope.model import requests
-from taskscope.model.snapshot import NAMES
+from taskscope.model.snapshot import NAMES, add_part
 from taskscope.model.state import merge
 from taskscope.sources.base import Silence, SourceError, TargetGone
 from taskscope.sources.impute import guesses
@@ -226,8 +226,4 @@ class LiveSource:
         if section not in NAMES:
             return  # from a newer agent
         self._client.progressed()
-        known = self._parts.get(section)
-        if isinstance(value, list) and isinstance(known, list):
-            known.extend(value)
-        else:
-            self._parts[section] = value
+        add_part(self._parts, section, value)

@@ -21,12 +21,12 @@ from tests.tui.fake_source import FakeSource
 if TYPE_CHECKING:
     from taskscope.sources.base import Answering
 
-OF_THE_DESK = (requests.Hello, requests.Abandon, requests.Subscribe, requests.Snapshot)
+OF_THE_DESK = (requests.Hello, requests.Abandon, requests.Subscribe)
 """Not answered by the agent's own functions."""
 
 
 def test_the_agent_answers_each_request_of_the_table() -> None:
-    actions = Agent("unstarted", interval=1.0, control=False, version="0")._actions()
+    actions = Agent("unstarted", interval=1.0, control=False, version="0")._actions(lambda _: None)
     assert {*actions, *OF_THE_DESK} == set(METHODS.values())
 
 

@@ -67,7 +67,7 @@ class _Interner:
 
 
 def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: bool = True) -> Job[int]:
-    """Emits every section in parts; returns how many.  A list extends its section, anything else sets it."""
+    """Emits every section in parts (see ``add_part``); returns how many."""
     count = 0
     intern = _Interner()
 
