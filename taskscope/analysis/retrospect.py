@@ -13,6 +13,9 @@ from taskscope.model import Hello, History, Process, Sample, Site, SiteHistory
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ARRIVING = 3
+"""Rounds of questions on arrival, so that the first verdict is as good as later ones."""
+
 
 def whole_sample(snapshot: Mapping[str, Any]) -> tuple[Hello, Sample]:
     """The hello and first full sample that ``snapshot`` (JSON values) stands for.

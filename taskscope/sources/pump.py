@@ -1,7 +1,7 @@
 """From a source to its watchers: samples, history, and the judge's verdicts on both.
 
-The one place where analysis does I/O.  The app, ``watch``, ``snapshot`` and the test helpers all watch
-through a `Pump`, so they say the same.
+The app, ``watch`` and ``snapshot`` all watch through a `Pump`, so they agree.  Nowhere else does analysis
+cause I/O; ``taskscope.snapshot`` asks the same inside the process (``testing/within.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from taskscope import wire
 from taskscope.analysis.judge import Judge
 from taskscope.analysis.patterns.overload import CROWDED
-from taskscope.analysis.retrospect import whole_sample
+from taskscope.analysis.retrospect import ARRIVING, whole_sample
 from taskscope.checked import unpack
 from taskscope.model import History, SiteHistory, requests
 from taskscope.model.series import LONGEST
@@ -37,9 +37,6 @@ NOTE_EVERY = 10.0
 
 WAITS_SOON = 5.0
 """Seconds between looks at the wait graph while it shows tasks that cannot continue."""
-
-ARRIVING = 3
-"""Rounds of questions on arrival, so that the first verdict is as good as later ones."""
 
 MAX_WAITING = 60
 """Samples queued for the judge, which gets them merged; beyond this they are merged at once."""

@@ -1,4 +1,9 @@
-"""The state of this process, findings included, for ``taskscope.snapshot``."""
+"""The state of this process, findings included, for ``taskscope.snapshot``.
+
+It asks what a `Pump` asks for a fresh snapshot, without awaiting: the caller may be inside a running loop,
+where no second one can run, and a loop in a thread of ours would be part of what is observed.  It does not
+look at who waits for whom: that takes two looks, and the caller itself runs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
 from taskscope.agent.inspect.walk import run
-from taskscope.analysis.retrospect import judge_of
+from taskscope.analysis.patterns.overload import CROWDED
+from taskscope.analysis.retrospect import ARRIVING, judge_of
 from taskscope.model import requests
 
 if TYPE_CHECKING:
@@ -18,8 +24,14 @@ def snapshot(agent: Agent) -> dict[str, Any]:
     state = agent.snapshot()
     judge = judge_of(state)
     judge.looks(run(agent.facts.looks(requests.Looks(judge.suspected()))))
-    for question in judge.questions():
-        judge.facts(run(agent.facts.facts(question)))
-    judge.note(agent.watch.stalls(), agent.thread_view.all())
+    for _ in range(ARRIVING):
+        questions = judge.questions()
+        for question in questions:
+            judge.facts(run(agent.facts.facts(question)))
+        if not questions:
+            break
+    slow = (state["sample"]["loop_latency"] or 0.0) >= CROWDED
+    loops = run(agent.loops()) if slow else ()
+    judge.note(agent.watch.stalls(), agent.thread_view.all(), loops)
     state["findings"] = wire.pack(judge.findings())
     return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -94,3 +95,30 @@ def test_the_app_watch_and_a_snapshot_say_the_same_at_the_same_moment() -> None:
         for mine, theirs in zip(told, other, strict=True):
             assert abs(mine["since"] - theirs["since"]) < 3
             assert abs(mine["since_wall"] - theirs["since_wall"]) < 3
+
+
+MANY = """
+import asyncio, json, taskscope
+lines = range(20)
+code = "".join(f"async def work{n}(): await asyncio.Event().wait()\\n" for n in lines)
+code += "def start(): return [\\n" + "".join(f"    asyncio.create_task(work{n}()),\\n" for n in lines) + "]"
+exec(compile(code, "many.py", "exec"))
+async def main():
+    taskscope.start()
+    kept = []
+    for _ in range(20):
+        kept += start()
+        await asyncio.sleep(0.1)
+    return taskscope.snapshot()["findings"]
+print(json.dumps([each["cause"] and each["cause"]["pattern"] for each in asyncio.run(main())]))
+"""
+
+
+def test_a_snapshot_from_inside_asks_about_as_many_lines_as_one_from_outside() -> None:
+    """One round of questions is about a few of them."""
+    done = subprocess.run(
+        [sys.executable, "-c", MANY], capture_output=True, text=True, check=True, timeout=50
+    )
+    causes = json.loads(done.stdout)
+    assert len(causes) >= 20
+    assert None not in causes
