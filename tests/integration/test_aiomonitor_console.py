@@ -17,7 +17,7 @@ from taskscope.sources.resolve import resolve
 from tests.agent_client import Refused
 from tests.integration.children import REPO
 from tests.integration.monitored import Child, monitored
-from tests.integration.test_aiomonitor_beside_agent import agent, settled
+from tests.integration.test_aiomonitor_beside_agent import OLDER, agent, settled
 from tests.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_with_control_one_is_opened_on_request_and_closed_with_its_client() -> N
             client.ask("leave_console")
             assert ports(child) == before
             client.ask("console", start=True)
-        assert settled(child, 3) == (3, 3, 0)
+        assert settled(child, 3 + OLDER) == (3 + OLDER, 3 + OLDER, OLDER)
         until(lambda: ports(child) == before, "the console outlives its client")
         with agent(child) as client:
             client.ask("console", start=True)
