@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.track import Bin
     from taskscope.model import Finding, History, Process, Sample
-    from taskscope.model.vocabulary import Resource
+    from taskscope.model.vocabulary import Reading, Resource
 
 K = TypeVar("K")
 
@@ -42,6 +42,9 @@ NOISE = {"fds": 3, "rss": 1 << 20, "threads": 2}
 
 TENTH = 0.1
 """Least gain that is worth an own finding, as a share of the value it started from."""
+
+SUSTAINED = 20.0
+"""Seconds of growth from which a climb may be mentioned, long before it is a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,9 @@ class Movement:
 class Climb:
     """A resource that grows, keeps its gains and still grows; ``slope`` per minute.
 
-    ``movements``: the sites that move with it, closest match first.  ``unexplained``: it has climbed as long
-    as a leak must, and neither a site nor all tasks or threads together move with it.
+    ``movements``: the sites that move with it, closest match first.  ``sustained``: it has climbed long
+    enough to be mentioned.  ``unexplained``: it has climbed as long as a leak must, and neither a site nor
+    all tasks or threads together move with it.
     """
 
     resource: Resource
@@ -80,6 +84,7 @@ class Climb:
     since: Onset
     movements: tuple[Movement, ...]
     projection: Projection | None
+    sustained: bool
     unexplained: bool
 
 
@@ -182,6 +187,7 @@ class Resources:
             ),
             movements=movements,
             projection=self._projection(name, bins[-1].live, reading.slope, movements),
+            sustained=reading.last - reading.since >= SUSTAINED and self._level(reading) != "flat",
             unexplained=not movements
             and self._lasts(reading)
             and all(
@@ -192,10 +198,12 @@ class Resources:
 
     def _lasts(self, reading: Growth) -> bool:
         """Whether it has climbed by enough, and for as long as the least suspect tasks must grow to leak."""
-        if reading.gained < TENTH * reading.start:
-            return False
+        return reading.gained >= TENTH * reading.start and self._level(reading) == "leak"
+
+    def _level(self, reading: Growth) -> Reading:
+        """The verdict as on the least suspect tasks."""
         uptime = reading.begun - self._started
-        return judge(reading, None, Strength.UNLIKELY, uptime=uptime, record=True).level == "leak"
+        return judge(reading, None, Strength.UNLIKELY, uptime=uptime, record=True).level
 
     def _totals(self, name: Resource, now: float, *, recent: bool) -> Iterable[Moving]:
         """What else could explain a climb: all tasks together, all threads."""

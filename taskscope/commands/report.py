@@ -110,12 +110,15 @@ def _findings(observation: Observation) -> list[str]:
 
 
 def _none(observation: Observation) -> str:
-    """What is said where there is no finding: not that all is well while memory rises."""
-    rate, last = observation.rss.per_minute, observation.last
-    rising = last is not None and last.rss is not None and growth.is_rising(rate, last.rss)
-    found = "No finding on tasks or threads" if rising else "No findings"
+    """What is said where there is no finding: not that all is well while memory keeps rising."""
+    rates = [
+        each.slope.rate
+        for each in observation.pump.judge.climbs()
+        if each.resource == "rss" and each.sustained and growth.is_rising(each.slope.rate, each.used)
+    ]
+    found = "No finding on tasks or threads" if rates else "No findings"
     samples = " while samples came" if observation.silences else ""
-    return f"{found}{samples}{f'; memory rises by {fmt.bytes(rate)}/min' if rising else ''}."
+    return f"{found}{samples}{''.join(f'; memory rises by {fmt.bytes(rate)}/min' for rate in rates)}."
 
 
 def _finding(finding: Finding, last: Sample | None) -> list[str]:
