@@ -108,7 +108,7 @@ async def main():
     kept = []
     for _ in range(20):
         kept += start()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
     return taskscope.snapshot()["findings"]
 print(json.dumps([each["cause"] and each["cause"]["pattern"] for each in asyncio.run(main())]))
 """
