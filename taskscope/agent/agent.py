@@ -15,10 +15,10 @@ from taskscope import model, wire
 from taskscope.agent.answers import snapshot, source
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.facts import FactFinder
-from taskscope.agent.answers.graph import WaitReader
 from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.answers.tasks import NotFoundError, Queries
 from taskscope.agent.answers.threads import ThreadView
+from taskscope.agent.answers.wait_reader import WaitReader
 from taskscope.agent.counts import limits, process
 from taskscope.agent.counts.loops import LoopWatch
 from taskscope.agent.counts.registry import Registry

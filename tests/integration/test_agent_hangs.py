@@ -158,6 +158,14 @@ async def test_a_lock_that_was_taken_after_the_fork_is_none() -> None:
             await asyncio.sleep(0.1)
 
 
+async def test_a_slot_that_is_passed_on_during_a_look_is_held_by_nobody_who_waited() -> None:
+    with running(PROGRAMS["a semaphore at its limit"]) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            for _ in range(150):
+                assert judged(await source.ask(requests.Waits())) == []
+
+
 async def test_a_task_that_swallows_cancel_while_another_waits_for_it_is_suspected() -> None:
     with running(SWALLOWED) as child:
         says(child, "standing")

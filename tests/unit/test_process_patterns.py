@@ -71,7 +71,7 @@ def test_old_stalls_are_forgotten_and_one_without_a_stack_is_still_told() -> Non
 
 def test_a_pool_whose_workers_all_stand_still_is_suspected_with_who_waits_behind_them() -> None:
     busy, pool = [worker("waiting", 1), worker("waiting", 2)], FullPool(1, 30.0, (WaitingAt(OTHER, 3),))
-    assert [each.level for each in saturated(busy, 40, [pool])] == ["info"]
+    assert [each.level for each in saturated(busy, 39, [pool])] == ["info"]
     (found,) = saturated(busy, 75, [pool])
     assert found.level == "suspect"
     assert found.cause is not None

@@ -20,22 +20,21 @@ from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, items
 from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
-from taskscope.agent.inspect.stillness import Stillness
 from taskscope.agent.inspect.threads import ident_of, known_threads
 from taskscope.agent.inspect.walk import spent
 from taskscope.agent.inspect.workers import Workers
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import FrameType
     from weakref import ref
 
     from taskscope.agent.answers.nodes import Key
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.inspect.stillness import Stillness
     from taskscope.agent.inspect.walk import Job
-    from taskscope.model import requests
     from taskscope.model.vocabulary import EdgeKind, NodeKind
 
 PER_SITE, MAX_TASKS = 300, 10_000
@@ -51,25 +50,7 @@ MAX_WAITING = 20
 """Most nodes sent that merely wait for the same thing."""
 
 
-class WaitReader:
-    """Answers ``waits``."""
-
-    def __init__(self, registry: Registry, watch: LoopWatch, agent_thread: Callable[[], int]) -> None:
-        self._registry = registry
-        self._watch = watch
-        self._agent_thread = agent_thread
-        self._still = Stillness()
-
-    def waits(self, _: requests.Waits) -> Job[model.WaitGraph]:
-        look = _Look(self._registry, self._still, self._watch)
-        yield from look.threads(self._agent_thread())
-        yield from look.tasks()
-        self._still.looked()
-        yield from look.holders(self._agent_thread())
-        return (yield from look.graph())
-
-
-class _Look:
+class Look:
     """One look at everything."""
 
     def __init__(self, registry: Registry, still: Stillness, watch: LoopWatch) -> None:
@@ -83,6 +64,7 @@ class _Look:
         self._workers = Workers()
         self._partial = False
         self._alive: set[int] = set()
+        self._natives: dict[int | None, int] = {}
         self._cancelled: dict[int, float] = {}
         self._standing: dict[int, float] = {}  # since when each thread has not moved
         self._behind: dict[int, Counter[model.Frame]] = defaultdict(Counter)  # who waits for a worker
@@ -93,13 +75,13 @@ class _Look:
     def threads(self, agent: int) -> Job[None]:
         """Adds the threads that have not moved."""
         here = native_ids()
-        natives = {ident_of(each): native_id(each, here) for each in known_threads()}
+        self._natives = {ident_of(each): native_id(each, here) for each in known_threads()}
         idents = [each for each in stacks.current_frames() if each != agent]
         self._alive.update(idents)
         leaving = len(here) <= len(idents) + 1 and waited.is_leaving(stacks.current_frames())
         for ident in idents:
             frame = stacks.current_frames().get(ident)
-            native = natives.get(ident)
+            native = self._natives.get(ident)
             if frame is not None and native:
                 since = self._still.thread(ident, native, frame)
                 still = since is not None and since < self._now
@@ -329,6 +311,16 @@ class _Look:
 
     # -- the answer ----------------------------------------------------------------------------
 
+    def _stays(self, key: Key, node: Node) -> bool:
+        """Whether it has not moved during the look either, while locks were passed on."""
+        if key[0] == "task":
+            task = self._registry.find(key[1])
+            return task is not None and self._still.task(key[1], task) == node.since
+        if key[0] == "thread":
+            frame, native = stacks.current_frames().get(key[1]), self._natives.get(key[1])
+            return frame is not None and self._still.thread(key[1], native or 0, frame) == node.since
+        return True
+
     def graph(self) -> Job[model.WaitGraph]:
         """The part that cannot continue; of nodes that merely wait, ``MAX_WAITING`` per thing."""
         numbers = {key: at for at, key in enumerate(self._nodes, 1)}
@@ -345,6 +337,14 @@ class _Look:
         ]
         yield
         kept = model.deadlocked(nodes, edges)
+        moved = set()
+        for key, node in self._nodes.items():
+            if numbers[key] in kept and not self._stays(key, node):
+                moved.add(numbers[key])
+            if spent():
+                yield
+        if moved:
+            kept = model.deadlocked([each for each in nodes if each.id not in moved], edges)
         between_kept = [each for each in edges if each.waiter in kept and each.on in kept]
         waiting = Counter(each.on for each in between_kept)
         shown: set[int] = set(waiting) | {each.id for each in nodes if each.gone and each.id in kept}

@@ -1,0 +1,35 @@
+"""Answers to: who waits for whom?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope.agent.answers.graph import Look
+from taskscope.agent.inspect.stillness import Stillness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope import model
+    from taskscope.agent.counts.loops import LoopWatch
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.inspect.walk import Job
+    from taskscope.model import requests
+
+
+class WaitReader:
+    """Answers ``waits``."""
+
+    def __init__(self, registry: Registry, watch: LoopWatch, agent_thread: Callable[[], int]) -> None:
+        self._registry = registry
+        self._watch = watch
+        self._agent_thread = agent_thread
+        self._still = Stillness()
+
+    def waits(self, _: requests.Waits) -> Job[model.WaitGraph]:
+        look = Look(self._registry, self._still, self._watch)
+        yield from look.threads(self._agent_thread())
+        yield from look.tasks()
+        self._still.looked()
+        yield from look.holders(self._agent_thread())
+        return (yield from look.graph())
