@@ -24,13 +24,13 @@ ODDS = 4.0
 """Log-likelihood ratio (tasks stay : tasks come and go) from which births count as the past."""
 
 TURNOVER = 3.0
-"""If tasks come and go, at least this many times the live ones were started since the oldest's birth."""
+"""A site that churns has started at least this many times its live count since its oldest live task."""
 
 SHARE = 0.5
-"""If one site's live tasks are this share of all tasks the process ever started, they stay."""
+"""A site stays if its live tasks are at least this share of all tasks the process ever started."""
 
 REACH = 0.7
-"""Share of the process's life they must span: otherwise as many may have lived and ended before."""
+"""Least share of the process's life that births span: otherwise as many may have come and gone before."""
 
 KNOWN = 0.9
 """Share of the births that must be known."""
@@ -39,7 +39,7 @@ EVENLY = 0.5
 """Largest log ratio between the present birth rate and the average since the process started."""
 
 ENOUGH = 10
-"""Fewest tasks for a rate."""
+"""Fewest tasks from which to estimate a rate."""
 
 
 @dataclass(frozen=True, slots=True)

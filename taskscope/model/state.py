@@ -2,7 +2,7 @@
 
 The app, the judge and ``watch`` rely on these rules:
 
-- What a sample leaves out is unchanged.  A full sample drops the sites it does not mention.
+- Anything a sample omits is unchanged.  A full sample drops the sites it does not mention.
 - Counts and losses are totals: the newest value is complete.
 - A site first counted after another sample had no tasks at that sample; before the first sample nothing is
   known.

@@ -166,7 +166,7 @@ class Pump:
                 await asyncio.sleep(0)  # up to 1,100 points each, 2 ms
 
     async def _past(self, sample: Sample, seconds: float) -> AsyncIterator[History | tuple[SiteHistory, ...]]:
-        """The history of the process and of its biggest sites; the others gather theirs while watched."""
+        """The history of the process and of its biggest sites; the others' begins now."""
         yield await self._source.ask(requests.History(seconds))
         biggest = sorted(sample.sites, key=lambda each: -each.counts.live)[:PAST_SITES]
         sites = tuple(each.site for each in biggest)

@@ -59,9 +59,9 @@ err        tasks that ended with an exception, since the agent started
 10 min     live over the last ten minutes (less for a young target), scaled from zero to its maximum;
            births where no task stays
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
-!          a finding: tasks pile up here.  LEAK: they grow and keep what they gain, beyond a start-up;
+!          a finding: tasks pile up here.  LEAK: they grow for longer than start-up explains, and stay;
            SUSPECT: it is too early to judge, or some of them end.  The line above the table says where,
-           how fast, since when and why; Enter on the row, or f, shows the evidence
+           how fast, since when and why, and what hangs (HANG); Enter on the row, or f, shows the evidence
 thr        a line that starts threads, not tasks
 ~          imputed: the tasks are older than the agent; their site is a guess
 –          unknown

@@ -67,7 +67,7 @@ async def test_an_end_that_is_counted_late_is_moved_too() -> None:
     newer = line(registry, 7)
     adopt.impute(registry)
     older.finished += 1  # by a thread that had read the chunk's site before it was changed
-    registry.joined.settle()
+    registry.joined.catch_up()
     assert (newer.finished, older.finished) == (1, 0)
     end.set()
     await asyncio.sleep(0.01)

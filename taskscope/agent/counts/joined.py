@@ -1,7 +1,7 @@
 """Tasks of one coroutine from before and after the agent's start, counted as one site.
 
 The creation of the older ones was not observed.  As long as only one line starts that coroutine, they are
-counted there.
+attributed to it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Joined:
         """Counts under ``newer`` what belongs to ``older``, from now on."""
         self.changed = self.changed or older.id not in self._pairs
         self._pairs[older.id] = older, newer
-        self.settle()
+        self.catch_up()
 
     def part(self, older: SiteRecord) -> None:
         """Moves the live ones back: they may not belong to ``newer`` after all."""
@@ -41,7 +41,7 @@ class Joined:
         newer.born, older.born = newer.born - count, older.born + count
         newer.adopted, older.adopted = newer.adopted - count, older.adopted + count
 
-    def settle(self) -> None:
+    def catch_up(self) -> None:
         """Moves what was counted at the older sites in the meantime.
 
         The program keeps running: code that pops a task from its chunk counts it at the chunk's site, and may

@@ -59,7 +59,7 @@ class Sampler:
         """The next sample, with what changed.  An unchanged site costs one comparison."""
         yield from self._sweep(interval, SWEEP if watched else SWEEP_ALONE)
         now = clock.monotonic()
-        self._registry.joined.settle()
+        self._registry.joined.catch_up()
         births = self._threads.count()
         changed: list[model.SiteCounts] = []
         fresh: list[model.Site] = []

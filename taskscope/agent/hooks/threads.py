@@ -80,7 +80,7 @@ class ThreadHooks:
         self._leave(thread, Note(record, system.get_ident(), clock.monotonic(), raw_stack(frame)))
 
     def _resolve(self, thread: Any, name: str, outside: FrameType, inside: FrameType | None) -> SiteRecord:
-        """The record of a thread started out of a line of which it is not known yet."""
+        """The record of a thread started at a line not seen before."""
         jobs = handed.functions(inside) if inside is not None else ()
         given = handed.function(thread, _function_of(thread), *jobs)
         found = who_asked(outside, given)

@@ -5,7 +5,7 @@ these is held from outside (by a module, a running frame, an object written in C
 leads to.  Nothing can reach the rest.  The method is sound for any part of the heap: whatever was not
 inspected counts as outside.
 
-The search does not pass through suspended tasks: knowing a task gives no access to what it waits for.
+The search does not pass through suspended tasks: a reference to one gives no access to what it awaits.
 
 While an island is examined, it keeps its objects alive: at most ``MOST``, for up to ``PATIENCE`` seconds.
 """

@@ -27,7 +27,11 @@ class Pattern:
     remedy: str
 
     def cause(self, text: str, evidence: tuple[str, ...]) -> Cause:
-        """The cause of a finding; ``text`` is its sentence."""
+        """The cause of a finding.
+
+        ``text`` is its sentence: where there is no room, the app drops what follows a semicolon, then what
+        follows a colon or a bracket (``causes`` in ``tui/current_findings.py``).
+        """
         return Cause(self.name, text, evidence, f"{self.explanation} {self.remedy}")
 
 

@@ -38,8 +38,10 @@ EXPLAINS = """\
 Findings, worst first.  The lower panel shows the evidence for the
 one under the cursor.
 
-LEAK      grows and keeps what it gains, for longer than a start-up
-          takes, or its tasks show why they never end
+HANG      tasks or threads that wait for each other, or for something
+          that is gone
+LEAK      grows and keeps what it gains, for longer than start-up
+          explains, or its tasks show why they never end
 SUSPECT   grows, but it is too early to judge, or some of it ends
 info      worth knowing, not a fault: long-lived but flat, stopped
           growing, a stalled loop, a saturated pool, memory or
