@@ -260,10 +260,12 @@ def forecast(projection: Projection) -> str:
 
 
 def since(finding: Finding, sample: Sample | None) -> str:
-    """The wall-clock time it began, or ``before`` that; with the date if that is a day ago."""
+    """The wall-clock time it began, ``~`` if estimated, or ``before`` it; with the date if a day ago."""
     if sample is None:
         return UNKNOWN
     ago = sample.monotonic - finding.since
     spelling = "%H:%M" if ago < _DAY else "%d %b %H:%M"
     clock = time.strftime(spelling, time.localtime(sample.wall - ago))
+    if finding.since_estimated:
+        clock = f"{IMPUTED}{clock}"
     return f"before {clock}" if finding.since_at_least else clock

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from taskscope.analysis.cohorts import Survival
+    from taskscope.analysis.first_sight import Past
     from taskscope.analysis.resources import Climb
     from taskscope.analysis.track import Bin
     from taskscope.model import (
@@ -233,6 +234,10 @@ class Judge:
         )
         ranked = sorted(every, key=lambda each: rank(each.level))
         return tuple(replace(each, since_wall=round(self.state.wall(each.since), 3)) for each in ranked)
+
+    def pasts(self) -> dict[int, Past]:
+        """What is known of sites from before the agent."""
+        return {id: each.past for id, each in self._watched.items() if each.past is not None}
 
     def climbs(self) -> tuple[Climb, ...]:
         """The resources that climb, with the growing sites that move with them."""

@@ -223,7 +223,8 @@ def info_finding(
     elif counts.retained >= max(100, live):
         text, why = f"{counts.retained:,} are done but still referenced{_keeping(watched)}", "retained"
     elif live >= 2 and age >= long_lived:
-        text, why = f"{live:,} live, oldest {wording.seconds(age)}, not growing", "long-lived"
+        guess = wording.IMPUTED if site.kind == "task" and now - age < begun else ""
+        text, why = f"{live:,} live, oldest {guess}{wording.seconds(age)}, not growing", "long-lived"
         onset = Onset(now - age)
     else:
         return None
@@ -290,6 +291,7 @@ def _about(
         rate_per_min=round(rate, 2),
         since=onset.since,
         since_at_least=onset.at_least,
+        since_estimated=site.kind == "task" and onset.since < watched.whole.origin,
         text=text,
         evidence={"why": why, **(evidence or {})},
         cause=watched.cause if level != "info" or watched.strength > Strength.PERMANENT else None,

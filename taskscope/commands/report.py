@@ -77,13 +77,14 @@ def _table(observation: Observation) -> list[str]:
 def _numbers(observation: Observation, seen: Seen) -> tuple[str, ...]:
     seconds = observation.seconds or 1.0
     state, counts, oldest = seen.state, seen.state.counts.counts, seen.state.counts.oldest
+    guess = oldest is not None and state.site.kind == "task" and observation.state.before_agent(oldest)
     return (
         fmt.count(counts.live),
         fmt.change(state.gained),
         fmt.rate_per_min(seen.live.per_minute),
         fmt.rate_per_second(_born(seen) / seconds),
         fmt.rate_per_second((counts.ended - state.first.ended) / seconds),
-        fmt.age(None if oldest is None else observation.state.now - oldest),
+        fmt.IMPUTED * guess + fmt.age(None if oldest is None else observation.state.now - oldest),
     )
 
 

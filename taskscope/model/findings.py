@@ -193,7 +193,8 @@ class Finding:
     ``text`` is the verdict in one sentence; ``since`` when it began, in the target's monotonic seconds;
     ``since_wall`` the same in seconds since the epoch.  ``since_at_least``: it began then or earlier, before
     the first observation.  ``evidence``: numbers by name.  ``until_told``: seconds until a suspect gets its
-    final verdict.  ``via``: the helper through which the site starts what it starts.
+    final verdict.  ``via``: the helper through which the site starts what it starts.  ``since_estimated``: it
+    rests on the births of tasks older than the agent, which are estimates.
     """
 
     level: words.Level
@@ -214,6 +215,7 @@ class Finding:
     since_at_least: bool = False
     since_wall: float | None = None
     via: Frame | None = None
+    since_estimated: bool = False
 
     @property
     def why(self) -> words.Reason | None:

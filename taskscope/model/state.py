@@ -116,6 +116,10 @@ class TargetState:
             return self.sample.monotonic
         return self.hello.agent_since if self.hello is not None else 0.0
 
+    def before_agent(self, time: float) -> bool:
+        """Whether that was before the agent came: what is told of it is an estimate."""
+        return self.hello is not None and time < self.hello.agent_since
+
     def wall(self, time: float) -> float:
         """Seconds since the epoch at a time of the target's clock."""
         at = self.sample or self.hello

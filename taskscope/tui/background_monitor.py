@@ -59,6 +59,6 @@ class BackgroundMonitor:
             findings = await pump.judged()
             if not store.paused:
                 store.findings.take(findings)
-                store.version += 1
+                store.reconstruct(pump.judge.pasts())
                 self._changed()
             await asyncio.sleep(max(EVERY, FRUGAL * pump.cost))

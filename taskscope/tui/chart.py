@@ -23,10 +23,14 @@ _NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart: ``(seconds before now as a negative number, value)``, NaN for a gap."""
+    """One line of a chart: ``(seconds before now as a negative number, value)``, NaN for a gap.
+
+    ``marker``: the character that draws it; braille has eight dots in a cell.
+    """
 
     points: Sequence[Point]
     color: str
+    marker: str = "braille"
 
 
 def build_chart(
@@ -65,7 +69,7 @@ def build_chart(
     for line in lines:
         for piece in pieces(line.points):
             xs, ys = zip(*thinned(piece, span, width - label_width), strict=True)
-            plotext.plot(list(xs), list(ys), marker="braille", color=_color(line.color))
+            plotext.plot(list(xs), list(ys), marker=line.marker, color=_color(line.color))
     text = Text.from_ansi(plotext.build().rstrip("\n"), no_wrap=True)
     plotext.clear_figure()
     return text

@@ -63,7 +63,7 @@ err        tasks that ended with an exception, since the agent started
            SUSPECT: it is too early to judge, or some of them end.  The line above the table says where,
            how fast, since when and why, and what hangs (HANG); Enter on the row, or f, shows the evidence
 thr        a line that starts threads, not tasks
-~          imputed: the tasks are older than the agent; their site is a guess
+~          a guess or an estimate, for tasks older than the agent: their site, age or past, which is dim
 –          unknown
 
 / filters by site, file or coroutine (all words must match).  s sorts by the next column, S reverses

@@ -7,9 +7,9 @@ import time
 DRAW_EVERY, DRAW_AT_LAST = 0.7, 2.0
 """Least and most seconds between two redraws for new data; input shows at once."""
 
-FRUGAL = 25.0
+FRUGAL = 33.0
 """Between the two, a redraw waits for this multiple of the CPU time used since the last one: what reading
-thousands of sites costs is saved on drawing, so that the app stays below 5 % of a core.
+thousands of sites costs is saved on drawing, so that the app uses 3 % of a core.
 """
 
 

@@ -15,6 +15,7 @@ from taskscope.model.series import Series
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from taskscope.analysis.first_sight import Past
     from taskscope.model import Counts, Frame, Group, Site
     from taskscope.model.state import SiteState
 
@@ -79,6 +80,20 @@ class Row:
         born = self.levels(now, seconds + step, points + 1, BORN)
         return [None if None in pair else pair[1] - pair[0] for pair in pairwise(born)]  # type: ignore[operator]
 
+    def before(self, time: float) -> int | None:
+        """Live count at a moment before the agent, reconstructed from its older tasks; None: unknown."""
+        return None
+
+    def reconstructed(self, now: float, seconds: float, points: int) -> list[int | None]:
+        """What is known so at ``points`` moments of the last ``seconds``."""
+        step = seconds / points
+        return [self.before(now - seconds + step * (index + 1)) for index in range(points)]
+
+    @property
+    def exact(self) -> bool:
+        """Whether births from before the agent are known exactly, as the kernel knows those of threads."""
+        return False
+
     def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
         """Values of a column (LIVE, BORN, ENDED) at ``points`` moments of the last ``seconds``."""
         raise NotImplementedError
@@ -87,7 +102,7 @@ class Row:
 class SiteRow(Row):
     """A creation site and the history of its counts."""
 
-    __slots__ = ("series", "state", "ticks")
+    __slots__ = ("past", "series", "state", "ticks")
 
     def __init__(self, state: SiteState, settled: float, ticks: Series) -> None:
         """``ticks`` has a point per sample of the target, whether or not this site was in it."""
@@ -99,6 +114,7 @@ class SiteRow(Row):
         self.oldest: float | None = None
         self.median: float | None = None
         self.series = Series(3, SITE_TIERS, settled)
+        self.past: Past | None = None
         self.name()
 
     @property
@@ -156,6 +172,14 @@ class SiteRow(Row):
         then = baseline.get(self.site.id)
         return self.live - (then.live if then else 0)
 
+    def before(self, time: float) -> int | None:
+        past = self.past
+        return past.level(time) if past is not None and past.started <= time < past.since else None
+
+    @property
+    def exact(self) -> bool:
+        return self.site.kind == "thread"
+
     def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
         return self.series.resample(now - seconds, now, points, column)
 
@@ -201,6 +225,14 @@ class SumRow(Row):
 
     def since(self, baseline: dict[int, Counts]) -> int | None:
         return sum(member.since(baseline) or 0 for member in self.members)
+
+    def before(self, time: float) -> int | None:
+        levels = [member.before(time) for member in self.members]
+        return None if None in levels else sum(level or 0 for level in levels)
+
+    @property
+    def exact(self) -> bool:
+        return all(member.exact for member in self.members)
 
     def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
         of_members = (member.levels(now, seconds, points, column) for member in self.members)

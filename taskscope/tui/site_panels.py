@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from taskscope import text as fmt
-from taskscope.tui.chart import Line, build_chart
+from taskscope.tui.chart import Line, Point, build_chart
 from taskscope.tui.rows import BORN, ENDED, LIVE, TREND_SECONDS, per_second
 from taskscope.tui.theme import palette
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from taskscope.model import Ages
     from taskscope.model.series import Series
     from taskscope.tui.context import Context
+    from taskscope.tui.rows import SiteRow
 
 _POINTS = 120  # of ten minutes one every five seconds, two a cell in a narrow chart
 _BAR = "█"
@@ -48,18 +49,25 @@ class SiteChart(Widget):
 
     def _state(self) -> object:
         store = self.context.store
-        live = sum(row.live for row in map(store.site, self._sites) if row)
+        live = sum(row.live for row in self._rows)
         return (
             int(store.now / self._step),
             live,
             self.size,
             self.app.theme,
             store.past_version,
+            self._seconds,
+            tuple(row.past is None for row in self._rows),
         )
 
     @property
+    def _rows(self) -> list[SiteRow]:
+        return [row for row in map(self.context.store.site, self._sites) if row]
+
+    @property
     def _seconds(self) -> float:
-        return self.context.store.fitted(TREND_SECONDS)
+        begun = min((row.past.started for row in self._rows if row.past is not None), default=None)
+        return self.context.store.fitted(TREND_SECONDS, begun)
 
     @property
     def _step(self) -> float:
@@ -77,17 +85,19 @@ class SiteChart(Widget):
         live, born, ended = (self._sum(column) for column in (LIVE, BORN, ENDED))
         if height < 2 or not live:
             return Text()
+        before = self._before(live)
         births, ends = _rates(born, self._step), _rates(ended, self._step)
+        guess = f", {fmt.IMPUTED} before the agent" if any(before) else ""
         self.border_title = Content(
             f"{fmt.span(self._seconds)}: live {fmt.count(live[-1])}, "
             f"births {fmt.rate_per_second(self._rate(BORN))}/s, "
-            f"ends {fmt.rate_per_second(self._rate(ENDED))}/s"
+            f"ends {fmt.rate_per_second(self._rate(ENDED))}/s{guess}"
         )
         if width < 100:
-            return self._chart(width, height, live, whole=True)
+            return self._chart(width, height, live, before, whole=True)
         side = width // 4
         charts = (
-            ("", self._chart(width - 2 * side, height - 1, live, whole=True)),
+            ("", self._chart(width - 2 * side, height - 1, live, before, whole=True)),
             ("births/s", self._chart(side, height - 1, births)),
             ("ends/s", self._chart(side, height - 1, ends)),
         )
@@ -103,30 +113,55 @@ class SiteChart(Widget):
         rows = [Text.assemble(*row) for row in zip(*columns, strict=False)]
         return Text("\n", no_wrap=True).join([head, *rows])
 
-    def _chart(self, width: int, height: int, values: Sequence[float | None], *, whole: bool = False) -> Text:
-        step = self._step
-        first = -self._seconds + step
-        points = [
-            (first + step * index, float("nan") if value is None else value)
+    def _chart(
+        self,
+        width: int,
+        height: int,
+        values: Sequence[float | None],
+        before: Sequence[float | None] = (),
+        *,
+        whole: bool = False,
+    ) -> Text:
+        """The chart of ``values``; of what is reconstructed ``before`` them a dim line of ``~``."""
+        colours = palette(self.app.theme_variables)
+        lines = [
+            Line(self._points(before), colours.dim_color, fmt.IMPUTED),
+            Line(self._points(values), colours.accent_color),
+        ]
+        return build_chart(width, height, lines, self._seconds, fmt.short, whole=whole)
+
+    def _points(self, values: Sequence[float | None]) -> list[Point]:
+        first = -self._seconds + self._step
+        return [
+            (first + self._step * index, float("nan") if value is None else value)
             for index, value in enumerate(values)
         ]
-        line = Line(points, palette(self.app.theme_variables).accent_color)
-        return build_chart(width, height, [line], self._seconds, fmt.short, whole=whole)
 
     def _rate(self, column: int) -> float | None:
         """Births or ends per second, as on the overview."""
         store = self.context.store
-        rows = [row for row in map(store.site, self._sites) if row]
+        rows = self._rows
         return _total([row.births(store.now) if column == BORN else row.ends(store.now) for row in rows])
 
     def _sum(self, column: int) -> list[float | None]:
-        store = self.context.store
-        moments = [store.now - self._seconds + self._step * (index + 1) for index in range(_POINTS)]
-        rows = [row for row in map(store.site, self._sites) if row]
+        moments = self._moments
         return [
             _total(values)
-            for values in zip(*(_between(row.series, column, moments) for row in rows), strict=True)
+            for values in zip(*(_between(row.series, column, moments) for row in self._rows), strict=True)
         ]
+
+    def _before(self, live: Sequence[float | None]) -> list[float | None]:
+        """Live tasks before the record, as far as they are reconstructed for each site; else None."""
+        found: list[float | None] = []
+        for moment, seen in zip(self._moments, live, strict=True):
+            levels = [row.before(moment) for row in self._rows] if seen is None else [None]
+            found.append(None if None in levels else _total(levels))
+        return found
+
+    @property
+    def _moments(self) -> list[float]:
+        now = self.context.store.now
+        return [now - self._seconds + self._step * (index + 1) for index in range(_POINTS)]
 
 
 def _between(series: Series, column: int, moments: Sequence[float]) -> list[float | None]:
@@ -169,8 +204,11 @@ class AgeHistogram(Widget):
     AgeHistogram { border-top: solid $border; border-title-color: $text-muted; text-wrap: nowrap; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, context: Context, *, exact: bool, id: str | None = None) -> None:
+        """``exact``: births from before the agent are known exactly."""
         super().__init__(id=id)
+        self.context = context
+        self._exact = exact
         self._ages: Ages | None = None
 
     def on_mount(self) -> None:
@@ -185,7 +223,9 @@ class AgeHistogram(Widget):
         if self._ages is None:
             return Text(" reading the ages …")
         colours = palette(self.app.theme_variables)
-        bars = _bars(self._ages)
+        hello = self.context.store.hello
+        watched = self.context.store.age(hello.agent_since) if hello is not None else None
+        bars = _bars(self._ages, None if self._exact else watched)
         if not any(number for _, number in bars):
             return Text(" no live task")
         top = max(number for _, number in bars)
@@ -200,9 +240,12 @@ class AgeHistogram(Widget):
         return text
 
 
-def _bars(ages: Ages) -> list[tuple[str, int]]:
+def _bars(ages: Ages, watched: float | None = None) -> list[tuple[str, int]]:
+    """Label and number of each bar; ``~`` beyond the age ``watched``, from which all are estimates."""
+    guessed = [watched is not None and edge >= watched for edge in (0.0, *ages.edges)]
     labels = [f"< {fmt.age(edge)}" for edge in ages.edges]
     labels.append(f"≥ {fmt.age(ages.edges[-1])}" if ages.edges else "any")
+    labels = [fmt.IMPUTED * guess + label for guess, label in zip(guessed, labels, strict=True)]
     bars = list(zip(labels, ages.counts, strict=False))
     return [*bars, ("unknown", ages.unknown)] if ages.unknown else bars
 

@@ -49,6 +49,10 @@ def _age(row: Row, store: Store, birth: float | None) -> float | None:
     return store.age(birth) if row.live else None
 
 
+def _age_text(row: Row, store: Store, birth: float | None) -> str:
+    return store.age_text(birth if row.live else None, exact=row.exact)
+
+
 FIELDS = (
     Field(Column("live", "live", 7, align="right"), "live", lambda row, _: row.live),
     Field(Column("growth", "Δ/min", 8, align="right"), "growth", _growth),
@@ -119,14 +123,19 @@ class SiteTable(LineTable[Row]):
         self._touched = False
         self._read: dict[str, list[Cell]] = {}
         self._read_of: tuple[object, ...] = ()
-        self._trends: dict[str, tuple[float, str]] = {}
+        self._trends: dict[str, tuple[float, str, int]] = {}
         self._columns_of: object = None
         super().__init__(self._columns_now(), self._cells, lambda row: row.key)
+
+    @property
+    def _trend_seconds(self) -> float:
+        store = self.context.store
+        return store.fitted(TREND_SECONDS, store.begun)
 
     def _columns_now(self) -> Sequence[Column]:
         baseline = self.context.store.baseline
         columns = [field.column for field in FIELDS if baseline or field.column.key != "since"]
-        label = fmt.span(self.context.store.fitted(TREND_SECONDS))
+        label = fmt.span(self._trend_seconds)
         return [replace(each, label=label) if each.key == "trend" else each for each in columns]
 
     def show(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
@@ -143,7 +152,7 @@ class SiteTable(LineTable[Row]):
     def fit_columns(self) -> None:
         """Adds the column of changes while there is a baseline, and labels the trend with its span."""
         store = self.context.store
-        state = (store.baseline is None, store.fitted(TREND_SECONDS))
+        state = (store.baseline is None, self._trend_seconds)
         if state != self._columns_of:
             self._columns_of = state
             self._trends.clear()
@@ -183,12 +192,14 @@ class SiteTable(LineTable[Row]):
         if store.baseline:
             cells.append(Text(fmt.change(row.since(store.baseline.sites)), colours.accent))
         cells += [
-            Text(fmt.age(oldest), colours.strong) if long_lived else fmt.age(oldest),
-            fmt.age(_age(row, store, row.median)),
+            Text(_age_text(row, store, row.oldest), colours.strong)
+            if long_lived
+            else _age_text(row, store, row.oldest),
+            _age_text(row, store, row.median),
             fmt.rate_per_second(row.births(now)),
             fmt.rate_per_second(row.ends(now)),
             fmt.count(row.errors()),
-            Text(self._trend(row, now), self._outstanding(row, growth, colours)),
+            self._trend_cell(row, now, self._outstanding(row, growth, colours), colours),
             self._mark(row, colours, long_lived=long_lived),
             row.lines,
             row.coroutine,
@@ -208,13 +219,35 @@ class SiteTable(LineTable[Row]):
             return Text(FINDING, style_of(finding, colours))
         return LONG_LIVED if long_lived else " "
 
-    def _trend(self, row: Row, now: float) -> str:
-        """The sparkline, cached for a few seconds: it shows minutes in ten steps."""
-        at, text = self._trends.get(row.key, (-TREND_EVERY, ""))
+    def _trend_cell(self, row: Row, now: float, style: Style, colours: Palette) -> Text:
+        """The sparkline; what is reconstructed of it is dim, and begins with ``~``."""
+        sparkline, early = self._trend(row, now)
+        text = Text(sparkline, style)
+        if early:
+            text.stylize(colours.dim, 0, early)
+        return text
+
+    def _trend(self, row: Row, now: float) -> tuple[str, int]:
+        """The sparkline, and where the reconstructed part of it ends.
+
+        Cached for a few seconds: it shows minutes in ten steps.
+        """
+        at, text, early = self._trends.get(row.key, (-TREND_EVERY, "", 0))
         if now - at >= TREND_EVERY or now < at:
             if len(self._trends) > 2 * len(self.rows) + 100:
                 self._trends.clear()  # drop rows that are gone
-            seconds = self.context.store.fitted(TREND_SECONDS)
-            text = fmt.sparkline(row.trend(now, seconds, TREND_WIDTH), TREND_WIDTH)
-            self._trends[row.key] = (now, text)
-        return text
+            text, early = _sparkline(row, now, self._trend_seconds)
+            self._trends[row.key] = (now, text, early)
+        return text, early
+
+
+def _sparkline(row: Row, now: float, seconds: float) -> tuple[str, int]:
+    seen = row.trend(now, seconds, TREND_WIDTH)
+    before = row.reconstructed(now, seconds, TREND_WIDTH)
+    guessed = [at for at, value in enumerate(seen) if value is None and before[at] is not None]
+    if not guessed:
+        return fmt.sparkline(seen, TREND_WIDTH), 0
+    both = [value if value is not None else early for value, early in zip(seen, before, strict=True)]
+    text = fmt.sparkline(both, TREND_WIDTH)
+    first, end = guessed[0], guessed[-1] + 1
+    return f"{text[:first]}{fmt.IMPUTED}{text[first + 1 :]}", end

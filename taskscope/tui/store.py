@@ -19,8 +19,9 @@ from taskscope.tui.current_findings import Findings
 from taskscope.tui.rows import Row, SiteRow, SumRow, WalkedRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from taskscope.analysis.first_sight import Past
     from taskscope.model import Counts, Group, Hello, Sample, SiteHistory
 
 SETTLES = 5.0
@@ -63,6 +64,7 @@ class Store:
         self.baseline: Baseline | None = None
         self.findings = Findings()
         self.paused = False
+        self._pasts: Mapping[int, Past] = {}
         self._held: Sample | None = None
         self._walked: dict[str, dict[str, WalkedRow]] = {}
         self._rows: dict[str, Sequence[Row]] = {}  # emptied whenever a site comes or goes
@@ -74,6 +76,7 @@ class Store:
         self._held = None
         if not self.state.begin(hello):
             self.sites.clear()
+            self._pasts = {}
             self._walked.clear()
             self._rows.clear()
             self.history = ProcessSeries(self._settled)
@@ -118,6 +121,14 @@ class Store:
                 if row is not None:
                     row.series.load(each.times, (each.live, each.born, each.ended))
         self.past_version += 1
+        self.version += 1
+
+    def reconstruct(self, pasts: Mapping[int, Past]) -> None:
+        """What the judge knows of sites from before the agent, newly each time."""
+        for id in self._pasts.keys() | pasts.keys():
+            if (row := self.sites.get(id)) is not None:
+                row.past = pasts.get(id)
+        self._pasts = pasts
         self.version += 1
 
     def merge_groups(self, by: str, groups: Sequence[Group]) -> None:
@@ -189,6 +200,11 @@ class Store:
         """Age of something born then, at the moment shown."""
         return None if birth is None else max(0.0, self.now - birth)
 
+    def age_text(self, birth: float | None, *, exact: bool = False) -> str:
+        """The age of something born then; ``~`` if that is older than the agent, unless known exactly."""
+        guess = birth is not None and not exact and self.state.before_agent(birth)
+        return fmt.IMPUTED * guess + fmt.age(self.age(birth))
+
     def uptime(self) -> float | None:
         """Seconds that the target runs."""
         if self.hello is None or self.sample is None:
@@ -199,11 +215,20 @@ class Store:
     def _settled(self) -> float:
         return self.hello.agent_since + SETTLES if self.hello else 0.0
 
-    def fitted(self, seconds: float) -> float:
-        """At most so many seconds of the past: fewer, in round numbers, while no more of it is known."""
+    def fitted(self, seconds: float, begun: float | None = None) -> float:
+        """At most so many seconds of the past: fewer, in round numbers, while no more of it is known.
+
+        ``begun``: since when some of it is reconstructed.
+        """
         times = self.history.times
-        known = self.now - times[0] if times else 0.0
+        begun = begun if begun is not None else times[0] if times else self.now
+        known = self.now - begun
         return min(seconds, next((fit for fit in _FITS if known <= fit), seconds))
+
+    @property
+    def begun(self) -> float | None:
+        """Since when the past of some site is reconstructed."""
+        return min((past.started for past in self._pasts.values()), default=None)
 
     def slope(self, column: str) -> float | None:
         """Change per minute of one column of the history."""

@@ -59,7 +59,7 @@ def oldest_age(context: Context, birth: float | None) -> str:
     store = context.store
     since = store.hello.agent_since if store.hello is not None else None
     if birth is not None:
-        return ("~" if since is not None and birth < since else "") + fmt.age(store.age(birth))
+        return store.age_text(birth)
     return fmt.UNKNOWN if since is None else f">{fmt.age(store.age(since))}"
 
 

@@ -80,6 +80,7 @@ class Palette:
     alarm: Style
     border: Style
     accent_color: str
+    dim_color: str
 
 
 def palette(variables: Mapping[str, str]) -> Palette:
@@ -105,6 +106,7 @@ def _palettes(accent: str, warning: str, alarm: str, foreground: str, background
         alarm=_style(alarm) + Style(bold=True),
         border=faint,
         accent_color=accent,
+        dim_color=foreground if dim.ansi is not None else dim.hex,
     )
 
 

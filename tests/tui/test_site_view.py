@@ -322,7 +322,7 @@ def test_the_histogram_never_draws_something_as_nothing() -> None:
     assert bars == [("< 1.0s", 0), ("< 1m00s", 5), ("≥ 1m00s", 7), ("unknown", 3)]
     assert _folded(bars, 3) == bars[1:]
     assert _folded(bars, 2) == bars[1:3]
-    assert AgeHistogram().can_focus is False
+    assert AgeHistogram.can_focus is False
 
 
 async def test_paused_views_do_not_ask() -> None:

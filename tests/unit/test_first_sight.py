@@ -11,6 +11,7 @@ import pytest
 
 from taskscope.analysis.judge import Judge
 from taskscope.model import Counts, Older, Sample, SiteCounts, SiteFacts
+from taskscope.text import since
 from tests.unit.shapes import arrivals, churn, daily, hello, pool, ramp, sawtooth, site, steady, steps
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def test_a_leak_is_found_within_ten_seconds_with_its_start(shape: str, dated: bo
     lives = LEAKS[shape]()
     told = said_of(lives, 12 if dated else 20, dated=dated)[-1]
     assert told is not None
-    assert (told.level, told.since_at_least) == ("leak", False), told.text
+    assert (told.level, told.since_at_least, told.since_estimated) == ("leak", False, True), told.text
     begun = 20.0 if "start-up" in shape else 0.0
     assert told.since == pytest.approx(begun, abs=0.1 * CAME)
     assert "from before the agent" in told.text
@@ -124,6 +125,16 @@ HEALTHY: dict[str, Callable[[], Sequence[Life]]] = {
 def test_a_healthy_service_is_not_called_a_leak_at_first_sight(shape: str, dated: bool) -> None:
     said = said_of(HEALTHY[shape](), 40, dated=dated)
     assert not any(each is not None and each.level == "leak" for each in said)
+
+
+def test_an_age_from_before_the_agent_is_an_estimate() -> None:
+    sample = Sample(1, 400.0, 1400.0, 1.0, Counts(), 1, 9, 9, 0.1, 0.0, 0.0, 9, True, (site(0),))
+    judge = Judge(hello(CAME))
+    judge.feed(replace(sample, sites=(Late(pool(50), dated=True).counts(400.0),)))
+    (told,) = judge.findings()
+    assert (told.level, told.since_estimated) == ("info", True)
+    assert ", oldest ~" in told.text
+    assert since(told, sample).startswith("~")
 
 
 def test_tasks_in_use_are_not_judged_by_their_past() -> None:

@@ -58,7 +58,8 @@ coroutine, or threads of one function.
 finding    why this site is a finding: verdict, cause with its
            evidence, what grows with it, when a limit is reached, and
            the usual fix; d dismisses it for this target
-chart      live tasks over ten minutes; births and ends per second
+chart      live tasks over ten minutes; births and ends per second;
+           ~ is the past from before the agent, by its older tasks
 source     the code around the line, which ▶ marks
 parked     where its tasks wait now, largest group first; Enter shows
            only those tasks, Esc all again
@@ -185,7 +186,7 @@ class SiteScreen(DetailScreen):
                 id="parked",
                 empty="Reading where the tasks wait …",
             )
-            yield AgeHistogram(id="ages")
+            yield AgeHistogram(context, exact=self.row.exact, id="ages")
             yield StackPanel(self.reader, inline=False, id="stack", empty="Reading the creation stacks …")
         yield self.members()
 
@@ -232,7 +233,7 @@ class SiteScreen(DetailScreen):
     def _say(self) -> None:
         store, row = self.context.store, self.row
         counts = f"live {fmt.count(row.live)}, {fmt.rate_per_min(row.growth(store.now))}/min"
-        oldest = f"oldest {fmt.age(store.age(row.oldest))}" if row.live else "none live"
+        oldest = f"oldest {store.age_text(row.oldest, exact=row.exact)}" if row.live else "none live"
         parts = [row.label, counts, oldest, f"errors {fmt.count(row.errors())}", row.coroutine]
         if len(row.sites) > 1:
             parts.insert(1, f"{len(row.sites)} sites")
@@ -315,7 +316,7 @@ class SiteScreen(DetailScreen):
             fmt.count(group.live),
             group.text,
             left,
-            fmt.age(store.age(group.oldest)),
+            store.age_text(group.oldest, exact=self.row.exact),
             fmt.frame(group.frame),
         )
 

@@ -184,7 +184,7 @@ class TreeScreen(DetailScreen):
             return (Text(f"{sign}{group.label} {item.serial}{again}", style), "", "", "")
         head = Text(self._label(item), colours.dim if group.ended else colours.text)
         live = "ended" if group.ended else fmt.count(group.live)
-        oldest = fmt.age(self.context.store.age(group.oldest)) if group.oldest is not None else ""
+        oldest = self.context.store.age_text(group.oldest) if group.oldest is not None else ""
         return (head, live, oldest, below)
 
     def _label(self, item: Item) -> str:
