@@ -154,7 +154,8 @@ def test_pools_and_their_jobs() -> None:
         assert threads()["pool_0"].state == "idle"
         jobs = [pool.submit(gate.wait) for _ in range(5)]
         until_says("pool_0", "waits for an event")
-        busy = until_says("pool_1", "waits for an event")
+        until_says("pool_1", "waits for an event")
+        busy = threads()["pool_1"]  # anew: the queue may have been read before the last job was taken
         assert busy.state == "waiting"
         assert busy.executor is not None
         assert (busy.executor.name, busy.executor.workers, busy.executor.max_workers) == ("pool", 2, 2)
