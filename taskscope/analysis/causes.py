@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from taskscope.model import ParkedGroup, Reach, Site, SiteFacts, WaitObject
     from taskscope.model.vocabulary import Wait
 
+_GIVEN: tuple[Wait, ...] = ("socket", "queue.get")
+"""Waits that somebody ends who wants something done."""
+
 _OTHERS: tuple[Wait, ...] = ("socket", "subprocess", "dns", "server", "task", "gather")
 """Waits in which lack of movement proves nothing: connections may idle for long, and a task that awaits
 another moves when that one does."""
@@ -35,10 +38,11 @@ def explain(
     *,
     workers: bool = False,
     never: bool = False,
+    used: bool = False,
 ) -> tuple[Cause | None, Strength]:
     """The cause, with its evidence, and how strong that is; None if nothing was sampled.
 
-    ``workers``: see ``Clues``.  ``never``: the tasks have never moved while known.
+    ``workers``: see ``Clues``.  ``never`` and ``used``: see ``Moves``.
     """
     if facts is None or not facts.sampled:
         return None, Strength.NONE
@@ -52,19 +56,23 @@ def explain(
             pattern = each
             if not each.only_names:
                 break
-    return cause, _strength(pattern, seen, never=never)
+    return cause, _strength(pattern, seen, never=never, used=used)
 
 
-def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool) -> Strength:
+def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bool) -> Strength:
     if seen.proven:
         return Strength.PROVEN
     shown = pattern.strength_of(seen) if pattern is not None else None
     if shown is not None:
         return shown
+    if used and seen.most(seen.parked(*_GIVEN)):
+        return Strength.IN_USE
     if (seen.compared and not seen.stand_still) or (seen.most(seen.facts.awaited) and not seen.apart):
         return Strength.UNLIKELY
     if seen.at_rest:
         return Strength.UNLIKELY
+    if seen.timed:
+        return Strength.NONE
     return Strength.PERMANENT if never and not seen.most(seen.parked(*_OTHERS)) else Strength.NONE
 
 

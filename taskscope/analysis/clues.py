@@ -22,7 +22,7 @@ class Clues:
 
     Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of the
     two counts.  ``served``: the oldest task has ended since.  ``workers``: some have waited on a queue.
-    ``kept_by``: see the function.
+    ``kept_by``: see the function.  ``keeper_grows``: that container has gained entries since.
     """
 
     facts: SiteFacts
@@ -32,6 +32,7 @@ class Clues:
     served: bool = False
     workers: bool = False
     kept_by: str = ""
+    keeper_grows: bool = False
 
     @property
     def group(self) -> ParkedGroup | None:
@@ -66,6 +67,12 @@ class Clues:
         return self.facts.reach is not None and self.facts.reach.stuck >= 2
 
     @property
+    def timed(self) -> bool:
+        """Whether a timer ends the wait of most."""
+        reach = self.facts.reach
+        return reach is not None and reach.timed >= max(1, MOST * reach.asked)
+
+    @property
     def stand_still(self) -> bool:
         """Whether most of those seen twice have not moved; true if none was."""
         return self.advanced <= (1 - MOST) * self.compared
@@ -91,7 +98,9 @@ def clues(facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False) 
     cancelling = min(facts.cancelling, before.cancelling) if before is not None else 0
     oldest = before.examples[:1] if before is not None else ()
     served = bool(oldest) and oldest[0] not in facts.examples
-    return Clues(facts, advanced, len(both), cancelling, served, workers, kept_by(facts, before))
+    return Clues(
+        facts, advanced, len(both), cancelling, served, workers, kept_by(facts, before), _grows(facts, before)
+    )
 
 
 def kept_by(facts: SiteFacts, before: SiteFacts | None) -> str:
@@ -99,8 +108,17 @@ def kept_by(facts: SiteFacts, before: SiteFacts | None) -> str:
     keeper = facts.keeper
     if keeper is None:
         return ""
-    earlier = before.keeper if before is not None else None
-    grows = earlier is not None and earlier.name == keeper.name and earlier.size < keeper.size
-    text = f"{keeper.name or 'a container'} ({keeper.type} of {keeper.size:,}{', growing' if grows else ''})"
+    growing = ", growing" if _grows(facts, before) else ""
+    text = f"{keeper.name or 'a container'} ({keeper.type} of {keeper.size:,}{growing})"
     owner = keeper.name.partition(".")[0]
     return f"{text} of the {owner} in module {keeper.module}" if keeper.module and keeper.name else text
+
+
+def _grows(facts: SiteFacts, before: SiteFacts | None) -> bool:
+    earlier, keeper = before.keeper if before is not None else None, facts.keeper
+    return (
+        earlier is not None
+        and keeper is not None
+        and earlier.name == keeper.name
+        and earlier.size < keeper.size
+    )

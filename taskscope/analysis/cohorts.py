@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from taskscope.analysis.first_sight import Past
     from taskscope.model import SiteFacts
 
 KEPT = 12
@@ -20,6 +21,9 @@ KEPT = 12
 
 SETTLE = 10.0
 """Seconds of age before a cohort counts: by then most tasks of most services have ended."""
+
+LEAST = 8.0
+"""Seconds a cohort must be watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Survival:
     typical length (a task twice as old lives twice as long).  ``older_ended``: tasks born before the first
     cut that ended while ``replacements`` settled.  ``parts`` of ``stretches`` between cuts have survivors.
     ``first_half`` and ``second_half``: all settled live tasks, born within ``covered`` seconds.
+    ``from_before``: they are older than the agent.
     """
 
     stayed: int
@@ -43,6 +48,7 @@ class Survival:
     first_half: int
     second_half: int
     covered: float
+    from_before: bool = False
 
     @property
     def total(self) -> int:
@@ -134,11 +140,42 @@ class Cohorts:
         ]
         return next((cohort for cohort in cohorts if cohort.keeps), cohorts[-1] if cohorts else None)
 
+    def older(self, past: Past) -> Survival | None:
+        """The survival of the tasks older than the agent, watched once the young ones of them have ended.
+
+        None if it is too early, or the first look came too late to tell them from the others.
+        """
+        first = self.cuts[0] if self.cuts else None
+        if first is None or first - past.since > SETTLE:
+            return None
+        looks = [(time, alive[first]) for time, alive in self._looks if first in alive]
+        then, before = next((look for look in looks if look[0] - first >= SETTLE), (0.0, 0))
+        now, stayed = looks[-1] if looks else (0.0, 0)
+        if not then or now - then < LEAST:
+            return None
+        begun, middle = past.births[0], (past.births[0] + past.since) / 2
+        age = then - sum(past.births) / len(past.births)
+        stretch = (past.since - begun) / KEPT
+        return Survival(
+            stayed=stayed,
+            span=past.since - begun,
+            lost=max(0, before - stayed),
+            chance=math.log((age + now - then) / age),
+            older_ended=0,
+            replacements=0.0,
+            parts=len({int((birth - begun) / stretch) for birth in past.births}),
+            stretches=KEPT,
+            first_half=past.level(middle),
+            second_half=past.count - past.level(middle),
+            covered=past.since - begun,
+            from_before=True,
+        )
+
     def _cohort(self, old: list[float], last: int, then: float, before: dict[float, int]) -> Survival | None:
         """Tasks born between the first cut and ``old[last]``, watched since ``then``; None if too briefly."""
         now, alive = self._looks[-1]
         first, cut = old[0], old[last]
-        if now - then < 8 or cut not in before or first not in before:
+        if now - then < LEAST or cut not in before or first not in before:
             return None
         stayed = alive[cut] - alive[first]
         age = then - (first + cut) / 2

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from taskscope.analysis.moves import WATCHED
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, Bin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from taskscope.model import Older, SiteCounts, SiteFacts
 
@@ -39,7 +39,12 @@ EVENLY = 0.5
 """Largest log ratio between the present birth rate and the average since the process started."""
 
 ENOUGH = 10
-"""Fewest tasks from which to estimate a rate."""
+"""Fewest tasks of others for a rate."""
+
+FEWEST = 6
+"""Fewest tasks of the site itself for a rate."""
+
+RestsOn = Literal["births", "numbers of tasks", "the present rate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +52,14 @@ class Past:
     """Birth times of tasks older than the agent, in order; an even sample.
 
     ``count``: how many tasks they represent.  ``started``: when the process started; ``since``: when the
-    agent did.  ``numbered``: the times are derived from the tasks' numbers.
+    agent did.  ``rests_on``: what the times are derived from.
     """
 
     births: tuple[float, ...]
     count: int
     started: float
     since: float
-    numbered: bool = False
-
-    @property
-    def rests_on(self) -> str:
-        """What the times are derived from."""
-        return "numbers of tasks" if self.numbered else "births"
+    rests_on: RestsOn
 
     def level(self, time: float) -> int:
         """How many had been born by ``time``."""
@@ -97,39 +97,59 @@ class FirstSight:
             or (strength == Strength.NONE and now - self._since < WATCHED)
         ):
             return None
-        births = self._births(older, counts, now)
-        if births is None or self._since - births[0] < REACH * (self._since - self._started):
-            return None
-        numbered = None in older.births
-        found = Past(births, counts.adopted, self._started, self._since, numbered=numbered)
-        return found if self._stay(older, found, counts, now) else None
+        stay = self._older_stay(older, counts, facts.monotonic if facts is not None else now)
+        for births, rests_on in self._births(older, counts, now):
+            if births is None or self._since - births[0] < REACH * (self._since - self._started):
+                continue
+            past = Past(births, counts.adopted, self._started, self._since, rests_on)
+            if stay or (rests_on != "the present rate" and self._all_stay(older, past, counts, now)):
+                return past
+        return None
 
-    def _births(self, older: Older, counts: SiteCounts, now: float) -> tuple[float, ...] | None:
+    def _births(
+        self, older: Older, counts: SiteCounts, now: float
+    ) -> Iterator[tuple[tuple[float, ...] | None, RestsOn]]:
+        """The birth times, by what is known best."""
         known = sorted(birth for birth in older.births if birth is not None and birth <= self._since)
         if not older.births or self._since <= self._started:
-            return None
+            return
         if len(known) >= KNOWN * len(older.births):
-            return tuple(known)
-        return self._by_others(older, counts, now)
+            yield tuple(known), "births"
+            return
+        by_others = self._by_others(older, counts, now)
+        yield by_others, "numbers of tasks"
+        if by_others is None:
+            yield self._by_rate(older, counts, now), "the present rate"
 
     def _by_others(self, older: Older, counts: SiteCounts, now: float) -> tuple[float, ...] | None:
-        """Births from the numbers, with all other sites' tasks as a clock; None if these come unevenly.
+        """Births from the numbers, with all tasks but the site's live ones as a clock; None if uneven.
 
-        The site's own tasks do not advance the clock: those started together were born together.
+        The live ones do not advance the clock: those started together were born together.
         """
         numbers = [number for number in older.numbers if number is not None]
         span = self._since - self._started
         before = self._counter - older.live
-        meanwhile = self.births - (counts.counts.born - counts.adopted)
+        meanwhile = self.births - max(0, counts.counts.live - older.live)
         if len(numbers) < KNOWN * len(older.numbers) or min(before, meanwhile) < ENOUGH:
             return None
-        if abs(math.log(meanwhile / (now - self._since) * span / before)) > EVENLY:
+        if not _even(meanwhile, before * (now - self._since) / span):
             return None
         step = (older.live - 1) / max(1, len(numbers) - 1)
         parts = sorted((number - 1 - at * step) / before for at, number in enumerate(numbers))
         return tuple(self._started + span * min(max(0.0, part), 1.0) for part in parts)
 
-    def _stay(self, older: Older, past: Past, counts: SiteCounts, now: float) -> bool:
+    def _by_rate(self, older: Older, counts: SiteCounts, now: float) -> tuple[float, ...] | None:
+        """Evenly spread births, if the present growth, over the life of the process, makes those that live.
+
+        Only sound for a site whose older tasks do not end: then the number that lives was once 0.
+        """
+        span, grown = self._since - self._started, counts.counts.live - older.live
+        if grown < FEWEST or not _even(grown, older.live * (now - self._since) / span):
+            return None
+        told = min(len(older.births), older.live)
+        return tuple(self._started + span * (at + 0.5) / told for at in range(told))
+
+    def _all_stay(self, older: Older, past: Past, counts: SiteCounts, now: float) -> bool:
         """Whether nearly all tasks that the site started since its oldest live one still live.
 
         Their numbers show it if they leave no room for others; otherwise births and ends since the agent
@@ -141,6 +161,21 @@ class FirstSight:
         born, ended = counts.counts.born - counts.adopted, counts.counts.ended
         few = 0.05 * expected + 0.01
         return _odds(born, expected, TURNOVER * expected) + _odds(ended, few, TURNOVER * expected) >= ODDS
+
+    def _older_stay(self, older: Older, counts: SiteCounts, now: float) -> bool:
+        """Whether the tasks older than the agent do not end, however many younger ones come and go.
+
+        If they came and went, their lives would last as long as the process at most, so that in any part of
+        that time at least the same part of them would end.
+        """
+        expected = max(0.01, counts.adopted * (now - self._since) / max(1.0, self._since - self._started))
+        ended = max(0, counts.adopted - older.live)
+        return _odds(ended, 0.05 * expected + 0.01, expected) >= ODDS
+
+
+def _even(count: int, expected: float) -> bool:
+    """Whether a count is about as expected, allowing two standard deviations."""
+    return abs(math.log(count / expected)) <= max(EVENLY, 2 / math.sqrt(count))
 
 
 def _odds(count: int, one: float, other: float) -> float:

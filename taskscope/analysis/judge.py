@@ -6,12 +6,11 @@ A ``Judge`` does no I/O: its caller feeds it samples, fetches the facts it reque
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from taskscope.analysis import causes, growth, patterns
+from taskscope.analysis import growth, patterns
 from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.kept import Kept
 from taskscope.analysis.onset import BEGINNING, Onset, onset
@@ -109,14 +108,8 @@ class Judge:
             (time, *counts), *later = points
             older = adopted.get(past.site, 0)
             self._add(SiteCounts(past.site, Counts(*counts), adopted=older), time, came=True)
-            watched = self._watched[past.site]
-            for point in later:
-                watched.whole.add(*point)
-            recent = bisect_right(past.times, past.times[-1] - RECENT * LENGTH)
-            for point in later[max(0, recent - 2) :]:  # with the value in force at its start
-                watched.recent.add(*point)
-            watched.counts = SiteCounts(past.site, Counts(*points[-1][1:]), adopted=older)
-            watched.note_change()
+            now = SiteCounts(past.site, Counts(*points[-1][1:]), adopted=older)
+            self._watched[past.site].recall(later, now)
 
     def feed(self, sample: Sample) -> None:
         """Adds the next sample."""
@@ -180,10 +173,7 @@ class Judge:
             self._first_sight.read(facts)
             state = self.state.sites.get(facts.site)
             if state is not None:
-                moves = watched.moves
-                watched.cause, watched.strength = causes.explain(
-                    state.site, facts, watched.before, workers=moves.workers, never=moves.never
-                )
+                watched.explain(state.site, facts)
 
     def note(
         self,
@@ -306,9 +296,9 @@ class Judge:
         return due
 
     def _judge(self, watched: WatchedSite) -> None:
-        survival = watched.cohorts.survival()
         strength = watched.strength
         watched.past = self._first_sight.past(watched.facts, watched.counts, strength, self.now)
+        survival = watched.survival
         result = self._verdict(watched, watched.whole, survival, strength)
         begun = watched.reading.begun if watched.reading is not None else self._since
         if self.now - self._since > RECENT * LENGTH:
@@ -359,6 +349,7 @@ class Judge:
             strength,
             uptime=reading.begun - self._started,
             record=reading.live > highest,
+            seen_since=self._since,
             replaced=self._replaced(watched, recent=track.recent) if reading.gained > 1 else 0,
         )
 

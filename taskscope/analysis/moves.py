@@ -50,6 +50,13 @@ class Moves:
         self._moved = (self._moved & (marks.keys() - anew)) | moved
 
     @property
+    def used(self) -> bool:
+        """Whether almost every task known for a while has moved."""
+        old = [serial for serial, (since, _) in self._first.items() if self.now - since >= WATCHED]
+        stood = sum(1 for serial in old if serial not in self._moved)
+        return len(old) > 1 and stood <= FEW * len(old)
+
+    @property
     def never(self) -> bool:
         """Whether almost no task known for a while has ever moved."""
         known = {serial: self.now - since for serial, (since, _) in self._first.items()}

@@ -8,8 +8,10 @@ from enum import IntEnum
 class Strength(IntEnum):
     """The stronger, the shorter growth is watched before it is a leak (see ``verdict``)."""
 
-    BOUNDED = -2
+    BOUNDED = -3
     """Their number is bounded, which overrules the count."""
+    IN_USE = -2
+    """All of them are given work now and then: their number is load, whatever it is."""
     UNLIKELY = -1
     """Probably a pool, work in progress, or soon collected."""
     NONE = 0

@@ -7,7 +7,7 @@ is enough depends on the other evidence: tasks that show why they never end need
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.strength import Strength
@@ -24,6 +24,7 @@ PATIENCE = {
     Strength.PERMANENT: 45.0,
     Strength.NONE: 140.0,
     Strength.UNLIKELY: 165.0,
+    Strength.IN_USE: 165.0,
 }
 """Seconds of growth before it is a leak.
 
@@ -37,8 +38,12 @@ RISES = {
     Strength.PERMANENT: 3,
     Strength.NONE: 5,
     Strength.UNLIKELY: 8,
+    Strength.IN_USE: 8,
 }
 """Separate gains needed; fewer over a longer watch."""
+
+RISES_IN_THE_PAST = 8
+"""Gains needed if none of them was seen: fewer may be the last of a pool that has filled up."""
 
 PAST_STARTUP = 0.5
 """Least share of the patience, at any process age: an old process is past its start-up."""
@@ -63,11 +68,13 @@ def judge(
     *,
     uptime: float,
     record: bool,
+    seen_since: float = 0.0,
     replaced: int = 0,
 ) -> Verdict:
     """The verdict on one site.
 
     ``uptime``: process age when the series began.  ``record``: the live count is an all-time high.
+    ``seen_since``: when the watch began; before that, the series is reconstructed.
     ``replaced``: how many older tasks of the same coroutine, not in the series, have ended meanwhile.
     """
     if strength == Strength.BOUNDED:
@@ -88,9 +95,21 @@ def judge(
     else:
         by_cohorts = _by_cohorts(growth, survival, strength, uptime)
         verdict = min(by_counts, by_cohorts, key=lambda each: rank(each.level))
-    if verdict.level == "leak" and not record:
-        return Verdict("suspect", "below its earlier peak", verdict.rate, verdict.low, verdict.high)
-    return verdict
+    if verdict.level != "leak":
+        return verdict
+    doubt = _doubt(growth, strength, seen_since, record=record)
+    return replace(verdict, level="suspect", why=doubt) if doubt is not None else verdict
+
+
+def _doubt(growth: Growth, strength: Strength, seen_since: float, *, record: bool) -> VerdictReason | None:
+    """Why growth that is kept is no leak all the same."""
+    if not record:
+        return "below its earlier peak"
+    if strength == Strength.IN_USE:
+        return "in use"
+    if growth.rises < RISES_IN_THE_PAST and growth.last < seen_since:
+        return "too early"
+    return None
 
 
 def _verdict(growth: Growth, level: Reading, why: VerdictReason, until: float | None = None) -> Verdict:
@@ -136,6 +155,11 @@ def _some_end(growth: Growth, strength: Strength) -> bool:
     return strength < Strength.CANNOT_END and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
 
 
+def _some_of(survival: Survival) -> bool:
+    """Whether some of the older tasks end, so that the others may as well."""
+    return survival.lost > max(2, 0.03 * survival.stayed)
+
+
 def _fills(growth: Growth) -> bool:
     """Whether turnover is still low; once it is high, cohorts say more than counts."""
     return growth.ended < 2 * growth.live
@@ -167,7 +191,8 @@ def _by_cohorts(growth: Growth, survival: Survival, strength: Strength, uptime: 
     rate = survival.rate
     doubt = 1.96 * survival.total**-0.5
     until = _until(strength, uptime, survival.covered * 1.25, survival.total, 60 / rate)
-    sure = survival.parts >= survival.stretches / 3 and not (filling and _some_end(growth, strength))
+    open_end = _some_of(survival) if survival.from_before else filling and _some_end(growth, strength)
+    sure = survival.parts >= survival.stretches / 3 and not open_end
     level: Reading = "leak" if until <= 0 and sure else "suspect"
     return Verdict(
         level, "some stay", rate, rate * max(0.0, 1 - doubt), rate * (1 + doubt), max(0.0, until) or None

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis import patterns
+from taskscope.analysis import causes, patterns
 from taskscope.analysis.clues import kept_by
-from taskscope.analysis.cohorts import Cohorts
+from taskscope.analysis.cohorts import Cohorts, Survival
 from taskscope.analysis.kept import FEWEST
 from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.plateau import plateau
 from taskscope.analysis.strength import Strength
+from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.model import Finding
 from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from taskscope.analysis.first_sight import Past
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.kept import Kept
-    from taskscope.analysis.track import Track
     from taskscope.analysis.verdict import Verdict
     from taskscope.model import Cause, Site, SiteCounts, SiteFacts
     from taskscope.model.vocabulary import Level, Reading, Reason
@@ -107,6 +109,29 @@ class WatchedSite:
             and counts.retained < FEWEST
             and counts.adopted < 2
         )
+
+    def explain(self, site: Site, facts: SiteFacts) -> None:
+        """Names the cause by the newest facts."""
+        moves = self.moves
+        self.cause, self.strength = causes.explain(
+            site, facts, self.before, workers=moves.workers, never=moves.never, used=moves.used
+        )
+
+    def recall(self, points: Sequence[tuple[float, int, int, int]], now: SiteCounts) -> None:
+        """Adds counts from before we connected: times, live, born and ended."""
+        self.counts = now
+        for point in points:
+            self.whole.add(*point)
+        recent = bisect_right(points, points[-1][0] - RECENT * LENGTH, key=itemgetter(0)) if points else 0
+        for point in points[max(0, recent - 1) :]:  # with the value in force at its start
+            self.recent.add(*point)
+        self.note_change()
+
+    @property
+    def survival(self) -> Survival | None:
+        """Of the older tasks if these are known to stay, otherwise of those born while it is watched."""
+        older = self.cohorts.older(self.past) if self.past is not None else None
+        return older if older is not None and older.keeps else self.cohorts.survival()
 
     @property
     def keeps(self) -> bool:

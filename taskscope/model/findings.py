@@ -91,7 +91,8 @@ class Reach:
     """Whether anything that lives can wake tasks of a site: a walk that took ``cost`` seconds of CPU.
 
     Of ``asked`` tasks, ``stuck``, ``lost`` and ``endless`` (see ``vocabulary.Fate``) can be woken by nothing.
-    The others may be, ``by`` some of these: those that could be named, most frequent first.
+    The others may be, ``by`` some of these: those that could be named, most frequent first.  ``timed``: how
+    many of them a timer will wake or cancel.
     """
 
     monotonic: float
@@ -101,6 +102,7 @@ class Reach:
     lost: int = 0
     endless: int = 0
     by: tuple[str, ...] = ()
+    timed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

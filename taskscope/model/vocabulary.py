@@ -108,7 +108,7 @@ each other or for what is gone, a task that runs on after ``cancel()``."""
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
     "follows load",
-    "only one step so far", "too early", "slows down", "some end", "below its earlier peak",
+    "only one step so far", "too early", "slows down", "some end", "in use", "below its earlier peak",
     "keeps", "some stay", "stuck",
 ]  # fmt: skip
 """What decided on the reading of a site: those for ``flat``, for ``suspect``, for ``leak``."""

@@ -10,7 +10,7 @@ import pytest
 from taskscope.analysis.causes import explain
 from taskscope.analysis.patterns import OF_TASKS
 from taskscope.analysis.strength import Strength
-from taskscope.model import Bound, Frame, Mark, ParkedGroup, Reach, SiteFacts, WaitObject
+from taskscope.model import Bound, Frame, Keeper, Mark, ParkedGroup, Reach, SiteFacts, WaitObject
 from tests.unit.shapes import site
 
 if TYPE_CHECKING:
@@ -309,3 +309,36 @@ def test_the_proof_is_told() -> None:
     assert "all 2 traced are stuck: nothing can wake them" in cause(STUCK).evidence
     assert "1 of 9 traced is stuck: nothing can wake it" in cause(HALF_STUCK).evidence
     assert "may be woken through Client.replies[7]" in cause(HALF_STUCK).evidence
+
+
+def test_a_wait_that_a_timer_ends_is_not_permanent() -> None:
+    """A poll that gives up after a while, on an event that it alone knows."""
+    polls = (40, group("event", 40))
+    waits = tuple(WaitObject("event", "Event", 8, outside=0) for _ in range(5))
+    timed = facts(*polls, waits=waits, reach=Reach(60.0, 0.01, 20, 0, timed=20))
+    assert cause(facts(*polls, waits=waits)).pattern == "nobody can set it"
+    assert cause(timed).pattern == "unknown"
+    assert strength(timed, never=True) == Strength.NONE
+
+
+def test_waiters_for_a_lock_that_nothing_gives_back_are_told_about_the_lock() -> None:
+    found = facts(40, group("lock", 40), reach=Reach(60.0, 0.01, 20, stuck=20))
+    assert cause(found).pattern == "lock not released"
+    assert strength(found) == Strength.PROVEN
+
+
+def test_tasks_that_all_get_work_are_in_use() -> None:
+    found = facts(40, group("socket", 40), moved=20)
+    assert explain(site(0), *found, used=True)[1] == Strength.IN_USE
+    timers = facts(40, group("sleep", 40), moved=20)  # time moves them, not work
+    assert explain(site(0), *timers, used=True)[1] != Strength.IN_USE
+
+
+def test_a_container_that_grows_with_its_tasks_is_named_where_nothing_else_is() -> None:
+    keeper = Keeper("Hub._clients", "dict", 40, "app.hub", None)
+    later, before = facts(40, group("future", 40), keeper=keeper)
+    before = dataclasses.replace(before, keeper=dataclasses.replace(keeper, size=30))
+    found = cause((later, before))
+    assert found.pattern == "held by a growing container"
+    assert "Hub._clients (dict of 40, growing) of the Hub in module app.hub" in found.text
+    assert cause((later, later)).pattern == "unknown"

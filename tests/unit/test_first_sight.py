@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pytest
 
@@ -24,16 +25,20 @@ CAME = 300.0
 """Seconds after the start of the process at which the agent comes."""
 
 
+Known = Literal["births", "numbers", "nothing"]
+KNOWN: tuple[Known, ...] = get_args(Known)
+
+
 class Late:
     """Tasks of one site as an agent tells of them that came late.
 
-    All are orphaned loops: nothing but their births and ends tells who stays.  ``dated``: births are known,
-    else only the numbers that asyncio gave, on which ``others`` a second have a claim as well.
+    All are orphaned loops: nothing but their births and ends tells who stays.  ``known``: of the older ones,
+    births, or the numbers that asyncio gave (``others`` a second are given to others), or nothing.
     """
 
-    def __init__(self, lives: Sequence[Life], *, dated: bool, others: float = 1.0) -> None:
+    def __init__(self, lives: Sequence[Life], *, known: Known = "births", others: float = 1.0) -> None:
         self.lives = sorted(life for life in lives if life[1] is None or life[1] > CAME)
-        self.dated = dated
+        self.known = known
         self.others = others
         self.all = sorted(birth for birth, _ in lives)
 
@@ -43,7 +48,7 @@ class Late:
     def counts(self, now: float) -> SiteCounts:
         births = [birth for birth, _ in self.lives]
         born, living = bisect_right(births, now), self.living(now)
-        oldest = living[0] if living and self.dated else None
+        oldest = living[0] if living and self.known == "births" else None
         adopted = bisect_right(births, CAME)
         return SiteCounts(0, Counts(len(living), born, born - len(living)), oldest, None, adopted)
 
@@ -54,17 +59,18 @@ class Late:
         living = self.living(now)
         older = [birth for birth in living if birth <= CAME]
         told_of = [older[round(at * (len(older) - 1) / 59)] for at in range(60)] if older else []
-        births = tuple(birth if self.dated else None for birth in told_of)
-        numbers = tuple(self.number(birth) for birth in told_of)
+        births = tuple(birth if self.known == "births" else None for birth in told_of)
+        numbers = tuple(self.number(birth) if self.known != "nothing" else None for birth in told_of)
         alive = tuple(bisect_right(living, cut) for cut in cuts)
-        told = Older(len(older), births, numbers, self.number(CAME)) if older else None
+        counter = self.number(CAME) if self.known != "nothing" else 0
+        told = Older(len(older), births, numbers, counter) if older else None
         many = len(living)
         return SiteFacts(0, now, many, alive, many, many, looping=many, cuts=tuple(cuts), older=told)
 
 
-def said_of(lives: Sequence[Life], seconds: int, *, dated: bool = True) -> list[Finding | None]:
+def said_of(lives: Sequence[Life], seconds: int, known: Known = "births") -> list[Finding | None]:
     """What is found on this site, second by second after the agent came."""
-    late = Late(lives, dated=dated)
+    late = Late(lives, known=known)
     judge = Judge(hello(CAME))
     said: list[Finding | None] = []
     for tick in range(seconds + 1):
@@ -92,16 +98,31 @@ LEAKS: dict[str, Callable[[], Sequence[Life]]] = {
 }
 
 
-@pytest.mark.parametrize("dated", [True, False], ids=["by births", "by numbers"])
-@pytest.mark.parametrize("shape", LEAKS)
-def test_a_leak_is_found_within_ten_seconds_with_its_start(shape: str, dated: bool) -> None:
+@pytest.mark.parametrize(
+    ("shape", "known"),
+    [
+        *itertools.product(LEAKS, ("births", "numbers")),
+        *itertools.product(("steadily", "fast", "after a start-up"), ("nothing",)),  # only an even rate tells
+    ],
+)
+def test_a_leak_is_found_within_ten_seconds_with_its_start(shape: str, known: Known) -> None:
     lives = LEAKS[shape]()
-    told = said_of(lives, 12 if dated else 20, dated=dated)[-1]
+    told = said_of(lives, {"births": 12, "numbers": 20, "nothing": 30}[known], known)[-1]
     assert told is not None
     assert (told.level, told.since_at_least, told.since_estimated) == ("leak", False, True), told.text
     begun = 20.0 if "start-up" in shape else 0.0
     assert told.since == pytest.approx(begun, abs=0.1 * CAME)
     assert "from before the agent" in told.text
+
+
+@pytest.mark.parametrize("known", KNOWN)
+def test_a_leak_among_many_that_end_is_told_by_those_that_had_stayed(known: Known) -> None:
+    """The count sways, and those born since the agent came are too young to tell."""
+    lives = steady(0.5, 400) + [(birth, birth + 2) for birth, _ in steady(1.4, 400)]
+    told = said_of(lives, 40, known)[-1]
+    assert told is not None
+    assert told.level == "leak", told.text
+    assert told.rate_per_min == pytest.approx(30, rel=0.2)
 
 
 HEALTHY: dict[str, Callable[[], Sequence[Life]]] = {
@@ -117,20 +138,22 @@ HEALTHY: dict[str, Callable[[], Sequence[Life]]] = {
     "bursts that drain": lambda: sawtooth(40, 30, 15, 500),
     "batches": lambda: ramp(60, 100, 90, 500),
     "a pool and requests": lambda: pool(10) + churn(2, 20, 500),
+    "opened when first asked for": lambda: [(2 * 1.35**at, None) for at in range(17)],
+    "lives as long as the process": lambda: churn(0.5, 250, 500),
 }
 
 
-@pytest.mark.parametrize("dated", [True, False], ids=["by births", "by numbers"])
+@pytest.mark.parametrize("known", KNOWN)
 @pytest.mark.parametrize("shape", HEALTHY)
-def test_a_healthy_service_is_not_called_a_leak_at_first_sight(shape: str, dated: bool) -> None:
-    said = said_of(HEALTHY[shape](), 40, dated=dated)
+def test_a_healthy_service_is_not_called_a_leak_at_first_sight(shape: str, known: Known) -> None:
+    said = said_of(HEALTHY[shape](), 40, known)
     assert not any(each is not None and each.level == "leak" for each in said)
 
 
 def test_an_age_from_before_the_agent_is_an_estimate() -> None:
     sample = Sample(1, 400.0, 1400.0, 1.0, Counts(), 1, 9, 9, 0.1, 0.0, 0.0, 9, True, (site(0),))
     judge = Judge(hello(CAME))
-    judge.feed(replace(sample, sites=(Late(pool(50), dated=True).counts(400.0),)))
+    judge.feed(replace(sample, sites=(Late(pool(50)).counts(400.0),)))
     (told,) = judge.findings()
     assert (told.level, told.since_estimated) == ("info", True)
     assert ", oldest ~" in told.text
@@ -139,7 +162,7 @@ def test_an_age_from_before_the_agent_is_an_estimate() -> None:
 
 def test_tasks_in_use_are_not_judged_by_their_past() -> None:
     """Connections that come all morning and stay show births like those of a leak."""
-    late = Late(steady(1, 400), dated=True)
+    late = Late(steady(1, 400))
     judge = Judge(hello(CAME))
     judge.learn([site(0)])
     for tick in range(30):

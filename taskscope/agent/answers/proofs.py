@@ -86,6 +86,7 @@ class Proofs:
             sum(each.fate == "lost" for each in found),
             sum(each.fate == "endless" for each in found),
             tuple(name for name, _ in names.most_common(MAX_NAMES)),
+            sum(each.timed for each in found),
         )
 
     def of_task(self, serial: int, task: OwnRef, records: Iterable[SiteRecord]) -> Job[stuck.Waking | None]:

@@ -59,6 +59,7 @@ class Waking(NamedTuple):
 
     fate: Fate
     by: str = ""
+    timed: bool = False
 
 
 def wakings(
@@ -93,7 +94,7 @@ def _look(
     found: dict[int, Waking] = {}
     for place, serial in serials.items():
         named = place in sight.live and len(found) < MAX_NAMED
-        found[serial] = Waking("may wake", sight.by(place) if named else "")
+        found[serial] = Waking("may wake", sight.by(place) if named else "", sight.is_timed(place))
         if spent():
             yield
     if sight.stuck():
@@ -261,6 +262,15 @@ class Sight:
             if spent():
                 yield
         return found
+
+    def is_timed(self, place: int) -> bool:
+        """Whether a timer will wake or cancel a task, whatever else may."""
+        at: int | None = place
+        while at is not None:
+            if self._why.get(at) == BY_TIMER or referents.is_timer(self._island.things[at]):
+                return True
+            at = self._from.get(at)
+        return False
 
     def by(self, place: int) -> str:
         """What may wake a task."""

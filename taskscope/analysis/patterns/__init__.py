@@ -40,6 +40,7 @@ OF_TASKS: tuple[SitePattern, ...] = (
     waiting.LOCK_NOT_RELEASED,
     ownership.ORPHANS,  # as above on weaker evidence: those before say more about why they stay
     waiting.WAITS_FOR_A_PEER,
+    ownership.GROWING_CONTAINER,
 )
 """Why the tasks of a site do not end: the first match is named."""
 

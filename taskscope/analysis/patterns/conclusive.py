@@ -129,12 +129,14 @@ SLEEPER_PER_EVENT = SitePattern(
 
 
 def _nobody_can_set(seen: Clues) -> str | None:
+    if seen.most(seen.parked("lock", "semaphore")):
+        return None  # whoever holds it is to blame, even if nothing can wake him either
     if seen.proven:
         kinds = {wait.type for wait in seen.facts.waits if wait.kind != "sleep"}
         return f"nothing can wake them: no living code can reach the {_either(kinds)} they wait for"
-    if not _unreachable(seen):
+    if not _unreachable(seen) or seen.timed:
         return None
-    if not seen.most(seen.parked("event", "future", "queue.get", "condition", "lock")):
+    if not seen.most(seen.parked("event", "future", "queue.get", "condition")):
         return None
     kinds = {wait.type for wait in seen.facts.waits if wait.outside == 0}
     return f"they wait for {_join(kinds)} that nothing else can reach"

@@ -86,6 +86,24 @@ FIRE_AND_FORGET = SitePattern(
     ),
 )
 
+
+def _kept(seen: Clues) -> str | None:
+    if not seen.keeper_grows or seen.most(seen.facts.unheld):
+        return None
+    return f"they are kept by {seen.kept_by}; {where_they_wait(seen)}"
+
+
+GROWING_CONTAINER = SitePattern(
+    name="held by a growing container",
+    check=_kept,
+    explanation="They stay in a container that grows with them: nothing ends them or takes them out.",
+    remedy=(
+        "End what they wait for on every path: answer or fail each request, wait with a timeout, limit how "
+        "many may be in progress, and take each entry out of the container when it is done."
+    ),
+)
+"""It says who keeps them, not why they stay."""
+
 ENDED_TASKS_KEPT = Pattern(
     name="ended tasks kept",
     explanation="Tasks that have ended stay in a container, and with each its result or its exception.",

@@ -1,7 +1,7 @@
 """Browsers poll for news that seldom comes; each poll gives up after fifty seconds and is asked again.
 
 Healthy.
-Looks like: nobody can set it, fire and forget
+Looks like: nobody can set it, fire and forget, held by a growing container
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 Leak: Quart.add_background_task._wrapper
 Rate: 45
 Needs: quart
-Shows: nobody can set it
+Shows: nobody can set it, fire and forget
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: watch_pod
 Rate: 100
+Shows: held by a growing container
 """
 
 import asyncio

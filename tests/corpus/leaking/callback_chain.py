@@ -2,6 +2,7 @@
 
 Leak: report
 Rate: 45
+Shows: held by a growing container
 """
 
 import asyncio

@@ -3,6 +3,7 @@
 Leak: Webhooks.post
 Rate: 50
 Needs: aiojobs
+Shows: held by a growing container
 """
 
 import asyncio

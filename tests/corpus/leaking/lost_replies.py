@@ -2,6 +2,7 @@
 
 Leak: call
 Rate: 30
+Shows: held by a growing container
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 Leak: Registry.poll
 Rate: 45
+Shows: held by a growing container
 """
 
 import asyncio

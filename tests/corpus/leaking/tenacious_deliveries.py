@@ -3,7 +3,7 @@
 Leak: deliver
 Rate: 30
 Needs: tenacity
-Shows: orphan
+Shows: orphan, fire and forget
 """
 
 import asyncio
