@@ -251,7 +251,7 @@ async def test_a_task_that_outlives_the_context_is_reported() -> None:
         async with guard():
             task = asyncio.create_task(forgotten())
     (left,) = caught.value.leftovers
-    assert left.site.function.endswith("outlives_the_context_is_told")
+    assert left.site.function.endswith("outlives_the_context_is_reported")
     assert "asyncio.sleep" in left.parked
     task.cancel()
 
