@@ -57,7 +57,6 @@ class SiteChart(Widget):
             self.app.theme,
             store.past_version,
             self._seconds,
-            tuple(row.past is None for row in self._rows),
         )
 
     @property

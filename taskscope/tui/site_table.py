@@ -123,7 +123,7 @@ class SiteTable(LineTable[Row]):
         self._touched = False
         self._read: dict[str, list[Cell]] = {}
         self._read_of: tuple[object, ...] = ()
-        self._trends: dict[str, tuple[float, str, int]] = {}
+        self._trends: dict[str, tuple[float, int, str, int]] = {}
         self._columns_of: object = None
         super().__init__(self._columns_now(), self._cells, lambda row: row.key)
 
@@ -230,14 +230,15 @@ class SiteTable(LineTable[Row]):
     def _trend(self, row: Row, now: float) -> tuple[str, int]:
         """The sparkline, and where the reconstructed part of it ends.
 
-        Cached for a few seconds: it shows minutes in ten steps.
+        Cached for a few seconds, while the past stays as it is: it shows minutes in ten steps.
         """
-        at, text, early = self._trends.get(row.key, (-TREND_EVERY, "", 0))
-        if now - at >= TREND_EVERY or now < at:
+        version = self.context.store.past_version
+        at, of, text, early = self._trends.get(row.key, (-TREND_EVERY, version, "", 0))
+        if now - at >= TREND_EVERY or now < at or of != version:
             if len(self._trends) > 2 * len(self.rows) + 100:
                 self._trends.clear()  # drop rows that are gone
             text, early = _sparkline(row, now, self._trend_seconds)
-            self._trends[row.key] = (now, text, early)
+            self._trends[row.key] = (now, version, text, early)
         return text, early
 
 

@@ -128,6 +128,8 @@ class Store:
         for id in self._pasts.keys() | pasts.keys():
             if (row := self.sites.get(id)) is not None:
                 row.past = pasts.get(id)
+        if pasts.keys() != self._pasts.keys():
+            self.past_version += 1
         self._pasts = pasts
         self.version += 1
 
