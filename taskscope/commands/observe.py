@@ -57,6 +57,10 @@ class LiveCounts:
             self.times, self.values = self.times[::2], self.values[::2]
             self._every *= 2
 
+    def shift(self, by: int) -> None:
+        """Adds to every value: what was counted elsewhere before did not come now."""
+        self.values = [each + by for each in self.values]
+
     @property
     def per_minute(self) -> float:
         return growth.slope(self.times, self.values).rate
@@ -110,6 +114,8 @@ class Observation:
         self.tasks.add(sample.monotonic, sample.tasks.live)
         if sample.rss is not None:
             self.rss.add(sample.monotonic, sample.rss)
+        for id, heir in change.heirs.items():
+            self._inherit(self.sites[id], self.state.sites[heir])
         for state in change.counted:
             if state.site.id not in self.sites:
                 seen = self.sites[state.site.id] = Seen(state)
@@ -119,6 +125,14 @@ class Observation:
             self.sites.pop(id, None)
         for seen in self.sites.values():  # also those that did not change: a flat line is a line
             seen.live.add(sample.monotonic, seen.state.counts.counts.live)
+
+    def _inherit(self, left: Seen, state: SiteState) -> None:
+        """Moves the line of a dropped site to the one that its tasks are now counted under."""
+        known = self.sites.get(state.site.id)
+        if known is None:
+            self.sites[state.site.id] = Seen(state, left.live)
+        else:
+            known.live.shift(left.state.counts.counts.live)
 
     def recall(self, past: object) -> None:
         """History from before the watch is for the judge alone."""

@@ -6,6 +6,8 @@ The app, the judge and ``watch`` rely on these rules:
 - Counts and losses are totals: the newest value is complete.
 - A site first counted after another sample had no tasks at that sample; before the first sample nothing is
   known.
+- A full sample that drops the site of older tasks counts them under another site of their coroutine, whose
+  first counts then include theirs.
 - A site that is named again has a better known line; its counts stay.
 - Counts of a site that was never named are ignored.
 - Times are the target's.  The latest sample relates them to the wall clock, which may be set.
@@ -14,7 +16,8 @@ The app, the judge and ``watch`` rely on these rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from operator import add
 from typing import TYPE_CHECKING
 
 from taskscope.model.sites import Counts, SiteCounts
@@ -45,14 +48,24 @@ class SiteState:
         """How much the live count has grown since ``since``."""
         return self.counts.counts.live - self.first.live
 
+    def inherit(self, left: SiteState) -> None:
+        """Takes over the tasks of a dropped site: they have not come since."""
+        self.first = Counts(*map(add, astuple(self.first), astuple(left.first)))
+        if self.came:
+            self.since, self.came = left.since, left.came
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a sample changed: sites new or better known, sites counted, and ids of sites dropped."""
+    """What a sample changed: sites new or better known, sites counted, and ids of sites dropped.
+
+    ``heirs``: of those dropped, which site their tasks are counted under.
+    """
 
     named: tuple[SiteState, ...]
     counted: tuple[SiteState, ...]
     gone: tuple[int, ...]
+    heirs: dict[int, int]
 
 
 class TargetState:
@@ -78,7 +91,8 @@ class TargetState:
         if sample.process is not None and self.hello is not None:  # one of its limits has changed
             self.hello = replace(self.hello, process=sample.process)
         named = self.learn(sample.new_sites)
-        counted = []
+        counted: list[SiteState] = []
+        takers: dict[tuple[str, str], SiteState] = {}
         for counts in sample.sites:
             state = sites.get(counts.site)
             if state is None:
@@ -88,13 +102,20 @@ class TargetState:
                     state.first, state.since = counts.counts, now
                 else:
                     state.since, state.came = before.monotonic, True
+            if counts.adopted > state.counts.adopted:
+                takers[state.site.kind, state.site.coroutine] = state
             state.counts, state.changed = counts, now
             counted.append(state)
         gone = sites.keys() - _mentioned(sample) if sample.full else ()
+        heirs = {}
         for id in gone:
-            del sites[id]
+            left = sites.pop(id)
+            taker = takers.get((left.site.kind, left.site.coroutine))
+            if taker is not None and left.since is not None:
+                taker.inherit(left)
+                heirs[id] = taker.site.id
         self.sample = sample
-        return Change(named, tuple(counted), tuple(gone))
+        return Change(named, tuple(counted), tuple(gone), heirs)
 
     def learn(self, sites: Iterable[Site]) -> tuple[SiteState, ...]:
         """Names sites; returns those new or better known."""

@@ -59,6 +59,20 @@ def test_a_full_sample_drops_what_it_does_not_mention(state: TargetState) -> Non
     assert change.gone == (2,)
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known before"])
+def test_older_tasks_that_move_to_another_site_of_their_coroutine_have_not_come(
+    state: TargetState, *, known: bool
+) -> None:
+    there = dataclasses.replace(site(3), coroutine=state.sites[2].site.coroutine)
+    if known:
+        state.apply(sample(11, {3: 1}, there))
+    moved = SiteCounts(3, Counts(9, 9), adopted=7)
+    full = dataclasses.replace(sample(12, {1: 5}, site(1), there, full=True))
+    change = state.apply(dataclasses.replace(full, sites=(*full.sites, moved)))
+    assert change.heirs == {2: 3}
+    assert (state.sites[3].gained, state.sites[3].came, state.sites[3].since) == (2, False, 10)
+
+
 def test_a_site_counted_first_after_another_sample_has_come_from_nothing(state: TargetState) -> None:
     state.apply(sample(12, {3: 9}, site(3)))
     here, came = state.sites[1], state.sites[3]

@@ -137,6 +137,17 @@ async def test_limits_hold_for_all_tasks_together() -> None:
     assert failures(59, 40) == 2
 
 
+async def test_older_tasks_that_move_to_the_line_that_starts_them_are_no_change() -> None:
+    older, line = (Site(id, "task", PLACE, PLACE, "work") for id in (1, 2))
+    first = dataclasses.replace(sample(0, {1: 25}, (1,)), new_sites=(older,))
+    moved = (SiteCounts(2, Counts(live=26, born=26), adopted=25),)
+    second = dataclasses.replace(sample(1, {}), full=True, new_sites=(line,), sites=moved)
+    observation = await observed(first, second, sample(2, {2: 27}))
+    seen = observation.sites[2]
+    assert (seen.live.values, seen.state.gained) == ([25, 26, 27], 2)
+    assert "  27      +2 " in report(observation)
+
+
 async def test_a_site_that_does_not_change_is_flat() -> None:
     observation = await observed(sample(0, {1: 5, 2: 7}, (1, 2)), sample(1, {1: 6}), sample(2, {1: 7}))
     assert observation.sites[2].live.values == [7, 7, 7]
