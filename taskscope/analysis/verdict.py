@@ -22,14 +22,14 @@ PATIENCE = {
     Strength.CANNOT_END: 16.0,
     Strength.REPEATED: 40.0,
     Strength.PERMANENT: 45.0,
-    Strength.NONE: 140.0,
+    Strength.NONE: 120.0,
     Strength.UNLIKELY: 165.0,
     Strength.IN_USE: 165.0,
 }
 """Seconds of growth before it is a leak.
 
 Tasks that should end and cannot need few.  Permanent ones may be a start-up, mostly over within a minute;
-without evidence it may also be a pool that fills up, which takes about two.
+without evidence it may also be a pool that fills up, which takes up to two.
 """
 
 RISES = {
