@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from taskscope.sources.base import Source
 
 HERE = Path(__file__).parent
+SURE = ("leak", "hang")
+"""Levels that say for certain that something is wrong."""
+
 APART = 0.7
 """Seconds between the starts of two programs, so that they do not wait for each other's imports."""
 
@@ -63,11 +66,11 @@ class Program:
         return frozenset(number for number, line in lines if line.endswith("# LEAK"))
 
     def guilty(self, moment: float) -> list[Finding]:
-        """Findings at level leak on the line that leaks."""
+        """Findings that call the line that leaks by that name, or a hang."""
         return [each for each in self.leaked(moment) if self.is_meant(each)]
 
     def leaked(self, moment: float) -> list[Finding]:
-        return [each for each in self.said.get(moment, ()) if each.level == "leak"]
+        return [each for each in self.said.get(moment, ()) if each.level in SURE]
 
     def false(self, moment: float) -> list[Finding]:
         return [each for each in self.leaked(moment) if not self.is_meant(each)]
@@ -119,7 +122,7 @@ class Told:
 
     @property
     def is_leak(self) -> bool:
-        return self.finding.level == "leak"
+        return self.finding.level in SURE
 
     def __str__(self) -> str:
         finding = self.finding

@@ -2,14 +2,14 @@
 
 Leak: party
 Rate: 40
-Shows: await cycle
+Shows: await cycle, deadlock
 """
 
 import asyncio
 
 
 async def party(others, which):
-    await asyncio.wait([others[which]])
+    await asyncio.wait([others[which]])  # LEAK
 
 
 async def main():
