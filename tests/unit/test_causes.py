@@ -342,3 +342,11 @@ def test_a_container_that_grows_with_its_tasks_is_named_where_nothing_else_is() 
     assert found.pattern == "held by a growing container"
     assert "Hub._clients (dict of 40, growing) of the Hub in module app.hub" in found.text
     assert cause((later, later)).pattern == "unknown"
+
+
+def test_threads_that_get_work_are_no_forgotten_ones() -> None:
+    idle = facts(16, group("queue.get", 16))
+    assert strength(idle, "thread") == Strength.PERMANENT
+    assert strength(facts(16, group("queue.get", 16), moved=8), "thread") == Strength.UNLIKELY
+    later, _ = idle
+    assert explain(site(0, "thread"), later, None)[1] == Strength.NONE  # whether they do is not seen yet

@@ -15,6 +15,7 @@ from taskscope.agent.answers import proofs
 from taskscope.agent.answers.groups import ParkedTally, parked_key
 from taskscope.agent.answers.older import Counter, older_tasks, older_threads
 from taskscope.agent.answers.tasks import NotFoundError
+from taskscope.agent.answers.wakeups import thread_marks
 from taskscope.agent.inspect import futures, races, stacks, task_facts
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
@@ -390,5 +391,6 @@ def _thread_facts(
             for key, each in sorted(groups.items(), key=lambda entry: -len(entry[1]))[:MAX_GROUPS]
         ),
         examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
+        marks=tuple(thread_marks([thread for thread in ours if thread.wait in proofs.PROVABLE])),
         older=older_threads(ours),
     )

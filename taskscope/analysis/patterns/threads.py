@@ -63,7 +63,14 @@ def _endless_thread(seen: Clues) -> str | None:
 
 
 def _waits_inside(seen: Clues) -> Strength | None:
-    """Permanent if it waits for another thread; one that waits on a socket may serve a connection in use."""
+    """Permanent if they wait for other threads and get no work; the first look cannot tell.
+
+    One that waits on a socket may serve a connection in use.
+    """
+    if seen.facts.marks and not seen.compared:
+        return Strength.NONE
+    if seen.some(seen.advanced):
+        return Strength.UNLIKELY
     return Strength.PERMANENT if seen.group is not None and seen.group.wait in _INSIDE else None
 
 
