@@ -242,7 +242,7 @@ class Judge:
             watched = self._watched[counts.site] = WatchedSite(
                 Track(self._since, self._interval, recent=False),
                 Track(self._since, max(RECENT, self._interval), recent=True),
-                Kept(self._since, self._interval, self._started),
+                Kept(self._since, self._interval),
                 counts,
             )
             if came and time > self._since + 1.5 * self._interval and not counts.adopted:

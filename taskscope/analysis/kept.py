@@ -22,10 +22,13 @@ FEWEST = 20
 
 
 class Kept:
-    """The number of a site's ended tasks over time.  ``started``: when the process started."""
+    """The number of a site's ended tasks over time.
 
-    def __init__(self, since: float, interval: float, started: float) -> None:
-        self._started = started
+    Those that ended before the agent started are unknown, so a full cache seems to fill from nothing: the
+    age of the process does not shorten the wait.
+    """
+
+    def __init__(self, since: float, interval: float) -> None:
         self._track = Track(since, interval, recent=False)
         self._most = 0
 
@@ -41,5 +44,5 @@ class Kept:
         reading = growth.measure(self._track.bins(now), now)
         if reading is None:
             return None
-        verdict = judge(reading, None, Strength.NONE, uptime=reading.begun - self._started, record=True)
+        verdict = judge(reading, None, Strength.NONE, uptime=0.0, record=True)
         return (reading, verdict) if verdict.level != "flat" else None

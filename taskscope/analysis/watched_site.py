@@ -267,7 +267,7 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
     found = _about(
         site,
         watched,
-        "leak" if verdict.level == "leak" else "suspect",
+        "leak" if verdict.level == "leak" and _keeps_ended(watched.facts) else "suspect",
         rate=verdict.rate,
         onset=Onset(reading.since),
         text=text,
@@ -276,6 +276,11 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
     )
     cause = patterns.OF_ENDED.cause(f"ended tasks are kept{_keeping(watched)}", ())
     return replace(found, cause=cause)
+
+
+def _keeps_ended(facts: SiteFacts | None) -> bool:
+    """Whether a container keeps ended tasks; otherwise they may wait for the garbage collector."""
+    return facts is not None and facts.keeper is not None and facts.keeper.each is not None
 
 
 def _keeping(watched: WatchedSite) -> str:
