@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import threading
 from typing import TYPE_CHECKING
 
 from taskscope import model
@@ -57,6 +58,10 @@ def _read(root: str, files: Sequence[str], sites: Sequence[model.Site]) -> dict[
     return found
 
 
+_one_at_a_time = threading.Lock()
+"""Parsing in two threads at once can end in a SystemError on CPython 3.11 (gh-106905)."""
+
+
 def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
     """``site`` at the best candidate's line, marked imputed; None if no line is found.
 
@@ -69,8 +74,10 @@ def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
         if name not in text:
             continue
         try:
-            starts = [*_Search(name, owner).starts(ast.parse(text))]
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            with _one_at_a_time:
+                tree = ast.parse(text)
+            starts = [*_Search(name, owner).starts(tree)]
+        except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
             continue
         same = 1 if file == site.frame.file else 0
         for score, line, function in starts:
