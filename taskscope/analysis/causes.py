@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.patterns.pattern import SitePattern
-    from taskscope.model import ParkedGroup, Reach, Site, SiteFacts, WaitObject
+    from taskscope.model import Counts, ParkedGroup, Reach, Site, SiteFacts, WaitObject
     from taskscope.model.vocabulary import Wait
 
 _GIVEN: tuple[Wait, ...] = ("socket", "queue.get")
@@ -39,14 +39,15 @@ def explain(
     workers: bool = False,
     never: bool = False,
     used: bool = False,
+    counts: Counts | None = None,
 ) -> tuple[Cause | None, Strength]:
     """The cause, with its evidence, and how strong that is; None if nothing was sampled.
 
-    ``workers``: see ``Clues``.  ``never`` and ``used``: see ``Moves``.
+    ``workers`` and ``counts``: see ``Clues``.  ``never`` and ``used``: see ``Moves``.
     """
     if facts is None or not facts.sampled:
         return None, Strength.NONE
-    seen = clues(facts, before, workers=workers)
+    seen = clues(facts, before, workers=workers, counts=counts)
     of_threads = site.kind == "thread"
     observed = evidence(seen, thread=of_threads)
     cause, pattern = Cause("unknown", where_they_wait(seen), observed), None

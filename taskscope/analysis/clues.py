@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from taskscope.model import Counts
+
 if TYPE_CHECKING:
     from taskscope.model import ParkedGroup, SiteFacts
     from taskscope.model.vocabulary import Wait
@@ -22,7 +24,8 @@ class Clues:
 
     Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of the
     two counts.  ``served``: the oldest task has ended since.  ``workers``: some have waited on a queue.
-    ``kept_by``: see the function.  ``keeper_grows``: that container has gained entries since.
+    ``kept_by``: see the function.  ``keeper_grows``: that container has gained entries since.  ``counts``: of
+    the site, as far as they are known.
     """
 
     facts: SiteFacts
@@ -33,6 +36,12 @@ class Clues:
     workers: bool = False
     kept_by: str = ""
     keeper_grows: bool = False
+    counts: Counts = Counts()  # noqa: RUF009 (frozen)
+
+    @property
+    def turns_over(self) -> bool:
+        """Whether more have ended than live: whatever they wait for comes."""
+        return self.counts.ended > self.counts.live
 
     @property
     def group(self) -> ParkedGroup | None:
@@ -89,7 +98,9 @@ class Clues:
         return one and self.some(self.facts.looping)
 
 
-def clues(facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False) -> Clues:
+def clues(
+    facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False, counts: Counts | None = None
+) -> Clues:
     """Compares by serial; a task seen once says nothing about movement."""
     known = {mark.serial: mark.where for mark in before.marks} if before is not None else {}
     then = before.monotonic if before is not None else 0.0
@@ -99,7 +110,15 @@ def clues(facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False) 
     oldest = before.examples[:1] if before is not None else ()
     served = bool(oldest) and oldest[0] not in facts.examples
     return Clues(
-        facts, advanced, len(both), cancelling, served, workers, kept_by(facts, before), _grows(facts, before)
+        facts,
+        advanced,
+        len(both),
+        cancelling,
+        served,
+        workers,
+        kept_by(facts, before),
+        _grows(facts, before),
+        counts or Counts(),
     )
 
 

@@ -114,7 +114,13 @@ class WatchedSite:
         """Names the cause by the newest facts."""
         moves = self.moves
         self.cause, self.strength = causes.explain(
-            site, facts, self.before, workers=moves.workers, never=moves.never, used=moves.used
+            site,
+            facts,
+            self.before,
+            workers=moves.workers,
+            never=moves.never,
+            used=moves.used,
+            counts=self.counts.counts,
         )
 
     def recall(self, points: Sequence[tuple[float, int, int, int]], now: SiteCounts) -> None:

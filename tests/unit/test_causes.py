@@ -10,7 +10,7 @@ import pytest
 from taskscope.analysis.causes import explain
 from taskscope.analysis.patterns import OF_TASKS
 from taskscope.analysis.strength import Strength
-from taskscope.model import Bound, Frame, Keeper, Mark, ParkedGroup, Reach, SiteFacts, WaitObject
+from taskscope.model import Bound, Counts, Frame, Keeper, Mark, ParkedGroup, Reach, SiteFacts, WaitObject
 from tests.unit.shapes import site
 
 if TYPE_CHECKING:
@@ -214,6 +214,14 @@ def test_short_sleepers_are_left_to_reach_their_number() -> None:
         assert strength(seen) == expected
 
 
+def test_tasks_of_which_most_have_ended_are_no_sleepers_that_pile_up() -> None:
+    """A few of those that queue for a rate limit, looked at while they happen to sleep."""
+    for ended, expected in ((30, "sleeper per event"), (56, "unknown")):
+        named, _ = explain(site(0), *facts(40, group("sleep", 40)), counts=Counts(40, 40 + ended, ended))
+        assert named is not None
+        assert named.pattern == expected
+
+
 def test_a_ticker_for_each_is_no_sleeper_for_each() -> None:
     assert cause(facts(40, group("sleep", 40), moved=30, looping=40, awaited=40)).pattern == "unknown"
 
@@ -267,6 +275,16 @@ def test_of_more_tasks_than_are_inspected_those_that_share_an_object_are_at_leas
 ) -> None:
     seen = facts(40, group("sleep", 40), bound=(Bound("Room", 40, 1),), looping=40, orphans=40, live=live)
     assert said in cause(seen).evidence
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"), [(0, "every thread started here stays"), (94, "40 of 134 threads started here stay")]
+)
+def test_threads_are_said_to_stay_only_as_far_as_they_do(ended: int, said: str) -> None:
+    seen = facts(40, group("queue.get", 40))
+    named, _ = explain(site(0, "thread"), *seen, counts=Counts(40, 40 + ended, ended))
+    assert named is not None
+    assert named.text.startswith(f"{said}; all 40 wait at ")
 
 
 def test_executors_made_for_each_call_are_distinguished_from_one_big_pool() -> None:

@@ -101,7 +101,7 @@ def _sleepers(seen: Clues) -> str | None:
     facts = seen.facts
     if not seen.most(seen.parked("sleep")) or seen.some(facts.looping) or seen.most(facts.awaited):
         return None
-    if not seen.stand_still:
+    if not seen.stand_still or seen.turns_over:
         return None
     kept = "awaits or keeps" if seen.most(facts.unheld) else "awaits"
     return f"one sleeper per event: each just sleeps, then exits; nothing {kept} it"

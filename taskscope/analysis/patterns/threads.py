@@ -59,7 +59,13 @@ def _endless_thread(seen: Clues) -> str | None:
     group = seen.group
     if group is None or group.wait == "running":
         return None
-    return f"every thread started here stays; {where_they_wait(seen)}"
+    live, born = seen.counts.live, seen.counts.born
+    stay = (
+        f"{live:,} of {born:,} threads started here stay"
+        if born > live
+        else "every thread started here stays"
+    )
+    return f"{stay}; {where_they_wait(seen)}"
 
 
 def _waits_inside(seen: Clues) -> Strength | None:
@@ -78,6 +84,6 @@ THREAD_NEVER_TOLD_TO_END = SitePattern(
     name="thread never told to end",
     check=_endless_thread,
     strength=_waits_inside,
-    explanation="Threads are started repeatedly and each waits forever.",
+    explanation="Threads are started repeatedly, and those that stay wait until they are told to end.",
     remedy="Give it a stop event, set it when its owner ends, and join the thread.",
 )
