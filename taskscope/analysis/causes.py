@@ -47,7 +47,7 @@ def explain(
     """
     if facts is None or not facts.sampled:
         return None, Strength.NONE
-    seen = clues(facts, before, workers=workers, counts=counts)
+    seen = clues(site, facts, before, workers=workers, counts=counts)
     of_threads = site.kind == "thread"
     observed = evidence(seen, thread=of_threads)
     cause, pattern = Cause("unknown", where_they_wait(seen), observed), None

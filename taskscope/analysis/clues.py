@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from taskscope.model import Counts
 
 if TYPE_CHECKING:
-    from taskscope.model import ParkedGroup, SiteFacts
+    from taskscope.model import ParkedGroup, Site, SiteFacts
     from taskscope.model.vocabulary import Wait
 
 MOST = 0.6
@@ -25,7 +25,7 @@ class Clues:
     Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of the
     two counts.  ``served``: the oldest task has ended since.  ``workers``: some have waited on a queue.
     ``kept_by``: see the function.  ``keeper_grows``: that container has gained entries since.  ``counts``: of
-    the site, as far as they are known.
+    the site, as far as they are known.  ``starter``: the function at its line.
     """
 
     facts: SiteFacts
@@ -37,6 +37,7 @@ class Clues:
     kept_by: str = ""
     keeper_grows: bool = False
     counts: Counts = Counts()  # noqa: RUF009 (frozen)
+    starter: str = ""
 
     @property
     def turns_over(self) -> bool:
@@ -99,7 +100,12 @@ class Clues:
 
 
 def clues(
-    facts: SiteFacts, before: SiteFacts | None, *, workers: bool = False, counts: Counts | None = None
+    site: Site,
+    facts: SiteFacts,
+    before: SiteFacts | None,
+    *,
+    workers: bool = False,
+    counts: Counts | None = None,
 ) -> Clues:
     """Compares by serial; a task seen once says nothing about movement."""
     known = {mark.serial: mark.where for mark in before.marks} if before is not None else {}
@@ -119,6 +125,7 @@ def clues(
         kept_by(facts, before),
         _grows(facts, before),
         counts or Counts(),
+        site.frame.function,
     )
 
 

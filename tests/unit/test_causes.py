@@ -48,7 +48,9 @@ def strength(found: tuple[SiteFacts, SiteFacts], kind: SiteKind = "task", *, nev
 SLEEPERS = facts(40, group("sleep", 40, "asyncio.sleep", (0.0, 300.0)), unheld=40, orphans=40)
 ORPHANS = facts(40, group("sleep", 30), group("socket", 10), moved=30, orphans=36, unheld=40, looping=40)
 FORGOTTEN = facts(40, group("future", 40), unheld=40)
-TWICE = facts(40, group("sleep", 40), moved=30, looping=40, bound=(Bound("ChaosController", 4, 4),))
+TWICE = facts(
+    40, group("sleep", 40), moved=30, looping=40, unheld=30, bound=(Bound("ChaosController", 4, 4),)
+)
 OVERLAP = facts(40, group("queue.get", 30), group("event", 10), cancelling=10)
 QUEUE = WaitObject("queue.put", "Queue", 40, 8, 8, 0, 40, 3)
 HANDING = facts(40, group("queue.put", 38), waits=(QUEUE,))
@@ -115,11 +117,18 @@ def test_race_losers_are_recognised_by_those_whose_creation_was_observed() -> No
 
 
 def test_two_loops_on_one_object_name_its_type() -> None:
-    assert cause(TWICE).text == "start() ran at least 4 times on one ChaosController"
+    expected = "started again while it runs: at least 4 loops on one ChaosController, started in run"
+    assert cause(TWICE).text == expected
+
+
+def test_workers_that_their_pool_keeps_were_not_started_twice() -> None:
+    """A pool that scales up calls the same function for each; a second start loses the first task."""
+    later, before = (dataclasses.replace(each, unheld=1) for each in TWICE)
+    assert cause((later, before)).pattern == "unknown"
 
 
 def test_loops_that_sleep_before_they_begin_are_still_started_twice() -> None:
-    seen = facts(40, group("sleep", 40), looping=15, bound=(Bound("ChaosController", 2, 2),))
+    seen = facts(40, group("sleep", 40), looping=15, unheld=20, bound=(Bound("ChaosController", 2, 2),))
     assert cause(seen).pattern == "started twice"
 
 

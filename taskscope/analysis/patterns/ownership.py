@@ -50,7 +50,10 @@ def _started_twice(seen: Clues) -> str | None:
         return None  # young tasks may not have reached their loop yet
     if seen.workers or seen.parked("queue.get") or seen.most(facts.awaited):
         return None  # workers of one pool, or children of one task
-    return f"start() ran at least {bound.same_arguments:,} times on one {bound.type}"
+    if not seen.some(facts.unheld):
+        return None  # a pool keeps all its workers; who starts a loop again keeps the last
+    times = f"at least {bound.same_arguments:,}"
+    return f"started again while it runs: {times} loops on one {bound.type}, started in {seen.starter}"
 
 
 STARTED_TWICE = SitePattern(
@@ -58,10 +61,10 @@ STARTED_TWICE = SitePattern(
     check=_started_twice,
     strength=Strength.REPEATED,
     explanation=(
-        "The same loop runs several times on one object: start() was called again without stop(), or stop() "
-        "did not wait."
+        "The same loop runs several times on one object: it was started again without being stopped, or "
+        "whoever stopped it did not wait."
     ),
-    remedy="Make start() a no-op while the loop runs, and reset that guard when it exits.",
+    remedy="Make a second start a no-op while the loop runs, and reset that guard when it exits.",
 )
 
 
