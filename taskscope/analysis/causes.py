@@ -100,7 +100,11 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
             "was left running by a wait or gather that has returned",
             "were left running by a wait or gather that has returned",
         ),
-        (facts.unheld, "is referenced only by the event loop", "are referenced only by the event loop"),
+        (
+            facts.unheld,
+            "is referenced only by what it waits for",
+            "are referenced only by what they wait for",
+        ),
         (facts.awaited, "is awaited by another task", "are awaited by other tasks"),
         (facts.cycles, "is part of an await cycle", "are part of an await cycle"),
     ):
@@ -112,7 +116,7 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
         lines.append(_moved(seen))
     lines += _reached(facts.reach)
     if seen.kept_by:
-        lines.append(f"kept by {seen.kept_by}")
+        lines.append(f"{seen.what_is_kept} kept by {seen.kept_by}")
     for bound in facts.bound[:1]:
         if bound.runs > 1:
             same = ", with the same arguments" if bound.same_arguments == bound.runs else ""

@@ -40,6 +40,11 @@ class Clues:
     starter: str = ""
 
     @property
+    def what_is_kept(self) -> str:
+        """The subject of a sentence about the keeper, with its verb."""
+        return "what they wait for is" if self.most(self.facts.unheld) else "they are"
+
+    @property
     def turns_over(self) -> bool:
         """Whether more have ended than live: whatever they wait for comes."""
         return self.counts.ended > self.counts.live

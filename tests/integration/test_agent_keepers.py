@@ -61,6 +61,19 @@ def test_the_container_has_its_name(serve: str, name: str, kind: str, module: st
     assert found.each is None
 
 
+@pytest.mark.parametrize(
+    ("what", "wait"),
+    [("asyncio.Queue()", "get"), ("asyncio.Event()", "wait"), ("asyncio.Semaphore(0)", "acquire")],
+)
+def test_who_waits_in_a_primitive_is_not_kept_by_its_list_of_waiters(
+    what: str, wait: str, tmp_path: Path
+) -> None:
+    serve = f"self._tasks = [{what} for _ in range(40)]; [asyncio.create_task(work(x)) for x in self._tasks]"
+    program = PROGRAM.replace("work():", "work(thing):").format(serve=serve, work=f"await thing.{wait}()")
+    found = keeper(program, tmp_path)
+    assert (found.name, found.type, found.size) == ("Hub._tasks", "list", 40)
+
+
 def test_ended_tasks_are_reported_with_what_each_keeps(tmp_path: Path) -> None:
     serve = f"self._tasks = {START}; await asyncio.wait(self._tasks)"
     found = keeper(PROGRAM.format(serve=serve, work="return [bytearray(100_000)]"), tmp_path)

@@ -160,11 +160,11 @@ def test_tasks_the_agent_has_forgotten_in_between_are_not_said_to_have_moved() -
 
 def test_one_task_and_one_share_read_right_in_number() -> None:
     one = cause(facts(1, group("event", 1), unheld=1)).evidence
-    assert one[1] == "the only sampled task is referenced only by the event loop"
+    assert one[1] == "the only sampled task is referenced only by what it waits for"
     many = cause(facts(40, group("event", 40), unheld=1, orphans=40)).evidence
     assert many[1:3] == (
         "all 40 sampled tasks were created by a task that has ended",
-        "1 of 40 sampled tasks is referenced only by the event loop",
+        "1 of 40 sampled tasks is referenced only by what it waits for",
     )
 
 
@@ -369,6 +369,16 @@ def test_a_container_that_grows_with_its_tasks_is_named_where_nothing_else_is() 
     assert found.pattern == "held by a growing container"
     assert "Hub._clients (dict of 40, growing) of the Hub in module app.hub" in found.text
     assert cause((later, later)).pattern == "unknown"
+
+
+def test_tasks_are_not_forgotten_where_a_container_keeps_what_they_wait_for() -> None:
+    keeper = Keeper("Shop.orders", "dict", 40, "shop", None)
+    later, before = (dataclasses.replace(each, keeper=keeper) for each in FORGOTTEN)
+    assert cause((later, before)).pattern == "unknown"
+    found = cause((later, dataclasses.replace(before, keeper=dataclasses.replace(keeper, size=30))))
+    assert found.pattern == "held by a growing container"
+    said = "what they wait for is kept by Shop.orders (dict of 40, growing) of the Shop in module shop"
+    assert said in found.evidence
 
 
 def test_threads_that_get_work_are_no_forgotten_ones() -> None:

@@ -100,7 +100,7 @@ class FactFinder:
         reach = yield from self._proofs.of_site(record, tally.provable, self._registry.task_records())
         older = yield from older_tasks(record, self._counter)
         keeper = None
-        if tally.flags["unheld"] < tally.sampled or record.retained > 1:
+        if tally.flags["unheld"] < tally.sampled or tally.reachable or record.retained > 1:
             keeper = yield from self._proofs.keeper(record, self._registry.task_records())
         live, marks = record.counts().live, tuple(seen.values())
         return self._looked(tally.facts(site, live, alive, cuts, marks, reach, older, keeper))
@@ -281,6 +281,11 @@ class _Tally:
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(futures.serial_of(task) or 0)
         return chain
+
+    @property
+    def reachable(self) -> bool:
+        """Whether anything else refers to an object that tasks wait on."""
+        return any(each.seen is not None and each.seen.outside for each in self.waits.values())
 
     def add_bound(self, chain: list[object]) -> None:
         """Counts the ``self`` of the outermost method."""

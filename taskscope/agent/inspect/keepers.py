@@ -33,6 +33,9 @@ FEW = 200
 ENOUGH = 20
 """Tasks of the site that end the search."""
 
+PRIMITIVES = ("asyncio", "_asyncio", "concurrent", "queue", "threading")
+"""Where the classes are defined that tasks wait in."""
+
 
 def keeper_of(site: object, others: Iterable[ref[object]], loops: list[object]) -> Job[Keeper | None]:
     """The container that keeps most of the tasks found; None if none was found in time.
@@ -89,25 +92,49 @@ def _some(thing: object) -> list[object]:
 
 
 def _container(around: Island, place: int) -> int:
-    """The index of the container nearest to a task, not counting dictionaries of attributes; 0: none."""
-    at = around.origin[place]
+    """The index of the container nearest to a task, not counting dictionaries of attributes; 0: none.
+
+    Lists of who waits, such as a queue's getters, are part of the task's own wait and keep nothing.
+    """
+    at = waiter = _waiter(around, place)
+    at = at or around.origin[place]
     while at:
         thing, owner = around.things[at], around.things[around.origin[at]]
         if (
             referents.is_container(thing)
             and thing is not attributes_of(owner)
             and not referents.is_globals(thing)
+            and not (waiter and _lists_waiters(around, at))
         ):
             return at
         at = around.origin[at]
     return 0
 
 
+def _waiter(around: Island, place: int) -> int:
+    """The index of the future that a task waits for, if it was found through it; else 0."""
+    waiter, at = futures.waiter_of(around.things[place]), around.origin[place]
+    while at and around.things[at] is not waiter:
+        at = around.origin[at]
+    return at
+
+
+def _lists_waiters(around: Island, at: int) -> bool:
+    owner = _owner(around, at)
+    return bool(owner) and module_of(type(around.things[owner])).partition(".")[0] in PRIMITIVES
+
+
+def _owner(around: Island, at: int) -> int:
+    """The index of the object that has the container at an index as an attribute, or of what refers to it."""
+    things, owner = around.things, around.origin[at]
+    if owner and things[owner] is attributes_of(things[around.origin[owner]]):
+        return around.origin[owner]
+    return owner
+
+
 def _described(around: Island, at: int, met: list[int]) -> Keeper:
     things = around.things
-    thing, owner = things[at], around.origin[at]
-    if owner and things[owner] is attributes_of(things[around.origin[owner]]):
-        owner = around.origin[owner]
+    thing, owner = things[at], _owner(around, at)
     holder = things[owner] if owner else None
     module = module_of(type(holder)) if _is_of_the_program(holder) else ""
     ended = [things[place] for place in met if futures.is_done(things[place])]

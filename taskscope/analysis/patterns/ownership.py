@@ -70,7 +70,9 @@ STARTED_TWICE = SitePattern(
 
 def _forgotten(seen: Clues) -> str | None:
     facts = seen.facts
-    if seen.most(facts.awaited) or seen.most(facts.looping) or not (seen.most(facts.unheld) or seen.orphaned):
+    if seen.most(facts.awaited) or seen.most(facts.looping) or facts.keeper is not None:
+        return None
+    if not (seen.most(facts.unheld) or seen.orphaned):
         return None
     kept = "nothing keeps them" if seen.most(facts.unheld) else "their creator has ended"
     return f"fire and forget: never awaited, {kept}; {where_they_wait(seen)}"
@@ -91,9 +93,9 @@ FIRE_AND_FORGET = SitePattern(
 
 
 def _kept(seen: Clues) -> str | None:
-    if not seen.keeper_grows or seen.most(seen.facts.unheld):
+    if not seen.keeper_grows:
         return None
-    return f"they are kept by {seen.kept_by}; {where_they_wait(seen)}"
+    return f"{seen.what_is_kept} kept by {seen.kept_by}; {where_they_wait(seen)}"
 
 
 GROWING_CONTAINER = SitePattern(
