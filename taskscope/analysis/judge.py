@@ -231,10 +231,13 @@ class Judge:
 
     def climbs(self) -> tuple[Climb, ...]:
         """The resources that climb, with the growing sites that move with them."""
-        return self.resources.climbs(
-            self.now,
-            {id: each for id, each in self._watched.items() if each.level.shown in ("leak", "suspect")},
-        )
+        growing: dict[int, WatchedSite | Kept] = {}
+        for id, each in self._watched.items():
+            if each.level.shown != "flat":
+                growing[id] = each
+            elif each.keeps and each.kept.judged(self.now) is not None:
+                growing[id] = each.kept
+        return self.resources.climbs(self.now, growing)
 
     def _add(self, counts: SiteCounts, time: float, *, came: bool) -> None:
         watched = self._watched.get(counts.site)
@@ -242,7 +245,7 @@ class Judge:
             watched = self._watched[counts.site] = WatchedSite(
                 Track(self._since, self._interval, recent=False),
                 Track(self._since, max(RECENT, self._interval), recent=True),
-                Kept(self._since, self._interval),
+                Kept(self._since, self._interval, from_start=self._since - self._started <= BEGINNING),
                 counts,
             )
             if came and time > self._since + 1.5 * self._interval and not counts.adopted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
+from taskscope.analysis.onset import NEAR, Onset
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import Track
 from taskscope.analysis.verdict import judge
@@ -21,21 +22,43 @@ FEWEST = 20
 """Fewest ended tasks to judge: a few may be waiting for their results to be read."""
 
 
+SWEEP = 30.0
+"""Seconds in which the agent has counted those that ended since it came."""
+
+
 class Kept:
-    """The number of a site's ended tasks over time.
+    """The number of a site's ended tasks over time.  ``from_start``: the agent came with the process.
 
     Those that ended before the agent started are unknown, so a full cache seems to fill from nothing: the
     age of the process does not shorten the wait.
     """
 
-    def __init__(self, since: float, interval: float) -> None:
+    def __init__(self, since: float, interval: float, *, from_start: bool) -> None:
+        self._since, self._from_start = since, from_start
+        self._first: tuple[float, int] | None = None  # the first number known, and when
         self._track = Track(since, interval, recent=False)
         self._most = 0
 
     def add(self, time: float, number: int) -> None:
+        self._first = self._first or (time, number)
         self._most = max(self._most, number)
         if self._most:
             self._track.add(time, number, number, 0)
+
+    @property
+    def whole(self) -> Track:
+        """The series."""
+        return self._track
+
+    recent = whole
+    """There is no finer one."""
+
+    def onset(self, reading: Growth) -> Onset:
+        """When growth began, or earlier."""
+        known, number = self._first or (self._since, 0)
+        late = number > 0 and known - self._since > SWEEP  # we came after the agent, and some were kept
+        early = reading.since - self._since <= NEAR * reading.gap + SWEEP
+        return Onset(reading.since, late or (early and not self._from_start))
 
     def judged(self, now: float) -> tuple[Growth, Verdict] | None:
         """The reading and the verdict; None if there is nothing to report."""

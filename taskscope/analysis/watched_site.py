@@ -275,7 +275,7 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
         watched,
         "leak" if verdict.level == "leak" and _keeps_ended(watched.facts) else "suspect",
         rate=verdict.rate,
-        onset=Onset(reading.since),
+        onset=watched.kept.onset(reading),
         text=text,
         why=verdict.why,
         until=verdict.until,

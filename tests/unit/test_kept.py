@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
 
 from taskscope.analysis.judge import Judge
 from taskscope.model import Counts, Keeper, Sample, SiteCounts, SiteFacts
@@ -14,13 +16,13 @@ if TYPE_CHECKING:
     from taskscope.model import Finding
 
 
-def watch(kept: Callable[[int], int], seconds: int) -> list[tuple[Finding, ...]]:
-    """What is said at each second of a site of which so many ended tasks are kept then."""
-    judge = Judge(hello())
+def watch(kept: Callable[[int], int], seconds: int, *, from_second: int = 0) -> list[tuple[Finding, ...]]:
+    """What is said at each second of a site of which so many ended tasks are kept then, 100 kB each."""
+    judge = Judge(hello(from_second))
     said = []
-    for now in range(1, seconds + 1):
+    for now in range(from_second + 1, from_second + seconds + 1):
         counts = SiteCounts(0, Counts(1, 5 * now + 1, 5 * now), now - 0.1, now - 0.1, retained=kept(now))
-        new = (site(0),) if now == 1 else ()
+        first = now == from_second + 1
         judge.feed(
             Sample(
                 now,
@@ -30,13 +32,13 @@ def watch(kept: Callable[[int], int], seconds: int) -> list[tuple[Finding, ...]]
                 Counts(1),
                 1,
                 10,
-                1 << 20,
+                20_000_000 + 100_000 * kept(now),
                 0.1,
                 0.001,
                 0.0,
                 1 << 20,
-                now == 1,
-                new,
+                first,
+                (site(0),) if first else (),
                 (counts,),
             )
         )
@@ -55,6 +57,20 @@ def test_a_growing_number_is_a_leak_with_what_keeps_them_and_how_much() -> None:
     assert ", growing) of the Hub in module app.hub, 100 kB each, steadily +300" in finding.text
     assert finding.cause is not None
     assert finding.cause.pattern == "ended tasks kept"
+
+
+def test_growth_is_as_old_as_the_watch_or_older_unless_the_agent_came_with_the_process() -> None:
+    (finding,) = watch(lambda now: 5 * now, 160)[-1]
+    assert not finding.since_at_least
+    (finding,) = watch(lambda now: 5 * (now - 300), 160, from_second=300)[-1]
+    assert finding.since_at_least
+
+
+def test_memory_that_grows_with_ended_tasks_is_explained_by_them() -> None:
+    (finding,) = watch(lambda now: 5 * now, 300)[-1]
+    assert cast("dict[str, Any]", finding.evidence["moves"])["rss"]["each"] == pytest.approx(
+        100_000, rel=0.02
+    )
 
 
 def test_a_cache_that_is_full_is_none() -> None:
