@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.kept import Kept
     from taskscope.analysis.verdict import Verdict
-    from taskscope.model import Cause, Site, SiteCounts, SiteFacts
+    from taskscope.model import Cause, Keeper, Site, SiteCounts, SiteFacts
     from taskscope.model.vocabulary import Level, Reading, Reason
 
 CONFIRM = 1.5
@@ -67,9 +67,9 @@ class WatchedSite:
     """The state of one site.
 
     ``from_nothing``: it certainly had no task at first.  ``past``: births before the agent, as far as they
-    are reliable.  ``changed``: counts or facts have come since it was last looked at; ``gains``: as it was
-    then, its count had risen.  ``calm``: nothing can be said of it until they change.  ``added``: time of
-    its newest point.
+    are reliable.  ``keeper``: what kept its tasks, as it was before it last changed.  ``changed``: counts or
+    facts have come since it was last looked at; ``gains``: as it was then, its count had risen.  ``calm``:
+    nothing can be said of it until they change.  ``added``: time of its newest point.
     """
 
     whole: Track
@@ -93,6 +93,7 @@ class WatchedSite:
     grew: bool = False
     leaked: bool = False
     cause: Cause | None = None
+    keeper: Keeper | None = None
     strength: Strength = Strength.NONE
     changed: bool = True
     gains: bool = False
@@ -112,11 +113,15 @@ class WatchedSite:
 
     def explain(self, site: Site, facts: SiteFacts) -> None:
         """Names the cause by the newest facts."""
-        moves = self.moves
+        moves, before = self.moves, self.before
+        if before is not None and before.keeper is not None and before.keeper != facts.keeper:
+            self.keeper = before.keeper
+        if before is not None and self.keeper is not None:  # answers about keepers are reused for a while
+            before = replace(before, keeper=self.keeper)
         self.cause, self.strength = causes.explain(
             site,
             facts,
-            self.before,
+            before,
             workers=moves.workers,
             never=moves.never,
             used=moves.used,
