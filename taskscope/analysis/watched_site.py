@@ -218,6 +218,7 @@ def _sentence(level: Level, verdict: Verdict, reading: Growth, watched: WatchedS
     if watched.past is not None:
         text += f", {watched.past.count:,} from before the agent"
     text += f"; {reading.born:,} born and {reading.ended:,} ended in {wording.seconds(reading.window)}"
+    text += ", partly estimated" if watched.past is not None and reading.begun < watched.past.since else ""
     text += f", {before:,} at the start" if before > 0 else ""
     if level == "suspect":
         text += f"; verdict in {wording.seconds(verdict.until)}" if verdict.until else f"; {verdict.why}"

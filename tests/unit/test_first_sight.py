@@ -113,6 +113,7 @@ def test_a_leak_is_found_within_ten_seconds_with_its_start(shape: str, known: Kn
     begun = 20.0 if "start-up" in shape else 0.0
     assert told.since == pytest.approx(begun, abs=0.1 * CAME)
     assert "from before the agent" in told.text
+    assert "partly estimated" in told.text
 
 
 @pytest.mark.parametrize("known", KNOWN)
