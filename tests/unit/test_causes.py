@@ -373,6 +373,10 @@ def test_a_container_that_grows_with_its_tasks_is_named_where_nothing_else_is() 
 
 def test_tasks_are_not_forgotten_where_a_container_keeps_what_they_wait_for() -> None:
     keeper = Keeper("Shop.orders", "dict", 40, "shop", None)
+    reached = (
+        dataclasses.replace(each, reach=Reach(60.0, 0.01, 9, 0, by=("Shop.orders",))) for each in FORGOTTEN
+    )
+    assert cause(tuple(reached)).pattern == "unknown"  # type: ignore[arg-type]
     later, before = (dataclasses.replace(each, keeper=keeper) for each in FORGOTTEN)
     assert cause((later, before)).pattern == "unknown"
     found = cause((later, dataclasses.replace(before, keeper=dataclasses.replace(keeper, size=30))))

@@ -70,8 +70,10 @@ STARTED_TWICE = SitePattern(
 
 def _forgotten(seen: Clues) -> str | None:
     facts = seen.facts
-    if seen.most(facts.awaited) or seen.most(facts.looping) or facts.keeper is not None:
+    if seen.most(facts.awaited) or seen.most(facts.looping):
         return None
+    if facts.keeper is not None or (facts.reach is not None and facts.reach.by):
+        return None  # the program keeps them, or what they wait for
     if not (seen.most(facts.unheld) or seen.orphaned):
         return None
     kept = "nothing keeps them" if seen.most(facts.unheld) else "their creator has ended"
