@@ -20,7 +20,7 @@ CAME = 200
 
 
 class AttachedLate(FakeSource):
-    """The agent came late; ``dated``: what it can tell of the births before."""
+    """The agent came late; ``dated``: whether it can tell of the births before."""
 
     def __init__(self, *, dated: bool = True) -> None:
         super().__init__(start=CAME + 50)
@@ -51,8 +51,8 @@ class AttachedLate(FakeSource):
         facts = await super().facts(query)
         if query.site != LEAK:
             return facts
-        births = tuple(BOOT + second if self.dated else None for second in range(0, CAME, 4))
-        older = model.Older(100 * CAME, births, tuple(None for _ in births))
+        births = tuple(BOOT + float(second) for second in range(0, CAME, 4))
+        older = model.Older(100 * CAME, births, tuple(None for _ in births)) if self.dated else None
         return replace(facts, sampled=200, orphans=200, unheld=200, looping=200, older=older)
 
 

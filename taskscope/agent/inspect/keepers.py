@@ -121,7 +121,7 @@ def _waiter(around: Island, place: int) -> int:
 
 def _lists_waiters(around: Island, at: int) -> bool:
     owner = _owner(around, at)
-    return bool(owner) and module_of(type(around.things[owner])).partition(".")[0] in PRIMITIVES
+    return owner != 0 and module_of(type(around.things[owner])).partition(".")[0] in PRIMITIVES
 
 
 def _owner(around: Island, at: int) -> int:
