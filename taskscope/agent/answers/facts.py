@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from taskscope import model
 from taskscope.agent.answers import proofs
 from taskscope.agent.answers.groups import ParkedTally, parked_key
-from taskscope.agent.answers.older import Counter, older_tasks, older_threads
+from taskscope.agent.answers.older import Counter, older_tasks
 from taskscope.agent.answers.tasks import NotFoundError
-from taskscope.agent.answers.wakeups import thread_marks
+from taskscope.agent.answers.thread_facts import MAX_EXAMPLES, MAX_GROUPS, MAX_OBJECTS, thread_facts
 from taskscope.agent.inspect import futures, races, stacks, task_facts
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 SAMPLE = 100
 """Tasks inspected from each end of a site."""
-
-MAX_OBJECTS, MAX_GROUPS, MAX_EXAMPLES = 5, 10, 5
 
 WAITED_ON = 1 if sys.version_info < (3, 14) else 2
 """References to a parked task from what it waits on: its callback, and since 3.14 "awaited by"."""
@@ -70,7 +68,7 @@ class FactFinder:
             raise NotFoundError(f"site {site} is unknown")
         cuts = sorted(query.cuts)
         if record.site.kind == "thread":
-            return self._looked(_thread_facts(record, cuts, self._threads()))
+            return self._looked(thread_facts(record, cuts, self._threads()))
         yield
         alive = yield from _alive(record, cuts)
         tally = _Tally(raced=races.starts_a_race(record.first_stacks, record.site.frame))
@@ -356,46 +354,4 @@ def _wait_object(thing: object, wait: Wait, waiters: int, outside: int) -> model
         getters,
         size(attribute(thing, "_putters")),
         outside,
-    )
-
-
-def _thread_facts(
-    record: SiteRecord, cuts: Sequence[float], threads: Sequence[model.Thread]
-) -> model.SiteFacts:
-    """Facts about a site's threads: births, where they are, whether their starter lives, their pools."""
-    ours = [thread for thread in threads if thread.site == record.id]
-    idents = {thread.ident for thread in threads}
-    births = [thread.birth for thread in ours]
-    groups: dict[tuple[str, ...], list[model.Thread]] = {}
-    pools: dict[int, list[model.Executor]] = {}
-    for thread in ours:
-        groups.setdefault((thread.state, thread.wait, thread.text), []).append(thread)
-        if thread.executor is not None:
-            pools.setdefault(thread.executor.id, []).append(thread.executor)
-    return model.SiteFacts(
-        record.id,
-        clock.monotonic(),
-        len(ours),
-        tuple(sum(1 for birth in births if birth is None or birth <= cut) for cut in cuts),
-        len(ours),
-        cuts=tuple(cuts),
-        orphans=sum(1 for thread in ours if thread.parent is not None and thread.parent not in idents),
-        bound=tuple(
-            model.Bound(each[0].name, len(each), len(each))
-            for each in sorted(pools.values(), key=len, reverse=True)[:MAX_OBJECTS]
-        ),
-        groups=tuple(
-            model.ParkedGroup(
-                "|".join(key),
-                each[0].frame or record.site.frame,
-                each[0].wait,
-                each[0].text,
-                len(each),
-                min((thread.birth for thread in each if thread.birth), default=None),
-            )
-            for key, each in sorted(groups.items(), key=lambda entry: -len(entry[1]))[:MAX_GROUPS]
-        ),
-        examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
-        marks=tuple(thread_marks([thread for thread in ours if thread.wait in proofs.PROVABLE])),
-        older=older_threads(ours),
     )
