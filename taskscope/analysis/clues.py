@@ -128,7 +128,7 @@ def clues(
         served,
         workers,
         kept_by(facts, before),
-        _grows(facts, before),
+        keeper_grows(facts, before),
         counts or Counts(),
         site.frame.function,
     )
@@ -139,13 +139,14 @@ def kept_by(facts: SiteFacts, before: SiteFacts | None) -> str:
     keeper = facts.keeper
     if keeper is None:
         return ""
-    growing = ", growing" if _grows(facts, before) else ""
+    growing = ", growing" if keeper_grows(facts, before) else ""
     text = f"{keeper.name or 'a container'} ({keeper.type} of {keeper.size:,}{growing})"
     owner = keeper.name.partition(".")[0]
     return f"{text} of the {owner} in module {keeper.module}" if keeper.module and keeper.name else text
 
 
-def _grows(facts: SiteFacts, before: SiteFacts | None) -> bool:
+def keeper_grows(facts: SiteFacts, before: SiteFacts | None) -> bool:
+    """Whether the container that keeps the tasks has gained entries."""
     earlier, keeper = before.keeper if before is not None else None, facts.keeper
     return (
         earlier is not None

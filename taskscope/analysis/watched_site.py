@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis import causes, patterns
-from taskscope.analysis.clues import kept_by
+from taskscope.analysis.clues import keeper_grows, kept_by
 from taskscope.analysis.cohorts import Cohorts, Survival
 from taskscope.analysis.kept import FEWEST
 from taskscope.analysis.moves import Moves
@@ -62,13 +63,18 @@ class Shown:
             self.shown, self.since = level, now
 
 
+RECENTLY = 40.0
+"""Seconds since a container gained entries for it to be growing: it is looked at every ten at most."""
+
+
 @dataclass(slots=True)
 class WatchedSite:
     """The state of one site.
 
     ``from_nothing``: it certainly had no task at first.  ``past``: births before the agent, as far as they
-    are reliable.  ``keeper``: what kept its tasks, as it was before it last changed.  ``changed``: counts or
-    facts have come since it was last looked at; ``gains``: as it was then, its count had risen.  ``calm``:
+    are reliable.  ``keeper``: what kept its tasks, as it was before it last changed.  ``keeper_grew``: when
+    it was last seen to gain entries.  ``changed``: counts or facts have come since it was last looked at;
+    ``gains``: as it was then, its count had risen.  ``calm``:
     nothing can be said of it until they change.  ``added``: time of its newest point.
     """
 
@@ -94,6 +100,7 @@ class WatchedSite:
     leaked: bool = False
     cause: Cause | None = None
     keeper: Keeper | None = None
+    keeper_grew: float = -math.inf
     strength: Strength = Strength.NONE
     changed: bool = True
     gains: bool = False
@@ -116,6 +123,8 @@ class WatchedSite:
         moves, before = self.moves, self.before
         if before is not None and before.keeper is not None and before.keeper != facts.keeper:
             self.keeper = before.keeper
+            if keeper_grows(facts, before):
+                self.keeper_grew = facts.monotonic
         if before is not None and self.keeper is not None:  # answers about keepers are reused for a while
             before = replace(before, keeper=self.keeper)
         self.cause, self.strength = causes.explain(
@@ -279,7 +288,7 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
     found = _about(
         site,
         watched,
-        "leak" if verdict.level == "leak" and _keeps_ended(watched.facts) else "suspect",
+        "leak" if verdict.level == "leak" and _collects(watched, reading, now) else "suspect",
         rate=verdict.rate,
         onset=watched.kept.onset(reading),
         text=text,
@@ -290,9 +299,14 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
     return replace(found, cause=cause)
 
 
-def _keeps_ended(facts: SiteFacts | None) -> bool:
-    """Whether a container keeps ended tasks; otherwise they may wait for the garbage collector."""
-    return facts is not None and facts.keeper is not None and facts.keeper.each is not None
+def _collects(watched: WatchedSite, reading: Growth, now: float) -> bool:
+    """Whether a container that keeps ended tasks still gains entries.
+
+    In a full one the newer only take the place of the older; without one they may await their collection.
+    """
+    facts = watched.facts
+    keeps = facts is not None and facts.keeper is not None and facts.keeper.each is not None
+    return keeps and now - watched.keeper_grew <= max(RECENTLY, 3 * reading.gap)
 
 
 def _keeping(watched: WatchedSite) -> str:

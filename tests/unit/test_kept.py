@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from taskscope.model import Finding
 
 
-def watch(kept: Callable[[int], int], seconds: int, *, from_second: int = 0) -> list[tuple[Finding, ...]]:
-    """What is said at each second of a site of which so many ended tasks are kept then, 100 kB each."""
+def watch(
+    kept: Callable[[int], int], seconds: int, *, from_second: int = 0, full: int | None = None
+) -> list[tuple[Finding, ...]]:
+    """What is said at each second of a site of which so many ended tasks are kept then, 100 kB each.
+
+    ``full``: entries of the container all the time; None: as many as are kept.
+    """
     judge = Judge(hello(from_second))
     said = []
     for now in range(from_second + 1, from_second + seconds + 1):
@@ -43,7 +48,7 @@ def watch(kept: Callable[[int], int], seconds: int, *, from_second: int = 0) -> 
             )
         )
         for asked in judge.questions():
-            keeper = Keeper("Hub.tasks", "list", kept(now), "app.hub", 100_000)
+            keeper = Keeper("Hub.tasks", "list", full or kept(now), "app.hub", 100_000)
             judge.facts(SiteFacts(asked.site, float(now), 1, (), keeper=keeper))
         said.append(judge.findings())
     return said
@@ -78,6 +83,14 @@ def test_a_cache_that_is_full_is_none() -> None:
     assert {each.level for findings in said for each in findings} <= {"suspect", "info"}
     (finding,) = said[-1]
     assert (finding.level, finding.evidence["why"]) == ("info", "retained")
+
+
+def test_those_that_take_the_place_of_others_in_a_full_container_are_no_leak() -> None:
+    said = watch(lambda now: 5 * now, 170, full=1_000)
+    assert {finding.level for findings in said for finding in findings if finding.why != "unexplained"} <= {
+        "info",
+        "suspect",
+    }
 
 
 def test_a_few_are_nothing() -> None:
