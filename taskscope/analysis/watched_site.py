@@ -278,8 +278,15 @@ def info_finding(
 
 
 def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | None:
-    """A finding on ended tasks whose number keeps growing."""
-    judged = watched.kept.judged(now) if watched.keeps else None
+    """A finding on ended tasks that a container keeps, more and more of them.
+
+    Those that no container is seen to keep may await the garbage collector: in a quiet service for many
+    minutes.
+    """
+    facts = watched.facts
+    if not watched.keeps or facts is None or facts.keeper is None or facts.keeper.each is None:
+        return None
+    judged = watched.kept.judged(now)
     if judged is None:
         return None
     reading, verdict = judged
@@ -300,13 +307,8 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
 
 
 def _collects(watched: WatchedSite, reading: Growth, now: float) -> bool:
-    """Whether a container that keeps ended tasks still gains entries.
-
-    In a full one the newer only take the place of the older; without one they may await their collection.
-    """
-    facts = watched.facts
-    keeps = facts is not None and facts.keeper is not None and facts.keeper.each is not None
-    return keeps and now - watched.keeper_grew <= max(RECENTLY, 3 * reading.gap)
+    """Whether the container still gains entries: in a full one the newer only replace the older."""
+    return now - watched.keeper_grew <= max(RECENTLY, 3 * reading.gap)
 
 
 def _keeping(watched: WatchedSite) -> str:

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 
 def watch(
-    kept: Callable[[int], int], seconds: int, *, from_second: int = 0, full: int | None = None
+    kept: Callable[[int], int],
+    seconds: int,
+    *,
+    from_second: int = 0,
+    full: int | None = None,
+    seen: bool = True,
 ) -> list[tuple[Finding, ...]]:
     """What is said at each second of a site of which so many ended tasks are kept then, 100 kB each.
 
-    ``full``: entries of the container all the time; None: as many as are kept.
+    ``full``: entries of the container all the time; None: as many as are kept.  ``seen``: it is found.
     """
     judge = Judge(hello(from_second))
     said = []
@@ -49,7 +54,7 @@ def watch(
         )
         for asked in judge.questions():
             keeper = Keeper("Hub.tasks", "list", full or kept(now), "app.hub", 100_000)
-            judge.facts(SiteFacts(asked.site, float(now), 1, (), keeper=keeper))
+            judge.facts(SiteFacts(asked.site, float(now), 1, (), keeper=keeper if seen else None))
         said.append(judge.findings())
     return said
 
@@ -91,6 +96,11 @@ def test_those_that_take_the_place_of_others_in_a_full_container_are_no_leak() -
         "info",
         "suspect",
     }
+
+
+def test_those_that_nothing_is_seen_to_keep_await_the_collector() -> None:
+    said = watch(lambda now: now, 170, seen=False)
+    assert {finding.level for findings in said for finding in findings} <= {"info"}
 
 
 def test_a_few_are_nothing() -> None:
