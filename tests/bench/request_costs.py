@@ -62,7 +62,7 @@ async def main(kind: str, size: int) -> None:
     await asyncio.sleep(0.2)
     agents = (each for each in gc.get_objects() if type(each).__name__ == "Agent")
     agent = next(each for each in agents if type(each).__module__ == "taskscope.agent.agent")
-    actions = agent._actions()
+    actions = agent._actions(lambda data: None)
 
     def ask(request: requests.Request[Any]) -> Any:
         return actions[type(request)](request)
