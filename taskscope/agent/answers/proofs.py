@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from taskscope import model
 from taskscope.agent.inspect import futures, keepers, stuck
 from taskscope.agent.inspect.island import OwnRef
-from taskscope.agent.inspect.walk import live_tasks
+from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Proofs:
         """Whether these tasks of a site can be woken; None if there are none.  ``records``: all sites."""
         if not tasks:
             return None
-        look = partial(stuck.wakings, tasks, self._living(), _others(record, records))
+        others = yield from _others(record, records)
+        look = partial(stuck.wakings, tasks, self._living(), others)
         if any(_has_ended(each) for each in self._said.get(record.id, ())):
             self._refuted.add(record.id)
         known = yield from self._ask(("site", record.id), look)
@@ -92,14 +93,16 @@ class Proofs:
     def of_task(self, serial: int, task: OwnRef, records: Iterable[SiteRecord]) -> Job[stuck.Waking | None]:
         """Whether one task can be woken; None if it has moved on."""
         chunk = futures.chunk_of(task())
-        look = partial(stuck.wakings, [task], self._living(), _others(chunk.site if chunk else None, records))
+        others = yield from _others(chunk.site if chunk else None, records)
+        look = partial(stuck.wakings, [task], self._living(), others)
         known = yield from self._ask(("task", serial), look)
         found: stuck.Waking | None = known.found.get(serial)
         return found
 
     def keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
         """What keeps the tasks of a site, searched for from the tasks of the other ``records``."""
-        look = partial(keepers.keeper_of, record, _others(record, records), self._living())
+        others = yield from _others(record, records)
+        look = partial(keepers.keeper_of, record, others, self._living())
         known = yield from self._ask(("keeper", record.id), look)
         found: model.Keeper | None = known.found
         return found
@@ -132,13 +135,14 @@ def _has_ended(reference: OwnRef) -> bool:
     return task is None or futures.is_done(task)
 
 
-def _others(record: SiteRecord | None, records: Iterable[SiteRecord]) -> list[OwnRef]:
-    """The oldest tasks of each other site."""
-    others = (
-        OwnRef(task)
-        for each in records
-        if each is not record
-        for task in islice(live_tasks([each]), OF_EACH)
-        if task is not None
-    )
-    return list(islice(others, MAX_OTHERS))
+def _others(record: SiteRecord | None, records: Iterable[SiteRecord]) -> Job[list[OwnRef]]:
+    """The oldest tasks of each other site; there may be 10,000 sites without any."""
+    others: list[OwnRef] = []
+    for each in records:
+        if each is not record:
+            others += [OwnRef(task) for task in islice(live_tasks([each]), OF_EACH) if task is not None]
+        if len(others) >= MAX_OTHERS:
+            break
+        if spent():
+            yield
+    return others[:MAX_OTHERS]
