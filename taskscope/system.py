@@ -42,7 +42,8 @@ class _System:
     access = staticmethod(posix.access)
     chmod = staticmethod(posix.chmod)
     close = staticmethod(posix.close)
-    fcntl = staticmethod(fcntl.fcntl)
+    ioctl: staticmethod[[int, int, bytes], bytes] = staticmethod(fcntl.ioctl)
+    fcntl = staticmethod(fcntl.fcntl)  # hides the module from here on
     fstat = staticmethod(posix.fstat)
     getcwd = staticmethod(posix.getcwd)
     geteuid = staticmethod(posix.geteuid)
@@ -55,6 +56,7 @@ class _System:
     poll = staticmethod(select.poll)
     pread = staticmethod(posix.pread)
     read = staticmethod(posix.read)
+    readlink = staticmethod(posix.readlink)
     rename = staticmethod(posix.rename)
     stat = staticmethod(posix.stat)
     sysconf = staticmethod(posix.sysconf)

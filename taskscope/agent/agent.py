@@ -319,8 +319,7 @@ class Agent:
         return tuple(found)
 
     def _thread(self, query: requests.Thread) -> Job[model.ThreadDetail]:
-        yield
-        detail = self.thread_view.detail(query.ident)
+        detail = yield from self.thread_view.in_full(query.ident)
         if detail is None:
             raise NotFoundError(f"thread {query.ident} has ended")
         return detail

@@ -10,7 +10,8 @@ sections of a snapshot; the other modules hold the values, all re-exported here.
 
 from __future__ import annotations
 
-from taskscope.model import findings, frames, graph, process, sites, tasks, threads
+from taskscope.model import descriptors, findings, frames, graph, process, sites, tasks, threads
+from taskscope.model.descriptors import *  # noqa: F403
 from taskscope.model.findings import *  # noqa: F403
 from taskscope.model.frames import *  # noqa: F403
 from taskscope.model.graph import *  # noqa: F403
@@ -20,6 +21,7 @@ from taskscope.model.tasks import *  # noqa: F403
 from taskscope.model.threads import *  # noqa: F403
 
 __all__ = [  # noqa: PLE0604  (all are lists of names)
+    *descriptors.__all__,
     *findings.__all__,
     *frames.__all__,
     *graph.__all__,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Parked:
     ``frame`` is the innermost frame outside the standard library (the innermost, if there is none),
     ``user_frame`` the innermost in user code.  ``text`` describes the wait,
     the same for all tasks that wait alike; ``detail`` is specific to the task (a peer's address, sizes);
-    ``task`` is the awaited serial; ``remaining`` the seconds left to sleep.
+    ``task`` is the awaited serial; ``remaining`` the seconds left to sleep; ``descriptor``: it waits on that.
     """
 
     frame: Frame
@@ -44,6 +45,7 @@ class Parked:
     task: int | None = None
     remaining: float | None = None
     detail: str = ""
+    descriptor: Descriptor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.descriptors import Descriptor, at_length
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Thread:
     ``ident`` is Python's, ``native_id`` the kernel's (0: unknown), ``cpu`` its seconds of CPU time.
     ``frame``: the innermost user frame, else the innermost; None: it runs no Python code now.  ``python``
     false: a native thread.  ``loop``: id of the loop it runs.  ``text`` describes what it does, the same for
-    all threads that do the same; ``detail`` is specific to the thread.
+    all threads that do the same; ``detail`` is specific to the thread.  ``system_call``: the one it waits in,
+    ``descriptors``: the first few that it waits on.
     """
 
     ident: int
@@ -57,11 +59,19 @@ class Thread:
     frame: Frame | None
     wait: words.Wait = "unknown"
     detail: str = ""
+    system_call: str = ""
+    descriptors: tuple[Descriptor, ...] = ()
 
     @property
     def doing(self) -> str:
         """``waits for a socket, 10.0.0.1:443``."""
-        return f"{self.text}, {self.detail}" if self.detail else self.text
+        more = self.detail or (self.descriptors[0].text if self.descriptors else "")
+        return f"{self.text}, {more}" if more else self.text
+
+    @property
+    def doing_at_length(self) -> str:
+        """``waits for a socket, fd 7, tcp to 10.0.0.1:443 from 10.0.0.2:5000, 0 bytes unread``."""
+        return at_length(self.text, self.detail, self.descriptors)
 
 
 def is_full(workers: Sequence[Thread]) -> bool:

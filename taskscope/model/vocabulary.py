@@ -19,6 +19,7 @@ __all__ = [
     "TREES",
     "Arrived",
     "Became",
+    "DescriptorKind",
     "EdgeKind",
     "Fate",
     "FindingKind",
@@ -120,6 +121,12 @@ Reason = Literal[
     "deadlock", "cancelled",
 ]  # fmt: skip
 """Why there is a finding: a verdict, a note on a site, or one on the process."""
+
+DescriptorKind = Literal[
+    "tcp", "udp", "unix", "socket", "pipe", "file", "terminal", "device",
+    "epoll", "eventfd", "timer", "signals", "inotify", "process", "unknown",
+]  # fmt: skip
+"""What a descriptor is.  ``socket``: of another family; ``process``: a pidfd."""
 
 NodeKind = Literal["task", "thread", "lock", "slots", "pool"]
 """What waits, or is waited for.  ``slots``: a semaphore, a limiter, or a queue that lends what it holds."""

@@ -68,8 +68,8 @@ def parked_text(parked: Parked | None, state: str) -> str:
     if parked is None:
         return state
     left = f", {fmt.age(parked.remaining)} left" if parked.remaining is not None else ""
-    detail = f", {parked.detail}" if parked.detail else ""
-    return f"{parked.text}{detail}{left}"
+    more = parked.detail or (parked.descriptor.text if parked.descriptor is not None else "")
+    return f"{parked.text}{', ' if more else ''}{more}{left}"
 
 
 class TaskList(LineTable[Task]):

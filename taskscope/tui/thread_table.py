@@ -139,7 +139,9 @@ def sections_of(detail: ThreadDetail, context: Context) -> Sequence[Section]:
         if hello and thread.native_id == hello.process.pid
         else "unknown: older than the agent, or not started by Python"
     )
+    on = [each.text for each in thread.descriptors]
     return [
+        *([Section(f"waits in {thread.system_call}", on or [thread.doing])] if thread.system_call else []),
         Section("stack, innermost first", detail.stack or [nowhere]),
         Section("started at, innermost first", detail.creation or [unknown], SHOWN_OF_CREATION),
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
 from taskscope.agent.answers import tasks as queries
-from taskscope.agent.inspect import futures, stacks, waits
+from taskscope.agent.inspect import futures, open_files, other_ends, stacks, waits
 from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.model import requests
 from taskscope.model import snapshot as form
@@ -162,13 +162,18 @@ def _parked(wait: waits.Wait) -> dict[str, Any]:
         parked["remaining"] = wait.remaining
     if wait.detail:
         parked["detail"] = wait.detail
+    on = open_files.describe(wait.number) if wait.number is not None else None
+    if on is not None:
+        parked["descriptor"] = wire.pack(on)
     return parked
 
 
 def _threads(agent: Agent, out: Callable[[list[Part]], None], intern: _Interner) -> Job[None]:
-    for thread in agent.thread_view.all():
-        detail = agent.thread_view.detail(thread.ident)
-        packed = wire.pack(thread)
+    every = agent.thread_view.all()
+    yield from other_ends.of_all([on for thread in every for on in thread.descriptors])  # one search for all
+    for thread in every:
+        detail = yield from agent.thread_view.in_full(thread.ident)
+        packed = wire.pack(detail.thread if detail is not None else thread)
         del packed["frame"]
         packed["stack"] = intern.stack(detail.stack if detail is not None else ())
         packed["creation"] = intern.stack(detail.creation if detail is not None else ())

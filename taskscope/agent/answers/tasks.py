@@ -5,13 +5,14 @@ Each is a job (see ``walk``): a generator that pauses, and returns a model value
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from taskscope import model
 from taskscope.agent.answers import groups, trees
 from taskscope.agent.answers.proofs import PROVABLE
 from taskscope.agent.counts.registry import site_counts
-from taskscope.agent.inspect import awaiting, futures, holders, stacks, task_facts
+from taskscope.agent.inspect import awaiting, futures, holders, other_ends, stacks, task_facts
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.walk import live_tasks, merged, spent
 from taskscope.system import clock
@@ -184,6 +185,9 @@ class Queries:
             if search is not None:
                 search.look(other)
         del lock  # whoever refers to it could release it
+        if row.parked is not None and row.parked.descriptor is not None:
+            (on,) = yield from other_ends.of_all([row.parked.descriptor])
+            row = replace(row, parked=replace(row.parked, descriptor=on))
         creation = exact if exact is not None else self._any_stack(chunk.site)
         waking = (
             (yield from self._proofs.of_task(serial, asked, self._registry.task_records()))

@@ -5,11 +5,12 @@ Threads unknown to ``threading`` are listed too.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent.hooks.threads import note_of
-from taskscope.agent.inspect import stacks
+from taskscope.agent.inspect import open_files, other_ends, stacks, system_calls
 from taskscope.agent.inspect.blocking import Activity, activity
 from taskscope.agent.inspect.jobs import executor_of
 from taskscope.agent.inspect.looking import attribute, number, text
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from taskscope.agent.counts.loops import LoopWatch
+    from taskscope.agent.inspect.walk import Job
+    from taskscope.model.vocabulary import Wait
 
 AGENT = Activity("running", "running", "TaskScope agent")
 """The activity of our own thread."""
@@ -53,7 +56,16 @@ class ThreadView:
         found += [_native(tid) for tid in unmatched[spare:]]
         return self._fullness.mark(found, clock.monotonic())
 
+    def in_full(self, ident: int) -> Job[model.ThreadDetail | None]:
+        """One thread, with the other ends of the descriptors it waits on."""
+        found = self.detail(ident)
+        if found is None or not found.thread.descriptors:
+            return found
+        on = yield from other_ends.of_all(found.thread.descriptors)
+        return replace(found, thread=replace(found.thread, descriptors=on))
+
     def detail(self, ident: int) -> model.ThreadDetail | None:
+        """One thread."""
         frames = stacks.current_frames()
         thread = next((each for each in known_threads() if ident_of(each) == ident), None)
         if thread is None and ident not in frames:
@@ -75,6 +87,7 @@ class ThreadView:
         native = agent_native(ident) if agent else native_id(thread, here)
         cpu, running = _kernel_view(native)
         does = AGENT if agent else activity(frame, running=running, loop=loop)
+        call, on = waits_in(native, does) if not agent else ("", ())
         name = (
             text(attribute(thread, "_name"))
             if thread is not None
@@ -100,7 +113,25 @@ class ThreadView:
             frame=model.user_line(frames) or model.library_line(frames),
             wait=does.wait,
             detail=does.detail,
+            system_call=call,
+            descriptors=on,
         )
+
+
+def waits_in(native: int, does: Activity) -> tuple[str, tuple[model.Descriptor, ...]]:
+    """The system call that a thread waits in, and the descriptors that it waits on."""
+    if does.state != "waiting" or does.wait not in _ON_DESCRIPTORS:
+        return "", ()
+    call = system_calls.of_thread(native)
+    numbers = call.numbers if call is not None else ()
+    if not numbers and does.number is not None:
+        numbers = (does.number,)
+    return call.name if call is not None else "", open_files.describe_all(numbers)
+
+
+_ON_DESCRIPTORS: frozenset[Wait] = frozenset(
+    ("socket", "descriptors", "file", "dns", "server", "process", "subprocess", "input", "unknown")
+)
 
 
 def native_id(thread: Any, here: list[int]) -> int:
@@ -128,22 +159,26 @@ def _native(tid: int) -> model.Thread:
         name = system.contents(f"/proc/self/task/{tid}/comm").decode().strip()
     except (OSError, UnicodeDecodeError):
         name = ""
+    does = Activity("running" if running else "waiting", "running" if running else "unknown", "native code")
+    call, on = waits_in(tid, does)
     return model.Thread(
-        -tid,
-        tid,
-        name or "native",
-        True,
-        False,
-        None,
-        None,
-        None,
-        cpu,
-        "running" if running else "waiting",
-        "native code",
-        None,
-        None,
-        None,
-        "running" if running else "unknown",
+        ident=-tid,
+        native_id=tid,
+        name=name or "native",
+        daemon=True,
+        python=False,
+        site=None,
+        parent=None,
+        birth=None,
+        cpu=cpu,
+        state=does.state,
+        text=does.text,
+        loop=None,
+        executor=None,
+        frame=None,
+        wait=does.wait,
+        system_call=call,
+        descriptors=on,
     )
 
 

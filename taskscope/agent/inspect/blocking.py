@@ -29,7 +29,7 @@ from taskscope.agent.inspect.looking import (
     size,
     text,
 )
-from taskscope.agent.inspect.primitives import address, other_end, own_end
+from taskscope.agent.inspect.primitives import address, number_of, other_end, own_end
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import clock
 
@@ -164,12 +164,13 @@ _BUILTINS: dict[tuple[str, str], tuple[Wait, str]] = {
 
 
 class Activity(NamedTuple):
-    """What a thread does, as the fields of ``Thread``."""
+    """What a thread does, as the fields of ``Thread``.  ``number``: the descriptor of its socket."""
 
     state: ThreadState
     wait: Wait
     text: str
     detail: str = ""
+    number: int | None = None
 
 
 def activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> Activity:
@@ -264,7 +265,8 @@ def _of_call(call: calls.Call) -> Activity | None:
         return Activity("waiting", "queue.get", f"waits for {method}", f"{waiting} items")
     if issubclass(kind, _socket.socket):
         peer = other_end(call.target)
-        return Activity("waiting", "socket", "waits for a socket", peer or f"in {call.name}")
+        here = number_of(call.target)
+        return Activity("waiting", "socket", "waits for a socket", peer or f"in {call.name}", here)
     if (module_of(kind), class_name(call.target)) in _READY:
         return Activity("waiting", "descriptors", "waits for descriptors")
     function = call.function

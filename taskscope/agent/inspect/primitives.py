@@ -110,6 +110,7 @@ def address(thing: object) -> str:
     if type(thing) is not tuple or len(thing) < 2:
         return text(thing)
     host, port = text(thing[0]), number(thing[1])
+    host = f"[{host}]" if ":" in host else host
     return f"{host}:{port}" if host and port is not None else ""
 
 
@@ -159,6 +160,30 @@ def _end(sock: object, ask: Callable[[Any], object]) -> str:
         return address(ask(sock)) if is_a(sock, _socket.socket) else ""
     except OSError:  # not connected any more
         return ""
+
+
+def number_of(sock: object) -> int | None:
+    """The descriptor of a socket, or one given by number."""
+    if is_a(sock, _socket.socket):
+        found = _socket.socket.fileno(sock)
+        return found if found >= 0 else None
+    return number(sock)
+
+
+def descriptor_in(names: _Names) -> int | None:
+    """The descriptor that a primitive waits on, from the variables of its frame."""
+    for name in ("sock", "obj", "fd"):
+        found = number_of(names.get(name))
+        if found is not None:
+            return found
+    transport = _own(names, "_transport")
+    for name in ("_sock_fd", "_fileno"):  # of sockets, of pipes
+        found = number(attribute(transport, name))
+        if found is not None:
+            return found
+    sock = _extra(transport, "socket") if transport is not None else None
+    inner = attribute(sock, "_sock")
+    return number_of(inner) if inner is not None else number(native(sock, "fileno"))
 
 
 def _sock(names: _Names) -> str:

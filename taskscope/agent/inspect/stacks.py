@@ -11,7 +11,7 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, Genera
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope import model
-from taskscope.agent.inspect import futures, origins, waits
+from taskscope.agent.inspect import futures, open_files, origins, waits
 from taskscope.agent.inspect.looking import attribute, called, class_name, written
 
 if TYPE_CHECKING:
@@ -185,7 +185,14 @@ def parked(task: object, frames: list[FrameType], shape: Shape | None = None) ->
         return None
     found = waits.describe(task, frames, shape.known)
     return model.Parked(
-        shape.frame, shape.user, found.wait, found.text, found.task, found.remaining, found.detail
+        shape.frame,
+        shape.user,
+        found.wait,
+        found.text,
+        found.task,
+        found.remaining,
+        found.detail,
+        open_files.describe(found.number) if found.number is not None else None,
     )
 
 

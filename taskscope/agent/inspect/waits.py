@@ -28,13 +28,17 @@ FOREVER = 30 * 365 * 86_400.0
 
 
 class Wait(NamedTuple):
-    """``text`` is the same for all tasks that wait alike; ``detail`` is specific to the task."""
+    """``text`` is the same for all tasks that wait alike; ``detail`` and ``number`` are specific to the task.
+
+    ``number``: the descriptor waited on.
+    """
 
     wait: Word
     text: str
     detail: str = ""
     task: int | None = None
     remaining: float | None = None
+    number: int | None = None
 
 
 class Recognised(NamedTuple):
@@ -75,7 +79,10 @@ def describe(
     detail = _detail(rule, frames[at]) if detailed else ""
     if detailed and not detail and rule.detail is primitives.completed:
         detail = f"{size(todo_before_3_13(task)) or 0} left"
-    return Wait(rule.wait, rule.text, detail, futures.serial_of(waiter))
+    number = (
+        primitives.descriptor_in(variables_of(frames[at])) if detailed and rule.wait == "socket" else None
+    )
+    return Wait(rule.wait, rule.text, detail, futures.serial_of(waiter), None, number)
 
 
 def todo_before_3_13(task: object) -> object:

@@ -174,7 +174,8 @@ class TaskScreen(DetailScreen):
             return links or ["nothing"]
         if parked.task is not None and not any(link.target == parked.task for link in links):
             links.append(Link(f"task {parked.task}", parked.task))
-        return [parked_text(parked, detail.task.state), *links]
+        on = [parked.descriptor.text] if parked.descriptor is not None and parked.detail else []
+        return [parked_text(parked, detail.task.state), *on, *links]
 
     def _links(self, tasks: Sequence[Task]) -> list[Link]:
         return [self._link(task) for task in tasks]
