@@ -226,12 +226,15 @@ def asides(finding: Finding) -> list[str]:
 
 
 def moves(finding: Finding) -> list[str]:
-    """The resources of the process that grow with this site's live count."""
+    """The resources that grow with this site's live count; threads with threads go without saying."""
     told = []
+    thing = "thread" if finding.kind == "thread" else "task"
     for resource, numbers in dict(finding.evidence.get("moves", {})).items():
-        per, thing = float(numbers["each"]), "thread" if finding.kind == "thread" else "task"
-        noun = RESOURCE[resource].removesuffix("s" if per == 1 else "")
-        amount = bytes(per) if resource == "rss" else f"{per:.2g} {noun}"
+        if resource == "threads" and thing == "thread":
+            continue
+        per = f"{float(numbers['each']):.2g}"
+        noun = RESOURCE[resource].removesuffix("s" if per == "1" else "")
+        amount = bytes(float(numbers["each"])) if resource == "rss" else f"{per} {noun}"
         verb = "grows" if resource == "rss" else "grow"
         told.append(f"{RESOURCE[resource]} {verb} with it, about {amount} per {thing}")
     return told

@@ -274,6 +274,11 @@ def test_what_moves_along_and_when_it_ends_are_sentences() -> None:
     )
 
 
+def test_that_threads_grow_with_threads_goes_without_saying() -> None:
+    grows = finding(kind="thread", evidence={"moves": {"threads": {"each": 1.0}, "fds": {"each": 1.003}}})
+    assert fmt.moves(grows) == ["descriptors grow with it, about 1 descriptor per thread"]
+
+
 def test_a_cause_is_shortened_to_what_it_says_first() -> None:
     cause = model.Cause(
         "stuck handing over", "blocked on a full queue (full at 10) that nobody reads; since long"
