@@ -25,6 +25,7 @@ class SiteHistories:
     def __init__(self, origin: float) -> None:
         self._origin = origin
         self._sites: dict[int, Series] = {}
+        self.nbytes = 0
         self.refused: set[int] = set()
 
     def add(self, site: int, time: float, live: int, born: int) -> None:
@@ -38,7 +39,9 @@ class SiteHistories:
         values = min(live, _MOST), born & _MOST
         lives, births = series.columns
         if not lives or (lives[-1], births[-1]) != values:
+            before = series.nbytes
             series.append(int((time - self._origin) * TICKS), values)
+            self.nbytes += series.nbytes - before
 
     def read(self, site: int, since: float) -> model.SiteHistory:
         """Points after ``since``, and the last one before it, so that its value is known."""
@@ -50,7 +53,3 @@ class SiteHistories:
         times = tuple(self._origin + tick / TICKS for tick in series.times[first:])
         ended = tuple(b - alive for alive, b in zip(live, born, strict=True))
         return model.SiteHistory(site, times, live, born, ended)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(series.nbytes for series in self._sites.values())

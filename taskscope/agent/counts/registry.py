@@ -173,7 +173,7 @@ class SiteRecord:
         self.chunk: Chunk | None = None
         self.first_stacks: list[tuple[int, tuple[tuple[CodeType, int], ...]]] = []
         self.last_stacks: deque[tuple[int, tuple[tuple[CodeType, int], ...]]] = deque(maxlen=LAST_STACKS)
-        self.published: tuple[int, ...] | None = None
+        self.published: tuple[Any, ...] | None = None
 
     def new_chunk(self, serial: int, frame: FrameType | None) -> Chunk:
         """A chunk for the births from ``serial`` on.  Takes the creation stack of the first."""
@@ -229,22 +229,18 @@ class SiteRecord:
         for chunk in list(self.chunks):
             yield from list(chunk.values())
 
-    def first_reference(self) -> ref[Any] | None:
-        for chunk in list(self.chunks):
-            reference = chunk.reference(0)
-            if reference is not None:
-                return reference
-        return None
-
-    def middle_reference(self) -> ref[Any] | None:
-        """The median by birth: walks the lengths of chunks, not the tasks."""
-        sizes = [(chunk, len(chunk)) for chunk in list(self.chunks)]
-        rest = sum(size for _, size in sizes) // 2
+    def first_and_middle(self) -> tuple[ref[Any] | None, ref[Any] | None]:
+        """The oldest and the median by birth: walks the lengths of chunks, not the tasks."""
+        sizes = [(chunk, size) for chunk in list(self.chunks) if (size := len(chunk))]
+        first = next((found for chunk, _ in sizes if (found := chunk.reference(0)) is not None), None)
+        rest = sum([size for _, size in sizes]) // 2
+        if not rest:
+            return first, first
         for chunk, size in sizes:
             if rest < size:
-                return chunk.reference(rest)
+                return first, chunk.reference(rest)
             rest -= size
-        return None
+        return first, None
 
 
 _Shown = tuple["SiteKind", model.Frame, "model.Frame | None", str, "Known", "model.Frame | None"]
@@ -285,6 +281,7 @@ class Registry:
         self.next_serial = itertools.count(1).__next__
         self.records: dict[tuple[object, ...], SiteRecord] = {}
         self.by_id: dict[int, SiteRecord] = {}
+        self._of_kind: dict[SiteKind, dict[int, SiteRecord]] = {"task": {}, "thread": {}}
         self.ended: deque[tuple[int, int, str, Outcome, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
         self.failures = Failures()
         self.joined = Joined()
@@ -328,7 +325,7 @@ class Registry:
             kind, frame, user_frame, coroutine, known, via = shown
             site = model.Site(next(self._ids), kind, frame, user_frame, coroutine, known, (), via)
             record = self._shown.setdefault(shown, SiteRecord(site))
-            self.by_id[record.id] = record
+            self.by_id[record.id] = self._of_kind[kind][record.id] = record
         if codes and len(record.codes) < MAX_CODES:
             record.codes.append(codes)
             self.records[key] = record
@@ -344,7 +341,10 @@ class Registry:
         return None
 
     def task_records(self) -> list[SiteRecord]:
-        return [record for record in list(self.by_id.values()) if record.site.kind == "task"]
+        return list(self._of_kind["task"].values())
+
+    def thread_records(self) -> list[SiteRecord]:
+        return list(self._of_kind["thread"].values())
 
     def note_end(self, task: Any, record: SiteRecord, outcome: Outcome, error: str) -> None:
         """Records how a task ended, within the budget of its site."""
@@ -386,13 +386,11 @@ class Registry:
 
 def site_counts(record: SiteRecord) -> model.SiteCounts:
     """Counters and the births of the oldest and the median task; reads only two tasks."""
+    first, middle = record.first_and_middle()
+    oldest = _birth(first)
+    median = oldest if middle is first else _birth(middle)
     return model.SiteCounts(
-        record.id,
-        record.counts(),
-        _birth(record.first_reference()),
-        _birth(record.middle_reference()),
-        record.adopted,
-        max(0, record.retained),
+        record.id, record.counts(), oldest, median, record.adopted, max(0, record.retained)
     )
 
 

@@ -118,9 +118,8 @@ class ThreadHooks:
             if note is not None:
                 note.record = self._registry.joined.of(note.record)
                 living.setdefault(note.record.id, []).append(note.birth)
-        for record in list(self._registry.by_id.values()):
-            if record.site.kind == "thread":
-                record.finished = max(0, record.born - len(living.get(record.id, ())))
+        for record in self._registry.thread_records():
+            record.finished = max(0, record.born - len(living.get(record.id, ())))
         return living
 
     def _adopt(self, thread: Any) -> Note | None:
