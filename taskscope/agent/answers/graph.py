@@ -171,7 +171,8 @@ class Look:
                 del task
                 if serial is not None:
                     yield serial, reference
-            yield None
+            if spent():
+                yield None
 
     def _add(self, key: Key, since: float, found: waited.Waited) -> None:
         """Adds a task or thread, and what it waits for."""

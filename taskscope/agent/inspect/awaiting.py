@@ -17,6 +17,7 @@ from taskscope.agent.inspect.waits import closed_over, todo_before_3_13, within_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 MAX_TASKS = 1_000
 """Tasks inspected behind one future."""
@@ -25,14 +26,21 @@ MAX_DEPTH = 6
 """Futures between two tasks: a shield of a gather of a wait."""
 
 
-def waited_tasks(task: object) -> list[object]:
-    """The live tasks that ``task`` waits for; of a gather or a wait, the first ``MAX_TASKS``."""
+def waited_tasks(task: object, frames: list[FrameType] | None = None) -> list[object]:
+    """The live tasks that ``task`` waits for; of a gather or a wait, the first ``MAX_TASKS``.
+
+    ``frames``: its await chain, if the caller has it.
+    """
     waiter = futures.waiter_of(task)
-    return [] if waiter is None else list(islice(_behind(waiter, task, MAX_DEPTH), MAX_TASKS))
+    if waiter is None:
+        return []
+    if frames is None:
+        frames = stacks.await_chain(futures.coroutine(task))
+    return list(islice(_behind(waiter, task, frames, MAX_DEPTH), MAX_TASKS))
 
 
-def _behind(waiter: object, task: object, depth: int) -> Iterator[object]:
-    """Tasks that must end before ``waiter`` is done."""
+def _behind(waiter: object, task: object, frames: list[FrameType], depth: int) -> Iterator[object]:
+    """Tasks that must end before ``waiter`` is done; ``task`` waits for it, or another future does (None)."""
     plain = futures.is_plain(waiter)
     if not plain and futures.is_task(waiter):
         if not futures.is_done(waiter):
@@ -40,9 +48,9 @@ def _behind(waiter: object, task: object, depth: int) -> Iterator[object]:
         return
     between = list(_parts(waiter, plain=plain)) if depth else []
     for each in between:
-        yield from _behind(each, None, depth - 1)
+        yield from _behind(each, None, [], depth - 1)
     if not between and task is not None:
-        yield from _in_a_group(task)
+        yield from _in_a_group(task, frames)
 
 
 def _parts(waiter: object, *, plain: bool) -> Iterator[object]:
@@ -57,9 +65,8 @@ def _parts(waiter: object, *, plain: bool) -> Iterator[object]:
                 yield inner
 
 
-def _in_a_group(task: object) -> list[object]:
+def _in_a_group(task: object, frames: list[FrameType]) -> list[object]:
     """Tasks that a wait, an as_completed or a task group still waits for, by asyncio's variable names."""
-    frames = stacks.await_chain(futures.coroutine(task))
     known = stacks.shape_of(frames).known
     inner = within_wait_for(frames)
     if inner is not None:

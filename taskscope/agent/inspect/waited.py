@@ -57,16 +57,16 @@ def by_task(task: object) -> Waited:
     if waiter is None:
         return Waited([])
     known = stacks.shape_of(frames).known
+    if known is not None and known.rule.wait == "sleep":
+        return Waited([])
     if known is not None and text(frames[known.at].f_code.co_qualname) == _SHUTDOWN:
         thread = variables_of(frames[known.at]).get("thread")
         return Waited([Ahead("ends", thread)] if thread is not None else [])
-    tasks = awaiting.waited_tasks(task)
+    tasks = awaiting.waited_tasks(task, frames)
     if tasks:
         return Waited([Ahead("ends", each) for each in tasks], _takes_the_first(frames, known))
-    if futures.is_plain(waiter):
-        source = _source_of(waiter)
-        return Waited([Ahead("runs", source if source is not None else waiter)])
-    return Waited([])
+    source = _source_of(waiter) if futures.is_plain(waiter) else None
+    return Waited([Ahead("runs", source)] if source is not None else [])
 
 
 def _takes_the_first(frames: list[FrameType], known: waits.Recognised | None) -> bool:
