@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.watched_site import WatchedSite
 
-QUESTIONS = 8
-"""Most sites asked about at a time."""
+QUESTIONS, IDLE_QUESTIONS = 8, 2
+"""Most sites asked about at a time; of those, sites that show no sign of a leak."""
+
+SIGN = 1e6
+"""Least priority of a site that shows one."""
 
 ASK_EVERY, LONG_LIVED_EVERY = 5.0, 60.0
 """Seconds between questions about a site; about one that is merely long-lived."""
@@ -49,7 +52,9 @@ class Questions:
             and now - watched.asked >= _every(watched, now)
         ]
         due.sort(reverse=True)
-        return tuple(_question(id, self._watched[id], now) for _, id in due[:QUESTIONS])
+        signs = sum(weight >= SIGN for weight, _ in due)
+        chosen = due[: min(QUESTIONS, signs + IDLE_QUESTIONS)]
+        return tuple(_question(id, self._watched[id], now) for _, id in chosen)
 
     def ranked(self, now: float) -> tuple[int, ...]:
         """Sites whose facts are wanted, highest priority first."""
@@ -60,22 +65,23 @@ class Questions:
         """Priority of fetching this site's facts; 0: none needed."""
         counts = watched.counts
         if watched.wants_keeper(now):
-            return 1.0
+            return SIGN
         if counts.counts.live < 2 and watched.facts is not None:
             return 0.0
         if watched.level.shown != "flat":
             return 1e9 + counts.counts.live
         if watched.unseen:
-            return 1e6 + counts.adopted
+            return SIGN + counts.adopted
         gained = watched.reading.gained if watched.reading else 0
         if gained >= 2:
-            return 1e6 + gained
+            return SIGN + gained
         age = now - counts.oldest if counts.oldest is not None else 0.0
         ended = counts.counts.ended
         life = counts.counts.live / ended * (now - self._since) if ended else 0.0
-        if ended and age > max(20.0, 20 * life):
-            return age
-        return 0.001 if age > self._long_lived and now - watched.asked > LONG_LIVED_EVERY else 0.0
+        unasked = now - watched.asked
+        stays = ended and age > max(20.0, 20 * life)
+        rests = age > self._long_lived and unasked > LONG_LIVED_EVERY
+        return min(unasked, SIGN - 1) if stays or rests else 0.0
 
 
 def _question(id: int, watched: WatchedSite, now: float) -> requests.Facts:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
 from taskscope.analysis.judge import Judge
+from taskscope.analysis.questions import IDLE_QUESTIONS
 from tests.unit.shapes import Lives, churn, hello, samples, steady
 
 if TYPE_CHECKING:
@@ -49,3 +50,23 @@ def test_a_leak_after_a_long_calm_is_found_as_early_and_since_when_it_began() ->
     assert finding.level == "leak"
     assert 50 < finding.rate_per_min < 70
     assert 590 <= finding.since <= 615
+
+
+def test_of_many_sites_without_a_sign_of_a_leak_few_are_asked_about_at_a_time() -> None:
+    short = [(float(t), t + 0.4) for t in range(1, 100)]
+    old = [Lives([(0.0, 1e9), (0.0, 1e9), *short]) for _ in range(30)]
+    grows = Lives(steady(1, 800, start=30))
+    judge = Judge(hello())
+    asked_at_once: list[int] = []
+    asked: set[int] = set()
+    growing = len(old)
+    for sample in samples([*old, grows], 0.0, 90):
+        judge.feed(sample)
+        questions = [each.site for each in judge.questions()]
+        asked.update(questions)
+        asked_at_once.append(len([each for each in questions if each != growing]))
+        for site in questions:
+            judge.facts([*old, grows][site].facts(site, judge.now, ()))
+        judge.findings()
+    assert max(asked_at_once) == IDLE_QUESTIONS
+    assert asked == {*range(len(old)), growing}

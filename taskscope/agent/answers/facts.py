@@ -98,7 +98,8 @@ class FactFinder:
         reach = yield from self._proofs.of_site(record, tally.provable, self._registry.task_records())
         older = yield from older_tasks(record, self._counter)
         keeper = None
-        if tally.flags["unheld"] < tally.sampled or tally.reachable or record.retained > 1:
+        held = tally.flags["unheld"] < tally.sampled and record.live > 1  # one task makes no pile
+        if held or tally.reachable or record.retained > 1:
             keeper = yield from self._proofs.keeper(record, self._registry.task_records())
         live, marks = record.counts().live, tuple(seen.values())
         return self._looked(tally.facts(site, live, alive, cuts, marks, reach, older, keeper))

@@ -42,7 +42,14 @@ MOST = 20
 KEEP, SHARE = 10.0, 500
 """An answer is reused for this many seconds, and for this multiple of its cost."""
 
-MAX_KNOWN, MAX_NAMES, MAX_OTHERS, OF_EACH = 100, 3, 200, 50
+MAX_KNOWN = 100
+"""Answers kept, most recently used."""
+
+MAX_NAMES = 3
+"""Names told of what may wake the tasks of a site, most frequent first."""
+
+MAX_OTHERS, OF_EACH = 200, 50
+"""Tasks of other sites from which references are searched for: in all, and per site."""
 
 
 class _Known(NamedTuple):
@@ -70,11 +77,10 @@ class Proofs:
         """Whether these tasks of a site can be woken; None if there are none.  ``records``: all sites."""
         if not tasks:
             return None
-        others = yield from _others(record, records)
-        look = partial(stuck.wakings, tasks, self._living(), others)
         if any(_has_ended(each) for each in self._said.get(record.id, ())):
             self._refuted.add(record.id)
-        known = yield from self._ask(("site", record.id), look)
+        work = partial(self._wakings, tasks, record, records)
+        known = yield from self._ask(("site", record.id), work)
         found: list[stuck.Waking] = list(known.found.values())
         proven = () if record.id in self._refuted else _stuck(tasks, known.found)
         self._said[record.id] = proven
@@ -93,19 +99,26 @@ class Proofs:
     def of_task(self, serial: int, task: OwnRef, records: Iterable[SiteRecord]) -> Job[stuck.Waking | None]:
         """Whether one task can be woken; None if it has moved on."""
         chunk = futures.chunk_of(task())
-        others = yield from _others(chunk.site if chunk else None, records)
-        look = partial(stuck.wakings, [task], self._living(), others)
-        known = yield from self._ask(("task", serial), look)
+        work = partial(self._wakings, [task], chunk.site if chunk else None, records)
+        known = yield from self._ask(("task", serial), work)
         found: stuck.Waking | None = known.found.get(serial)
         return found
 
     def keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
         """What keeps the tasks of a site, searched for from the tasks of the other ``records``."""
-        others = yield from _others(record, records)
-        look = partial(keepers.keeper_of, record, others, self._living())
-        known = yield from self._ask(("keeper", record.id), look)
+        known = yield from self._ask(("keeper", record.id), partial(self._keeper, record, records))
         found: model.Keeper | None = known.found
         return found
+
+    def _wakings(
+        self, tasks: Sequence[OwnRef], record: SiteRecord | None, records: Iterable[SiteRecord]
+    ) -> Job[dict[int, stuck.Waking]]:
+        others = yield from _others(record, records)
+        return (yield from stuck.wakings(tasks, self._living(), others))
+
+    def _keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
+        others = yield from _others(record, records)
+        return (yield from keepers.keeper_of(record, others, self._living()))
 
     def _living(self) -> list[object]:
         return [loop for _, loop in self._loops()]

@@ -1,0 +1,136 @@
+"""Work that the agent does not do, however many sites and tasks there are."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from taskscope.agent.agent import Agent
+from taskscope.agent.answers.proofs import Proofs
+from taskscope.agent.inspect import walk
+from taskscope.model import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.inspect.walk import Job
+
+SITES = 300
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    agent = Agent("x", interval=1.0, control=False, version="0")
+    agent.presence.arm()
+    try:
+        yield agent
+    finally:
+        agent._undo()
+
+
+def pauses(job: Job[Any], monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often it pauses although there is time."""
+    with monkeypatch.context() as context:
+        context.setattr(walk, "SLICE", 60.0)
+        walk.begin_slice()
+        return sum(1 for _ in job)
+
+
+async def sleep_at_sites(count: int) -> list[asyncio.Task[None]]:
+    """A task at each of so many sites."""
+    tasks = []
+    for number in range(count):
+        names: dict[str, Any] = {}
+        exec(compile("def start(make, wait): return make(wait(60))", f"/app/{number}.py", "exec"), names)
+        tasks.append(names["start"](asyncio.create_task, asyncio.sleep))
+    await asyncio.sleep(0)
+    return tasks
+
+
+def records_of(agent: Agent) -> list[SiteRecord]:
+    """The records of these sites."""
+    return [each for each in agent.registry.task_records() if each.site.coroutine == "sleep"]
+
+
+async def ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_the_wait_graph_pauses_by_the_clock_and_not_at_every_site(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = await sleep_at_sites(SITES)
+    walk.run(agent.waits.waits(requests.Waits()))
+    assert pauses(agent.waits.waits(requests.Waits()), monkeypatch) < 10
+    await ended(tasks)
+
+
+async def test_an_answer_that_is_remembered_looks_at_no_other_site(agent: Agent) -> None:
+    tasks = await sleep_at_sites(3)
+    records = records_of(agent)
+    proofs = Proofs(list)
+    looked: list[SiteRecord] = []
+
+    def noted() -> Iterator[SiteRecord]:
+        for record in records:
+            looked.append(record)
+            yield record
+
+    first = walk.run(proofs.keeper(records[0], noted()))
+    assert looked
+    looked.clear()
+    assert walk.run(proofs.keeper(records[0], noted())) == first
+    assert not looked
+    await ended(tasks)
+
+
+async def test_what_keeps_a_single_task_is_not_searched_for(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = await sleep_at_sites(2)
+    searched: list[int] = []
+    keeper = agent.proofs.keeper
+
+    def noted(record: SiteRecord, records: Any) -> Job[Any]:
+        searched.append(record.id)
+        return keeper(record, records)
+
+    monkeypatch.setattr(agent.proofs, "keeper", noted)
+    one, _ = records_of(agent)
+    walk.run(agent.facts.facts(requests.Facts(one.id)))
+    assert not searched
+    tasks += [asyncio.create_task(asyncio.sleep(60)) for _ in range(3)]
+    await asyncio.sleep(0)
+    several = records_of(agent)[-1]
+    walk.run(agent.facts.facts(requests.Facts(several.id)))
+    assert searched == [several.id]
+    await ended(tasks)
+
+
+async def test_rounds_of_the_sweep_reach_every_task_however_few_fit_in_one_sweep(agent: Agent) -> None:
+    tasks = await sleep_at_sites(SITES)
+    await ended(tasks)
+
+    def retained() -> int:
+        return sum(record.retained for record in agent.registry.task_records())
+
+    assert retained() == 0
+    walk.run(agent.sampler._sweep(1.0, SITES // 3))
+    assert 0 < retained() < SITES
+    for _ in range(9):
+        walk.run(agent.sampler._sweep(1.0, SITES // 3))
+    assert retained() == SITES
+    assert not any(record.live for record in records_of(agent))
+
+
+async def test_one_sweep_reaches_every_task_if_all_fit(agent: Agent) -> None:
+    tasks = await sleep_at_sites(SITES)
+    walk.run(agent.sampler._sweep(1.0, SITES // 3))  # leaves a round half done
+    await ended(tasks)
+    walk.run(agent.sampler._sweep(1.0, 10 * SITES))
+    assert sum(record.retained for record in agent.registry.task_records()) == SITES
