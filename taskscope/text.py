@@ -216,12 +216,14 @@ def asides(finding: Finding) -> list[str]:
     """Notes on the line itself: that it is in a library, behind a helper, a guess."""
     said = []
     if finding.user_site is not None and finding.user_site != finding.site:
-        does = "started" if finding.id else "waits"
+        does = "armed" if finding.kind == "timer" else "started" if finding.id else "waits"
         said.append(f"{does} at {frame(finding.site)}, called from {frame(finding.user_site)}")
     if finding.via is not None:
         said.append(f"through {frame(finding.via)}")
     if finding.known != "exact":
-        said.append("the line is a guess: these tasks are older than the agent")
+        timer = finding.kind == "timer"
+        why = "a timer does not say which line armed it" if timer else "these tasks are older than the agent"
+        said.append(f"the line is a guess: {why}")
     return said
 
 

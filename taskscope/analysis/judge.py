@@ -19,6 +19,7 @@ from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.analysis.questions import ASK_EVERY, Questions
 from taskscope.analysis.resources import Resources, with_resources
 from taskscope.analysis.strength import Strength
+from taskscope.analysis.timers import PilingTimers
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding, inherit
@@ -75,6 +76,7 @@ class Judge:
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
+        self.timers = PilingTimers(self._started)
         self.resources = Resources(hello.agent_since, self._started, hello.interval, hello.process)
 
     @property
@@ -196,6 +198,7 @@ class Judge:
             self.resources.exhausted,
             climbs,
             self._waits,
+            self.timers.found(),
         )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 

@@ -10,7 +10,7 @@ sections of a snapshot; the other modules hold the values, all re-exported here.
 
 from __future__ import annotations
 
-from taskscope.model import descriptors, findings, frames, graph, process, sites, tasks, threads
+from taskscope.model import descriptors, findings, frames, graph, process, sites, tasks, threads, timers
 from taskscope.model.descriptors import *  # noqa: F403
 from taskscope.model.findings import *  # noqa: F403
 from taskscope.model.frames import *  # noqa: F403
@@ -19,6 +19,7 @@ from taskscope.model.process import *  # noqa: F403
 from taskscope.model.sites import *  # noqa: F403
 from taskscope.model.tasks import *  # noqa: F403
 from taskscope.model.threads import *  # noqa: F403
+from taskscope.model.timers import *  # noqa: F403
 
 __all__ = [  # noqa: PLE0604  (all are lists of names)
     *descriptors.__all__,
@@ -29,4 +30,5 @@ __all__ = [  # noqa: PLE0604  (all are lists of names)
     *sites.__all__,
     *tasks.__all__,
     *threads.__all__,
+    *timers.__all__,
 ]

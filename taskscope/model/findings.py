@@ -220,6 +220,11 @@ class Finding:
     since_estimated: bool = False
 
     @property
+    def counts(self) -> bool:
+        """Whether it is about how many there are of something."""
+        return self.id > 0 or self.kind == "timer"
+
+    @property
     def why(self) -> words.Reason | None:
         """Kept in the evidence, so that it is in files and in JSON."""
         return self.evidence.get("why")

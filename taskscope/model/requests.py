@@ -338,6 +338,16 @@ class Waits(Request[model.WaitGraph]):
 
 
 @_request
+class Timers(Request[model.Timers]):
+    """Calls scheduled for later, by what they call and where they were armed.
+
+    ``keeps``: inspect what they keep alive, for groups of at least so many (0: for none).
+    """
+
+    keeps: int = _field(_NUMBER, default=0)
+
+
+@_request
 class Loops(Request[tuple[model.Loop, ...]]):
     pass
 

@@ -101,10 +101,11 @@ Reading = Literal["leak", "suspect", "flat"]
 
 FindingKind = Literal[
     "task", "thread", "wakeup", "stall", "loop", "executor", "limit", "growth", "deadlock", "cancel",
+    "timer",
 ]  # fmt: skip
 """What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
 saturated pool, an exhausted resource, a resource that grows without tasks, tasks and threads that wait for
-each other or for what is gone, a task that runs on after ``cancel()``."""
+each other or for what is gone, a task that runs on after ``cancel()``, timers that pile up."""
 
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",

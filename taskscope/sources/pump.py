@@ -26,7 +26,7 @@ from taskscope.sources.saved import SavedSource
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from taskscope.model import Finding, Hello, Loop, Sample, SiteFacts, Thread, WaitGraph
+    from taskscope.model import Finding, Hello, Loop, Sample, SiteFacts, Thread, Timers, WaitGraph
     from taskscope.sources.base import Source
 
 PAST_SITES = 200
@@ -37,6 +37,9 @@ NOTE_EVERY = 10.0
 
 WAITS_SOON = 5.0
 """Seconds between looks at the wait graph while it shows tasks that cannot continue."""
+
+TIMERS_SOON, MANY_TIMERS = 5.0, 20_000
+"""Seconds between looks at the timers while some pile up; longer if there are more than so many."""
 
 MAX_WAITING = 60
 """Samples queued for the judge, which gets them merged; beyond this they are merged at once."""
@@ -72,7 +75,7 @@ class Pump:
         self._threads: tuple[Thread, ...] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
-        self._next_waits = 0.0
+        self._next_waits = self._next_timers = 0.0
 
     async def samples(self, interval: float = 0.0) -> AsyncIterator[Sample]:
         """The source's samples, at least ``interval`` apart, once the pictures have them.
@@ -203,7 +206,22 @@ class Pump:
                 self._waits = await self._source.ask(requests.Waits())
             again = self._waits is not None and self._waits.nodes
             self._next_waits = sample.monotonic + (WAITS_SOON if again else NOTE_EVERY)
+        if sample.monotonic >= self._next_timers:
+            with contextlib.suppress(NotAvailable):
+                self._next_timers = sample.monotonic + await self._look_at_timers()
+        if sample.monotonic >= self._next_timers:
+            with contextlib.suppress(NotAvailable):
+                self._next_timers = sample.monotonic + await self._look_at_timers()
         self.judge.note(stalls, self._threads, self._loops, self._waits)
+
+    async def _look_at_timers(self) -> float:
+        """Returns the seconds until the next look: fewer while some pile up, more the more there are."""
+        judged = self.judge.timers
+        judged.add(timers := await self._source.ask(requests.Timers()))
+        if judged.wanted:
+            judged.add(await self._source.ask(requests.Timers(judged.wanted)))
+        every = TIMERS_SOON if judged.growing else NOTE_EVERY
+        return every * max(1.0, sum(each.live for each in timers.groups) / MANY_TIMERS)
 
 
 async def _apart(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:
@@ -246,6 +264,9 @@ class _Taken(SavedSource):
         return await self._target.ask(query)
 
     async def waits(self, query: requests.Waits) -> WaitGraph:
+        return await self._target.ask(query)
+
+    async def timers(self, query: requests.Timers) -> Timers:
         return await self._target.ask(query)
 
     async def looks(self, query: requests.Looks) -> tuple[SiteFacts, ...]:

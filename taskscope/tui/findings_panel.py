@@ -121,7 +121,7 @@ class FindingsPanel(Widget):
     def _what(self, finding: Finding, width: int, room: int, colours: Palette) -> list[Part]:
         """Place, rate and number."""
         since = fmt.since(finding, self.context.store.sample)
-        rate = f"{fmt.per_minute(finding.rate_per_min)} since {since}" if finding.id else finding.text
+        rate = f"{fmt.per_minute(finding.rate_per_min)} since {since}" if finding.counts else finding.text
         least = room - cell_len(rate) - len(_GAP)
         place = fmt.shortened(fmt.place(finding), _PLACE if width >= _WIDE else max(12, least))
         if width >= _WIDE:
@@ -129,7 +129,7 @@ class FindingsPanel(Widget):
         return [
             (0, (Text(place, colours.strong),)),
             (0, (Text(rate, found.style_of(finding, colours)),)),
-            (3, (Text(f"{fmt.count(finding.live)} live" if finding.id else "", colours.text),)),
+            (3, (Text(f"{fmt.count(finding.live)} live" if finding.counts else "", colours.text),)),
         ]
 
     def _why(self, finding: Finding, colours: Palette) -> list[Part]:

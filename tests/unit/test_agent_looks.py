@@ -17,6 +17,8 @@ AGENT = Path(taskscope.agent.__file__).parent
 FILES = {path.stem: path for room in ("inspect", "answers") for path in (AGENT / room).glob("*.py")}
 
 READING = (
+    "alone",
+    "arming",
     "awaiting",
     "blocking",
     "calls",
@@ -43,6 +45,7 @@ READING = (
     "stillness",
     "stuck",
     "tasks",
+    "timer_groups",
     "timers",
     "trees",
     "variables",
@@ -60,6 +63,7 @@ ASKING = {
 """Functions that may run code of what they are given."""
 
 ALLOWED = {
+    "arming:isinstance": "of an instruction's argument",
     "blocking:repr": "of a lock whose type is exactly the interpreter's own",
     "blocking:vars": "of the module threading",
     "calls:isinstance": "of what dis says of an instruction",

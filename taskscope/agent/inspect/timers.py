@@ -20,6 +20,12 @@ def left(handle: object, loop: object) -> float | None:
     return max(0.0, when - now) if when is not None and now is not None else None
 
 
+def ahead_of(loop: object) -> float | None:
+    """Seconds by which the machine's clock is ahead of a loop's; None: the program overrides that clock."""
+    now = _now(loop)
+    return clock.monotonic() - now if now is not None else None
+
+
 def _now(loop: object) -> float | None:
     cls = type(loop)
     plain = _tells_our_time.get(cls)

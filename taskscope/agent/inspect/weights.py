@@ -21,7 +21,7 @@ def of_outcome(task: object) -> int:
     for thing in pending:
         if thing is None:
             continue
-        total += _of(thing)
+        total += size_of(thing)
         if len(pending) < MOST:
             inner = gc.get_referents(thing)[:MOST]
             counts = _counts(inner)
@@ -38,7 +38,7 @@ OWNED = _counts(gc.get_referents(_owner))[0]
 """The reference count of an object that only its owner refers to."""
 
 
-def _of(thing: object) -> int:
+def size_of(thing: object) -> int:
     """By its class's ``__sizeof__`` if that is written in C; the program's own is never called."""
     if type(in_class(type(thing), "__sizeof__")) is MethodDescriptorType:
         return number(native(thing, "__sizeof__")) or 0

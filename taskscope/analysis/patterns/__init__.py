@@ -18,6 +18,7 @@ from taskscope.analysis.patterns import (
     races,
     stalls,
     threads,
+    timers,
     waiting,
 )  # fmt: skip
 
@@ -57,6 +58,7 @@ OF_ENDED: Pattern = ownership.ENDED_TASKS_KEPT
 OF_PROCESS: tuple[ProcessPattern, ...] = (
     *deadlocks.PATTERNS,
     *cancels.PATTERNS,
+    *timers.PATTERNS,
     *limits.PATTERNS,
     *stalls.PATTERNS,
     *overload.PATTERNS,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.onset import Onset
     from taskscope.analysis.resources import Climb, Exhausted
     from taskscope.analysis.strength import Strength
+    from taskscope.analysis.timers import PiledUp
     from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread, WaitGraph
     from taskscope.model.vocabulary import FindingKind, Reason
 
@@ -55,7 +56,7 @@ class SitePattern(Pattern):
 class ProcessFacts:
     """The state of loops and pools at ``now``.  ``slow``: since when callbacks run late.
 
-    ``exhausted``: resources at their limit; ``climbs``: those that climb.
+    ``exhausted``: resources at their limit; ``climbs``: those that climb; ``timers``: those that grow.
     """
 
     now: float
@@ -66,6 +67,7 @@ class ProcessFacts:
     exhausted: Sequence[Exhausted] = ()
     climbs: Sequence[Climb] = ()
     waits: WaitGraph | None = None
+    timers: Sequence[PiledUp] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,12 +96,12 @@ class FindingsScreen(ViewScreen):
     def _cells(self, finding: Finding) -> Sequence[Cell]:
         colours, store = palette(self.app.theme_variables), self.context.store
         dismissed = store.findings.is_dismissed(finding)
-        grows = finding.level != "info" and finding.id > 0
+        grows = finding.level != "info" and finding.counts
         return (
             Text("dismissed", colours.dim) if dismissed else found.badge(finding, colours),
             fmt.place(finding),
             fmt.rate_per_min(finding.rate_per_min) if grows else "",
-            fmt.count(finding.live) if finding.id else "",
+            fmt.count(finding.live) if finding.counts else "",
             fmt.since(finding, store.sample),
             fmt.seconds(finding.projection.seconds) if finding.projection else "",
             found.cause(finding) if grows else finding.text,

@@ -1,0 +1,208 @@
+"""The timers of event loops, grouped by what they call and where they were armed.
+
+Read from the loops' heaps, and only when asked.  Across a pause nothing of a heap is referenced but weakly.
+"""
+
+from __future__ import annotations
+
+from array import array
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from taskscope import model
+from taskscope.agent.inspect import alone, arming, futures, origins, timers, turns
+from taskscope.agent.inspect.island import OwnRef
+from taskscope.agent.inspect.looking import attribute, called, column, innermost, owner_of, written
+from taskscope.agent.inspect.walk import spent
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from taskscope.agent.counts.loops import LoopWatch
+    from taskscope.agent.inspect.walk import Job
+    from taskscope.model import requests
+    from taskscope.model.vocabulary import Known
+
+STEP = 100
+"""Timers read between two checks of the time."""
+
+MAX_GROUPS = 300
+"""Most groups told; those left out are counted."""
+
+DUES = 64
+"""Most due times kept per group, and half of it the fewest once there are so many."""
+
+INSPECTED = 6
+"""Timers per group of which it is found out what they keep alive."""
+
+MAX_KNOWN = 2_000
+"""Groups remembered by number."""
+
+_OF_TASKS = ("_set_result_unless_cancelled", "_release_waiter", "Timeout._on_timeout", "Timeout._do_cancel")
+"""asyncio's functions that end a sleep or a timeout."""
+
+
+class _Group:
+    """Timers met so far: an even sample of them, every ``stride``-th."""
+
+    __slots__ = ("dues", "furthest", "live", "nearest", "sample", "stride", "traced")
+
+    def __init__(self, traced: model.Frame | None) -> None:
+        self.live = 0
+        self.nearest, self.furthest = float("inf"), 0.0
+        self.stride = 1
+        self.dues = array("d")
+        self.sample: list[OwnRef] = []
+        self.traced = traced
+
+    def add(self, handle: object, due: float) -> None:
+        if not self.live % self.stride:
+            self.dues.append(due)
+            self.sample.append(OwnRef(handle))
+            if len(self.sample) > DUES:
+                self.dues, self.sample = self.dues[::2], self.sample[::2]
+                self.stride *= 2
+        self.live += 1
+        self.nearest, self.furthest = min(self.nearest, due), max(self.furthest, due)
+
+    def some(self) -> list[OwnRef]:
+        """Some of the sample, those due first and last among them."""
+        order = sorted(range(len(self.sample)), key=lambda at: self.dues[at])
+        count = min(INSPECTED, len(order))
+        return [self.sample[order[at * (len(order) - 1) // max(1, count - 1)]] for at in range(count)]
+
+
+_Key = tuple[int, str, "model.Frame | None"]
+"""The code called, by ``id`` (0: not written in Python), its name, and the line that asyncio noted."""
+
+
+class TimerReader:
+    """Answers ``timers``."""
+
+    def __init__(self, watch: LoopWatch) -> None:
+        self._watch = watch
+        self._numbers: dict[_Key, tuple[int, object]] = {}  # with the code, so that its id is not reused
+        self._next = 1
+
+    def timers(self, query: requests.Timers) -> Job[model.Timers]:
+        groups: dict[_Key, _Group] = {}
+        cancelled = hidden = 0
+        for loop in [loop for _, loop in self._watch.loops()]:
+            ahead = timers.ahead_of(loop)
+            if turns.is_closed(loop):
+                continue
+            if ahead is None or turns.length(loop, "_scheduled") is None:
+                hidden += 1
+                continue
+            cancelled += yield from _read(loop, ahead, groups)
+        shown = sorted(groups.items(), key=lambda each: -each[1].live)[:MAX_GROUPS]
+        found = []
+        for key, group in shown:
+            found.append((yield from self._told(key, group, query.keeps)))
+        listed = sum(each.live for each in found)
+        total = sum(each.live for each in groups.values())
+        return model.Timers(clock.monotonic(), tuple(found), total - listed, cancelled, hidden)
+
+    def _told(self, key: _Key, group: _Group, least: int) -> Job[model.TimerGroup]:
+        handle = next((each for reference in group.sample if (each := reference()) is not None), None)
+        callback = attribute(handle, "_callback")
+        owner, function = owner_of(callback), innermost(callback)
+        of_tasks = key[1] in _OF_TASKS or futures.is_future(owner)
+        armed: tuple[model.Frame, ...] = (group.traced,) if group.traced is not None else ()
+        known: Known = "exact" if armed else "unknown"
+        frame = origins.frame_of(function.__code__, None) if type(function) is FunctionType else None
+        name = called(callback) if callback is not None else key[1]
+        if not armed and not of_tasks:
+            del handle
+            armed = yield from arming.lines_of(callback, owner)
+            known = "imputed" if armed else "unknown"
+        handle = callback = owner = None
+        kept = None
+        if not of_tasks and 0 < least <= group.live:
+            kept = yield from self._kept(group)
+        return model.TimerGroup(
+            id=self._number(key, function),
+            function=name,
+            frame=frame,
+            armed=armed,
+            known=known,
+            of_tasks=of_tasks,
+            live=group.live,
+            nearest=group.nearest,
+            furthest=group.furthest,
+            dues=tuple(sorted(group.dues)),
+            kept=kept,
+        )
+
+    def _kept(self, group: _Group) -> Job[model.KeptByTimers]:
+        loops = [loop for _, loop in self._watch.loops()]
+        seen: list[alone.Kept] = []
+        kind = ""
+        for reference in group.some():
+            found = yield from alone.kept_by(reference, loops)
+            if found is not None:
+                seen.append(found)
+                kind = kind or found.type
+        count = max(1, len(seen))
+        return model.KeptByTimers(
+            inspected=len(seen),
+            type=kind,
+            objects=len({each.owner for each in seen if each.owner}),
+            alone=sum(each.alone for each in seen),
+            each=sum(each.size for each in seen) // count,
+            closed=sum(each.closed for each in seen),
+        )
+
+    def _number(self, key: _Key, function: object) -> int:
+        known = self._numbers.get(key)
+        if known is None:
+            if len(self._numbers) >= MAX_KNOWN:
+                self._numbers.clear()
+            known = self._numbers[key] = self._next, _code_of(function)
+            self._next += 1
+        return known[0]
+
+
+def _read(loop: object, ahead: float, groups: dict[_Key, _Group]) -> Job[int]:
+    """Adds a loop's timers to their groups; how many are cancelled.
+
+    The heap changes meanwhile, so of many timers a few may be missed or read twice.
+    """
+    cancelled = place = 0
+    while handles := _part(loop, place):
+        place += STEP
+        calls = column(handles, "_callback")
+        whens, gone = column(handles, "_when"), column(handles, "_cancelled")
+        traces = column(handles, "_source_traceback")
+        for at, handle in enumerate(handles):
+            when = whens[at]
+            if gone[at] is True or type(when) is not float:
+                cancelled += 1
+                continue
+            key = _key(calls[at], traces[at], handle)
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = _Group(key[2])
+            group.add(handle, when + ahead)
+        del handles, calls, traces, handle
+        if spent():
+            yield
+    return cancelled
+
+
+def _part(loop: object, place: int) -> list[object]:
+    heap = turns.variable(loop, "_scheduled")
+    return heap[place : place + STEP] if type(heap) is list else []
+
+
+def _key(callback: object, trace: object, handle: object) -> _Key:
+    traced = arming.traced(handle) if trace is not None else None
+    function = innermost(callback)
+    if type(function) is not FunctionType:
+        return 0, called(function), traced
+    return id(function.__code__), written(function.__qualname__), traced
+
+
+def _code_of(function: object) -> CodeType | None:
+    return function.__code__ if type(function) is FunctionType else None

@@ -1,0 +1,143 @@
+"""Timers are a leak where they pile up, are due late, and keep what nobody else uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.analysis.patterns.timers import piled_up
+from taskscope.analysis.timers import PilingTimers
+from taskscope.model import Frame, KeptByTimers, TimerGroup, Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.model import Finding
+
+FUNCTION, ARMED = Frame("/app/http.py", 90, "Http.on_idle"), Frame("/app/http.py", 40, "Http.answered")
+
+CLOSED = KeptByTimers(inspected=6, type="Http", objects=6, alone=6, each=25_000, closed=6)
+ALONE = KeptByTimers(inspected=6, type="Job", objects=6, alone=6, each=25_000)
+IN_USE = KeptByTimers(inspected=6, type="Session", objects=6, alone=0, each=700)
+ARGUMENTS = KeptByTimers(inspected=6, type="Hub", objects=1, alone=6, each=4_000)
+NOTHING = KeptByTimers(inspected=6, type="", objects=0, alone=0, each=300)
+
+
+def watch(
+    dues: Callable[[float], list[float]],
+    seconds: int,
+    kept: KeptByTimers = CLOSED,
+    *,
+    of_tasks: bool = False,
+    attached: float = 100.0,
+    started: float = 0.0,
+) -> list[tuple[Finding, ...]]:
+    """What is said at each look, of timers that are due then."""
+    judged, said = PilingTimers(started), []
+    for now in range(round(attached), round(attached) + seconds, 5):
+        for keeps in (False, True):
+            due = dues(now)
+            group = TimerGroup(
+                1,
+                "Http.on_idle",
+                FUNCTION,
+                (ARMED,),
+                "imputed",
+                of_tasks,
+                len(due),
+                min(due, default=0.0),
+                max(due, default=0.0),
+                kept=kept if keeps else None,
+            )
+            judged.add(Timers(float(now), (group,) if due else ()))
+            if not judged.wanted:
+                break
+        said.append(piled_up(judged.found(), float(now)))
+    return said
+
+
+def armed(rate: float, delay: float, *, since: float = 0.0) -> Callable[[float], list[float]]:
+    """Armed ``rate`` times a second with the same delay, never cancelled."""
+
+    def dues(now: float) -> list[float]:
+        births = [since + number / rate for number in range(int((now - since) * rate))]
+        return [birth + delay for birth in births if birth + delay > now]
+
+    return dues
+
+
+def levels(said: list[tuple[Finding, ...]]) -> set[str]:
+    return {each.level for findings in said for each in findings}
+
+
+def test_timers_of_closed_connections_are_a_leak_within_half_a_minute() -> None:
+    said = watch(armed(19.0, 7200.0, since=2.0), 35)
+    (finding,) = said[-1]
+    assert (finding.level, finding.kind, finding.site) == ("leak", "timer", ARMED)
+    assert finding.known == "imputed"
+    assert finding.live == len(armed(19.0, 7200.0, since=2.0)(130.0))
+    assert finding.rate_per_min == pytest.approx(1140, rel=0.05)
+    assert finding.since == pytest.approx(2.0, abs=1.0)
+    assert finding.evidence["each"] == 25_000
+    assert finding.cause is not None
+    assert "closed Http (25 kB)" in finding.cause.text
+
+
+@pytest.mark.parametrize("kept", [ALONE, ARGUMENTS])
+def test_what_only_timers_keep_is_a_leak_a_little_later(kept: KeptByTimers) -> None:
+    said = watch(armed(3.0, 3600.0, since=40.0), 90, kept)
+    assert levels(said[:5]) <= {"suspect"}
+    assert [each.level for each in said[-1]] == ["leak"]
+
+
+@pytest.mark.parametrize("kept", [IN_USE, NOTHING])
+def test_timers_of_what_others_use_are_nothing(kept: KeptByTimers) -> None:
+    assert levels(watch(armed(19.0, 7200.0), 600, kept)) == set()
+
+
+def test_timers_due_soon_are_nothing() -> None:
+    assert levels(watch(armed(50.0, 30.0), 200)) == set()
+    assert levels(watch(armed(50.0, 200.0), 400)) == set()
+
+
+def test_timers_of_tasks_are_judged_as_tasks() -> None:
+    assert levels(watch(armed(19.0, 7200.0), 300, of_tasks=True)) == set()
+
+
+def test_a_storm_that_drains_is_nothing() -> None:
+    def dues(now: float) -> list[float]:
+        return [500.0 + number / 10 for number in range(3_000) if 500.0 + number / 10 > now]
+
+    assert levels(watch(dues, 400)) == set()
+
+
+def test_what_was_cancelled_and_renewed_is_nothing() -> None:
+    def dues(now: float) -> list[float]:  # 200 connections, each used once in ten seconds
+        return [now - (number * 7 + now) % 10 + 3600.0 for number in range(200)]
+
+    assert levels(watch(dues, 300, ALONE)) == set()
+
+
+def test_what_has_levelled_off_is_nothing() -> None:
+    assert levels(watch(armed(2.0, 600.0, since=0.0), 300, attached=700.0)) == set()
+
+
+def test_a_few_are_nothing() -> None:
+    assert levels(watch(armed(0.1, 7200.0, since=60.0), 120)) == set()
+
+
+def test_a_leak_that_stops_is_no_leak_any_more() -> None:
+    def dues(now: float) -> list[float]:
+        return armed(19.0, 7200.0)(min(now, 150.0))
+
+    said = watch(dues, 400)
+    assert levels(said[:9]) >= {"leak"}
+    assert said[-1] == ()
+
+
+def test_a_group_that_is_gone_is_forgotten() -> None:
+    def dues(now: float) -> list[float]:
+        return armed(19.0, 7200.0)(now) if now < 150.0 else []
+
+    assert watch(dues, 100)[-1] == ()
