@@ -25,6 +25,7 @@ from taskscope.agent.counts.loops import LoopWatch
 from taskscope.agent.counts.registry import Registry
 from taskscope.agent.counts.sampler import Sampler
 from taskscope.agent.hooks import adopt, forking
+from taskscope.agent.hooks.collector import CollectorHook
 from taskscope.agent.hooks.lasting import calls_of
 from taskscope.agent.hooks.parts import insist
 from taskscope.agent.hooks.presence import Presence
@@ -80,6 +81,7 @@ class Agent:
         self._loops = self.presence.part("loops")
         self._born = process.born()
         self.watch = LoopWatch(self.tell, self._born)
+        self._collector = CollectorHook(self.presence.part("collector"), self.watch.log.collections)
         self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)
         self.proofs = Proofs(self.watch.loops)
@@ -171,6 +173,7 @@ class Agent:
     def look(self, late: float) -> float:
         """Looks at the loops until that fails; returns the seconds until the next look."""
         if self._loops.armed:
+            self._collector.follow(watched=self.server.watched)
             try:
                 return self.watch.look(late)
             except Exception as error:  # noqa: BLE001  (an outer edge: samples continue)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
 __all__ = ["ConsoleAddress", "Hello", "Loop", "Process", "Stall"]
@@ -86,7 +87,10 @@ class Stall:
     ``task`` that could run; ``stranded``: it slept while ``queued`` tasks (one is ``task``) waited for
     futures already done, with no callback queued.  ``woken``: TaskScope woke it to run a request.
     ``paused``: seconds in which the process used no CPU: it or the machine was stopped, or a call waited
-    while holding the GIL.
+    while holding the GIL.  ``starved``: seconds in which the loop's thread could have run and got no CPU,
+    because of ``shortage``.  ``collected``: seconds that the garbage collector took.  ``call``: the function
+    that the innermost user frame had called; ``doing``: what the thread waited for, "" if it ran; on
+    ``descriptors``.
     """
 
     loop: int
@@ -100,3 +104,9 @@ class Stall:
     at_least: bool = False
     paused: float = 0.0
     woken: bool = False
+    call: str = ""
+    doing: str = ""
+    descriptors: tuple[Descriptor, ...] = ()
+    starved: float = 0.0
+    shortage: words.Shortage = ""
+    collected: float = 0.0

@@ -36,6 +36,7 @@ __all__ = [
     "Reading",
     "Reason",
     "Resource",
+    "Shortage",
     "SiteKind",
     "StallWhy",
     "TaskState",
@@ -83,6 +84,9 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 StallWhy = Literal["held", "crowd", "asleep", "stranded"]
 """Why a loop did not turn; see ``Stall``."""
 
+Shortage = Literal["", "throttled", "stolen", "contended", "unknown"]
+"""Why a thread that could run got no CPU: the quota of its control group, the hypervisor, other threads."""
+
 Order = Literal["oldest", "newest"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 
@@ -118,7 +122,7 @@ VerdictReason = Literal[
 Reason = Literal[
     VerdictReason,
     "plateau", "lost", "retained", "long-lived",
-    "overslept", "stall", "paused", "crowded", "saturated", "limit", "unexplained",
+    "overslept", "stall", "paused", "collected", "crowded", "saturated", "limit", "unexplained",
     "deadlock", "cancelled",
 ]  # fmt: skip
 """Why there is a finding: a verdict, a note on a site, or one on the process."""

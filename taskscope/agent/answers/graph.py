@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 from taskscope import model
 from taskscope.agent.answers import standing
 from taskscope.agent.answers.nodes import Edge, Node
-from taskscope.agent.answers.threads import native_id, native_ids
 from taskscope.agent.inspect import futures, holdings, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, items
 from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
-from taskscope.agent.inspect.threads import ident_of, known_threads
+from taskscope.agent.inspect.threads import ident_of, known_threads, native_id, native_ids
 from taskscope.agent.inspect.walk import spent
 from taskscope.agent.inspect.workers import Workers
 from taskscope.system import clock

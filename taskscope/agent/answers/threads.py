@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent.hooks.threads import note_of
-from taskscope.agent.inspect import open_files, other_ends, stacks, system_calls
+from taskscope.agent.inspect import other_ends, stacks
 from taskscope.agent.inspect.blocking import Activity, activity
 from taskscope.agent.inspect.jobs import executor_of
-from taskscope.agent.inspect.looking import attribute, number, text
+from taskscope.agent.inspect.looking import attribute, text
 from taskscope.agent.inspect.pools import Fullness
-from taskscope.agent.inspect.threads import agent_native, ident_of, known_threads
+from taskscope.agent.inspect.thread_waits import kernel_view, waits_in
+from taskscope.agent.inspect.threads import agent_native, ident_of, known_threads, native_id, native_ids
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.inspect.walk import Job
-    from taskscope.model.vocabulary import Wait
 
 AGENT = Activity("running", "running", "TaskScope agent")
 """The activity of our own thread."""
@@ -85,7 +85,7 @@ class ThreadView:
         note = note_of(thread)
         agent = ident == self._agent_thread()
         native = agent_native(ident) if agent else native_id(thread, here)
-        cpu, running = _kernel_view(native)
+        cpu, running = kernel_view(native)
         does = AGENT if agent else activity(frame, running=running, loop=loop)
         call, on = waits_in(native, does) if not agent else ("", ())
         name = (
@@ -118,43 +118,8 @@ class ThreadView:
         )
 
 
-def waits_in(native: int, does: Activity) -> tuple[str, tuple[model.Descriptor, ...]]:
-    """The system call that a thread waits in, and the descriptors that it waits on."""
-    if does.state != "waiting" or does.wait not in _ON_DESCRIPTORS:
-        return "", ()
-    call = system_calls.of_thread(native)
-    numbers = call.numbers if call is not None else ()
-    if not numbers and does.number is not None:
-        numbers = (does.number,)
-    return call.name if call is not None else "", open_files.describe_all(numbers)
-
-
-_ON_DESCRIPTORS: frozenset[Wait] = frozenset(
-    ("socket", "descriptors", "file", "dns", "server", "process", "subprocess", "input", "unknown")
-)
-
-
-def native_id(thread: Any, here: list[int]) -> int:
-    """The kernel's id of a thread; 0: unknown.
-
-    Only the forking thread survives in the child, as its first: before 3.13 Python keeps using its id in the
-    parent.
-    """
-    known = number(attribute(thread, "_native_id"))
-    if not known:
-        return 0
-    return known if known in here or not here else system.getpid()
-
-
-def native_ids() -> list[int]:
-    try:
-        return sorted(int(entry) for entry in system.listdir("/proc/self/task"))
-    except OSError:
-        return []
-
-
 def _native(tid: int) -> model.Thread:
-    cpu, running = _kernel_view(tid)
+    cpu, running = kernel_view(tid)
     try:
         name = system.contents(f"/proc/self/task/{tid}/comm").decode().strip()
     except (OSError, UnicodeDecodeError):
@@ -180,14 +145,3 @@ def _native(tid: int) -> model.Thread:
         system_call=call,
         descriptors=on,
     )
-
-
-def _kernel_view(tid: int) -> tuple[float | None, bool | None]:
-    """CPU seconds of a thread and whether it is running; None: unknown."""
-    if not tid:
-        return None, None
-    try:
-        fields = system.contents(f"/proc/self/task/{tid}/stat").rpartition(b")")[2].split()
-    except OSError:
-        return None, None
-    return (int(fields[11]) + int(fields[12])) / system.sysconf("SC_CLK_TCK"), fields[0] == b"R"

@@ -57,7 +57,7 @@ def memory_limit(root: str = "") -> int | None:
     """Bytes: the least of the limits of its control groups and their parents, and the machine's memory."""
     limits = [
         limit
-        for group in _groups("memory", root)
+        for group in groups("memory", root)
         for name in ("memory.max", "memory.limit_in_bytes")
         if (limit := _number(f"{group}/{name}")) is not None
     ]
@@ -72,7 +72,7 @@ def thread_limit(root: str = "") -> Job[ThreadLimit | None]:
     if own is None:
         return None
     left: list[tuple[int, str]] = []
-    for group in _groups("pids", root):
+    for group in groups("pids", root):
         most, now = _number(f"{group}/pids.max"), _number(f"{group}/pids.current")
         if most is not None and now is not None:
             left.append((most - now, "pids.max of the control group"))
@@ -113,7 +113,7 @@ def _threads_of_user(uid: int, root: str) -> Job[int]:
     return found
 
 
-def _groups(controller: str, root: str) -> Iterator[str]:
+def groups(controller: str, root: str = "") -> Iterator[str]:
     """Directories of this process's control groups, of both versions, innermost first.
 
     The process's path starts at the root of the hierarchy, of which a container may see only a part:

@@ -19,14 +19,14 @@ from __future__ import annotations
 import contextvars
 import itertools
 import sys
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from taskscope.agent.counts import stranded
-from taskscope.agent.counts.watched_loop import Probe, Stall, WatchedLoop
-from taskscope.agent.inspect import stacks, turns
+from taskscope.agent.counts import cpu, stranded
+from taskscope.agent.counts.stall import Stall, StallLog
+from taskscope.agent.counts.watched_loop import Probe, WatchedLoop
+from taskscope.agent.inspect import turns
 from taskscope.agent.inspect.walk import PAUSE, SLICE
 from taskscope.system import clock, system
 
@@ -66,8 +66,6 @@ CROWD = 100
 LOST = 60.0
 """Seconds after which our callback on a loop is given up."""
 
-STALLS_KEPT = 100
-
 MANY = 64
 """Prune closed loops above this many."""
 
@@ -84,7 +82,7 @@ class LoopWatch:
         self._wait = self._took = 0.0  # of this round
         self._copies: list[Any] = []  # only right after a fork
         self._enough = MANY
-        self._stalls: deque[Stall] = deque(maxlen=STALLS_KEPT)
+        self.log = StallLog()
         self._due, self._cpu = clock.monotonic(), clock.process_time()
         self._idle = 0.0  # seconds before this look without wake-up or CPU use
 
@@ -157,6 +155,7 @@ class LoopWatch:
         self._idle = max(0.0, now - self._due - (cpu - self._cpu))
         if not self._round:
             self._round = list(self._watched.values())
+            self.log.collected(self.running, STALL, now)
             self._wait, self._took = LOOK_EVERY, 0.0
         frames = sys._current_frames()
         frames.pop(system.get_ident(), None)  # avoids a reference cycle
@@ -212,6 +211,8 @@ class LoopWatch:
         crowd = min(10.0, max(1.0, waiting / turn.calls)) if many else 1.0
         watched.note(lasted * crowd, now)
         if stall is None:
+            if watched.delay is None:
+                watched.delay = cpu.delay_of(watched.native_id())
             if lasted < STALL:
                 return min(LOOK_EVERY, STALL - lasted)
             stall = opened = self._held(watched, turn, at_least=turn.begun is None)
@@ -224,12 +225,15 @@ class LoopWatch:
         stall.judged = stall is not opened
         watched.calls = turn.calls
         stall.paused = watched.paused
+        self.log.measure(stall, now)
         return min(LOOK_EVERY, max(FINE, lasted / 50))
 
     def _overslept(self, watched: WatchedLoop, loop: Any, turn: Turn, now: float) -> None:
         watched.note(now - watched.found, now)
         if watched.stall is None and now - watched.found >= OVERSLEPT:
-            stall = self._begin(watched, Stall(watched.id, "asleep", watched.since, turn.begun is None))
+            stall = watched.stall = self.log.add(
+                Stall(watched.id, "asleep", watched.since, turn.begun is None)
+            )
             stall.queued = turns.length(loop, "_ready") or 0
             if turn.task is not None:
                 stall.is_of(turn.task)
@@ -252,7 +256,9 @@ class LoopWatch:
         if probe is None:
             if turn.doing == "calling":
                 self._hand_over(watched, loop, now)
+                watched.delay = cpu.delay_of(watched.native_id())
             else:
+                watched.idle = now
                 watched.note(late, now)
             return LOOK_EVERY
         self._pause(watched, now)
@@ -260,9 +266,10 @@ class LoopWatch:
         if waited < STALL:
             return min(LOOK_EVERY, STALL - waited)
         if watched.stall is None and turn.doing == "calling":
-            self._held(watched, turn, at_least=True)
+            self._held(watched, turn, at_least=True).date_back(watched.idle, now)
         if watched.stall is not None:
             watched.stall.paused = watched.paused
+            self.log.measure(watched.stall, now)
         return LOOK_EVERY
 
     @staticmethod
@@ -290,7 +297,7 @@ class LoopWatch:
         idle, doubt = self._idle_loops(), False
         for watched in list(self._watched.values()):
             here = found.get(watched.key) if watched.key in idle else None
-            doubt |= stranded.judge(watched, here, self._stalls)
+            doubt |= stranded.judge(watched, here, self.log)
         return doubt
 
     def _idle_loops(self) -> set[int]:
@@ -308,14 +315,9 @@ class LoopWatch:
     # -- stalls --------------------------------------------------------------------------------
 
     def _held(self, watched: WatchedLoop, turn: Turn, *, at_least: bool) -> Stall:
-        stall = self._begin(watched, Stall(watched.id, "held", watched.since, at_least))
-        inside = [frame for frame in turn.frames if frame.f_code.co_qualname != "Handle._run"]
-        stall.stack = stacks.describe(inside[: stacks.MAX_CHAIN])
-        return stall
-
-    def _begin(self, watched: WatchedLoop, stall: Stall) -> Stall:
-        watched.stall = stall
-        self._stalls.append(stall)
+        native = watched.native_id()
+        stall = watched.stall = self.log.add(Stall(watched.id, "held", watched.since, at_least, native))
+        stall.look_at(turn.frames, watched.delay)
         return stall
 
     def _over(self, watched: WatchedLoop, now: float, over: float | None) -> None:
@@ -325,12 +327,12 @@ class LoopWatch:
             if self._idle >= PAUSED:
                 stall.paused += self._idle
             stall.ended = now if over is None else min(now, max(over, stall.began))
+            self.log.measure(stall, now)
             watched.latencies.append(stall.ended - watched.waiting_since(stall))
 
     def stalls(self) -> tuple[model.Stall, ...]:
         """Newest first."""
-        now = clock.monotonic()
-        return tuple(stall.as_model(now) for stall in reversed(list(self._stalls)))
+        return self.log.as_models(clock.monotonic())
 
     # -- reports -------------------------------------------------------------------------------
 
@@ -361,7 +363,7 @@ class LoopWatch:
     def forked(self) -> None:
         """In a forked child: drops the parent's measurements and turns."""
         self._born = self._due = clock.monotonic()
-        self._stalls.clear()
+        self.log.clear()
         for watched in list(self._watched.values()):
             watched.latencies.clear()
             watched.stall = watched.probe = watched.mark = None

@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from taskscope.agent.counts.watched_loop import Stall
+from taskscope.agent.counts.stall import Stall
 from taskscope.agent.inspect import futures
 from taskscope.agent.inspect.walk import live_tasks
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Container
 
     from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.stall import StallLog
     from taskscope.agent.counts.watched_loop import WatchedLoop
     from taskscope.agent.inspect.walk import Job
 
@@ -47,7 +47,7 @@ def look(registry: Registry, idle: Container[int]) -> Job[dict[int, Stranded]]:
     return found
 
 
-def judge(watched: WatchedLoop, here: Stranded | None, stalls: deque[Stall]) -> bool:
+def judge(watched: WatchedLoop, here: Stranded | None, log: StallLog) -> bool:
     """Opens a stall if the same task is found twice, closes one that is over; whether to look again soon."""
     task = here.task() if here is not None else None
     again = task is not None and watched.strandable is not None and watched.strandable() is task
@@ -61,5 +61,5 @@ def judge(watched: WatchedLoop, here: Stranded | None, stalls: deque[Stall]) -> 
         stall = watched.stranded = Stall(watched.id, "stranded", watched.found_stranded, at_least=True)
         stall.queued = here.count
         stall.is_of(task)
-        stalls.append(stall)
+        log.add(stall)
     return task is not None and not again

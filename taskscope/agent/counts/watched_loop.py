@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent.inspect import futures, stacks, turns
+from taskscope.agent.inspect import turns
+from taskscope.agent.inspect.threads import native_of
 from taskscope.system import clock
 
 if TYPE_CHECKING:
+    from taskscope.agent.counts.stall import Stall
     from taskscope.agent.inspect.turns import Turn
-    from taskscope.model.vocabulary import StallWhy
 
 WINDOW = 300
 """Latencies kept per loop: one minute."""
@@ -39,73 +40,25 @@ class Probe:
         self.ran = clock.monotonic()
 
 
-class Stall:
-    """See ``model.Stall``.  ``ended``: None while it lasts."""
-
-    __slots__ = (
-        "at_least",
-        "began",
-        "ended",
-        "judged",
-        "loop",
-        "paused",
-        "queued",
-        "stack",
-        "task",
-        "why",
-        "woken",
-    )
-
-    def __init__(self, loop: int, why: StallWhy, began: float, at_least: bool) -> None:
-        self.loop = loop
-        self.why = why
-        self.began = began
-        self.at_least = at_least
-        self.ended: float | None = None
-        self.paused = 0.0
-        self.woken = False
-        self.judged = False  # whether a second look has determined its cause
-        self.queued = 0
-        self.task: int | None = None
-        self.stack: tuple[model.Frame, ...] = ()
-
-    def is_of(self, task: Any) -> None:
-        """Nothing blocked the loop: this is a task that it could have run."""
-        self.task = futures.serial_of(task)
-        self.stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
-
-    def as_model(self, now: float) -> model.Stall:
-        lasted = (self.ended or now) - self.began
-        return model.Stall(
-            self.loop,
-            self.began,
-            lasted,
-            self.ended is not None,
-            self.task,
-            self.stack,
-            self.queued,
-            self.why,
-            self.at_least,
-            min(self.paused, lasted),
-            self.woken,
-        )
-
-
 class WatchedLoop:
     """One loop as of the last look.
 
-    ``mark`` identifies what it is doing, since ``since``; we first saw it at ``found``.
+    ``mark`` identifies what it is doing, since ``since``; we first saw it at ``found``.  ``idle``: when it
+    was last seen asleep.  ``delay``: seconds its thread has waited for a CPU, as of the start of the turn.
     """
 
     __slots__ = (
         "calls",
+        "delay",
         "found",
         "found_stranded",
         "id",
+        "idle",
         "key",
         "kind",
         "latencies",
         "mark",
+        "native",
         "next_latency",
         "paused",
         "probe",
@@ -123,6 +76,9 @@ class WatchedLoop:
         self.reference = ref(loop)
         self.kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
         self.thread = thread
+        self.native: tuple[int, int] | None = None
+        self.delay: float | None = None
+        self.idle = 0.0
         self.mark: object = None
         self.since = self.found = self.found_stranded = self.paused = self.next_latency = 0.0
         self.calls = 0
@@ -135,11 +91,17 @@ class WatchedLoop:
     def stand(self, turn: Turn | None, now: float) -> None:
         """Records that it has moved: to ``turn``, or to something known only by its time."""
         self.found = self.since = now
-        self.paused, self.mark, self.calls = 0.0, None, 0
+        self.paused, self.mark, self.calls, self.delay = 0.0, None, 0, None
         if turn is not None:
             self.thread, self.mark, self.calls = turn.thread, turn.mark, turn.calls
             if turn.begun is not None:
                 self.since = turn.begun
+
+    def native_id(self) -> int:
+        """The kernel's id of its thread; 0: unknown."""
+        if self.native is None or self.native[0] != self.thread:
+            self.native = self.thread, native_of(self.thread)
+        return self.native[1]
 
     def stands_at(self, mark: object) -> bool:
         """Whether it has not moved.  A mark is a time, or an object compared by identity."""

@@ -29,6 +29,31 @@ def target_name(thread: object) -> str:
     return "Thread.run" if type(thread) is threading.Thread else f"{class_name(thread)}.run"
 
 
+def native_id(thread: Any, here: list[int]) -> int:
+    """The kernel's id of a thread; 0: unknown.
+
+    Only the forking thread survives in the child, as its first: before 3.13 Python keeps using its id in the
+    parent.
+    """
+    known = number(attribute(thread, "_native_id"))
+    if not known:
+        return 0
+    return known if known in here or not here else system.getpid()
+
+
+def native_ids() -> list[int]:
+    try:
+        return sorted(int(entry) for entry in system.listdir("/proc/self/task"))
+    except OSError:
+        return []
+
+
+def native_of(ident: int) -> int:
+    """The kernel's id of a Python thread; 0: unknown."""
+    thread = next((each for each in known_threads() if ident_of(each) == ident), None)
+    return native_id(thread, native_ids()) if thread is not None else 0
+
+
 _agent_natives: dict[int, int] = {}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from taskscope.model import Stall
-    from taskscope.model.vocabulary import Reason
+    from taskscope.model.vocabulary import Reason, Shortage
 
 RECENT = 600.0
 """Seconds a stall is reported after it ends."""
@@ -27,8 +27,13 @@ SHOWN = 8
 
 
 def is_pause(stall: Stall) -> bool:
-    """Whether the process was stopped for most of it, so the running line is not to blame."""
-    return stall.paused > stall.duration / 2
+    """Whether the process was stopped or got no CPU for most of it, so the running line is not to blame."""
+    return stall.paused + stall.starved > stall.duration / 2
+
+
+def is_collection(stall: Stall) -> bool:
+    """Whether the garbage collector took most of it."""
+    return stall.collected > stall.duration / 2
 
 
 def _excerpt(stack: Sequence[Frame]) -> Sequence[Frame]:
@@ -126,8 +131,13 @@ def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
     """
     by_line: dict[tuple[str, int], list[Stall]] = defaultdict(list)
     for stall in stalls:
-        held = stall.why == "held" and not stall.queued and not is_pause(stall)
-        if held and stall.began + stall.duration >= now - RECENT:
+        held = stall.why == "held" and not stall.queued
+        if (
+            held
+            and not is_pause(stall)
+            and not is_collection(stall)
+            and stall.began + stall.duration >= now - RECENT
+        ):
             frame = _blocking_frame(stall.stack)
             by_line[frame.file, frame.line].append(stall)
     found = [_stall_finding(each) for each in by_line.values()]
@@ -145,10 +155,12 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
     frame = _blocking_frame(worst.stack)
     excerpt = tuple(f"{place(each)} in {each.function}" for each in _excerpt(worst.stack))
     held = next((stall for stall in stalls if not stall.over), None)
-    if held is None:
-        cause = f"a call in {frame.function} blocked the loop for {longest:,.2f} s"
-    else:
-        cause = f"a call in {frame.function} has been blocking the loop for {held.duration:,.2f} s"
+    told = held or worst
+    call = f"{told.call} in {frame.function}" if told.call else f"a call in {frame.function}"
+    verb = "blocked" if held is None else "has been blocking"
+    cause = f"{call} {verb} the loop for {_at_least(told)}{told.duration:,.2f} s"
+    if told.doing:
+        cause += f": it {told.doing}"
     return process_finding(
         "stall",
         "stall",
@@ -160,6 +172,8 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
             "longest_seconds": round(longest, 3),
             "total_seconds": round(total, 3),
             "task": worst.task,
+            "call": told.call,
+            "waits": told.doing,
             "stack": [f"{each.file}:{each.line} in {each.function}" for each in worst.stack],
         },
         LOOP_HELD.cause(cause, excerpt),
@@ -170,8 +184,13 @@ def _how_long(stalls: Sequence[Stall]) -> str:
     """``once, for 1.50 s`` or ``3 times, for up to 2.00 s, 3.00 s in total``."""
     longest, total = max(stall.duration for stall in stalls), sum(stall.duration for stall in stalls)
     if len(stalls) == 1:
-        return f"once, for {longest:,.2f} s"
-    return f"{len(stalls):,} times, for up to {longest:,.2f} s, {total:,.2f} s in total"
+        return f"once, for {_at_least(stalls[0])}{longest:,.2f} s"
+    least = "at least " if any(stall.at_least for stall in stalls) else ""
+    return f"{len(stalls):,} times, for up to {longest:,.2f} s, {least}{total:,.2f} s in total"
+
+
+def _at_least(stall: Stall) -> str:
+    return "at least " if stall.at_least else ""
 
 
 LOOP_HELD = ProcessPattern(
@@ -189,29 +208,72 @@ LOOP_HELD = ProcessPattern(
 
 def paused(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
     """One finding for all pauses of the process while a loop ran a callback."""
-    found = [
-        stall
-        for stall in stalls
-        if stall.why == "held" and is_pause(stall) and stall.began + stall.duration >= now - RECENT
-    ]
+    found = [each for each in _recently_held(stalls, now) if is_pause(each)]
     if not found:
         return ()
-    longest, total = max(stall.paused for stall in found), sum(stall.paused for stall in found)
+    worst = max(found, key=lambda stall: stall.paused + stall.starved)
+    stopped = worst.paused >= worst.starved
+    lengths = [each.paused + each.starved for each in found]
+    what = "the process was paused" if stopped else "a loop could have run"
+    used = "used no CPU" if stopped else "got no CPU"
+    cause = "it was stopped, or got no CPU time" if stopped else _SHORTAGES[worst.shortage]
+    return (
+        _not_the_line(
+            "paused", "(the whole process)", found, lengths, PROCESS_PAUSED, (what, f", and {used}"), cause
+        ),
+    )
+
+
+_SHORTAGES: dict[Shortage, str] = {
+    "throttled": "its control group had used up its CPU quota (cpu.max): it was throttled",
+    "stolen": "the hypervisor gave the CPU to other machines (steal time)",
+    "contended": "other threads and processes had the CPUs",
+    "unknown": "it got no CPU time",
+    "": "it got no CPU time",
+}
+
+
+def collections(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
+    """One finding for all loops and collections that stood in their way."""
+    found = [each for each in _recently_held(stalls, now) if is_collection(each) and not is_pause(each)]
+    if not found:
+        return ()
+    lengths = [each.collected for each in found]
+    told = ("the garbage collector stopped the loop", "")
+    cause = f"a collection took {max(lengths):,.2f} s, in which no Python code runs"
+    return (
+        _not_the_line("collected", "(the garbage collector)", found, lengths, COLLECTOR_RAN, told, cause),
+    )
+
+
+def _recently_held(stalls: Iterable[Stall], now: float) -> list[Stall]:
+    return [each for each in stalls if each.why == "held" and each.began + each.duration >= now - RECENT]
+
+
+def _not_the_line(
+    why: Reason,
+    where: str,
+    found: list[Stall],
+    lengths: list[float],
+    pattern: ProcessPattern,
+    told: tuple[str, str],
+    cause: str,
+) -> Finding:
+    """``told``: what happened, before and after how often and how long."""
     times = "once" if len(found) == 1 else f"{len(found):,} times"
-    note = process_finding(
+    return process_finding(
         "stall",
-        "paused",
-        Frame("", 0, "(the whole process)", "stdlib"),
+        why,
+        Frame("", 0, where, "stdlib"),
         Onset(min(stall.began for stall in found)),
-        f"the process was paused {times}, for up to {longest:,.2f} s, and used no CPU",
+        f"{told[0]} {times}, for up to {max(lengths):,.2f} s{told[1]}",
         {
             "count": len(found),
-            "longest_seconds": round(longest, 3),
-            "total_seconds": round(total, 3),
+            "longest_seconds": round(max(lengths), 3),
+            "total_seconds": round(sum(lengths), 3),
         },
-        PROCESS_PAUSED.cause("it was stopped, or got no CPU time", ()),
+        pattern.cause(cause, ()),
     )
-    return (note,)
 
 
 PROCESS_PAUSED = ProcessPattern(
@@ -219,11 +281,24 @@ PROCESS_PAUSED = ProcessPattern(
     find=lambda process: paused(process.stalls, process.now),
     noun="process pause",
     explanation=(
-        "Neither the program nor TaskScope's thread ran or used CPU: the process was stopped (SIGSTOP, a "
-        "debugger), the machine was suspended or overcommitted, or a call waited while holding the GIL."
+        "Neither the program nor TaskScope's thread ran or used CPU, or the loop's thread was ready to run "
+        "and got none: the process was stopped (SIGSTOP, a debugger), its control group was throttled, the "
+        "machine was suspended or overcommitted, or a call waited while holding the GIL."
     ),
     remedy="The line that was running is not to blame.",
 )
 
-PATTERNS = (LOST_WAKE_UP, LOOP_HELD, PROCESS_PAUSED)
+COLLECTOR_RAN = ProcessPattern(
+    name="collector ran",
+    find=lambda process: collections(process.stalls, process.now),
+    noun="collection of garbage",
+    verb=" stopped the event loop",
+    explanation="A full collection looks at every object of the program, and holds the GIL meanwhile.",
+    remedy=(
+        "Call gc.freeze() once the program has started, keep fewer objects, or collect when the loop is "
+        "idle; the line that was running is not to blame."
+    ),
+)
+
+PATTERNS = (LOST_WAKE_UP, LOOP_HELD, PROCESS_PAUSED, COLLECTOR_RAN)
 """In the order they are reported."""

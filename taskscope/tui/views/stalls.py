@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from taskscope import text as fmt
-from taskscope.analysis.patterns.stalls import is_pause
+from taskscope.analysis.patterns.stalls import is_collection, is_pause
 from taskscope.model import Stall, requests, user_line
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.stack_panel import Link, Section, StackPanel
@@ -40,7 +40,8 @@ ago       since it began; now: not over yet
 held for  how long the loop did not run; ≥: at least.  crowd: many
           callbacks in a row; asleep: the loop slept with work to do,
           and held by names the waiting task; paused: the whole
-          process stood still
+          process stood still; no CPU: it was ready to run; gc: the
+          garbage collector ran
 held by   the innermost line of user code at that time; in: what
           that line had called
 task      the task that was running; Enter on its line below opens
@@ -108,6 +109,8 @@ class StallsScreen(DetailScreen):
             panel.show_sections([])
             return
         sections = [Section("stack, innermost first", stall.stack or ["no stack was captured"])]
+        if stall.doing:
+            sections.insert(0, Section("it", [stall.doing]))
         if stall.task:
             sections.append(Section("in task", [Link(f"task {stall.task}", stall.task)]))
         panel.show_sections(sections)
@@ -151,5 +154,7 @@ def _state(stall: Stall) -> str:
     if stall.why != "held":
         return "crowd" if stall.why == "crowd" else "asleep"
     if is_pause(stall):
-        return "paused"
+        return "paused" if stall.paused >= stall.starved else "no CPU"
+    if is_collection(stall):
+        return "gc"
     return "" if stall.over else "lasting"
