@@ -19,6 +19,7 @@ from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.answers.tasks import NotFoundError, Queries
 from taskscope.agent.answers.threads import ThreadView
 from taskscope.agent.answers.timer_groups import TimerReader
+from taskscope.agent.answers.turning import Turning
 from taskscope.agent.answers.wait_reader import WaitReader
 from taskscope.agent.counts import limits, process
 from taskscope.agent.counts.loops import LoopWatch
@@ -90,6 +91,7 @@ class Agent:
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
         self.waits = WaitReader(self.registry, self.watch, lambda: self.server.thread)
         self.timers = TimerReader(self.watch)
+        self.turning = Turning(self.registry, self.watch)
         self.facts = FactFinder(self.registry, self.thread_view.all, self.proofs)
         self.console = Console(self.watch, self.presence.part("console"), control)
         self.on_stop: Callable[[], None] = lambda: None
@@ -281,6 +283,7 @@ class Agent:
             requests.Waits: self.waits.waits,
             requests.Timers: self.timers.timers,
             requests.Loops: lambda _: self.loops(),
+            requests.Turns: self.turning.turns,
             requests.Stalls: lambda _: _now(self.watch.stalls),
             requests.Source: source.source,
             requests.Modules: source.modules,

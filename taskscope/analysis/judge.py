@@ -18,6 +18,7 @@ from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.analysis.questions import ASK_EVERY, Questions
 from taskscope.analysis.resources import Resources, with_resources
+from taskscope.analysis.spinning import Spins
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.timers import PilingTimers
 from taskscope.analysis.track import LENGTH, RECENT, Track
@@ -73,6 +74,7 @@ class Judge:
         self._threads: Sequence[Thread] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
+        self.spins = Spins()
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
@@ -199,6 +201,7 @@ class Judge:
             climbs,
             self._waits,
             self.timers.found(),
+            self.spins.found,
         )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 

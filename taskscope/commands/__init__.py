@@ -26,7 +26,7 @@ VERBS: dict[str, str] = {
     "snapshot": "save the whole state of a process as JSON",
     "open": "open the app on a saved snapshot",
     "diff": "compare two snapshots: what grew, came, went",
-    "watch": "watch a process without the app; report growth, leaks and hangs",
+    "watch": "watch a process without the app; report growth, leaks, hangs and spinning loops",
     "demo": "run a demo service that leaks, and open the app on it",
     "detach": "remove the agent from a process",
     "doctor": "check whether and how a process can be attached to",

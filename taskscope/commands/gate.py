@@ -1,4 +1,4 @@
-"""What makes ``taskscope watch`` fail: hangs, leaks, and limits on tasks, memory and single sites."""
+"""What makes ``taskscope watch`` fail: hangs, spins, leaks, and limits on tasks, memory and single sites."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Check:
 
 
 def checks(observation: Observation, limits: Limits, baseline: Sample | None = None) -> tuple[Check, ...]:
-    """All checks, passed or failed: whether samples came, each limit, each hang and leak.
+    """All checks, passed or failed: whether samples came, each limit, each hang, spin and leak.
 
     ``baseline``: the state to measure growth from, instead of the first sample.
     """

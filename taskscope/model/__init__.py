@@ -10,7 +10,18 @@ sections of a snapshot; the other modules hold the values, all re-exported here.
 
 from __future__ import annotations
 
-from taskscope.model import descriptors, findings, frames, graph, process, sites, tasks, threads, timers
+from taskscope.model import (
+    descriptors,
+    findings,
+    frames,
+    graph,
+    process,
+    sites,
+    tasks,
+    threads,
+    timers,
+    turning,
+)  # fmt: skip
 from taskscope.model.descriptors import *  # noqa: F403
 from taskscope.model.findings import *  # noqa: F403
 from taskscope.model.frames import *  # noqa: F403
@@ -20,6 +31,7 @@ from taskscope.model.sites import *  # noqa: F403
 from taskscope.model.tasks import *  # noqa: F403
 from taskscope.model.threads import *  # noqa: F403
 from taskscope.model.timers import *  # noqa: F403
+from taskscope.model.turning import *  # noqa: F403
 
 __all__ = [  # noqa: PLE0604  (all are lists of names)
     *descriptors.__all__,
@@ -31,4 +43,5 @@ __all__ = [  # noqa: PLE0604  (all are lists of names)
     *tasks.__all__,
     *threads.__all__,
     *timers.__all__,
+    *turning.__all__,
 ]

@@ -353,6 +353,11 @@ class Loops(Request[tuple[model.Loop, ...]]):
 
 
 @_request
+class Turns(Request[tuple[model.LoopTurns, ...]]):
+    """What running loops do while they are awake; takes half a second."""
+
+
+@_request
 class Stalls(Request[tuple[model.Stall, ...]]):
     pass
 

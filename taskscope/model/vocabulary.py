@@ -96,8 +96,9 @@ GROUPS: tuple[GroupBy, ...] = get_args(GroupBy)
 TreeBy = Literal["parent", "await"]
 TREES: tuple[TreeBy, ...] = get_args(TreeBy)
 
-Level = Literal["hang", "leak", "suspect", "info"]
-"""How serious a finding is, worst first.  ``hang``: something waits for what cannot happen."""
+Level = Literal["hang", "spin", "leak", "suspect", "info"]
+"""How serious a finding is, worst first.  ``hang``: something waits for what cannot happen; ``spin``: a loop
+runs the same callback for ever, and nothing comes of it."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 Reading = Literal["leak", "suspect", "flat"]
@@ -105,11 +106,12 @@ Reading = Literal["leak", "suspect", "flat"]
 
 FindingKind = Literal[
     "task", "thread", "wakeup", "stall", "loop", "executor", "limit", "growth", "deadlock", "cancel",
-    "timer",
+    "timer", "spin", "churn",
 ]  # fmt: skip
 """What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
 saturated pool, an exhausted resource, a resource that grows without tasks, tasks and threads that wait for
-each other or for what is gone, a task that runs on after ``cancel()``, timers that pile up."""
+each other or for what is gone, a task that runs on after ``cancel()``, timers that pile up, a loop that runs
+for nothing, tasks that are started ever more often."""
 
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
@@ -123,7 +125,7 @@ Reason = Literal[
     VerdictReason,
     "plateau", "lost", "retained", "long-lived",
     "overslept", "stall", "paused", "collected", "crowded", "saturated", "limit", "unexplained",
-    "deadlock", "cancelled",
+    "deadlock", "cancelled", "spins", "churns",
 ]  # fmt: skip
 """Why there is a finding: a verdict, a note on a site, or one on the process."""
 
@@ -158,8 +160,15 @@ RESOURCES: tuple[Resource, ...] = get_args(Resource)
 
 
 def rank(level: Level | Reading) -> int:
-    """The position of a level, 0 the worst, shared by ``hang`` and ``leak``: the only ordering of levels."""
+    """The position of a level, 0 the worst, shared by ``hang``, ``spin`` and ``leak``: the only ordering."""
     return _RANK[level]
 
 
-_RANK: dict[Level | Reading, int] = {"hang": 0, "leak": 0, "suspect": 1, "info": 2, "flat": 3}
+_RANK: dict[Level | Reading, int] = {
+    "hang": 0,
+    "spin": 0,
+    "leak": 0,
+    "suspect": 1,
+    "info": 2,
+    "flat": 3,
+}

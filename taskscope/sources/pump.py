@@ -26,7 +26,17 @@ from taskscope.sources.saved import SavedSource
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from taskscope.model import Finding, Hello, Loop, Sample, SiteFacts, Thread, Timers, WaitGraph
+    from taskscope.model import (
+        Finding,
+        Hello,
+        Loop,
+        LoopTurns,
+        Sample,
+        SiteFacts,
+        Thread,
+        Timers,
+        WaitGraph,
+    )
     from taskscope.sources.base import Source
 
 PAST_SITES = 200
@@ -40,6 +50,11 @@ WAITS_SOON = 5.0
 
 TIMERS_SOON, MANY_TIMERS = 5.0, 20_000
 """Seconds between looks at the timers while some pile up; longer if there are more than so many."""
+AWAKE = 0.2
+"""Share of a core that a process uses from which its loops are looked at: one that sleeps does not spin."""
+
+TURNS_SOON = 5.0
+"""Seconds between looks at loops while one seems to spin."""
 
 MAX_WAITING = 60
 """Samples queued for the judge, which gets them merged; beyond this they are merged at once."""
@@ -75,7 +90,7 @@ class Pump:
         self._threads: tuple[Thread, ...] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
-        self._next_waits = self._next_timers = 0.0
+        self._next_waits = self._next_timers = self._next_turns = 0.0
 
     async def samples(self, interval: float = 0.0) -> AsyncIterator[Sample]:
         """The source's samples, at least ``interval`` apart, once the pictures have them.
@@ -209,10 +224,16 @@ class Pump:
         if sample.monotonic >= self._next_timers:
             with contextlib.suppress(NotAvailable):
                 self._next_timers = sample.monotonic + await self._look_at_timers()
-        if sample.monotonic >= self._next_timers:
+        if sample.monotonic >= self._next_turns:
             with contextlib.suppress(NotAvailable):
-                self._next_timers = sample.monotonic + await self._look_at_timers()
+                self._next_turns = sample.monotonic + await self._look_at_turns(sample)
         self.judge.note(stalls, self._threads, self._loops, self._waits)
+
+    async def _look_at_turns(self, sample: Sample) -> float:
+        """Returns the seconds until the next look: fewer while a loop seems to spin."""
+        awake = sample.cpu is not None and sample.cpu >= AWAKE
+        self.judge.spins.note(await self._source.ask(requests.Turns()) if awake else ())
+        return TURNS_SOON if self.judge.spins.found else NOTE_EVERY
 
     async def _look_at_timers(self) -> float:
         """Returns the seconds until the next look: fewer while some pile up, more the more there are."""
@@ -267,6 +288,9 @@ class _Taken(SavedSource):
         return await self._target.ask(query)
 
     async def timers(self, query: requests.Timers) -> Timers:
+        return await self._target.ask(query)
+
+    async def turns(self, query: requests.Turns) -> tuple[LoopTurns, ...]:
         return await self._target.ask(query)
 
     async def looks(self, query: requests.Looks) -> tuple[SiteFacts, ...]:

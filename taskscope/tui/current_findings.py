@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 EARLY = 20.0
 """Seconds to watch before the absence of findings means anything."""
 
-BADGES = {"hang": "HANG", "leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
+BADGES = {"hang": "HANG", "spin": "SPIN", "leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
 _NOTED: dict[Reason | None, tuple[str, str]] = {
     "long-lived": ("long-lived site", ""),
     "plateau": ("site", " stopped growing"),

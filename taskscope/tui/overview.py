@@ -61,7 +61,8 @@ err        tasks that ended with an exception, since the agent started
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
 !          a finding: tasks pile up here.  LEAK: they grow for longer than start-up explains, and stay;
            SUSPECT: it is too early to judge, or some of them end.  The line above the table says where,
-           how fast, since when and why, and what hangs (HANG); Enter on the row, or f, shows the evidence
+           how fast, since when and why, and what hangs or spins (HANG, SPIN); Enter on the row, or f,
+           shows the evidence
 thr        a line that starts threads, not tasks
 ~          a guess or an estimate, for tasks older than the agent: their site, age or past, which is dim
 –          unknown

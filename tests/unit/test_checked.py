@@ -28,7 +28,7 @@ FINDING = {
     "text": "t",
     "evidence": {"moves": {"rss": {"each": 1, "correlation": 0.5}}},
 }
-LEVEL = "Finding.level is 'x', not one of hang, leak, suspect, info"
+LEVEL = "Finding.level is 'x', not one of hang, spin, leak, suspect, info"
 MOVES = "Finding has malformed evidence of moves"
 HUGE = "History.times[0] is a huge number, not a finite number"
 DEEP: Any = 0

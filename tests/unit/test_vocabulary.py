@@ -29,7 +29,7 @@ def test_elsewhere_it_is_refused_with_the_words_that_there_are(word: Any) -> Non
 
 
 def test_levels_have_one_order() -> None:
-    assert [rank(each) for each in LEVELS] == [0, 0, 1, 2]
+    assert [rank(each) for each in LEVELS] == [0, 0, 0, 1, 2]
     assert rank("flat") == 3
 
 

@@ -113,11 +113,11 @@ class Proofs:
     def _wakings(
         self, tasks: Sequence[OwnRef], record: SiteRecord | None, records: Iterable[SiteRecord]
     ) -> Job[dict[int, stuck.Waking]]:
-        others = yield from _others(record, records)
+        others = yield from others_than(record, records)
         return (yield from stuck.wakings(tasks, self._living(), others))
 
     def _keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
-        others = yield from _others(record, records)
+        others = yield from others_than(record, records)
         return (yield from keepers.keeper_of(record, others, self._living()))
 
     def _living(self) -> list[object]:
@@ -148,7 +148,7 @@ def _has_ended(reference: OwnRef) -> bool:
     return task is None or futures.is_done(task)
 
 
-def _others(record: SiteRecord | None, records: Iterable[SiteRecord]) -> Job[list[OwnRef]]:
+def others_than(record: SiteRecord | None, records: Iterable[SiteRecord]) -> Job[list[OwnRef]]:
     """The oldest tasks of each other site; there may be 10,000 sites without any."""
     others: list[OwnRef] = []
     for each in records:

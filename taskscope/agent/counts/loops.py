@@ -75,7 +75,7 @@ class LoopWatch:
 
     def __init__(self, failed: Callable[[str, BaseException], None], born: float = 0.0) -> None:
         self._failed = failed
-        self._born = born
+        self.born = born
         self._ids = itertools.count(1)
         self._watched: dict[int, WatchedLoop] = {}
         self._round: list[WatchedLoop] = []  # still to be looked at in this round
@@ -136,7 +136,7 @@ class LoopWatch:
         if loop is None:
             return None
         if turns.is_legible(loop):
-            return turns.look(loop, frames, self._born, clock.monotonic())
+            return turns.look(loop, frames, self.born, clock.monotonic())
         return turns.look_from_outside(loop, frames, watched.thread)
 
     @property
@@ -362,7 +362,7 @@ class LoopWatch:
 
     def forked(self) -> None:
         """In a forked child: drops the parent's measurements and turns."""
-        self._born = self._due = clock.monotonic()
+        self.born = self._due = clock.monotonic()
         self.log.clear()
         for watched in list(self._watched.values()):
             watched.latencies.clear()
@@ -386,7 +386,7 @@ class LoopWatch:
         """
         for _ in range(2):
             now, frames, thread = clock.monotonic(), sys._current_frames(), turns.claimed_thread(loop)
-            if thread is None or turns.look(loop, frames, self._born, now) is not None:
+            if thread is None or turns.look(loop, frames, self.born, now) is not None:
                 return False
             if turns.claimed_thread(loop) != thread:
                 return False

@@ -123,6 +123,16 @@ def _under_way(code: CodeType, place: int) -> tuple[_Path | None, bool]:
     return _path(instructions, at), entering
 
 
+def line_calling(code: CodeType, names: Sequence[str]) -> int | None:
+    """The first line on which a function mentions one of these methods; None: it mentions none."""
+    if all(name not in names for name in code.co_names):
+        return None
+    for each in _shown(code).instructions:
+        if each.opname in _ATTRIBUTES and each.argval in names and each.positions is not None:
+            return each.positions.lineno
+    return None
+
+
 class Taken(NamedTuple):
     """Something that a frame has taken and will give back; ``thing`` None: the bytecode does not name it."""
 

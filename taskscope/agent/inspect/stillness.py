@@ -51,10 +51,10 @@ class Stillness:
 
     def thread(self, ident: int, native: int, frame: FrameType) -> float | None:
         """Since when it has been at the same instruction without running; None if it runs now."""
-        switches = _switches(native)
-        if switches is None:
+        rests = _at_rest(native)
+        if rests is None:
             return None
-        mark = id(frame), frame.f_lasti, *switches
+        mark = id(frame), frame.f_lasti, *rests
         known = self._threads.get(ident)
         since = known[1] if known is not None and known[0] == mark else clock.monotonic()
         self._seen_threads[ident] = mark, since
@@ -71,14 +71,27 @@ def _is_of(reference: OwnRef | None, waiter: object) -> bool:
     return (reference() if reference is not None else None) is waiter
 
 
-def _switches(native: int) -> tuple[int, ...] | None:
+def switches(native: int) -> tuple[int, ...]:
+    """How often a thread gave up the CPU by itself, and otherwise; empty if unknown."""
+    return _switches_in(_status(native))
+
+
+def _at_rest(native: int) -> tuple[int, ...] | None:
     """A thread's context switches, which change whenever it moves; None if it runs or this is unknown."""
+    values = _status(native)
+    return None if values.get(b"State", b"R").strip().startswith(b"R") else _switches_in(values)
+
+
+def _switches_in(values: dict[bytes, bytes]) -> tuple[int, ...]:
+    names = (b"voluntary_ctxt_switches", b"nonvoluntary_ctxt_switches")
+    return tuple(int(values[name]) for name in names if name in values)
+
+
+def _status(native: int) -> dict[bytes, bytes]:
+    """What the kernel says of a thread; empty if it has ended."""
     try:
         lines = system.contents(f"/proc/self/task/{native}/status").split(b"\n")
     except OSError:
-        return None
-    values = dict(line.split(b":", 1) for line in lines if b":" in line)
-    if values.get(b"State", b"R").strip().startswith(b"R"):
-        return None
-    names = (b"voluntary_ctxt_switches", b"nonvoluntary_ctxt_switches")
-    return tuple(int(values[name]) for name in names if name in values)
+        return {}
+    pairs = (line.partition(b":") for line in lines)
+    return {name: value for name, _, value in pairs}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from taskscope.agent.inspect import futures
-from taskscope.agent.inspect.looking import attribute, attributes_of, mro, own_attributes
+from taskscope.agent.inspect.looking import attribute, attributes_of, items, mro, own_attributes
 from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:
@@ -155,6 +155,14 @@ def _goes_by_the_clock(loop: Any) -> bool:
     return type(bound) is MethodType and bound.__func__ is plain
 
 
+def queued(loop: Any, turn: Turn, most: int) -> list[object]:
+    """The handle that a loop runs now, then up to ``most`` of those in its queue."""
+    run = turn.frames[-1] if turn.frames else None
+    now = variables_of(run).get("self") if run is not None and run.f_code.co_name == "_run" else None
+    waiting = items(variable(loop, "_ready"), most)
+    return [now, *waiting] if now is not None else waiting
+
+
 def current_serial(loop: Any) -> int | None:
     """The task that is running in it."""
     try:
@@ -197,6 +205,17 @@ def builtin_method(loop: Any, name: str) -> Callable[..., Any] | None:
             native = type(found) is MethodDescriptorType or type(found).__module__.startswith("_cython")
             return found.__get__(loop) if native else None
     return None
+
+
+def own_method(loop: Any, name: str) -> Callable[..., Any] | None:
+    """A method of a legible loop as asyncio defines it; None where the program overrides it."""
+    if not is_legible(loop):
+        return None
+    owner = next((cls for cls in mro(type(loop)) if name in own_attributes(cls)), None)
+    plain = own_attributes(sys.modules["asyncio"].BaseEventLoop).get(name)
+    if owner is not sys.modules["asyncio"].BaseEventLoop or type(plain) is not FunctionType:
+        return None
+    return MethodType(plain, loop)
 
 
 def look_from_outside(loop: Any, frames: Mapping[int, FrameType], thread: int) -> Turn | None:

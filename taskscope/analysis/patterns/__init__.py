@@ -16,6 +16,7 @@ from taskscope.analysis.patterns import (
     overload,
     ownership,
     races,
+    spins,
     stalls,
     threads,
     timers,
@@ -57,6 +58,7 @@ OF_ENDED: Pattern = ownership.ENDED_TASKS_KEPT
 
 OF_PROCESS: tuple[ProcessPattern, ...] = (
     *deadlocks.PATTERNS,
+    *spins.PATTERNS,
     *cancels.PATTERNS,
     *timers.PATTERNS,
     *limits.PATTERNS,

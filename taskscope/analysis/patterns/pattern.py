@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.onset import Onset
     from taskscope.analysis.resources import Climb, Exhausted
+    from taskscope.analysis.spinning import Spinning
     from taskscope.analysis.strength import Strength
     from taskscope.analysis.timers import PiledUp
     from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread, WaitGraph
@@ -68,6 +69,7 @@ class ProcessFacts:
     climbs: Sequence[Climb] = ()
     waits: WaitGraph | None = None
     timers: Sequence[PiledUp] = ()
+    spins: Sequence[Spinning] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

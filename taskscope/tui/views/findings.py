@@ -40,9 +40,12 @@ one under the cursor.
 
 HANG      tasks or threads that wait for each other, or for something
           that is gone
+SPIN      a loop runs the same callback in every iteration, for
+          something that has ended, and never sleeps
 LEAK      grows and keeps what it gains, for longer than start-up
           explains, or its tasks show why they never end
-SUSPECT   grows, but it is too early to judge, or some of it ends
+SUSPECT   grows, but it is too early to judge, or some of it ends;
+          code that asks in every iteration and changes nothing
 info      worth knowing, not a fault: long-lived but flat, stopped
           growing, a stalled loop, a saturated pool, memory or
           descriptors that grow although no task does

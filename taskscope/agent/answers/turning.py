@@ -1,0 +1,310 @@
+"""Answers to: what do the loops run while they are awake?
+
+A few hundred looks over half a second; nothing of the program is hooked.  A loop that was awake on every look
+is also given a callback that re-arms itself for a few milliseconds: it counts iterations, and cannot wake it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope import model
+from taskscope.agent.answers.proofs import others_than
+from taskscope.agent.inspect import futures, leaving, rearming, stacks, turns
+from taskscope.agent.inspect.looking import class_name
+from taskscope.agent.inspect.stillness import switches
+from taskscope.agent.inspect.threads import ident_of, known_threads, native_id, native_ids
+from taskscope.agent.inspect.walk import spent
+from taskscope.system import clock, system
+
+if TYPE_CHECKING:
+    from taskscope.agent.counts.loops import LoopWatch
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.inspect.rearming import Queued, State
+    from taskscope.agent.inspect.turns import Turn
+    from taskscope.agent.inspect.walk import Job
+
+SECONDS = 0.5
+"""How long the loops are looked at."""
+
+EVERY = 0.002
+"""Seconds between looks: 10 to 30 µs each."""
+
+MOST_LOOKS = 300
+
+QUEUE = 20
+"""Callbacks inspected per queue."""
+
+MOST_KEYS = 200
+"""Different callbacks distinguished per loop."""
+
+ENOUGH = 20
+"""Looks from which it means something that a callback was always there."""
+
+ALWAYS = 0.95
+"""Share of the looks: on the others it may be running, where it is not in the queue."""
+
+STATES = 10
+"""A callback that may spin is read on every tenth look."""
+
+MOST_CALLBACKS, MOST_REARMED = 8, 4
+
+PACED = 200
+PACED_SECONDS = 0.03
+"""Iterations counted, and most seconds spent on them."""
+
+
+class Turning:
+    """Answers ``turns``."""
+
+    def __init__(self, registry: Registry, watch: LoopWatch) -> None:
+        self._registry = registry
+        self._watch = watch
+
+    def turns(self, _: object) -> Job[tuple[model.LoopTurns, ...]]:
+        tallies: dict[int, Tally] = {}
+        begun = now = clock.monotonic()
+        looks = 0
+        while looks < MOST_LOOKS and now - begun < SECONDS:
+            if now - begun >= looks * EVERY:
+                looks += 1
+                yield from self._look(tallies)
+            yield
+            now = clock.monotonic()
+        found = []
+        for tally in tallies.values():
+            yield from tally.pace()
+        yield from self._look(tallies, last=True)
+        for tally in tallies.values():
+            described = yield from self._described(tally)
+            found.append(described)
+        return tuple(found)
+
+    def _look(self, tallies: dict[int, Tally], *, last: bool = False) -> Job[None]:
+        for number, loop in self._watch.loops():
+            frames = sys._current_frames()
+            frames.pop(system.get_ident(), None)  # avoids a reference cycle
+            now, born = clock.monotonic(), self._watch.born
+            turn = turns.look(loop, frames, born, now) if turns.is_legible(loop) else None
+            if turn is not None:
+                if number not in tallies:
+                    tallies[number] = Tally(number, loop, turn.thread)
+                tallies[number].see(loop, turn, last=last)
+            del frames, turn, loop
+            if spent():
+                yield
+
+    def _described(self, tally: Tally) -> Job[model.LoopTurns]:
+        seconds = max(1e-9, clock.monotonic() - tally.begun)
+        cpu, sleeps = tally.used(seconds)
+        found: list[model.Rearmed | None] = []
+        for each in tally.always():
+            rearmed = yield from self._rearmed(each)
+            found += [rearmed]
+        return model.LoopTurns(
+            tally.number,
+            clock.monotonic(),
+            seconds,
+            tally.looks,
+            tally.asleep,
+            tally.without_wait,
+            tally.iterations,
+            cpu,
+            sleeps,
+            tally.callbacks(),
+            tuple(each for each in found if each is not None),
+        )
+
+    def _rearmed(self, seen: Seen) -> Job[model.Rearmed | None]:
+        queued = seen.last
+        seen.last = None
+        if queued is None:
+            return None
+        function, _ = rearming.what(queued)
+        frame, user = rearming.line_that_queues(queued)
+        owner = rearming.owner(queued)
+        tasks = [queued.task] if queued.task is not None else rearming.tasks_of(owner)
+        task = next((each for each in tasks if futures.is_done(each)), tasks[0] if tasks else None)
+        chunk = futures.chunk_of(task)
+        left = None
+        if owner is not None and user is None:
+            everywhere = yield from others_than(None, self._registry.task_records())
+            left = yield from leaving.left_by(owner, everywhere, self._loops())
+        yield
+        return model.Rearmed(
+            function,
+            frame,
+            user or left,
+            of_task=queued.task is not None,
+            changes=seen.changes,
+            counts=seen.counts,
+            owner=class_name(owner) if owner is not None else "",
+            task=futures.serial_of(task) or 0,
+            coroutine=stacks.coroutine_of(task) if task is not None else "",
+            site=chunk.site.id if chunk is not None else 0,
+            ended=bool(tasks) and all(map(futures.is_done, tasks)),
+            left_by=left,
+        )
+
+    def _loops(self) -> list[object]:
+        return [loop for _, loop in self._watch.loops()]
+
+
+class Seen:
+    """One callback as seen on several looks.  Weak references only, until the last look."""
+
+    def __init__(self, queued: Queued) -> None:
+        self.function, self.frame = rearming.what(queued)
+        self.task = futures.serial_of(queued.task) or 0 if queued.task is not None else 0
+        self.looks = self.renewed = 0
+        self.steps = True
+        self.changes = self.counts = False
+        self._handle: ref[Any] = ref(queued.handle)
+        self._state: State | None = None
+        self.last: Queued | None = None
+
+    def see(self, queued: Queued) -> None:
+        self.looks += 1
+        if self._handle() is not queued.handle:
+            self.renewed += 1
+            self._handle = ref(queued.handle)
+        self.steps = self.steps and (queued.task is None or queued.steps)
+
+    def compare(self, queued: Queued) -> None:
+        state, before = rearming.state_of(queued), self._state
+        if before is not None:
+            self.counts = self.counts or state.numbers != before.numbers
+            self.changes = self.changes or state.others != before.others
+        self._state = state
+
+
+class Tally:
+    """What was seen of one loop."""
+
+    def __init__(self, number: int, loop: Any, thread: int) -> None:
+        self.number = number
+        self.begun = clock.monotonic()
+        self.looks = self.asleep = self.without_wait = 0
+        self.iterations: float | None = None
+        self._loop = ref(loop)
+        self._seen: dict[tuple[int, int], Seen] = {}
+        self._native = next(
+            (native_id(each, native_ids()) for each in known_threads() if ident_of(each) == thread), 0
+        )
+        self._before = _usage(self._native)
+
+    def see(self, loop: Any, turn: Turn, *, last: bool) -> None:
+        """``last``: keeps what was always there, to describe it at once."""
+        self.looks += 1
+        self.asleep += turn.doing in ("idle", "overslept")
+        self.without_wait += turn.doing == "between"
+        here: dict[tuple[int, int], Queued] = {}
+        for handle in turns.queued(loop, turn, QUEUE):
+            queued = rearming.read(handle)
+            if type(queued.callback) is not Pace:
+                here.setdefault(queued.key, queued)
+        for key, queued in here.items():
+            seen = self._seen.get(key)
+            if seen is None:
+                if len(self._seen) >= MOST_KEYS:
+                    continue
+                seen = self._seen[key] = Seen(queued)
+            seen.see(queued)
+            if self.looks % STATES == 0 and self._is_always(seen):
+                seen.compare(queued)
+            if last and self._is_always(seen):
+                seen.last = queued
+
+    def _is_always(self, seen: Seen) -> bool:
+        return not self.asleep and seen.looks >= ALWAYS * self.looks and seen.steps
+
+    def always(self) -> list[Seen]:
+        """Callbacks that were queued anew on every look."""
+        if self.looks < ENOUGH:
+            return []
+        found = [each for each in self._seen.values() if self._is_always(each) and each.renewed >= ENOUGH / 2]
+        return found[:MOST_REARMED]
+
+    def callbacks(self) -> tuple[model.Callback, ...]:
+        """What ran, by function and line."""
+        looks: Counter[tuple[str, model.Frame]] = Counter()
+        tasks: dict[tuple[str, model.Frame], set[int]] = {}
+        for each in self._seen.values():
+            looks[each.function, each.frame] += each.looks
+            tasks.setdefault((each.function, each.frame), set()).add(each.task)
+        found = []
+        for key, count in looks.most_common(MOST_CALLBACKS):
+            known = tasks[key]
+            found.append(model.Callback(*key, looks=count, task=known.pop() if len(known) == 1 else 0))
+        return tuple(found)
+
+    def used(self, seconds: float) -> tuple[float | None, float | None]:
+        """Share of a core that the loop's thread used, and how often it slept per second."""
+        (cpu, slept), (cpu_before, slept_before) = _usage(self._native), self._before
+        share = (cpu - cpu_before) / seconds if cpu is not None and cpu_before is not None else None
+        rate = (slept - slept_before) / seconds if slept is not None and slept_before is not None else None
+        return share, rate
+
+    def pace(self) -> Job[None]:
+        """Counts iterations of a loop that was awake on every look."""
+        loop = self._loop()
+        if loop is None or self.asleep or self.looks < ENOUGH or not self.without_wait:
+            return
+        call, again = (turns.own_method(loop, name) for name in ("call_soon_threadsafe", "call_soon"))
+        if call is None or again is None:
+            return
+        pace = Pace(again)
+        with suppress(RuntimeError):  # closed meanwhile
+            call(pace, context=pace.context)
+        del loop, call, again
+        until = clock.monotonic() + 5 * PACED_SECONDS
+        while not pace.done and clock.monotonic() < until:
+            yield
+        pace.done = True
+        self.iterations = pace.rate
+
+
+class Pace:
+    """A callback that re-arms itself for a moment, and so counts the loop's iterations."""
+
+    def __init__(self, again: Any) -> None:
+        self.context = contextvars.Context()
+        self.done = False
+        self._again = again
+        self._count = 0
+        self._first = self._last = 0.0
+
+    def __call__(self) -> None:
+        """Runs in the loop."""
+        self._last = clock.perf_counter()
+        self._count += 1
+        if self._count == 1:
+            self._first = self._last
+        if self.done or self._count > PACED or self._last - self._first > PACED_SECONDS:
+            self.done = True
+            return
+        with suppress(Exception):
+            self._again(self, context=self.context)
+
+    @property
+    def rate(self) -> float | None:
+        """Iterations per second; None if there were too few."""
+        took = self._last - self._first
+        return (self._count - 1) / took if self._count > 2 and took > 0 else None
+
+
+def _usage(native: int) -> tuple[float | None, int | None]:
+    """CPU seconds of a thread, and how often it has slept."""
+    if not native:
+        return None, None
+    try:
+        fields = system.contents(f"/proc/self/task/{native}/stat").rpartition(b")")[2].split()
+    except OSError:
+        return None, None
+    slept = switches(native)[:1]
+    return (int(fields[11]) + int(fields[12])) / system.sysconf("SC_CLK_TCK"), slept[0] if slept else None

@@ -1,0 +1,145 @@
+"""Loops that run the same callback in every iteration, for nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope import text as wording
+from taskscope.analysis.patterns.pattern import ProcessPattern, place
+from taskscope.model import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from taskscope.analysis.spinning import Spinning
+    from taskscope.model import Cause
+    from taskscope.model.vocabulary import Level
+
+SOON, LASTING = 4.5, 9.0
+"""Seconds from which it is no brief wait: the former if what it is for has ended."""
+
+QUICK = 0.0003
+"""CPU seconds per iteration up to which nothing but asking goes on; computations in portions take longer."""
+
+
+def spinning(spins: Iterable[Spinning]) -> tuple[Finding, ...]:
+    """One finding per callback that is queued again for ever for something that has ended."""
+    found = [each for each in spins if each.rearmed.ended and not each.rearmed.changes]
+    return tuple(_spin(each) for each in found)
+
+
+def busy_waiting(spins: Iterable[Spinning]) -> tuple[Finding, ...]:
+    """One finding per callback or task that runs in every iteration and changes nothing."""
+    idle = [each for each in spins if not (each.rearmed.ended or each.rearmed.changes or each.rearmed.counts)]
+    return tuple(_busy(each) for each in idle if each.lasted >= LASTING and _is_quick(each))
+
+
+def _is_quick(spin: Spinning) -> bool:
+    turns = spin.turns
+    return turns.iterations is not None and (turns.cpu or 1.0) / turns.iterations <= QUICK
+
+
+def _spin(spin: Spinning) -> Finding:
+    rearmed = spin.rearmed
+    name = f" ({rearmed.coroutine})" if rearmed.coroutine else ""
+    why = f"it queues itself again in every iteration, for a task that has ended{name}"
+    if rearmed.left_by is not None:
+        why += f"; {rearmed.left_by.function} left its {rearmed.owner} by hand"
+    return _about(
+        "spin" if spin.lasted >= SOON else "suspect",
+        spin,
+        f"event loop {spin.turns.loop} spins: {rearmed.function} runs {_pace(spin)}",
+        LOOP_SPINS.cause(why, tuple(_evidence(spin))),
+    )
+
+
+def _busy(spin: Spinning) -> Finding:
+    rearmed = spin.rearmed
+    again = "yields and asks again" if rearmed.of_task else "queues itself again"
+    return _about(
+        "suspect",
+        spin,
+        f"event loop {spin.turns.loop} never sleeps: {rearmed.function} runs {_pace(spin)}",
+        BUSY_WAIT.cause(
+            f"{rearmed.function} {again} in every iteration; nothing changes", tuple(_evidence(spin))
+        ),
+    )
+
+
+def _about(level: Level, spin: Spinning, text: str, cause: Cause) -> Finding:
+    rearmed, turns = spin.rearmed, spin.turns
+    return Finding(
+        level=level,
+        kind="spin",
+        id=0,
+        site=rearmed.frame,
+        user_site=rearmed.user_frame,
+        coroutine=rearmed.function,
+        live=1,
+        rate_per_min=0.0,
+        since=spin.since,
+        since_at_least=True,
+        text=text,
+        evidence={
+            "why": "spins",
+            "loop": turns.loop,
+            "iterations_per_second": _rounded(turns.iterations),
+            "cpu": None if turns.cpu is None else round(turns.cpu, 2),
+            "task": rearmed.task or None,
+        },
+        cause=cause,
+    )
+
+
+def _rounded(rate: float | None) -> int | None:
+    return None if rate is None else round(rate)
+
+
+def _pace(spin: Spinning) -> str:
+    """``41,200 times/s (96 % of a core)``."""
+    turns = spin.turns
+    often = f"{turns.iterations:,.0f} times/s" if turns.iterations is not None else "in every iteration"
+    return f"{often} ({wording.percent(turns.cpu)} of a core)" if turns.cpu is not None else often
+
+
+def _evidence(spin: Spinning) -> Iterator[str]:
+    rearmed, turns = spin.rearmed, spin.turns
+    yield f"queued on all {turns.looks:,} looks in {turns.seconds:.1f} s; the loop never slept"
+    yield f"{place(rearmed.frame)} in {rearmed.frame.function} queues it"
+    if not rearmed.changes:
+        yield f"{'only numbers' if rearmed.counts else 'none'} of what it works on changed meanwhile"
+    if rearmed.task or rearmed.coroutine:
+        ended = ", which has ended" if rearmed.ended else ""
+        number = f"task {rearmed.task}, " if rearmed.task else ""
+        yield f"behind it: {number}{rearmed.coroutine}{ended}"
+    if rearmed.left_by is not None:
+        yield f"left by hand at {place(rearmed.left_by)} in {rearmed.left_by.function}"
+    others = [each for each in turns.callbacks if each.function != rearmed.function]
+    if others:
+        yield f"also run: {', '.join(each.function for each in others[:3])}"
+
+
+LOOP_SPINS = ProcessPattern(
+    name="loop spins",
+    find=lambda process: spinning(process.spins),
+    noun="spinning loop",
+    explanation=(
+        "A callback that queues itself again keeps its loop awake: it burns a core and delays everything. "
+        "anyio delivers a cancellation in every iteration until the tasks of its scope have left it."
+    ),
+    remedy=(
+        "Leave a cancel scope or task group in the task that entered it (async with, in one function). "
+        "Elsewhere, end the chain when its purpose is gone, or use call_later."
+    ),
+)
+
+BUSY_WAIT = ProcessPattern(
+    name="busy wait",
+    find=lambda process: busy_waiting(process.spins),
+    noun="busy wait",
+    explanation="Code that asks in every iteration whether something has happened keeps its loop awake.",
+    remedy="Await an Event, a Condition or a Future that is set when it happens.",
+)
+
+PATTERNS = (LOOP_SPINS, BUSY_WAIT)
+"""In the order they are reported."""

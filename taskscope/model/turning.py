@@ -1,0 +1,70 @@
+"""What loops run while they are awake, and what they run for nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
+
+__all__ = ["Callback", "LoopTurns", "Rearmed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A callback that was running or queued on ``looks`` looks at a loop.
+
+    ``frame``: where it is defined; of a task, where it is suspended.  ``task`` 0: it is none of a task.
+    """
+
+    function: str
+    frame: Frame
+    looks: int
+    task: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rearmed:
+    """A callback or task that was queued anew in every iteration, while the loop never slept.
+
+    ``frame``: the line that queues it again; ``user_frame``: the line of the program behind it.  ``of_task``:
+    it is a step of ``task``.  ``changes``: its variables or those of its object changed meanwhile;
+    ``counts``: numbers among them.  ``owner``: the class of that object.  ``task``: the serial of the task
+    behind it, ``coroutine`` that task's; ``ended``: all tasks behind it have ended.  ``left_by``: the line
+    that leaves by hand what the object stands for.
+    """
+
+    function: str
+    frame: Frame
+    user_frame: Frame | None
+    of_task: bool
+    changes: bool
+    counts: bool = False
+    owner: str = ""
+    task: int = 0
+    coroutine: str = ""
+    site: int = 0
+    ended: bool = False
+    left_by: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTurns:
+    """One loop over ``seconds``, at ``looks`` looks.
+
+    ``asleep``: looks at which it waited in its selector; ``without_wait``: at which it polled without
+    waiting.  ``iterations``: per second, measured only if it never slept.  ``cpu``: share of a core that its
+    thread used; ``sleeps``: how often that slept per second.  None: unknown.  ``callbacks``: most frequent
+    first.
+    """
+
+    loop: int
+    monotonic: float
+    seconds: float
+    looks: int
+    asleep: int
+    without_wait: int
+    iterations: float | None
+    cpu: float | None
+    sleeps: float | None
+    callbacks: tuple[Callback, ...] = ()
+    rearmed: tuple[Rearmed, ...] = ()
