@@ -106,7 +106,7 @@ class TargetState:
                 takers[state.site.kind, state.site.coroutine] = state
             state.counts, state.changed = counts, now
             counted.append(state)
-        gone = sites.keys() - _mentioned(sample) if sample.full else ()
+        gone = sites.keys() - mentioned(sample) if sample.full else ()
         heirs = {}
         for id in gone:
             left = sites.pop(id)
@@ -161,7 +161,7 @@ def merge(*samples: Sample) -> Sample:
     counted: dict[int, SiteCounts] = {}
     for sample in samples:
         if sample.full:
-            here = _mentioned(sample)
+            here = mentioned(sample)
             named = {id: site for id, site in named.items() if id in here}
             counted = {id: counts for id, counts in counted.items() if id in here}
         named.update((site.id, site) for site in sample.new_sites)
@@ -175,7 +175,8 @@ def merge(*samples: Sample) -> Sample:
     )
 
 
-def _mentioned(sample: Sample) -> set[int]:
+def mentioned(sample: Sample) -> set[int]:
+    """The sites that a sample names or counts; after a full one there are no others."""
     return {each.id for each in sample.new_sites}.union(each.site for each in sample.sites)
 
 

@@ -15,7 +15,7 @@ from taskscope.checked import unpack
 from taskscope.export.check import check
 from taskscope.model import requests
 from taskscope.model.snapshot import NAMES, add_part
-from taskscope.model.state import merge
+from taskscope.model.state import mentioned, merge
 from taskscope.sources.base import Silence, SourceError, TargetGone
 from taskscope.sources.impute import guesses
 from taskscope.sources.rpc import RpcClient
@@ -99,6 +99,7 @@ class LiveSource:
         self._sampled = time.monotonic()
         await self._client.ask(requests.Subscribe())
         begun, before = False, 0
+        known: set[int] = set()
         while True:
             while self._samples:
                 sample = self._samples.popleft()
@@ -109,7 +110,9 @@ class LiveSource:
                         raise self._client.misbehaves("its first sample is not a full one")
                     continue
                 self._impute(sample.new_sites, imputed)
-                found = tuple(imputed.get_nowait() for _ in range(imputed.qsize()))
+                known = mentioned(sample) if sample.full else known | mentioned(sample)
+                guessed = (imputed.get_nowait() for _ in range(imputed.qsize()))
+                found = tuple(site for site in guessed if site.id in known)  # else counted elsewhere now
                 yield dataclasses.replace(sample, new_sites=sample.new_sites + found) if found else sample
             if self._client.over is not None:
                 raise type(self._client.over)(str(self._client.over))

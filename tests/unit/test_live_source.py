@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -256,6 +258,31 @@ async def test_a_reader_who_is_slow_loses_nothing(tmp_path: Path) -> None:
             seen |= {counts.site for counts in each.sites}
     assert seen == {1, *range(2, many + 1)}
     assert received < many
+
+
+async def test_a_guess_about_a_site_that_has_gone_meanwhile_is_dropped(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("async def work(): ...\nasync def main():\n    asyncio.create_task(work())\n")
+    frame = model.Frame(str(program), 1, "work")
+    sites = tuple(model.Site(id, "task", frame, frame, "work", "unknown") for id in (1, 2))
+    first = dataclasses.replace(sample(1, 1, 2, full=True), new_sites=sites)
+
+    async def answer(peer: Peer, request: wire.Request) -> None:
+        peer.send(wire.response(request.id, [str(program)] if request.method == "modules" else {}))
+        if request.method == "subscribe":
+            peer.sample(first)
+        elif request.method == "loops":
+            peer.sample(sample(2, 2, full=True))
+
+    async with agent(tmp_path, answer) as source:
+        samples = source.samples()
+        await anext(samples)
+        while source._searching is None or not source._searching.done():
+            await asyncio.sleep(0)
+        with contextlib.suppress(SourceError):
+            await source.ask(requests.Loops())
+        second = await anext(samples)
+    assert [(site.id, site.known) for site in second.new_sites] == [(2, "imputed")]
 
 
 async def test_a_snapshot_is_put_together_from_its_parts(tmp_path: Path) -> None:
