@@ -23,7 +23,7 @@ from taskscope.analysis.strength import Strength
 from taskscope.analysis.timers import PilingTimers
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.analysis.verdict import Verdict, judge
-from taskscope.analysis.watched_site import WatchedSite, growth_finding, info_finding, inherit
+from taskscope.analysis.watched_site import FEW, WatchedSite, growth_finding, info_finding, inherit
 from taskscope.model import Counts, Finding, SiteCounts, requests
 from taskscope.model.state import TargetState
 from taskscope.model.vocabulary import rank
@@ -260,6 +260,7 @@ class Judge:
                 watched.recent.add(self._since, 0, 0, 0)
         moved = counts.adopted - watched.counts.adopted
         if moved:  # the site of tasks older than the agent became known: that is not growth
+            watched.adopted = time
             watched.whole.shift(moved)
             watched.recent.shift(moved)
         before, watched.counts = watched.calm, counts
@@ -306,7 +307,8 @@ class Judge:
 
     def _judge(self, watched: WatchedSite) -> None:
         strength = watched.strength
-        watched.past = self._first_sight.past(watched.facts, watched.counts, strength, self.now)
+        known = watched.facts if watched.unseen <= FEW and self.now > watched.adopted else None
+        watched.past = self._first_sight.past(known, watched.counts, strength, self.now)
         survival = watched.survival
         result = self._verdict(watched, watched.whole, survival, strength)
         begun = watched.reading.begun if watched.reading is not None else self._since
@@ -314,8 +316,9 @@ class Judge:
             late = self._verdict(watched, watched.recent, survival, strength)
             if result is None or (late is not None and rank(late.level) < rank(result.level)):
                 result = late
-        at_once = self._fed <= 1 or (strength == Strength.PROVEN and result is not None)
-        watched.level.follow(result.level if result else "flat", self.now, first=at_once)
+        sure = strength == Strength.PROVEN or (watched.past is not None and strength >= Strength.REPEATED)
+        at_once = self._fed <= 1 or sure
+        watched.level.follow(result.level if result else "flat", self.now, at_once=at_once)
         watched.verdict = result
         if result is not None and result.level != "flat":
             watched.last_verdict = result

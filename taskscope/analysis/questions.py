@@ -21,8 +21,9 @@ QUESTIONS, IDLE_QUESTIONS = 8, 2
 SIGN = 1e6
 """Least priority of a site that shows one."""
 
-ASK_EVERY, LONG_LIVED_EVERY = 5.0, 60.0
-"""Seconds between questions about a site; about one that is merely long-lived."""
+ASK_EVERY, SECOND_LOOK, LONG_LIVED_EVERY = 5.0, 3.0, 60.0
+"""Seconds between questions about a site; the first two, of one with older tasks; about one that is merely
+long-lived."""
 
 CALM = 500
 """Calm sites that are considered at a time; more take turns."""
@@ -70,7 +71,7 @@ class Questions:
             return 0.0
         if watched.level.shown != "flat":
             return 1e9 + counts.counts.live
-        if watched.unseen:
+        if watched.wants_older(now) or watched.seen_once:
             return SIGN + counts.adopted
         gained = watched.reading.gained if watched.reading else 0
         if gained >= 2:
@@ -92,8 +93,13 @@ def _question(id: int, watched: WatchedSite, now: float) -> requests.Facts:
 
 
 def _every(watched: WatchedSite, now: float) -> float:
-    """Seconds between questions: a twelfth of the span of the cuts."""
+    """Seconds between questions: a twelfth of the span of the cuts.
+
+    Older tasks may have grown in number for long: the second look at them comes soon.
+    """
     cuts = watched.cohorts.cuts
-    if watched.unseen:
+    if watched.wants_older(now):
         return 1.0
+    if watched.seen_once:
+        return SECOND_LOOK
     return max(ASK_EVERY, (now - cuts[0]) / 12) if cuts else 0.0

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Level, Reading, Reason
 
 CONFIRM = 1.5
+"""Seconds a graver verdict must last before the level rises: one sample may be a burst."""
+
 HOLD = {"leak": 20.0, "suspect": 10.0}
 """Seconds a milder verdict must last before the level falls, so it does not flap."""
 
@@ -40,6 +42,9 @@ KEPT_AGAIN = 20.0
 
 STEADY = 0.5
 """Widest interval, as a share of the rate, that counts as steady."""
+
+FEW, MANY = 0.1, 0.5
+"""Share of the older tasks that facts may leave out; share from which others are fetched while more come."""
 
 
 @dataclass(slots=True)
@@ -51,15 +56,18 @@ class Shown:
     other: Reading = "flat"
     other_since: float = 0.0
 
-    def follow(self, level: Reading, now: float, *, first: bool) -> None:
+    def follow(self, level: Reading, now: float, *, at_once: bool) -> None:
+        """``at_once``: the level rises without a delay."""
         if level == self.shown:
             self.other = level
             return
         if level != self.other:
             self.other, self.other_since = level, now
-        up = rank(level) < rank(self.shown)
-        wait = CONFIRM if up else max(HOLD[self.shown], (self.other_since - self.since) / 4)
-        if first or now - self.other_since >= wait:
+        if rank(level) < rank(self.shown):
+            wait = 0.0 if at_once else CONFIRM
+        else:
+            wait = max(HOLD[self.shown], (self.other_since - self.since) / 4)
+        if now - self.other_since >= wait:
             self.shown, self.since = level, now
 
 
@@ -75,7 +83,8 @@ class WatchedSite:
     are reliable.  ``keeper``: what kept its tasks, as it was before it last changed.  ``keeper_grew``: when
     it was last seen to gain entries.  ``changed``: counts or facts have come since it was last looked at;
     ``gains``: as it was then, its count had risen.  ``calm``:
-    nothing can be said of it until they change.  ``added``: time of its newest point.
+    nothing can be said of it until they change.  ``added``: time of its newest point.  ``adopted``: when the
+    number of its older tasks last changed.
     """
 
     whole: Track
@@ -89,6 +98,7 @@ class WatchedSite:
     facts: SiteFacts | None = None
     before: SiteFacts | None = None
     added: float = -1e9
+    adopted: float = -1e9
     asked: float = -1e9
     judged: float | None = None
     level: Shown = field(default_factory=Shown)
@@ -163,10 +173,20 @@ class WatchedSite:
         return self.keeps and now - self.asked > KEPT_AGAIN
 
     @property
-    def unseen(self) -> bool:
-        """Whether it has tasks older than the agent and few of them were inspected so far."""
+    def unseen(self) -> float:
+        """The share of its tasks older than the agent that the facts do not cover: they come bit by bit."""
         known = self.facts.older.live if self.facts is not None and self.facts.older is not None else 0
-        return self.counts.adopted > 1 and known < (self.counts.adopted - self.counts.counts.ended) / 2
+        older = self.counts.adopted - self.counts.counts.ended
+        return max(0.0, 1 - known / older) if self.counts.adopted > 1 and older > 0 else 0.0
+
+    def wants_older(self, now: float) -> bool:
+        """Whether to ask about older tasks: about the first at once, about all when no more come."""
+        return self.unseen > (FEW if now > self.adopted else MANY)
+
+    @property
+    def seen_once(self) -> bool:
+        """Whether it has older tasks that were looked at once: only a second look shows who moves."""
+        return self.counts.adopted > 1 and self.facts is not None and self.before is None
 
 
 def inherit(

@@ -34,19 +34,31 @@ class Late:
 
     All are orphaned loops: nothing but their births and ends tells who stays.  ``known``: of the older ones,
     births, or the numbers that asyncio gave (``others`` a second are given to others), or nothing.
+    ``adopting``: for so many seconds the older ones are being registered, oldest first.
     """
 
-    def __init__(self, lives: Sequence[Life], *, known: Known = "births", others: float = 1.0) -> None:
+    def __init__(
+        self, lives: Sequence[Life], *, known: Known = "births", others: float = 1.0, adopting: float = 0.0
+    ) -> None:
         self.lives = sorted(life for life in lives if life[1] is None or life[1] > CAME)
         self.known = known
         self.others = others
+        self.adopting = adopting
+        self.cancelled = 0.0
         self.all = sorted(birth for birth, _ in lives)
 
+    def known_at(self, now: float) -> list[Life]:
+        """Those that the agent has registered by then."""
+        older = bisect_right([birth for birth, _ in self.lives], CAME)
+        here = older if now - CAME >= self.adopting else int(older * (now - CAME) / self.adopting)
+        return [*self.lives[:here], *self.lives[older:]]
+
     def living(self, now: float) -> list[float]:
-        return [birth for birth, end in self.lives if birth <= now and (end is None or end > now)]
+        known = self.known_at(now)
+        return [birth for birth, end in known if birth <= now and (end is None or end > now)]
 
     def counts(self, now: float) -> SiteCounts:
-        births = [birth for birth, _ in self.lives]
+        births = [birth for birth, _ in self.known_at(now)]
         born, living = bisect_right(births, now), self.living(now)
         oldest = living[0] if living and self.known == "births" else None
         adopted = bisect_right(births, CAME)
@@ -65,12 +77,18 @@ class Late:
         counter = self.number(CAME) if self.known != "nothing" else 0
         told = Older(len(older), births, numbers, counter) if older else None
         many = len(living)
-        return SiteFacts(0, now, many, alive, many, many, looping=many, cuts=tuple(cuts), older=told)
+        return SiteFacts(
+            0, now, many, alive, many, many, cancelling=round(self.cancelled * many), looping=many,
+            cuts=tuple(cuts), older=told,
+        )  # fmt: skip
 
 
 def said_of(lives: Sequence[Life], seconds: int, known: Known = "births") -> list[Finding | None]:
     """What is found on this site, second by second after the agent came."""
-    late = Late(lives, known=known)
+    return told_of(Late(lives, known=known), seconds)
+
+
+def told_of(late: Late, seconds: int) -> list[Finding | None]:
     judge = Judge(hello(CAME))
     said: list[Finding | None] = []
     for tick in range(seconds + 1):
@@ -114,6 +132,27 @@ def test_a_leak_is_found_within_ten_seconds_with_its_start(shape: str, known: Kn
     assert told.since == pytest.approx(begun, abs=0.1 * CAME)
     assert "from before the agent" in told.text
     assert "partly estimated" in told.text
+
+
+def test_the_second_look_at_older_tasks_comes_soon() -> None:
+    """Only then it shows who was cancelled and runs on."""
+    late = Late(steady(1, 400))
+    late.cancelled = 0.5
+    told = told_of(late, 4)[-1]
+    assert told is not None
+    assert told.level == "leak"
+    assert told.cause is not None
+    assert told.cause.pattern == "generations overlap"
+
+
+def test_thousands_of_older_tasks_are_judged_when_the_last_is_registered() -> None:
+    late = Late(steps(1600, 15, 400), known="numbers", adopting=6.4)
+    late.cancelled = 0.5
+    said = told_of(late, 8)
+    assert [each for each in said[:8] if each is not None and each.level == "leak"] == []
+    assert said[8] is not None
+    assert said[8].level == "leak"
+    assert not said[8].since_at_least
 
 
 @pytest.mark.parametrize("known", KNOWN)

@@ -138,10 +138,8 @@ def _adopt_all(
             if id(loop) not in copies:
                 copies[id(loop)] = is_copy(loop)
             if not copies[id(loop)]:
-                adopted += adopt(registry, task)
-                birth = dates.span(int(number)).birth(clock.monotonic()) if number < NAMED else None
-                if birth is not None:
-                    futures.set_marks(task, {"estimate": birth})
+                span = dates.span(int(number)) if number < NAMED else None
+                adopted += adopt(registry, task, span.birth(clock.monotonic()) if span else None)
         del task
         if spent():
             yield
@@ -221,8 +219,11 @@ def forget(registry: Registry, loops: tuple[Any, ...]) -> Job[None]:
         del task
 
 
-def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
-    """Registers a task the hooks did not see; False if it accepts no attributes."""
+def adopt(registry: Registry, task: Any, estimate: float | None = None, depth: int = MAX_LINEAGE) -> bool:
+    """Registers a task the hooks did not see; False if it accepts no attributes.
+
+    ``estimate``: of its birth.
+    """
     inner = started(futures.coroutine(task))
     name = coroutine_name(inner)
     known = aiomonitor_peer.noted(task)
@@ -239,6 +240,8 @@ def adopt(registry: Registry, task: Any, depth: int = MAX_LINEAGE) -> bool:
     lineage = futures.own_lineage_of(task)
     birth = known.birth if known is not None else None
     marks = {"serial": serial, "birth": birth, "parent": parent, "lineage": lineage, "chunk": chunk}
+    if estimate is not None:
+        marks["estimate"] = estimate
     if not futures.set_marks(task, marks):
         registry.drop("tasks of a class without room for a serial")
         return False
@@ -258,7 +261,7 @@ def _lineage(registry: Registry, reference: ref[Any] | None, depth: int) -> Line
     if parent is None:
         return Lineage(registry.next_serial(), None, None, ENDED)
     if _is_unknown(parent):
-        adopt(registry, parent, depth - 1)
+        adopt(registry, parent, depth=depth - 1)
     known = futures.own_lineage_of(parent)
     if known is None:
         serial = futures.serial_of(parent) or registry.next_serial()
@@ -315,6 +318,10 @@ def release(task: Any) -> None:
 
 
 def _unknown(registry: Registry, code: CodeType | None, name: str) -> SiteRecord:
+    key = ("adopted", id(code), name)
+    known = registry.records.get(key)
+    if known is not None:
+        return known
     frame = origins.frame_of(code, None) if code is not None else model.Frame("", 0, name, "library")
     user = frame if frame.origin == "user" else None
-    return registry.add(("adopted", id(code), name), "task", frame, user, name, (code,), "unknown")
+    return registry.add(key, "task", frame, user, name, (code,), "unknown")

@@ -103,7 +103,7 @@ class Noted(NamedTuple):
 
 def noted(task: Any) -> Noted | None:
     """What a monitor recorded about ``task``; None if none created it."""
-    if attribute(task, "_orig_coro") is None:
+    if _MODULE not in sys.modules or attribute(task, "_orig_coro") is None:
         return None
     for held in gc.get_referents(
         futures.coroutine(task)

@@ -172,8 +172,8 @@ def number_of(task: object) -> int | None:
 
     ``get_name`` is not called: it would turn the number into a name for good.
     """
-    kept = gc.get_referents(task)
-    own = next((at for at, each in enumerate(kept) if each is coroutine(task)), None)
+    kept, coro = gc.get_referents(task), coroutine(task)
+    own = next((at for at, each in enumerate(kept) if each is coro), None)
     name = kept[own + 1] if own is not None and own + 1 < len(kept) else None
     counted = number(name)
     if counted is None:
