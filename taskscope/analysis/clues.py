@@ -93,6 +93,11 @@ class Clues:
         return self.advanced <= (1 - MOST) * self.compared
 
     @property
+    def may_leave(self) -> bool:
+        """Whether most go round in a loop with a condition, which may end it in any round."""
+        return self.compared > 0 and not self.stand_still and self.most(self.facts.conditional)
+
+    @property
     def apart(self) -> bool:
         """Whether each waits for its own object; tasks that share one wake together."""
         return bool(self.facts.waits) and not self.some(max(wait.waiters for wait in self.facts.waits))

@@ -139,7 +139,7 @@ class PilingTimers:
         strength = _strength(watched.kept, delay)
         verdict = judge(reading, None, strength, uptime=reading.begun - self._started, record=True)
         level: Reading = "flat" if strength == Strength.IN_USE else verdict.level
-        watched.level.follow(level, self._now, first=level == "leak")
+        watched.level.follow(level, self._now, at_once=level == "leak")
         shown = watched.level.shown
         if shown == "flat":
             return None

@@ -127,8 +127,8 @@ class SiteFacts:
     newest) were inspected, and of these: ``rootless`` were created outside any task, ``cancelling`` were
     cancelled, ``awaited`` are awaited by another task, ``unheld`` are referenced only by the loop,
     ``left`` were left running by a wait or gather that has returned, ``looping`` are inside a loop of their
-    own coroutine, ``cycles`` are part of an await cycle.
-    ``examples`` are serials, oldest first.  ``reach`` is None where time, the kernel or a
+    own coroutine, ``conditional`` in one that they may leave in any round, ``cycles`` are part of an await
+    cycle.  ``examples`` are serials, oldest first.  ``reach`` is None where time, the kernel or a
     thread ends the wait, ``older`` where no task is older than the agent.
     """
 
@@ -144,6 +144,7 @@ class SiteFacts:
     unheld: int = 0
     left: int = 0
     looping: int = 0
+    conditional: int = 0
     cycles: int = 0
     marks: tuple[Mark, ...] = ()
     bound: tuple[Bound, ...] = ()

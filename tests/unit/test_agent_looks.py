@@ -23,6 +23,7 @@ READING = (
     "blocking",
     "calls",
     "task_facts",
+    "connections",
     "creations",
     "dating",
     "facts",

@@ -37,7 +37,10 @@ SAMPLE = 100
 WAITED_ON = 1 if sys.version_info < (3, 14) else 2
 """References to a parked task from what it waits on: its callback, and since 3.14 "awaited by"."""
 
-FLAGS = ("orphans", "rootless", "cancelling", "awaited", "unheld", "left", "looping", "cycles")
+FLAGS = (
+    *("orphans", "rootless", "cancelling", "awaited", "unheld", "left"),
+    *("looping", "conditional", "cycles"),
+)
 
 LOOKS_A_SITE, LOOK_GAP = 8, 5.0
 """Answers kept per site, and initial seconds between them: about 300 kB in total, marks included."""
@@ -259,6 +262,7 @@ class _Tally:
         self.sampled += 1
         orphan = lineage is not None and not lineage.live
         ends = task_facts.is_awaited(task), task_facts.is_cancelling(task)
+        place = task_facts.place_of_task(task)
         left = (self.raced and (orphan or unheld)) or races.is_left_by_gather(task)
         for name, holds in (
             ("unheld", unheld),
@@ -267,7 +271,8 @@ class _Tally:
             ("awaited", ends[0]),
             ("cancelling", ends[1]),
             ("left", left and not any(ends)),
-            ("looping", task_facts.is_looping(task)),
+            ("looping", place is not None and place.comes_back),
+            ("conditional", place is not None and place.leaves),
             ("cycles", task_facts.in_cycle(task)),
         ):
             self.flags[name] += holds

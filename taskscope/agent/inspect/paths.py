@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from taskscope.agent.inspect.caches import Cache
 
 if TYPE_CHECKING:
+    from dis import Instruction
     from types import CodeType
+
+    Ways = dict[int, list[int]]
+    """By instruction, those that may come next."""
 
 MAX_PLACES = 2_000
 """Functions whose places are cached."""
@@ -21,10 +25,13 @@ class Place(NamedTuple):
     """One ``await``.
 
     ``comes_back``: a path leads from it back to it.  ``first``: no other ``await`` can precede it.
+    ``leaves``: it comes back, but it may also leave the loop next, without another ``await`` and without an
+    exception: the loop has a condition.
     """
 
     comes_back: bool
     first: bool
+    leaves: bool = False
 
 
 _places: Cache[dict[int, Place]] = Cache(MAX_PLACES)
@@ -46,38 +53,59 @@ def _look(code: CodeType, place: int) -> Place:
     An ``await`` is itself a loop (SEND, YIELD_VALUE, and a jump back to SEND): the forward search starts
     where SEND jumps when the awaited object is done, the backward search at SEND.
     """
-    import dis
-
-    jumps = {*dis.hasjrel, *dis.hasjabs}
-    bytecode = dis.Bytecode(code)
-    instructions = list(bytecode)
-    ways: dict[int, list[int]] = {}
-    for instruction, following in zip_longest(instructions, instructions[1:]):
-        onward = ways[instruction.offset] = []
-        if following is not None and not instruction.opname.startswith(_ENDS):
-            onward.append(following.offset)
-        if instruction.opcode in jumps and isinstance(instruction.argval, int):
-            onward.append(instruction.argval)
-    for entry in vars(bytecode).get("exception_entries", ()):
-        for offset, onward in ways.items():
-            if entry.start <= offset < entry.end:
-                onward.append(entry.target)
+    instructions, regular, ways = _ways_through(code)
     back = next(
         (each for each in instructions if each.offset >= place and "NO_INTERRUPT" in each.opname), None
     )
     if back is None:
         return Place(comes_back=False, first=False)
+    done = regular.get(back.argval, [])[1:]
     comes_back = place in _reached(ways.get(back.argval, [])[1:], ways)
-    sources: dict[int, list[int]] = {}
+    sources = _turned(ways)
+    if comes_back:
+        ends = [each.offset for each in instructions if each.opname.startswith("RETURN_")]
+        outside = _reached(ends, _turned(regular)) - _reached([place], sources)
+        waits: Ways = {each.offset: [] for each in instructions if each.opname == "SEND"}
+        return Place(comes_back, first=False, leaves=not outside.isdisjoint(_reached(done, regular | waits)))
+    before = _reached([each for each in sources.get(back.argval, []) if each != back.offset], sources)
+    return Place(
+        comes_back,
+        first=before.isdisjoint({each.offset for each in instructions if each.opname == "YIELD_VALUE"}),
+    )
+
+
+def _ways_through(code: CodeType) -> tuple[list[Instruction], Ways, Ways]:
+    """The instructions of a function, and where each leads to: without exceptions, and with them."""
+    import dis
+
+    jumps = {*dis.hasjrel, *dis.hasjabs}
+    bytecode = dis.Bytecode(code)
+    instructions = list(bytecode)
+    regular: Ways = {}
+    for instruction, following in zip_longest(instructions, instructions[1:]):
+        onward = regular[instruction.offset] = []
+        if following is not None and not instruction.opname.startswith(_ENDS):
+            onward.append(following.offset)
+        if instruction.opcode in jumps and isinstance(instruction.argval, int):
+            onward.append(instruction.argval)
+    ways = {offset: list(onward) for offset, onward in regular.items()}
+    for entry in vars(bytecode).get("exception_entries", ()):
+        for offset, onward in ways.items():
+            if entry.start <= offset < entry.end:
+                onward.append(entry.target)
+    return instructions, regular, ways
+
+
+def _turned(ways: Ways) -> Ways:
+    """Where each instruction is reached from."""
+    sources: Ways = {}
     for offset, onward in ways.items():
-        for target in onward if offset != back.offset else ():
+        for target in onward:
             sources.setdefault(target, []).append(offset)
-    before = _reached(sources.get(back.argval, []), sources)
-    waits = {each.offset for each in instructions if each.opname == "YIELD_VALUE"}
-    return Place(comes_back, first=not comes_back and before.isdisjoint(waits))
+    return sources
 
 
-def _reached(begin: list[int], ways: dict[int, list[int]]) -> set[int]:
+def _reached(begin: list[int], ways: Ways) -> set[int]:
     reached: set[int] = set()
     pending = list(begin)
     while pending:

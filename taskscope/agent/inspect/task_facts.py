@@ -18,6 +18,8 @@ from taskscope.agent.inspect.variables import variables_of
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
+    from taskscope.agent.inspect.paths import Place
+
 MAX_HOPS = 50
 """Tasks followed along a chain of awaits; a longer chain is assumed to end."""
 
@@ -54,12 +56,10 @@ def is_cancelling(task: object) -> bool:
     return futures.field(task, "_must_cancel") is True or futures.cancels_of(task) > 0
 
 
-def is_looping(task: object) -> bool:
-    """Whether its outermost coroutine is suspended inside a loop, so it is not expected to end."""
+def place_of_task(task: object) -> Place | None:
+    """Where its outermost coroutine is suspended: one inside a loop is not expected to end."""
     frame = stacks.frame_of(unwrapped(futures.coroutine(task)))
-    if frame is None:
-        return False
-    return place_of(frame.f_code, frame.f_lasti).comes_back
+    return place_of(frame.f_code, frame.f_lasti) if frame is not None else None
 
 
 def in_cycle(task: object) -> bool:

@@ -11,7 +11,7 @@ import gc
 from types import CoroutineType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect import futures, origins, primitives, timers
+from taskscope.agent.inspect import connections, futures, origins, primitives, timers
 from taskscope.agent.inspect.jobs import job_of
 from taskscope.agent.inspect.looking import attribute, called, class_name, size, text, written
 from taskscope.agent.inspect.primitives import clip
@@ -140,10 +140,14 @@ def _by_future(waiter: object, frames: list[FrameType]) -> Wait:
         name = origins.name_of(frames[0].f_code).rpartition(".")[2]
         return Wait(*primitives.UVLOOP.get(name, ("socket", f"uvloop {name}")))
     kind = "Future" if futures.is_plain(waiter) else class_name(waiter)
-    return Wait("future", _in_a_library(frames) or f"a bare {kind}")
+    called_in = _in_a_library(frames)
+    if called_in is None:
+        return Wait("future", f"a bare {kind}")
+    connected = connections.is_open(variables_of(called_in).get("self"))
+    return Wait("socket" if connected else "future", _library_call(called_in))
 
 
-def _in_a_library(frames: list[FrameType]) -> str:
+def _in_a_library(frames: list[FrameType]) -> FrameType | None:
     """The library function that awaits a future, preferably the one the program called."""
     outer = None
     for frame in frames:
@@ -152,10 +156,13 @@ def _in_a_library(frames: list[FrameType]) -> str:
             break
         public = not any(part.startswith("_") for part in text(frame.f_code.co_qualname).split("."))
         if whose == "library" and public:
-            outer = frame.f_code
-    if outer is None or not origins.package_of(origins.file_of(frames[0].f_code)):
-        return ""
-    return f"{origins.package_of(origins.file_of(outer))} {clip(origins.function_name(outer))}"
+            outer = frame
+    return outer if outer is not None and origins.package_of(origins.file_of(frames[0].f_code)) else None
+
+
+def _library_call(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{origins.package_of(origins.file_of(code))} {clip(origins.function_name(code))}"
 
 
 def closed_over(function: object, name: str) -> object:

@@ -19,8 +19,13 @@ def _orphaned_loops(seen: Clues) -> str | None:
 
 
 def _not_in_use(seen: Clues) -> Strength | None:
-    """Connections outlive the task that opened them; that is normal while they are in use."""
-    return None if seen.most(seen.parked("socket")) and not seen.stand_still else Strength.PERMANENT
+    """Connections outlive the task that opened them; that is normal while they are in use.
+
+    So may loops that go on until something is over, and look whether it is.
+    """
+    if seen.most(seen.parked("socket")) and not seen.stand_still:
+        return None
+    return Strength.NONE if seen.may_leave else Strength.PERMANENT
 
 
 ORPHANED_LOOPS = SitePattern(
