@@ -45,7 +45,7 @@ EXPECTED: dict[str, tuple[str, str, str]] = {
     "serve": ("server", "Server.serve_forever", ""),
     "generator": ("sleep", "asyncio.sleep", ""),
     "dns": ("dns", "a DNS look-up", "localhost:80"),
-    "connect": ("socket", "asyncio.open_connection", "localhost:9"),
+    "connect": ("dns", "a DNS look-up", "localhost:9"),
     "keeper": ("sleep", "asyncio.sleep", ""),
     **dict.fromkeys(
         ("in_attribute", "in_dict", "in_deque", "one_further", "in_variable", "in_module", "in_timer"),
@@ -88,6 +88,7 @@ HOLDERS = {
 }
 """Who holds a bare future, or how that begins."""
 UVLOOP = {
+    "connect": ("socket", "asyncio.open_connection", "localhost:9"),
     "sock_recv": ("socket", "uvloop sock_recv", ""),
     "serve": ("server", "uvloop serve_forever", ""),
     "dns": ("dns", "a DNS look-up", ""),

@@ -16,7 +16,7 @@ from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
-from taskscope.agent.inspect import calls, origins
+from taskscope.agent.inspect import calls, naming, origins
 from taskscope.agent.inspect.jobs import is_worker, job_of
 from taskscope.agent.inspect.looking import (
     attribute,
@@ -175,6 +175,20 @@ class Activity(NamedTuple):
 
 def activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> Activity:
     """What a thread does, by its innermost frame.  ``loop``: id of the loop it runs."""
+    does = _activity(frame, running=running, loop=loop)
+    library = naming.library_function(_frames(frame)) if does.state == "waiting" else ""
+    return does._replace(text=f"{does.text} in {library}") if library and does.wait != "unknown" else does
+
+
+def _frames(frame: FrameType | None) -> list[FrameType]:
+    found: list[FrameType] = []
+    while frame is not None and len(found) < MAX_DEPTH:
+        found.append(frame)
+        frame = frame.f_back
+    return found
+
+
+def _activity(frame: FrameType | None, *, running: bool | None, loop: int | None) -> Activity:
     if frame is None:
         return Activity("waiting", "unknown", "no Python frame")
     if not running:

@@ -197,7 +197,9 @@ def _listener(names: _Names) -> str:
 
 
 def _host(names: _Names) -> str:
-    host, port = text(names.get("host")), number(names.get("port")) or text(names.get("port"))
+    given = names.get("host")
+    host = given.decode("ascii", "replace") if type(given) is bytes else text(given)  # anyio's is encoded
+    port = number(names.get("port")) or text(names.get("port"))
     if not host:
         return address(names.get("address"))
     return f"{host}:{port}" if port else host

@@ -11,7 +11,7 @@ import gc
 from types import CoroutineType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect import connections, futures, origins, primitives, timers
+from taskscope.agent.inspect import connections, futures, naming, origins, primitives, timers
 from taskscope.agent.inspect.jobs import job_of
 from taskscope.agent.inspect.looking import attribute, called, class_name, size, text, written
 from taskscope.agent.inspect.primitives import clip
@@ -42,14 +42,21 @@ class Wait(NamedTuple):
 
 
 class Recognised(NamedTuple):
-    """A recognised primitive, and its frame's position in the chain."""
+    """A recognised primitive, its frame's position in the chain, and the wait's name.
+
+    ``text``: the library function that waits, if user code does not, and the primitive.
+    """
 
     rule: primitives.Rule
     at: int
+    text: str
 
 
 def recognise(frames: list[FrameType]) -> Recognised | None:
-    """The outermost primitive, next to user code; ``frames`` are innermost first."""
+    """The outermost primitive, next to user code, unless an address is looked up on its behalf.
+
+    ``frames`` are innermost first.
+    """
     found: Recognised | None = None
     for index, frame in enumerate(frames):
         file = origins.file_of(frame.f_code)
@@ -57,9 +64,12 @@ def recognise(frames: list[FrameType]) -> Recognised | None:
             break
         rules = primitives.ANYIO if "/anyio/" in file else primitives.ASYNCIO
         rule = rules.get((file.rpartition("/")[2], text(frame.f_code.co_qualname)))
-        if rule is not None:
-            found = Recognised(rule, index)
-    return found
+        if rule is not None and (found is None or found.rule.wait != "dns"):
+            found = Recognised(rule, index, rule.text)
+    if found is None:
+        return None
+    library = naming.library_function(frames[found.at :])
+    return found._replace(text=f"{library} ({found.rule.text})") if library else found
 
 
 def describe(
@@ -73,16 +83,16 @@ def describe(
         return Wait("running", "running") if running else Wait("ready", "ready to run")
     if known is None:
         return _by_future(waiter, frames)
-    rule, at = known
+    rule, at, name = known
     if rule.wait == "sleep":
-        return Wait(rule.wait, rule.text, "", None, _sleep_left(task, frames[0]))
+        return Wait(rule.wait, name, "", None, _sleep_left(task, frames[0]))
     detail = _detail(rule, frames[at]) if detailed else ""
     if detailed and not detail and rule.detail is primitives.completed:
         detail = f"{size(todo_before_3_13(task)) or 0} left"
     number = (
         primitives.descriptor_in(variables_of(frames[at])) if detailed and rule.wait == "socket" else None
     )
-    return Wait(rule.wait, rule.text, detail, futures.serial_of(waiter), None, number)
+    return Wait(rule.wait, name, detail, futures.serial_of(waiter), None, number)
 
 
 def todo_before_3_13(task: object) -> object:
