@@ -1,4 +1,4 @@
-"""What the findings say of programs that leak and programs that do not, as a table.
+"""What the findings say of programs that leak, programs that hang and healthy ones, as a table.
 
     python -m tests.corpus.score [--late SECONDS] [--for SECONDS,SECONDS] [--python PATH] [NAME ...]
 
@@ -6,8 +6,7 @@ Every program runs as a process of its own, all at once, judged as the app and `
 starts them plain and attaches after so many seconds: tasks older than the agent, imputed sites.  ``--for``:
 how long after attaching they are judged.
 
-A program that leaks says in its docstring what is right: ``Leak``, the coroutines; ``Shows``, the causes of
-which one is named; ``Line``, ``FILE FUNCTION`` in a library, where no line of its own is marked ``# LEAK``.
+What is right, each program says itself: see ``program.py``.
 """
 
 from __future__ import annotations
@@ -16,104 +15,52 @@ import argparse
 import asyncio
 import contextlib
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.attach.errors import AttachError
 from taskscope.sources.base import SourceError
 from taskscope.sources.pump import Pump
 from taskscope.sources.resolve import resolve
+from tests.corpus.program import CORPUS, SURE, Program, cause_of, place, programs
 
 if TYPE_CHECKING:
-    from taskscope.model import Finding, Frame
-    from taskscope.sources.base import Source
+    from collections.abc import AsyncGenerator, AsyncIterator
 
-HERE = Path(__file__).parent
-SURE = ("leak", "hang")
-"""Levels that say for certain that something is wrong."""
+    from taskscope.model import Finding
+    from taskscope.sources.base import Source
 
 APART = 0.7
 """Seconds between the starts of two programs, so that they do not wait for each other's imports."""
 
 
-@dataclass
-class Program:
-    """One program of the corpus, and what was said about it at each moment."""
+def told_of(program: Program, moment: float) -> Told | None:
+    """The first of what is said of what is wrong with it."""
+    for rank, finding in enumerate(program.said.get(moment, ())):
+        if program.is_meant(finding):
+            right = program.is_right_line(finding), program.is_right_cause(finding)
+            return Told(finding, rank == 0, *right)
+    return None
 
-    path: Path
-    said: dict[float, tuple[Finding, ...]] = field(default_factory=dict)
-    trouble: str = ""
 
-    @property
-    def leaks(self) -> bool:
-        return self.path.parent.name == "leaking"
-
-    def declared(self, word: str) -> tuple[str, ...]:
-        found = re.search(rf"^{word}: (.+)$", self.path.read_text(), re.MULTILINE)
-        return tuple(found[1].split(", ")) if found else ()
-
-    @cached_property
-    def marked(self) -> frozenset[int]:
-        """Lines that end in ``# LEAK``."""
-        lines = enumerate(self.path.read_text().splitlines(), 1)
-        return frozenset(number for number, line in lines if line.endswith("# LEAK"))
-
-    def guilty(self, moment: float) -> list[Finding]:
-        """Findings that call the line that leaks by that name, or a hang."""
-        return [each for each in self.leaked(moment) if self.is_meant(each)]
-
-    def leaked(self, moment: float) -> list[Finding]:
-        return [each for each in self.said.get(moment, ()) if each.level in SURE]
-
-    def false(self, moment: float) -> list[Finding]:
-        return [each for each in self.leaked(moment) if not self.is_meant(each)]
-
-    def is_meant(self, finding: Finding) -> bool:
-        return self.leaks and finding.coroutine.endswith(self.declared("Leak"))
-
-    def is_right_line(self, finding: Finding) -> bool:
-        """Whether a line that the finding shows, the user's or the library's, is the guilty one."""
-        return any(self._is_guilty(frame) for frame in (finding.site, finding.user_site) if frame is not None)
-
-    def _is_guilty(self, frame: Frame) -> bool:
-        if frame.line in self.marked and Path(frame.file) == self.path:
-            return True
-        places = (each.rsplit(" ", 1) for each in self.declared("Line"))
-        return any(frame.file.endswith(file) and frame.function.endswith(name) for file, name in places)
-
-    def is_right_cause(self, finding: Finding) -> bool:
-        return finding.cause is not None and finding.cause.pattern in self.declared("Shows")
-
-    def told(self, moment: float) -> Told | None:
-        """The first of what is said of the leak."""
-        for place, finding in enumerate(self.said.get(moment, ())):
-            if self.is_meant(finding):
-                right = self.is_right_line(finding), self.is_right_cause(finding)
-                return Told(finding, place == 0, *right)
-        return None
-
-    def verdict(self, moment: float) -> str:
-        """A few words on what was said at a moment."""
-        if moment not in self.said:
-            return self.trouble[:70] or "?"
-        told = self.told(moment)
-        words = [str(told)] if told else ["NOTHING"] if self.leaks else []
-        words += [
-            f"FALSE {each.coroutine} {place(each.site)} ({cause_of(each)})" for each in self.false(moment)
-        ]
-        return ", ".join(words) or "calm"
+def verdict(program: Program, moment: float) -> str:
+    """A few words on what was said at a moment."""
+    if moment not in program.said:
+        return program.trouble[:70] or "?"
+    told = told_of(program, moment)
+    words = [str(told)] if told else ["NOTHING"] if program.is_faulty else []
+    words += [
+        f"FALSE {each.coroutine} {place(each.site)} ({cause_of(each)})" for each in program.false(moment)
+    ]
+    return ", ".join(words) or "calm"
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is said of a leak: how surely, whether above all else, and whether line and cause are right."""
+    """What is said of a fault: how surely, whether above all else, and whether line and cause are right."""
 
     finding: Finding
     first: bool
@@ -121,13 +68,13 @@ class Told:
     cause: bool
 
     @property
-    def is_leak(self) -> bool:
+    def is_sure(self) -> bool:
         return self.finding.level in SURE
 
     def __str__(self) -> str:
         finding = self.finding
         words = [f"{finding.level} {finding.rate_per_min:g}/min"]
-        if not self.is_leak:
+        if not self.is_sure:
             words = [f"{finding.level.upper()} ({finding.evidence.get('why', '-')})"]
         words.append("first" if self.first else "NOT FIRST")
         words.append("line" if self.line else f"LINE {place(finding.user_site or finding.site)}")
@@ -135,35 +82,36 @@ class Told:
         return " ".join(words)
 
 
-def place(frame: Frame) -> str:
-    return f"{Path(frame.file).name}:{frame.line}"
-
-
-def cause_of(finding: Finding) -> str:
-    return finding.cause.pattern if finding.cause else "-"
-
-
 async def observe(
     program: Program, python: str, late: float, moments: tuple[float, ...], wait: float
 ) -> None:
     """Runs one program, after a wait, and keeps what is said about it."""
     await asyncio.sleep(wait)
-    command = [python, str(program.path)]
-    if not late:
-        command = [python, "-m", "taskscope", "run", "--name", program.path.stem, str(program.path)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    before = () if late else ("-m", "taskscope", "run", "--name", program.path.stem)
+    async with started(program, python, before=before) as pid:
+        await asyncio.sleep(late or 2)
+        try:
+            await judge(program, pid, moments)
+        except (SourceError, AttachError, OSError) as error:
+            program.trouble = str(error)
+
+
+@contextlib.asynccontextmanager
+async def started(
+    program: Program, python: str, *arguments: str, before: tuple[str, ...] = ()
+) -> AsyncIterator[int]:
+    """The pid of a program, which is ended afterwards with all that it has started."""
+    environment = {**os.environ, "PYTHONPATH": str(CORPUS.parents[1])}
+    environment.pop("PYTEST_CURRENT_TEST", None)  # some packages behave differently under test
     child = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        python, *before, str(program.path), *arguments, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
-        await asyncio.sleep(late or 2)
-        await judge(program, child.pid, moments)
-    except (SourceError, AttachError, OSError) as error:
-        program.trouble = str(error)
+        yield child.pid
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)  # and what it has started
+            os.killpg(child.pid, signal.SIGKILL)
         await child.wait()
 
 
@@ -176,59 +124,50 @@ async def reach(pid: int) -> Source:
     return await asyncio.to_thread(resolve, str(pid))
 
 
-async def judge(program: Program, pid: int, moments: tuple[float, ...]) -> None:
-    """As ``taskscope watch`` does."""
+async def judged(pid: int) -> AsyncGenerator[tuple[float, tuple[Finding, ...]]]:
+    """As ``taskscope watch`` does: the findings after each sample, and the seconds since the first."""
     source = await reach(pid)
     pump = Pump(source, await source.open())
     begun = None
     try:
         async for sample in pump.samples():
             begun = sample.monotonic if begun is None else begun
-            findings = await pump.judged()
-            for moment in moments:
-                if sample.monotonic - begun >= moment and moment not in program.said:
-                    program.said[moment] = findings
-            if len(program.said) == len(moments):
-                return
+            yield sample.monotonic - begun, await pump.judged()
     finally:
         await source.close()
 
 
-def missing(program: Program, python: str) -> list[str]:
-    """Which of the modules that it ``Needs`` and the programs that it ``Runs`` are not here."""
-    modules, programs = (program.declared(word) for word in ("Needs", "Runs"))
-    return [
-        *(each for each in modules if not importable(each, python)),
-        *(each for each in programs if shutil.which(each) is None),
-    ]
-
-
-@cache
-def importable(module: str, python: str) -> bool:
-    command = [python, "-c", f"import {module}"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+async def judge(program: Program, pid: int, moments: tuple[float, ...]) -> None:
+    """Keeps what is said at each moment."""
+    async with contextlib.aclosing(judged(pid)) as course:
+        async for passed, findings in course:
+            for moment in moments:
+                if passed >= moment and moment not in program.said:
+                    program.said[moment] = findings
+            if len(program.said) == len(moments):
+                return
 
 
 def corpus() -> list[Program]:
-    """Every program, those that leak first."""
-    return [Program(path) for kind in ("leaking", "healthy") for path in sorted(HERE.glob(f"{kind}/*.py"))]
+    """Every program, the faulty ones first."""
+    return programs("leaking", "hanging", "healthy")
 
 
 def summary(programs: list[Program], moment: float) -> str:
     """How many leaks are named as such, of how many each part is right at any level, and false ones."""
-    leaking = [each for each in programs if each.leaks]
-    told = [told for each in leaking if (told := each.told(moment))]
+    faulty = [each for each in programs if each.is_faulty]
+    told = [told for each in faulty if (told := told_of(each, moment))]
     right = {
-        "at level leak": sum(each.is_leak for each in told),
+        "at level leak or hang": sum(each.is_sure for each in told),
         "first": sum(each.first for each in told),
         "right line": sum(each.line for each in told),
         "right cause": sum(each.cause for each in told),
-        "all of it": sum(each.is_leak and each.first and each.line and each.cause for each in told),
+        "all of it": sum(each.is_sure and each.first and each.line and each.cause for each in told),
     }
     false = [each.path.stem for each in programs if each.false(moment)]
     words = [f"{number} {word}" for word, number in right.items()]
     words.append(f"false {len(false)}" + (f": {', '.join(false)}" if false else ""))
-    return f"{moment:g} s after attaching, of {len(leaking)} leaks: {', '.join(words)}"
+    return f"{moment:g} s after attaching, of {len(faulty)} faults: {', '.join(words)}"
 
 
 def seconds(text: str) -> tuple[float, ...]:
@@ -242,20 +181,21 @@ async def main() -> None:
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
-    programs = [each for each in corpus() if not options.names or each.path.stem in options.names]
-    left_out = [(each, lack) for each in programs if (lack := missing(each, options.python))]
-    programs = [each for each in programs if each not in [program for program, _ in left_out]]
+    every = [*corpus(), *programs("cases")] if options.names else corpus()
+    wanted = [each for each in every if not options.names or each.path.stem in options.names]
+    left_out = [(each, lack) for each in wanted if (lack := each.missing(options.python))]
+    found = [each for each in wanted if each not in [program for program, _ in left_out]]
     await asyncio.gather(
         *(
             observe(each, options.python, options.late, options.moments, number * APART)
-            for number, each in enumerate(programs)
+            for number, each in enumerate(found)
         )
     )
-    for program in programs:
-        cells = "".join(f"  {program.verdict(moment):<72}" for moment in options.moments)
-        print(f"{program.path.parent.name} {program.path.stem:<36}{cells}".rstrip())
+    for program in found:
+        cells = "".join(f"  {verdict(program, moment):<72}" for moment in options.moments)
+        print(f"{program.kind} {program.path.stem:<36}{cells}".rstrip())
     for moment in options.moments:
-        print(summary(programs, moment))
+        print(summary(found, moment))
     for program, lack in left_out:
         print(f"left out: {program.path.stem} needs {', '.join(lack)}")
 

@@ -259,6 +259,31 @@ time.sleep(3600)
 )
 """A child that waits for a lock that its parent held as it was forked; prints the child's pid."""
 
+FORKED_METHOD = (
+    _START
+    + """
+import logging
+class Shipper:
+    def __init__(self): self.lock = threading.Lock()
+    def add(self):
+        with self.lock: pass
+    def flush(self):
+        with self.lock: time.sleep(3600)
+class Rotating(logging.Handler):
+    def reopen(self): return self.lock.acquire()
+Rotating.reopen.__code__ = Rotating.reopen.__code__.replace(co_filename="another file")
+shipper = Shipper()
+threading.Thread(target=shipper.flush, daemon=True).start()
+while not shipper.lock.locked(): time.sleep(0.01)
+def want(): shipper.add()
+if not (pid := os.fork()):
+    want()
+print(pid, flush=True)
+time.sleep(3600)
+"""
+)
+"""The same, in a method, next to an imported class whose lock of that name is acquired outside a ``with``."""
+
 FORKED_WORKER = (
     _START
     + """

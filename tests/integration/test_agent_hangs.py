@@ -27,6 +27,7 @@ from taskscope.sources.live import LiveSource
 from tests.integration.children import running, says
 from tests.integration.hang_ways import (
     FORKED,
+    FORKED_METHOD,
     FORKED_TURN,
     FORKED_WORKER,
     FULL,
@@ -142,12 +143,14 @@ async def agent_of_child(program: str) -> AsyncIterator[LiveSource]:
             os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("program", [FORKED, FORKED_WORKER])
-async def test_what_stayed_behind_at_the_fork_is_waited_for_without_end(program: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "function"), [(FORKED, "want"), (FORKED_METHOD, "Shipper.add"), (FORKED_WORKER, "want")]
+)
+async def test_what_stayed_behind_at_the_fork_is_waited_for_without_end(program: str, function: str) -> None:
     async with agent_of_child(program) as source:
         finding = await hang_in(source)
     assert finding.cause is not None
-    assert (finding.cause.pattern, finding.site.function) == ("owner gone", "want")
+    assert (finding.cause.pattern, finding.site.function) == ("owner gone", function)
     assert "fork" in finding.cause.text
 
 

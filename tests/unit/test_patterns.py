@@ -12,7 +12,9 @@ from taskscope.analysis.patterns import OF_ENDED, OF_PROCESS, OF_TASKS, OF_THREA
 from taskscope.analysis.patterns.pattern import Pattern, SitePattern
 
 TESTS = Path(__file__).parents[1]
-PROGRAMS = sorted((*TESTS.glob("corpus/*ing/*.py"), *TESTS.glob("corpus/healthy/*.py")))
+PROGRAMS = sorted(
+    each for kind in ("cases", "corpus/*ing", "corpus/healthy") for each in TESTS.glob(f"{kind}/*.py")
+)
 EVERY: tuple[Pattern, ...] = (*OF_TASKS, *OF_THREADS, OF_ENDED, *OF_PROCESS)
 NAMES = sorted({each.name for each in EVERY})
 

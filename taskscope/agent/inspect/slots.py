@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import futures
 from taskscope.agent.inspect.blocking import owner_of_rlock
@@ -13,6 +13,7 @@ from taskscope.agent.inspect.looking import (
     is_a,
     items,
     lookup,
+    mro,
     native,
     number,
     own_attributes,
@@ -23,7 +24,7 @@ from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import system
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
     from types import CodeType, FrameType
 
     from taskscope.model.vocabulary import NodeKind
@@ -102,25 +103,29 @@ def is_left_behind(lock: object, frames: Mapping[int, FrameType], waiting: Conta
 
 
 def _is_acquired_by_name(frame: FrameType, lock: object) -> bool:
-    """Whether a function of the module calls ``acquire`` and uses a name that ``frame`` has for ``lock``.
+    """Whether code that can access ``lock`` calls ``acquire`` and uses a name that ``frame`` has for it.
 
-    Such a lock may be held outside any ``with``.
+    Such a lock may be held outside any ``with``.  What the module imports has other things of that name.
     """
+    names, owners = set(), []
     values = list(variables_of(frame).values())
-    names = {
-        name
-        for name in frame.f_code.co_names
-        if lookup(frame.f_globals, name) is lock or any(attribute(each, name) is lock for each in values)
-    }
+    for name in frame.f_code.co_names:
+        having = [each for each in values if attribute(each, name) is lock]
+        owners += having
+        if having or lookup(frame.f_globals, name) is lock:
+            names.add(name)
+    file = frame.f_code.co_filename
+    here = (each for each in _codes_of(frame.f_globals.values()) if each.co_filename == file)
+    theirs = (code for each in owners for code in _codes_of(mro(type(each))))
     return any(
         "acquire" in code.co_names and (not names or not names.isdisjoint(code.co_names))
-        for code in _codes_of(frame.f_globals)
+        for code in (*here, *theirs)
     )
 
 
-def _codes_of(names: dict[str, Any]) -> Iterator[CodeType]:
-    """The code of the functions and methods of a module."""
-    for value in list(names.values())[:MAX_FUNCTIONS]:
+def _codes_of(values: Iterable[object]) -> Iterator[CodeType]:
+    """The code of functions, and of methods of classes."""
+    for value in list(values)[:MAX_FUNCTIONS]:
         inside = list(own_attributes(value).values()) if is_a(value, type) else [value]
         yield from (each.__code__ for each in inside if type(each) is FunctionType)
 
