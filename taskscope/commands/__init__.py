@@ -11,8 +11,8 @@ A verb's module is named after it (``attach.py`` is ``taskscope attach``) and ho
 At module level it imports only the standard library and ``taskscope.commands.common``; heavy imports
 (textual, psutil, sources) go inside ``main``, so that ``--help`` stays under 100 ms.  A verb that fails
 raises ``common.CommandError(sentence)`` (status 3) or ``common.UsageError(sentence)`` (status 2);
-SourceError, EndpointError, AttachError and SnapshotError count as CommandError.  Messages go through
-``common.say`` (stderr); ``print`` (stdout) is for the verb's output.
+SourceError, EndpointError, AttachError, SnapshotError and RecordingError count as CommandError.  Messages go
+through ``common.say`` (stderr); ``print`` (stdout) is for the verb's output.
 
 ``VERBS`` lists them all, each with its line in ``taskscope --help``; a verb without a module is left out.
 """
@@ -24,7 +24,8 @@ VERBS: dict[str, str] = {
     "run": "run a program with the agent in it from the first line",
     "attach": "open the app on a running process",
     "snapshot": "save the whole state of a process as JSON",
-    "open": "open the app on a saved snapshot",
+    "record": "record a process as it goes, to play it later",
+    "open": "open the app on a snapshot or a recording",
     "diff": "compare two snapshots: what grew, came, went",
     "watch": "watch a process without the app; report growth, leaks, hangs and spinning loops",
     "demo": "run a demo service that leaks, and open the app on it",

@@ -6,9 +6,7 @@ import re
 import sys
 from argparse import ArgumentTypeError
 
-TARGET_HELP = (
-    "a pid, a name given to start() or run --name, a socket path, a snapshot file, or aiomonitor://HOST:PORT"
-)
+TARGET_HELP = "a pid, a name given to start() or run --name, a socket path, a snapshot or recording, or aiomonitor://HOST:PORT"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -30,12 +28,14 @@ def exit_status(error: Exception) -> int | None:
     """The exit status for an expected failure; None for a bug of ours."""
     from taskscope.attach.errors import AttachError
     from taskscope.endpoint import EndpointError
+    from taskscope.export.recording import RecordingError
     from taskscope.export.snapshot import SnapshotError
     from taskscope.sources.base import SourceError
 
     if isinstance(error, CommandError):
         return error.status
-    return 3 if isinstance(error, (SourceError, EndpointError, AttachError, SnapshotError)) else None
+    expected = (SourceError, EndpointError, AttachError, SnapshotError, RecordingError)
+    return 3 if isinstance(error, expected) else None
 
 
 def duration(text: str) -> float:

@@ -94,7 +94,7 @@ def _watch(pid: int) -> int:
     import asyncio
 
     from taskscope.commands.observe import Observation, observe
-    from taskscope.commands.report import report
+    from taskscope.commands.summary import report
     from taskscope.sources.resolve import resolve
 
     async def watch() -> Observation:

@@ -16,8 +16,8 @@ MAX_SITES = 50
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.description = (
-        "Compares two snapshots by creation site: what grew, came and went.  Exits with "
-        "status 1 if a site has more live tasks or threads in B than in A."
+        "Compares two snapshots, or the ends of recordings, by creation site: what grew, came and went.  "
+        "Exits with status 1 if a site has more live tasks or threads in B than in A."
     )
     parser.add_argument("a", metavar="A", help="the earlier snapshot")
     parser.add_argument("b", metavar="B", help="the later snapshot")
@@ -42,11 +42,11 @@ def main(options: Namespace) -> int:
 
 
 async def _read(*paths: str) -> list[Sample]:
-    from taskscope.sources.saved import SavedSource
+    from taskscope.sources.resolve import saved
 
     found = []
     for path in paths:
-        source = SavedSource(path)
+        source = saved(path)
         await source.open()
         found.append(await anext(source.samples()))
         await source.close()

@@ -1,4 +1,4 @@
-"""``taskscope open``: opens the app on a saved snapshot."""
+"""``taskscope open``: opens the app on a snapshot or a recording."""
 
 from __future__ import annotations
 
@@ -12,17 +12,30 @@ if TYPE_CHECKING:
 
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
-    parser.description = "Opens the app on a snapshot that `taskscope snapshot` or the app's w key saved."
-    parser.add_argument("file", metavar="FILE", help="snapshot file, .json or .json.gz")
+    parser.description = (
+        "Opens the app on a snapshot that `taskscope snapshot` or the app's w key saved, or on a recording "
+        "of `taskscope record`, which it plays."
+    )
+    parser.add_argument("file", metavar="FILE", help="snapshot or recording")
     add_theme(parser)
 
 
 def main(options: Namespace) -> int:
     """Runs the app until the user quits."""
     needs_terminal("open")
-    from taskscope.export.snapshot import load
+    import asyncio
 
-    load(options.file)  # fail before the app takes over the screen
+    asyncio.run(_try(options.file))  # fail before the app takes over the screen
     from taskscope.tui.app import run
 
     return run(options.file, options.theme)
+
+
+async def _try(path: str) -> None:
+    from taskscope.sources.resolve import saved
+
+    source = saved(path)
+    try:
+        await source.open()
+    finally:
+        await source.close()

@@ -139,7 +139,7 @@ def main(options: Namespace) -> int:
 
 def _print_text(observation: Observation, baseline: Sample | None) -> None:
     from taskscope.commands.gate import since
-    from taskscope.commands.report import report
+    from taskscope.commands.summary import report
 
     print(report(observation))
     changes = since(observation, baseline) if baseline is not None else None
@@ -162,9 +162,9 @@ def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) 
 
 
 async def _baseline(path: str) -> Sample:
-    from taskscope.sources.saved import SavedSource
+    from taskscope.sources.resolve import saved
 
-    source = SavedSource(path)
+    source = saved(path)
     await source.open()
     sample = await anext(source.samples())
     await source.close()

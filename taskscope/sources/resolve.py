@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from taskscope import endpoint
 from taskscope.attach.presence import agent_in
+from taskscope.export.recording_file import is_recording
 from taskscope.sources.base import SourceError
 from taskscope.sources.live import LiveSource
+from taskscope.sources.recorded import RecordedSource
 from taskscope.sources.saved import SavedSource
 
 if TYPE_CHECKING:
@@ -47,8 +49,23 @@ def resolve(target: str, *, inject: bool = True, progress: Progress = lambda tex
     if stat.S_ISSOCK(mode):
         return LiveSource(target, progress=progress)
     if stat.S_ISREG(mode):
-        return SavedSource(target)
-    raise SourceError(f"{target} is neither a socket nor a snapshot file")
+        return saved(target)
+    raise SourceError(f"{target} is neither a socket nor a snapshot nor a recording")
+
+
+def saved(path: str) -> SavedSource | RecordedSource:
+    """The source for a file: a recording by its first bytes, else a snapshot."""
+    try:
+        with open(path, "rb", buffering=0, opener=_regular) as file:
+            begin = file.read(64)
+    except (OSError, ValueError):
+        begin = b""  # whoever opens it says why
+    return RecordedSource(path) if is_recording(begin) else SavedSource(path)
+
+
+def _regular(path: str, flags: int) -> int:
+    """Does not wait for a pipe without a writer."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def agent_of(pid: int, *, inject: bool, progress: Progress = lambda text: None) -> Endpoint:

@@ -137,7 +137,7 @@ class RpcClient:
     async def ask(self, request: Request[T]) -> T:
         """The answer to a request, of its declared type.  Raises SourceError."""
         answer = await self.send(request)
-        return self.fits(lambda: _unpacked(type(request), answer), request)
+        return self.fits(lambda: unpacked(type(request), answer), request)
 
     async def send(self, request: Request[Any]) -> Any:
         """The raw answer.  Times out ``patience`` seconds after the request or the last ``progressed``."""
@@ -275,7 +275,8 @@ def result_of(kind: type[Request[Any]]) -> Any:
     return get_args(kind.__orig_bases__[0])[0]  # type: ignore[attr-defined]
 
 
-def _unpacked(kind: type[Request[T]], answer: Any) -> T:
+def unpacked(kind: type[Request[T]], answer: Any) -> T:
+    """The answer to a request, from JSON values.  Raises WireError if it does not fit."""
     gives = result_of(kind)
     found: Any = None
     if get_origin(gives) is tuple:

@@ -239,18 +239,21 @@ class SavedSource(Answering):
 
     async def source(self, query: requests.Source) -> model.SourceLines:
         """The file as it is on this machine now: a snapshot contains no source."""
-        lines = read_regular(query.file, MAX_SOURCE).decode("utf-8", "replace").splitlines()
-        if not lines:
-            raise NotAvailable(f"{query.file} is not on this machine, and a snapshot contains no source")
-        first = max(1, query.line - query.context)
-        shown = lines[first - 1 : query.line + query.context]
-        return model.SourceLines(
-            query.file, first, tuple(wire.clean_text(text.expandtabs()) for text in shown)
-        )
+        return source_here(query, "a snapshot contains no source")
 
     async def snapshot(self, query: requests.Snapshot) -> dict[str, Any]:
         """The snapshot as read, whatever ``stacks`` says."""
         return dict(self._archive.raw)
+
+
+def source_here(query: requests.Source, why: str) -> model.SourceLines:
+    """The file as it is on this machine now.  Raises NotAvailable, with ``why`` it is looked for here."""
+    lines = read_regular(query.file, MAX_SOURCE).decode("utf-8", "replace").splitlines()
+    if not lines:
+        raise NotAvailable(f"{query.file} is not on this machine, and {why}")
+    first = max(1, query.line - query.context)
+    shown = lines[first - 1 : query.line + query.context]
+    return model.SourceLines(query.file, first, tuple(wire.clean_text(text.expandtabs()) for text in shown))
 
 
 def _page(records: list[Record], order: str, after: int | None, limit: int) -> list[Record]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.commands.gate import Limits, checks
 from taskscope.commands.observe import Observation, observe
-from taskscope.commands.report import report
+from taskscope.commands.summary import report
 from taskscope.commands.watch import finding_of_contract
 from taskscope.export.snapshot import text
 from taskscope.model import requests
