@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
-from taskscope.agent.answers import snapshot, source
+from taskscope.agent.answers import mishaps, snapshot, source
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.facts import FactFinder
 from taskscope.agent.answers.proofs import Proofs
@@ -284,6 +284,7 @@ class Agent:
             requests.Timers: self.timers.timers,
             requests.Loops: lambda _: self.loops(),
             requests.Turns: self.turning.turns,
+            requests.Mishaps: lambda _: mishaps.read(self.registry),
             requests.Stalls: lambda _: _now(self.watch.stalls),
             requests.Source: source.source,
             requests.Modules: source.modules,

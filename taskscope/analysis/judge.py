@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from taskscope.analysis import growth, patterns
 from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.kept import Kept
+from taskscope.analysis.mishaps import MishapTrack
 from taskscope.analysis.onset import BEGINNING, Onset, onset
+from taskscope.analysis.patterns.mishaps import lost_cause
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.analysis.questions import ASK_EVERY, Questions
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         Hello,
         History,
         Loop,
+        Mishaps,
         Sample,
         Site,
         SiteFacts,
@@ -75,6 +78,7 @@ class Judge:
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
         self.spins = Spins()
+        self.mishaps = MishapTrack()
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
@@ -189,6 +193,12 @@ class Judge:
         """Sets the current stalls, threads, loops and waits.  ``loops``: only while they are slow."""
         self._stalls, self._threads, self._loops, self._waits = tuple(stalls), threads, tuple(loops), waits
 
+    def note_mishaps(self, mishaps: Mishaps) -> None:
+        """Sets what goes wrong with single tasks."""
+        sites = self.state.sites
+        counts = {id: watched.counts for id, watched in self._watched.items()}
+        self.mishaps.note(mishaps, counts, {id: each.site for id, each in sites.items()})
+
     def _process_findings(self, climbs: Sequence[Climb]) -> tuple[Finding, ...]:
         slow = self._slow or Onset(self.now, at_least=True)
         process = ProcessFacts(
@@ -200,6 +210,7 @@ class Judge:
             self.resources.exhausted,
             climbs,
             self._waits,
+            self.mishaps,
             self.timers.found(),
             self.spins.found,
         )
@@ -282,7 +293,10 @@ class Judge:
             return None
         if watched.level.shown in ("leak", "suspect"):
             return growth_finding(state.site, watched)
-        return info_finding(state.site, watched, self._since, self.now, self.long_lived)
+        found = info_finding(state.site, watched, self._since, self.now, self.long_lived)
+        if found is not None and found.why == "lost":
+            found = replace(found, cause=lost_cause(self.mishaps.lost_at(id)))
+        return found
 
     def _is_due(self, id: int, watched: WatchedSite) -> bool:
         """Whether to judge a site now: each time if it has a finding, else in turn.

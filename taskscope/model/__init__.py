@@ -15,6 +15,7 @@ from taskscope.model import (
     findings,
     frames,
     graph,
+    mishaps,
     process,
     sites,
     tasks,
@@ -26,6 +27,7 @@ from taskscope.model.descriptors import *  # noqa: F403
 from taskscope.model.findings import *  # noqa: F403
 from taskscope.model.frames import *  # noqa: F403
 from taskscope.model.graph import *  # noqa: F403
+from taskscope.model.mishaps import *  # noqa: F403
 from taskscope.model.process import *  # noqa: F403
 from taskscope.model.sites import *  # noqa: F403
 from taskscope.model.tasks import *  # noqa: F403
@@ -38,6 +40,7 @@ __all__ = [  # noqa: PLE0604  (all are lists of names)
     *findings.__all__,
     *frames.__all__,
     *graph.__all__,
+    *mishaps.__all__,
     *process.__all__,
     *sites.__all__,
     *tasks.__all__,

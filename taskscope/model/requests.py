@@ -338,6 +338,11 @@ class Waits(Request[model.WaitGraph]):
 
 
 @_request
+class Mishaps(Request[model.Mishaps]):
+    """Errors and time-outs that end tasks, tasks created by the wrong thread, tasks that were destroyed."""
+
+
+@_request
 class Timers(Request[model.Timers]):
     """Calls scheduled for later, by what they call and where they were armed.
 

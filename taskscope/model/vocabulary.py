@@ -106,12 +106,13 @@ Reading = Literal["leak", "suspect", "flat"]
 
 FindingKind = Literal[
     "task", "thread", "wakeup", "stall", "loop", "executor", "limit", "growth", "deadlock", "cancel",
-    "timer", "spin", "churn",
+    "timer", "spin", "churn", "mishap",
 ]  # fmt: skip
 """What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
 saturated pool, an exhausted resource, a resource that grows without tasks, tasks and threads that wait for
 each other or for what is gone, a task that runs on after ``cancel()``, timers that pile up, a loop that runs
-for nothing, tasks that are started ever more often."""
+for nothing, tasks that are started ever more often, tasks of one line that fail, time out, or were created in
+the wrong loop or thread."""
 
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
@@ -126,6 +127,7 @@ Reason = Literal[
     "plateau", "lost", "retained", "long-lived",
     "overslept", "stall", "paused", "collected", "crowded", "saturated", "limit", "unexplained",
     "deadlock", "cancelled", "spins", "churns",
+    "wrong loop", "wrong thread", "failing", "timed out",
 ]  # fmt: skip
 """Why there is a finding: a verdict, a note on a site, or one on the process."""
 

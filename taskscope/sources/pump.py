@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Hello,
         Loop,
         LoopTurns,
+        Mishaps,
         Sample,
         SiteFacts,
         Thread,
@@ -221,6 +222,8 @@ class Pump:
                 self._waits = await self._source.ask(requests.Waits())
             again = self._waits is not None and self._waits.nodes
             self._next_waits = sample.monotonic + (WAITS_SOON if again else NOTE_EVERY)
+            with contextlib.suppress(NotAvailable):
+                self.judge.note_mishaps(await self._source.ask(requests.Mishaps()))
         if sample.monotonic >= self._next_timers:
             with contextlib.suppress(NotAvailable):
                 self._next_timers = sample.monotonic + await self._look_at_timers()
@@ -285,6 +288,9 @@ class _Taken(SavedSource):
         return await self._target.ask(query)
 
     async def waits(self, query: requests.Waits) -> WaitGraph:
+        return await self._target.ask(query)
+
+    async def mishaps(self, query: requests.Mishaps) -> Mishaps:
         return await self._target.ask(query)
 
     async def timers(self, query: requests.Timers) -> Timers:

@@ -85,8 +85,12 @@ class Failures:
             for kind in kinds
         )
 
+    def sites(self) -> list[int]:
+        """The sites with errors."""
+        return list(self._sites)
+
     def every(self) -> tuple[model.Failure, ...]:
-        return tuple(failure for site in list(self._sites) for failure in self.of(site))
+        return tuple(failure for site in self.sites() for failure in self.of(site))
 
 
 def _named(line: _Line | None) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from weakref import ref
 from taskscope import model
 from taskscope.agent.counts.failures import Failures
 from taskscope.agent.counts.joined import Joined
+from taskscope.agent.counts.mishaps import MishapLog
 from taskscope.agent.inspect import futures, origins
 from taskscope.agent.inspect.looking import class_name, number, text
 from taskscope.model import requests
@@ -284,6 +285,7 @@ class Registry:
         self._of_kind: dict[SiteKind, dict[int, SiteRecord]] = {"task": {}, "thread": {}}
         self.ended: deque[tuple[int, int, str, Outcome, str, float | None, float]] = deque(maxlen=ENDED_KEPT)
         self.failures = Failures()
+        self.mishaps = MishapLog()
         self.joined = Joined()
         self.counter = 0  # of asyncio's tasks, as the agent came, as far as is known
         self.dropped: defaultdict[str, int] = defaultdict(int)

@@ -19,7 +19,7 @@ from taskscope.agent.hooks import direct
 from taskscope.agent.hooks.task_class import build_task_class
 from taskscope.agent.inspect import origins
 from taskscope.agent.inspect.sites import Resolver
-from taskscope.system import clock
+from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -78,6 +78,7 @@ class Births:
         registry: Any = self.registry
         records = registry.records
         next_serial = registry.next_serial
+        get_ident, foreign_thread = system.get_ident, registry.mishaps.from_other_thread
         skip: Any = self._resolver.skip
         getframe = sys._getframe
         now = clock.monotonic
@@ -114,6 +115,9 @@ class Births:
                 parent = current_task(loop)
                 if parent is None:
                     task._taskscope_parent = None
+                    thread = getattr(loop, "_thread_id", None)
+                    if thread is not None and thread != get_ident():
+                        foreign_thread(record.id)
                 else:
                     try:
                         lineage = parent._taskscope_lineage  # type: ignore[attr-defined]
@@ -149,9 +153,12 @@ class Births:
 
         def let_go() -> None:
             nonlocal armed, make, registry, records, next_serial, skip, find, first_child, trim, task_class
+            nonlocal foreign_thread
             armed = False
             make = plain
-            registry = records = next_serial = skip = find = first_child = trim = task_class = None
+            registry = foreign_thread = records = next_serial = skip = find = first_child = trim = (
+                task_class
+            ) = None
 
         factory.let_go = let_go  # type: ignore[attr-defined]
         self._made.add(factory)

@@ -43,6 +43,7 @@ def build_task_class(registry: Registry) -> Any:  # noqa: C901  (one piece: call
                     settle(self, chunk)
                 else:
                     chunk.site.lost += 1
+                    registry.mishaps.lost(chunk.site.id, self)
                     registry.note_end(self, chunk.site, "lost", "")
             except AttributeError:
                 pass  # the constructor failed, or the interpreter is shutting down

@@ -135,6 +135,17 @@ def generator_of(step: object, depth: int = 8) -> AsyncGeneratorType[object, obj
     return None
 
 
+def lines_of_awaits(code: CodeType) -> set[int]:
+    """The lines at which a coroutine may be suspended."""
+    import dis
+
+    return {
+        each.positions.lineno
+        for each in dis.get_instructions(code)
+        if each.opname == "YIELD_VALUE" and each.positions is not None and each.positions.lineno
+    }
+
+
 def thread_frames(frame: FrameType | None) -> list[FrameType]:
     """Frames of a running thread, innermost first."""
     frames: list[FrameType] = []

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from taskscope.analysis.clues import Clues
+    from taskscope.analysis.mishaps import MishapTrack
     from taskscope.analysis.onset import Onset
     from taskscope.analysis.resources import Climb, Exhausted
     from taskscope.analysis.spinning import Spinning
@@ -68,6 +69,7 @@ class ProcessFacts:
     exhausted: Sequence[Exhausted] = ()
     climbs: Sequence[Climb] = ()
     waits: WaitGraph | None = None
+    mishaps: MishapTrack | None = None
     timers: Sequence[PiledUp] = ()
     spins: Sequence[Spinning] = ()
 
