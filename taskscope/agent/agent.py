@@ -16,6 +16,7 @@ from taskscope.agent.answers import mishaps, snapshot, source
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.facts import FactFinder
 from taskscope.agent.answers.proofs import Proofs
+from taskscope.agent.answers.resources import ResourceReader
 from taskscope.agent.answers.tasks import NotFoundError, Queries
 from taskscope.agent.answers.threads import ThreadView
 from taskscope.agent.answers.timer_groups import TimerReader
@@ -92,6 +93,7 @@ class Agent:
         self.waits = WaitReader(self.registry, self.watch, lambda: self.server.thread)
         self.timers = TimerReader(self.watch)
         self.turning = Turning(self.registry, self.watch)
+        self.resources = ResourceReader(self.registry, self.watch, self.thread_view.all)
         self.facts = FactFinder(self.registry, self.thread_view.all, self.proofs)
         self.console = Console(self.watch, self.presence.part("console"), control)
         self.on_stop: Callable[[], None] = lambda: None
@@ -282,6 +284,7 @@ class Agent:
             requests.Thread: self._thread,
             requests.Waits: self.waits.waits,
             requests.Timers: self.timers.timers,
+            requests.Resources: self.resources.resources,
             requests.Loops: lambda _: self.loops(),
             requests.Turns: self.turning.turns,
             requests.Mishaps: lambda _: mishaps.read(self.registry),

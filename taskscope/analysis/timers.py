@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
 from taskscope.analysis.clues import MOST
+from taskscope.analysis.first_sight import Past, extended
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import Track
@@ -38,8 +39,8 @@ INSPECT_EVERY = 30.0
 FEWEST = 20
 """Fewest timers to judge."""
 
-REGULAR = 0.02
-"""Largest spread of the delays, as a share of the longest, that counts as one delay."""
+SOON = 2.0
+"""Seconds to watch before anything is said of delays, and within which times count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,34 +58,47 @@ class PiledUp:
 
 @dataclass(slots=True)
 class _Watched:
-    """A group over time.  ``inspected``: when ``kept`` was found out.  ``delays``: how far ahead the last
-    was due, at each look.
+    """A group over time.
+
+    ``first``: as it was at first, at ``since``.  ``inspected``: when ``kept`` was found out.
+    ``furthest``: how far ahead the last was due, at most.
     """
 
     track: Track
+    since: float
+    first: TimerGroup
     group: TimerGroup
     kept: KeptByTimers | None = None
     inspected: float = -math.inf
-    delays: list[float] = field(default_factory=list)
+    furthest: float = 0.0
+    now: float = 0.0
     level: Shown = field(default_factory=Shown)
 
     def add(self, group: TimerGroup, now: float) -> None:
-        self.group = group
+        self.group, self.now = group, now
         if group.kept is not None:
             self.kept, self.inspected = group.kept, now
         self.track.add(now, group.live, group.live, 0)
-        self.delays = [*self.delays[-9:], group.furthest - now]
+        self.furthest = max(self.furthest, group.furthest - now)
 
     @property
     def late(self) -> bool:
         """Whether it is worth judging."""
-        return self.group.live >= FEWEST and not self.group.of_tasks and max(self.delays) >= LATE
+        return self.group.live >= FEWEST and not self.group.of_tasks and self.furthest >= LATE
 
-    def delay(self, gap: float) -> float | None:
-        """The delay that all are armed with, at most ``gap`` seconds apart; None if they differ."""
-        longest = max(self.delays)
-        same = longest - min(self.delays) <= max(REGULAR * longest, 3 * gap)
-        return longest if same and len(self.delays) > 1 else None
+    def delay(self, started: float) -> float | None:
+        """The delay that all are armed with: the last is due ever later, none before the process began."""
+        watched = self.now - self.since
+        advance = self.group.furthest - self.first.furthest
+        steady = watched >= SOON and 0.5 * watched <= advance <= 1.5 * watched
+        return self.furthest if steady and self.group.nearest - self.furthest >= started - SOON else None
+
+    def past(self, delay: float, started: float) -> Past | None:
+        """When the first were armed; None if some may have run since, which left no trace."""
+        if self.since - started > delay or self.track.gain <= 0:
+            return None
+        births = tuple(due - delay for due in self.first.dues if due - delay <= self.since)
+        return Past(births, self.first.live, started, self.since, "births") if births else None
 
 
 class PilingTimers:
@@ -105,7 +119,7 @@ class PilingTimers:
             listed.add(group.id)
             watched = self._watched.get(group.id)
             if watched is None:
-                watched = _Watched(Track(now, BIN, recent=False), group)
+                watched = _Watched(Track(now, BIN, recent=False), now, group, group)
                 self._watched[group.id] = watched
             watched.add(group, now)
         for gone in self._watched.keys() - listed:
@@ -132,12 +146,24 @@ class PilingTimers:
         return every
 
     def _judged(self, watched: _Watched) -> PiledUp | None:
-        reading = growth.measure(watched.track.bins(self._now), self._now)
-        if reading is None or watched.kept is None:
+        if watched.kept is None:
             return None
-        delay = watched.delay(reading.gap)
+        delay, bins = watched.delay(self._started), watched.track.bins(self._now)
         strength = _strength(watched.kept, delay)
-        verdict = judge(reading, None, strength, uptime=reading.begun - self._started, record=True)
+        past = watched.past(delay, self._started) if delay is not None else None
+        if past is not None and strength == Strength.CANNOT_END:
+            bins = extended(bins, past)
+        reading = growth.measure(bins, self._now)
+        if reading is None:
+            return None
+        verdict = judge(
+            reading,
+            None,
+            strength,
+            uptime=reading.begun - self._started,
+            record=True,
+            seen_since=watched.since,
+        )
         level: Reading = "flat" if strength == Strength.IN_USE else verdict.level
         watched.level.follow(level, self._now, at_once=level == "leak")
         shown = watched.level.shown

@@ -66,6 +66,8 @@ def _absent(sample: model.Sample) -> dict[str, Any]:
         "taskscope": "",
         "agent": wire.pack(Agent(sample.monotonic, sample.interval)),
         "time": wire.pack(Times(sample.wall, sample.monotonic)),
+        "timers": wire.pack(model.Timers(0.0)),
+        "resources": wire.pack(model.Resources(0.0)),
         "history": {name: [] for name in model.History.__slots__},
     }
 

@@ -61,7 +61,10 @@ class ConsoleAddress:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """An event loop.  Latencies are seconds over the last minute; ``ready``: queued callbacks."""
+    """An event loop.  Latencies are seconds over the last minute; ``ready``: queued callbacks.
+
+    ``made``: the line that made it, None if it is older than the agent.
+    """
 
     id: int
     kind: str
@@ -75,6 +78,7 @@ class Loop:
     latency_p99: float | None
     latency_max: float | None
     factory: str
+    made: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,6 +353,11 @@ class Timers(Request[model.Timers]):
 
 
 @_request
+class Resources(Request[model.Resources]):
+    """Contexts, loops, executors, transports, generators, subprocesses, descriptors: a walk over all."""
+
+
+@_request
 class Loops(Request[tuple[model.Loop, ...]]):
     pass
 

@@ -12,9 +12,11 @@ from typing import Any
 from taskscope.model import vocabulary as words
 from taskscope.model.findings import Finding
 from taskscope.model.process import Hello, Loop, Process, Stall
+from taskscope.model.resources import Resources
 from taskscope.model.sites import Failure, History, Sample, Site, SiteHistory
 from taskscope.model.tasks import Ended
 from taskscope.model.threads import Thread
+from taskscope.model.timers import Timers
 
 FORMAT, SCHEMA = "taskscope-snapshot", 1
 
@@ -117,6 +119,8 @@ SECTIONS = (
     Section("ended", Ended),
     Section("failures", Failure),
     Section("stalls", Stall, stacks=("stack",)),
+    Section("timers", Timers, rows=False),
+    Section("resources", Resources, rows=False),
     Section("history", History, rows=False),
     Section("site_history", SiteHistory),
     Section("findings", Finding),

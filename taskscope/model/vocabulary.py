@@ -15,6 +15,7 @@ __all__ = [
     "ORIGINS",
     "OUTCOMES",
     "RESOURCES",
+    "RESOURCE_KINDS",
     "TASK_STATES",
     "TREES",
     "Arrived",
@@ -36,6 +37,8 @@ __all__ = [
     "Reading",
     "Reason",
     "Resource",
+    "ResourceKind",
+    "ResourceState",
     "Shortage",
     "SiteKind",
     "StallWhy",
@@ -156,6 +159,19 @@ Became = Literal["came", "grew", "same", "shrank", "went"]
 ProcessState = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
 """How a process is that says nothing.  ``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call
 keeps the GIL; ``silent``: no reason shows."""
+
+ResourceKind = Literal[
+    "context", "loop", "executor", "transport", "generator", "subprocess", "descriptor", "unknown",
+]  # fmt: skip
+"""What a row of resources is.  ``context``: a variable of contexts; ``generator``: an asynchronous one."""
+RESOURCE_KINDS: tuple[ResourceKind, ...] = get_args(ResourceKind)
+
+ResourceState = Literal[
+    "running", "stopped", "closed", "idle", "busy", "full", "dead", "open", "closing", "listening",
+    "suspended", "ended", "unknown",
+]  # fmt: skip
+"""``stopped``: a loop that neither runs nor is closed; ``dead``: a pool without workers; ``suspended``: a
+generator that waits to be asked for its next value; ``ended``: a process that nobody has waited for."""
 
 Resource = Literal["fds", "rss", "threads"]
 RESOURCES: tuple[Resource, ...] = get_args(Resource)

@@ -234,6 +234,18 @@ class SavedSource(Answering):
             for value in archive.raw["stalls"]
         )
 
+    async def timers(self, query: requests.Timers) -> model.Timers:
+        timers = unpack(model.Timers, self._archive.raw["timers"])
+        if not timers.monotonic:
+            raise NotAvailable("this snapshot does not tell of timers")
+        return timers
+
+    async def resources(self, query: requests.Resources) -> model.Resources:
+        found = unpack(model.Resources, self._archive.raw["resources"])
+        if not found.monotonic:
+            raise NotAvailable("this snapshot does not tell of other resources")
+        return found
+
     async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
         return self._archive.many(model.Loop, "loops")
 

@@ -78,6 +78,7 @@ class TaskScopeApp(App[None]):
         Binding("3", "view('ended')", "Ended tasks", show=False),
         Binding("4", "view('stalls')", "Stalls", show=False),
         Binding("5", "view('loops')", "Loops", show=False),
+        Binding("6", "view('resources')", "Resources", show=False),
         Binding("M", "messages", "Messages", show=False),
         Binding("question_mark", "screen.explain", "Help"),
         Binding("q", "quit", "Quit"),
@@ -361,6 +362,10 @@ def _screen(name: str, context: Context) -> Screen[None]:
         from taskscope.tui.views.stalls import StallsScreen
 
         return StallsScreen(context)
+    if name == "resources":
+        from taskscope.tui.views.resources import ResourcesScreen
+
+        return ResourcesScreen(context)
     from taskscope.tui.views.loops import LoopsScreen
 
     return LoopsScreen(context)

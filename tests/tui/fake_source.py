@@ -297,6 +297,40 @@ class FakeSource(Answering):
             return (model.TreeGroup(LEAK, "decay_after", self.live_of(LEAK), (101, 102, 103), 0, BOOT),)
         return ()
 
+    async def timers(self, query: requests.Timers) -> model.Timers:
+        live = 600
+        kept = model.KeptByTimers(6, "Session", 6, 6, 24_000, 6) if query.keeps else None
+        session = model.TimerGroup(
+            1,
+            "Session.expire",
+            model.Frame("/srv/orders/session.py", 90, "Session.expire"),
+            (model.Frame("/srv/orders/session.py", 41, "Session.touch"),),
+            "imputed",
+            False,
+            live,
+            self.now + 7100,
+            self.now + 7200,
+            (self.now + 7100, self.now + 7200),
+            kept,
+        )
+        sleeps = model.TimerGroup(
+            2, "_set_result_unless_cancelled", SLEEPING, (), "unknown", True, 50, self.now, self.now + 300
+        )
+        return model.Timers(self.now, (session, sleeps), 0, 12, 1)
+
+    async def resources(self, query: requests.Resources) -> model.Resources:
+        made = model.Frame("/srv/orders/tenants.py", 7, "open_tenant")
+        rows = (
+            model.Resource("context", "request", 40, detail="Request", users=55, each=5_000),
+            model.Resource("loop", "asyncio.unix_events._UnixSelectorEventLoop", 4, "stopped", frame=made),
+            model.Resource("executor", "render", 4, "full", "4 of 4 workers busy", users=17),
+            model.Resource("transport", "Echo", 9, "open", "_SelectorSocketTransport", alone=6, inspected=6),
+            model.Resource("generator", "read_stream", 3, "suspended", frame=DECAY),
+            model.Resource("subprocess", "ffmpeg", 2, "ended"),
+            model.Resource("descriptor", "tcp", 30, "open", "accepted on 0.0.0.0:8080"),
+        )
+        return model.Resources(self.now, rows, searched=True)
+
     async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:
         pool = model.Executor("ThreadPoolExecutor-0", 4, 4, 17)
         main = model.Thread(

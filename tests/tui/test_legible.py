@@ -44,6 +44,7 @@ VIEWS = {
     "ended tasks": (("3",), "no price"),
     "stalls": (("4",), "reprice"),
     "loops": (("5",), "_UnixSelector"),
+    "resources": (("6",), "Session"),
     "trees": (("t",), "respond"),
     "help": (("question_mark",), "Esc closes"),
     "the findings": (("escape", "1", "f"), "cause"),

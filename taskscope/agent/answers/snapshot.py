@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from taskscope.agent.agent import Agent
     from taskscope.agent.inspect.walk import Job
 
+KEEPS = 20
+"""Fewest timers of a group of which it is told what they keep alive."""
+
 ROWS = 100
 """Tasks per part."""
 
@@ -95,7 +98,9 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
     out([("ended", wire.pack(ended)), ("failures", wire.pack(agent.registry.failures.every()))])
     for stall in agent.watch.stalls():
         out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
-    yield
+    timers = yield from agent.timers.timers(requests.Timers(keeps=KEEPS))
+    resources = yield from agent.resources.resources(requests.Resources())
+    out([("timers", wire.pack(timers)), ("resources", wire.pack(resources))])
     out([("history", wire.pack(agent.sampler.history.read(float("-inf"))))])
     yield
     for record in list(agent.registry.by_id.values()):

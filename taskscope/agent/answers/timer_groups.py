@@ -36,6 +36,9 @@ DUES = 64
 INSPECTED = 6
 """Timers per group of which it is found out what they keep alive."""
 
+FRESH = 10.0
+"""Seconds for which it is remembered what they keep alive: several clients may ask."""
+
 MAX_KNOWN = 2_000
 """Groups remembered by number."""
 
@@ -84,6 +87,7 @@ class TimerReader:
         self._watch = watch
         self._numbers: dict[_Key, tuple[int, object]] = {}  # with the code, so that its id is not reused
         self._next = 1
+        self._kept_then: dict[int, tuple[float, model.KeptByTimers]] = {}  # when, by number
 
     def timers(self, query: requests.Timers) -> Job[model.Timers]:
         groups: dict[_Key, _Group] = {}
@@ -118,11 +122,11 @@ class TimerReader:
             armed = yield from arming.lines_of(callback, owner)
             known = "imputed" if armed else "unknown"
         handle = callback = owner = None
-        kept = None
+        kept, number = None, self._number(key, function)
         if not of_tasks and 0 < least <= group.live:
-            kept = yield from self._kept(group)
+            kept = yield from self._kept(number, group)
         return model.TimerGroup(
-            id=self._number(key, function),
+            id=number,
             function=name,
             frame=frame,
             armed=armed,
@@ -135,19 +139,26 @@ class TimerReader:
             kept=kept,
         )
 
-    def _kept(self, group: _Group) -> Job[model.KeptByTimers]:
+    def _kept(self, number: int, group: _Group) -> Job[model.KeptByTimers]:
+        then, kept = self._kept_then.get(number, (-FRESH, None))
+        if kept is None or clock.monotonic() - then >= FRESH:
+            kept = yield from self._inspected(group)
+            if len(self._kept_then) >= MAX_GROUPS:
+                self._kept_then.clear()
+            self._kept_then[number] = clock.monotonic(), kept
+        return kept
+
+    def _inspected(self, group: _Group) -> Job[model.KeptByTimers]:
         loops = [loop for _, loop in self._watch.loops()]
         seen: list[alone.Kept] = []
-        kind = ""
         for reference in group.some():
             found = yield from alone.kept_by(reference, loops)
             if found is not None:
                 seen.append(found)
-                kind = kind or found.type
         count = max(1, len(seen))
         return model.KeptByTimers(
             inspected=len(seen),
-            type=kind,
+            type=next((each.type for each in seen if each.type), ""),
             objects=len({each.owner for each in seen if each.owner}),
             alone=sum(each.alone for each in seen),
             each=sum(each.size for each in seen) // count,

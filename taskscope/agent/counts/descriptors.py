@@ -28,6 +28,9 @@ ROOM = 28
 
 SPARES = 2
 
+numbers: set[int] = set()
+"""The numbers of ours: any of them may be the program's by now."""
+
 
 class Held:
     """One of ours from here on: ``number`` is moved up if there is room, and closed if that raises."""
@@ -36,6 +39,7 @@ class Held:
         try:
             self._file = _file(number)
             self.number = _raised(number)
+            numbers.add(self.number)
         except BaseException:
             system.close(number)
             raise
@@ -47,6 +51,7 @@ class Held:
 
     def close(self) -> None:
         """Closes it; does nothing if called twice, or if the number is now the program's."""
+        numbers.discard(self.number)
         if self.ours:
             system.close(self.number)
         self.number = -1

@@ -5,16 +5,19 @@ Weak references only.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent.inspect import turns
+from taskscope.agent.inspect import origins, turns
 from taskscope.agent.inspect.threads import native_of
 from taskscope.system import clock
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from taskscope.agent.counts.stall import Stall
     from taskscope.agent.inspect.turns import Turn
 
@@ -40,11 +43,20 @@ class Probe:
         self.ran = clock.monotonic()
 
 
+def _made_at(frame: FrameType | None) -> model.Frame | None:
+    """The line that makes the loop whose constructor is running; None if none is."""
+    while frame is not None and origins.is_own(frame.f_code.co_filename):
+        frame = frame.f_back
+    constructs = frame is not None and origins.name_of(frame.f_code) == "__init__"
+    return origins.caller_outside(frame) if constructs else None
+
+
 class WatchedLoop:
     """One loop as of the last look.
 
     ``mark`` identifies what it is doing, since ``since``; we first saw it at ``found``.  ``idle``: when it
     was last seen asleep.  ``delay``: seconds its thread has waited for a CPU, as of the start of the turn.
+    ``made``: the line that made it, None if it is older than the agent.
     """
 
     __slots__ = (
@@ -57,6 +69,7 @@ class WatchedLoop:
         "key",
         "kind",
         "latencies",
+        "made",
         "mark",
         "native",
         "next_latency",
@@ -72,6 +85,7 @@ class WatchedLoop:
 
     def __init__(self, number: int, loop: Any, thread: int) -> None:
         self.id = number
+        self.made = _made_at(sys._getframe())
         self.key = id(loop)
         self.reference = ref(loop)
         self.kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
@@ -145,4 +159,5 @@ class WatchedLoop:
             latency_p99=p99,
             latency_max=worst,
             factory=turns.factory_name(loop),
+            made=self.made,
         )

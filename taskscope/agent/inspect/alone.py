@@ -7,9 +7,9 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect import weights
+from taskscope.agent.inspect import connections, weights
 from taskscope.agent.inspect.island import Island, inside
-from taskscope.agent.inspect.looking import attribute, class_name, module_of, native, owner_of, size
+from taskscope.agent.inspect.looking import attribute, class_name, owner_of, size
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock
 
@@ -45,27 +45,52 @@ class Kept(NamedTuple):
 
 def kept_by(reference: ref[object], loops: list[object]) -> Job[Kept | None]:
     """What only this timer keeps alive; None if it has run or was cancelled."""
-    around = Island(loops)
-    timer = reference()
-    owner = owner_of(attribute(timer, "_callback"))
-    if timer is None or attribute(timer, "_callback") is None:
+    owner = owner_of(attribute(reference(), "_callback"))
+    number, kind, closed = (
+        id(owner) if owner is not None else 0,
+        class_name(owner),
+        connections.is_closed(owner),
+    )
+    del owner
+    looked = yield from _look(reference, loops, 0)
+    if looked is None:
         return None
-    number, closed = id(owner) if owner is not None else 0, _is_closed(owner)
-    kind = class_name(owner) if owner is not None else ""
-    around.add(timer)
-    del timer, owner
+    around, others = looked
+    size = yield from _size(around, others)
+    at = around.at.get(number)
+    alone = size >= WORTH if at is None else at not in others
+    return Kept(number, kind if number else "", alone, size, closed)
+
+
+def connection_kept_by(reference: ref[object], loops: list[object]) -> Job[Kept | None]:
+    """What only this handle, by which a loop tells a transport of data, keeps alive of its protocol."""
+    transport = owner_of(attribute(reference(), "_callback"))
+    number, protocol = id(transport), id(attribute(transport, "_protocol"))
+    kind = class_name(transport)
+    del transport
+    looked = yield from _look(reference, loops, number)
+    if looked is None:
+        return None
+    around, others = looked
+    size = yield from _size(around, others)
+    at = around.at.get(protocol)
+    return Kept(number, kind, at is not None and at not in others, size, closed=False)
+
+
+def _look(reference: ref[object], loops: list[object], transport: int) -> Job[tuple[Island, set[int]] | None]:
+    """What is around a handle, and the indexes of what is kept alive by anything else than it.
+
+    ``transport``: the ``id`` of an object that keeps nothing for others either, 0: none.
+    """
+    around = Island(loops)
+    handle = reference()
+    if handle is None or attribute(handle, "_callback") is None:
+        return None
+    around.add(handle)
+    del handle
     yield from around.grow(MOST, clock.monotonic() + PATIENCE)
     held = yield from around.held()
-    others = yield from _reached(around, held)
-    held_alone = yield from _size(around, others)
-    at = around.at.get(number)
-    alone = held_alone >= WORTH if at is None else at not in others
-    return Kept(number, kind, alone, held_alone, closed)
-
-
-def _reached(around: Island, held: set[int]) -> Job[set[int]]:
-    """Indexes of what else keeps alive; the first object, the timer, keeps nothing for others."""
-    found = {1}
+    found = {1, around.at.get(transport, 1)}
     pending = deque(held - found)
     while pending:
         place = pending.popleft()
@@ -74,7 +99,7 @@ def _reached(around: Island, held: set[int]) -> Job[set[int]]:
             pending += [at for each in inside(around.things[place]) if (at := around.at.get(id(each)))]
         if spent():
             yield
-    return found
+    return around, found
 
 
 def _size(around: Island, others: set[int]) -> Job[int]:
@@ -85,7 +110,7 @@ def _size(around: Island, others: set[int]) -> Job[int]:
     for place, thing in enumerate(around.things):
         if place == 0 or (place in others and place != 1):
             continue
-        if place != 1:
+        if place != 1:  # the handle itself
             total += weights.size_of(thing)
         for each in _plain(thing, 2):
             plain.setdefault(id(each), []).append(each)
@@ -106,21 +131,3 @@ def _plain(thing: object, depth: int) -> Iterator[object]:
             yield each
             if depth and (size(each) or 0) > 0:
                 yield from _plain(each, depth - 1)
-
-
-def _is_closed(owner: object) -> bool:
-    """Whether it has a connection, and every one it has is closed."""
-    inner = gc.get_referents(owner) if owner is not None else []
-    inner += [each for names in inner if type(names) is dict for each in gc.get_referents(names)]
-    transports = list(filter(_is_transport, inner))
-    return len(transports) > 0 and all(map(_is_shut, transports))
-
-
-def _is_transport(thing: object) -> bool:
-    module = module_of(type(thing)).partition(".")[0]
-    return module in ("asyncio", "uvloop") and class_name(thing).endswith("Transport")
-
-
-def _is_shut(transport: object) -> bool:
-    fields = (attribute(transport, "_closing"), attribute(transport, "_closed"))
-    return any(each is True for each in (*fields, native(transport, "is_closing")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from taskscope.agent.inspect.looking import (
     attribute,
@@ -14,6 +15,9 @@ from taskscope.agent.inspect.looking import (
     slots_of,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _NAMES = ("transport", "_transport")
 
 MAX_PARTS = 50
@@ -22,14 +26,25 @@ MAX_PARTS = 50
 
 def is_open(thing: object) -> bool:
     """Whether it, or an object it has as an attribute, has a transport that is not closing."""
+    return any(_states(thing))
+
+
+def is_closed(thing: object) -> bool:
+    """Whether they have transports, and none of these is open."""
+    states = list(_states(thing))
+    return len(states) > 0 and not any(states)
+
+
+def _states(thing: object) -> Iterator[bool]:
+    """Of each transport that it or an attribute of it has: whether that is open."""
     parts = islice((*pairs(attributes_of(thing)), *slots_of(thing)), MAX_PARTS)
-    return _has_open(thing) or any(_has_open(each) for _, each in parts)
+    for each in (thing, *(part for _, part in parts)):
+        transport = next((found for name in _NAMES if (found := attribute(each, name)) is not None), None)
+        if transport is not None and _is_transport(transport):
+            yield _is_open(transport)
 
 
-def _has_open(thing: object) -> bool:
-    transport = next((each for name in _NAMES if (each := attribute(thing, name)) is not None), None)
-    if transport is None or not _is_transport(transport):
-        return False
+def _is_open(transport: object) -> bool:
     for name in ("_closing", "_closed"):  # asyncio's sockets and pipes, asyncio's TLS
         state = attribute(transport, name)
         if state is not None:

@@ -16,7 +16,7 @@ from taskscope.model import plumbing
 from taskscope.system import system
 
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, FrameType
     from typing import Literal
 
     from taskscope.model.vocabulary import Origin
@@ -152,6 +152,15 @@ def shown_origin(file: str) -> Origin:
     """The origin as shown in a stack, where the agent's own code counts as a library."""
     whose = origin(file)
     return "library" if whose == "own" else whose
+
+
+def caller_outside(frame: FrameType | None) -> model.Frame | None:
+    """The first frame outwards that is neither ours nor the standard library's; None if there is none."""
+    while frame is not None:
+        if origin(frame.f_code.co_filename) in ("user", "library"):
+            return frame_of(frame.f_code, frame.f_lineno)
+        frame = frame.f_back
+    return None
 
 
 def function_name(code: CodeType) -> str:

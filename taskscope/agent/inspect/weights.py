@@ -1,4 +1,4 @@
-"""Memory that an ended task keeps: its result or exception, and what only these refer to."""
+"""Memory that a value keeps, such as an ended task's result: its own, and what only it refers to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ MOST = 300
 def of_outcome(task: object) -> int:
     """Bytes; for a large outcome a lower bound."""
     result, error = futures.field(task, "_result"), futures.field(task, "_exception")
-    pending = [error if result is None else result]
+    return of_value(error if result is None else result)
+
+
+def of_value(value: object) -> int:
+    """Bytes of a value and of what only it refers to; for a large one a lower bound."""
+    pending = [value]
     total = 0
     for thing in pending:
         if thing is None:

@@ -46,7 +46,8 @@ def snapshot(
         "history": wire.pack(history),
         "site_history": wire.pack(list(site_history)),
     }
-    return {name: sections.get(name, []) for name in form.NAMES}
+    every = {**{name: [] for name in form.LISTS}, **sections}
+    return {name: every[name] for name in form.NAMES if name in every}
 
 
 def _packed(task: model.Task) -> dict[str, Any]:

@@ -57,6 +57,8 @@ _UNAVAILABLE: dict[type[Request[Any]], str] = {
     requests.Stalls: "blocked loops",
     requests.Loops: "event loops",
     requests.Turns: "what event loops run",
+    requests.Timers: "timers",
+    requests.Resources: "contexts, executors and transports",
 }
 
 

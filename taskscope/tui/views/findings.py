@@ -54,7 +54,7 @@ dismissed known and accepted: not shown on the overview
 rate      live tasks gained per minute; since: when that began
 runs out  time until the process reaches a limit at this rate
 
-Enter opens the site.  d dismisses a site for this target; d again
+Enter opens the site, or of timers the resources.  d dismisses a site for this target; d again
 restores it.  Dismissed sites are kept in dismissed.json in your
 config directory, by file, function and coroutine."""
 
@@ -117,6 +117,11 @@ class FindingsScreen(ViewScreen):
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
         event.stop()
         row = self.context.store.site(event.row.id)
+        if event.row.kind == "timer":
+            from taskscope.tui.views.resources import ResourcesScreen
+
+            self.app.push_screen(ResourcesScreen(self.context))
+            return
         if row is None:
             self.context.error("This finding has no site: 4 lists stalls, 2 threads and pools.")
             return

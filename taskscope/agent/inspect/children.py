@@ -1,0 +1,58 @@
+"""The child processes of this one, and whether anybody has waited for those that ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from taskscope.system import system
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST = 1_000
+"""Most children read."""
+
+
+class Child(NamedTuple):
+    """``ended``: it has ended, and its status was not fetched."""
+
+    pid: int
+    name: str
+    ended: bool
+
+
+def of_this_process() -> Iterator[Child]:
+    """None where the kernel does not list them."""
+    left = MOST
+    for thread in _listed("/proc/self/task"):
+        for pid in _words(f"/proc/self/task/{thread}/children"):
+            child = _child(pid)
+            if child is not None:
+                yield child
+            left -= 1
+            if not left:
+                return
+
+
+def _child(pid: str) -> Child | None:
+    said = _contents(f"/proc/{pid}/stat")
+    name, _, rest = said.partition("(")[2].rpartition(")")
+    return Child(int(pid), name, rest.split()[0] == "Z") if pid.isdigit() and rest.split() else None
+
+
+def _words(path: str) -> list[str]:
+    return _contents(path).split()
+
+
+def _contents(path: str) -> str:
+    try:
+        return system.contents(path, 1 << 16).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        return system.listdir(path)
+    except OSError:
+        return []

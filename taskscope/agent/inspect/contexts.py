@@ -1,0 +1,94 @@
+"""The contexts that tasks and timers carry, and what their variables hold.
+
+Contexts copied from one another share their variables until one sets another value: each set of variables is
+read once, however many contexts share it.
+"""
+
+from __future__ import annotations
+
+import gc
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING
+
+from taskscope.agent.inspect import weights
+from taskscope.agent.inspect.looking import attribute, class_name, native, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_SETS = 5_000
+"""Most sets of variables read."""
+
+MEASURED = 20
+"""Values per variable whose size is measured."""
+
+
+class Variable:
+    """A context variable: the contexts that have a value for it, and its distinct values."""
+
+    __slots__ = ("bytes", "kinds", "measured", "name", "users", "values")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.users = 0
+        self.values: set[int] = set()
+        self.kinds: dict[str, int] = {}
+        self.bytes = self.measured = 0
+
+    def add(self, value: object) -> None:
+        if id(value) in self.values:
+            return
+        self.values.add(id(value))
+        kind = class_name(value)
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        if self.measured < MEASURED:
+            self.measured += 1
+            self.bytes += weights.of_value(value)
+
+    @property
+    def kind(self) -> str:
+        """The most frequent type of its values."""
+        return max(self.kinds, key=lambda each: self.kinds[each], default="")
+
+
+class Variables:
+    """Everything found so far.  Values are told apart by ``id`` and not kept, so their number is close."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, Variable] = {}
+        self._sets: dict[int, tuple[int, ...]] = {}
+
+    def add(self, context: object) -> None:
+        """Adds the context of one task or timer."""
+        if type(context) is not Context:
+            return
+        shared = _shared(context)
+        known = self._sets.get(shared)
+        if known is None:
+            if len(self._sets) >= MAX_SETS:
+                return
+            known = self._sets[shared] = tuple(self._read(context))
+        for number in known:
+            self.found[number].users += 1
+
+    def _read(self, context: Context) -> Iterator[int]:
+        for variable, value in context.items():
+            if type(variable) is ContextVar:
+                number = id(variable)
+                if number not in self.found:
+                    self.found[number] = Variable(text(attribute(variable, "name")))
+                self.found[number].add(value)
+                yield number
+
+
+def _shared(context: object) -> int:
+    """The ``id`` of what contexts copied from one another share; of the context if that is not seen."""
+    return next((id(each) for each in gc.get_referents(context) if class_name(each) == "hamt"), id(context))
+
+
+def of_task(task: object) -> object:
+    """The context of a task; from 3.12 on it tells, before that it is among its referents."""
+    told = native(task, "get_context")
+    if told is not None:
+        return told
+    return next((each for each in gc.get_referents(task) if type(each) is Context), None)

@@ -1,0 +1,220 @@
+"""Resources: timers, contexts, loops, executors, transports, generators, subprocesses, descriptors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from taskscope import text as fmt
+from taskscope.model import requests
+from taskscope.tui import resource_rows
+from taskscope.tui.line_table import Cell, Column, LineTable
+from taskscope.tui.resource_rows import KINDS, SHORT, TIMER, Changes, Row
+from taskscope.tui.stack_panel import StackPanel
+from taskscope.tui.theme import palette
+from taskscope.tui.views.detail import DetailScreen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+
+    from taskscope.model import Frame, Timers
+    from taskscope.sources.base import SourceError
+    from taskscope.tui.context import Context
+    from taskscope.tui.line_list import LineList
+
+KEEPS = 5
+"""Fewest timers of a group of which it is asked what they keep alive."""
+
+COLUMNS = (
+    Column("kind", "kind", 9, sortable=False),
+    Column("count", "count", 7, align="right"),
+    Column("change", "Δ/min", 7, align="right", priority=1),
+    Column("name", "what", 14, flex=3, sortable=False, shorten=True),
+    Column("state", "state", 10, flex=4, priority=2, sortable=False),
+    Column("each", "each", 6, align="right", priority=3),
+    Column("at", "at", 14, flex=3, sortable=False, shorten=True),
+)
+
+EXPLAINS = """\
+What is neither a task nor a thread and may leak all the same.  It is
+read while this view is open, and costs the target nothing otherwise.
+
+kind       timer: a call that a loop makes later; context: a variable
+           of the contexts that tasks and timers carry; loop; executor;
+           transport; generator: an asynchronous one, begun and not
+           finished; child: a subprocess; fd: open descriptors
+count      how many; of a context variable, its distinct values
+Δ/min      change per minute while this view is open
+what       the function a timer calls; a variable, class, pool or
+           command
+state      when timers are due, first and last; how many tasks and
+           timers carry the variable; not waited for: a subprocess that
+           has ended and was not asked for its status
+each       bytes that one timer keeps alive and nothing else does, or of
+           a value
+at         the line that arms timers, ~ if it is inferred from the
+           code; else the line that made it, or where it stands
+
+! marks timers that pile up: their number grows, they are due late, and
+only they keep what they hold.
+
+v shows one kind at a time, then all again; s sorts by count, change or
+size.  Below: the row under the cursor in detail; Enter moves there, and
+e opens the editor at the line.  uvloop does not show its timers."""
+
+_ORDERS = ("", "count", "change", "each")
+
+
+class ResourcesScreen(DetailScreen):
+    """All resources in one table; ``v`` filters by kind."""
+
+    TITLE = "Resources"
+    EXPLAINS = EXPLAINS
+    EVERY = 2.0
+    DEFAULT_CSS = "ResourcesScreen { LineTable { height: 1fr; } StackPanel { height: 40%; } }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "kind", "Kind"),
+        Binding("s", "sort", "Sort"),
+    ]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._only = ""
+        self._sort = ""
+        self._rows: list[Row] = []
+        self._changes = Changes()
+        self._notes: list[str] = []
+
+    def body(self) -> ComposeResult:
+        yield self.subject
+        yield LineTable[Row](COLUMNS, self._cells, lambda row: row.key, empty="Reading the resources …")
+        yield StackPanel(self.reader, inline=False, empty="The row under the cursor in detail.")
+
+    def on_mount(self) -> None:
+        self.query_one(StackPanel).border_title = Content("in detail")
+        self._table.focus()
+
+    @property
+    def _table(self) -> LineTable[Row]:
+        return self.query_one(LineTable)
+
+    # -- data
+
+    async def load(self) -> None:
+        source = self.context.source
+        timers = await source.ask(requests.Timers(keeps=KEEPS))
+        resources = await source.ask(requests.Resources())
+        self._rows = resource_rows.rows_of(timers, resources)
+        self._changes.add(timers.monotonic, self._rows)
+        self._notes = _notes(timers)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        shown = [each for each in self._rows if self._only in ("", each.kind)]
+        if self._sort:
+            shown.sort(key=self._value, reverse=True)
+        only = [f"only {SHORT.get(self._only, self._only)}"] if self._only else []
+        counts = resource_rows.summary(shown) or ["no resource"]
+        self.subject.show(", ".join([*counts[:1], *only]), *counts[1:], *self._notes)
+        self._table.show_empty(
+            f"No {self._only} here.  v shows the next kind." if self._only else "The process has none."
+        )
+        self._table.show_sort(self._sort)
+        self._table.show(shown)
+        self._show_detail()
+
+    def _value(self, row: Row) -> float:
+        if self._sort == "change":
+            return self._changes.of(row) or 0.0
+        return float(row.count if self._sort == "count" else row.each or 0)
+
+    def failed(self, problem: SourceError) -> str:
+        self._table.show_empty(f"Could not read the resources: {problem}")
+        return super().failed(problem)
+
+    # -- drawing
+
+    def _cells(self, row: Row) -> Sequence[Cell]:
+        colours = palette(self.app.theme_variables)
+        alarm = row.kind == TIMER and self._piles_up(row)
+        change = self._changes.of(row)
+        return (
+            SHORT.get(row.kind, row.kind),
+            fmt.count(row.count),
+            Text(fmt.rate_per_min(change), colours.dim if not change else colours.text),
+            Text(f"! {row.name}", colours.alarm) if alarm else row.name,
+            row.state,
+            "" if row.each is None else fmt.bytes(row.each),
+            row.place,
+        )
+
+    def _piles_up(self, row: Row) -> bool:
+        return any(
+            each.kind == TIMER and each.site == row.frame and each.coroutine == row.name
+            for each in self.context.store.findings.top
+        )
+
+    def _show_detail(self) -> None:
+        row = self._table.cursor_row
+        self.query_one(StackPanel).show_sections(row.sections if row is not None else [])
+
+    @property
+    def frame(self) -> Frame | None:
+        row = self._table.cursor_row
+        return self.query_one(StackPanel).frame or (row.frame if row is not None else None)
+
+    def as_text(self) -> str:
+        lines = ["\t".join(column.label for column in COLUMNS)]
+        lines += ["\t".join(str(cell) for cell in self._cells(row)) for row in self._table.rows]
+        return "\n".join(lines)
+
+    # -- events
+
+    def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
+        event.stop()
+        if event.control is self._table:
+            self.query_one(StackPanel).forget()
+            self._show_detail()
+
+    def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
+        event.stop()
+        self.query_one(StackPanel).focus()
+
+    def on_line_table_header_selected(self, event: LineTable.HeaderSelected) -> None:
+        event.stop()
+        self._sort = "" if event.key == self._sort else event.key
+        self._arrange()
+
+    def leave(self) -> None:
+        """Esc: moves from the detail to the table, then goes back."""
+        if self.query_one(StackPanel).has_focus:
+            self._table.focus()
+        else:
+            super().leave()
+
+    def action_kind(self) -> None:
+        kinds = ["", *(kind for kind in KINDS if any(row.kind == kind for row in self._rows))]
+        at = kinds.index(self._only) if self._only in kinds else 0
+        self._only = kinds[(at + 1) % len(kinds)]
+        self._arrange()
+
+    def action_sort(self) -> None:
+        self._sort = _ORDERS[(_ORDERS.index(self._sort) + 1) % len(_ORDERS)]
+        self._arrange()
+
+
+def _notes(timers: Timers) -> list[str]:
+    found = []
+    if timers.hidden:
+        verb = "does not show its timers" if timers.hidden == 1 else "do not show their timers"
+        found.append(f"{fmt.plural(timers.hidden, 'loop')} {verb}")
+    if timers.cancelled:
+        found.append(f"{fmt.count(timers.cancelled)} cancelled, not yet removed")
+    if timers.unlisted:
+        found.append(f"{fmt.count(timers.unlisted)} timers in smaller groups")
+    return found

@@ -1,0 +1,74 @@
+"""A program that has some of every resource; it prints ``standing``."""
+
+from __future__ import annotations
+
+ZOO = """
+import asyncio, concurrent.futures, contextvars, socket, subprocess, threading
+
+request = contextvars.ContextVar("request")
+tenant = contextvars.ContextVar("tenant")
+
+class Request:
+    def __init__(self):
+        self.body = bytearray(5_000)
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+class Kept(Echo):
+    def connection_made(self, transport):
+        open_ones.append(self)
+
+open_ones, kept = [], []
+
+async def handle():
+    request.set(Request())
+    await asyncio.sleep(3600)
+
+async def count():
+    for number in range(10):
+        yield number
+
+async def serve(reader, writer):
+    if await reader.read(1) == b"x":
+        await reader.read(1)
+
+def open_tenant():
+    return asyncio.new_event_loop()  # makes a loop
+
+async def served(server, number):
+    address = server.sockets[0].getsockname()
+    return [socket.create_connection(address) for _ in range(number)]
+
+async def main():
+    loop = asyncio.get_running_loop()
+    tenant.set("ours")
+    kept.append([asyncio.create_task(handle()) for _ in range(30)])
+    for _ in range(3):
+        generator = count()
+        await generator.__anext__()
+        kept.append(generator)
+    kept.append(await served(await loop.create_server(Echo, "127.0.0.1", 0), 4))
+    kept.append(await served(await loop.create_server(Kept, "127.0.0.1", 0), 2))
+    streams = await served(await asyncio.start_server(serve, "127.0.0.1", 0), 5)
+    for each in streams[:3]:
+        each.send(b"x")
+    for each in streams[3:]:
+        each.send(b"y")  # their handler returns and closes nothing
+    kept.append(streams)
+    pool = concurrent.futures.ThreadPoolExecutor(2, "render")
+    for _ in range(5):
+        pool.submit(threading.Event().wait)
+    kept.append([open_tenant() for _ in range(3)])
+    ended = subprocess.Popen(["true"])
+    while open(f"/proc/{ended.pid}/stat").read().rpartition(")")[2].split()[0] != "Z":
+        await asyncio.sleep(0.01)
+    kept.append([ended, subprocess.Popen(["sleep", "60"])])
+    loop.call_later(3600, print)
+    await asyncio.sleep(0.1)
+    print("standing", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
