@@ -64,10 +64,10 @@ def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bo
     if seen.proven:
         return Strength.PROVEN
     shown = pattern.strength_of(seen) if pattern is not None else None
+    if used and seen.most(seen.parked(*_GIVEN)) and shown in (None, Strength.UNLIKELY, Strength.NONE):
+        return Strength.IN_USE
     if shown is not None:
         return shown
-    if used and seen.most(seen.parked(*_GIVEN)):
-        return Strength.IN_USE
     if (seen.compared and not seen.stand_still) or (seen.most(seen.facts.awaited) and not seen.apart):
         return Strength.UNLIKELY
     if seen.at_rest:

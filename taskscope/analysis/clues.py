@@ -62,8 +62,11 @@ class Clues:
 
     @property
     def orphaned(self) -> bool:
-        """Whether the creator of most has ended; tasks older than the agent do not count."""
-        return self._most_known(self.facts.orphans)
+        """Whether the creators of most have ended; tasks older than the agent do not count.
+
+        If one task has created all of them and has ended, there will be no more: it was a start-up.
+        """
+        return self.facts.creators != 1 and self._most_known(self.facts.orphans)
 
     @property
     def left(self) -> bool:

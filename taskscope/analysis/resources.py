@@ -40,8 +40,13 @@ APART = 0.5
 NOISE = {"fds": 3, "rss": 1 << 20, "threads": 2}
 """Smaller gains are noise: allocators and pools fluctuate."""
 
-TENTH = 0.1
-"""Least gain that is worth an own finding, as a share of the value it started from."""
+TENTH, DOUBLED = 0.1, 1.0
+"""Least gain that is worth an own finding, as a share of the value it started from: after the warm-up, or
+else."""
+
+WARM_UP = 600.0
+"""Seconds after its start in which a process may grow into its size: caches fill, the allocator too keeps
+what a first burst took."""
 
 SUSTAINED = 20.0
 """Seconds of growth from which a climb may be mentioned, long before it is a finding."""
@@ -189,16 +194,20 @@ class Resources:
             projection=self._projection(name, bins[-1].live, reading.slope, movements),
             sustained=reading.last - reading.since >= SUSTAINED and self._level(reading) != "flat",
             unexplained=not movements
-            and self._lasts(reading)
+            and self._lasts(reading, bins)
             and all(
                 moves_together(own, other)[0] < APART
                 for other in (*others.values(), *self._totals(name, now, recent=recent))
             ),
         )
 
-    def _lasts(self, reading: Growth) -> bool:
+    def _lasts(self, reading: Growth, bins: Sequence[Bin]) -> bool:
         """Whether it has climbed by enough, and for as long as the least suspect tasks must grow to leak."""
-        return reading.gained >= TENTH * reading.start and self._level(reading) == "leak"
+        warm = growth.kept([bin.low for bin in bins if bin.time >= self._started + WARM_UP])
+        enough = reading.gained >= DOUBLED * reading.start or (
+            bool(warm) and warm[-1] - warm[0] >= max(1, TENTH * warm[0])
+        )
+        return enough and self._level(reading) == "leak"
 
     def _level(self, reading: Growth) -> Reading:
         """The verdict as on the least suspect tasks."""

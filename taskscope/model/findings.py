@@ -124,7 +124,8 @@ class SiteFacts:
     """The result of a walk over one site's live tasks; requested for suspected sites only.
 
     ``alive[i]`` live tasks were born at or before ``cuts[i]``.  ``sampled`` tasks (the oldest and the
-    newest) were inspected, and of these: ``rootless`` were created outside any task, ``cancelling`` were
+    newest) were inspected, and of these: ``orphans`` were created by ``creators`` tasks that have ended,
+    ``rootless`` outside any task, ``cancelling`` were
     cancelled, ``awaited`` are awaited by another task, ``unheld`` are referenced only by the loop,
     ``left`` were left running by a wait or gather that has returned, ``looping`` are inside a loop of their
     own coroutine, ``conditional`` in one that they may leave in any round, ``cycles`` are part of an await
@@ -138,6 +139,7 @@ class SiteFacts:
     alive: tuple[int, ...]
     sampled: int = 0
     orphans: int = 0
+    creators: int = 0
     rootless: int = 0
     cancelling: int = 0
     awaited: int = 0

@@ -146,7 +146,12 @@ def test_an_orphan_is_one_whose_parent_has_ended(watched: Watched) -> None:
         service = Service()
         await asyncio.ensure_future(forget(service.decay()))
         await settle()
-        assert watched.facts("Service.decay").orphans == 1
+        found = watched.facts("Service.decay")
+        assert (found.orphans, found.creators) == (1, 1)
+        await asyncio.ensure_future(forget(service.decay()))
+        await settle()
+        found = watched.facts("Service.decay")
+        assert (found.orphans, found.creators) == (2, 2)
 
     run(main)
 

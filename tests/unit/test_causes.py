@@ -391,3 +391,23 @@ def test_threads_that_get_work_are_no_forgotten_ones() -> None:
     assert strength(facts(16, group("queue.get", 16), moved=8), "thread") == Strength.UNLIKELY
     later, _ = idle
     assert explain(site(0, "thread"), later, None)[1] == Strength.NONE  # whether they do is not seen yet
+
+
+def test_those_that_one_task_created_before_it_ended_are_a_start_up_and_no_orphans() -> None:
+    found = facts(40, group("sleep", 40), moved=30, orphans=40, creators=1, looping=40)
+    assert cause(found).pattern != "orphan"
+    assert strength(found) == Strength.UNLIKELY
+
+
+def test_loops_that_may_end_in_any_round_are_not_taken_for_permanent() -> None:
+    found = facts(40, group("sleep", 40), moved=40, orphans=40, looping=40, conditional=40)
+    assert cause(found).pattern == "orphan"
+    assert strength(found) == Strength.NONE
+    standing = facts(40, group("sleep", 40), orphans=40, looping=40, conditional=40)
+    assert strength(standing) == Strength.PERMANENT
+
+
+def test_threads_that_get_data_now_and_then_are_in_use() -> None:
+    found = facts(40, group("socket", 40), moved=30)
+    assert explain(site(0, "thread"), *found, used=True)[1] == Strength.IN_USE
+    assert explain(site(0, "thread"), *found)[1] == Strength.UNLIKELY

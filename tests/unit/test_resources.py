@@ -180,16 +180,22 @@ def test_a_pool_filled_before_a_leak_began_is_outside_the_window_in_which_both_m
 
 
 def test_memory_that_climbs_without_tasks_is_reported_once_it_has_lasted() -> None:
-    told = growing_alone(lambda at: (60 + at / 10) * 1e6, 300, churn(3, 4, 400))
+    told = growing_alone(lambda at: (60 + at / 2) * 1e6, 300, churn(3, 4, 400))
     second, finding = told[0]
     assert 120 < second < 200
     assert finding.level == "info"
     assert finding.id == 0
-    assert finding.text == "memory grows by 6.0 MB/min; 76 MB of 1.1 GB"
-    assert finding.evidence["rate_per_min"] == pytest.approx(6e6, rel=0.05)
+    assert finding.text == "memory grows by 30 MB/min; 142 MB of 1.1 GB"
+    assert finding.evidence["rate_per_min"] == pytest.approx(30e6, rel=0.05)
     assert finding.since_wall is not None
     assert finding.since < 10
     assert [each for each, _ in told] == list(range(second, 301, 5))
+
+
+def test_growth_that_may_be_a_warm_up_is_reported_once_a_warm_up_is_over() -> None:
+    told = growing_alone(lambda at: (200 + at / 5) * 1e6, 900, pool(5))
+    assert 650 < told[0][0] < 780
+    assert [each for each, _ in told] == list(range(told[0][0], 901, 5))
 
 
 def test_it_is_a_suspect_if_the_limit_is_near() -> None:
@@ -222,8 +228,12 @@ def sawtooth_of(period: float, height: float, share: float = 1.0) -> Callable[[f
         lambda at: (40 + 10 * math.log1p(at)) * 1e6,  # ever fewer entries are new
         lambda at: (40 + at / 100) * 1e6,  # a gain of 3 MB in five minutes: fragmentation
         lambda at: (40 + 100 * (at > 150)) * 1e6,  # one big load
+        lambda at: (60 + at / 6) * 1e6,  # five minutes of warming up
     ],
-    ids=["sawtooth", "batches", "warm-up", "bounded cache", "slower and slower", "creeping", "one step"],
+    ids=[
+        *("sawtooth", "batches", "warm-up", "bounded cache", "slower and slower", "creeping", "one step"),
+        "slow warm-up",
+    ],
 )
 def test_healthy_memory_is_never_told(rss: Callable[[float], float]) -> None:
     assert growing_alone(rss, 300, churn(3, 4, 400), pool(5)) == []

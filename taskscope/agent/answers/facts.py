@@ -249,6 +249,7 @@ class _Tally:
     def __init__(self, *, raced: bool) -> None:
         self.raced = raced
         self.sampled = 0
+        self.creators: set[int] = set()
         self.flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
         self.bound: dict[int, _Bound] = {}
         self.waits: dict[int, _Waited] = {}
@@ -261,6 +262,8 @@ class _Tally:
         chain, lineage = task_facts.coroutines(task), futures.lineage_of(task)
         self.sampled += 1
         orphan = lineage is not None and not lineage.live
+        if orphan and lineage is not None:
+            self.creators.add(lineage.serial)
         ends = task_facts.is_awaited(task), task_facts.is_cancelling(task)
         place = task_facts.place_of_task(task)
         left = (self.raced and (orphan or unheld)) or races.is_left_by_gather(task)
@@ -341,6 +344,7 @@ class _Tally:
             reach=reach,
             older=older,
             keeper=keeper,
+            creators=len(self.creators),
             **self.flags,
         )
 
