@@ -354,6 +354,7 @@ async def in_anyio() -> list[asyncio.Task[None]]:
 
 
 async def main() -> None:
+    asyncio.get_running_loop().set_default_executor(concurrent.futures.ThreadPoolExecutor(2))
     full: asyncio.Queue[int] = asyncio.Queue(1)
     full.put_nowait(1)
     lock = asyncio.Lock()
@@ -421,15 +422,16 @@ async def main() -> None:
     end = time.monotonic() + 20
     while time.monotonic() < end:  # until everything is parked and the pipe is full
         await asyncio.sleep(0.01)
-        short = [asyncio.create_task(dns(), name="dns"), asyncio.create_task(connect(), name="connect")]
-        await asyncio.sleep(0)  # nothing can have come back: the loop has not looked yet
         snapshot = taskscope.snapshot()
-        await asyncio.wait(short)
         parked = {task["name"]: task.get("parked", {}) for task in snapshot["tasks"]}
         waits = {name: each.get("wait") for name, each in parked.items()}
         settled = "ready" not in waits.values() and "start_tls" in parked["tls"]["text"]
         if settled and waits["process"] == waits.get("anyio_process", "subprocess") == "subprocess":
             break
+    last = asyncio.get_running_loop().run_in_executor(None, job)  # beside to_thread: no worker is left
+    tasks += [asyncio.create_task(dns(), name="dns"), asyncio.create_task(connect(), name="connect")]
+    await asyncio.sleep(0)  # they wait in line, or (uvloop) the loop has not looked for their answer yet
+    snapshot = taskscope.snapshot()
     assert taskscope._agent is not None
     ask = taskscope._agent.queries.task
     pending = [task for task in snapshot["tasks"] if task["parked"]]
@@ -443,7 +445,7 @@ async def main() -> None:
     writer.transport.abort()  # 3.12's server waits for its connections
     (await accepted).transport.abort()
     server.close()
-    await asyncio.wait([*tasks, other])
+    await asyncio.wait([*tasks, other, last])
     for stream in kept:
         stream.close()
     for each in (far, near, mute):

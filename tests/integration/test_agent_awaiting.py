@@ -72,6 +72,17 @@ async def test_both_ends_know_each_other(way: str) -> None:
     await asyncio.wait([last, first])
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the loop run until that holds, for 10 s at most: a library may still be imported."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def is_parked(task: object) -> bool:
+    return bool(awaiting.waited_tasks(task))
+
+
 async def test_groups_wait_for_their_tasks() -> None:
     async def end() -> None:
         await asyncio.Event().wait()
@@ -82,7 +93,9 @@ async def test_groups_wait_for_their_tasks() -> None:
 
     last = asyncio.create_task(end())
     owners = [asyncio.create_task(each) for each in (group(), in_anyio(last), as_completed(last))]
-    await asyncio.sleep(0.01)
+    await until(
+        lambda: all(is_parked(each) for each in owners) and is_parked(awaiting.waited_tasks(owners[1])[0])
+    )
     inside = next(task for task in asyncio.all_tasks() if task.get_name() == "in group")
     assert awaiting.waited_tasks(owners[0]) == [inside]
     assert awaiting.awaiting_tasks(inside) == [owners[0]]

@@ -242,15 +242,17 @@ def test_watch_reports_what_is_known_on_ctrl_c(growing: int) -> None:
 
 
 def test_watch_reports_what_it_saw_when_the_target_ends() -> None:
-    with running(GROWING) as target:
+    with running(STANDING) as target:
+        says(target, "standing")
         command = [*COMMAND, "watch", str(target.pid), "--for", "1h"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
             assert child.stderr is not None
-            child.stderr.readline()
+            while not re.search(r"0 s  \d+ tasks", child.stderr.readline()):
+                assert child.poll() is None
             target.kill()
-            out, err = child.communicate(timeout=20)
+            out, err = child.communicate(timeout=40)
     assert "the target has ended; the report covers the time before" in err
-    assert "forgotten" in out
+    assert "sleeper" in out
     assert child.returncode == 0
 
 

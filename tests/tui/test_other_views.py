@@ -17,6 +17,8 @@ from tests.tui.running import SIZES, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
     from taskscope.model import requests
 
 THREADS, ENDED, STALLS, LOOPS = "2", "3", "4", "5"
@@ -87,12 +89,19 @@ async def test_threads_sort_by_cpu_and_name() -> None:
         await until_shown(pilot, "● live")
         await pilot.press(THREADS)
         await until_shown(pilot, "MainThread")
-        await pilot.click(LineTable, offset=(14, 0))
+        await click_heading(pilot, "cpu s")
         await until_shown(pilot, "cpu s▾")
         table = app.screen.query_one(LineTable)
-        assert next(row.name for row in table.rows) == "MainThread"
-        await pilot.click(LineTable, offset=(36, 0))
+        await until(pilot, lambda: next(row.name for row in table.rows) == "MainThread")
+        await click_heading(pilot, "name")
         await until_shown(pilot, "name▴")
+
+
+async def click_heading(pilot: Pilot[None], word: str) -> None:
+    """Clicks a column's heading where it stands: columns are as wide as what they show."""
+    heading = screen_text(pilot.app).split("\n")
+    line = next(y for y, shown in enumerate(heading) if "cpu s" in shown and "name" in shown)
+    await pilot.click(offset=(heading[line].index(word) + 1, line))
 
 
 async def test_the_slower_the_target_answers_the_less_it_is_asked() -> None:
