@@ -40,13 +40,18 @@ def threads() -> dict[str, model.Thread]:
     return {thread.name: thread for thread in taskscope._agent.thread_view.all()}
 
 
-def until_says(name: str, text: str) -> model.Thread:
-    """The thread once it says so: it takes a moment to get to where it waits."""
+def until_says(name: str, text: str, queued: int | None = None) -> model.Thread:
+    """The thread once it says so: it takes a moment to get to where it waits.
+
+    ``queued``: jobs that wait for its pool.
+    """
     end = time.monotonic() + 10
     while True:
         thread = threads().get(name)
         if thread is not None and thread.doing == text:
-            return thread
+            pool = thread.executor
+            if queued is None or (pool is not None and pool.queued == queued):
+                return thread
         assert time.monotonic() < end, thread
         time.sleep(0.005)
 
@@ -152,16 +157,13 @@ def test_pools_and_their_jobs() -> None:
     gate = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="pool") as pool:
         pool.submit(int).result()
-        until_says("pool_0", "waits for a job")
-        assert threads()["pool_0"].state == "idle"
+        assert until_says("pool_0", "waits for a job").state == "idle"
         jobs = [pool.submit(gate.wait) for _ in range(5)]
         until_says("pool_0", "waits for an event")
-        until_says("pool_1", "waits for an event")
-        busy = threads()["pool_1"]  # anew: the queue may have been read before the last job was taken
+        busy = until_says("pool_1", "waits for an event", queued=3)  # the last job may just be being taken
         assert busy.state == "waiting"
         assert busy.executor is not None
         assert (busy.executor.name, busy.executor.workers, busy.executor.max_workers) == ("pool", 2, 2)
-        assert busy.executor.queued == 3
         gate.set()
         concurrent.futures.wait(jobs)
 
