@@ -288,6 +288,7 @@ class Agent:
             requests.Loops: lambda _: self.loops(),
             requests.Turns: self.turning.turns,
             requests.Mishaps: lambda _: mishaps.read(self.registry),
+            requests.Renewal: self._renewal,
             requests.Stalls: lambda _: _now(self.watch.stalls),
             requests.Source: source.source,
             requests.Modules: source.modules,
@@ -336,6 +337,12 @@ class Agent:
         if detail is None:
             raise NotFoundError(f"thread {query.ident} has ended")
         return detail
+
+    def _renewal(self, query: requests.Renewal) -> Job[model.Renewal]:
+        record = self.registry.by_id.get(query.site)
+        if record is None:
+            raise NotFoundError(f"there is no site {query.site}")
+        return (yield from self.timers.renewal(record.site))
 
     def _snapshot(self, query: requests.Snapshot, send: Callable[[bytes], None]) -> Job[dict[str, int]]:
         yield from self.settled(ARRIVAL)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth, patterns
+from taskscope.analysis.churn import Churn
 from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.kept import Kept
 from taskscope.analysis.mishaps import MishapTrack
@@ -77,7 +78,7 @@ class Judge:
         self._threads: Sequence[Thread] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
-        self.spins = Spins()
+        self.spins, self.churn = Spins(), Churn()
         self.mishaps = MishapTrack()
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
@@ -213,6 +214,7 @@ class Judge:
             self.mishaps,
             self.timers.found(),
             self.spins.found,
+            self.churn.found,
         )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 
@@ -234,6 +236,7 @@ class Judge:
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
         climbs = self.climbs()
+        self.churn.look(self.now, self._watched, self.state.sites, self.resources.levels(self.now))
         every = (
             *self._process_findings(climbs)[:MAX_INFO],
             *(with_resources(each, climbs) for each in serious),

@@ -16,7 +16,7 @@ from taskscope.model import Projection
 from taskscope.model.vocabulary import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.track import Bin
@@ -155,6 +155,10 @@ class Resources:
     def percent(self, name: Resource, now: float) -> float | None:
         """Growth of a resource since the start, in percent; None if unknown."""
         return growth.percent([bin.live for bin in self._tracks[name].whole.bins(now)] or [0])
+
+    def levels(self, now: float) -> Iterator[list[Bin]]:
+        """The counts that load makes climb: descriptors, threads and all tasks."""
+        return (self._tracks[name].whole.bins(now) for name in ("fds", "threads", "tasks"))
 
     def climbs(self, now: float, sites: Mapping[int, Tracked]) -> tuple[Climb, ...]:
         """The resources that climb.  ``sites``: the growing ones."""

@@ -77,6 +77,11 @@ class Track:
             return self._low[-1] - min(self._low) if self._low else 0
         return min(self._low[-third:]) - min(self._low[:third])
 
+    @property
+    def births(self) -> int:
+        """Births that it spans."""
+        return self._born[-1] - self._born[0] if self._born else 0
+
     def shift(self, count: int) -> None:
         """Corrects the past by ``count`` tasks later attributed to this site (negative: to another)."""
         for column in (self._low, self._high, self._live, self._born):

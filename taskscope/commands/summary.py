@@ -60,7 +60,7 @@ def _totals(observation: Observation, last: Sample) -> list[str]:
 
 def _table(observation: Observation) -> list[str]:
     shown = [seen for seen in observation.sites.values() if seen.state.counts.counts.live or _born(seen)]
-    shown.sort(key=lambda seen: (-seen.state.gained, -seen.state.counts.counts.live, seen.state.site.id))
+    shown.sort(key=lambda seen: (-seen.state.gained, -_activity(observation, seen), seen.state.site.id))
     if not shown:
         return ["No task was alive during the watch."]
     rows = [_HEADS, *(_numbers(observation, seen) for seen in shown[:MAX_SITES])]
@@ -72,6 +72,11 @@ def _table(observation: Observation) -> list[str]:
     if len(shown) > MAX_SITES:
         lines.append(f"({MAX_SITES} of {len(shown):,} creation sites, fastest-growing first)")
     return lines
+
+
+def _activity(observation: Observation, seen: Seen) -> float:
+    """Live tasks, or births per second if these are more."""
+    return max(seen.state.counts.counts.live, _born(seen) / (observation.seconds or 1.0))
 
 
 def _numbers(observation: Observation, seen: Seen) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from taskscope.model import (
     graph,
     mishaps,
     process,
+    renewals,
     resources,
     sites,
     tasks,
@@ -30,6 +31,7 @@ from taskscope.model.frames import *  # noqa: F403
 from taskscope.model.graph import *  # noqa: F403
 from taskscope.model.mishaps import *  # noqa: F403
 from taskscope.model.process import *  # noqa: F403
+from taskscope.model.renewals import *  # noqa: F403
 from taskscope.model.resources import *  # noqa: F403
 from taskscope.model.sites import *  # noqa: F403
 from taskscope.model.tasks import *  # noqa: F403
@@ -45,6 +47,7 @@ __all__ = [  # noqa: PLE0604  (all are lists of names)
     *mishaps.__all__,
     *process.__all__,
     *resources.__all__,
+    *renewals.__all__,
     *sites.__all__,
     *tasks.__all__,
     *threads.__all__,

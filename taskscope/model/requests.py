@@ -363,6 +363,13 @@ class Loops(Request[tuple[model.Loop, ...]]):
 
 
 @_request
+class Renewal(Request[model.Renewal]):
+    """The timers that start tasks of a site, and whether these arm the next."""
+
+    site: int = _field(_NUMBER)
+
+
+@_request
 class Turns(Request[tuple[model.LoopTurns, ...]]):
     """What running loops do while they are awake; takes half a second."""
 

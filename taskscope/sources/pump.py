@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Loop,
         LoopTurns,
         Mishaps,
+        Renewal,
         Sample,
         SiteFacts,
         Thread,
@@ -230,6 +231,9 @@ class Pump:
         if sample.monotonic >= self._next_turns:
             with contextlib.suppress(NotAvailable):
                 self._next_turns = sample.monotonic + await self._look_at_turns(sample)
+        with contextlib.suppress(NotAvailable):
+            for site in self.judge.churn.wanted(sample.monotonic):
+                self.judge.churn.add(await self._source.ask(requests.Renewal(site)))
         self.judge.note(stalls, self._threads, self._loops, self._waits)
 
     async def _look_at_turns(self, sample: Sample) -> float:
@@ -297,6 +301,9 @@ class _Taken(SavedSource):
         return await self._target.ask(query)
 
     async def turns(self, query: requests.Turns) -> tuple[LoopTurns, ...]:
+        return await self._target.ask(query)
+
+    async def renewal(self, query: requests.Renewal) -> Renewal:
         return await self._target.ask(query)
 
     async def looks(self, query: requests.Looks) -> tuple[SiteFacts, ...]:

@@ -16,7 +16,7 @@ from taskscope.tui.filter_field import FilterField
 from taskscope.tui.findings_panel import FindingsPanel, most
 from taskscope.tui.messages import OverviewLeft
 from taskscope.tui.ordering import Ordering, matches
-from taskscope.tui.site_table import BY_KEY, SiteTable
+from taskscope.tui.site_table import BIRTHS, BY_KEY, SiteTable
 from taskscope.tui.site_table import LONG_LIVED as LONG
 from taskscope.tui.store import GROUPINGS, WALKED
 from taskscope.tui.theme import palette
@@ -57,7 +57,7 @@ oldest     age of the oldest live task; median: half are younger
 born/s     tasks started per second; end/s: ended per second, over the last 5 seconds
 err        tasks that ended with an exception, since the agent started
 10 min     live over the last ten minutes (less for a young target), scaled from zero to its maximum;
-           births where no task stays
+           births where tasks come and go, and in all rows while these are sorted by births
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
 !          a finding: tasks pile up here.  LEAK: they grow for longer than start-up explains, and stay;
            SUSPECT: it is too early to judge, or some of them end.  The line above the table says where,
@@ -275,8 +275,9 @@ class OverviewScreen(ViewScreen):
             self._sort_by(event.key)
 
     def action_sort(self) -> None:
-        """Sorts by the next visible column."""
-        keys = [key for key in self.query_one(SiteTable).shown_columns if key != "mark"]
+        """Sorts by the next column that is visible, and by births in any case."""
+        shown = {*self.query_one(SiteTable).shown_columns, BIRTHS} - {"mark"}
+        keys = [key for key in BY_KEY if key in shown]
         at = keys.index(self._sort) if self._sort in keys else -1
         self._sort_by(keys[(at + 1) % len(keys)])
 

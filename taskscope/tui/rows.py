@@ -29,6 +29,9 @@ RATE_SECONDS = 5.0
 SHORTEST = 0.4
 """Minimum seconds between two samples for a rate."""
 
+CHURNS = 20
+"""Births per step of a trend, as a multiple of its highest live count, from which births say more."""
+
 LIVE, BORN, ENDED = range(3)
 
 
@@ -72,10 +75,15 @@ class Row:
         return None
 
     def trend(self, now: float, seconds: float, points: int) -> list[float | None]:
-        """Live count at ``points`` moments of the last ``seconds``; births between them if none was live."""
+        """Live count at ``points`` moments of the last ``seconds``; births between them if few tasks stay."""
         live = self.levels(now, seconds, points, LIVE)
-        if any(live):
-            return live
+        births = self.births_between(now, seconds, points)
+        most = max((each for each in births if each is not None), default=0.0)
+        stay = max((each for each in live if each is not None), default=0.0)
+        return births if most > CHURNS * stay else live
+
+    def births_between(self, now: float, seconds: float, points: int) -> list[float | None]:
+        """Births in each of ``points`` equal slices of the last ``seconds``."""
         step = seconds / points
         born = self.levels(now, seconds + step, points + 1, BORN)
         return [None if None in pair else pair[1] - pair[0] for pair in pairwise(born)]  # type: ignore[operator]

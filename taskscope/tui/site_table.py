@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from taskscope.tui.store import Store
     from taskscope.tui.theme import Palette
 
+BIRTHS = "born"
+"""The column of births; sorted by it, rows show births over time."""
+
 FINDING, LONG_LIVED = "!", "·"
 TREND_WIDTH = 10
 TREND_EVERY = 3.0
@@ -125,6 +128,7 @@ class SiteTable(LineTable[Row]):
         self._read_of: tuple[object, ...] = ()
         self._trends: dict[str, tuple[float, int, str, int]] = {}
         self._columns_of: object = None
+        self._sorted_by = ""
         super().__init__(self._columns_now(), self._cells, lambda row: row.key)
 
     @property
@@ -135,8 +139,27 @@ class SiteTable(LineTable[Row]):
     def _columns_now(self) -> Sequence[Column]:
         baseline = self.context.store.baseline
         columns = [field.column for field in FIELDS if baseline or field.column.key != "since"]
-        label = fmt.span(self._trend_seconds)
-        return [replace(each, label=label) if each.key == "trend" else each for each in columns]
+        span = fmt.span(self._trend_seconds)
+        label = f"{'born, ' if self._by_births else ''}{span}"
+        kept = BIRTHS if self._by_births else ""
+        return [
+            replace(
+                each,
+                label=label if each.key == "trend" else each.label,
+                priority=0 if each.key == kept else each.priority,
+            )
+            for each in columns
+        ]
+
+    def show_sort(self, key: str, *, descending: bool = True) -> None:
+        """Marks the column; the one of births stays visible while the rows are sorted by it."""
+        super().show_sort(key, descending=descending)
+        self._sorted_by = key
+        self.fit_columns()
+
+    @property
+    def _by_births(self) -> bool:
+        return self._sorted_by == BIRTHS
 
     def show(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
         """Shows the rows; until the user moves the cursor, it stays on the top line."""
@@ -152,7 +175,7 @@ class SiteTable(LineTable[Row]):
     def fit_columns(self) -> None:
         """Adds the column of changes while there is a baseline, and labels the trend with its span."""
         store = self.context.store
-        state = (store.baseline is None, self._trend_seconds)
+        state = (store.baseline is None, self._trend_seconds, self._by_births)
         if state != self._columns_of:
             self._columns_of = state
             self._trends.clear()
@@ -237,12 +260,14 @@ class SiteTable(LineTable[Row]):
         if now - at >= TREND_EVERY or now < at or of != version:
             if len(self._trends) > 2 * len(self.rows) + 100:
                 self._trends.clear()  # drop rows that are gone
-            text, early = _sparkline(row, now, self._trend_seconds)
+            text, early = _sparkline(row, now, self._trend_seconds, births=self._by_births)
             self._trends[row.key] = (now, version, text, early)
         return text, early
 
 
-def _sparkline(row: Row, now: float, seconds: float) -> tuple[str, int]:
+def _sparkline(row: Row, now: float, seconds: float, *, births: bool) -> tuple[str, int]:
+    if births:
+        return fmt.sparkline(row.births_between(now, seconds, TREND_WIDTH), TREND_WIDTH), 0
     seen = row.trend(now, seconds, TREND_WIDTH)
     before = row.reconstructed(now, seconds, TREND_WIDTH)
     guessed = [at for at, value in enumerate(seen) if value is None and before[at] is not None]

@@ -89,8 +89,40 @@ class TimerReader:
         self._next = 1
         self._kept_then: dict[int, tuple[float, model.KeptByTimers]] = {}  # when, by number
 
+    def renewal(self, site: model.Site) -> Job[model.Renewal]:
+        """The timers whose callback is the function that starts tasks of this site."""
+        groups: dict[_Key, _Group] = {}
+        yield from self._all(groups)
+        pending, armed = 0, tuple[model.Frame, ...]()
+        chain = arming.Chain(None, ())
+        for (_, name, _), group in groups.items():
+            if name.replace(".<locals>", "") != site.frame.function:
+                continue
+            handle = next((each for reference in group.sample if (each := reference()) is not None), None)
+            callback = attribute(handle, "_callback")
+            function = innermost(callback)
+            if type(function) is not FunctionType or not _is_at(function.__code__, site.frame):
+                continue
+            del handle
+            owner = owner_of(callback)
+            pending += group.live
+            armed = yield from arming.lines_of(callback, owner)
+            chain = yield from arming.chain_of(callback, owner, armed, site.coroutine)
+        return model.Renewal(site.id, clock.monotonic(), pending, armed, chain.renewed, chain.begun)
+
     def timers(self, query: requests.Timers) -> Job[model.Timers]:
         groups: dict[_Key, _Group] = {}
+        cancelled, hidden = yield from self._all(groups)
+        shown = sorted(groups.items(), key=lambda each: -each[1].live)[:MAX_GROUPS]
+        found = []
+        for key, group in shown:
+            found.append((yield from self._told(key, group, query.keeps)))
+        listed = sum(each.live for each in found)
+        total = sum(each.live for each in groups.values())
+        return model.Timers(clock.monotonic(), tuple(found), total - listed, cancelled, hidden)
+
+    def _all(self, groups: dict[_Key, _Group]) -> Job[tuple[int, int]]:
+        """Reads the timers of all loops: how many are cancelled, how many loops do not show theirs."""
         cancelled = hidden = 0
         for loop in [loop for _, loop in self._watch.loops()]:
             ahead = timers.ahead_of(loop)
@@ -100,13 +132,7 @@ class TimerReader:
                 hidden += 1
                 continue
             cancelled += yield from _read(loop, ahead, groups)
-        shown = sorted(groups.items(), key=lambda each: -each[1].live)[:MAX_GROUPS]
-        found = []
-        for key, group in shown:
-            found.append((yield from self._told(key, group, query.keeps)))
-        listed = sum(each.live for each in found)
-        total = sum(each.live for each in groups.values())
-        return model.Timers(clock.monotonic(), tuple(found), total - listed, cancelled, hidden)
+        return cancelled, hidden
 
     def _told(self, key: _Key, group: _Group, least: int) -> Job[model.TimerGroup]:
         handle = next((each for reference in group.sample if (each := reference()) is not None), None)
@@ -213,6 +239,12 @@ def _key(callback: object, trace: object, handle: object) -> _Key:
     if type(function) is not FunctionType:
         return 0, called(function), traced
     return id(function.__code__), written(function.__qualname__), traced
+
+
+def _is_at(code: CodeType, frame: model.Frame) -> bool:
+    """Whether a line is one of a function's."""
+    lines = [line for _, _, line in code.co_lines() if line is not None]
+    return origins.frame_of(code, None).file == frame.file and min(lines) <= frame.line <= max(lines)
 
 
 def _code_of(function: object) -> CodeType | None:

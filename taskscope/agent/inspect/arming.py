@@ -7,9 +7,9 @@ for in the callback's class, its module, and functions nested in these.
 from __future__ import annotations
 
 from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect import origins
+from taskscope.agent.inspect import calls, origins
 from taskscope.agent.inspect.caches import Cache
 from taskscope.agent.inspect.looking import (
     attribute,
@@ -26,7 +26,7 @@ from taskscope.agent.inspect.walk import spent
 from taskscope.model import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from taskscope.agent.inspect.walk import Job
 
@@ -79,6 +79,39 @@ def lines_of(callback: object, owner: object) -> Job[tuple[Frame, ...]]:
                 yield
         known[name] = tuple(found)
     return known[name]
+
+
+class Chain(NamedTuple):
+    """``renewed``: the line of a coroutine that arms the next timer; ``begun``: other lines that arm one."""
+
+    renewed: Frame | None
+    begun: tuple[Frame, ...]
+
+
+def chain_of(callback: object, owner: object, armed: Sequence[Frame], coroutine: str) -> Job[Chain]:
+    """Who arms the timers that start tasks of ``coroutine``; ``armed``: the lines that do so themselves."""
+    function = innermost(callback)
+    if type(function) is not FunctionType:
+        return Chain(None, ())
+    arming = tuple(dict.fromkeys(frame.function.rpartition(".")[2] for frame in armed))
+    by_itself = next((frame for frame in armed if frame.function == coroutine), None)
+    wanted = (coroutine.rpartition(".")[2],) if by_itself is not None else arming
+    renewed, begun = by_itself, list[Frame]()
+    seen: set[int] = set()
+    for code in _codes(function, owner):
+        if id(code) in seen:
+            continue
+        seen.add(id(code))
+        line = calls.line_calling(code, wanted)
+        if line is not None and code is not function.__code__:
+            frame = origins.frame_of(code, line)
+            if frame.function == coroutine:
+                renewed = renewed or frame
+            elif len(begun) < MAX_LINES:
+                begun.append(frame)
+        if spent():
+            yield
+    return Chain(renewed, tuple(begun))
 
 
 def _codes(function: FunctionType, owner: object) -> Iterator[CodeType]:

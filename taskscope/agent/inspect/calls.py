@@ -124,11 +124,12 @@ def _under_way(code: CodeType, place: int) -> tuple[_Path | None, bool]:
 
 
 def line_calling(code: CodeType, names: Sequence[str]) -> int | None:
-    """The first line on which a function mentions one of these methods; None: it mentions none."""
-    if all(name not in names for name in code.co_names):
+    """The first line on which a function mentions one of these functions; None: it mentions none."""
+    if all(name not in names for name in (*code.co_names, *code.co_freevars)):
         return None
     for each in _shown(code).instructions:
-        if each.opname in _ATTRIBUTES and each.argval in names and each.positions is not None:
+        loads = each.opname in _ATTRIBUTES or each.opname in _NAMES
+        if loads and each.argval in names and each.positions is not None:
             return each.positions.lineno
     return None
 

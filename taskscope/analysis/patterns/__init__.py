@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis.patterns import (
     cancels,
+    churns,
     conclusive,
     deadlocks,
     limits,
@@ -63,6 +64,7 @@ OF_PROCESS: tuple[ProcessPattern, ...] = (
     *cancels.PATTERNS,
     *mishaps.PATTERNS,
     *timers.PATTERNS,
+    *churns.PATTERNS,
     *limits.PATTERNS,
     *stalls.PATTERNS,
     *overload.PATTERNS,

@@ -10,6 +10,7 @@ from taskscope.model import Cause, Finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from taskscope.analysis.churn import Climbing
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.mishaps import MishapTrack
     from taskscope.analysis.onset import Onset
@@ -58,7 +59,8 @@ class SitePattern(Pattern):
 class ProcessFacts:
     """The state of loops and pools at ``now``.  ``slow``: since when callbacks run late.
 
-    ``exhausted``: resources at their limit; ``climbs``: those that climb; ``timers``: those that grow.
+    ``exhausted``: resources at their limit; ``climbs``: those that climb; ``timers``: those that grow;
+    ``climbing``: sites that start ever more tasks.
     """
 
     now: float
@@ -72,6 +74,7 @@ class ProcessFacts:
     mishaps: MishapTrack | None = None
     timers: Sequence[PiledUp] = ()
     spins: Sequence[Spinning] = ()
+    climbing: Sequence[Climbing] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
