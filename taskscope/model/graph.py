@@ -12,7 +12,7 @@ from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolv
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FullPool", "WaitEdge", "WaitGraph", "WaitNode", "WaitingAt", "deadlocked"]
+__all__ = ["Awaiter", "Cancelled", "FullPool", "WaitEdge", "WaitGraph", "WaitNode", "WaitingAt", "deadlocked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,30 @@ class WaitEdge:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaiter:
+    """A task that waits for another to end.  ``cancels``: the line before at which it calls ``cancel``."""
+
+    number: int
+    name: str
+    frame: Frame | None
+    cancels: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A task that was cancelled, and still runs; seen so since ``task.since``.
+
+    ``requests``: to cancel it, that it has not answered.  ``caught``: where CancelledError is caught and not
+    raised again, if its code shows that.  ``task.waiting`` tasks wait for its end; ``awaiters``: the first.
+    """
+
+    task: WaitNode
+    requests: int
+    caught: Frame | None = None
+    awaiters: tuple[Awaiter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingAt:
     """``tasks`` wait at one line."""
 
@@ -79,13 +103,13 @@ class FullPool:
 class WaitGraph:
     """The part of the graph in which nothing can continue by itself, at one moment.
 
-    ``cancelled``: awaited tasks that were cancelled and still run, seen so since ``since``.
+    ``cancelled``: tasks that were cancelled and still run, and that are awaited or seen to swallow it.
     """
 
     monotonic: float
     nodes: tuple[WaitNode, ...] = ()
     edges: tuple[WaitEdge, ...] = ()
-    cancelled: tuple[WaitNode, ...] = ()
+    cancelled: tuple[Cancelled, ...] = ()
     full: tuple[FullPool, ...] = ()
 
 

@@ -66,7 +66,7 @@ class Details:
             serials += await self._look_at(site)
         if any(finding.level == "hang" for finding in findings):
             graph = await self.ask(requests.Waits())
-            nodes = [*graph.nodes, *graph.cancelled] if graph else []
+            nodes = [*graph.nodes, *(each.task for each in graph.cancelled)] if graph else []
             serials[:0] = [node.number for node in nodes if node.kind == "task"][: 2 * EXAMPLES]
             idents[:0] = [node.number for node in nodes if node.kind == "thread"][: 2 * EXAMPLES]
         for serial in _few(serials, MOST_STACKS):

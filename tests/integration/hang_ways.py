@@ -338,6 +338,13 @@ asyncio.run(main())
 )
 """A task that takes no notice of ``cancel()``, and one that waits for its end."""
 
+NOT_AWAITED = SWALLOWED.replace("    await task\n", "    await asyncio.sleep(3600)\n")
+
+CLEANS_UP = NOT_AWAITED.replace(
+    "        except asyncio.CancelledError: pass", "        finally: await asyncio.sleep(3600)"
+)
+"""A task that cleans up for long after ``cancel()``; nobody waits for its end."""
+
 FULL = (
     _START
     + """

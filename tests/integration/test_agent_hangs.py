@@ -26,6 +26,7 @@ from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from tests.integration.children import running, says
 from tests.integration.hang_ways import (
+    CLEANS_UP,
     FORKED,
     FORKED_METHOD,
     FORKED_TURN,
@@ -34,6 +35,7 @@ from tests.integration.hang_ways import (
     HANGS,
     HEALTHY,
     IN_BYTECODE,
+    NOT_AWAITED,
     PROGRAMS,
     SWALLOWED,
 )
@@ -178,6 +180,22 @@ async def test_a_task_that_swallows_cancel_while_another_waits_for_it_is_suspect
     assert swallowed(graph) == (), "it may be cleaning up"
     (finding,) = swallowed(replace(graph, monotonic=graph.monotonic + PATIENCE))
     assert (finding.level, finding.site.function, finding.evidence["waiting"]) == ("suspect", "poll", 1)
+    assert finding.cause is not None
+    assert "is caught at <string>:" in finding.cause.text and " in poll, and not raised" in finding.cause.text
+    assert finding.cause.evidence[-1].startswith("task Task-1 waits for its end at ")
+    assert ", after calling cancel at " in finding.cause.evidence[-1]
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+async def test_one_that_nobody_awaits_is_suspected_if_its_code_swallows_the_request(version: str) -> None:
+    for program, told in ((NOT_AWAITED, 1), (CLEANS_UP, 0)):
+        with running(program, python=str(require(version))) as child:
+            says(child, "standing")
+            async with agent_of(child.pid) as source:
+                await source.ask(requests.Waits())
+                graph = await source.ask(requests.Waits())
+        late = swallowed(replace(graph, monotonic=graph.monotonic + PATIENCE))
+        assert len(late) == told
 
 
 async def test_who_waits_behind_a_pool_that_stands_still_is_counted_by_line() -> None:

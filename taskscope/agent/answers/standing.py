@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent.inspect import awaiting, futures, stacks
+from taskscope.agent.inspect import awaiting, futures, stacks, swallowing
 from taskscope.agent.inspect.blocking import activity
 from taskscope.agent.inspect.looking import attribute, text
 from taskscope.agent.inspect.threads import ident_of, known_threads
@@ -20,16 +20,43 @@ if TYPE_CHECKING:
 MAX_CANCELLED = 20
 """Cancelled tasks described in one answer."""
 
+MAX_AWAITERS = 3
+"""Tasks named that wait for a cancelled one."""
 
-def running_on(registry: Registry, cancelled: Mapping[int, float], now: float) -> Iterator[model.WaitNode]:
-    """Of tasks seen cancelled before ``now``, those that others wait for and that wait for none of them."""
+
+def running_on(registry: Registry, cancelled: Mapping[int, float], now: float) -> Iterator[model.Cancelled]:
+    """Of tasks seen cancelled before ``now``, those that others wait for, or that swallow it.
+
+    Not those that wait for one of them: they end with it.
+    """
     for serial, since in list(cancelled.items())[:MAX_CANCELLED]:
         task = registry.find(serial) if since < now else None
         if task is None or futures.is_done(task):
             continue
-        behind = len(awaiting.awaiting_tasks(task))
-        if behind and not any(futures.serial_of(each) in cancelled for each in awaiting.waited_tasks(task)):
-            yield with_task(model.WaitNode(0, "task", "", since=since, waiting=behind), serial, task)
+        behind = awaiting.awaiting_tasks(task)
+        caught = swallowing.place_of(stacks.await_chain(futures.coroutine(task)))
+        if (behind or caught is not None) and not any(
+            futures.serial_of(each) in cancelled for each in awaiting.waited_tasks(task)
+        ):
+            node = model.WaitNode(0, "task", "", since=since, waiting=len(behind))
+            yield model.Cancelled(
+                with_task(node, serial, task),
+                futures.cancels_of(task),
+                caught,
+                tuple(_awaiter(each) for each in behind[:MAX_AWAITERS]),
+            )
+
+
+def _awaiter(task: object) -> model.Awaiter:
+    frames = stacks.outside_plumbing(stacks.await_chain(futures.coroutine(task)))
+    place = model.library_line(stacks.describe(frames))
+    cancels = (swallowing.cancel_before(each) for each in frames)
+    return model.Awaiter(
+        futures.serial_of(task) or 0,
+        futures.name_of(task),
+        place,
+        next((each for each in cancels if each is not None), None),
+    )
 
 
 def with_task(node: model.WaitNode, serial: int, task: object) -> model.WaitNode:

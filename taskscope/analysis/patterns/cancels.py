@@ -9,7 +9,7 @@ from taskscope.analysis.patterns.pattern import ProcessPattern, place
 from taskscope.model import Finding, Frame
 
 if TYPE_CHECKING:
-    from taskscope.model import WaitGraph, WaitNode
+    from taskscope.model import Awaiter, Cancelled, WaitGraph
 
 PATIENCE = 20.0
 """Seconds that a task may take to clean up."""
@@ -19,15 +19,21 @@ def swallowed(graph: WaitGraph | None) -> tuple[Finding, ...]:
     """One finding per task, longest first."""
     if graph is None:
         return ()
-    late = [each for each in graph.cancelled if graph.monotonic - (each.since or 0.0) >= PATIENCE]
-    late.sort(key=lambda each: each.since or 0.0)
+    late = [each for each in graph.cancelled if graph.monotonic - (each.task.since or 0.0) >= PATIENCE]
+    late.sort(key=lambda each: each.task.since or 0.0)
     return tuple(_finding(each, graph.monotonic) for each in late)
 
 
-def _finding(task: WaitNode, now: float) -> Finding:
+def _finding(cancelled: Cancelled, now: float) -> Finding:
+    task, caught = cancelled.task, cancelled.caught
     where = task.frame or Frame("", 0, "(unknown)", "stdlib")
     since = task.since or 0.0
     behind = f"{wording.plural(task.waiting, 'task')} {'waits' if task.waiting == 1 else 'wait'} for its end"
+    if caught is not None:
+        why = f"CancelledError is caught at {place(caught)} in {caught.function}, and not raised again"
+    else:
+        why = "it swallowed CancelledError, or takes long to clean up"
+    times = "" if cancelled.requests < 2 else f" {cancelled.requests:,} times"
     return Finding(
         level="suspect",
         kind="cancel",
@@ -39,13 +45,28 @@ def _finding(task: WaitNode, now: float) -> Finding:
         rate_per_min=0.0,
         since=since,
         since_at_least=True,
-        text=f"task {task.name} was cancelled at least {wording.age(now - since)} ago and still runs",
-        evidence={"why": "cancelled", "task": task.number, "waiting": task.waiting},
+        text=f"task {task.name} was cancelled{times} at least {wording.age(now - since)} ago and still runs",
+        evidence={
+            "why": "cancelled",
+            "task": task.number,
+            "waiting": task.waiting,
+            "requests": cancelled.requests,
+            "caught_at": f"{caught.file}:{caught.line}" if caught is not None else None,
+        },
         cause=CANCEL_SWALLOWED.cause(
-            f"it swallowed CancelledError, or takes long to clean up; {behind}",
-            (f"it is at {place(where)} in {where.function} ({task.text})",),
+            f"{why}; {behind}" if task.waiting else why,
+            (
+                f"it is at {place(where)} in {where.function} ({task.text})",
+                *(_awaits(each) for each in cancelled.awaiters),
+            ),
         ),
     )
+
+
+def _awaits(each: Awaiter) -> str:
+    at = f" at {place(each.frame)} in {each.frame.function}" if each.frame is not None else ""
+    by = f", after calling cancel at {place(each.cancels)}" if each.cancels is not None else ""
+    return f"task {each.name} waits for its end{at}{by}"
 
 
 CANCEL_SWALLOWED = ProcessPattern(
