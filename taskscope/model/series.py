@@ -92,6 +92,12 @@ class Series:
         if len(times) > self._limit:
             self._thin(time)
 
+    def clear(self) -> None:
+        """Drops all points."""
+        for column in (self.times, *self.columns):
+            del column[:]
+        self._limit, self._thinned = self.SLACK, -math.inf
+
     def load(self, times: Sequence[float], columns: Sequence[Sequence[float]]) -> None:
         """Replaces the points with recorded ones, keeping those that are newer."""
         keep = bisect_right(self.times, times[-1]) if times else 0

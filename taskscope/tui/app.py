@@ -14,6 +14,7 @@ from textual.filter import Monochrome
 from textual.screen import ModalScreen, Screen
 
 from taskscope.model import requests
+from taskscope.sources.recorded import RecordedSource
 from taskscope.tui import crash
 from taskscope.tui import theme as themes
 from taskscope.tui.connection import Connection
@@ -25,6 +26,7 @@ from taskscope.tui.messages import StoreChanged
 from taskscope.tui.overview import OverviewScreen
 from taskscope.tui.pace import Pace
 from taskscope.tui.picker import PickerScreen
+from taskscope.tui.playback import Playback
 from taskscope.tui.status import StatusLine
 from taskscope.tui.store import Store
 from taskscope.tui.view import ViewScreen
@@ -133,6 +135,8 @@ class TaskScopeApp(App[None]):
 
     def _watch(self, source: Source, reconnect: Reconnect | None) -> None:
         context = Context(source, Store(self._clock), self._clock)
+        if isinstance(source, RecordedSource):
+            context.playback = Playback(context, source, self._changed)
         context.on_said = self._said
         if (before := self._voice_in_front()) is not None:
             context.said = before.said

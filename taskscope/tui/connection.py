@@ -107,6 +107,9 @@ class Connection:
 
     async def _feed(self, hello: Hello) -> None:
         source = self.context.source
+        if self.context.playback is not None:
+            self._load_dismissed(hello)
+            await self.context.playback.run(hello)
         self.context.store.begin(hello)
         self._load_dismissed(hello)
         self._pump = Pump(source, hello, self)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from taskscope.model import Finding
     from taskscope.sources.base import Silence, Source
+    from taskscope.tui.playback import Playback
     from taskscope.tui.store import Store
 
 T = TypeVar("T")
@@ -114,6 +115,8 @@ class Context(Voice):
         self.source = source
         self.store = store
         self.state = State.CONNECTING
+        self.playback: Playback | None = None
+        """What moves a recording; None: the app shows something else."""
         self.reason = ""
         """Why the connection is not live, in the source's words."""
         self.silence: Silence | None = None

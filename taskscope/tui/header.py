@@ -112,6 +112,8 @@ def _state(context: Context, colours: Palette) -> Text:
         return Text("‖ paused", colours.warning)
     if context.stale:
         return Text("○ stale", colours.warning)
+    if context.playback is not None and context.state is State.SAVED:
+        return Text(f"{_SIGNS[State.SAVED]} recording", colours.accent)
     state = context.state
     style = colours.accent if state in (State.LIVE, State.SAVED) else colours.warning
     return Text(f"{_SIGNS[state]} {state.value}", style)

@@ -29,6 +29,15 @@ M          shows past messages
 ctrl+p     lists all commands and themes
 ctrl+z     suspends the app; q quits it"""
 
+RECORDING = """\
+A recording shows one moment of it.  What was not recorded is said
+to be so: details are there for the worst sites, as they were at
+most a minute before.
+[ and ]    10 seconds back, on; { and }: five minutes
+n          goes to where the next finding begins
+space      plays, stops; < and >: slower, faster
+a click on the line below goes to that moment"""
+
 _TERM = re.compile(r"(\S(?:.{0,12}?[^\s.;:,])?) {2,}(\S.*)")
 """A line of a list: a term, two or more spaces, its explanation."""
 

@@ -18,6 +18,7 @@ from taskscope.tui.messages import OverviewLeft
 from taskscope.tui.ordering import Ordering, matches
 from taskscope.tui.site_table import BIRTHS, BY_KEY, SiteTable
 from taskscope.tui.site_table import LONG_LIVED as LONG
+from taskscope.tui.slider import KEYS
 from taskscope.tui.store import GROUPINGS, WALKED
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
@@ -121,6 +122,7 @@ class OverviewScreen(ViewScreen):
         Binding("z", "span", "Chart another time span", show=False),
         Binding("left_square_bracket", "threshold(-1)", "Lower the long-lived threshold", show=False),
         Binding("right_square_bracket", "threshold(1)", "Raise the long-lived threshold", show=False),
+        *KEYS,
     ]
 
     def __init__(self, context: Context) -> None:
@@ -136,6 +138,12 @@ class OverviewScreen(ViewScreen):
         self._words = ""
         self._matching: Sequence[Row] = ()
         self._asking: set[str] = set()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In a recording, the keys of the threshold step."""
+        if action == "threshold":
+            return self.context.playback is None
+        return super().check_action(action, parameters)
 
     def body(self) -> ComposeResult:
         yield Charts(self.context)

@@ -85,6 +85,15 @@ class Store:
             self.past_version += 1
         self.version += 1
 
+    def jump(self, hello: Hello) -> None:
+        """A recording shows another moment, maybe an earlier one; a full sample of it follows."""
+        self.begin(hello)
+        self.history.clear()
+        for row in self.sites.values():
+            row.series.clear()
+            row.state.came = False  # or it did so later
+        self.past_version += 1
+
     def apply(self, sample: Sample) -> None:
         """Takes a sample in; while paused it is held (merged with those held before)."""
         self.received = self.clock()

@@ -13,6 +13,7 @@ from taskscope.tui.banner import Banner
 from taskscope.tui.header import Header
 from taskscope.tui.keys import KeyBar
 from taskscope.tui.line_list import LineList
+from taskscope.tui.slider import KEYS, Slider
 from taskscope.tui.status import StatusLine
 from taskscope.tui.whole_line import WholeLine
 
@@ -42,6 +43,7 @@ class ViewScreen(Screen[None]):
     EXPLAINS: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "back", "Back"),
+        *KEYS,
     ]
 
     def __init__(self, context: Context) -> None:
@@ -58,6 +60,7 @@ class ViewScreen(Screen[None]):
         yield Banner(self.context)
         yield from self.body()
         yield WholeLine()
+        yield Slider(self.context)
         yield StatusLine(self.context)
         yield KeyBar()
 
@@ -83,6 +86,7 @@ class ViewScreen(Screen[None]):
     def on_store_changed(self) -> None:
         self.query_one(Header).refresh()
         self.query_one(Banner).look()
+        self.query_one(Slider).refresh()
         self.look()
         self._show_whole()
 
@@ -112,7 +116,15 @@ class ViewScreen(Screen[None]):
         """Goes back to the previous view."""
         self.app.pop_screen()
 
-    def action_explain(self) -> None:
-        from taskscope.tui.help import EVERYWHERE, HelpScreen
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of a recording are for recordings."""
+        return action != "playback" or self.context.playback is not None
 
-        self.app.push_screen(HelpScreen(str(self.TITLE or "help"), f"{self.EXPLAINS}\n\n{EVERYWHERE}"))
+    def action_playback(self, what: str, *given: float) -> None:
+        getattr(self.context.playback, what)(*given)
+
+    def action_explain(self) -> None:
+        from taskscope.tui.help import EVERYWHERE, RECORDING, HelpScreen
+
+        everywhere = EVERYWHERE if self.context.playback is None else f"{RECORDING}\n\n{EVERYWHERE}"
+        self.app.push_screen(HelpScreen(str(self.TITLE or "help"), f"{self.EXPLAINS}\n\n{everywhere}"))

@@ -13,6 +13,7 @@ from taskscope.export.recording import RecordingWriter, line
 from taskscope.model import Sample, requests
 from taskscope.model.recording import FORMAT, SCHEMA, Start
 from taskscope.model.state import TargetState
+from taskscope.sources import recorded as recorded_source
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.recorded import RecordedSource
 from tests.recordings import record
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
 
     from tests.recordings import Seen
 
-SECONDS = 680
+SECONDS = 200
 """Some members, and more than is read to the second."""
+
+
+@pytest.fixture(autouse=True)
+def _short_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded_source, "WINDOW", 100.0)
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +63,17 @@ def counts(sample: Sample | None) -> object:
 
 
 async def test_it_opens_at_its_end(opened: RecordedSource) -> None:
-    assert (opened.begin, opened.end, opened.position) == (WALL + 60, WALL + 740, WALL + 740)
+    assert (opened.begin, opened.end, opened.position) == (WALL + 60, WALL + 260, WALL + 260)
     sample = await shown(opened)
     assert sample is not None
     assert sample.full
-    assert sample.wall == WALL + 740
+    assert sample.wall == WALL + 260
     assert await shown(opened) is None  # until it moves
 
 
 async def test_every_moment_is_as_it_was(opened: RecordedSource, recorded: tuple[str, list[Seen]]) -> None:
     source, (_, live) = opened, recorded
-    for at in (0, SECONDS, 1, 59, 60, 61, 350, 650, 3):  # forwards and back
+    for at in (0, SECONDS, 1, 59, 60, 61, 150, 180, 3):  # forwards and back
         await source.seek(source.begin + at)
         sample, findings = live[at]
         assert counts(await shown(source)) == counts(sample)
@@ -86,12 +92,12 @@ async def test_playing_on_yields_what_changes(
         state.apply(sample)
         at = round(source.position - source.begin)
         assert counts(state.whole()) == counts(live[at][0]), at
-        await source.advance(40)
+        await source.advance(17)
     assert source.position == source.end
 
 
 async def test_the_next_finding_is_found(tmp_path: Path) -> None:
-    live = await record(tmp_path / "a.rec", 200, FakeSource(start=1))
+    live = await record(tmp_path / "a.rec", 120, FakeSource(start=1))
     source = RecordedSource(str(tmp_path / "a.rec"))
     await source.open()
     assert not await source.next_finding()
@@ -109,11 +115,11 @@ async def test_charts_go_back_to_before_the_recording(opened: RecordedSource) ->
     assert history.times[0] < 1010  # the agent's own record
     assert history.times[-1] == 1060.0 + SECONDS
     steps = [later - before for before, later in zip(history.times, history.times[1:], strict=False)]
-    assert max(steps[-600:]) == 1.0
+    assert max(steps[-90:]) == 1.0
     assert max(steps) <= 80.0  # one for each member
     (past,) = await source.ask(requests.SiteHistory((LEAK,), 1e6))
     assert past.times[0] < 1030
-    assert past.live[-1] == 30_000
+    assert past.live[-1] == 26_000
     await source.seek(source.begin + 5)
     assert (await source.ask(requests.History(1e6))).times[-1] == 1065.0
 

@@ -100,6 +100,7 @@ class DetailScreen(ViewScreen):
         self._loading: Worker[None] | None = None
         self._due = float("-inf")
         self._loaded = False
+        self._moment = 0.0  # of a recording, as loaded
 
     def on_mount(self) -> None:
         self.reload()
@@ -127,7 +128,12 @@ class DetailScreen(ViewScreen):
         store = self.context.store
         for table in self.query(LineTable):
             table.refresh_rows()  # ages grow between two answers
-        if self.context.clock() >= self._due and self.context.source.live and not store.paused:
+        playback = self.context.playback
+        if playback is not None:
+            if playback.source.position != self._moment:
+                self._moment = playback.source.position
+                self.reload(anew=True)
+        elif self.context.clock() >= self._due and self.context.source.live and not store.paused:
             self.reload()
 
     def reload(self, *, anew: bool = False) -> None:
