@@ -102,6 +102,8 @@ async def test_groups_wait_for_their_tasks() -> None:
     (spawned,) = awaiting.waited_tasks(owners[1])
     assert awaiting.waited_tasks(spawned) == [last]
     assert owners[1] in awaiting.awaiting_tasks(spawned)
+    assert awaiting.waited_tasks(owners[2]) == [last]
+    assert {*awaiting.awaiting_tasks(last)} == {spawned, owners[2]}
     everybody = [*owners, last]
     for task in everybody:
         task.cancel()
@@ -135,6 +137,30 @@ async def test_the_await_tree_shows_cycles_and_does_not_refuse_them() -> None:
     assert (alone.live, alone.children, alone.cycle) == (1, 0, False)
     (inner,) = tree("await", serials["a"])
     assert inner.serials == (serials["b"],)
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.wait(tasks.values())
+
+
+async def test_a_cycle_that_another_task_awaits_is_below_that_task() -> None:
+    tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def waits_for(*names: str) -> None:
+        await asyncio.sleep(0)
+        await asyncio.wait([tasks[name] for name in names])
+
+    for name, others in {"a": "b", "b": "a", "root": "ac", "c": "c"}.items():
+        tasks[name] = asyncio.create_task(waits_for(*others), name=name)
+    await asyncio.sleep(0.01)
+    serials = {name: task._taskscope_serial for name, task in tasks.items()}  # type: ignore[attr-defined]
+    (root,) = [group for group in tree("await") if serials["root"] in group.serials]
+    assert (root.serials, root.children, root.cycle) == ((serials["root"],), 2, False)
+    assert not [group for group in tree("await") if group.cycle]
+    (below,) = tree("await", serials["root"])
+    assert (below.serials, below.children) == ((serials["a"], serials["c"]), 2)
+    (inner,) = tree("await", serials["a"])
+    assert (inner.serials, inner.children) == ((serials["b"],), 1)
+    assert tree("await", max(serials.values()) + 1000) == []
     for task in tasks.values():
         task.cancel()
     await asyncio.wait(tasks.values())

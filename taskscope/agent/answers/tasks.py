@@ -248,7 +248,7 @@ class Queries:
 
     def tree(self, query: requests.Tree) -> Job[tuple[model.TreeGroup, ...]]:
         level = trees.by_await if query.by == "await" else trees.by_parent
-        return self._sparing(query, lambda: level(self._registry.task_records(), query.of))
+        return self._sparing(query, lambda: level(self._registry, query.of))
 
     def _sparing(self, key: object, work: Callable[[], Job[T]]) -> Job[T]:
         """The answer, cached in proportion to its cost: see ``SHARE``."""

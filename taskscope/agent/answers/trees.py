@@ -5,7 +5,6 @@ Siblings of one site are folded into one group, so a level of 300,000 children i
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from taskscope import model
@@ -15,21 +14,21 @@ from taskscope.agent.inspect.futures import birth_of, chunk_of, lineage_of, seri
 from taskscope.agent.inspect.walk import live_tasks, spent
 
 if TYPE_CHECKING:
-    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
     from taskscope.agent.inspect.walk import Job
 
 FIRST_SERIALS = 50
 """Members listed per group; clients page through the rest."""
 
 
-def by_parent(records: list[SiteRecord], of: int | None) -> Job[tuple[model.TreeGroup, ...]]:
+def by_parent(registry: Registry, of: int | None) -> Job[tuple[model.TreeGroup, ...]]:
     """Children of ``of``.  Roots are tasks without a parent, and ended parents as ghosts.
 
     Grandchildren are counted under their parent's group through their lineage.
     """
     level = of or 0
     members: dict[object, _Tally] = {}
-    for task in live_tasks(records):
+    for task in live_tasks(registry.task_records()):
         if task is None:
             yield
             continue
@@ -51,68 +50,85 @@ def by_parent(records: list[SiteRecord], of: int | None) -> Job[tuple[model.Tree
     return _groups(members)
 
 
-def by_await(records: list[SiteRecord], of: int | None) -> Job[tuple[model.TreeGroup, ...]]:
-    """What ``of`` waits for; roots are tasks that nothing awaits, and one of each cycle.
+def by_await(registry: Registry, of: int | None) -> Job[tuple[model.TreeGroup, ...]]:
+    """What ``of`` waits for; roots are tasks that nothing awaits, and one of each cycle."""
+    return _roots(registry) if of is None else _awaited_by(registry, of)
 
-    Only tasks that wait for tasks are tracked individually; the others are counted.
-    """
+
+def _awaited_by(registry: Registry, of: int) -> Job[tuple[model.TreeGroup, ...]]:
     members: dict[object, _Tally] = {}
-    edges: dict[int, list[int]] = {}
-    nodes: dict[int, tuple[SiteRecord, float | None]] = {}
-    for task in live_tasks(records):
-        if task is None:
-            yield
-            continue
-        known = _known(task)
-        if known is None:
-            continue
-        serial, record, birth = known
-        targets = [each for each in map(_known, awaiting.waited_tasks(task)) if each is not None]
-        if targets:
-            edges[serial] = [target for target, _, _ in targets]
-            nodes[serial] = record, birth
-            nodes.update({target: (theirs, since) for target, theirs, since in targets})
-        elif of is None and not awaiting.is_awaited(task):
-            _tally(members, record).add(serial, birth)
+    for serial, chunk in _targets(registry.find(of)):
+        reference = chunk.get(serial)
+        task = reference() if reference is not None else None
+        if task is not None:
+            _tally(members, chunk.site).add(serial, birth_of(task), len(_targets(task)))
         del task
-    chosen = (yield from _await_roots(edges)) if of is None else dict.fromkeys(edges.get(of, ()), False)
-    for serial, cycle in chosen.items():
-        record, birth = nodes[serial]
-        tally = _tally(members, record, cycle=cycle)
-        tally.add(serial, birth)
-        tally.children += len(edges.get(serial, ()))
         if spent():
             yield
     return _groups(members)
 
 
-def _known(task: object) -> tuple[int, SiteRecord, float | None] | None:
-    """Serial, site and birth of a task; None if it is not in the registry."""
-    chunk, serial = chunk_of(task), serial_of(task)
-    return (serial, chunk.site, birth_of(task)) if chunk is not None and serial is not None else None
+def _roots(registry: Registry) -> Job[tuple[model.TreeGroup, ...]]:
+    """Only tasks that wait for others and are awaited are kept one by one: cycles consist of them.
 
-
-def _await_roots(edges: dict[int, list[int]]) -> Job[dict[int, bool]]:
-    """Serials of root tasks → whether each represents a cycle that nothing outside awaits."""
-    awaited: set[int] = set()
-    for targets in edges.values():
-        awaited.update(targets)
+    Something kept for each task that waits would set off the garbage collector in the middle of a slice.
+    """
+    members: dict[object, _Tally] = {}
+    edges: dict[int, tuple[int, ...]] = {}
+    begin: set[int] = set()
+    for task in live_tasks(registry.task_records()):
+        if task is None:
+            yield
+            continue
+        serial, chunk, targets = serial_of(task), chunk_of(task), [each for each, _ in _targets(task)]
+        if serial is not None and chunk is not None:
+            if not awaiting.is_awaited(task):
+                _tally(members, chunk.site).add(serial, birth_of(task), len(targets))
+                begin.update(targets)
+            elif targets:
+                edges[serial] = tuple(targets)
+        del task
+    for serial in (yield from _cycles(edges, begin)):
+        task = registry.find(serial)
+        chunk = chunk_of(task)
+        if chunk is not None:
+            _tally(members, chunk.site, cycle=True).add(serial, birth_of(task), len(_targets(task)))
+        del task
         if spent():
             yield
-    roots: dict[int, bool] = {}
+    return _groups(members)
+
+
+def _targets(task: object) -> list[tuple[int, Chunk]]:
+    """The tasks it waits for."""
+    tasks = awaiting.waited_tasks(task) if task is not None else []
+    known = [(serial_of(each), chunk_of(each)) for each in tasks]
+    return [(serial, chunk) for serial, chunk in known if serial is not None and chunk is not None]
+
+
+def _cycles(edges: dict[int, tuple[int, ...]], begin: set[int]) -> Job[list[int]]:
+    """One serial of each cycle that cannot be reached from ``begin``."""
     reached: set[int] = set()
-    for serial in chain((each for each in edges if each not in awaited), edges):
+    cycles: list[int] = []
+    yield from _reach(list(begin), edges, reached)
+    for serial in edges:
         if serial not in reached:
-            roots[serial] = serial in awaited
-            pending = [serial]
-            while pending:
-                each = pending.pop()
-                if each not in reached:
-                    reached.add(each)
-                    pending.extend(edges.get(each, ()))
+            cycles.append(serial)
+            yield from _reach([serial], edges, reached)
         if spent():
             yield
-    return roots
+    return cycles
+
+
+def _reach(pending: list[int], edges: dict[int, tuple[int, ...]], reached: set[int]) -> Job[None]:
+    """Adds to ``reached`` what can be reached from ``pending``."""
+    while pending:
+        each = pending.pop()
+        if each not in reached:
+            reached.add(each)
+            pending += edges.get(each, ())
+        if spent():
+            yield
 
 
 class _Tally:
@@ -127,8 +143,9 @@ class _Tally:
         self.serials: dict[int, None] = {}
         self.oldest: float | None = None
 
-    def add(self, serial: int, birth: float | None) -> None:
+    def add(self, serial: int, birth: float | None, children: int = 0) -> None:
         self.live += 0 if self.ended else 1
+        self.children += children
         self.oldest = earlier(self.oldest, birth)
         if len(self.serials) < FIRST_SERIALS:
             self.serials[serial] = None

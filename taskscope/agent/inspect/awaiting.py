@@ -111,6 +111,15 @@ def _ahead(future: object, depth: int) -> Iterator[object]:
         if host is not None:
             yield host
         between = [closed_over(callback, name) for name in ("outer", "waiter")]
-        for each in (*between, *arguments_of(callback)):
+        for each in (*between, *arguments_of(callback), *_getters(callback)):
             if each is not None and futures.is_future(each):
                 yield from _ahead(each, depth - 1)
+
+
+def _getters(callback: object) -> list[object]:
+    """The futures of who waits for the next result of an as_completed."""
+    if "completion" not in called(callback):
+        return []
+    queue = closed_over(callback, "done")  # up to 3.12
+    queue = queue if queue is not None else attribute(owner_of(callback), "_done")
+    return items(attribute(queue, "_getters"), MAX_TASKS)
