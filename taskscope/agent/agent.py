@@ -280,7 +280,7 @@ class Agent:
             requests.Ended: self.ended,
             requests.History: self._history,
             requests.SiteHistory: self._site_history,
-            requests.Threads: lambda _: _now(self.thread_view.all),
+            requests.Threads: lambda _: self.thread_view.all(),
             requests.Thread: self._thread,
             requests.Waits: self.waits.waits,
             requests.Timers: self.timers.timers,

@@ -32,6 +32,6 @@ def snapshot(agent: Agent) -> dict[str, Any]:
             break
     slow = (state["sample"]["loop_latency"] or 0.0) >= CROWDED
     loops = run(agent.loops()) if slow else ()
-    judge.note(agent.watch.stalls(), agent.thread_view.all(), loops)
+    judge.note(agent.watch.stalls(), run(agent.thread_view.all()), loops)
     state["findings"] = wire.pack(judge.findings())
     return state

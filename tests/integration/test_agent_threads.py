@@ -37,7 +37,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def threads() -> dict[str, model.Thread]:
     assert taskscope._agent is not None
-    return {thread.name: thread for thread in taskscope._agent.thread_view.all()}
+    return {thread.name: thread for thread in run(taskscope._agent.thread_view.all())}
 
 
 def until_says(name: str, text: str, queued: int | None = None) -> model.Thread:
@@ -224,7 +224,7 @@ def test_threads_unknown_to_threading_are_listed() -> None:
     found: list[model.Thread] = []
     end = time.monotonic() + 10
     while not found and time.monotonic() < end:  # it may still be on its way out of `ready.set`
-        everyone = taskscope._agent.thread_view.all()
+        everyone = run(taskscope._agent.thread_view.all())
         found = [each for each in everyone if each.frame and each.frame.function.endswith("raw")]
     assert [(each.name, each.python) for each in found] == [("(not started by threading)", True)]
     assert until_says("taskscope agent", "TaskScope agent").daemon

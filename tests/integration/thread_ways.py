@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import taskscope
+from taskscope.agent.inspect.walk import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,13 +179,13 @@ def main() -> None:
         thread.start()
         found: dict[str, Any] = {}
         while time.monotonic() < end:  # one after the other: holders before those who wait
-            found = {each.name: each for each in taskscope._agent.thread_view.all()}
+            found = {each.name: each for each in run(taskscope._agent.thread_view.all())}
             if found[thread.name].wait not in ("running", "unknown"):
                 break
             time.sleep(0.002)
     for _ in range(3):
         pool.submit(release.wait)
-    found = {each.name: each for each in taskscope._agent.thread_view.all()}
+    found = {each.name: each for each in run(taskscope._agent.thread_view.all())}
     json.dump({name: (each.state, each.wait, each.doing) for name, each in found.items()}, sys.stdout)
     sys.stdout.flush()
     sleeper.kill()

@@ -21,7 +21,12 @@ from taskscope.model import requests
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from taskscope.model import SiteFacts
+    from taskscope.model import SiteFacts, Thread
+
+
+def no_threads() -> walk.Job[tuple[Thread, ...]]:
+    yield
+    return ()
 
 
 class Watched:
@@ -33,7 +38,7 @@ class Watched:
         self.presence = Presence(
             self.registry, lambda what, error: self.failures.append(f"{what}: {error!r}")
         )
-        self.finder = FactFinder(self.registry, lambda: (), Proofs(list))
+        self.finder = FactFinder(self.registry, no_threads, Proofs(list))
 
     def facts(self, coroutine: str, cuts: tuple[float, ...] = ()) -> SiteFacts:
         record = next(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from taskscope import wire
 from taskscope.agent.agent import Agent
 from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.inspect import walk
-from taskscope.model import requests
+from taskscope.agent.reply import encoded
+from taskscope.model import Mark, requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +35,10 @@ def agent() -> Iterator[Agent]:
         agent._undo()
 
 
-def pauses(job: Job[Any], monkeypatch: pytest.MonkeyPatch) -> int:
-    """How often it pauses although there is time."""
+def pauses(job: Job[Any], monkeypatch: pytest.MonkeyPatch, *, slice: float = 60.0) -> int:
+    """How often it pauses, although there is time, or because there is none."""
     with monkeypatch.context() as context:
-        context.setattr(walk, "SLICE", 60.0)
+        context.setattr(walk, "SLICE", slice)
         walk.begin_slice()
         return sum(1 for _ in job)
 
@@ -134,3 +138,30 @@ async def test_one_sweep_reaches_every_task_if_all_fit(agent: Agent) -> None:
     await ended(tasks)
     walk.run(agent.sampler._sweep(1.0, 10 * SITES))
     assert sum(record.retained for record in agent.registry.task_records()) == SITES
+
+
+def test_large_rows_are_encoded_one_by_one_and_small_ones_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tuple(Mark(number, number, 0.5) for number in range(1_000))
+    out: list[bytes] = []
+
+    def job() -> Job[None]:
+        out.append((yield from encoded(lambda value: {"result": value}, rows)))
+
+    assert pauses(job(), monkeypatch) == 0
+    assert pauses(job(), monkeypatch, slice=0.0) == len(rows)
+    assert out[0] == out[1]
+    assert json.loads(out[0]) == {"result": wire.pack(rows)}
+
+
+def test_threads_are_listed_a_slice_at_a_time(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    threads = [threading.Thread(target=go.wait, name=f"waits {number}") for number in range(30)]
+    for each in threads:
+        each.start()
+    found = walk.run(agent.thread_view.all())
+    assert {each.name for each in threads} <= {each.name for each in found}
+    assert pauses(agent.thread_view.all(), monkeypatch, slice=0.0) >= len(found)
+    assert pauses(agent.thread_view.all(), monkeypatch) == 1
+    go.set()
+    for each in threads:
+        each.join()

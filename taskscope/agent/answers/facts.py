@@ -52,7 +52,7 @@ class FactFinder:
     def __init__(
         self,
         registry: Registry,
-        threads: Callable[[], tuple[model.Thread, ...]],
+        threads: Callable[[], Job[tuple[model.Thread, ...]]],
         proofs: Proofs,
     ) -> None:
         self._registry = registry
@@ -71,7 +71,8 @@ class FactFinder:
             raise NotFoundError(f"site {site} is unknown")
         cuts = sorted(query.cuts)
         if record.site.kind == "thread":
-            return self._looked(thread_facts(record, cuts, self._threads()))
+            threads = yield from self._threads()
+            return self._looked(thread_facts(record, cuts, threads))
         yield
         alive = yield from _alive(record, cuts)
         tally = _Tally(raced=races.starts_a_race(record.first_stacks, record.site.frame))

@@ -25,9 +25,8 @@ from taskscope.agent.inspect.workers import Workers
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import FrameType
-    from weakref import ref
 
     from taskscope.agent.answers.nodes import Key
     from taskscope.agent.counts.loops import LoopWatch
@@ -111,27 +110,26 @@ class Look:
             for loop, thread in self._loops()
             if ("thread", thread) in self._nodes and thread not in self._turning
         }
-        for entry in self._sampled():
-            if entry is None:
+        for task in self._sampled():
+            if task is None:
                 yield
-                continue
-            serial, reference = entry
-            task = reference()
-            if task is not None and not futures.is_done(task):
-                since = self._still.task(serial, task)
-                if self._workers.queued:
-                    self._note_waiting(task)
-                if task_facts.is_cancelling(task):
-                    self._cancelled[serial] = self._still.cancelled(serial)
-                if since < self._now and not stacks.is_running(futures.coroutine(task)):
-                    self._add(("task", serial), since, waited.by_task(task))
-                    thread = blocked.get(id(futures.loop_of(task)))
-                    if thread is not None:
-                        self._nodes.setdefault(("task", serial), Node("task", since))
-                        self._edges.append(Edge(("task", serial), ("thread", thread), "loop"))
-            del task
-            if spent():
-                yield
+            else:
+                self._look_at(task, blocked)
+
+    def _look_at(self, task: object, blocked: Mapping[int, int]) -> None:
+        """Adds a task that has not moved.  ``blocked``: threads that stand still, by ``id`` of the loop."""
+        serial = futures.serial_of(task) or 0
+        since = self._still.task(serial, task)
+        if self._workers.queued:
+            self._note_waiting(task)
+        if task_facts.is_cancelling(task):
+            self._cancelled[serial] = self._still.cancelled(serial)
+        if since < self._now and not stacks.is_running(futures.coroutine(task)):
+            self._add(("task", serial), since, waited.by_task(task))
+            thread = blocked.get(id(futures.loop_of(task)))
+            if thread is not None:
+                self._nodes.setdefault(("task", serial), Node("task", since))
+                self._edges.append(Edge(("task", serial), ("thread", thread), "loop"))
 
     def _note_waiting(self, task: object) -> None:
         pool = self._workers.queued.get(id(waited.job_awaited_by(task)))
@@ -158,7 +156,8 @@ class Look:
             (loop, thread) for loop, thread in found if thread is not None and not self._watch.is_copy(loop)
         ]
 
-    def _sampled(self) -> Iterator[tuple[int, ref[Any]] | None]:
+    def _sampled(self) -> Iterator[Any | None]:
+        """The tasks looked at; None wherever a pause is due, as in ``live_tasks``."""
         left = MAX_TASKS
         for record in self._registry.task_records():
             references = list(islice(record.references(), min(PER_SITE + 1, left)))
@@ -166,10 +165,11 @@ class Look:
             left -= len(references)
             for reference in references[:PER_SITE]:
                 task = reference()
-                serial = futures.serial_of(task) if task is not None else None
+                if task is not None and not futures.is_done(task) and futures.serial_of(task) is not None:
+                    yield task
                 del task
-                if serial is not None:
-                    yield serial, reference
+                if spent():
+                    yield None
             if spent():
                 yield None
 
@@ -249,22 +249,18 @@ class Look:
                 yield
 
     def _held_by_tasks(self, found: dict[int, list[Edge]]) -> Job[None]:
-        for entry in self._sampled():
-            if entry is None:
+        for task in self._sampled():
+            if task is None:
                 yield
-                continue
-            serial, reference = entry
-            task = reference()
-            if task is not None and not futures.is_done(task):
-                for held in holdings.of_task(task):
-                    number = self._wanted(held.thing)
-                    if number is not None:
-                        edge = Edge(("thing", number), ("task", serial), "held", held.where)
-                        found[number].append(edge)
-                held = None  # type: ignore[assignment]
-            del task
-            if spent():
-                yield
+            else:
+                self._note_held(task, found)
+
+    def _note_held(self, task: object, found: dict[int, list[Edge]]) -> None:
+        for held in holdings.of_task(task):
+            number = self._wanted(held.thing)
+            if number is not None:
+                holder = "task", futures.serial_of(task) or 0
+                found[number].append(Edge(("thing", number), holder, "held", held.where))
 
     def _wanted(self, thing: object) -> int | None:
         """The number of a thing that is waited for, or of a condition's lock."""

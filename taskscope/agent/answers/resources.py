@@ -49,7 +49,7 @@ class ResourceReader:
     """Answers ``resources``."""
 
     def __init__(
-        self, registry: Registry, watch: LoopWatch, threads: Callable[[], Sequence[model.Thread]]
+        self, registry: Registry, watch: LoopWatch, threads: Callable[[], Job[tuple[model.Thread, ...]]]
     ) -> None:
         self._registry = registry
         self._watch = watch
@@ -131,7 +131,7 @@ class ResourceReader:
 
     def _executors(self) -> Job[list[model.Resource]]:
         pools: dict[int, list[model.Thread]] = defaultdict(list)
-        for thread in self._threads():
+        for thread in (yield from self._threads()):
             if thread.executor is not None:
                 pools[thread.executor.id].append(thread)
         yield

@@ -174,7 +174,7 @@ def _parked(wait: waits.Wait) -> dict[str, Any]:
 
 
 def _threads(agent: Agent, out: Callable[[list[Part]], None], intern: _Interner) -> Job[None]:
-    every = agent.thread_view.all()
+    every = yield from agent.thread_view.all()
     yield from other_ends.of_all([on for thread in every for on in thread.descriptors])  # one search for all
     for thread in every:
         detail = yield from agent.thread_view.in_full(thread.ident)

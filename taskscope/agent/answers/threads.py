@@ -17,10 +17,11 @@ from taskscope.agent.inspect.looking import attribute, text
 from taskscope.agent.inspect.pools import Fullness
 from taskscope.agent.inspect.thread_waits import kernel_view, waits_in
 from taskscope.agent.inspect.threads import agent_native, ident_of, known_threads, native_id, native_ids
+from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from taskscope.agent.counts.loops import LoopWatch
@@ -38,23 +39,37 @@ class ThreadView:
         self._agent_thread = agent_thread
         self._fullness = Fullness()
 
-    def all(self) -> tuple[model.Thread, ...]:
+    def all(self) -> Job[tuple[model.Thread, ...]]:
         """Every thread: those of ``threading``, other Python threads, and native ones."""
-        frames = stacks.current_frames()
-        known = {ident_of(thread): thread for thread in known_threads()}
-        loops = self._watch.running()
         here = native_ids()
-        found = [
-            self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident), here)
-            for ident in sorted(set(frames) | {each for each in known if each is not None})
-        ]
+        known = {ident_of(thread) for thread in known_threads()}
+        left = sorted({*stacks.current_frames(), *(each for each in known if each is not None)}, reverse=True)
+        found: list[model.Thread] = []
+        while left:
+            found += self._some(left, here)
+            yield
         seen = {thread.native_id for thread in found}
         unmatched = [tid for tid in here if tid not in seen]
         spare = sum(
             1 for thread in found if not thread.native_id
         )  # Python threads whose native id is unknown
-        found += [_native(tid) for tid in unmatched[spare:]]
+        for tid in unmatched[spare:]:
+            found.append(_native(tid))
+            if spent():
+                yield
         return self._fullness.mark(found, clock.monotonic())
+
+    def _some(self, left: list[int], here: list[int]) -> Iterator[model.Thread]:
+        """The next threads, as many as a slice allows; takes them from the end of ``left``."""
+        frames = stacks.current_frames()
+        known = {ident_of(thread): thread for thread in known_threads()}
+        loops = self._watch.running()
+        while left:
+            ident = left.pop()
+            if ident in frames or ident in known:
+                yield self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident), here)
+            if spent():
+                return
 
     def in_full(self, ident: int) -> Job[model.ThreadDetail | None]:
         """One thread, with the other ends of the descriptors it waits on."""
