@@ -1,4 +1,4 @@
-"""Makes tasks as told, then every request about them, a slice at a time; prints a line of JSON for each.
+"""Makes tasks as told, then every request of the app, a slice at a time; prints a line of JSON for each.
 
 ``python request_costs.py KIND SIZE``: ``shared futures`` (ten for all tasks), ``one task`` (that all await),
 ``1,500 sites``.
@@ -9,14 +9,17 @@ import gc
 import json
 import os
 import sys
+import threading
 import time
 from typing import Any
 
 import taskscope
 from taskscope.agent.inspect import walk
+from taskscope.agent.reply import encoded
 from taskscope.model import requests
 
 SITES = 1_500
+LOCK = threading.Lock()
 
 
 async def wait(awaited: Any) -> None:
@@ -65,7 +68,8 @@ async def main(kind: str, size: int) -> None:
     actions = agent._actions(lambda data: None)
 
     def ask(request: requests.Request[Any]) -> Any:
-        return actions[type(request)](request)
+        answer = yield from actions[type(request)](request)
+        return (yield from encoded(lambda value: {"result": value}, answer))
 
     gc.collect()
     gc.freeze()
@@ -84,8 +88,27 @@ async def main(kind: str, size: int) -> None:
     cost("tree by await", ask(requests.Tree(by="await")))
     cost("tree by parent", ask(requests.Tree(by="parent")))
     cost("facts of a site", ask(requests.Facts(site=site)))
+    cost("facts, proof and keeper remembered", ask(requests.Facts(site=site)))
+    cost("looks", ask(requests.Looks(sites=(site,))))
+    LOCK.acquire()  # what a thread waits for may be held by any task: all are searched
+    threading.Thread(target=LOCK.acquire, daemon=True).start()
+    cost("waits, first look", ask(requests.Waits()))
+    await asyncio.sleep(0.2)
+    cost("waits", ask(requests.Waits()))
     cost("a task", ask(requests.Task(serial=next(iter(serial)))))
+    cost("the site", ask(requests.Site(site=site)))
+    cost("history", ask(requests.History(seconds=600)))
+    cost("history of a site", ask(requests.SiteHistory(sites=(site,), seconds=600)))
     cost("loops", ask(requests.Loops()))
+    cost("threads", ask(requests.Threads()))
+    cost("a thread", ask(requests.Thread(ident=threading.get_ident())))
+    cost("stalls", ask(requests.Stalls()))
+    cost("ended", ask(requests.Ended()))
+    cost("source", ask(requests.Source(file=__file__, line=20)))
+    cost("modules", ask(requests.Modules()))
+    cost("a full sample", agent.sampler.full(1.0))
+    cost("a sample", agent.tick())
+    cost("a snapshot", ask(requests.Snapshot()))
     del kept
     sys.stdout.flush()
     os._exit(0)

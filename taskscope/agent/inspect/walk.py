@@ -56,7 +56,7 @@ def run(job: Job[T], pause: float = 0.0) -> T:
             return result
 
 
-PAUSE = 0.0005
+PAUSE = 0.00025
 """Seconds between slices, during which the program has the GIL."""
 
 
