@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Awaiter", "Cancelled", "FullPool", "WaitEdge", "WaitGraph", "WaitNode", "WaitingAt", "deadlocked"]
+__all__ = [
+    "Awaiter",
+    "Cancelled",
+    "Ending",
+    "FullPool",
+    "WaitEdge",
+    "WaitGraph",
+    "WaitNode",
+    "WaitingAt",
+    "deadlocked",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,22 @@ class FullPool:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """A process that is ending, and waits.
+
+    ``chain``: from the main thread to what all of them wait for, seen so since ``since``, which waits in
+    ``system_call``, on ``descriptors``.  ``endless``: no time-out ends that.
+    """
+
+    how: words.EndingHow
+    since: float
+    chain: tuple[WaitNode, ...]
+    system_call: str = ""
+    endless: bool = False
+    descriptors: tuple[Descriptor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WaitGraph:
     """The part of the graph in which nothing can continue by itself, at one moment.
 
@@ -111,6 +138,7 @@ class WaitGraph:
     edges: tuple[WaitEdge, ...] = ()
     cancelled: tuple[Cancelled, ...] = ()
     full: tuple[FullPool, ...] = ()
+    ending: Ending | None = None
 
 
 def deadlocked(nodes: Iterable[WaitNode], edges: Iterable[WaitEdge]) -> set[int]:

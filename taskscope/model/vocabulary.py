@@ -22,6 +22,7 @@ __all__ = [
     "Became",
     "DescriptorKind",
     "EdgeKind",
+    "EndingHow",
     "Fate",
     "FindingKind",
     "Gone",
@@ -130,7 +131,7 @@ Reason = Literal[
     "plateau", "lost", "retained", "long-lived",
     "overslept", "stall", "paused", "collected", "crowded", "saturated", "limit", "unexplained",
     "deadlock", "cancelled", "spins", "churns",
-    "wrong loop", "wrong thread", "failing", "timed out",
+    "wrong loop", "wrong thread", "failing", "timed out", "ending",
 ]  # fmt: skip
 """Why there is a finding: a verdict, a note on a site, or one on the process."""
 
@@ -146,6 +147,10 @@ NodeKind = Literal["task", "thread", "lock", "slots", "pool"]
 EdgeKind = Literal["waits", "held", "runs", "ends", "loop", "woken"]
 """How one thing waits for another: it waits for a lock or a place; a lock is held; a worker runs the job; the
 other has to end; the other runs the loop; only the other is left to wake it."""
+
+EndingHow = Literal["threads", "loop", "executor", "processes"]
+"""What ends, and waits: the interpreter for its threads, ``asyncio.run``, the executors at exit, the same for
+child processes of multiprocessing."""
 
 Gone = Literal["", "fork", "thread", "task"]
 """Why nothing gives a lock back: its owner stayed behind at a fork, or is a thread or task that has ended."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from taskscope.agent.answers.ending import EndingWatch
 from taskscope.agent.answers.graph import Look
 from taskscope.agent.inspect.stillness import Stillness
 
@@ -25,6 +27,7 @@ class WaitReader:
         self._watch = watch
         self._agent_thread = agent_thread
         self._still = Stillness()
+        self._ending = EndingWatch()
 
     def waits(self, _: requests.Waits) -> Job[model.WaitGraph]:
         look = Look(self._registry, self._still, self._watch)
@@ -32,4 +35,5 @@ class WaitReader:
         yield from look.tasks()
         self._still.looked()
         yield from look.holders(self._agent_thread())
-        return (yield from look.graph())
+        graph = yield from look.graph()
+        return replace(graph, ending=(yield from self._ending.look()))

@@ -46,8 +46,11 @@ _CALLS: dict[int, tuple[str, str]] = {
 
 
 class SystemCall(NamedTuple):
+    """``numbers``: descriptors it waits on.  ``endless``: no time-out ends it."""
+
     name: str
     numbers: tuple[int, ...] = ()
+    endless: bool = False
 
 
 def of_thread(native: int) -> SystemCall | None:
@@ -58,9 +61,24 @@ def of_thread(native: int) -> SystemCall | None:
         words = system.contents(f"/proc/self/task/{native}/syscall").split()
         number, given = int(words[0]), [int(each, 16) for each in words[1:7]]
         name, how = _CALLS[number]
-        return SystemCall(name, _numbers(how, given))
+        return SystemCall(name, _numbers(how, given), _is_endless(name, how, given))
     except (OSError, ValueError, LookupError):
         return None
+
+
+_TIMEOUT_AT = {"ppoll": 2, "select": 4, "pselect6": 4, "epoll_pwait2": 3, "futex": 3}
+"""Where a pointer to the time-out is, 0 if there is none."""
+
+_MILLISECONDS_AT = {"poll": 2, "epoll_wait": 3, "epoll_pwait": 3}
+"""Where the time-out itself is, negative if there is none."""
+
+
+def _is_endless(name: str, how: str, given: list[int]) -> bool:
+    if name in _TIMEOUT_AT:
+        return given[_TIMEOUT_AT[name]] == 0
+    if name in _MILLISECONDS_AT:
+        return given[_MILLISECONDS_AT[name]] & 0x80000000 != 0
+    return how == "fd" or name in ("wait4", "waitid", "pause", "openat")
 
 
 def _numbers(how: str, given: list[int]) -> tuple[int, ...]:

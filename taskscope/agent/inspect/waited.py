@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
 
-    from taskscope.model.vocabulary import EdgeKind, Wait
+    from taskscope.model.vocabulary import EdgeKind, EndingHow, Wait
 
 MAX_FUTURES = 1_000
 
@@ -28,7 +28,13 @@ _INSIDE: tuple[Wait, ...] = (
     *("event", "condition", "queue.get", "queue.put", "semaphore", "barrier", "job"),
 )
 
-_LEAVING = frozenset((("threading.py", "_shutdown"), ("runners.py", "Runner.close")))
+_LEAVING: dict[tuple[str, str], EndingHow] = {
+    ("threading.py", "_shutdown"): "threads",
+    ("runners.py", "Runner.close"): "loop",
+    ("thread.py", "_python_exit"): "executor",
+    ("process.py", "_python_exit"): "executor",
+    ("util.py", "_exit_function"): "processes",
+}
 
 _SHUTDOWN = "BaseEventLoop.shutdown_default_executor"
 
@@ -163,12 +169,18 @@ def _by_function(frame: FrameType) -> Waited | None:
 
 def is_leaving(frames: Mapping[int, FrameType]) -> bool:
     """Whether the main thread ends the process, or its event loop."""
+    return leaving_by(frames) is not None
+
+
+def leaving_by(frames: Mapping[int, FrameType]) -> EndingHow | None:
+    """What the main thread waits for to end the process, or its event loop; None: it ends neither."""
     walk = frames.get(ident_of(vars(threading)["_main_thread"]) or 0)
     while walk is not None:
-        if _name(walk) in _LEAVING:
-            return True
+        how = _LEAVING.get(_name(walk))
+        if how is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
+            return how
         walk = walk.f_back
-    return False
+    return None
 
 
 def runs_until(frame: FrameType) -> object:

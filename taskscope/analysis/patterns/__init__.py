@@ -13,6 +13,7 @@ from taskscope.analysis.patterns import (
     churns,
     conclusive,
     deadlocks,
+    endings,
     limits,
     mishaps,
     overload,
@@ -60,6 +61,7 @@ OF_ENDED: Pattern = ownership.ENDED_TASKS_KEPT
 
 OF_PROCESS: tuple[ProcessPattern, ...] = (
     *deadlocks.PATTERNS,
+    endings.ENDS_SLOWLY,
     *spins.PATTERNS,
     *cancels.PATTERNS,
     *mishaps.PATTERNS,

@@ -131,7 +131,7 @@ def _is_leaving(circle: list[WaitEdge]) -> bool:
     return any(edge.how == "woken" for edge in circle)
 
 
-def _endings(graph: WaitGraph | None) -> tuple[Finding, ...]:
+def endings(graph: WaitGraph | None) -> tuple[Finding, ...]:
     """The thread that keeps a process from ending, with the chain that leads there."""
     if graph is None or not graph.nodes:
         return ()
@@ -326,7 +326,7 @@ OWNER_GONE = ProcessPattern(
 
 CANNOT_END = ProcessPattern(
     name="cannot end",
-    find=lambda process: _endings(process.waits),
+    find=lambda process: endings(process.waits),
     noun="process that cannot end",
     explanation=(
         "The interpreter joins every thread that is no daemon before it exits; this one waits for another "

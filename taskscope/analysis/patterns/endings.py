@@ -1,0 +1,100 @@
+"""Processes that are ending and wait for a thread, a job or a child that does not end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope import text as wording
+from taskscope.analysis.patterns.deadlocks import endings
+from taskscope.analysis.patterns.pattern import ProcessPattern, place
+from taskscope.model import Finding, Frame
+
+if TYPE_CHECKING:
+    from taskscope.model import Ending, WaitGraph, WaitNode
+    from taskscope.model.vocabulary import EndingHow, Level
+
+SLOW = 10.0
+"""Seconds from which a slow end is worth saying."""
+
+LASTING = 25.0
+"""Seconds from which a wait without a time-out is a hang."""
+
+_WHAT: dict[EndingHow, str] = {
+    "threads": "the main thread has ended; the process",
+    "loop": "asyncio.run is closing its loop, and",
+    "executor": "the process is ending, and",
+    "processes": "the process is ending, and",
+}
+
+
+def slow_endings(graph: WaitGraph | None) -> tuple[Finding, ...]:
+    """One finding if the process has been ending for long; ``endings`` says if it cannot end."""
+    ending = graph.ending if graph is not None else None
+    if (
+        graph is None
+        or ending is None
+        or endings(graph)
+        or len(ending.chain) < 2
+        or graph.monotonic - ending.since < SLOW
+    ):
+        return ()
+    return (_finding(ending, graph.monotonic),)
+
+
+def _level(ending: Ending, lasted: float) -> Level:
+    """Threads of a program whose main thread falls through may be its work: that is worth a note."""
+    if ending.how == "threads":
+        return "info"
+    return "hang" if ending.endless and lasted >= LASTING else "suspect"
+
+
+def _finding(ending: Ending, now: float) -> Finding:
+    last, lasted = ending.chain[-1], now - ending.since
+    where = last.frame or Frame("", 0, last.name or "(unknown)", "stdlib")
+    call = f" in {ending.system_call}" if ending.system_call else ""
+    on = "".join(f", {each.text}" for each in ending.descriptors)
+    doing = f"{_named(last)} {last.text}{call}{on}"
+    chain = " → ".join(_named(each) for each in ending.chain)
+    steps = tuple(_step(one, other) for one, other in zip(ending.chain, ending.chain[1:], strict=False))
+    return Finding(
+        level=_level(ending, lasted),
+        kind="deadlock",
+        id=0,
+        site=where,
+        user_site=last.user_frame,
+        coroutine=where.function,
+        live=1,
+        rate_per_min=0.0,
+        since=ending.since,
+        since_at_least=True,
+        text=f"{_WHAT[ending.how]} has waited for {_named(last)} for at least {wording.age(lasted)}",
+        evidence={
+            "why": "ending",
+            "chain": chain,
+            "system_call": ending.system_call,
+            "endless": ending.endless,
+            "descriptors": [each.text for each in ending.descriptors],
+        },
+        cause=ENDS_SLOWLY.cause(f"{_named(last)} has not ended: it {last.text}{call}{on}", (*steps, doing)),
+    )
+
+
+def _named(node: WaitNode) -> str:
+    return f"{node.kind} {node.name or node.number}"
+
+
+def _step(one: WaitNode, other: WaitNode) -> str:
+    at = f" at {place(one.frame)} in {one.frame.function}" if one.frame is not None else ""
+    return f"{_named(one)} waits{at} for {_named(other)}"
+
+
+ENDS_SLOWLY = ProcessPattern(
+    name="ends slowly",
+    find=lambda process: slow_endings(process.waits),
+    noun="process that does not end",
+    explanation=(
+        "asyncio.run waits for the default executor's jobs, and the interpreter for threads that are no "
+        "daemons, executors' jobs and child processes of multiprocessing, before the process exits."
+    ),
+    remedy="Give the call a time-out, close what it waits on before the end, or make its thread a daemon.",
+)
