@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.model import Finding, Frame, Projection, Sample, Site
+    from taskscope.model import Cause, Finding, Frame, Projection, Sample, Site
     from taskscope.model.vocabulary import Resource
 
 UNKNOWN = "–"
@@ -225,6 +225,12 @@ def asides(finding: Finding) -> list[str]:
         why = "a timer does not say which line armed it" if timer else "these tasks are older than the agent"
         said.append(f"the line is a guess: {why}")
     return said
+
+
+def proofs(cause: Cause) -> list[str]:
+    """That nothing can wake them, and what keeps them: a sentence each."""
+    held = cause.held[:1].upper() + cause.held[1:]
+    return [each for each in (f"Proof: {cause.proof}" if cause.proof else "", held) if each]
 
 
 def moves(finding: Finding) -> list[str]:

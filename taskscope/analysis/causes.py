@@ -6,6 +6,7 @@ tasks are parked is reported.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
@@ -57,6 +58,7 @@ def explain(
             pattern = each
             if not each.only_names:
                 break
+    cause = replace(cause, proof="; ".join(_proofs(facts.reach)), held=_held(seen))
     return cause, _strength(pattern, seen, never=never, used=used)
 
 
@@ -114,9 +116,8 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
         lines.append("no sampled task is awaited")
     if seen.compared:
         lines.append(_moved(seen))
-    lines += _reached(facts.reach)
-    if seen.kept_by:
-        lines.append(f"{seen.what_is_kept} kept by {seen.kept_by}")
+    if facts.reach is not None and facts.reach.by:
+        lines.append(f"may be woken through {', '.join(facts.reach.by)}")
     for bound in facts.bound[:1]:
         if bound.runs > 1:
             same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
@@ -146,8 +147,13 @@ def _moved(seen: Clues) -> str:
     return f"{advanced:,} of {compared:,} re-checked {'has' if advanced == 1 else 'have'} moved"
 
 
-def _reached(reach: Reach | None) -> Iterator[str]:
-    """What a walk over references has shown."""
+def _held(seen: Clues) -> str:
+    what = "what they wait for is " if seen.most(seen.facts.unheld) else ""
+    return f"{what}held by {seen.kept_by}" if seen.kept_by else ""
+
+
+def _proofs(reach: Reach | None) -> Iterator[str]:
+    """What a walk over references has proven."""
     if reach is None or not reach.asked:
         return
     for count, one, many in (
@@ -166,8 +172,6 @@ def _reached(reach: Reach | None) -> Iterator[str]:
         if count:
             share = f"all {count:,}" if count == reach.asked > 1 else f"{count:,} of {reach.asked:,}"
             yield f"{share} traced {one if count == 1 else many}"
-    if reach.by:
-        yield f"may be woken through {', '.join(reach.by)}"
 
 
 def _queue_state(queue: WaitObject) -> str:

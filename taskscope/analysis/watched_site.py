@@ -15,6 +15,7 @@ from taskscope.analysis.cohorts import Cohorts, Survival
 from taskscope.analysis.kept import FEWEST
 from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.pattern import Said
 from taskscope.analysis.plateau import plateau
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, RECENT, Track
@@ -322,7 +323,8 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
         why=verdict.why,
         until=verdict.until,
     )
-    cause = patterns.OF_ENDED.cause(f"ended tasks are kept{_keeping(watched)}", ())
+    kept = Said(f"ended tasks are kept{_keeping(watched)}", ("ended tasks are kept",))
+    cause = patterns.OF_ENDED.cause(kept, ())
     return replace(found, cause=cause)
 
 

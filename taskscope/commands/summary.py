@@ -132,7 +132,7 @@ def _finding(finding: Finding, last: Sample | None) -> list[str]:
     head = f"{finding.level.upper():<8}{fmt.place(finding)}  {finding.text}; {since}"
     said = fmt.asides(finding)
     if finding.cause is not None:
-        said += [finding.cause.text, *finding.cause.evidence]
+        said += [finding.cause.text, *fmt.proofs(finding.cause), *finding.cause.evidence]
     said += fmt.moves(finding)
     if finding.projection is not None:
         said.append(fmt.forecast(finding.projection))

@@ -163,13 +163,18 @@ class SiteFacts:
 class Cause:
     """Why tasks of a site do not end.  ``pattern`` is a stable name, ``text`` the sentence.
 
-    ``evidence``: the observations behind it; ``explanation``: what happens, and the usual fix.
+    ``evidence``: the observations behind it; ``explanation``: what happens, and the usual fix; ``shorter``:
+    forms of the sentence for where there is less room, longest first; ``proof``: that nothing can wake them;
+    ``held``: by what they, or what they wait for, are kept.
     """
 
     pattern: str
     text: str
     evidence: tuple[str, ...] = ()
     explanation: str = ""
+    shorter: tuple[str, ...] = ()
+    proof: str = ""
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,6 @@ _NOTED: dict[Reason | None, tuple[str, str]] = {
     "lost": ("site", " with lost tasks"),
 }
 """How the calm line counts notes, by why there is one: a noun, and what follows it."""
-_EXPLAINS = re.compile(r": | \(")
 REVERSED = Style(reverse=True)
 
 
@@ -138,12 +136,10 @@ def cause(finding: Finding) -> str:
 
 
 def causes(finding: Finding) -> tuple[str, ...]:
-    """The cause, then ever shorter forms: without its second half, without its explanation, its name."""
-    whole = cause(finding)
-    first = whole.partition(";")[0]
-    named = finding.cause.pattern if finding.cause is not None else ""
-    said = (whole, first, _EXPLAINS.split(first)[0], named)
-    return tuple(dict.fromkeys(text for text in said if text))
+    """The cause, then ever shorter forms; the last is its name."""
+    known = finding.cause
+    shorter = (*known.shorter, known.pattern) if known is not None else ()
+    return tuple(dict.fromkeys(text for text in (cause(finding), *shorter) if text))
 
 
 def calm(findings: Findings, store: Store) -> str:

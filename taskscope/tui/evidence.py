@@ -54,6 +54,7 @@ def evidence(finding: Finding, context: Context, colours: Palette) -> Renderable
     cause = finding.cause
     if cause is not None:
         lines.append(Text(f"Why: {cause.text}" if cause.text else f"Why: {cause.pattern}", colours.strong))
+        lines += [Text(each, colours.strong) for each in fmt.proofs(cause)]
         lines += _bullets(cause.evidence, colours)
     lines += _bullets(fmt.moves(finding), colours)
     if finding.projection is not None:

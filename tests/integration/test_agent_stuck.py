@@ -86,7 +86,7 @@ def test_two_that_nothing_can_wake_are_a_leak_at_once() -> None:
     assert finding.text.startswith("11 live, nothing can wake at least 2, not growing")
     assert finding.cause is not None
     assert finding.cause.pattern == "nobody can set it"
-    assert "2 of 11 traced are stuck: nothing can wake them" in finding.cause.evidence
+    assert finding.cause.proof == "2 of 11 traced are stuck: nothing can wake them"
 
 
 def test_one_that_nothing_can_wake_is_noted() -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from taskscope import model
 from taskscope import text as fmt
+from taskscope.analysis.patterns.pattern import said
+from taskscope.analysis.patterns.races import RACE_LOSER
 from taskscope.sources.base import NotAvailable
 from taskscope.text import shortened
 from taskscope.tui import current_findings as found
@@ -31,6 +33,7 @@ EXPLAINED = model.Cause(
     "one sleeper per event: each sleeps once and ends",
     ("200 of 200 tasks looked into are parked at executor.py:244",),
     "Keep the times in a deque and let one ticker go through it.",
+    shorter=("one sleeper per event: each just sleeps, then exits", "one sleeper per event"),
 )
 RUNS_OUT = model.Projection("fds", 212, 1024, 40.0, 1218.0, 1100.0, None, (LEAK,))
 
@@ -165,6 +168,23 @@ async def test_the_list_tells_the_evidence_and_enter_opens_the_site() -> None:
         await until_shown(pilot, "creation sites")
 
 
+async def test_the_proof_and_what_holds_the_tasks_have_lines_of_their_own() -> None:
+    cause = model.Cause(
+        "nobody can set it",
+        "nothing can wake them",
+        ("no sampled task is awaited",),
+        proof="all 2 traced are stuck",
+        held="held by Hub.tasks (set of 2)",
+    )
+    async with running(Saved(finding(cause=cause)), (120, 40)) as (_, pilot):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("f", "enter")
+        screen = await until_shown(pilot, "Why: nothing can wake them")
+        lines = [line.strip() for line in screen.split("\n")]
+        assert any(line.startswith("Proof: all 2 traced are stuck") for line in lines)
+        assert any(line.startswith("Held by Hub.tasks (set of 2)") for line in lines)
+
+
 async def test_a_click_on_the_second_line_of_a_finding_opens_its_site_too() -> None:
     two = Saved(finding(STREAMS), finding(LEAK, "suspect"))
     async with running(two, (100, 40)) as (_, pilot):
@@ -279,17 +299,15 @@ def test_that_threads_grow_with_threads_goes_without_saying() -> None:
     assert fmt.moves(grows) == ["descriptors grow with it, about 1 descriptor per thread"]
 
 
-def test_a_cause_is_shortened_to_what_it_says_first() -> None:
-    cause = model.Cause(
-        "stuck handing over", "blocked on a full queue (full at 10) that nobody reads; since long"
-    )
+def test_a_cause_is_shortened_to_the_forms_that_it_has() -> None:
+    cause = RACE_LOSER.cause(said("race losers", "a wait (or gather) has ended", "it ended at a: b; c"), ())
     assert found.causes(finding(cause=cause)) == (
-        cause.text,
-        "blocked on a full queue (full at 10) that nobody reads",
-        "blocked on a full queue",
-        "stuck handing over",
+        "race losers: a wait (or gather) has ended; it ended at a: b; c",
+        "race losers: a wait (or gather) has ended",
+        "race losers",
+        "race loser",
     )
-    called = model.Cause("started again", "start() ran at least 4 times on one X")
+    called = model.Cause("started again", "start(1; 2): ran at least 4 times (on one X)")
     assert found.causes(finding(cause=called)) == (called.text, "started again")
     assert found.causes(finding(cause=None, level="suspect")) == ()
 

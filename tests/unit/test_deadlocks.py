@@ -80,10 +80,10 @@ def test_a_circle_is_one_hang_with_each_step() -> None:
     assert finding.text == "2 tasks have waited for each other for at least 1m40s"
     assert finding.cause is not None
     assert finding.cause.evidence == (
-        "task t1 waits at a.py:5 in want for the Lock #3",
-        "the Lock #3 is held by task t2, taken at a.py:3 in take",
-        "task t2 waits at a.py:5 in want for the Lock #4",
-        "the Lock #4 is held by task t1, taken at a.py:3 in take",
+        "task t1 waits at a.py:5 in want for Lock #3",
+        "Lock #3 is held by task t2, taken at a.py:3 in take",
+        "task t2 waits at a.py:5 in want for Lock #4",
+        "Lock #4 is held by task t1, taken at a.py:3 in take",
         "1 more waits behind them",
     )
 

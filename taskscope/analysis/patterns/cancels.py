@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import ProcessPattern, place
+from taskscope.analysis.patterns.pattern import ProcessPattern, place, said
 from taskscope.model import Finding, Frame
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _finding(cancelled: Cancelled, now: float) -> Finding:
             "caught_at": f"{caught.file}:{caught.line}" if caught is not None else None,
         },
         cause=CANCEL_SWALLOWED.cause(
-            f"{why}; {behind}" if task.waiting else why,
+            said(why, more=behind if task.waiting else ""),
             (
                 f"it is at {place(where)} in {where.function} ({task.text})",
                 *(_awaits(each) for each in cancelled.awaiters),

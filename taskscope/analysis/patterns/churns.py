@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import ProcessPattern, place
+from taskscope.analysis.patterns.pattern import ProcessPattern, place, said
 from taskscope.model import Finding
 
 if TYPE_CHECKING:
@@ -99,10 +99,9 @@ def _renewing(climb: Climbing) -> Cause:
     renewal = climb.renewal
     assert renewal is not None
     text = "each task arms the timer that starts the next, and none of these chains ends"
-    if renewal.begun:
-        begun = renewal.begun[0]
-        text += f"; {begun.function} starts another at {place(begun)}"
-    return CHAINS.cause(text, tuple(_evidence(climb)))
+    begun = renewal.begun[0] if renewal.begun else None
+    more = f"{begun.function} starts another at {place(begun)}" if begun is not None else ""
+    return CHAINS.cause(said(text, more=more), tuple(_evidence(climb)))
 
 
 def _rising(climb: Climbing) -> Cause:

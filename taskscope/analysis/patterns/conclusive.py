@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.clues import MOST
-from taskscope.analysis.patterns.pattern import SitePattern
+from taskscope.analysis.patterns.pattern import Said, SitePattern, said
 from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ GENERATIONS_OVERLAP = SitePattern(
 )
 
 
-def _collectable(seen: Clues) -> str | None:
+def _collectable(seen: Clues) -> Said | None:
     """Whether nothing keeps them or what they wait for: an unreachable cycle."""
     alone = _unreachable(seen)
     if (
@@ -58,8 +58,9 @@ def _collectable(seen: Clues) -> str | None:
         or not alone
     ):
         return None
-    return (
-        "only they refer to what they wait for, and nothing keeps them: the garbage collector destroys them"
+    return said(
+        "only they refer to what they wait for, and nothing keeps them",
+        "the garbage collector destroys them",
     )
 
 
@@ -75,14 +76,14 @@ LEFT_TO_THE_COLLECTOR = SitePattern(
 )
 
 
-def _handing_over(seen: Clues) -> str | None:
+def _handing_over(seen: Clues) -> Said | None:
     if not seen.most(seen.parked("queue.put")) or seen.served:
         return None
     queue = next((wait for wait in seen.facts.waits if wait.kind == "queue.put"), None)
     if queue is not None and queue.getters:
         return None
     full = f" (full at {queue.maxsize:,})" if queue is not None and queue.maxsize else ""
-    return f"blocked on a full queue{full} that nobody reads"
+    return Said(f"blocked on a full queue{full} that nobody reads", ("blocked on a full queue",))
 
 
 STUCK_HANDING_OVER = SitePattern(
@@ -97,14 +98,14 @@ STUCK_HANDING_OVER = SitePattern(
 )
 
 
-def _sleepers(seen: Clues) -> str | None:
+def _sleepers(seen: Clues) -> Said | None:
     facts = seen.facts
     if not seen.most(seen.parked("sleep")) or seen.some(facts.looping) or seen.most(facts.awaited):
         return None
     if not seen.stand_still or seen.turns_over:
         return None
     kept = "awaits or keeps" if seen.most(facts.unheld) else "awaits"
-    return f"one sleeper per event: each just sleeps, then exits; nothing {kept} it"
+    return said("one sleeper per event", "each just sleeps, then exits", f"nothing {kept} it")
 
 
 def _sleeps_long(seen: Clues) -> Strength:
@@ -128,12 +129,12 @@ SLEEPER_PER_EVENT = SitePattern(
 )
 
 
-def _nobody_can_set(seen: Clues) -> str | None:
+def _nobody_can_set(seen: Clues) -> Said | str | None:
     if seen.most(seen.parked("lock", "semaphore")):
         return None  # whoever holds it is to blame, even if nothing can wake him either
     if seen.proven:
         kinds = {wait.type for wait in seen.facts.waits if wait.kind != "sleep"}
-        return f"nothing can wake them: no living code can reach the {_either(kinds)} they wait for"
+        return said("nothing can wake them", f"no living code can reach the {_either(kinds)} they wait for")
     if not _unreachable(seen) or seen.timed:
         return None
     if not seen.most(seen.parked("event", "future", "queue.get", "condition")):

@@ -219,7 +219,7 @@ def _named(node: WaitNode) -> str:
     if node.kind in _LIVING:
         return f"{node.kind} {node.name or node.number}"
     if node.kind == "lock":
-        return f"the {node.name} #{node.id}" if node.name != "lock" else f"lock #{node.id}"
+        return f"{node.name} #{node.id}"
     size = f" of {node.size:,}" if node.size is not None else ""
     return f"the {node.name or node.kind}{size}"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import ProcessPattern, process_finding
+from taskscope.analysis.patterns.pattern import ProcessPattern, process_finding, said
 from taskscope.model import Frame
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _limit_finding(used_up: Exhausted) -> Finding:
         used_up.since,
         f"{spell(used_up.used)} of {spell(used_up.limit)} {in_use}{by}",
         {"resource": used_up.resource, "used": used_up.used, "limit": used_up.limit},
-        LIMIT_REACHED.cause(f"little or nothing is left; then {then}", ()),
+        LIMIT_REACHED.cause(said("little or nothing is left", more=f"then {then}"), ()),
     )
 
 

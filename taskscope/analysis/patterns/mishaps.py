@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import Pattern, ProcessPattern, place
+from taskscope.analysis.patterns.pattern import Pattern, ProcessPattern, place, said
 from taskscope.model import Finding, Frame
 
 if TYPE_CHECKING:
@@ -133,9 +133,8 @@ def lost_cause(lost: Lost | None) -> Cause:
     frame = lost.frame if lost is not None else None
     at = f" at {place(frame)} in {frame.function}" if frame is not None else ""
     evidence = (f"the last one waited{at}",) if at else ()
-    return LOST.cause(
-        f"the garbage collector destroyed them while they waited{at}: nothing kept them", evidence
-    )
+    destroyed = f"the garbage collector destroyed them while they waited{at}"
+    return LOST.cause(said(destroyed, "nothing kept them"), evidence)
 
 
 _UNKNOWN = Frame("", 0, "(unknown)", "stdlib")

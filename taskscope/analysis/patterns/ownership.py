@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import Pattern, SitePattern, where_they_wait
+from taskscope.analysis.patterns.pattern import Pattern, Said, SitePattern, said, where_they_wait
 from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
 
 
-def _orphaned_loops(seen: Clues) -> str | None:
+def _orphaned_loops(seen: Clues) -> Said | None:
     if not seen.orphaned or not seen.most(seen.facts.looping):
         return None
-    return "orphaned: their creator has ended, they still run"
+    return said("orphaned", "their creator has ended, they still run")
 
 
 def _not_in_use(seen: Clues) -> Strength | None:
@@ -40,15 +40,15 @@ ORPHANED_LOOPS = SitePattern(
 )
 
 
-def _orphans(seen: Clues) -> str | None:
-    return f"orphaned: their creator has ended; {where_they_wait(seen)}" if seen.orphaned else None
+def _orphans(seen: Clues) -> Said | None:
+    return said("orphaned", "their creator has ended", where_they_wait(seen)) if seen.orphaned else None
 
 
 ORPHANS = replace(ORPHANED_LOOPS, check=_orphans)
 """The same on weaker evidence."""
 
 
-def _started_twice(seen: Clues) -> str | None:
+def _started_twice(seen: Clues) -> Said | None:
     facts = seen.facts
     bound = max(facts.bound, key=lambda each: each.same_arguments, default=None)
     if bound is None or bound.same_arguments < 2 or not seen.some(facts.looping):
@@ -58,7 +58,9 @@ def _started_twice(seen: Clues) -> str | None:
     if not seen.some(facts.unheld):
         return None  # a pool keeps all its workers; who starts a loop again keeps the last
     times = f"at least {bound.same_arguments:,}"
-    return f"started again while it runs: {times} loops on one {bound.type}, started in {seen.starter}"
+    return said(
+        "started again while it runs", f"{times} loops on one {bound.type}, started in {seen.starter}"
+    )
 
 
 STARTED_TWICE = SitePattern(
@@ -73,7 +75,7 @@ STARTED_TWICE = SitePattern(
 )
 
 
-def _forgotten(seen: Clues) -> str | None:
+def _forgotten(seen: Clues) -> Said | None:
     facts = seen.facts
     if seen.most(facts.awaited) or seen.most(facts.looping):
         return None
@@ -82,7 +84,7 @@ def _forgotten(seen: Clues) -> str | None:
     if not (seen.most(facts.unheld) or seen.orphaned):
         return None
     kept = "nothing keeps them" if seen.most(facts.unheld) else "their creator has ended"
-    return f"fire and forget: never awaited, {kept}; {where_they_wait(seen)}"
+    return said("fire and forget", f"never awaited, {kept}", where_they_wait(seen))
 
 
 FIRE_AND_FORGET = SitePattern(
@@ -99,10 +101,10 @@ FIRE_AND_FORGET = SitePattern(
 )
 
 
-def _kept(seen: Clues) -> str | None:
+def _kept(seen: Clues) -> Said | None:
     if not seen.keeper_grows:
         return None
-    return f"{seen.what_is_kept} kept by {seen.kept_by}; {where_they_wait(seen)}"
+    return said(f"{seen.what_is_kept} kept by {seen.kept_by}", more=where_they_wait(seen))
 
 
 GROWING_CONTAINER = SitePattern(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.model import Cause, Finding
 
@@ -22,6 +22,20 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import FindingKind, Reason
 
 
+class Said(NamedTuple):
+    """The sentence of a cause; ``shorter``: forms of it for where there is less room, longest first."""
+
+    text: str
+    shorter: tuple[str, ...] = ()
+
+
+def said(what: str, how: str = "", more: str = "") -> Said:
+    """``what: how; more``, where each may be left out with what follows it."""
+    explained = f"{what}: {how}" if how else what
+    text = f"{explained}; {more}" if more else explained
+    return Said(text, tuple(dict.fromkeys(each for each in (explained, what) if each != text)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
     """``name`` is stable output.  ``explanation``: what happens.  ``remedy``: the usual fix."""
@@ -30,13 +44,10 @@ class Pattern:
     explanation: str
     remedy: str
 
-    def cause(self, text: str, evidence: tuple[str, ...]) -> Cause:
-        """The cause of a finding.
-
-        ``text`` is its sentence: where there is no room, the app drops what follows a semicolon, then what
-        follows a colon or a bracket (``causes`` in ``tui/current_findings.py``).
-        """
-        return Cause(self.name, text, evidence, f"{self.explanation} {self.remedy}")
+    def cause(self, sentence: Said | str, evidence: tuple[str, ...]) -> Cause:
+        """The cause of a finding."""
+        text, shorter = sentence if isinstance(sentence, Said) else (sentence, ())
+        return Cause(self.name, text, evidence, f"{self.explanation} {self.remedy}", shorter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +58,7 @@ class SitePattern(Pattern):
     if it leaves that to other evidence.  ``only_names``: it leaves that to the next pattern that matches.
     """
 
-    check: Callable[[Clues], str | None]
+    check: Callable[[Clues], Said | str | None]
     strength: Strength | Callable[[Clues], Strength | None] | None = None
     only_names: bool = False
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
+from taskscope.analysis.patterns.pattern import Said, SitePattern, said, where_they_wait
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
 
 
-def _left_behind(seen: Clues) -> str | None:
+def _left_behind(seen: Clues) -> Said | None:
     if not seen.left:
         return None
-    return f"race losers: a wait or gather returned without them; {where_they_wait(seen)}"
+    return said("race losers", "a wait or gather returned without them", where_they_wait(seen))
 
 
 RACE_LOSER = SitePattern(

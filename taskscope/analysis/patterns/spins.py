@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import ProcessPattern, place
+from taskscope.analysis.patterns.pattern import ProcessPattern, place, said
 from taskscope.model import Finding
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ def _spin(spin: Spinning) -> Finding:
     rearmed = spin.rearmed
     name = f" ({rearmed.coroutine})" if rearmed.coroutine else ""
     why = f"it queues itself again in every iteration, for a task that has ended{name}"
-    if rearmed.left_by is not None:
-        why += f"; {rearmed.left_by.function} left its {rearmed.owner} by hand"
+    by = rearmed.left_by
+    left = f"{by.function} left its {rearmed.owner} by hand" if by is not None else ""
     return _about(
         "spin" if spin.lasted >= SOON else "suspect",
         spin,
         f"event loop {spin.turns.loop} spins: {rearmed.function} runs {_pace(spin)}",
-        LOOP_SPINS.cause(why, tuple(_evidence(spin))),
+        LOOP_SPINS.cause(said(why, more=left), tuple(_evidence(spin))),
     )
 
 
@@ -61,7 +61,8 @@ def _busy(spin: Spinning) -> Finding:
         spin,
         f"event loop {spin.turns.loop} never sleeps: {rearmed.function} runs {_pace(spin)}",
         BUSY_WAIT.cause(
-            f"{rearmed.function} {again} in every iteration; nothing changes", tuple(_evidence(spin))
+            said(f"{rearmed.function} {again} in every iteration", more="nothing changes"),
+            tuple(_evidence(spin)),
         ),
     )
 

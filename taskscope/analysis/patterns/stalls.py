@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
-from taskscope.analysis.patterns.pattern import ProcessPattern, place, process_finding
+from taskscope.analysis.patterns.pattern import ProcessPattern, place, process_finding, said
 from taskscope.model import Finding, Frame, user_line
 
 if TYPE_CHECKING:
@@ -159,8 +159,6 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
     call = f"{told.call} in {frame.function}" if told.call else f"a call in {frame.function}"
     verb = "blocked" if held is None else "has been blocking"
     cause = f"{call} {verb} the loop for {_at_least(told)}{told.duration:,.2f} s"
-    if told.doing:
-        cause += f": it {told.doing}"
     return process_finding(
         "stall",
         "stall",
@@ -176,7 +174,7 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
             "waits": told.doing,
             "stack": [f"{each.file}:{each.line} in {each.function}" for each in worst.stack],
         },
-        LOOP_HELD.cause(cause, excerpt),
+        LOOP_HELD.cause(said(cause, f"it {told.doing}" if told.doing else ""), excerpt),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
+from taskscope.analysis.patterns.pattern import Said, SitePattern, said, where_they_wait
 from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ _INSIDE: tuple[Wait, ...] = (
 """Waits that only another thread of the process can end."""
 
 
-def _pool_per_call(seen: Clues) -> str | None:
+def _pool_per_call(seen: Clues) -> Said | None:
     pools = len(seen.facts.bound)
     if pools < 2:
         return None
     listed = sum(each.runs for each in seen.facts.bound)
     least = "at least " if listed < seen.facts.live else ""
-    return f"{least}{pools} executors were created here and never shut down; their workers stay"
+    return said(f"{least}{pools} executors were created here and never shut down", more="their workers stay")
 
 
 POOL_PER_CALL = SitePattern(
@@ -55,7 +55,7 @@ ONE_POOL = SitePattern(
 )
 
 
-def _endless_thread(seen: Clues) -> str | None:
+def _endless_thread(seen: Clues) -> Said | None:
     group = seen.group
     if group is None or group.wait == "running":
         return None
@@ -65,7 +65,7 @@ def _endless_thread(seen: Clues) -> str | None:
         if born > live
         else "every thread started here stays"
     )
-    return f"{stay}; {where_they_wait(seen)}"
+    return said(stay, more=where_they_wait(seen))
 
 
 def _waits_inside(seen: Clues) -> Strength | None:

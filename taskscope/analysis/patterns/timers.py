@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import ProcessPattern, place
+from taskscope.analysis.patterns.pattern import ProcessPattern, Said, place, said
 from taskscope.model import Finding, Frame
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ def _sentence(timers: PiledUp, now: float) -> str:
     return text
 
 
-def _cause(timers: PiledUp) -> str:
+def _cause(timers: PiledUp) -> Said:
     kept = timers.kept
     holds = f"each keeps {_what(kept)} alive for {wording.seconds(_delay(timers))}"
-    return f"timers are armed and never cancelled; {holds}"
+    return said("timers are armed and never cancelled", more=holds)
 
 
 def _delay(timers: PiledUp) -> float:

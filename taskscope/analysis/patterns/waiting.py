@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import SitePattern, where_they_wait
+from taskscope.analysis.patterns.pattern import Said, SitePattern, said, where_they_wait
 from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ LOCK_NOT_RELEASED = SitePattern(
 )
 
 
-def _peer(seen: Clues) -> str | None:
+def _peer(seen: Clues) -> Said | None:
     if not seen.most(seen.parked("socket")) or not seen.stand_still or not seen.compared:
         return None
-    return f"they wait on sockets that never receive data; {where_they_wait(seen)}"
+    return said("they wait on sockets that never receive data", more=where_they_wait(seen))
 
 
 WAITS_FOR_A_PEER = SitePattern(
