@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "open": "open the app on a snapshot or a recording",
     "diff": "compare two snapshots: what grew, came, went",
     "watch": "watch a process without the app; report growth, leaks, hangs and spinning loops",
+    "report": "write one page that says what is wrong, to send to somebody",
     "demo": "run a demo service that leaks, and open the app on it",
     "detach": "remove the agent from a process",
     "doctor": "check whether and how a process can be attached to",

@@ -1,0 +1,327 @@
+"""The report: what is wrong in plain words first, then what shows it.
+
+Built as blocks from what a source answered; ``html`` and ``markdown`` write them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from taskscope import text as fmt
+from taskscope.export.page import Chart, Code, Heading, Items, Paragraph, Table
+from taskscope.model import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from taskscope.export.page import Block
+    from taskscope.model import Failure, Finding, Frame, Hello, History, Sample, Site, SiteHistory
+    from taskscope.model.requests import Request
+
+MAX_FINDINGS, MAX_SITES, MAX_STACKS = 10, 30, 3
+BADGES = {"hang": "HANG", "leak": "LEAK", "suspect": "SUSPECT", "info": "INFO"}
+
+_CHARTS = (
+    ("tasks", "live tasks", fmt.count),
+    ("rss", "memory", fmt.bytes),
+    ("threads", "threads", fmt.count),
+    ("fds", "open descriptors", fmt.count),
+    ("loop_latency", "loop latency, 99th percentile", fmt.latency),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that a report tells of: ``told`` holds the answers of the source by request."""
+
+    hello: Hello
+    sample: Sample
+    findings: tuple[Finding, ...]
+    told: Mapping[Request[Any], Any]
+    history: History
+    sites: tuple[SiteHistory, ...] = ()
+    shown: str = ""
+    """What it was made from, and how long that was watched."""
+    without: tuple[str, ...] = field(default=())
+    """What had to be left out, as sentences."""
+
+
+def title(seen: Seen) -> str:
+    """``orders: 1 leak, 2 suspects``."""
+    words = {"leak": 0, "hang": 0, "suspect": 0}
+    for finding in seen.findings:
+        if finding.level in words:
+            words[finding.level] += 1
+    told = ", ".join(fmt.plural(number, word) for word, number in words.items() if number)
+    return f"{seen.hello.process.name}: {told or 'no leak or hang found'}"
+
+
+def blocks(seen: Seen) -> list[Block]:
+    """The whole report."""
+    lines = _Lines(seen.told)
+    return [
+        Heading(1, title(seen)),
+        Paragraph(f"{_when(seen)} {seen.shown}".strip()),
+        *_verdicts(seen, lines),
+        *_charts(seen),
+        *_sites(seen),
+        *_details(seen, lines),
+        *_stalls(seen, lines),
+        *_process(seen),
+    ]
+
+
+class _Lines:
+    """The source lines that were read."""
+
+    def __init__(self, told: Mapping[Request[Any], Any]) -> None:
+        self._files: dict[str, dict[int, str]] = {}
+        for question, answer in told.items():
+            if isinstance(question, requests.Source):
+                numbered = dict(enumerate(answer.lines, answer.first))
+                self._files.setdefault(answer.file, {}).update(numbered)
+
+    def at(self, frame: Frame) -> str:
+        """The text of a line; "" if it was not read."""
+        return self._files.get(frame.file, {}).get(frame.line, "").strip()
+
+    def around(self, frame: Frame, context: int = 5) -> Iterator[Block]:
+        """The lines around one."""
+        known = self._files.get(frame.file, {})
+        first = last = frame.line
+        if frame.line not in known:
+            return
+        while first - 1 in known and first > frame.line - context:
+            first -= 1
+        while last + 1 in known and last < frame.line + context:
+            last += 1
+        lines = tuple(known[number] for number in range(first, last + 1))
+        yield Code(f"{frame.file}:{frame.line} in {frame.function}", first, lines, frame.line)
+
+    def steps(self, stack: Sequence[Frame], most: int = 20) -> Items:
+        """A stack, one step a line, innermost first."""
+        said = []
+        for frame in stack[:most]:
+            text = self.at(frame)
+            said.append(f"{frame.file}:{frame.line} in {frame.function}{f':  {text}' if text else ''}")
+        if len(stack) > most:
+            said.append(f"({most} of {len(stack)} steps)")
+        return Items(tuple(said))
+
+
+# -- what is wrong
+
+
+def _verdicts(seen: Seen, lines: _Lines) -> Iterator[Block]:
+    told = [each for each in seen.findings if each.level != "info"]
+    notes = [each for each in seen.findings if each.level == "info"]
+    if not told:
+        watched = fmt.age(seen.sample.monotonic - seen.hello.agent_since)
+        yield Paragraph(f"Nothing leaks or hangs as far as {watched} of observation show.")
+    for finding in told[:MAX_FINDINGS]:
+        yield from _verdict(finding, seen, lines)
+    if len(told) > MAX_FINDINGS:
+        yield Paragraph(f"{MAX_FINDINGS} of {len(told)} findings are shown, worst first.")
+    if notes:
+        yield Heading(2, "Also noted")
+        yield Items(tuple(f"{fmt.place(each)}: {each.text}" for each in notes[:MAX_FINDINGS]))
+
+
+def _verdict(finding: Finding, seen: Seen, lines: _Lines) -> Iterator[Block]:
+    yield Heading(2, fmt.place(finding), BADGES[finding.level])
+    since = fmt.since(finding, seen.sample)
+    coroutine = f"{finding.coroutine}: " if finding.coroutine else ""
+    yield Paragraph(f"{coroutine}{finding.text}; since {since}.", "What is wrong")
+    where = finding.user_site or finding.site
+    if where.file:
+        yield Paragraph(f"{where.file}, line {where.line}, in {where.function}", "Line")
+    for aside in fmt.asides(finding):
+        yield Paragraph(fmt.sentence(aside))
+    cause = finding.cause
+    if cause is not None:
+        yield Paragraph(fmt.sentence(cause.text), "Cause")
+        if cause.explanation:
+            yield Paragraph(cause.explanation, "What happens, and the usual fix")
+    else:
+        yield Paragraph("Not recognised; the evidence below shows where these tasks wait.", "Cause")
+    yield from lines.around(where)
+    evidence = [*(cause.evidence if cause is not None else ()), *fmt.moves(finding)]
+    if finding.projection is not None:
+        evidence.append(fmt.forecast(finding.projection))
+    if evidence:
+        yield Heading(3, "Evidence")
+        yield Items(tuple(evidence))
+    past = next((each for each in seen.sites if each.site == finding.id), None)
+    if past is not None and len(past.times) > 1:
+        values = tuple(float(each) for each in past.live)
+        yield _chart("live, started at this line", past.times, values, fmt.count, seen)
+
+
+# -- what shows it
+
+
+def _charts(seen: Seen) -> Iterator[Block]:
+    yield Heading(2, "The process over time")
+    times = seen.history.times
+    for name, spoken, spell in _CHARTS:
+        values = getattr(seen.history, name)
+        if sum(value is not None for value in values) > 1:
+            yield _chart(spoken, times, values, spell, seen)
+
+
+def _chart(
+    title: str, times: Sequence[float], values: Sequence[float | None], spell: Any, seen: Seen
+) -> Chart:
+    step = max(1, len(times) // 600)
+    times, values = times[::-1][::step][::-1], values[::-1][::step][::-1]
+    known = [value for value in values if value is not None]
+    ends = (_clock(times[0], seen), _clock(times[-1], seen))
+    return Chart(title, tuple(times), tuple(values), ends, spell(max(known)), spell(known[-1]))
+
+
+def _sites(seen: Seen) -> Iterator[Block]:
+    named = {site.id: site for site in seen.sample.new_sites}
+    counted = [each for each in seen.sample.sites if each.site in named]
+    counted.sort(key=lambda each: -each.counts.live)
+    past = {each.site: each for each in seen.sites}
+    rows = []
+    for each in counted[:MAX_SITES]:
+        site, counts = named[each.site], each.counts
+        known = past.get(each.site)
+        change = fmt.change(counts.live - known.live[0]) if known and known.live else fmt.UNKNOWN
+        oldest = fmt.age(seen.sample.monotonic - each.oldest) if each.oldest is not None else fmt.UNKNOWN
+        numbers = (fmt.count(counts.live), change, fmt.count(counts.born), fmt.count(counts.ended), oldest)
+        rows.append((_place(site), site.coroutine, *numbers))
+    yield Heading(2, "Lines that start tasks and threads")
+    of = f"{len(rows)} of {len(counted):,} lines, most live first" if len(counted) > len(rows) else ""
+    yield Table(("line", "coroutine", "live", "change", "born", "ended", "oldest"), tuple(rows), 2, of)
+
+
+def _place(site: Site) -> str:
+    return f"{fmt.THREAD} {fmt.own_and_site(site)}" if site.kind == "thread" else fmt.own_and_site(site)
+
+
+def _details(seen: Seen, lines: _Lines) -> Iterator[Block]:
+    named = {site.id: site for site in seen.sample.new_sites}
+    for question, answer in seen.told.items():
+        if isinstance(question, requests.Site) and question.site in named:
+            yield Heading(2, f"Started at {_place(named[question.site])}")
+            yield from _site(question.site, answer, seen, lines)
+    threads = [(q, a) for q, a in seen.told.items() if isinstance(q, requests.Thread) and a.stack]
+    if threads:
+        yield Heading(2, "Threads")
+    for _, answer in threads[:MAX_FINDINGS]:
+        yield Paragraph(f"{answer.thread.text}; innermost line first", answer.thread.name)
+        yield lines.steps(answer.stack)
+    yield from _graph(seen)
+
+
+def _site(site: int, detail: Any, seen: Seen, lines: _Lines) -> Iterator[Block]:
+    for stack in detail.stacks[:1]:
+        yield Paragraph("innermost line first", "Created by")
+        yield lines.steps(stack.frames)
+    parked = seen.told.get(requests.Parked((site,)))
+    if parked:
+        yield Heading(3, "Where they wait")
+        rows = tuple((group.text, fmt.frame(group.frame), fmt.count(group.live)) for group in parked[:8])
+        yield Table(("waits for", "line", "tasks"), rows, 2)
+    if detail.failures:
+        yield Heading(3, "How its tasks failed")
+        yield Items(tuple(map(_failure, detail.failures[:5])))
+    alike: dict[Any, list[Any]] = {}
+    for question, answer in seen.told.items():
+        if isinstance(question, requests.Task) and answer.task.site == site:
+            alike.setdefault(answer.stack, []).append(answer)
+    for tasks in list(alike.values())[:MAX_STACKS]:
+        yield from _task(tasks, seen, lines)
+
+
+def _failure(failure: Failure) -> str:
+    at = fmt.frame(failure.user_frame or failure.raised)
+    return f"{fmt.plural(failure.count, 'time')} {failure.error} at {at}"
+
+
+def _task(alike: Sequence[Any], seen: Seen, lines: _Lines) -> Iterator[Block]:
+    """One of some tasks that are suspended alike."""
+    detail, others = alike[0], len(alike) - 1
+    task = detail.task
+    age = fmt.age(seen.sample.monotonic - task.birth) if task.birth is not None else fmt.UNKNOWN
+    wait = f", waits for {task.parked.text}" if task.parked is not None else ""
+    more = (
+        f"; {fmt.plural(others, 'other')} looked at {'wait' if others > 1 else 'waits'} alike"
+        if others
+        else ""
+    )
+    yield Heading(3, f"{task.name} ({age} old{wait}{more})")
+    if detail.created_by:
+        chain = " ← ".join(f"{each.name}{'' if each.live else ' (ended)'}" for each in detail.created_by[:8])
+        yield Paragraph(chain, "Created by")
+    if detail.awaited_by:
+        yield Paragraph(", ".join(each.name for each in detail.awaited_by[:8]), "Awaited by")
+    else:
+        yield Paragraph("nothing awaits it", "Awaited by")
+    if detail.stack:
+        yield Paragraph("innermost line first", "Suspended at")
+        yield lines.steps(detail.stack)
+
+
+def _graph(seen: Seen) -> Iterator[Block]:
+    """Who waits for whom, of what cannot continue."""
+    graph = next((a for q, a in seen.told.items() if isinstance(q, requests.Waits)), None)
+    if graph is None or not graph.edges:
+        return
+    named = {node.id: node for node in graph.nodes}
+    said = []
+    for edge in graph.edges[:40]:
+        waiter, on = named.get(edge.waiter), named.get(edge.on)
+        if waiter is not None and on is not None:
+            at = f", taken at {fmt.frame(edge.frame)}" if edge.frame is not None else ""
+            where = f" at {fmt.frame(waiter.frame)}" if waiter.frame is not None else ""
+            said.append(f"{waiter.kind} {waiter.name}{where} → {on.kind} {on.name} ({edge.how}{at})")
+    yield Heading(2, "Who waits for whom")
+    yield Items(tuple(said))
+
+
+def _stalls(seen: Seen, lines: _Lines) -> Iterator[Block]:
+    stalls = seen.told.get(requests.Stalls()) or ()
+    longest = sorted(stalls, key=lambda each: -each.duration)[:3]
+    if not longest:
+        return
+    yield Heading(2, "When the event loop did not run")
+    for stall in longest:
+        at = _clock(stall.began, seen)
+        yield Paragraph(f"from {at} on; innermost line first", fmt.latency(stall.duration))
+        yield lines.steps(stall.stack)
+
+
+def _process(seen: Seen) -> Iterator[Block]:
+    process, sample = seen.hello.process, seen.sample
+    yield Heading(2, "The process")
+    watched = fmt.age(sample.monotonic - seen.hello.agent_since)
+    has = [
+        fmt.plural(sample.tasks.live, "task"),
+        fmt.plural(sample.threads, "thread"),
+        f"{fmt.count(sample.fds)} descriptors (limit {fmt.count(process.fd_limit)})",
+        f"{fmt.bytes(sample.rss)} of memory",
+        f"{fmt.percent(sample.cpu)} cpu",
+    ]
+    facts = [
+        f"pid {process.pid}, {process.implementation} {process.python}",
+        f"running for {fmt.age(sample.wall - process.started_wall)}, with the agent for {watched}",
+        ", ".join(has),
+    ]
+    facts += [f"{process.user} on {process.host}, in {process.cwd}"] if process.host or process.user else []
+    facts += [f"command: {' '.join(process.argv)}"] if process.argv else []
+    yield Items((*facts, *seen.without, f"TaskScope {seen.hello.taskscope}"))
+
+
+def _when(seen: Seen) -> str:
+    at = time.strftime("%d %b %Y %H:%M:%S %Z", time.localtime(seen.sample.wall))
+    return f"As seen on {at}."
+
+
+def _clock(moment: float, seen: Seen) -> str:
+    wall = seen.sample.wall - (seen.sample.monotonic - moment)
+    return time.strftime("%H:%M:%S", time.localtime(wall))

@@ -1,0 +1,206 @@
+"""The report: what is wrong comes first, no text is markup, private things stay private."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope import model
+from taskscope.commands.report import _past
+from taskscope.export.html import html
+from taskscope.export.markdown import markdown, plain
+from taskscope.export.page import Chart, Code, Heading, Items, Paragraph, Table
+from taskscope.export.redact import redacted
+from taskscope.export.report import Seen, blocks, title
+from taskscope.model import requests
+from taskscope.sources.details import Details
+from tests.tui.fake_source import BOOT, EXECUTOR, LEAK, FakeSource
+
+if TYPE_CHECKING:
+    from taskscope.export.page import Block
+
+EVIL = "<script>alert(1)</script><img src=x onerror=y>\" ' &amp; [a](http://b) **c** `d` | _e_ </pre>```"
+
+FINDING = model.Finding(
+    "leak",
+    "task",
+    LEAK,
+    EXECUTOR,
+    EXECUTOR,
+    "decay_after",
+    6000,
+    6000.0,
+    BOOT,
+    "6,000 live, steadily +6,000/min",
+    cause=model.Cause(
+        "sleepers", "each just sleeps", ("all 200 sampled tasks sleep",), "Keep and cancel them."
+    ),
+)
+
+
+async def _seen(finding: model.Finding = FINDING) -> Seen:
+    source = FakeSource()
+    hello, sample = await source.open(), source.sample(full=True)
+    details = Details(source)
+    await details.look((finding,), sample.sites)
+    history, sites = await _past(source, sample, (finding,))
+    return Seen(hello, sample, (finding,), details.told, history, sites, "Watched for 60 s.")
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    return asyncio.run(_seen())
+
+
+class Parser(HTMLParser):
+    """Checks that tags match; notes all tags and attributes."""
+
+    VOID = frozenset(("meta", "line", "polyline", "br"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def parsed(text: str) -> Parser:
+    parser = Parser()
+    parser.feed(text)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def test_what_is_wrong_comes_first(seen: Seen) -> None:
+    text = markdown(blocks(seen))
+    order = [
+        "# orders: 1 leak",
+        "LEAK executor.py:231 record_failure",
+        "**What is wrong:** decay_after: 6,000 live",
+        "**Line:** /srv/orders/executor.py, line 231, in record_failure",
+        "**Cause:** Each just sleeps.",
+        "**What happens, and the usual fix:** Keep and cancel them.",
+        ">  231      line_231()",
+        "- all 200 sampled tasks sleep",
+        "## The process over time",
+        "## Lines that start tasks and threads",
+        "## Started at executor.py:231 record_failure",
+        "## When the event loop did not run",
+        "## The process\n",
+    ]
+    found = [text.index(each) for each in order]
+    assert found == sorted(found)
+
+
+def test_each_step_has_its_file_line_and_source(seen: Seen) -> None:
+    text = markdown(blocks(seen))
+    assert "- /srv/orders/executor.py:244 in decay_after:  line_244()" in text
+    assert "nothing awaits it" in text
+    assert "2 others looked at wait alike" in text
+
+
+def test_the_html_is_whole_and_needs_nothing_else(seen: Seen) -> None:
+    text = html(title(seen), blocks(seen))
+    page = parsed(text)
+    assert page.tags.isdisjoint({"script", "link", "img", "iframe", "object", "a", "base", "form"})
+    assert {name for name, _ in page.attributes}.isdisjoint({"src", "href", "onload", "style"})
+    assert "default-src 'none'" in text
+    assert "prefers-color-scheme: dark" in text
+    assert "url(" not in text
+    assert "@import" not in text
+    assert len(re.findall("<polyline", text)) >= 5
+    assert "width=device-width" in text
+
+
+EVERY: list[Block] = [
+    Heading(1, EVIL, "LEAK"),
+    Paragraph(EVIL, EVIL),
+    Items((EVIL,)),
+    Code(EVIL, 1, (EVIL, EVIL), 2),
+    Table((EVIL, "n"), ((EVIL, "1"),), 1, EVIL),
+    Chart(EVIL, (0.0, 1.0), (1.0, 2.0), (EVIL, EVIL), EVIL, EVIL),
+]
+
+
+@pytest.mark.parametrize("block", EVERY, ids=lambda block: type(block).__name__)
+def test_text_is_never_markup_in_html(block: Block) -> None:
+    page = parsed(html(EVIL, [block]))
+    assert page.tags.isdisjoint({"script", "img"})
+    assert EVIL in "".join(page.text)
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>", "[a](b)", "**a**", "`a`", "a|b", "_a_", "# a", "&lt;", "> a", "~~a~~"]
+)
+def test_text_is_never_markup_in_markdown(text: str) -> None:
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(plain(text))
+    (inline,) = [token for token in tokens if token.type == "inline"]
+    kinds = {child.type for child in inline.children or ()}
+    assert kinds <= {"text", "text_special"}
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    assert "".join(child.content for child in inline.children or ()) == text
+
+
+def test_a_fence_is_longer_than_any_in_the_source() -> None:
+    text = markdown([Code("a", 1, ("````", "x"), 1)])
+    assert text.count("`````\n") == 2
+
+
+def test_redacted_it_names_no_host_user_directory_argument_or_message(seen: Seen) -> None:
+    process = dataclasses.replace(
+        seen.hello.process,
+        argv=("python3", "--password=hunter2"),
+        host="trading-1",
+        user="alice",
+        cwd="/srv/orders",
+    )
+    told = dict(seen.told)
+    site = told[requests.Site(LEAK)]
+    failure = model.Failure(LEAK, "KeyError('card 4111')", EXECUTOR, EXECUTOR, 3, BOOT, BOOT, 7)
+    told[requests.Site(LEAK)] = dataclasses.replace(site, failures=(failure,))
+    finding = dataclasses.replace(
+        FINDING, site=model.Frame("/home/alice/app/x.py", 3, "run"), text="on trading-1"
+    )
+    private = dataclasses.replace(
+        seen, hello=dataclasses.replace(seen.hello, process=process), told=told, findings=(finding,)
+    )
+    whole = markdown(blocks(private))
+    secrets = ("hunter2", "trading-1", "alice", "/srv/orders", "4111")
+    assert all(secret in whole for secret in secrets)
+    for text in (markdown(blocks(redacted(private))), html("x", blocks(redacted(private)))):
+        assert not [secret for secret in secrets if secret in text]
+        assert "executor.py" in text
+        assert "line_231()" in text
+        assert "were left out" in text
+
+
+def test_without_findings_it_says_so(seen: Seen) -> None:
+    calm = dataclasses.replace(seen, findings=())
+    text = markdown(blocks(calm))
+    assert text.startswith("# orders: no leak or hang found")
+    assert "Nothing leaks or hangs" in text
