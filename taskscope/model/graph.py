@@ -18,6 +18,8 @@ __all__ = [
     "Cancelled",
     "Ending",
     "FullPool",
+    "FullSlots",
+    "Holder",
     "WaitEdge",
     "WaitGraph",
     "WaitNode",
@@ -100,14 +102,47 @@ class WaitingAt:
 
 @dataclass(frozen=True, slots=True)
 class FullPool:
-    """A pool of threads, none of which has moved since ``since``, while jobs wait.
+    """A pool of threads, all with jobs, most of which have not moved since ``since``, while jobs wait.
 
-    ``id`` as in ``Executor``.  ``waiting``: how many tasks wait for a worker, by line, most first.
+    ``id`` as in ``Executor``.  ``all``: none of them has.  ``waiting``: how many tasks wait for a worker, by
+    line, most first.  ``submitted``: lines of running functions that hand over such jobs.
     """
 
     id: int
     since: float
     waiting: tuple[WaitingAt, ...] = ()
+    all: bool = True
+    submitted: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A task that has a slot, and where it took it.  ``since``: it has not moved since then; None: it may."""
+
+    name: str
+    number: int
+    since: float | None
+    frame: Frame | None
+    taken: Frame | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FullSlots:
+    """A semaphore or limiter: all ``size`` slots are taken by tasks that have not moved since ``since``.
+
+    ``size`` 0: unknown.
+    ``holders``: the first few.  ``waiting``: how many wait for a slot, the longest since ``oldest``;
+    ``lines``: where, most first.
+    """
+
+    name: str
+    size: int
+    since: float
+    waiting: int
+    oldest: float
+    holders: tuple[Holder, ...] = ()
+    lines: tuple[WaitingAt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +174,7 @@ class WaitGraph:
     cancelled: tuple[Cancelled, ...] = ()
     full: tuple[FullPool, ...] = ()
     ending: Ending | None = None
+    slots: tuple[FullSlots, ...] = ()
 
 
 def deadlocked(nodes: Iterable[WaitNode], edges: Iterable[WaitEdge]) -> set[int]:

@@ -208,6 +208,7 @@ async def test_who_waits_behind_a_pool_that_stands_still_is_counted_by_line() ->
                 await asyncio.sleep(0.1)
     (pool,) = graph.full
     assert [(each.frame.function, each.tasks) for each in pool.waiting] == [("look_up", 3)]
+    assert [each.function for each in pool.submitted] == ["render"]
     assert judged(graph) == [], "its jobs may end"
 
 

@@ -12,9 +12,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent.answers import standing
+from taskscope.agent.answers import full_slots, standing
 from taskscope.agent.answers.nodes import Edge, Node
-from taskscope.agent.inspect import futures, holdings, stacks, task_facts, turns, waited
+from taskscope.agent.inspect import futures, holdings, stacks, submitting, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, items
@@ -65,6 +65,7 @@ class Look:
         self._natives: dict[int | None, int] = {}
         self._cancelled: dict[int, float] = {}
         self._standing: dict[int, float] = {}  # since when each thread has not moved
+        self._submitted: dict[model.Frame, None] = {}  # lines that submit such jobs as run now
         self._behind: dict[int, Counter[model.Frame]] = defaultdict(Counter)  # who waits for a worker
         self._turning: set[int] = set()  # threads that sleep in a loop, which goes on running tasks
 
@@ -133,21 +134,13 @@ class Look:
 
     def _note_waiting(self, task: object) -> None:
         pool = self._workers.queued.get(id(waited.job_awaited_by(task)))
-        line = standing.line_of(stacks.await_chain(futures.coroutine(task))) if pool is not None else None
+        frames = stacks.await_chain(futures.coroutine(task))
+        line = standing.line_of(frames) if pool is not None else None
         if pool is not None and line is not None:
             self._behind[pool][line] += 1
-
-    def _full(self) -> Iterator[model.FullPool]:
-        """The pools with waiting jobs, none of whose workers has moved."""
-        for number in set(self._workers.queued.values()):
-            pool = self._workers.pools[number]
-            if pool.workers and all(each in self._standing for each in pool.workers):
-                since = max(self._standing[each] for each in pool.workers)
-                yield model.FullPool(
-                    pool.id,
-                    since,
-                    tuple(model.WaitingAt(*each) for each in self._behind[number].most_common(MAX_LINES)),
-                )
+        submits = submitting.submits(frames, self._workers.jobs)
+        if submits is not None and len(self._submitted) < MAX_LINES:
+            self._submitted[submits] = None
 
     def _loops(self) -> list[tuple[object, int]]:
         """Loops with the thread that runs each."""
@@ -355,6 +348,7 @@ class Look:
                 described.append(self._described(numbers[key], key, node, waiting[numbers[key]]))
             if spent():
                 yield
+        slots = yield from full_slots.find(self._nodes, self._edges, self._registry, self._still, self._now)
         held = {(numbers[each.waiter], numbers.get(each.on)): each for each in self._edges if each.frame}
         return model.WaitGraph(
             self._now,
@@ -365,7 +359,12 @@ class Look:
                 if each.waiter in shown and each.on in shown
             ),
             tuple(standing.running_on(self._registry, self._cancelled, self._now)),
-            tuple(self._full()),
+            tuple(
+                full_slots.pools(
+                    self._workers, self._standing, self._behind, tuple(self._submitted), self._now
+                )
+            ),
+            slots=slots,
         )
 
     def _described(self, number: int, key: Key, node: Node, waiting: int) -> model.WaitNode:

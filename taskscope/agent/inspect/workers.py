@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from taskscope.agent.inspect import futures
-from taskscope.agent.inspect.jobs import MAX_QUEUED, is_worker, pool_of, queued_in
+from taskscope.agent.inspect.jobs import MAX_QUEUED, is_worker, job_of, pool_of, queued_in
 from taskscope.agent.inspect.looking import attribute, class_name, number, pairs, text
 from taskscope.agent.inspect.threads import ident_of, known_threads
 from taskscope.agent.inspect.variables import variables_of
@@ -25,6 +25,12 @@ class Pool(NamedTuple):
     workers: tuple[int, ...]
     most: int | None
 
+    def is_busy(self, workers: Workers) -> bool:
+        """Whether all its threads run jobs, as many as there may be."""
+        running = set(workers.running.values())
+        full = self.most is None or len(self.workers) >= self.most
+        return full and all(each in running for each in self.workers)
+
 
 class Workers:
     """Ids of futures, valid while something waits for them."""
@@ -35,12 +41,16 @@ class Workers:
         self.queued: dict[int, int] = {}
         """The pool in whose queue a job waits."""
         self.pools: dict[int, Pool] = {}
+        self.jobs: set[str] = set()
+        """The bare names of the functions that run as jobs of thread pools, if jobs wait."""
         frames = sys._current_frames()
+        running = []
         for thread in known_threads():
             ident = ident_of(thread)
             future = _running(frames.get(ident)) if ident is not None else None
             if future is not None and ident is not None:
                 self.running[id(future)] = ident
+                running.append(future)
         alive = {id(each) for each in known_threads()}
         for queue, threads in _queues():
             idents = tuple(ident_of(each) or 0 for each in threads if id(each) in alive)
@@ -53,6 +63,8 @@ class Workers:
                 future = attribute(item, "future")
                 if future is not None and not futures.is_done(future):
                     self.queued[id(future)] = id(queue)
+        if self.queued:
+            self.jobs = {job_of(each).rpartition(".")[2] for each in running} - {""}
 
 
 def _running(frame: FrameType | None) -> object:

@@ -14,13 +14,19 @@ from taskscope.model import Frame, is_full
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from taskscope.model import Finding, FullPool, Loop, Thread, WaitingAt
+    from taskscope.model import Finding, FullPool, FullSlots, Holder, Loop, Thread, WaitGraph, WaitingAt
 
 CROWDED = 0.05
 """Median wait, in seconds, from which callbacks count as queueing up."""
 
 STARVED = 10.0
 """Seconds without movement of any worker from which a full pool is suspected of starving what waits."""
+
+SLOTS_HELD = 20.0
+"""Seconds without movement of any holder, nor of a waiter, from which slots are suspected to be stuck."""
+
+SHOWN = 5
+"""Holders named."""
 
 QUEUED = 10
 """Fewest ready callbacks: fewer wait for one slow call, not for each other."""
@@ -84,7 +90,11 @@ def _pool_finding(workers: Sequence[Thread], now: float, full: FullPool | None) 
     cause = "every worker is busy, so new jobs wait"
     if full is not None and now - full.since >= STARVED:
         held = now - full.since
-        cause = f"no worker has moved for at least {wording.age(held)}, so new jobs wait"
+        none = "no worker has" if full.all else "most workers have not"
+        cause = f"{none} moved for at least {wording.age(held)}, so new jobs wait"
+        doing += tuple(
+            f"such jobs are submitted at {place(each)} in {each.function}" for each in full.submitted
+        )
         doing += tuple(_behind(each) for each in full.waiting)
         evidence |= {"held_seconds": round(held, 1), "waiting": sum(each.tasks for each in full.waiting)}
     found = process_finding(
@@ -101,6 +111,54 @@ def _pool_finding(workers: Sequence[Thread], now: float, full: FullPool | None) 
 
 def _behind(line: WaitingAt) -> str:
     return f"{_waiting(line.tasks, 'task')} for a worker at {place(line.frame)} in {line.frame.function}"
+
+
+def slots_taken(graph: WaitGraph | None) -> tuple[Finding, ...]:
+    """One finding per semaphore or limiter that nobody gives back while others wait."""
+    if graph is None or any(each.kind == "slots" for each in graph.nodes):
+        return ()  # a deadlock says more
+    return tuple(
+        _slots_finding(each, graph.monotonic)
+        for each in graph.slots
+        if graph.monotonic - max(each.since, each.oldest) >= SLOTS_HELD
+    )
+
+
+def _slots_finding(full: FullSlots, now: float) -> Finding:
+    first = full.holders[0] if full.holders else None
+    where = (first.frame if first is not None else None) or Frame("", 0, "(unknown)", "stdlib")
+    held = wording.age(now - full.since)
+    all_slots = f"all {full.size:,} slots have" if full.size > 1 else "its only slot has"
+    all_slots = all_slots if full.size else "every slot has"
+    found = process_finding(
+        "executor",
+        "saturated",
+        where,
+        Onset(full.since, at_least=True),
+        f"{full.name}: {all_slots} been taken for at least {held} and {_waiting(full.waiting, 'task')}",
+        {
+            "slots": full.size,
+            "queued": full.waiting,
+            "held_seconds": round(now - full.since, 1),
+            "oldest_wait_seconds": round(now - full.oldest, 1),
+        },
+        SLOTS_TAKEN.cause(
+            f"those that took the slots have not moved for at least {held}; "
+            f"the longest has waited for one for at least {wording.age(now - full.oldest)}",
+            (*(_holds(each) for each in full.holders[:SHOWN]), *(_behind_slot(each) for each in full.lines)),
+        ),
+    )
+    return replace(found, level="suspect")
+
+
+def _holds(holder: Holder) -> str:
+    taken = f", taken at {place(holder.taken)} in {holder.taken.function}" if holder.taken is not None else ""
+    at = f" at {place(holder.frame)} in {holder.frame.function}" if holder.frame is not None else ""
+    return f"task {holder.name} has one{taken}, and waits{at} ({holder.text})"
+
+
+def _behind_slot(line: WaitingAt) -> str:
+    return f"{_waiting(line.tasks, 'task')} for a slot at {place(line.frame)} in {line.frame.function}"
 
 
 CALLBACKS_QUEUE_UP = ProcessPattern(
@@ -128,5 +186,17 @@ POOL_SATURATED = ProcessPattern(
     ),
 )
 
-PATTERNS = (CALLBACKS_QUEUE_UP, POOL_SATURATED)
+SLOTS_TAKEN = ProcessPattern(
+    name="slots taken",
+    find=lambda process: slots_taken(process.waits),
+    noun="semaphore",
+    verb=" that nobody gives back",
+    explanation="Every slot belongs to a task that waits for something else, so those in the queue wait too.",
+    remedy=(
+        "Give the calls made while a slot is held a time-out, do not hold one across long waits, or allow "
+        "more."
+    ),
+)
+
+PATTERNS = (CALLBACKS_QUEUE_UP, POOL_SATURATED, SLOTS_TAKEN)
 """In the order they are reported."""
