@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("state", "state", 9, sortable=False),
-    Column("cpu", "cpu s", 9, align="right"),
+    Column("cpu", "cpu s", 8, align="right"),
     Column("now", "cpu now", 7, align="right", priority=2),
-    Column("name", "name", 18, flex=2),
-    Column("text", "does", 18, flex=2, priority=1, sortable=False),
+    Column("name", "name", 12, flex=1),
+    Column("text", "does", 30, flex=4, sortable=False),
     Column("pool", "executor", 24, flex=1, priority=3, sortable=False),
     Column("site", "started at", 20, flex=2, priority=4, sortable=False),
     Column("age", "age", 7, align="right", priority=5, sortable=False),
@@ -32,7 +32,8 @@ COLUMNS = (
 
 EXPLAINS = """\
 state       ● running, ○ idle (a worker without a job), ◐ waiting,
-            as far as that is known
+            as far as that is known; ■ stuck: nothing can continue it,
+            these come first
 cpu s       seconds of CPU time since it started; cpu now: share of
             a core since the last refresh
 does        what it waits on or runs; loop 1: runs event loop 1
@@ -43,7 +44,7 @@ started at  the line that started it; d: a daemon, which does not
 tid         the kernel's thread id, as top and gdb show it"""
 
 _ORDERS = ("", "cpu", "now", "name")
-_SIGNS = {"running": "●", "idle": "○", "waiting": "◐"}
+_SIGNS = {"running": "●", "idle": "○", "waiting": "◐", "stuck": "■"}
 
 
 class ThreadTable(LineTable[Thread]):
@@ -54,11 +55,12 @@ class ThreadTable(LineTable[Thread]):
             COLUMNS, self._cells, lambda thread: thread.ident, empty="Reading the threads …", id=id
         )
         self.context = context
-        self._sort = ""
         self._cpu: dict[int, float | None] = {}
         self._busy: dict[int, float] = {}
         self._measured_at: float | None = None
         self._threads: Sequence[Thread] = ()
+        self.stuck: frozenset[int] = frozenset()
+        """Idents of threads that nothing can continue."""
 
     def show_threads(self, threads: Iterable[Thread]) -> Sequence[Thread]:
         """Shows the threads; returns them in display order."""
@@ -68,7 +70,6 @@ class ThreadTable(LineTable[Thread]):
 
     def sort_by(self, key: str) -> Sequence[Thread]:
         """Sorts by a column ("": in order of start); returns the threads in that order."""
-        self._sort = key
         self.show_sort(key, descending=key != "name")
         return self._arrange()
 
@@ -97,14 +98,17 @@ class ThreadTable(LineTable[Thread]):
         else:
             by = self._busy if self._sort == "now" else self._cpu
             threads.sort(key=lambda thread: -(by.get(thread.ident) or 0.0))
+        threads.sort(key=lambda thread: thread.ident not in self.stuck)
         self.show(threads)
         return threads
 
     def _cells(self, thread: Thread) -> Sequence[Cell]:
         store, colours = self.context.store, palette(self.app.theme_variables)
         site = store.site(thread.site) if thread.site is not None else None
+        stuck, running = thread.ident in self.stuck, thread.state == "running"
+        style = colours.alarm if stuck else colours.accent if running else colours.text
         return (
-            Text(state_of(thread), colours.accent if thread.state == "running" else colours.text),
+            Text(f"{_SIGNS['stuck']} stuck" if stuck else state_of(thread), style),
             seconds_of(thread),
             fmt.percent(self._busy.get(thread.ident)),
             thread.name + ("" if thread.python else " (native)"),

@@ -84,6 +84,32 @@ async def test_a_reused_identifier_does_not_make_threads_their_own_ancestors() -
         assert "worker-1" in screen
 
 
+async def test_stuck_threads_come_first_and_what_they_do_is_not_cut_off() -> None:
+    doing = "waits for a lock at book.py:231"
+
+    class Stuck(FakeSource):
+        async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:
+            *others, last = await super().threads(query)
+            return (*others, dataclasses.replace(last, state="waiting", text=doing))
+
+        async def waits(self, query: requests.Waits) -> model.WaitGraph:
+            since = {13: self.now - 60, 12: self.now - 1}
+            nodes = [model.WaitNode(at, "thread", "", at, since=since[at]) for at in since]
+            return model.WaitGraph(self.now, (*nodes, model.WaitNode(3, "lock", "", 11)), ())
+
+    async with running(Stuck()) as (app, pilot):
+        await until_shown(pilot, "● live")
+        await pilot.press(THREADS)
+        screen = await until_shown(pilot, "■ stuck")
+        assert "5 threads   1 stuck" in screen
+        assert doing in screen
+        table = app.screen.query_one(LineTable)
+        assert [row.name for row in table.rows][:2] == ["worker-3", "MainThread"]
+        await pilot.press("s")
+        await until_shown(pilot, "cpu s▾")
+        assert [row.name for row in table.rows][:2] == ["worker-3", "MainThread"]
+
+
 async def test_threads_sort_by_cpu_and_name() -> None:
     async with running(FakeSource()) as (app, pilot):
         await until_shown(pilot, "● live")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -9,6 +10,7 @@ from textual.containers import Container
 from textual.content import Content
 
 from taskscope import text as fmt
+from taskscope.analysis.patterns.deadlocks import STILL
 from taskscope.model import Thread, requests
 from taskscope.sources.base import NotAvailable
 from taskscope.tui.line_tree import LineTree, Node
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.line_table import Cell, LineTable
+
+WAITS_EVERY = 5.0
+"""Seconds between looks at who waits for whom."""
 
 EXPLAINS = f"""\
 Every thread of the process, including those not started by the
@@ -65,6 +70,8 @@ class ThreadsScreen(DetailScreen):
         self._threads: dict[int, Thread] = {}
         self._by_ident: dict[int, Node[Thread]] = {}
         self._detail: ThreadDetail | None = None
+        self._stuck: frozenset[int] = frozenset()
+        self._next_waits = float("-inf")
 
     def body(self) -> ComposeResult:
         yield self.subject
@@ -88,11 +95,27 @@ class ThreadsScreen(DetailScreen):
     async def load(self) -> None:
         threads = await self.context.source.ask(requests.Threads())
         self._threads = {thread.ident: thread for thread in threads}
-        self._say()
         table = self.query_one(ThreadTable)
+        table.stuck = await self._stuck_now()
+        self._say()
         table.show_empty("This source has no threads.")
         self._show_tree(table.show_threads(threads))
         await self._load_stack()
+
+    async def _stuck_now(self) -> frozenset[int]:
+        """The threads that nothing can continue; asked for every few seconds, as it takes a walk."""
+        if self.context.clock() >= self._next_waits:
+            self._next_waits = self.context.clock() + WAITS_EVERY
+            with suppress(NotAvailable):
+                graph = await self.context.source.ask(requests.Waits())
+                self._stuck = frozenset(
+                    each.number
+                    for each in graph.nodes
+                    if each.kind == "thread"
+                    and each.since is not None
+                    and graph.monotonic - each.since >= STILL
+                )
+        return self._stuck
 
     def _say(self) -> None:
         pools = {
@@ -101,6 +124,7 @@ class ThreadsScreen(DetailScreen):
         queued = sum(pool.queued for pool in pools.values())
         self.subject.show(
             fmt.plural(len(self._threads), "thread"),
+            *([f"{len(self._stuck)} stuck"] if self._stuck else []),
             *(f"{name} {pool_text(pool)}" for name, pool in pools.items() if pool.queued),
             f"{fmt.plural(len(pools), 'executor')}, {fmt.plural(queued, 'job')} queued"
             if pools
