@@ -87,11 +87,18 @@ class _Watched:
         return self.group.live >= FEWEST and not self.group.of_tasks and self.furthest >= LATE
 
     def delay(self, started: float) -> float | None:
-        """The delay that all are armed with: the last is due ever later, none before the process began."""
-        watched = self.now - self.since
-        advance = self.group.furthest - self.first.furthest
-        steady = watched >= SOON and 0.5 * watched <= advance <= 1.5 * watched
-        return self.furthest if steady and self.group.nearest - self.furthest >= started - SOON else None
+        """The delay that all are armed with; None if it differs, or is not known yet.
+
+        If they have one, the last is due ever later, all that were armed since are due after what was the
+        last then, and none was armed before the process began.
+        """
+        group, first, watched = self.group, self.first, self.now - self.since
+        advance = group.furthest - first.furthest
+        if watched < SOON or not 0.5 * watched <= advance <= 1.5 * watched:
+            return None
+        in_order = group.later - first.later >= MOST * (group.live - first.live)
+        known = in_order and group.nearest - self.furthest >= started - SOON
+        return self.furthest if known else None
 
     def past(self, delay: float, started: float) -> Past | None:
         """When the first were armed; None if some may have run since, which left no trace."""
@@ -164,7 +171,7 @@ class PilingTimers:
             record=True,
             seen_since=watched.since,
         )
-        level: Reading = "flat" if strength == Strength.IN_USE else verdict.level
+        level = _level(verdict, strength)
         watched.level.follow(level, self._now, at_once=level == "leak")
         shown = watched.level.shown
         if shown == "flat":
@@ -172,6 +179,13 @@ class PilingTimers:
         born = watched.group.nearest - delay if delay is not None else reading.since
         onset = Onset(min(max(self._started, born), reading.since), at_least=delay is None)
         return PiledUp(watched.group, watched.kept, reading, verdict, shown, delay, onset)
+
+
+def _level(verdict: Verdict, strength: Strength) -> Reading:
+    """Timers of different delays may be planned, such as reminders: these are suspected at most."""
+    if strength == Strength.IN_USE:
+        return "flat"
+    return "suspect" if strength == Strength.NONE and verdict.level == "leak" else verdict.level
 
 
 def _strength(kept: KeptByTimers, delay: float | None) -> Strength:

@@ -35,7 +35,8 @@ class TimerGroup:
     ``function``: what they call; ``frame``: where it is defined, None if it is not written in Python.
     ``armed``: the lines that may have armed them, most likely first; exact if ``known`` says so.
     ``of_tasks``: each belongs to a task that sleeps or has a timeout.  ``nearest``, ``furthest``: when they
-    are due; ``dues``: an even sample of that, in order.  ``kept`` None: not inspected.
+    are due; ``dues``: an even sample of that, in order.  ``later``: how many are due later than any was when
+    the agent first looked; if all are armed with one delay, those armed since.  ``kept`` None: not inspected.
     """
 
     id: int
@@ -47,6 +48,7 @@ class TimerGroup:
     live: int
     nearest: float
     furthest: float
+    later: int = 0
     dues: tuple[float, ...] = ()
     kept: KeptByTimers | None = None
 

@@ -310,8 +310,8 @@ class FakeSource(Answering):
             live,
             self.now + 7100,
             self.now + 7200,
-            (self.now + 7100, self.now + 7200),
-            kept,
+            dues=(self.now + 7100, self.now + 7200),
+            kept=kept,
         )
         sleeps = model.TimerGroup(
             2, "_set_result_unless_cancelled", SLEEPING, (), "unknown", True, 50, self.now, self.now + 300

@@ -5,6 +5,7 @@ Read from the loops' heaps, and only when asked.  Across a pause nothing of a he
 
 from __future__ import annotations
 
+import math
 from array import array
 from types import FunctionType
 from typing import TYPE_CHECKING
@@ -47,12 +48,13 @@ _OF_TASKS = ("_set_result_unless_cancelled", "_release_waiter", "Timeout._on_tim
 
 
 class _Group:
-    """Timers met so far: an even sample of them, every ``stride``-th."""
+    """Timers met so far: an even sample of them, every ``stride``-th, and how many are due after ``mark``."""
 
-    __slots__ = ("dues", "furthest", "live", "nearest", "sample", "stride", "traced")
+    __slots__ = ("dues", "furthest", "later", "live", "mark", "nearest", "sample", "stride", "traced")
 
-    def __init__(self, traced: model.Frame | None) -> None:
-        self.live = 0
+    def __init__(self, traced: model.Frame | None, mark: float) -> None:
+        self.live = self.later = 0
+        self.mark = mark
         self.nearest, self.furthest = float("inf"), 0.0
         self.stride = 1
         self.dues = array("d")
@@ -67,6 +69,7 @@ class _Group:
                 self.dues, self.sample = self.dues[::2], self.sample[::2]
                 self.stride *= 2
         self.live += 1
+        self.later += due > self.mark
         self.nearest, self.furthest = min(self.nearest, due), max(self.furthest, due)
 
     def some(self) -> list[OwnRef]:
@@ -87,6 +90,7 @@ class TimerReader:
         self._watch = watch
         self._numbers: dict[_Key, tuple[int, object]] = {}  # with the code, so that its id is not reused
         self._next = 1
+        self._marks: dict[_Key, float] = {}  # when the last was due as a group was first seen
         self._kept_then: dict[int, tuple[float, model.KeptByTimers]] = {}  # when, by number
 
     def renewal(self, site: model.Site) -> Job[model.Renewal]:
@@ -113,6 +117,10 @@ class TimerReader:
     def timers(self, query: requests.Timers) -> Job[model.Timers]:
         groups: dict[_Key, _Group] = {}
         cancelled, hidden = yield from self._all(groups)
+        if len(self._marks) >= MAX_KNOWN:
+            self._marks.clear()
+        for key, group in groups.items():
+            self._marks.setdefault(key, group.furthest)
         shown = sorted(groups.items(), key=lambda each: -each[1].live)[:MAX_GROUPS]
         found = []
         for key, group in shown:
@@ -131,7 +139,7 @@ class TimerReader:
             if ahead is None or turns.length(loop, "_scheduled") is None:
                 hidden += 1
                 continue
-            cancelled += yield from _read(loop, ahead, groups)
+            cancelled += yield from _read(loop, ahead, groups, self._marks)
         return cancelled, hidden
 
     def _told(self, key: _Key, group: _Group, least: int) -> Job[model.TimerGroup]:
@@ -161,6 +169,7 @@ class TimerReader:
             live=group.live,
             nearest=group.nearest,
             furthest=group.furthest,
+            later=group.later,
             dues=tuple(sorted(group.dues)),
             kept=kept,
         )
@@ -201,7 +210,7 @@ class TimerReader:
         return known[0]
 
 
-def _read(loop: object, ahead: float, groups: dict[_Key, _Group]) -> Job[int]:
+def _read(loop: object, ahead: float, groups: dict[_Key, _Group], marks: dict[_Key, float]) -> Job[int]:
     """Adds a loop's timers to their groups; how many are cancelled.
 
     The heap changes meanwhile, so of many timers a few may be missed or read twice.
@@ -220,7 +229,7 @@ def _read(loop: object, ahead: float, groups: dict[_Key, _Group]) -> Job[int]:
             key = _key(calls[at], traces[at], handle)
             group = groups.get(key)
             if group is None:
-                group = groups[key] = _Group(key[2])
+                group = groups[key] = _Group(key[2], marks.get(key, math.inf))
             group.add(handle, when + ahead)
         del handles, calls, traces, handle
         if spent():

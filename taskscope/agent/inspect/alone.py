@@ -58,7 +58,7 @@ def kept_by(reference: ref[object], loops: list[object]) -> Job[Kept | None]:
     around, others = looked
     size = yield from _size(around, others)
     at = around.at.get(number)
-    alone = size >= WORTH if at is None else at not in others
+    alone = (at is not None and at not in others) or size >= WORTH
     return Kept(number, kind if number else "", alone, size, closed)
 
 
@@ -82,12 +82,13 @@ def _look(reference: ref[object], loops: list[object], transport: int) -> Job[tu
 
     ``transport``: the ``id`` of an object that keeps nothing for others either, 0: none.
     """
-    around = Island(loops)
     handle = reference()
+    context = attribute(handle, "_context")
+    around = Island([*loops, context])  # what contexts keep is told elsewhere
     if handle is None or attribute(handle, "_callback") is None:
         return None
     around.add(handle)
-    del handle
+    del handle, context
     yield from around.grow(MOST, clock.monotonic() + PATIENCE)
     held = yield from around.held()
     found = {1, around.at.get(transport, 1)}
