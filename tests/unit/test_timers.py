@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from taskscope.analysis.growth import Slope
+from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.limits import unexplained
 from taskscope.analysis.patterns.timers import piled_up
+from taskscope.analysis.resources import Climb
 from taskscope.analysis.timers import PilingTimers
-from taskscope.model import Frame, KeptByTimers, TimerGroup, Timers
+from taskscope.model import Frame, KeptByTimers, Projection, TimerGroup, Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.model import Finding
+    from taskscope.model.vocabulary import Resource
 
 FUNCTION, ARMED = Frame("/app/http.py", 90, "Http.on_idle"), Frame("/app/http.py", 40, "Http.answered")
 
@@ -22,6 +27,26 @@ ALONE = KeptByTimers(inspected=6, type="Job", objects=6, alone=6, each=25_000)
 IN_USE = KeptByTimers(inspected=6, type="Session", objects=6, alone=0, each=700)
 ARGUMENTS = KeptByTimers(inspected=6, type="Hub", objects=1, alone=6, each=4_000)
 NOTHING = KeptByTimers(inspected=6, type="", objects=0, alone=0, each=300)
+
+
+def group_of(
+    due: list[float], last: float, *, kept: KeptByTimers | None, of_tasks: bool = False
+) -> TimerGroup:
+    """Timers due then; ``last``: when the last was due at first."""
+    return TimerGroup(
+        1,
+        "Http.on_idle",
+        FUNCTION,
+        (ARMED,),
+        "imputed",
+        of_tasks,
+        len(due),
+        min(due, default=0.0),
+        max(due, default=0.0),
+        later=sum(each > last for each in due),
+        dues=tuple(sorted(due)[:: max(1, len(due) // 50)]),
+        kept=kept,
+    )
 
 
 def watch(
@@ -39,20 +64,7 @@ def watch(
     for now in range(round(attached), round(attached) + seconds, 5):
         for keeps in (False, True):
             due = dues(now)
-            group = TimerGroup(
-                1,
-                "Http.on_idle",
-                FUNCTION,
-                (ARMED,),
-                "imputed",
-                of_tasks,
-                len(due),
-                min(due, default=0.0),
-                max(due, default=0.0),
-                later=sum(each > last for each in due),
-                dues=tuple(sorted(due)[:: max(1, len(due) // 50)]),
-                kept=kept if keeps else None,
-            )
+            group = group_of(due, last, kept=kept if keeps else None, of_tasks=of_tasks)
             judged.add(Timers(float(now), (group,) if due else ()))
             if not judged.wanted:
                 break
@@ -178,3 +190,20 @@ def test_a_group_that_is_gone_is_forgotten() -> None:
         return armed(19.0, 7200.0)(now) if now < 150.0 else []
 
     assert watch(dues, 100)[-1] == ()
+
+
+def climb(resource: Resource, rate: float) -> Climb:
+    ahead = Projection("rss", 1e9, 2e9, rate, 3000.0, 2900.0, 3100.0)
+    return Climb(resource, 10**9, 10**8, Slope(rate, rate, rate), Onset(0.0), (), ahead, True, True)
+
+
+@pytest.mark.parametrize(("rate", "explained"), [(40e6, True), (80e6, False)])
+def test_timers_explain_memory_that_grows_by_what_they_keep(rate: float, explained: bool) -> None:
+    judged, dues = PilingTimers(0.0), armed(19.0, 7200.0, since=2.0)
+    for now in (100.0, 105.0, 110.0):
+        judged.add(Timers(now, (group_of(dues(now), max(dues(100.0)), kept=CLOSED),)))
+    timers = judged.found()
+    memory, descriptors = climb("rss", rate), climb("fds", rate)
+    (finding,) = piled_up(timers, 110.0, (descriptors, memory))
+    assert (finding.projection == memory.projection) == explained
+    assert len(unexplained((memory, descriptors), 110.0, timers)) == (1 if explained else 2)

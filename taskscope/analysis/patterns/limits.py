@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.patterns.pattern import ProcessPattern, process_finding, said
+from taskscope.analysis.patterns.timers import explain
 from taskscope.model import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from taskscope.analysis.resources import Climb, Exhausted
+    from taskscope.analysis.timers import PiledUp
     from taskscope.model import Finding
 
 SOON = 3600.0
@@ -59,9 +61,11 @@ def _limit_finding(used_up: Exhausted) -> Finding:
     )
 
 
-def unexplained(climbs: Iterable[Climb], now: float) -> tuple[Finding, ...]:
+def unexplained(climbs: Iterable[Climb], now: float, timers: Sequence[PiledUp] = ()) -> tuple[Finding, ...]:
     """One finding per resource that climbs although no task does: a suspect if its limit is near."""
-    return tuple(_growth_finding(each, now) for each in climbs if each.unexplained)
+    return tuple(
+        _growth_finding(each, now) for each in climbs if each.unexplained and not explain(timers, each)
+    )
 
 
 def _growth_finding(climb: Climb, now: float) -> Finding:
@@ -110,7 +114,7 @@ LIMIT_REACHED = ProcessPattern(
 
 UNEXPLAINED_GROWTH = ProcessPattern(
     name="growth without tasks",
-    find=lambda process: unexplained(process.climbs, process.now),
+    find=lambda process: unexplained(process.climbs, process.now, process.timers),
     noun="resource",
     verb=" growing without tasks",
     explanation="The process needs more and more, but the number of its tasks and threads does not grow.",

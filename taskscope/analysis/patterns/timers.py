@@ -9,18 +9,30 @@ from taskscope.analysis.patterns.pattern import ProcessPattern, Said, place, sai
 from taskscope.model import Finding, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from taskscope.analysis.resources import Climb
     from taskscope.analysis.timers import PiledUp
     from taskscope.model import KeptByTimers
 
 
-def piled_up(timers: Iterable[PiledUp], now: float) -> tuple[Finding, ...]:
-    """One finding per group of timers that grows."""
-    return tuple(_finding(each, now) for each in timers)
+HALF = 0.5
 
 
-def _finding(timers: PiledUp, now: float) -> Finding:
+def explain(timers: Iterable[PiledUp], climb: Climb) -> bool:
+    """Whether it is memory that climbs, and what timers keep makes up at least half of it."""
+    if climb.resource != "rss":
+        return False
+    return sum(each.verdict.rate * each.kept.each for each in timers) >= HALF * climb.slope.rate
+
+
+def piled_up(timers: Sequence[PiledUp], now: float, climbs: Iterable[Climb] = ()) -> tuple[Finding, ...]:
+    """One finding per group of timers that grows; the forecast of memory goes to the first, the worst."""
+    climb = next((each for each in climbs if explain(timers, each)), None)
+    return tuple(_finding(each, now, None if at else climb) for at, each in enumerate(timers))
+
+
+def _finding(timers: PiledUp, now: float, climb: Climb | None) -> Finding:
     group, verdict, reading = timers.group, timers.verdict, timers.reading
     where = (*group.armed, group.frame, Frame("", 0, group.function, "stdlib"))
     armed = next(each for each in where if each is not None)
@@ -52,6 +64,7 @@ def _finding(timers: PiledUp, now: float) -> Finding:
         },
         cause=TIMERS_PILE_UP.cause(_cause(timers), _evidence(timers, now)),
         known="exact" if group.known == "exact" else "imputed",
+        projection=climb.projection if climb is not None else None,
         until_told=verdict.until if timers.level == "suspect" else None,
     )
 
@@ -106,7 +119,7 @@ def _of(number: int, kept: KeptByTimers) -> str:
 
 TIMERS_PILE_UP = ProcessPattern(
     name="timers never cancelled",
-    find=lambda process: piled_up(process.timers, process.now),
+    find=lambda process: piled_up(process.timers, process.now, process.climbs),
     noun="line",
     verb=" piling up timers",
     explanation="A timer keeps alive what it calls, and all that refers to, until it is due or cancelled.",
