@@ -90,6 +90,9 @@ async def test_what_only_a_timer_keeps_is_told_with_its_size(version: str) -> No
     assert (hub.type, hub.objects, hub.alone) == ("Hub", 1, 0)
     assert inside is not None
     assert inside.alone == 0
+    popped = groups["dict.pop"].kept
+    assert popped is not None
+    assert (popped.alone, popped.each < 200) == (0, True)  # what a dict of others' holds is not its own
     assert groups["elsewhere"].kept is None  # fewer than asked for
 
 

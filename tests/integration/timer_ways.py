@@ -76,6 +76,8 @@ class Two:
     def ring(self):
         pass
 
+cache = {}
+
 async def sleeper():
     await asyncio.sleep(3600)
 
@@ -94,9 +96,10 @@ async def main():
         hub.note(f"key {number}")
         later(loop, bytearray(3_000))
         nested(loop, kept)
+        cache[f"entry {number}"] = bytearray(5_000)
+        loop.call_later(1800, cache.pop, f"entry {number}", None)
     for number in range(3):
         through_a_helper(loop)
-        loop.call_later(70, hub.seen.pop, number)
         two.first(loop)
         two.second(loop)
     for number in range(20):

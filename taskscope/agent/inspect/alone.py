@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import connections, weights
 from taskscope.agent.inspect.island import Island, inside
-from taskscope.agent.inspect.looking import attribute, class_name, owner_of, size
+from taskscope.agent.inspect.looking import attribute, class_name, owner_of
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from weakref import ref
 
     from taskscope.agent.inspect.walk import Job
@@ -24,6 +23,9 @@ MOST = 1_500
 
 PATIENCE = 0.5
 """Most seconds for that, pauses included."""
+
+NESTED = 3
+"""Levels of plain values inside plain containers."""
 
 WORTH = 1_024
 """Bytes of arguments that count as kept: a timer itself takes some 300."""
@@ -104,31 +106,36 @@ def _look(reference: ref[object], loops: list[object], transport: int) -> Job[tu
 
 
 def _size(around: Island, others: set[int]) -> Job[int]:
-    """Bytes of the rest, and of plain values that only these refer to."""
+    """Bytes of the rest, and of plain values that nothing else refers to."""
     total = 0
-    plain: dict[int, list[object]] = {}
-    probe = [object()]
+    level: list[object] = []
     for place, thing in enumerate(around.things):
         if place == 0 or (place in others and place != 1):
             continue
         if place != 1:  # the handle itself
             total += weights.size_of(thing)
-        for each in _plain(thing, 2):
-            plain.setdefault(id(each), []).append(each)
+        level += _plain(thing)
         if spent():
             yield
-    thing = each = None
-    own = sys.getrefcount(probe[0]) - 1
-    for some in plain.values():
-        if sys.getrefcount(some[0]) - own == 2 * len(some):
-            total += weights.size_of(some[0])
+    thing = None
+    for _ in range(NESTED):
+        level = _own(level)
+        total += sum(map(weights.size_of, level))
+        level = [inner for each in level for inner in _plain(each)]
+        if spent():
+            yield
     return total
 
 
-def _plain(thing: object, depth: int) -> Iterator[object]:
-    """What it refers to that refers to nothing itself, or, as a tuple of such, is not tracked either."""
-    for each in inside(thing):
-        if not gc.is_tracked(each):
-            yield each
-            if depth and (size(each) or 0) > 0:
-                yield from _plain(each, depth - 1)
+def _plain(thing: object) -> list[object]:
+    """What it refers to that the collector does not track, such as bytes; one entry per reference."""
+    return [each for each in inside(thing) if not gc.is_tracked(each)]
+
+
+def _own(things: list[object]) -> list[object]:
+    """Those of which all references are in the list."""
+    listed = Counter(map(id, things))
+    every = [object(), *{id(each): each for each in things}.values()]  # the first is ours, and only here
+    counts = [sys.getrefcount(each) for each in every]
+    pairs = zip(every[1:], counts[1:], strict=True)
+    return [each for each, count in pairs if count - counts[0] == 2 * listed[id(each)]]
