@@ -16,6 +16,7 @@ from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.kept import Kept
 from taskscope.analysis.mishaps import MishapTrack
 from taskscope.analysis.onset import BEGINNING, Onset, onset
+from taskscope.analysis.passengers import without_passengers
 from taskscope.analysis.patterns.mishaps import lost_cause
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import ProcessFacts
@@ -227,11 +228,9 @@ class Judge:
 
     def findings(self) -> tuple[Finding, ...]:
         """The current findings, worst first."""
-        found = [
-            finding
-            for id, watched in self._watched.items()
-            if not watched.calm and (finding := self._finding(id, watched)) is not None
-        ]
+        of_sites = (self._finding(id, each) for id, each in self._watched.items() if not each.calm)
+        judged = [each for each in of_sites if each is not None]
+        found = without_passengers(judged, self._watched, self.now)
         found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].strength, -each.rate_per_min))
         serious = [each for each in found if each.level != "info"]
         infos = [each for each in found if each.level == "info"]
@@ -334,8 +333,7 @@ class Judge:
             if result is None or (late is not None and rank(late.level) < rank(result.level)):
                 result = late
         sure = strength == Strength.PROVEN or (watched.past is not None and strength >= Strength.REPEATED)
-        at_once = self._fed <= 1 or sure
-        watched.level.follow(result.level if result else "flat", self.now, at_once=at_once)
+        watched.level.follow(result.level if result else "flat", self.now, at_once=sure or self._fed <= 1)
         watched.verdict = result
         if result is not None and result.level != "flat":
             watched.last_verdict = result

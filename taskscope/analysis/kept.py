@@ -60,12 +60,16 @@ class Kept:
         early = reading.since - self._since <= NEAR * reading.gap + SWEEP
         return Onset(reading.since, late or (early and not self._from_start))
 
-    def judged(self, now: float) -> tuple[Growth, Verdict] | None:
-        """The reading and the verdict; None if there is nothing to report."""
+    def judged(self, now: float, *, emptied: bool = False) -> tuple[Growth, Verdict] | None:
+        """The reading and the verdict; None if there is nothing to report.
+
+        ``emptied``: entries are also taken out of what keeps them: it may be a cache that still fills.
+        """
         if self._most < FEWEST or self._track.gain <= 1:
             return None
         reading = growth.measure(self._track.bins(now), now)
         if reading is None:
             return None
-        verdict = judge(reading, None, Strength.NONE, uptime=0.0, record=True)
+        strength = Strength.UNLIKELY if emptied else Strength.NONE
+        verdict = judge(reading, None, strength, uptime=0.0, record=True)
         return (reading, verdict) if verdict.level != "flat" else None

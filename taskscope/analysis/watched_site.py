@@ -302,21 +302,23 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
     """A finding on ended tasks that a container keeps, more and more of them.
 
     Those that no container is seen to keep may await the garbage collector: in a quiet service for many
-    minutes.
+    minutes.  Out of a container that entries also leave they may be taken once it is full.
     """
     facts = watched.facts
     if not watched.keeps or facts is None or facts.keeper is None or facts.keeper.each is None:
         return None
-    judged = watched.kept.judged(now)
-    if judged is None:
+    emptied = facts.keeper.emptied
+    judged = watched.kept.judged(now, emptied=emptied)
+    if judged is None or (emptied and judged[1].level != "leak"):
         return None
     reading, verdict = judged
+    certain = verdict.level == "leak" and not emptied and _collects(watched, reading, now)
     pace = _pace(verdict, in_steps=reading.steps)
     text = f"{watched.counts.retained:,} are done but still referenced{_keeping(watched)}, {pace}"
     found = _about(
         site,
         watched,
-        "leak" if verdict.level == "leak" and _collects(watched, reading, now) else "suspect",
+        "leak" if certain else "suspect",
         rate=verdict.rate,
         onset=watched.kept.onset(reading),
         text=text,

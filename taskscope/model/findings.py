@@ -76,7 +76,8 @@ class Keeper:
     """The container that keeps the tasks of a site alive, as a person would write it (``Hub._clients``).
 
     ``name`` is "" if it has none.  ``size``: its entries.  ``module``: that of its owner's class.  ``each``:
-    bytes that the outcome of an ended task keeps; None if none has ended.
+    bytes that the outcome of an ended task keeps; None if none has ended.  ``entry``: the class of its
+    entries, if these are not the tasks but keep them.  ``emptied``: the code beside it also takes some out.
     """
 
     name: str
@@ -84,6 +85,8 @@ class Keeper:
     size: int
     module: str = ""
     each: int | None = None
+    entry: str = ""
+    emptied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,13 @@ def test_the_container_has_its_name(serve: str, name: str, kind: str, module: st
     found = keeper(PROGRAM.format(serve=serve, work=WAITS), tmp_path)
     assert (found.name, found.type, found.size, found.module) == (name, kind, 40, module)
     assert found.each is None
+    assert found.entry == ("Client" if "Client" in serve else "")
+    assert not found.emptied
+
+
+def test_a_container_is_known_to_lose_entries_too(tmp_path: Path) -> None:
+    serve = f"self._tasks = {START}; self._tasks.pop()"
+    assert keeper(PROGRAM.format(serve=serve, work=WAITS), tmp_path).emptied
 
 
 @pytest.mark.parametrize(

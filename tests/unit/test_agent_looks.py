@@ -43,6 +43,7 @@ READING = (
     "primitives",
     "rearming",
     "referents",
+    "removals",
     "registered",
     "resources",
     "sites",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -23,10 +24,12 @@ def watch(
     from_second: int = 0,
     full: int | None = None,
     seen: bool = True,
+    emptied: bool = False,
 ) -> list[tuple[Finding, ...]]:
     """What is said at each second of a site of which so many ended tasks are kept then, 100 kB each.
 
     ``full``: entries of the container all the time; None: as many as are kept.  ``seen``: it is found.
+    ``emptied``: code takes entries out of it.
     """
     judge = Judge(hello(from_second))
     said = []
@@ -53,7 +56,7 @@ def watch(
             )
         )
         for asked in judge.questions():
-            keeper = Keeper("Hub.tasks", "list", full or kept(now), "app.hub", 100_000)
+            keeper = Keeper("Hub.tasks", "list", full or kept(now), "app.hub", 100_000, emptied=emptied)
             judge.facts(SiteFacts(asked.site, float(now), 1, (), keeper=keeper if seen else None))
         said.append(judge.findings())
     return said
@@ -96,6 +99,34 @@ def test_those_that_take_the_place_of_others_in_a_full_container_are_no_leak() -
         "info",
         "suspect",
     }
+
+
+def test_a_container_that_entries_also_leave_may_be_a_cache_that_still_fills() -> None:
+    said = watch(lambda now: 5 * now, 300, emptied=True)
+    sites = [{each.level for each in findings if each.kind == "task"} for findings in said]
+    assert set().union(*sites[:160]) <= {"info"}
+    assert sites[-1] == {"suspect"}
+
+
+@pytest.mark.parametrize(("entry", "level"), [("Board", "info"), ("", "leak")])
+def test_those_within_what_a_leak_keeps_are_a_note(entry: str, level: str) -> None:
+    judge = Judge(hello())
+    for now in range(1, 181):
+        counts = (
+            SiteCounts(0, Counts(1, now + 1, now), now - 0.1, now - 0.1, retained=now),
+            SiteCounts(1, Counts(now, now), 1.0, now / 2),
+        )
+        rest = (1, 10, 1 << 20, 0.1, 0.001, 0.0, 1 << 20, now == 1, (site(0), site(1)) if now == 1 else ())
+        judge.feed(Sample(now, float(now), 1000.0 + now, 1.0, Counts(now + 1), *rest, counts))
+        for asked in judge.questions():
+            keeper = Keeper("boards", "dict", now, "app", 0, entry) if asked.site == 0 else None
+            alive = tuple(min(now, int(cut)) for cut in asked.cuts)
+            looks = SiteFacts(asked.site, float(now), now, alive, 40, cuts=asked.cuts)
+            judge.facts(replace(looks, keeper=keeper, cancelling=40 * asked.site))
+        findings = judge.findings()
+    (kept,) = (each for each in findings if each.id == 0 and each.kind == "task")
+    assert kept.level == level
+    assert ("in step with the leak at service.py:101" in kept.text) == bool(entry)
 
 
 def test_those_that_nothing_is_seen_to_keep_await_the_collector() -> None:

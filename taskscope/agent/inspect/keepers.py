@@ -11,7 +11,7 @@ from collections import Counter
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from taskscope.agent.inspect import futures, island, origins, referents, weights
+from taskscope.agent.inspect import futures, island, origins, referents, removals, weights
 from taskscope.agent.inspect.island import Island, inside
 from taskscope.agent.inspect.looking import attributes_of, class_name, is_a, items, module_of, size, text
 from taskscope.agent.inspect.walk import spent
@@ -61,9 +61,11 @@ def keeper_of(site: object, others: Iterable[ref[object]], loops: list[object]) 
             yield
     if not met:
         return None
-    chosen, _ = Counter(_container(around, place) for place in met).most_common(1)[0]
+    containers = {place: _container(around, place) for place in met}
+    chosen, _ = Counter(containers.values()).most_common(1)[0]
+    met = [place for place in met if containers[place] == chosen]
     yield
-    return _described(around, chosen, met) if chosen else None
+    return (yield from _described(around, chosen, met)) if chosen else None
 
 
 def begin(around: Island, others: Iterable[ref[object]]) -> Job[None]:
@@ -132,14 +134,27 @@ def _owner(around: Island, at: int) -> int:
     return owner
 
 
-def _described(around: Island, at: int, met: list[int]) -> Keeper:
+def _described(around: Island, at: int, met: list[int]) -> Job[Keeper]:
     things = around.things
     thing, owner = things[at], _owner(around, at)
     holder = things[owner] if owner else None
     module = module_of(type(holder)) if _is_of_the_program(holder) else ""
     ended = [things[place] for place in met if futures.is_done(things[place])]
     each = sum(map(weights.of_outcome, ended)) // len(ended) if ended else None
-    return Keeper(_name(holder, thing), class_name(thing), size(thing) or 0, module, each)
+    name = _name(holder, thing)
+    emptied = holder is not None and (yield from removals.takes_out(holder, thing))
+    entry = _entry(around, at, met[0])
+    return Keeper(name, class_name(thing), size(thing) or 0, module, each, entry, emptied)
+
+
+def _entry(around: Island, at: int, place: int) -> str:
+    """The class of the container's entry that keeps a task; "" if that is the task, or plain data."""
+    entry = place
+    while around.origin[entry] != at:
+        entry = around.origin[entry]
+    thing = around.things[entry]
+    plain = futures.is_future(thing) or referents.is_container(thing) or entry == place
+    return "" if plain else class_name(thing)
 
 
 def _is_of_the_program(holder: object) -> bool:

@@ -1,4 +1,4 @@
-"""A threaded server: desks log in all morning and stay; each asks for something now and then.
+"""A threaded server: desks log in all morning and stay; each asks for something every few seconds.
 
 Healthy.
 Looks like: thread never told to end
@@ -21,21 +21,22 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
 
-async def desk(port):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def ask_now_and_then(desks):
     while True:
+        await asyncio.sleep(random.expovariate(len(desks) / 8))
+        reader, writer = random.choice(desks)
         writer.write(b"price?\n")
         await reader.readline()
-        await asyncio.sleep(random.uniform(2, 14))
 
 
 async def main():
     server = Server(("127.0.0.1", 0), Desk)
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
-    async with asyncio.TaskGroup() as desks:
-        while True:
-            desks.create_task(desk(server.server_address[1]))
-            await asyncio.sleep(random.expovariate(1 / 3))
+    desks = [await asyncio.open_connection(*server.server_address)]
+    asking = asyncio.create_task(ask_now_and_then(desks))
+    while not asking.done():
+        await asyncio.sleep(random.expovariate(1 / 3))
+        desks.append(await asyncio.open_connection(*server.server_address))
 
 
 asyncio.run(main())
