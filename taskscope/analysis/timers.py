@@ -17,7 +17,7 @@ from taskscope.analysis.onset import Onset
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import Track
 from taskscope.analysis.verdict import judge
-from taskscope.analysis.watched_site import Shown
+from taskscope.analysis.watched_site import ShownLevel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ class _Watched:
     inspected: float = -math.inf
     furthest: float = 0.0
     now: float = 0.0
-    level: Shown = field(default_factory=Shown)
+    level: ShownLevel = field(default_factory=ShownLevel)
 
     def add(self, group: TimerGroup, now: float) -> None:
         self.group, self.now = group, now

@@ -49,7 +49,7 @@ FEW, MANY = 0.1, 0.5
 
 
 @dataclass(slots=True)
-class Shown:
+class ShownLevel:
     """The level shown, which follows the verdicts with a delay."""
 
     shown: Reading = "flat"
@@ -102,7 +102,7 @@ class WatchedSite:
     adopted: float = -1e9
     asked: float = -1e9
     judged: float | None = None
-    level: Shown = field(default_factory=Shown)
+    level: ShownLevel = field(default_factory=ShownLevel)
     reading: Growth | None = None
     onset: Onset = Onset(0.0)  # noqa: RUF009 (frozen)
     verdict: Verdict | None = None
