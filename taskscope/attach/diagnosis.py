@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from taskscope import endpoint
-from taskscope.attach import attempt, injection, outside, procfs, room
+from taskscope.attach import attempt, injection, mutexes, outside, procfs, room
 from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import Target, examine, explained
@@ -58,10 +58,28 @@ def obstacle(target: Target) -> AttachError | None:
         return AttachError(
             f"process {pid} is stopped, so no agent can start in it", f"kill -CONT {pid}, then attach again"
         )
+    for_good = never_again(pid)
+    if for_good is not None:
+        return for_good
     lacking = room.shortage(pid)
     if lacking is not None:
         return AttachError(f"process {pid} is left unchanged: it {lacking.text}", lacking.remedy)
     return None
+
+
+def never_again(pid: int) -> AttachError | None:
+    """Whether no Python code can run in a process any more.  Takes 0.5 s if it seems so.  Raises OSError."""
+    if not mutexes.awaited(pid):
+        return None
+    look = outside.Outside(pid)
+    look.look()
+    time.sleep(outside.APART)
+    found = look.look()
+    if not found.for_good:
+        return None
+    return AttachError(
+        found.text, f"end it (kill {pid}); in the program, release the GIL before locking the mutex"
+    )
 
 
 def waiting(pid: int) -> AttachError | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.attach import procfs
+from taskscope.attach import deadlocks, procfs
 
 if TYPE_CHECKING:
     from taskscope.model.vocabulary import ProcessState
@@ -39,10 +39,14 @@ _X86_64 = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Why a process may be silent: ``text`` is a sentence without a full stop, remedy included."""
+    """Why a process may be silent: ``text`` is a sentence without a full stop, remedy included.
+
+    ``for_good``: it never runs Python again.
+    """
 
     state: ProcessState
     text: str
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,9 @@ class Outside:
             )
         busiest = max(cores, key=lambda tid: cores[tid], default=self.pid)
         if asking and self.pid in threads:
+            deadlock = deadlocks.of_gil(self.pid, asking, still)
+            if deadlock:
+                return Condition("held", deadlock, for_good=True)
             holder = busiest if cores[busiest] >= _BUSY else self._suspect(threads, asking)
             return Condition(
                 "held",

@@ -79,6 +79,15 @@ def blocked_in(pid: int, tid: int) -> tuple[int, ...] | None:
     return (int(fields[0]), *(int(field, 16) for field in fields[1:7]))
 
 
+def thread_name(pid: int, tid: int) -> str:
+    """The name of a thread in the kernel; "" if it is that of the process."""
+    name, of_process = (
+        Path(f"/proc/{pid}/task/{each}/comm").read_text(errors="replace").strip() for each in (tid, pid)
+    )
+    shown = "".join(each if each.isprintable() else "?" for each in name)
+    return "" if tid != pid and name == of_process else shown
+
+
 def environment(pid: int) -> dict[str, str]:
     """Its environment at start."""
     text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="surrogateescape")
