@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
-from taskscope.agent.answers import mishaps, snapshot, source
+from taskscope.agent.answers import cpu, mishaps, snapshot, source
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.facts import FactFinder
 from taskscope.agent.answers.proofs import Proofs
@@ -93,6 +93,7 @@ class Agent:
         self.waits = WaitReader(self.registry, self.watch, lambda: self.server.thread)
         self.timers = TimerReader(self.watch)
         self.turning = Turning(self.registry, self.watch)
+        self.cpu = cpu.CpuSampler(self.watch, lambda: self.server.thread)
         self.resources = ResourceReader(self.registry, self.watch, self.thread_view.all)
         self.facts = FactFinder(self.registry, self.thread_view.all, self.proofs)
         self.console = Console(self.watch, self.presence.part("console"), control)
@@ -194,6 +195,7 @@ class Agent:
         The parent's loops stay behind, except one that runs in the forking thread.
         """
         self.watch.forked()
+        cpu.restore()
         self._adoption = self._forget_copies()
         self.server.abandon()
         self.server = Server(self)
@@ -287,6 +289,7 @@ class Agent:
             requests.Resources: self.resources.resources,
             requests.Loops: lambda _: self.loops(),
             requests.Turns: self.turning.turns,
+            requests.Cpu: self.cpu.cpu,
             requests.Mishaps: lambda _: mishaps.read(self.registry),
             requests.Renewal: self._renewal,
             requests.Stalls: lambda _: _now(self.watch.stalls),

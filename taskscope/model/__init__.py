@@ -11,6 +11,7 @@ sections of a snapshot; the other modules hold the values, all re-exported here.
 from __future__ import annotations
 
 from taskscope.model import (
+    cpu,
     descriptors,
     findings,
     frames,
@@ -25,6 +26,7 @@ from taskscope.model import (
     timers,
     turning,
 )  # fmt: skip
+from taskscope.model.cpu import *  # noqa: F403
 from taskscope.model.descriptors import *  # noqa: F403
 from taskscope.model.findings import *  # noqa: F403
 from taskscope.model.frames import *  # noqa: F403
@@ -40,6 +42,7 @@ from taskscope.model.timers import *  # noqa: F403
 from taskscope.model.turning import *  # noqa: F403
 
 __all__ = [  # noqa: PLE0604  (all are lists of names)
+    *cpu.__all__,
     *descriptors.__all__,
     *findings.__all__,
     *frames.__all__,

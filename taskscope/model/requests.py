@@ -370,6 +370,13 @@ class Renewal(Request[model.Renewal]):
 
 
 @_request
+class Cpu(Request[model.CpuSlice]):
+    """Which code uses the CPU, over the next ``seconds``.  Ask again for as long as you want to know."""
+
+    seconds: float = _field(real(0.1, 5), default=1.0)
+
+
+@_request
 class Turns(Request[tuple[model.LoopTurns, ...]]):
     """What running loops do while they are awake; takes half a second."""
 

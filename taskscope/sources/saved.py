@@ -28,6 +28,7 @@ MAX_SOURCE = 16 << 20
 _NO: dict[type[Request[Any]], str] = {
     requests.SetInterval: "a snapshot has no sampling interval",
     requests.Cancel: "the tasks in a snapshot cannot be cancelled",
+    requests.Cpu: "a snapshot does not hold which code used the CPU",
     requests.Turns: "a snapshot does not hold what loops run",
     requests.Console: "A saved state has no console: it needs a running process.",
 }

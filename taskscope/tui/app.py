@@ -81,6 +81,7 @@ class TaskScopeApp(App[None]):
         Binding("4", "view('stalls')", "Stalls", show=False),
         Binding("5", "view('loops')", "Loops", show=False),
         Binding("6", "view('resources')", "Resources", show=False),
+        Binding("7", "view('cpu')", "CPU", show=False),
         Binding("M", "messages", "Messages", show=False),
         Binding("question_mark", "screen.explain", "Help"),
         Binding("q", "quit", "Quit"),
@@ -362,6 +363,10 @@ def _screen(name: str, context: Context) -> Screen[None]:
         from taskscope.tui.views.ended import EndedScreen
 
         return EndedScreen(context)
+    if name == "cpu":
+        from taskscope.tui.views.cpu import CpuScreen
+
+        return CpuScreen(context)
     if name == "stalls":
         from taskscope.tui.views.stalls import StallsScreen
 

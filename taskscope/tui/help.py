@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 EVERYWHERE = """\
 Everywhere
-1 to 6     overview, threads, ended tasks, stalls, loops, resources; t: trees
+1 to 7     overview, threads, ended tasks, stalls, loops, resources,
+           CPU; t: trees
 space      pauses the display; the target keeps running
 b          marks a baseline; B clears it
 w          saves a snapshot in the working directory

@@ -399,6 +399,21 @@ class FakeSource(Answering):
             ),
         )
 
+    async def cpu(self, query: requests.Cpu) -> model.CpuSlice:
+        self.asked.append("cpu")
+        select = model.Frame("/usr/lib/python3.11/asyncio/selector_events.py", 995, "_read_ready", "stdlib")
+        parse = model.Frame("/srv/orders/parse.py", 40, "parse")
+        tick = model.Frame("/usr/lib/python3/site-packages/anyio/scope.py", 610, "Scope.deliver", "library")
+        stacks = (
+            model.CpuStack(1, LEAK, "decay_after", True, 0.3, 15, (2, 1)),
+            model.CpuStack(1, LEAK, "decay_after", True, 0.1, 5, (2,)),
+            model.CpuStack(1, 0, "Scope.deliver", True, 0.5, 25, (3,)),
+            model.CpuStack(2, 0, "", False, 0.04, 2, (4, 0)),
+        )
+        threads = (model.CpuThread(1, "MainThread", 0.9), model.CpuThread(2, "worker-3", 0.04))
+        frames = (select, parse, DECAY, tick, MAIN)
+        return model.CpuSlice(self.now, 1.0, 50, 0.99, 0.007, frames, threads, stacks)
+
     async def loops(self, query: requests.Loops) -> tuple[model.Loop, ...]:
         return (
             model.Loop(

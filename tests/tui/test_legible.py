@@ -45,6 +45,7 @@ VIEWS = {
     "stalls": (("4",), "reprice"),
     "loops": (("5",), "_UnixSelector"),
     "resources": (("6",), "Session"),
+    "the CPU": (("7",), "of a core"),
     "trees": (("t",), "respond"),
     "help": (("question_mark",), "Esc closes"),
     "the findings": (("escape", "1", "f"), "cause"),

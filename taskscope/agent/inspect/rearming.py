@@ -74,7 +74,7 @@ def what(queued: Queued) -> tuple[str, Frame]:
         frames = stacks.await_chain(futures.coroutine(queued.task))
         where = library_line(stacks.describe(frames[: stacks.MAX_CHAIN]))
         return stacks.coroutine_of(queued.task), where or Frame("", 0, "(unknown)", "stdlib")
-    code = _code_of(queued.callback)
+    code = code_of(queued.callback)
     name = called(queued.callback)
     if code is None:
         return name, Frame("", 0, name, "stdlib")
@@ -87,7 +87,7 @@ def line_that_queues(queued: Queued) -> tuple[Frame, Frame | None]:
         stack = stacks.describe(stacks.await_chain(futures.coroutine(queued.task)))
         where = library_line(stack)
         return where or Frame("", 0, "(unknown)", "stdlib"), user_line(stack)
-    code = _code_of(queued.callback)
+    code = code_of(queued.callback)
     _, where = what(queued)
     line = calls.line_calling(code, QUEUES) if code is not None else None
     where = where if line is None or code is None else origins.frame_of(code, line)
@@ -168,7 +168,13 @@ def _is_of_the_queue(value: object) -> bool:
     return module_of(type(value)) == "asyncio.events"
 
 
-def _code_of(callback: object) -> CodeType | None:
+def name_of(queued: Queued) -> str:
+    """The function that a callback runs."""
+    return called(queued.callback)
+
+
+def code_of(callback: object) -> CodeType | None:
+    """Its code; None if it is not written in Python."""
     inner = innermost(callback)
     if type(inner) is FunctionType:
         return inner.__code__

@@ -31,11 +31,6 @@ PATIENCE = 0.5
 LONG_PATIENCE = 3.0
 """The same for background refreshes, while older data is on the screen."""
 
-GENTLE = 4.0
-"""Pause before the next refresh, as a multiple of the time the last one took: some details walk all tasks,
-which must not run without pause at 300,000 of them.
-"""
-
 
 class Subject(Widget):
     """The title line of a view; its right end shows progress."""
@@ -92,6 +87,10 @@ class DetailScreen(ViewScreen):
 
     EVERY: ClassVar[float] = 1.0
     """Seconds between two refreshes."""
+    GENTLE: ClassVar[float] = 4.0
+    """The same as a multiple of the time the last one took: some details walk all tasks, which must not run
+    without pause at 300,000 of them.
+    """
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -160,7 +159,7 @@ class DetailScreen(ViewScreen):
             patience.stop()
             self.subject.note(note)
             took = self.context.clock() - asked
-            self._due = asked + max(self.EVERY, GENTLE * took)
+            self._due = asked + max(self.EVERY, self.GENTLE * took)
 
     def patience(self, message: str, seconds: float = PATIENCE) -> Timer:
         """Shows ``message`` after a moment, unless stopped before."""
