@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import queue
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.agent.answers.wakeups import thread_marks
+from taskscope.agent.answers.wakeups import listens, thread_marks
+from taskscope.agent.inspect import system_calls
 from taskscope.model import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ANY = Thread(0, 0, "any", True, True, None, None, None, None, "waiting", "", None, None, None, "queue.get")
+READS = ("recvfrom", "poll", "ppoll")
 
 
 def thread(run: Callable[[], object]) -> Thread:
@@ -69,3 +72,26 @@ def test_of_a_thread_with_a_timeout_nothing_is_told() -> None:
         time.sleep(0.01)
     assert not list(thread_marks([poller]))
     stop.set()
+
+
+@pytest.mark.parametrize(("timeout", "told"), [(None, True), (60.0, False)])
+def test_a_thread_listens_to_a_peer_if_no_timeout_ends_its_wait(timeout: float | None, told: bool) -> None:
+    here, there = socket.socketpair()
+    here.settimeout(timeout)
+    done = threading.Event()
+
+    def read() -> None:
+        here.recv(1)
+        done.set()
+
+    reader = dataclasses.replace(thread(read), wait="socket")
+    deadline = time.monotonic() + 10
+    while (call := system_calls.of_thread(reader.native_id or 0)) is None or call.name not in READS:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert listens(reader) is told
+    assert not listens(dataclasses.replace(reader, wait="file"))
+    there.send(b"x")
+    assert done.wait(10)
+    for end in (here, there):
+        end.close()

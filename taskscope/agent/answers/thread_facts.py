@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from taskscope import model
 from taskscope.agent.answers import proofs
 from taskscope.agent.answers.older import older_threads
-from taskscope.agent.answers.wakeups import thread_marks
+from taskscope.agent.answers.wakeups import listens, thread_marks
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def thread_facts(
             for key, each in sorted(groups.items(), key=lambda entry: -len(entry[1]))[:MAX_GROUPS]
         ),
         examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
-        marks=tuple(thread_marks([thread for thread in ours if thread.wait in proofs.PROVABLE])),
+        marks=tuple(
+            thread_marks([thread for thread in ours if thread.wait in proofs.PROVABLE or listens(thread)])
+        ),
         older=older_threads(ours),
     )

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent.inspect import origins, stacks
+from taskscope.agent.inspect import origins, stacks, system_calls
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import system
 
@@ -22,6 +22,12 @@ MOST = 50
 
 DEEP = 4
 """Frames of the standard library between a thread's own code and what it waits in."""
+
+
+def listens(thread: model.Thread) -> bool:
+    """Whether it waits for what a peer sends, however long that takes."""
+    call = system_calls.of_thread(thread.native_id) if thread.wait == "socket" else None
+    return call is not None and call.endless
 
 
 def thread_marks(threads: Sequence[model.Thread]) -> Iterator[model.Mark]:
