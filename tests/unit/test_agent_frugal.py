@@ -124,19 +124,19 @@ async def test_rounds_of_the_sweep_reach_every_task_however_few_fit_in_one_sweep
         return sum(record.retained for record in agent.registry.task_records())
 
     assert retained() == 0
-    walk.run(agent.sampler._sweep(1.0, SITES // 3))
+    walk.run(agent.sampler._sweep(1.0, 2 * SITES))
     assert 0 < retained() < SITES
     for _ in range(9):
-        walk.run(agent.sampler._sweep(1.0, SITES // 3))
+        walk.run(agent.sampler._sweep(1.0, 2 * SITES))
     assert retained() == SITES
     assert not any(record.live for record in records_of(agent))
 
 
 async def test_one_sweep_reaches_every_task_if_all_fit(agent: Agent) -> None:
     tasks = await sleep_at_sites(SITES)
-    walk.run(agent.sampler._sweep(1.0, SITES // 3))  # leaves a round half done
+    walk.run(agent.sampler._sweep(1.0, 2 * SITES))  # leaves a round half done
     await ended(tasks)
-    walk.run(agent.sampler._sweep(1.0, 10 * SITES))
+    walk.run(agent.sampler._sweep(1.0, 20 * SITES))
     assert sum(record.retained for record in agent.registry.task_records()) == SITES
 
 
