@@ -97,7 +97,7 @@ async def main(kind: str, size: int) -> None:
     cost("waits", ask(requests.Waits()))
     cost("mishaps", ask(requests.Mishaps()))
     cost("timers", ask(requests.Timers()))
-    cost("timers, what they hold", ask(requests.Timers((LINE,))))
+    cost("timers, what they hold", ask(requests.Timers(keeps=1)))
     cost("resources", ask(requests.Resources()))
     cost("what renews itself", ask(requests.Renewal(site=site)))
     cost("turns", ask(requests.Turns()))

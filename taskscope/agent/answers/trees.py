@@ -47,7 +47,7 @@ def by_parent(registry: Registry, of: int | None) -> Job[tuple[model.TreeGroup, 
                 ghost.children += 1
                 ghost.add(lineage.serial, None)
         del task
-    return _groups(members)
+    return (yield from _groups(members))
 
 
 def by_await(registry: Registry, of: int | None) -> Job[tuple[model.TreeGroup, ...]]:
@@ -65,7 +65,7 @@ def _awaited_by(registry: Registry, of: int) -> Job[tuple[model.TreeGroup, ...]]
         del task
         if spent():
             yield
-    return _groups(members)
+    return (yield from _groups(members))
 
 
 def _roots(registry: Registry) -> Job[tuple[model.TreeGroup, ...]]:
@@ -96,7 +96,7 @@ def _roots(registry: Registry) -> Job[tuple[model.TreeGroup, ...]]:
         del task
         if spent():
             yield
-    return _groups(members)
+    return (yield from _groups(members))
 
 
 def _targets(task: object) -> list[tuple[int, Chunk]]:
@@ -173,6 +173,11 @@ def _tally(
     return tally
 
 
-def _groups(members: dict[object, _Tally]) -> tuple[model.TreeGroup, ...]:
-    groups = [tally.group() for tally in members.values() if tally.live or tally.ended]
+def _groups(members: dict[object, _Tally]) -> Job[tuple[model.TreeGroup, ...]]:
+    groups = []
+    for tally in members.values():
+        if tally.live or tally.ended:
+            groups.append(tally.group())
+        if spent():
+            yield
     return tuple(sorted(groups, key=lambda group: (-group.children, -group.live, group.site)))

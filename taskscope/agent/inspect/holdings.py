@@ -62,7 +62,7 @@ def of_task(task: object) -> list[Holding]:
         ]
         if frame is not None and not origins.is_plumbing(origins.file_of(frame.f_code)):
             caller = frame
-        elif caller is not None:
+        elif held and caller is not None:
             where = origins.frame_of(caller.f_code, caller.f_lineno)
             held = [each._replace(where=where) for each in held]
         found += held

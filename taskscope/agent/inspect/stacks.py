@@ -50,6 +50,8 @@ def frame_of(coro: object) -> FrameType | None:
         return coro.gi_frame
     if type(coro) is AsyncGeneratorType:
         return coro.ag_frame
+    if futures.is_end(coro):
+        return None
     frame = attribute(coro, "cr_frame")
     return frame if type(frame) is FrameType else None
 
@@ -109,6 +111,8 @@ def awaited_by(coro: object) -> object:
         return coro.gi_yieldfrom
     if type(coro) is AsyncGeneratorType:
         return coro.ag_await
+    if futures.is_end(coro):
+        return None
     return _driven(coro) if is_step(coro) else attribute(coro, "cr_await")
 
 
