@@ -15,6 +15,7 @@ from taskscope.agent.inspect import alone, arming, futures, origins, timers, tur
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, called, column, innermost, owner_of, written
 from taskscope.agent.inspect.walk import spent
+from taskscope.model import requests
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.inspect.walk import Job
-    from taskscope.model import requests
     from taskscope.model.vocabulary import Known
 
 STEP = 100
@@ -230,7 +230,7 @@ def _read(loop: object, ahead: float, groups: dict[_Key, _Group], marks: dict[_K
             group = groups.get(key)
             if group is None:
                 group = groups[key] = _Group(key[2], marks.get(key, math.inf))
-            group.add(handle, when + ahead)
+            group.add(handle, min(when + ahead, requests.MAX_SECONDS))
         del handles, calls, traces, handle
         if spent():
             yield
