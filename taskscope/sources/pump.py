@@ -52,8 +52,9 @@ WAITS_SOON = 5.0
 
 TIMERS_SOON, MANY_TIMERS = 5.0, 20_000
 """Seconds between looks at the timers while some pile up; longer if there are more than so many."""
-AWAKE = 0.2
-"""Share of a core that a process uses from which its loops are looked at: one that sleeps does not spin."""
+AWAKE = 0.05
+"""Share of a core that a process uses from which its loops are looked at: a crowded machine may leave no more
+to one that spins."""
 
 TURNS_SOON = 5.0
 """Seconds between looks at loops while one seems to spin."""

@@ -421,6 +421,13 @@ class FakeSource(Answering):
             ),
         )
 
+    async def turns(self, query: requests.Turns) -> tuple[model.LoopTurns, ...]:
+        scope = model.Frame("/usr/lib/python3/site-packages/anyio/scope.py", 610, "Scope.deliver", "library")
+        callbacks = (model.Callback("Scope.deliver", scope, 250), model.Callback("respond", MAIN, 9, 12))
+        rearmed = (model.Rearmed("Scope.deliver", scope, MAIN, of_task=False, changes=False),)
+        looks = model.LoopTurns(1, self.now, 0.5, 250, 0, 250, 41_234.0, 0.97, 0.0, callbacks, rearmed)
+        return (looks,)
+
     async def source(self, query: requests.Source) -> model.SourceLines:
         first = max(1, query.line - query.context)
         return model.SourceLines(

@@ -211,6 +211,10 @@ async def test_loops_show_how_late_they_are_and_their_thread(size: tuple[int, in
         assert "● running" in screen
         assert "1.9 ms" in screen
         assert "MainThread" in screen
+        screen = await until_shown(pilot, "callbacks by looks; asleep on 0 of 250 looks in 0.5 s")
+        assert "41,234" in screen
+        assert "250  Scope.deliver  scope.py:610" in screen
+        assert "Scope.deliver queues itself at scope.py:610" in screen
 
 
 class Nothing(FakeSource):
