@@ -32,6 +32,10 @@ _OTHERS: tuple[Wait, ...] = ("socket", "subprocess", "dns", "server", "task", "g
 another moves when that one does."""
 
 
+SHOWN_ON = 2
+"""Descriptors given as evidence."""
+
+
 def explain(
     site: Site,
     facts: SiteFacts | None,
@@ -123,6 +127,7 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
             same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
             least = "at least " if facts.live > MOST_BOUND else ""
             lines.append(f"{least}{bound.runs:,} share one {bound.type}{same}")
+    lines += [f"one waits on {on.text}" for on in facts.descriptors[:SHOWN_ON]]
     lines += [_queue_state(wait) for wait in facts.waits[:1] if wait.size is not None]
     return tuple(lines)
 

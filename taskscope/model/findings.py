@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.tasks import ParkedGroup  # noqa: TC001  (field types are resolved at run time)
 
@@ -132,7 +133,8 @@ class SiteFacts:
     cancelled, ``awaited`` are awaited by another task, ``unheld`` are referenced only by the loop,
     ``left`` were left running by a wait or gather that has returned, ``looping`` are inside a loop of their
     own coroutine, ``conditional`` in one that they may leave in any round, ``cycles`` are part of an await
-    cycle.  ``examples`` are serials, oldest first.  ``reach`` is None where time, the kernel or a
+    cycle.  ``examples`` are serials, oldest first, ``descriptors`` some of those they
+    wait on.  ``reach`` is None where time, the kernel or a
     thread ends the wait, ``older`` where no task is older than the agent.
     """
 
@@ -160,6 +162,7 @@ class SiteFacts:
     reach: Reach | None = None
     older: Older | None = None
     keeper: Keeper | None = None
+    descriptors: tuple[Descriptor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,23 +118,23 @@ async def subscribed(source: LiveSource) -> None:
 
 async def test_without_cpu_no_line_is_to_blame() -> None:
     cpu = min(os.sched_getaffinity(0))
-    hogs = [
-        subprocess.Popen(
-            [sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"]
-        )
-        for _ in range(4)
-    ]
+    hog = f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nprint(flush=True)\nwhile True: pass"
+    hogs: list[subprocess.Popen[bytes]] = []
     try:
         async with watched(COMPUTES) as (child, source):
             says(child, "standing")
             for thread in os.listdir(f"/proc/{child.pid}/task"):
                 os.sched_setaffinity(int(thread), {cpu})
+            hogs += [subprocess.Popen([sys.executable, "-c", hog], stdout=-1) for _ in range(4)]
+            for each in hogs:
+                assert each.stdout is not None
+                each.stdout.readline()
             say(child)
             stall = await until(source, lambda each: each.over)
     finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
+        for each in hogs:
+            each.kill()
+            each.communicate()
     assert stall.starved > stall.duration / 2
     assert stall.shortage == "contended"
     assert stalled([stall], stall.began) == ()

@@ -10,7 +10,18 @@ import pytest
 from taskscope.analysis.causes import explain
 from taskscope.analysis.patterns import OF_TASKS
 from taskscope.analysis.strength import Strength
-from taskscope.model import Bound, Counts, Frame, Keeper, Mark, ParkedGroup, Reach, SiteFacts, WaitObject
+from taskscope.model import (
+    Bound,
+    Counts,
+    Descriptor,
+    Frame,
+    Keeper,
+    Mark,
+    ParkedGroup,
+    Reach,
+    SiteFacts,
+    WaitObject,
+)
 from tests.unit.shapes import site
 
 if TYPE_CHECKING:
@@ -411,3 +422,9 @@ def test_threads_that_get_data_now_and_then_are_in_use() -> None:
     found = facts(40, group("socket", 40), moved=30)
     assert explain(site(0, "thread"), *found, used=True)[1] == Strength.IN_USE
     assert explain(site(0, "thread"), *found)[1] == Strength.UNLIKELY
+
+
+def test_a_descriptor_that_one_waits_on_is_evidence() -> None:
+    on = Descriptor(7, "tcp", "10.0.0.2:5000", "10.0.0.1:443", 0)
+    found = cause(facts(40, group("socket", 40), descriptors=(on,)))
+    assert "one waits on fd 7, tcp to 10.0.0.1:443 from 10.0.0.2:5000, 0 bytes unread" in found.evidence

@@ -256,6 +256,7 @@ class _Tally:
         self.waits: dict[int, _Waited] = {}
         self.groups: dict[str, ParkedTally] = {}
         self.examples: list[int] = []
+        self.descriptors: list[model.Descriptor] = []
         self.provable: list[OwnRef] = []
 
     def add(self, task: object, *, unheld: bool) -> list[object]:
@@ -288,6 +289,8 @@ class _Tally:
         self._add_waited(task, chain, where.wait if where is not None else "unknown")
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(futures.serial_of(task) or 0)
+            if where is not None and where.descriptor is not None:
+                self.descriptors.append(where.descriptor)
         return chain
 
     @property
@@ -342,6 +345,7 @@ class _Tally:
             waits=tuple(each.seen for each in waits if each.seen is not None),
             groups=tuple(groups[:MAX_GROUPS]),
             examples=tuple(self.examples),
+            descriptors=tuple(self.descriptors),
             reach=reach,
             older=older,
             keeper=keeper,

@@ -56,6 +56,7 @@ def thread_facts(
             for key, each in sorted(groups.items(), key=lambda entry: -len(entry[1]))[:MAX_GROUPS]
         ),
         examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
+        descriptors=tuple(on for thread in ours[:MAX_EXAMPLES] for on in thread.descriptors[:1]),
         marks=tuple(
             thread_marks([thread for thread in ours if thread.wait in proofs.PROVABLE or listens(thread)])
         ),

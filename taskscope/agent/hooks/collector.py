@@ -13,7 +13,10 @@ from taskscope.system import clock
 if TYPE_CHECKING:
     from collections import deque
 
-    from taskscope.agent.hooks.parts import Part
+    from taskscope.agent.hooks.parts import Link, Part
+
+OLDEST = 2
+"""The generation of a collection that looks at all objects; others are short."""
 
 LONG = 0.02
 """Seconds of a collection that is noted."""
@@ -35,17 +38,32 @@ class CollectorHook:
             self._part.undo()
 
     def _arm(self) -> None:
-        callback = self._part.guarded(self._note)
+        callback = _callback(self._part.link(self._note))
         self._part.on_undo(_remove, callback)
         gc.callbacks.append(callback)
 
-    def _note(self, phase: str, _: Any) -> None:
+    def _note(self, phase: str) -> None:
         """Runs in the thread that collects."""
         now = clock.monotonic()
         if phase == "start":
             self._began = now
         elif now - self._began >= LONG:
             self._found.append((self._began, now))
+
+
+def _callback(link: Link) -> Any:
+    """Called twice per collection, most of which are of the youngest objects: these cost 0.1 µs."""
+
+    def callback(phase: str, info: Any) -> None:
+        if info["generation"] == OLDEST:
+            note = link.before
+            if note is not None:
+                try:
+                    note(phase)
+                except Exception as error:  # noqa: BLE001  (an outer edge: the interpreter would print it)
+                    link.fail(error)
+
+    return callback
 
 
 def _remove(callback: Any) -> None:

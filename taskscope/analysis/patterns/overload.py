@@ -85,7 +85,7 @@ def _pool_finding(workers: Sequence[Thread], now: float, full: FullPool | None) 
     where = frame or Frame("", 0, "(unknown)", "stdlib")
     all_workers = "its only worker is" if pool.max_workers == 1 else f"all {pool.max_workers:,} workers are"
     least = "at least " if pool.more_queued else ""
-    doing = tuple(dict.fromkeys(each.doing for each in workers))[:5]
+    doing = tuple(dict.fromkeys(each.doing_at_length for each in workers))[:5]
     evidence: dict[str, object] = {"workers": pool.max_workers, "queued": pool.queued}
     cause = "every worker is busy, so new jobs wait"
     if full is not None and now - full.since >= STARVED:
