@@ -11,6 +11,7 @@ import contextvars
 import functools
 import json
 import os
+import socket
 import sys
 import threading
 import types
@@ -430,6 +431,35 @@ def start_tasks() -> None:
     context.run(contextvars.ContextVar("hostile").set, Trap())
 
 
+def start_timers() -> None:
+    """Timers of hostile callbacks, arguments and contexts; a hostile protocol, generator and loop."""
+    loop = asyncio.get_running_loop()
+    worker, context = Worker(), contextvars.copy_context()
+    context.run(contextvars.ContextVar(Text("hostile")).set, Trap())
+    for callback in (Trap(), Trap().method, functools.partial(Trap()), worker.work, *circles(), renamed()):
+        for _ in range(6):
+            loop.call_later(3600, callback, Trap(), Text("text"), {"trap": Trap()})
+            loop.call_later(3600, callback, worker, context=context)
+    for _ in range(6):
+        timer = loop.call_later(3600, Trap())
+        timer._source_traceback = [
+            Trap(),
+            types.SimpleNamespace(filename=Text("a.py"), lineno=Trap(), name=Trap()),
+        ]
+        kept.append(timer)
+        odd = loop.call_later(3600, print)
+        odd._context, odd._cancelled = Trap(), Trap()
+    here, there = socket.socketpair()
+    loop.add_reader(here, Trap(), Trap())
+    loop.add_reader(there, worker.work)
+    kept.extend((here, there, HostileLoop()))
+
+
+class HostileLoop(asyncio.SelectorEventLoop):
+    __eq__ = trapping("HostileLoop")
+    __hash__ = object.__hash__
+
+
 def start_threads(pool: ThreadPoolExecutor) -> None:
     for each in (Trap(), Trap(), *circles(), functools.partial(Trap()), Trap().method):
         pool.submit(each)
@@ -466,6 +496,7 @@ async def main() -> None:
     sys.modules["hostile.trap"] = Trap()
     pool = ThreadPoolExecutor(1)
     start_tasks()
+    start_timers()
     start_threads(pool)
     await asyncio.sleep(0.1)
     taskscope.start("hostile", interval=0.2)

@@ -63,6 +63,8 @@ async def questions(source: LiveSource, sites: list[int]) -> None:
         source.ask(requests.Ended(100)),
         source.ask(requests.Stalls()),
         source.ask(requests.Loops()),
+        source.ask(requests.Timers(keeps=1)),
+        source.ask(requests.Resources()),
         source.ask(requests.Task(5)),
         source.ask(requests.Facts(1, (1.0, 2.0))),
     ]
@@ -92,6 +94,7 @@ async def app(path: str) -> None:
             "3",
             "4",
             "5",
+            "6",
             "1",
         ):
             await pilot.press(key)

@@ -100,8 +100,10 @@ def everything(target: Target, rounds: int, *, each: int = 1) -> int:
                 target.ask("thread", ident=thread["ident"])
         for method in ("ages", "loops", "stalls", "ended", "modules"):
             target.ask(method)
+        target.ask("timers", keeps=1)
+        target.ask("resources")
         target.ask("snapshot")
-        asked += len(tasks) + 3 * len(sites) + len(groups) + len(threads) + 111
+        asked += len(tasks) + 3 * len(sites) + len(groups) + len(threads) + 113
     return asked
 
 
