@@ -11,6 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from taskscope.analysis.growth import start_up
 from taskscope.analysis.moves import WATCHED
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, Bin
@@ -124,7 +125,8 @@ class FirstSight:
     def _by_others(self, older: Older, counts: SiteCounts, now: float) -> tuple[float, ...] | None:
         """Births from the numbers, with all tasks but the site's live ones as a clock; None if uneven.
 
-        The live ones do not advance the clock: those started together were born together.
+        The live ones do not advance the clock: those started together were born together.  Nor do others that
+        were started with them when the service was.
         """
         numbers = [number for number in older.numbers if number is not None]
         span = self._since - self._started
@@ -135,8 +137,11 @@ class FirstSight:
         if not _even(meanwhile, before * (now - self._since) / span):
             return None
         step = (older.live - 1) / max(1, len(numbers) - 1)
-        parts = sorted((number - 1 - at * step) / before for at, number in enumerate(numbers))
-        return tuple(self._started + span * min(max(0.0, part), 1.0) for part in parts)
+        others = ((number - 1 - at * step) / before for at, number in enumerate(numbers))
+        parts = sorted(min(max(0.0, part), 1.0) for part in others)
+        burst = _burst(parts)
+        slow = meanwhile / (now - self._since) * max(0.0, 1 - 2 / math.sqrt(meanwhile)) * span / before
+        return tuple(self._started + span * _without_burst(part, burst, slow) for part in parts)
 
     def _by_rate(self, older: Older, counts: SiteCounts, now: float) -> tuple[float, ...] | None:
         """Evenly spread births, if the present growth, over the life of the process, makes those that live.
@@ -171,6 +176,23 @@ class FirstSight:
         expected = max(0.01, counts.adopted * (now - self._since) / max(1.0, self._since - self._started))
         ended = max(0, counts.adopted - older.live)
         return _odds(ended, 0.05 * expected + 0.01, expected) >= ODDS
+
+
+def _burst(parts: Sequence[float]) -> float:
+    """The part of all tasks that were started in the start-up, if the site had one; ``parts``: in order."""
+    return start_up([bisect_right(parts, at / LENGTH) for at in range(LENGTH + 1)]) / LENGTH
+
+
+def _without_burst(part: float, burst: float, slow: float) -> float:
+    """The time, as a part of the process's life, by which ``part`` of its tasks had been started.
+
+    ``burst`` of them were started in a start-up, which took no longer than the rest leaves, had the rest been
+    started at the rate ``slow`` (1: the average), the least that the present one may be.
+    """
+    took = min(burst, max(0.0, 1 - (1 - burst) / slow)) if slow else 0.0
+    if part <= burst:
+        return part / burst * took if burst else 0.0
+    return took + (1 - took) * (part - burst) / (1 - burst)
 
 
 def _even(count: int, expected: float) -> bool:

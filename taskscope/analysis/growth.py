@@ -161,10 +161,10 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
 
 def settled(bins: Sequence[Bin]) -> Sequence[Bin]:
     """The series from the end of its start-up."""
-    return bins[_started(kept([bin.low for bin in bins])) :]
+    return bins[start_up(kept([bin.low for bin in bins])) :]
 
 
-def _started(floor: Sequence[int]) -> int:
+def start_up(floor: Sequence[float]) -> int:
     """The bin in which start-up ended: the best split between a fast beginning and slower growth.
 
     Without it, a burst followed by a trickle would read as growth that has stopped.  0 if the first third

@@ -34,7 +34,8 @@ class Late:
 
     All are orphaned loops: nothing but their births and ends tells who stays.  ``known``: of the older ones,
     births, or the numbers that asyncio gave (``others`` a second are given to others), or nothing.
-    ``adopting``: for so many seconds the older ones are being registered, oldest first.
+    ``adopting``: for so many seconds the older ones are being registered, oldest first.  ``burst``: so many
+    others were started in the first two seconds.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Late:
         self.known = known
         self.others = others
         self.adopting = adopting
+        self.burst = 0
         self.cancelled = 0.0
         self.all = sorted(birth for birth, _ in lives)
 
@@ -65,7 +67,7 @@ class Late:
         return SiteCounts(0, Counts(len(living), born, born - len(living)), oldest, None, adopted)
 
     def number(self, birth: float) -> int:
-        return 1 + bisect_left(self.all, birth) + int(self.others * birth)
+        return 1 + bisect_left(self.all, birth) + int(self.others * birth + self.burst * min(1.0, birth / 2))
 
     def facts(self, now: float, cuts: Sequence[float]) -> SiteFacts:
         living = self.living(now)
@@ -143,6 +145,17 @@ def test_the_second_look_at_older_tasks_comes_soon() -> None:
     assert told.level == "leak"
     assert told.cause is not None
     assert told.cause.pattern == "generations overlap"
+
+
+def test_others_that_were_started_with_the_service_do_not_move_the_start_of_growth() -> None:
+    late = Late(
+        [(at / 100, None) for at in range(170)] + steady(0.6, 400, start=2), known="numbers", others=4.0
+    )
+    late.burst, late.cancelled = 170, 0.5
+    told = told_of(late, 8)[-1]
+    assert told is not None
+    assert told.level == "leak"
+    assert told.since == pytest.approx(2, abs=15)  # 37 s late if the start-up is timed by those others
 
 
 def test_thousands_of_older_tasks_are_judged_when_the_last_is_registered() -> None:
