@@ -28,6 +28,7 @@ async def record(path: Path, seconds: int, source: FakeSource | None = None) -> 
         recorder = Recorder(source, hello, writer)
         try:
             async for sample in recorder.record(0.0):
+                await recorder.caught_up()
                 live.apply(sample)
                 whole = live.whole()
                 assert whole is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
@@ -10,6 +11,7 @@ from taskscope.commands.common import TARGET_HELP, UsageError, duration, say
 from taskscope.text import plural
 
 if TYPE_CHECKING:
+    import asyncio
     from argparse import ArgumentParser, Namespace
 
     from taskscope.export.recording import RecordingWriter
@@ -70,6 +72,7 @@ class _Recording:
     def __init__(self, options: Namespace) -> None:
         self._options = options
         self._samples = 0
+        self._limit: asyncio.Timeout
 
     async def run(self) -> int:
         """The exit status.  Raises SourceError, RecordingError."""
@@ -78,14 +81,13 @@ class _Recording:
 
         from taskscope.export.recording import RecordingWriter
 
-        endless = math.isinf(self._options.seconds)
         source, hello = await self._connected()
         try:
             with closing(RecordingWriter(self._options.output)) as writer:
                 if writer.continued:
                     say(f"taskscope record: continuing {self._options.output}")
                 try:
-                    async with asyncio.timeout(None if endless else self._options.seconds):
+                    async with asyncio.timeout(None) as self._limit:
                         return await self._record_all(source, hello, writer)
                 except TimeoutError:
                     return 0
@@ -102,13 +104,21 @@ class _Recording:
         while True:
             try:
                 async for _ in Recorder(source, hello, writer).record(self._options.interval):
-                    self._samples += 1
+                    self._note()
             except TargetGone as gone:
                 say(f"taskscope record: {gone}")
                 if not self._options.follow:
                     return 3 if isinstance(gone, AgentGone) else 0
             await source.close()
             source, hello = await self._back()
+
+    def _note(self) -> None:
+        """Counts a sample; the duration begins with the first one."""
+        import asyncio
+
+        self._samples += 1
+        if self._samples == 1 and not math.isinf(self._options.seconds):
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._options.seconds)
 
     async def _connected(self) -> tuple[Source, Hello]:
         import asyncio
@@ -139,6 +149,10 @@ class _Recording:
 
     def _say_what_is_there(self, writer: RecordingWriter) -> None:
         path = self._options.output
+        if not self._samples and not writer.continued:
+            Path(path).unlink()
+            say(f"taskscope record: no sample came; {path} was not written")
+            return
         say(
             f"{path}: {plural(self._samples, 'sample')}, {fmt.bytes(writer.written)}; "
             f"`taskscope open {path}` plays it"

@@ -43,13 +43,13 @@ def check(snapshot: Mapping[str, Any]) -> dict[str, Any]:
             raise WireError(f"the section {section.name!r} is missing")
     absent = _absent(_in("sample", unpack, model.Sample, snapshot["sample"]))
     whole = {name: snapshot[name] if name in snapshot else absent[name] for name in NAMES}
-    _in("frames", _frames, whole["frames"])
-    _in("stacks", _stacks, whole["stacks"], len(whole["frames"]))
+    _in("frames", check_frames, whole["frames"])
+    _in("stacks", check_stacks, whole["stacks"], len(whole["frames"]))
     stacks = range(len(whole["stacks"]))
     for section in SECTIONS:
         value = whole[section.name]
         if section.of is TaskRow:
-            _in("tasks", _tasks, value, stacks)
+            _in("tasks", check_tasks, value, stacks)
         elif section.stacks:
             _in(section.name, _with_stacks, section, value, stacks)
         elif is_dataclass(section.of):
@@ -80,7 +80,8 @@ def _in(section: str, look: Callable[..., Any], *values: Any) -> Any:
         raise WireError(f"{section}: {error}") from None
 
 
-def _frames(rows: Any) -> None:
+def check_frames(rows: Any) -> None:
+    """Ensures that these are frames.  Raises WireError."""
     if type(rows) is not list:
         raise WireError("is not a list")
     for row in rows:
@@ -94,7 +95,8 @@ _FRAME = [str, int, str, str]
 _ORIGINS = frozenset(ORIGINS)
 
 
-def _stacks(rows: Any, frames: int) -> None:
+def check_stacks(rows: Any, frames: int) -> None:
+    """Ensures that these are stacks of so many frames.  Raises WireError."""
     if type(rows) is not list:
         raise WireError("is not a list")
     for row in rows:
@@ -109,7 +111,7 @@ _NEEDED = itemgetter("serial", "site", "parent", "loop", "name", "coroutine", "s
 _KINDS = (int, int, int, int, str, str, str)
 
 
-def _tasks(rows: Any, stacks: range) -> None:
+def check_tasks(rows: Any, stacks: range) -> None:
     """Tasks stay as the dictionaries JSON made; this ensures they can be read as tasks."""
     if type(rows) is not list or len(rows) > MAX_TASKS:
         raise WireError("is not a list of tasks")

@@ -5,23 +5,36 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes ``path`` atomically: an existing file stays until the new one is complete.  Raises OSError.
+    """Writes ``path`` as `writing` does.  Raises OSError."""
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that becomes ``path`` once it is complete: an existing one stays until then.  Raises OSError.
 
     A device or a pipe (/dev/null, /dev/stdout) is written to, never replaced; a link stays a link.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            yield file
         return
     path = Path(os.path.realpath(path))
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = file.name
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())

@@ -59,7 +59,7 @@ class LiveSource:
         self._news = asyncio.Event()
         self.progress = progress
         self._client = RpcClient(path, patience, self._receive, self._news.set, self._tell)
-        self._parts: dict[str, Any] | None = None
+        self._take: Callable[[str, Any], None] | None = None
         self._one_snapshot = asyncio.Lock()
         self._sites: set[int] = set()
         self._sampled: float | None = None
@@ -138,19 +138,23 @@ class LiveSource:
 
     async def _snapshot(self, request: requests.Snapshot) -> dict[str, Any]:
         """The whole state, which the agent sends in parts; each part extends the timeout."""
-        async with self._one_snapshot:  # parts do not name their snapshot
-            parts = self._parts = {}
-            self._parts_from = self._client.received
-            try:
-                await self._client.send(request)
-            finally:
-                self._parts = None
+        parts: dict[str, Any] = {}
+        await self.parts(request, lambda section, value: add_part(parts, section, value))
         snapshot = self._client.fits(lambda: check(parts), request)
         await self._impute_snapshot(snapshot)
         from taskscope.sources.pump import add_findings
 
         await add_findings(self, snapshot)
         return snapshot
+
+    async def parts(self, request: requests.Snapshot, take: Callable[[str, Any], None]) -> None:
+        """Passes on the parts of a snapshot as they come, unchecked.  ``take`` may raise WireError."""
+        async with self._one_snapshot:  # parts do not name their snapshot
+            self._take, self._parts_from = take, self._client.received
+            try:
+                await self._client.send(request)
+            finally:
+                self._take = None
 
     async def detach(self) -> None:
         """Removes the agent from the target, which ends the connection."""
@@ -222,11 +226,14 @@ class LiveSource:
         self._news.set()
 
     def _take_part(self, section: Any, value: Any) -> None:
-        if self._parts is None:
+        if self._take is None:
             return  # the caller of this snapshot gave up
         if self._client.received - self._parts_from > MAX_SNAPSHOT:
             raise self._client.misbehaves(f"its snapshot is larger than {MAX_SNAPSHOT >> 20} MB")
         if section not in NAMES:
             return  # from a newer agent
         self._client.progressed()
-        add_part(self._parts, section, value)
+        try:
+            self._take(section, value)
+        except wire.WireError as error:
+            raise self._client.misbehaves(f"its snapshot does not fit: {error}") from None

@@ -10,7 +10,7 @@ from taskscope import wire
 from taskscope.checked import unpack
 from taskscope.export.recording import RecordingError
 from taskscope.export.recording_file import LATEST, RecordingFile
-from taskscope.model import requests
+from taskscope.model import Sample, requests
 from taskscope.model.recording import Found
 from taskscope.model.state import merge
 from taskscope.sources.base import NotAvailable, SourceError
@@ -111,6 +111,15 @@ class RecordedSource:
         """The findings at the moment shown, worst first."""
         return self._moment.findings
 
+    def every_sample(self) -> Iterator[model.Sample]:
+        """All samples, one after the other; those that are damaged are left out."""
+        for _, kind, value in self._read(0, len(self._opened.members)):
+            if kind == "sample":
+                try:
+                    yield unpack(Sample, value)
+                except wire.WireError:
+                    self.damaged += 1
+
     async def seek(self, time: float) -> None:
         """Jumps to a moment."""
         await asyncio.to_thread(self._seek, time)
@@ -166,10 +175,13 @@ class RecordedSource:
         file, until = self._opened, clock.monotonic() + COARSE_SECONDS
         step = -(-len(file.members) // MAX_COARSE)
         for number in range(0, len(file.members), step):
+            samples = 0
             for _, kind, value in self._read(number, number + 1):
-                if kind not in ("start", "sample", "history", "site_history"):
+                samples += kind == "sample"
+                if samples == 2 and number:  # in the first one, the agent's own record is among its lines
                     break
-                self._feed(self._past, kind, value)
+                if kind in ("start", "sample", "history", "site_history"):
+                    self._feed(self._past, kind, value)
             if clock.monotonic() > until:
                 return
 

@@ -69,20 +69,30 @@ class Recorder:
         self._verdict_at = self._details_at = self._member_at = float("-inf")
         self._first_bytes = 0
         self._looking: asyncio.Task[None] | None = None
+        self._caught_up = asyncio.Event()
 
     async def record(self, interval: float) -> AsyncIterator[Sample]:
         """Yields each sample once it is written.  Raises SourceError, RecordingError."""
+        judging = asyncio.create_task(self._judge(), name="taskscope-judging")
         try:
             async for sample in self._pump.samples(interval):
-                self._take(sample, await self._pump.judged())
+                self._take(sample)
                 yield sample
         finally:
-            if self._looking is not None:
-                self._looking.cancel()
-                await asyncio.wait([self._looking])
+            for task in filter(None, (judging, self._looking)):
+                task.cancel()
+                await asyncio.wait([task])
+            if self._waiting and self._first_bytes:
+                self._writer.add(self._waiting)
+
+    async def caught_up(self) -> None:
+        """Waits until all samples so far are judged."""
+        await self._caught_up.wait()
 
     def apply(self, sample: Sample) -> None:
         """The next sample."""
+        self.samples += 1
+        self._caught_up.clear()
         self._state.apply(sample)
 
     def recall(self, past: History | tuple[SiteHistory, ...]) -> None:
@@ -90,19 +100,30 @@ class Recorder:
         kind: Kind = "history" if isinstance(past, History) else "site_history"
         self._waiting.append(line(kind, wire.pack(past)))
 
-    def _take(self, sample: Sample, findings: tuple[Finding, ...]) -> None:
-        """Writes a sample, and whatever came with it."""
-        self.samples += 1
-        now, self.findings = sample.monotonic, findings
-        self._judge(now)
+    async def _judge(self) -> None:
+        """Judges beside the samples: an agent that is slow to answer delays verdicts only."""
+        with contextlib.suppress(SourceError):  # the samples tell why
+            while True:
+                await self._pump.came()
+                taken, now = self.samples, self._state.now
+                self.findings = await self._pump.judged()
+                self._note_findings(now)
+                if taken == self.samples:
+                    self._caught_up.set()
+
+    def _take(self, sample: Sample) -> None:
+        """Writes a sample, after what came since the last one."""
+        now = sample.monotonic
         told, self._waiting = self._waiting, []
-        if self._is_long(now):
-            self._begin(told)
+        if not self._is_long(now):
+            self._writer.add([*told, line("sample", _packed(sample))])
         else:
-            self._writer.add([line("sample", _packed(sample)), *told])
+            if told and self._first_bytes:
+                self._writer.add(told)
+            self._begin()
         self._look(now)
 
-    def _judge(self, now: float) -> None:
+    def _note_findings(self, now: float) -> None:
         """Notes the findings if they differ from the last ones."""
         verdict = [
             (each.level, each.kind, each.id, each.why, each.cause and each.cause.pattern)
@@ -121,15 +142,15 @@ class Recorder:
         begun, due = self._writer.begun, MEMBER_SHARE * self._first_bytes
         return begun > max(MEMBER_BYTES, due) or (now >= self._member_at + MEMBER_SECONDS and begun >= due)
 
-    def _begin(self, told: list[bytes]) -> None:
-        """Begins a member: everything that is known now, and what came with the sample."""
+    def _begin(self) -> None:
+        """Begins a member: everything that is known now."""
         whole = self._state.whole()
         assert whole is not None
         hello = self._state.hello or self._hello
         start = Start(FORMAT, SCHEMA, __version__, hello)
         repeated = [text for _, text in self._answers.values()]
-        lines = [line("start", wire.pack(start)), line("sample", _packed(whole)), *told, *repeated]
-        if self._found and self._found not in told:
+        lines = [line("start", wire.pack(start)), line("sample", _packed(whole)), *repeated]
+        if self._found:
             lines.append(self._found)
         self._writer.begin(whole.wall, whole.monotonic, lines)
         self._member_at, self._first_bytes = whole.monotonic, self._writer.begun

@@ -1,0 +1,141 @@
+"""``taskscope export``: live tasks as a flame graph or a table, for the tools that read these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskscope.commands.common import TARGET_HELP, CommandError, say
+from taskscope.text import plural
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
+
+    from taskscope.export.tasks import TaskStream
+    from taskscope.sources.base import Source
+    from taskscope.sources.recorded import RecordedSource
+
+    Write = Callable[[bytes], object]
+
+FORMATS = ("folded", "speedscope", "csv")
+
+SAY_EVERY = 2.0
+"""Seconds between two lines of progress."""
+
+
+def register(parser: ArgumentParser) -> None:
+    """Describes the verb and adds its arguments."""
+    parser.description = (
+        "Writes what other tools read.  folded: await stacks with the number of tasks, for flame graphs; "
+        "speedscope: the same for speedscope.app; csv: a row for each live task, or for each sample of a "
+        "recording.  Without -o, to stdout."
+    )
+    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    parser.add_argument("--format", required=True, choices=FORMATS, help=", ".join(FORMATS))
+    parser.add_argument("-o", "--output", metavar="FILE", help="file to write, whole or not at all")
+
+
+def main(options: Namespace) -> int:
+    """Writes the file."""
+    import asyncio
+    import sys
+
+    from taskscope.export.whole import writing
+
+    if options.output is None:
+        asyncio.run(_export(options, sys.stdout.buffer.write))
+        sys.stdout.buffer.flush()
+        return 0
+    try:
+        with writing(Path(options.output)) as file:
+            said = asyncio.run(_export(options, file.write))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(f"cannot write {options.output}: {error.strerror or error}") from None
+    say(f"{options.output}: {said}")
+    return 0
+
+
+async def _export(options: Namespace, write: Write) -> str:
+    """Writes everything; returns how much it was."""
+    from taskscope.sources.recorded import RecordedSource
+    from taskscope.sources.resolve import resolve
+
+    source = resolve(options.target, progress=say)
+    try:
+        await source.open()
+        if not isinstance(source, RecordedSource):
+            return await _tasks(source, options.format, write)
+        if options.format != "csv":
+            raise CommandError(
+                f"a recording does not hold the stacks of all tasks; for --format {options.format} give a "
+                "process or a snapshot"
+            )
+        return _samples(source, write)
+    finally:
+        await source.close()
+
+
+async def _tasks(source: Source, format: str, write: Write) -> str:
+    from taskscope.export import csv_file, flame
+    from taskscope.export.tasks import StackCounts, TaskStream
+
+    counts, rows = StackCounts(), _Rows(write)
+    stream = TaskStream(rows if format == "csv" else counts)
+    if format == "csv":
+        rows.stream = stream
+        write(csv_file.row(csv_file.TASKS))
+    await _feed(source, stream)
+    if format != "csv":
+        for text in (flame.folded if format == "folded" else flame.speedscope)(stream, counts):
+            write(text)
+    return plural(stream.tasks, "task")
+
+
+class _Rows:
+    """Writes a row for each task."""
+
+    stream: TaskStream
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+
+    def take(self, row: dict[str, Any], stack: int | None) -> None:
+        from taskscope.export.csv_file import of_task
+
+        self._write(of_task(row, self.stream))
+
+
+async def _feed(source: Source, stream: TaskStream) -> None:
+    """Passes a snapshot to ``stream``: of a live agent part by part, else as a whole."""
+    import time
+
+    from taskscope.model import requests
+    from taskscope.sources.live import LiveSource
+
+    if not isinstance(source, LiveSource):
+        stream.whole(await source.ask(requests.Snapshot()))
+        return
+    said = time.monotonic()
+
+    def take(section: str, value: Any) -> None:
+        nonlocal said
+        stream.part(section, value)
+        if section == "tasks" and time.monotonic() >= said + SAY_EVERY:
+            said = time.monotonic()
+            say(plural(stream.tasks, "task"))
+
+    await source.parts(requests.Snapshot(), take)
+
+
+def _samples(source: RecordedSource, write: Write) -> str:
+    from taskscope.export import csv_file
+
+    number = 0
+    write(csv_file.row(csv_file.SAMPLES))
+    for sample in source.every_sample():
+        write(csv_file.of_sample(sample))
+        number += 1
+    return plural(number, "sample")
