@@ -14,11 +14,13 @@ from typing import Any
 
 import taskscope
 from taskscope.agent.answers import proofs
-from taskscope.agent.inspect import stuck, walk
+from taskscope.agent.inspect import keepers, stuck, walk
 from taskscope.agent.inspect.island import OwnRef
 
 EVERY = 0.001
 proofs.KEEP = proofs.SHARE = 0  # each question is worked out anew
+KEPT: dict[str, list[asyncio.Task[None]]] = {}
+"""The tasks, where the search for who holds them finds them."""
 
 
 class Row:
@@ -67,19 +69,27 @@ async def probe(late: list[float]) -> None:
 async def main(objects: int) -> None:
     taskscope.start("proof", interval=60)
     hub = Hub(objects)
-    kept = {"stuck": [hub.ask(0, known=False) for _ in range(20)]}
-    kept["may wake"] = [hub.ask(number, known=True) for number in range(20)]
+    KEPT["stuck"] = [hub.ask(0, known=False) for _ in range(20)]
+    KEPT["may wake"] = [hub.ask(number, known=True) for number in range(20)]
     await asyncio.sleep(0.2)
     gc.collect()
     gc.freeze()
     loops: list[object] = [asyncio.get_running_loop()]
-    costs = []
-    for name, tasks in kept.items():
-        found, answer = slices(stuck.wakings([OwnRef(task) for task in tasks], loops))
-        assert {each.fate for each in answer.values()} == {name}
-        costs.append([name, sum(found), found[-1], found[int(len(found) * 0.99)]])
     agent: Any = taskscope._agent
-    sites = [record.id for record in agent.registry.task_records() if record.live > 2]
+    costs = []
+
+    def cost(name: str, job: Any) -> Any:
+        found, answer = slices(job)
+        costs.append([name, sum(found), found[-1], found[int(len(found) * 0.99)]])
+        return answer
+
+    for name, tasks in KEPT.items():
+        answer = cost(name, stuck.wakings([OwnRef(task) for task in tasks], loops))
+        assert {each.fate for each in answer.values()} == {name}
+    sites = [record for record in agent.registry.task_records() if record.live > 2]
+    for record in sites:
+        assert cost("what keeps them", keepers.keeper_of(record, [], loops)) is not None
+    sites = [record.id for record in sites]
     print(json.dumps({"costs": costs, "sites": sites, "agent": agent.server.listener.path}), flush=True)
     late: list[float] = []
     probing = asyncio.create_task(probe(late))
