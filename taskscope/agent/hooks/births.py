@@ -22,8 +22,6 @@ from taskscope.agent.inspect.sites import Resolver
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from taskscope.agent.hooks.parts import Link, Part
 
 MAX_REMOTE = 1_000
@@ -83,6 +81,7 @@ class Births:
         getframe = sys._getframe
         now = clock.monotonic
         births: Any = self
+        known: Any = self._resolver.ways.known
         find, first_child, trim = births._find, births._first_child, births._trim
         task_class, link = self.task_class, self._link
         ended = _ending(link)
@@ -111,7 +110,7 @@ class Births:
                     key = (id(code), frame.f_lasti, id(None))
                 record = records.get(key)
                 if record is None:
-                    record = find(frame, key, coro)
+                    record = known(frame, key) or find(coro)
                 parent = current_task(loop)
                 if parent is None:
                     task._taskscope_parent = None
@@ -153,12 +152,11 @@ class Births:
 
         def let_go() -> None:
             nonlocal armed, make, registry, records, next_serial, skip, find, first_child, trim, task_class
-            nonlocal foreign_thread
+            nonlocal foreign_thread, known
             armed = False
             make = plain
-            registry = foreign_thread = records = next_serial = skip = find = first_child = trim = (
-                task_class
-            ) = None
+            registry = foreign_thread = records = next_serial = skip = known = find = first_child = None
+            trim = task_class = None
 
         factory.let_go = let_go  # type: ignore[attr-defined]
         self._made.add(factory)
@@ -169,14 +167,9 @@ class Births:
         if chunk is not None and chunk.pop(task._taskscope_serial, None) is not None:
             self.registry.settle(task, chunk)
 
-    def _find(self, frame: FrameType, key: tuple[int, int, int], coro: Any) -> SiteRecord:
-        """The slow path: new sites, and sites further out than ``frame``."""
-        resolver = self._resolver
-        return (
-            resolver.ways.known(frame, key)
-            or self._remote.pop(id(coro), None)
-            or resolver.record(sys._getframe(2), coro)
-        )
+    def _find(self, coro: Any) -> SiteRecord:
+        """The slow path: a creation seen for the first time."""
+        return self._remote.pop(id(coro), None) or self._resolver.record(sys._getframe(2), coro)
 
     def remember_remote(self, coro: Any = None, *_: Any, **__: Any) -> None:
         """Records the caller for a task that a callback in another thread will create."""
