@@ -1,0 +1,42 @@
+"""Who logs in gets a session, a task with a name, and each stays for some minute; logging out ends it.
+
+Healthy.
+Looks like: held by a growing container
+"""
+
+import asyncio
+import random
+
+
+class Hub:
+    def __init__(self):
+        self.sessions = {}
+
+    def log_in(self, user):
+        self.sessions[user] = asyncio.create_task(self.keep(user), name=f"session of {user}")
+
+    def log_out(self, user):
+        self.sessions.pop(user).cancel()
+
+    async def keep(self, user):
+        while True:
+            await asyncio.sleep(25)
+            print(user)
+
+
+async def visit(hub, user):
+    hub.log_in(user)
+    await asyncio.sleep(random.uniform(40, 80))
+    hub.log_out(user)
+
+
+async def main():
+    hub, number = Hub(), 0
+    async with asyncio.TaskGroup() as group:
+        while True:
+            number += 1
+            group.create_task(visit(hub, number))
+            await asyncio.sleep(random.expovariate(1 / 2))
+
+
+asyncio.run(main())
