@@ -69,7 +69,8 @@ class ThreadView:
             if ident in frames or ident in known:
                 yield self._describe(ident, known.get(ident), frames.get(ident), loops.get(ident), here)
             if spent():
-                return
+                break
+        frames.clear()
 
     def in_full(self, ident: int) -> Job[model.ThreadDetail | None]:
         """One thread, with the other ends of the descriptors it waits on."""
@@ -84,9 +85,11 @@ class ThreadView:
         frames = stacks.current_frames()
         thread = next((each for each in known_threads() if ident_of(each) == ident), None)
         if thread is None and ident not in frames:
+            frames.clear()
             return None
         loops = self._watch.running()
         frame = frames.get(ident)
+        frames.clear()
         note = note_of(thread)
         return model.ThreadDetail(
             self._describe(ident, thread, frame, loops.get(ident), native_ids()),

@@ -124,12 +124,12 @@ class LoopWatch:
 
     def running(self) -> dict[int, int]:
         """Ids of the running loops, by thread."""
-        frames = sys._current_frames()
-        found = {}
+        frames, found = sys._current_frames(), {}
         for watched in list(self._watched.values()):
             turn = self._turn(watched, watched.reference(), frames)
             if turn is not None:
                 found[turn.thread] = watched.id
+        frames.clear()  # avoids a reference cycle
         return found
 
     def _turn(self, watched: WatchedLoop, loop: Any, frames: Mapping[int, FrameType]) -> Turn | None:
@@ -157,8 +157,7 @@ class LoopWatch:
             self._round = list(self._watched.values())
             self.log.collected(self.running, STALL, now)
             self._wait, self._took = LOOK_EVERY, 0.0
-        frames = sys._current_frames()
-        frames.pop(system.get_ident(), None)  # avoids a reference cycle
+        (frames := sys._current_frames()).pop(system.get_ident(), None)
         end = now
         while self._round and end - now < SLICE:
             watched = self._round.pop()
@@ -303,6 +302,7 @@ class LoopWatch:
     def _idle_loops(self) -> set[int]:
         frames = sys._current_frames()
         turn = {each.key: self._turn(each, each.reference(), frames) for each in list(self._watched.values())}
+        frames.clear()
         return {key for key, each in turn.items() if each is not None and each.doing == "idle"}
 
     def wakes(self, loop: Any) -> None:
@@ -344,8 +344,7 @@ class LoopWatch:
 
     def describe(self, live: dict[int, int]) -> tuple[model.Loop, ...]:
         """Every loop.  ``live``: tasks by loop id."""
-        frames = sys._current_frames()
-        found = []
+        frames, found = sys._current_frames(), []
         for watched in list(self._watched.values()):
             loop = watched.reference()
             if loop is None:
@@ -356,6 +355,7 @@ class LoopWatch:
             except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
                 self._forget(watched)
                 self._failed("loops", error)
+        frames.clear()
         return tuple(found)
 
     # -- life ----------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ def _items() -> Iterator[object]:
         if running is not None:
             yield running
         queues[id(pool)] = attribute(pool, "_work_queue")
+    frames.clear()  # avoids a reference cycle
     for queue in queues.values():
         yield from queued_in(queue)
 

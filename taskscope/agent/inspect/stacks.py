@@ -225,5 +225,9 @@ def name_of(coro: object) -> str:
 
 
 def current_frames() -> dict[int, FrameType]:
-    """The innermost frame of each thread that runs Python."""
+    """The innermost frame of each thread that runs Python.
+
+    Whoever keeps them in a variable clears them after use: the caller's own frame is among them, and would
+    keep them, and all its other variables, until the garbage collector comes.
+    """
     return sys._current_frames()

@@ -51,6 +51,7 @@ class Workers:
             if future is not None and ident is not None:
                 self.running[id(future)] = ident
                 running.append(future)
+        frames.clear()  # avoids a reference cycle
         alive = {id(each) for each in known_threads()}
         for queue, threads in _queues():
             idents = tuple(ident_of(each) or 0 for each in threads if id(each) in alive)
