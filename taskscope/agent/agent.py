@@ -21,6 +21,7 @@ from taskscope.agent.answers.tasks import NotFoundError, Queries
 from taskscope.agent.answers.threads import ThreadView
 from taskscope.agent.answers.timer_groups import TimerReader
 from taskscope.agent.answers.turning import Turning
+from taskscope.agent.answers.uses import Uses
 from taskscope.agent.answers.wait_reader import WaitReader
 from taskscope.agent.counts import limits, process
 from taskscope.agent.counts.loops import LoopWatch
@@ -86,7 +87,7 @@ class Agent:
         self._collector = CollectorHook(self.presence.part("collector"), self.watch.log.collections)
         self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)
-        self.proofs = Proofs(self.watch.loops)
+        self.proofs = Proofs(self.watch.loops, Uses(self.process.started_wall))
         self.queries = Queries(self.registry, self.watch, self.proofs)
         self.server = Server(self)
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)

@@ -44,15 +44,16 @@ def explain(
     workers: bool = False,
     never: bool = False,
     used: bool = False,
+    comes: bool = False,
     counts: Counts | None = None,
 ) -> tuple[Cause | None, Strength]:
     """The cause, with its evidence, and how strong that is; None if nothing was sampled.
 
-    ``workers`` and ``counts``: see ``Clues``.  ``never`` and ``used``: see ``Moves``.
+    ``workers``, ``comes`` and ``counts``: see ``Clues``.  ``never`` and ``used``: see ``Moves``.
     """
     if facts is None or not facts.sampled:
         return None, Strength.NONE
-    seen = clues(site, facts, before, workers=workers, counts=counts)
+    seen = clues(site, facts, before, workers=workers, comes=comes, counts=counts)
     of_threads = site.kind == "thread"
     observed = evidence(seen, thread=of_threads)
     cause, pattern = Cause("unknown", where_they_wait(seen), observed), None
@@ -74,13 +75,24 @@ def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bo
         return Strength.IN_USE
     if shown is not None:
         return shown
+    if _abandoned(seen):
+        return Strength.PERMANENT
     if (seen.compared and not seen.stand_still) or (seen.most(seen.facts.awaited) and not seen.apart):
         return Strength.UNLIKELY
     if seen.at_rest:
         return Strength.UNLIKELY
-    if seen.timed:
+    if seen.timed or seen.comes:
         return Strength.NONE
     return Strength.PERMANENT if never and not seen.most(seen.parked(*_OTHERS)) else Strength.NONE
+
+
+def _abandoned(seen: Clues) -> bool:
+    """Whether they are kept where the program never looks, and do not end by themselves."""
+    if not seen.unread or seen.turns_over or seen.most(seen.parked(*_OTHERS, *_GIVEN)):
+        return False
+    if seen.most(seen.facts.looping):
+        return not seen.may_leave
+    return seen.compared > 0 and seen.stand_still and not (seen.timed or seen.comes)
 
 
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:

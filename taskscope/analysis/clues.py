@@ -24,8 +24,8 @@ class Clues:
 
     Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of the
     two counts.  ``served``: the oldest task has ended since.  ``workers``: some have waited on a queue.
-    ``kept_by``: see the function.  ``keeper_grows``: that container has gained entries since.  ``counts``: of
-    the site, as far as they are known.  ``starter``: the function at its line.
+    ``comes``: see ``Moves``.  ``kept_by``: see the function.  ``keeper_grows``: that container has gained
+    entries since.  ``counts``: of the site, as far as they are known.  ``starter``: the function at its line.
     """
 
     facts: SiteFacts
@@ -34,6 +34,7 @@ class Clues:
     cancelling: int
     served: bool = False
     workers: bool = False
+    comes: bool = False
     kept_by: str = ""
     keeper_grows: bool = False
     counts: Counts = Counts()  # noqa: RUF009 (frozen)
@@ -101,6 +102,11 @@ class Clues:
         return self.compared > 0 and not self.stand_still and self.most(self.facts.conditional)
 
     @property
+    def unread(self) -> bool:
+        """Whether they are kept where the program never looks: nobody can end them there."""
+        return self.facts.keeper is not None and self.facts.keeper.unread
+
+    @property
     def apart(self) -> bool:
         """Whether each waits for its own object; tasks that share one wake together."""
         return bool(self.facts.waits) and not self.some(max(wait.waiters for wait in self.facts.waits))
@@ -118,6 +124,7 @@ def clues(
     before: SiteFacts | None,
     *,
     workers: bool = False,
+    comes: bool = False,
     counts: Counts | None = None,
 ) -> Clues:
     """Compares by serial; a task seen once says nothing about movement."""
@@ -135,6 +142,7 @@ def clues(
         cancelling,
         served,
         workers,
+        comes,
         kept_by(facts, before),
         keeper_grows(facts, before),
         counts or Counts(),
@@ -147,8 +155,9 @@ def kept_by(facts: SiteFacts, before: SiteFacts | None) -> str:
     keeper = facts.keeper
     if keeper is None:
         return ""
-    growing = ", growing" if keeper_grows(facts, before) else ""
-    text = f"{keeper.name or 'a container'} ({keeper.type} of {keeper.size:,}{growing})"
+    more = ", growing" if keeper_grows(facts, before) else ""
+    more += ", never read" if keeper.unread else ""
+    text = f"{keeper.name or 'a container'} ({keeper.type} of {keeper.size:,}{more})"
     owner = keeper.name.partition(".")[0]
     return f"{text} of the {owner} in module {keeper.module}" if keeper.module and keeper.name else text
 

@@ -236,12 +236,12 @@ class Judge:
         infos = [each for each in found if each.level == "info"]
         climbs = self.climbs()
         self.churn.look(self.now, self._watched, self.state.sites, self.resources.levels(self.now))
-        every = (
+        told = (
             *self._process_findings(climbs)[:MAX_INFO],
             *(with_resources(each, climbs) for each in serious),
             *infos[:MAX_INFO],
         )
-        ranked = sorted(every, key=lambda each: rank(each.level))
+        ranked = sorted(told, key=lambda each: rank(each.level))
         return tuple(replace(each, since_wall=round(self.state.wall(each.since), 3)) for each in ranked)
 
     def pasts(self) -> dict[int, Past]:

@@ -1,7 +1,8 @@
 """Whether ended tasks that something still refers to keep growing in number.
 
 They may be kept on purpose, such as results in a cache that fills up, so they are judged like tasks without
-any evidence of their own: only unending growth counts.
+any evidence of their own: only unending growth counts.  Kept where the program never looks, they serve no
+purpose.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from taskscope.analysis.verdict import judge
 if TYPE_CHECKING:
     from taskscope.analysis.growth import Growth
     from taskscope.analysis.verdict import Verdict
+    from taskscope.model import Keeper
 
 FEWEST = 20
 """Fewest ended tasks to judge: a few may be waiting for their results to be read."""
@@ -60,16 +62,18 @@ class Kept:
         early = reading.since - self._since <= NEAR * reading.gap + SWEEP
         return Onset(reading.since, late or (early and not self._from_start))
 
-    def judged(self, now: float, *, emptied: bool = False) -> tuple[Growth, Verdict] | None:
+    def judged(self, now: float, keeper: Keeper | None = None) -> tuple[Growth, Verdict] | None:
         """The reading and the verdict; None if there is nothing to report.
 
-        ``emptied``: entries are also taken out of what keeps them: it may be a cache that still fills.
+        If entries are also taken out of what keeps them, it may be a cache that still fills.
         """
         if self._most < FEWEST or self._track.gain <= 1:
             return None
         reading = growth.measure(self._track.bins(now), now)
         if reading is None:
             return None
-        strength = Strength.UNLIKELY if emptied else Strength.NONE
+        strength = Strength.NONE
+        if keeper is not None and (keeper.unread or keeper.emptied):
+            strength = Strength.CANNOT_END if keeper.unread else Strength.UNLIKELY
         verdict = judge(reading, None, strength, uptime=0.0, record=True)
         return (reading, verdict) if verdict.level != "flat" else None

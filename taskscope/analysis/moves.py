@@ -23,13 +23,16 @@ FEW = 0.03
 class Moves:
     """First marks of the sampled tasks, kept while they stay in the sample.
 
-    ``workers``: whether any ever waited on a queue.
+    ``workers``: whether any ever waited on a queue.  ``released``: how many ended after they had been known
+    for long enough to count, as far as all were sampled.
     """
 
-    __slots__ = ("_first", "_moved", "now", "workers")
+    __slots__ = ("_all", "_first", "_moved", "now", "released", "workers")
 
     def __init__(self) -> None:
         self.workers = False
+        self.released = 0
+        self._all = False  # whether the facts before were about every task
         self._first: dict[int, tuple[float, int]] = {}
         self._moved: set[int] = set()
         self.now = 0.0
@@ -39,6 +42,10 @@ class Moves:
         then, self.now = self.now, facts.monotonic
         self.workers = self.workers or any(group.wait == "queue.get" for group in facts.groups)
         marks = {mark.serial: mark.where for mark in facts.marks}
+        before, self._all = self._all, facts.sampled == facts.live
+        if before and self._all:
+            gone = (since for serial, (since, _) in self._first.items() if serial not in marks)
+            self.released += sum(1 for since in gone if then - since >= WATCHED)
         anew = {mark.serial for mark in facts.marks if mark.known > then}  # the agent dropped their marks
         self._first = {
             serial: (facts.monotonic, where)
@@ -55,6 +62,11 @@ class Moves:
         old = [serial for serial, (since, _) in self._first.items() if self.now - since >= WATCHED]
         stood = sum(1 for serial in old if serial not in self._moved)
         return len(old) > 1 and stood <= FEW * len(old)
+
+    @property
+    def comes(self) -> bool:
+        """Whether what they wait for comes: some that had waited for long have ended."""
+        return self.released > FEW * len(self._first)
 
     @property
     def never(self) -> bool:

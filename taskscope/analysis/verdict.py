@@ -22,7 +22,7 @@ PATIENCE = {
     Strength.CANNOT_END: 16.0,
     Strength.REPEATED: 40.0,
     Strength.PERMANENT: 45.0,
-    Strength.NONE: 120.0,
+    Strength.NONE: 140.0,
     Strength.UNLIKELY: 165.0,
     Strength.IN_USE: 165.0,
 }

@@ -38,8 +38,8 @@ CONFIRM = 1.5
 HOLD = {"leak": 20.0, "suspect": 10.0}
 """Seconds a milder verdict must last before the level falls, so it does not flap."""
 
-KEPT_AGAIN = 20.0
-"""Seconds between requests about a site whose ended tasks are kept."""
+KEPT_AGAIN = 10.0
+"""Seconds between requests about a site whose ended tasks are kept: the agent reuses its answer as long."""
 
 STEADY = 0.5
 """Widest interval, as a share of the rate, that counts as steady."""
@@ -145,6 +145,7 @@ class WatchedSite:
             workers=moves.workers,
             never=moves.never,
             used=moves.used,
+            comes=moves.comes,
             counts=self.counts.counts,
         )
 
@@ -308,7 +309,7 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
     if not watched.keeps or facts is None or facts.keeper is None or facts.keeper.each is None:
         return None
     emptied = facts.keeper.emptied
-    judged = watched.kept.judged(now, emptied=emptied)
+    judged = watched.kept.judged(now, facts.keeper)
     if judged is None or (emptied and judged[1].level != "leak"):
         return None
     reading, verdict = judged

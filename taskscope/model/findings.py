@@ -79,6 +79,7 @@ class Keeper:
     ``name`` is "" if it has none.  ``size``: its entries.  ``module``: that of its owner's class.  ``each``:
     bytes that the outcome of an ended task keeps; None if none has ended.  ``entry``: the class of its
     entries, if these are not the tasks but keep them.  ``emptied``: the code beside it also takes some out.
+    ``unread``: the program only adds to it, and never looks into it.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Keeper:
     each: int | None = None
     entry: str = ""
     emptied: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,60 @@ def test_ended_tasks_are_reported_with_what_each_keeps(tmp_path: Path) -> None:
     assert 100_000 <= found.each < 101_000
 
 
-def keeper(program: str, tmp_path: Path) -> Keeper:
+@pytest.mark.parametrize(
+    ("serve", "more", "unread"),
+    [
+        ("[KEPT.append(task) for task in {start}]", "", True),
+        ("[KEPT.append((task, 'work')) for task in {start}]", "", True),
+        ("[KEPT.append(task) for task in {start}]", "def stop(): KEPT.clear()", False),
+        ("[KEPT.append(task) for task in {start}] and asyncio.gather(*KEPT)", "", False),
+    ],
+)
+def test_a_container_that_the_program_only_adds_to_is_never_read(
+    serve: str,
+    more: str,
+    unread: bool,
+    tmp_path: Path,
+) -> None:
+    program = PROGRAM.format(serve=serve.format(start=START), work=WAITS)
+    found = keeper(program.replace("KEPT = []", f"KEPT = []\n{more}"), tmp_path)
+    assert (found.name, found.size, found.unread) == ("KEPT of module __main__", 40, unread)
+
+
+def test_the_newest_entries_of_a_long_list_are_looked_at_as_well(tmp_path: Path) -> None:
+    serve = f"self._tasks = [0.5] * 300; self._tasks += {START}"
+    found = keeper(PROGRAM.format(serve=serve, work=WAITS).replace("[0.5]", "[[0]]"), tmp_path)
+    assert (found.name, found.size) == ("Hub._tasks", 340)
+
+
+THREADS = """
+import threading, time
+class Tenant:
+    def __init__(self):
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+    def run(self):
+        while True:
+            time.sleep(600)
+TENANTS = []
+for _ in range(5):
+    TENANTS.append(Tenant())
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_keeps_threads_is_named_and_whether_anybody_looks(tmp_path: Path) -> None:
+    found = keeper(THREADS, tmp_path, "Tenant.run")
+    assert (found.name, found.type, found.size, found.unread) == (
+        "TENANTS of module __main__",
+        "list",
+        5,
+        True,
+    )
+
+
+def keeper(program: str, tmp_path: Path, coroutine: str = "work") -> Keeper:
     file = tmp_path / "service.py"
     file.write_text(program)
     with subprocess.Popen(
@@ -98,18 +151,18 @@ def keeper(program: str, tmp_path: Path) -> Keeper:
         try:
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
-            return asyncio.run(asyncio.wait_for(told(ensure_agent(child.pid).path), 30))
+            return asyncio.run(asyncio.wait_for(told(ensure_agent(child.pid).path, coroutine), 30))
         finally:
             child.kill()
 
 
-async def told(path: str) -> Keeper:
+async def told(path: str, coroutine: str) -> Keeper:
     source = LiveSource(path)
     await source.open()
     try:
         ids: list[int] = []
         async for sample in source.samples():
-            ids += [site.id for site in sample.new_sites if site.coroutine == "work"]
+            ids += [site.id for site in sample.new_sites if site.coroutine == coroutine]
             for id in ids:
                 facts = await source.ask(requests.Facts(id))
                 if facts.keeper is not None:

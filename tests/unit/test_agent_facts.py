@@ -115,6 +115,21 @@ def test_sleepers_that_nothing_keeps_are_distinguished_from_kept_ones(watched: W
     run(main)
 
 
+def test_a_task_is_not_kept_by_the_timeout_that_it_has_entered(watched: Watched) -> None:
+    async def main() -> None:
+        async def patient() -> None:
+            async with asyncio.timeout(300):
+                await asyncio.get_running_loop().create_future()
+
+        kept = [asyncio.ensure_future(patient()) for _ in range(3)]
+        await settle()
+        kept.pop()
+        facts = watched.facts("patient")
+        assert (facts.sampled, facts.unheld, len(kept)) == (3, 1, 2)
+
+    run(main)
+
+
 def test_many_runs_on_one_object_are_counted_and_loops_are_distinguished_from_straight_code(
     watched: Watched,
 ) -> None:

@@ -428,3 +428,77 @@ def test_a_descriptor_that_one_waits_on_is_evidence() -> None:
     on = Descriptor(7, "tcp", "10.0.0.2:5000", "10.0.0.1:443", 0)
     found = cause(facts(40, group("socket", 40), descriptors=(on,)))
     assert "one waits on fd 7, tcp to 10.0.0.1:443 from 10.0.0.2:5000, 0 bytes unread" in found.evidence
+
+
+UNREAD = Keeper("clients of module __main__", "list", 40, unread=True)
+
+
+def test_loops_that_are_kept_where_the_program_never_looks_are_permanent() -> None:
+    polls = (40, group("sleep", 40))
+    assert strength(facts(*polls, moved=40, looping=40, keeper=UNREAD)) == Strength.PERMANENT
+    read = dataclasses.replace(UNREAD, unread=False)
+    assert strength(facts(*polls, moved=40, looping=40, keeper=read)) == Strength.UNLIKELY
+    assert strength(facts(*polls, moved=40, keeper=UNREAD)) == Strength.UNLIKELY  # they may end
+    asks = facts(*polls, moved=40, looping=40, conditional=40, keeper=UNREAD)
+    assert strength(asks) == Strength.UNLIKELY
+    sockets = facts(40, group("socket", 40), moved=40, looping=40, keeper=UNREAD)
+    assert strength(sockets) == Strength.UNLIKELY
+    assert strength(facts(40, group("future", 40), keeper=UNREAD)) == Strength.PERMANENT
+
+
+def test_a_container_is_said_to_be_never_read() -> None:
+    later, before = facts(40, group("sleep", 40), moved=40, looping=40, keeper=UNREAD)
+    before = dataclasses.replace(before, keeper=dataclasses.replace(UNREAD, size=30))
+    text = "they are kept by clients of module __main__ (list of 40, growing, never read)"
+    assert text in cause((later, before)).text
+
+
+def test_what_comes_to_some_that_waited_for_long_may_come_to_the_others() -> None:
+    waits = (40, group("future", 40))
+    for found, kind in (
+        (facts(*waits, keeper=UNREAD), "task"),
+        (FORGOTTEN, "task"),
+        (idle_threads(), "thread"),
+    ):
+        shown = site(0, kind)  # type: ignore[arg-type]
+        assert explain(shown, *found)[1] == Strength.PERMANENT
+        assert explain(shown, *found, comes=True)[1] == Strength.NONE
+    assert explain(site(0), *facts(*waits), never=True)[1] == Strength.PERMANENT
+    assert explain(site(0), *facts(*waits), never=True, comes=True)[1] == Strength.NONE
+
+
+def idle_threads() -> tuple[SiteFacts, SiteFacts]:
+    return facts(16, group("queue.get", 16))
+
+
+def test_event_loops_that_have_nothing_to_do_are_permanent() -> None:
+    loops = group("descriptors", 16, "idle in event loop")
+    assert strength(facts(16, loops), "thread") == Strength.PERMANENT
+    assert strength(facts(16, loops, moved=8), "thread") == Strength.UNLIKELY
+    later, before = facts(16, loops)  # of other threads that wait for descriptors nothing is told
+    polls = dataclasses.replace(later, marks=()), dataclasses.replace(before, marks=())
+    assert strength(polls, "thread") == Strength.NONE
+
+
+def test_threads_that_nothing_can_wake_are_proven() -> None:
+    found = facts(9, group("event", 9), reach=Reach(60.0, 0.01, 9, stuck=2))
+    assert strength(found, "thread") == Strength.PROVEN
+    assert (
+        "nothing can wake them, as no living code can reach what they wait for" in cause(found, "thread").text
+    )
+    assert "nothing can wake" not in cause(facts(9, group("event", 9)), "thread").text
+
+
+def test_a_loop_is_started_twice_also_where_a_container_that_nobody_reads_keeps_each() -> None:
+    shared = (Bound("ChaosController", 40, 40),)
+    loops = facts(40, group("sleep", 40), moved=30, looping=40, bound=shared, keeper=UNREAD)
+    assert cause(loops).pattern == "started twice"
+    read = dataclasses.replace(UNREAD, unread=False)
+    loops = facts(40, group("sleep", 40), moved=30, looping=40, bound=shared, keeper=read)
+    assert cause(loops).pattern == "unknown"
+
+
+def test_forgotten_tasks_that_a_timer_ends_are_not_permanent() -> None:
+    timed = facts(40, group("future", 40), unheld=40, reach=Reach(60.0, 0.01, 20, 0, timed=20))
+    assert cause(timed).pattern == "fire and forget"
+    assert strength(timed) == Strength.NONE

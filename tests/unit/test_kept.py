@@ -25,11 +25,13 @@ def watch(
     full: int | None = None,
     seen: bool = True,
     emptied: bool = False,
+    unread: bool = False,
 ) -> list[tuple[Finding, ...]]:
     """What is said at each second of a site of which so many ended tasks are kept then, 100 kB each.
 
     ``full``: entries of the container all the time; None: as many as are kept.  ``seen``: it is found.
     ``emptied``: code takes entries out of it.
+    ``unread``: the program never looks into it.
     """
     judge = Judge(hello(from_second))
     said = []
@@ -56,7 +58,8 @@ def watch(
             )
         )
         for asked in judge.questions():
-            keeper = Keeper("Hub.tasks", "list", full or kept(now), "app.hub", 100_000, emptied=emptied)
+            name, size = "Hub.tasks", full or kept(now)
+            keeper = Keeper(name, "list", size, "app.hub", 100_000, emptied=emptied, unread=unread)
             judge.facts(SiteFacts(asked.site, float(now), 1, (), keeper=keeper if seen else None))
         said.append(judge.findings())
     return said
@@ -70,6 +73,16 @@ def test_a_growing_number_is_a_leak_with_what_keeps_them_and_how_much() -> None:
     assert ", growing) of the Hub in module app.hub, 100 kB each, steadily +300" in finding.text
     assert finding.cause is not None
     assert finding.cause.pattern == "ended tasks kept"
+
+
+def test_those_in_a_container_that_nobody_reads_are_a_leak_before_long() -> None:
+    (finding,) = watch(lambda now: 5 * now, 40, unread=True)[-1]
+    assert finding.level == "leak"
+    assert "(list of 185, growing, never read) of the Hub" in finding.text
+    (finding,) = watch(lambda now: 5 * now, 40)[-1]
+    assert finding.level == "suspect"
+    said = watch(lambda now: 5 * now, 60, full=1_000, unread=True)
+    assert "leak" not in {finding.level for findings in said for finding in findings}
 
 
 def test_growth_is_as_old_as_the_watch_or_older_unless_the_agent_came_with_the_process() -> None:

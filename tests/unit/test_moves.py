@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from taskscope.analysis.moves import Moves
 from taskscope.model import Mark, SiteFacts
 
@@ -47,3 +49,25 @@ def test_tasks_that_ended_are_forgotten() -> None:
     moves.add(look(10, {1: 9, 2: 2, 3: 3}))
     moves.add(look(300, {2: 2, 3: 3}))
     assert moves.never
+
+
+def test_what_they_wait_for_comes_where_some_that_were_known_for_long_have_ended() -> None:
+    moves = Moves()
+    for at, serials in ((0, {1, 2, 3}), (10, {1, 2, 3, 4}), (14, {1, 2, 3}), (20, {1, 2, 3}), (25, {2, 3})):
+        moves.add(look(at, {serial: serial for serial in serials}))
+        assert moves.comes == (at == 25)  # 4 was not known for long
+
+
+def test_one_in_a_hundred_that_ends_says_nothing_of_the_others() -> None:
+    moves = Moves()
+    for at, first in ((0, 0), (20, 0), (25, 1)):
+        moves.add(look(at, {serial: serial for serial in range(first, 100)}))
+    assert not moves.comes
+
+
+def test_who_is_no_longer_sampled_need_not_have_ended() -> None:
+    moves = Moves()
+    for at, serials in ((0, range(9)), (20, range(9)), (25, range(5, 9))):
+        seen = look(at, {serial: serial for serial in serials})
+        moves.add(dataclasses.replace(seen, live=500))
+    assert not moves.comes

@@ -17,6 +17,7 @@ from taskscope.agent.answers.older import Counter, older_tasks
 from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.answers.thread_facts import MAX_EXAMPLES, MAX_GROUPS, MAX_OBJECTS, thread_facts
 from taskscope.agent.inspect import futures, races, stacks, task_facts
+from taskscope.agent.inspect.holdings import references_of_exits
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
 from taskscope.agent.inspect.walk import live_tasks, spent
@@ -71,8 +72,8 @@ class FactFinder:
             raise NotFoundError(f"site {site} is unknown")
         cuts = sorted(query.cuts)
         if record.site.kind == "thread":
-            threads = yield from self._threads()
-            return self._looked(thread_facts(record, cuts, threads))
+            threads, records = (yield from self._threads()), self._registry.task_records()
+            return self._looked((yield from thread_facts(record, cuts, threads, self._proofs, records)))
         yield
         alive = yield from _alive(record, cuts)
         tally = _Tally(raced=races.starts_a_race(record.first_stacks, record.site.frame))
@@ -83,8 +84,8 @@ class FactFinder:
             task = reference()
             if task is not None and not futures.is_done(task) and not _is_younger(task, query.before):
                 # Variables count differently between versions: compare with one of the same kind.
-                unheld = sys.getrefcount(task) - sys.getrefcount(probe) <= WAITED_ON
-                chain = tally.add(task, unheld=unheld)
+                held = sys.getrefcount(task) - sys.getrefcount(probe) - WAITED_ON
+                chain = tally.add(task, held=held)
                 mark = self._mark(task, places)
                 seen[mark.serial] = mark
                 del chain
@@ -259,9 +260,10 @@ class _Tally:
         self.descriptors: list[model.Descriptor] = []
         self.provable: list[OwnRef] = []
 
-    def add(self, task: object, *, unheld: bool) -> list[object]:
-        """Inspects one task; returns its coroutines, outermost first."""
+    def add(self, task: object, *, held: int) -> list[object]:
+        """Inspects one task, ``held`` by so many; returns its coroutines, outermost first."""
         chain, lineage = task_facts.coroutines(task), futures.lineage_of(task)
+        unheld = held <= 0 or held <= references_of_exits(task, chain)
         self.sampled += 1
         orphan = lineage is not None and not lineage.live
         if orphan and lineage is not None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope import model
-from taskscope.agent.inspect import futures, keepers, stuck
+from taskscope.agent.answers.uses import Uses
+from taskscope.agent.hooks.threads import note_of
+from taskscope.agent.inspect import beyond_reach, futures, keepers, stacks, stuck
 from taskscope.agent.inspect.island import OwnRef
+from taskscope.agent.inspect.looking import attribute, is_a, owner_of
+from taskscope.agent.inspect.threads import ident_of, known_threads
 from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.system import clock
 
@@ -65,8 +71,9 @@ class Proofs:
     If a task said to be stuck ends all the same, no task of its site is called stuck again.
     """
 
-    def __init__(self, loops: Callable[[], list[tuple[int, Any]]]) -> None:
+    def __init__(self, loops: Callable[[], list[tuple[int, Any]]], uses: Uses | None = None) -> None:
         self._loops = loops
+        self._uses = uses or Uses()
         self._known: dict[tuple[str, int], _Known] = {}
         self._said: dict[int, Sequence[OwnRef]] = {}
         self._refuted: set[int] = set()
@@ -96,6 +103,19 @@ class Proofs:
             sum(each.timed for each in found),
         )
 
+    def of_threads(self, record: SiteRecord, idents: Sequence[int]) -> Job[model.Reach | None]:
+        """Whether these threads of a site can be woken, as far as that is certain; None if there are none."""
+        if not idents:
+            return None
+        if any(not _runs(each) for each in self._said.get(record.id, ())):
+            self._refuted.add(record.id)
+        known = yield from self._ask(("threads", record.id), partial(_stuck_threads, idents[:MOST]))
+        proven = () if record.id in self._refuted else known.found
+        self._said[record.id] = proven
+        return model.Reach(
+            known.monotonic, round(known.cost, 6), len(idents[:MOST]), len(proven), 0, 0, (), 0
+        )
+
     def of_task(self, serial: int, task: OwnRef, records: Iterable[SiteRecord]) -> Job[stuck.Waking | None]:
         """Whether one task can be woken; None if it has moved on."""
         chunk = futures.chunk_of(task())
@@ -105,7 +125,7 @@ class Proofs:
         return found
 
     def keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
-        """What keeps the tasks of a site, searched for from the tasks of the other ``records``."""
+        """What keeps the tasks or threads of a site, searched for from the tasks of the other ``records``."""
         known = yield from self._ask(("keeper", record.id), partial(self._keeper, record, records))
         found: model.Keeper | None = known.found
         return found
@@ -113,12 +133,28 @@ class Proofs:
     def _wakings(
         self, tasks: Sequence[OwnRef], record: SiteRecord | None, records: Iterable[SiteRecord]
     ) -> Job[dict[int, stuck.Waking]]:
+        """The answers, once it is known whether the program looks into what keeps the tasks."""
         others = yield from others_than(record, records)
-        return (yield from stuck.wakings(tasks, self._living(), others))
+        found = yield from stuck.wakings(tasks, self._living(), others)
+        for serial, each in found.items():
+            unread = bool(each.kept_in)
+            for place in each.kept_in:
+                unread = unread and (yield from self._uses.is_only_filled(place))
+            if unread:
+                found[serial] = stuck.Waking(each.otherwise)
+        return found
 
     def _keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
         others = yield from others_than(record, records)
-        return (yield from keepers.keeper_of(record, others, self._living()))
+        if record.site.kind == "thread":
+            is_wanted = partial(_is_thread_of, record, _workers(record))
+        else:
+            is_wanted = partial(_is_task_of, record)
+        found = yield from keepers.keeper_of(is_wanted, others, self._living())
+        if found is None:
+            return None
+        unread = yield from self._uses.is_only_filled(found.place)
+        return replace(found.keeper, unread=unread)
 
     def _living(self) -> list[object]:
         return [loop for _, loop in self._loops()]
@@ -141,6 +177,43 @@ def _stuck(tasks: Sequence[OwnRef], found: dict[int, stuck.Waking]) -> Sequence[
     """The tasks that nothing can wake."""
     fates = {serial: each.fate for serial, each in found.items()}
     return [each for each in tasks if fates.get(futures.serial_of(each()) or 0) == "stuck"]
+
+
+def _is_task_of(record: SiteRecord, thing: object) -> bool:
+    chunk = futures.chunk_of(thing) if futures.is_task(thing) else None
+    return chunk is not None and chunk.site is record
+
+
+def _is_thread_of(record: SiteRecord, workers: frozenset[int], thing: object) -> bool:
+    """Whether it is a thread of a site, or what one works for: ``workers``, valid while the threads run."""
+    note = note_of(thing) if is_a(thing, threading.Thread) else None
+    return id(thing) in workers or (note is not None and note.record is record)
+
+
+def _workers(record: SiteRecord) -> frozenset[int]:
+    """The objects whose methods the threads of a site run."""
+    ours = (each for each in known_threads() if (note := note_of(each)) is not None and note.record is record)
+    owners = (owner_of(attribute(each, "_target")) for each in ours)
+    return frozenset(id(each) for each in owners if each is not None)
+
+
+def _stuck_threads(idents: Sequence[int]) -> Job[Sequence[OwnRef]]:
+    """The threads that nothing can wake."""
+    references = [OwnRef(each) for each in known_threads() if ident_of(each) in idents]
+    found = []
+    for reference in references:
+        ident = ident_of(reference()) or 0
+        yield from beyond_reach.prepare(stacks.current_frames().get(ident))
+        yield
+        if beyond_reach.is_stuck(reference, stacks.current_frames().get(ident)):
+            found.append(reference)
+        yield
+    return found
+
+
+def _runs(reference: OwnRef) -> bool:
+    thread = reference()
+    return thread is not None and any(each is thread for each in known_threads())
 
 
 def _has_ended(reference: OwnRef) -> bool:

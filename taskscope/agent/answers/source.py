@@ -41,7 +41,7 @@ _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 def modules(_: requests.Modules) -> Job[tuple[str, ...]]:
     """Source files of loaded modules outside the standard library and the agent."""
     found = set()
-    for file, _ in _modules():
+    for file, _ in loaded():
         if file.endswith(".py") and origins.origin(file) in {"user", "library"}:
             found.add(file)
         if spent():
@@ -55,14 +55,14 @@ def source(query: requests.Source) -> Job[model.SourceLines]:
     first = max(1, query.line - query.context)
     last = min(query.line + query.context, first + MAX_LINES - 1)
     yield
-    pieces: Iterable[bytes] = ()
-    loaded = dict(_modules())
-    if file in loaded or origins.is_known(file):
-        archived = _archived(loaded.get(file), file)
-        pieces = _pieces(file) if archived is None else [archived]
+    held: Iterable[bytes] = ()
+    loaders = dict(loaded())
+    if file in loaders or origins.is_known(file):
+        archived = _archived(loaders.get(file), file)
+        held = pieces(file) if archived is None else [archived]
     lines: list[bytes] = []
     coding = "utf-8"
-    for number, text in _numbered(pieces):
+    for number, text in numbered(held):
         named = _CODING.match(text) if number <= 2 else None
         if named is not None:
             coding = named[1].decode()
@@ -75,7 +75,7 @@ def source(query: requests.Source) -> Job[model.SourceLines]:
     return model.SourceLines(file, first, tuple(_decoded(text, coding) for text in lines))
 
 
-def _modules() -> Iterator[tuple[str, Any]]:
+def loaded() -> Iterator[tuple[str, Any]]:
     """File and loader of loaded modules, read passively: a module stand-in may run code."""
     for module in list(sys.modules.values()):
         names = attributes_of(module)
@@ -84,8 +84,8 @@ def _modules() -> Iterator[tuple[str, Any]]:
             yield file, lookup(names, "__loader__")
 
 
-def _pieces(path: str) -> Iterator[bytes]:
-    """The contents of a regular file; opening any other may block or have side effects."""
+def pieces(path: str) -> Iterator[bytes]:
+    """The contents of a regular file that code was loaded from; opening any other may block."""
     try:
         if not S_ISREG(system.stat(path).st_mode):
             return
@@ -117,11 +117,11 @@ def _archived(loader: Any, file: str) -> bytes | None:
         return b""
 
 
-def _numbered(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+def numbered(held: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Numbered lines without line endings."""
     number = 1
     rest: list[bytes] = []
-    for piece in pieces:
+    for piece in held:
         head, *more = piece.split(b"\n")
         rest.append(head)
         for each in more:

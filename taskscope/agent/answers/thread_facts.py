@@ -5,23 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent.answers import proofs
 from taskscope.agent.answers.older import older_threads
+from taskscope.agent.answers.proofs import PROVABLE
 from taskscope.agent.answers.wakeups import listens, thread_marks
+from taskscope.agent.inspect import origins, stacks
+from taskscope.agent.inspect.paths import is_in_loop
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from types import FrameType
 
+    from taskscope.agent.answers.proofs import Proofs
     from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.inspect.walk import Job
+
+WAKEABLE = PROVABLE | {"executor"}
+"""Waits of threads that only another thread ends."""
 
 MAX_OBJECTS, MAX_GROUPS, MAX_EXAMPLES = 5, 10, 5
 """Most of each in the facts of a site, of threads and of tasks."""
 
 
 def thread_facts(
-    record: SiteRecord, cuts: Sequence[float], threads: Sequence[model.Thread]
-) -> model.SiteFacts:
+    record: SiteRecord,
+    cuts: Sequence[float],
+    threads: Sequence[model.Thread],
+    proofs: Proofs,
+    records: Iterable[SiteRecord],
+) -> Job[model.SiteFacts]:
     """Facts about a site's threads: births, where they are, whether their starter lives, their pools."""
     ours = [thread for thread in threads if thread.site == record.id]
     idents = {thread.ident for thread in threads}
@@ -32,6 +44,11 @@ def thread_facts(
         groups.setdefault((thread.state, thread.wait, thread.text), []).append(thread)
         if thread.executor is not None:
             pools.setdefault(thread.executor.id, []).append(thread.executor)
+    reach = yield from proofs.of_threads(record, [each.ident for each in ours if each.wait in WAKEABLE])
+    keeper = yield from proofs.keeper(record, records)
+    frames = stacks.current_frames()
+    looping = sum(1 for each in ours if _loops(frames.get(each.ident)))
+    frames.clear()
     return model.SiteFacts(
         record.id,
         clock.monotonic(),
@@ -57,8 +74,28 @@ def thread_facts(
         ),
         examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
         descriptors=tuple(on for thread in ours[:MAX_EXAMPLES] for on in thread.descriptors[:1]),
-        marks=tuple(
-            thread_marks([thread for thread in ours if thread.wait in proofs.PROVABLE or listens(thread)])
-        ),
+        marks=tuple(thread_marks([each for each in ours if _is_marked(each)])),
+        looping=looping,
+        reach=reach,
+        keeper=keeper,
         older=older_threads(ours),
     )
+
+
+def _is_marked(thread: model.Thread) -> bool:
+    """Whether it waits for somebody, or is an event loop that waits for something to do."""
+    idles = thread.loop is not None and thread.state == "idle"
+    return thread.wait in PROVABLE or idles or listens(thread)
+
+
+def _loops(frame: FrameType | None) -> bool:
+    """Whether a thread is not expected to end: what it was started with is inside a loop, or runs an event
+    loop until that is stopped.
+    """
+    frames = stacks.thread_frames(frame)
+    begun = (each for each in reversed(frames) if not origins.file_of(each.f_code).endswith("/threading.py"))
+    first = next(begun, None)
+    if first is None or is_in_loop(first.f_code, first.f_lasti):
+        return first is not None
+    names = {origins.name_of(each.f_code) for each in frames if "/asyncio/" in origins.file_of(each.f_code)}
+    return "run_forever" in names and "run_until_complete" not in names

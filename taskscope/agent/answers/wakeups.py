@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.inspect import origins, stacks, system_calls
+from taskscope.agent.inspect.looking import number
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import system
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MOST = 50
 """Threads looked at, 30 microseconds each."""
+
+FOREVER = -1
+"""The timeout that a selector gives to the kernel where there is none."""
 
 DEEP = 4
 """Frames of the standard library between a thread's own code and what it waits in."""
@@ -37,13 +41,15 @@ def thread_marks(threads: Sequence[model.Thread]) -> Iterator[model.Mark]:
         runs = _runs(thread.native_id)
         if runs is not None and not _has_timeout(frames.get(thread.ident)):
             yield model.Mark(thread.ident, runs)
+    frames.clear()
 
 
 def _has_timeout(frame: FrameType | None) -> bool:
     for _ in range(DEEP):
         if frame is None or origins.origin(origins.file_of(frame.f_code)) != "stdlib":
             return False
-        if variables_of(frame).get("timeout") is not None:
+        timeout = variables_of(frame).get("timeout")
+        if timeout is not None and number(timeout) != FOREVER:
             return True
         frame = frame.f_back
     return False

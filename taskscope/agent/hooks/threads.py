@@ -6,12 +6,12 @@ import sys
 import threading
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 from taskscope import model
 from taskscope.agent.counts.process import thread_born
 from taskscope.agent.counts.registry import Registry, SiteRecord, raw_stack
 from taskscope.agent.inspect import handed, origins
+from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, in_class, innermost, is_a, number
 from taskscope.agent.inspect.sites import Ways, is_border, who_asked
 from taskscope.agent.inspect.threads import known_threads, target_name
@@ -19,6 +19,7 @@ from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
+    from weakref import ref
 
     from taskscope.agent.hooks.parts import Part
 
@@ -103,7 +104,7 @@ class ThreadHooks:
             if noted.get(key) is reference:
                 del noted[key]
 
-        noted[key] = ref(thread, forget)
+        noted[key] = OwnRef(thread, forget)
         object.__setattr__(thread, _MARK, note)
 
     def count(self) -> dict[int, list[float | None]]:

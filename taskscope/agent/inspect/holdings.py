@@ -18,7 +18,7 @@ from types import (
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import calls, origins, stacks, task_facts
-from taskscope.agent.inspect.looking import attribute, in_class, items, kinds, module_of, text
+from taskscope.agent.inspect.looking import attribute, in_class, items, kinds, module_of, size, text
 from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ MAX_EXITS = 100
 _EXITS = ("__exit__", "__aexit__")
 _GENERATORS = kinds(GeneratorType, AsyncGeneratorType)
 _UNBOUND = kinds(FunctionType, MethodDescriptorType)
+_KEPT = kinds(dict, set)
 
 
 class Holding(NamedTuple):
@@ -110,6 +111,17 @@ def _of_suspended(coro: object, depth: int) -> Iterator[Holding]:
         for each in kept:
             if attribute(each, "gen") is not None and module_of(type(each)) == "contextlib":
                 yield from _through(each, depth - 1)
+
+
+def references_of_exits(task: object, chain: list[object]) -> int:
+    """References to a task from what its own coroutines have entered, such as a timeout: nobody else's."""
+    found = 0
+    for coro in chain:
+        for manager in _exits_in(gc.get_referents(coro)):
+            near = gc.get_referents(manager)
+            kept = [each for each in near if id(type(each)) in _KEPT and (size(each) or 0) <= MAX_EXITS]
+            found += sum(each is task for part in (near, *map(gc.get_referents, kept)) for each in part)
+    return found
 
 
 def _through(manager: object, depth: int) -> Iterator[Holding]:

@@ -122,7 +122,7 @@ class Island:
                 continue
             if place in self.waiting:
                 self.known_outside[place] = extra - base
-            if extra != base or (place not in self.waiting and _is_known_weakly(things[place])):
+            if extra != base or (place not in self.waiting and is_known_weakly(things[place])):
                 found.add(place)
             if not place & 63 and spent():
                 yield
@@ -155,5 +155,5 @@ def inside(thing: object) -> list[object]:
     return found
 
 
-def _is_known_weakly(thing: object) -> bool:
+def is_known_weakly(thing: object) -> bool:
     return getweakrefcount(thing) > 0 and any(not is_a(each, OwnRef) for each in getweakrefs(thing))

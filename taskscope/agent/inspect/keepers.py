@@ -7,19 +7,34 @@ It goes outwards, nearest first, until it finds tasks of the site; the path ther
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict, deque
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from taskscope.agent.inspect import futures, island, origins, referents, removals, weights
+from taskscope.agent.inspect import futures, island, origins, referents, removals, stacks, weights
 from taskscope.agent.inspect.island import Island, inside
-from taskscope.agent.inspect.looking import attributes_of, class_name, is_a, items, module_of, size, text
+from taskscope.agent.inspect.looking import (
+    attributes_of,
+    class_name,
+    is_a,
+    items,
+    kinds,
+    last_items,
+    lookup,
+    module_of,
+    mro,
+    pairs,
+    size,
+    slots_of,
+    text,
+)
+from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import spent
 from taskscope.model import Keeper
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from weakref import ref
 
     from taskscope.agent.inspect.walk import Job
@@ -33,14 +48,43 @@ FEW = 200
 ENOUGH = 20
 """Tasks of the site that end the search."""
 
+PLAIN = kinds(list, dict, set, deque, defaultdict, OrderedDict)
+"""Containers that only the program's code empties."""
+
+GROWING = referents.CONTAINERS - kinds(tuple, frozenset)
+"""Containers that can gain entries."""
+
 PRIMITIVES = ("asyncio", "_asyncio", "concurrent", "queue", "threading")
 """Where the classes are defined that tasks wait in."""
 
 
-def keeper_of(site: object, others: Iterable[ref[object]], loops: list[object]) -> Job[Keeper | None]:
-    """The container that keeps most of the tasks found; None if none was found in time.
+class Place(NamedTuple):
+    """How the program's source mentions a container.
 
-    ``site``: their record; ``others``: tasks of other sites.
+    ``kind``: an attribute of ``classes``, a variable of the module in ``file``, or one of the function there
+    that begins at ``line``.
+    """
+
+    kind: Literal["attribute", "global", "variable"]
+    name: str
+    file: str
+    line: int = 0
+    classes: tuple[str, ...] = ()
+
+
+class Found(NamedTuple):
+    """``place``: None if its source cannot tell all that happens to it."""
+
+    keeper: Keeper
+    place: Place | None
+
+
+def keeper_of(
+    is_wanted: Callable[[object], bool], others: Iterable[ref[object]], loops: list[object]
+) -> Job[Found | None]:
+    """The container that keeps most of the tasks or threads found; None if none was found in time.
+
+    ``is_wanted``: whether an object is one of them; ``others``: tasks of other sites.
     """
     around = Island(loops)
     yield from begin(around, others)
@@ -48,8 +92,7 @@ def keeper_of(site: object, others: Iterable[ref[object]], loops: list[object]) 
     place, until = 1, clock.monotonic() + island.PATIENCE
     while place < len(around.things) < MOST and clock.monotonic() < until and len(met) < ENOUGH:
         thing = around.things[place]
-        chunk = futures.chunk_of(thing) if place in around.waiting else None
-        if chunk is not None and chunk.site is site:
+        if is_wanted(thing):
             met.append(place)
         else:
             for number, each in enumerate(_some(thing)):
@@ -89,8 +132,11 @@ def _modules() -> Iterator[object]:
 
 
 def _some(thing: object) -> list[object]:
+    """What it refers to: of a larger container, the first and the last entries, as it has an order."""
     length = size(thing)
-    return items(thing, FEW) if length is not None and length > FEW else inside(thing)
+    if length is None or length <= FEW:
+        return inside(thing)
+    return [*items(thing, FEW // 2), *last_items(thing, FEW // 2)]
 
 
 def _container(around: Island, place: int) -> int:
@@ -103,7 +149,7 @@ def _container(around: Island, place: int) -> int:
     while at:
         thing, owner = around.things[at], around.things[around.origin[at]]
         if (
-            referents.is_container(thing)
+            id(type(thing)) in GROWING
             and thing is not attributes_of(owner)
             and not referents.is_globals(thing)
             and not (waiter and _lists_waiters(around, at))
@@ -134,17 +180,18 @@ def _owner(around: Island, at: int) -> int:
     return owner
 
 
-def _described(around: Island, at: int, met: list[int]) -> Job[Keeper]:
+def _described(around: Island, at: int, met: list[int]) -> Job[Found]:
     things = around.things
     thing, owner = things[at], _owner(around, at)
     holder = things[owner] if owner else None
     module = module_of(type(holder)) if _is_of_the_program(holder) else ""
-    ended = [things[place] for place in met if futures.is_done(things[place])]
+    ended = [things[place] for place in met if place in around.waiting and futures.is_done(things[place])]
     each = sum(map(weights.of_outcome, ended)) // len(ended) if ended else None
     name = _name(holder, thing)
     emptied = holder is not None and (yield from removals.takes_out(holder, thing))
     entry = _entry(around, at, met[0])
-    return Keeper(name, class_name(thing), size(thing) or 0, module, each, entry, emptied)
+    keeper = Keeper(name, class_name(thing), size(thing) or 0, module, each, entry, emptied)
+    return Found(keeper, place_of(around, at))
 
 
 def _entry(around: Island, at: int, place: int) -> str:
@@ -155,6 +202,43 @@ def _entry(around: Island, at: int, place: int) -> str:
     thing = around.things[entry]
     plain = futures.is_future(thing) or referents.is_container(thing) or entry == place
     return "" if plain else class_name(thing)
+
+
+def place_of(around: Island, at: int) -> Place | None:
+    """Where the source mentions the container at an index; None if other code may as well."""
+    thing, owner = around.things[at], _owner(around, at)
+    holder = around.things[owner] if owner else None
+    if id(type(thing)) not in PLAIN or (type(thing) is deque and thing.maxlen is not None):
+        return None
+    if id(type(holder)) in referents.COROUTINES:
+        frame = stacks.frame_of(holder)
+        if frame is None:
+            return None
+        code = frame.f_code
+        name = _name_in(variables_of(frame), thing)
+        return _in_file(Place("variable", name, origins.file_of(code), code.co_firstlineno))
+    if referents.is_globals(holder):
+        return _in_file(Place("global", _name_in(holder, thing), text(lookup(holder, "__file__"))))
+    classes = [each for each in mro(type(holder)) if each is not object]
+    if not all(map(_file_of, classes)):
+        return None  # a library's code may look into it
+    name = _name_in(attributes_of(holder), thing) or _name_in(dict(slots_of(holder)), thing)
+    names = tuple(text(each.__name__) for each in classes)
+    return _in_file(Place("attribute", name, _file_of(type(holder)), 0, names))
+
+
+def _in_file(place: Place) -> Place | None:
+    return place if place.name and origins.origin(place.file) == "user" else None
+
+
+def _name_in(names: object, thing: object) -> str:
+    return next((text(name) for name, value in pairs(names) if value is thing), "")
+
+
+def _file_of(cls: type) -> str:
+    """The file of the program that a class is defined in; "" if a library defines it."""
+    file = text(lookup(attributes_of(sys.modules.get(module_of(cls))), "__file__"))
+    return file if file and origins.origin(file) == "user" else ""
 
 
 def _is_of_the_program(holder: object) -> bool:

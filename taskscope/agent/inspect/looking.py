@@ -291,6 +291,21 @@ def items(thing: object, most: int) -> list[object]:
     return []
 
 
+def last_items(thing: object, most: int) -> list[object]:
+    """The last items of a built-in container that has an order, or values of a dictionary, newest first."""
+    kept: Any = thing
+    try:
+        if issubclass(type(thing), list):
+            return list(islice(list.__reversed__(kept), most))
+        if issubclass(type(thing), dict):
+            return list(islice(reversed(dict.values(kept)), most))
+        if issubclass(type(thing), deque):
+            return list(islice(deque.__reversed__(kept), most))
+    except RuntimeError:  # it changed meanwhile
+        pass
+    return []
+
+
 def pairs(names: object) -> list[tuple[object, object]]:
     """The entries of a dictionary or a class's mapping proxy."""
     keyed: Any = names

@@ -1,18 +1,19 @@
 """Who can cancel a stuck task: code that refers to this one task.
 
 A variable, an attribute or a dictionary entry refers to one task, and its holder may cancel it.  A set or a
-list merely keeps tasks: a task stays stuck if only such collections refer to it.  They are searched for from
+list merely keeps tasks, and so does a dictionary that nothing looks into: a task stays stuck if only such
+collections refer to it.  They are searched for from
 modules and other tasks (see ``keepers``); a reference that is not found is assumed to be a holder's.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import island, keepers, referents
 from taskscope.agent.inspect.island import Island, inside
-from taskscope.agent.inspect.looking import items, kinds, module_of
+from taskscope.agent.inspect.looking import attributes_of, items, kinds, module_of
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
     from weakref import ref
 
+    from taskscope.agent.inspect.keepers import Place
     from taskscope.agent.inspect.walk import Job
 
 _COLLECTIONS = kinds(list, set, frozenset, tuple, deque)
@@ -36,16 +38,27 @@ def singles_out(thing: object) -> bool:
     return not is_collection(thing) and module_of(type(thing)).partition(".")[0] not in _MEMORY
 
 
+class Owned(NamedTuple):
+    """By what name something refers to a task ("" if unknown).
+
+    ``entries``: it is only an entry of these dictionaries; empty if it is more than that.
+    """
+
+    name: str
+    entries: tuple[Place, ...] = ()
+
+
 def owned(
     wanted: Mapping[int, int], counted: Container[int], others: Iterable[ref[object]], loops: list[object]
-) -> Job[dict[int, str]]:
-    """The tasks, by ``id``, that something refers to by name, and that name ("" if unknown).
+) -> Job[dict[int, Owned]]:
+    """The tasks, by ``id``, that something refers to by name.
 
     ``wanted``: the number of references to each task by ``id``, without those of the objects whose ids are
     ``counted``.  ``others``: tasks that continue.
     """
     left = dict(wanted)
     names: dict[int, str] = {}
+    places: dict[int, list[Place | None]] = defaultdict(list)
     around = Island(loops)
     yield from keepers.begin(around, others)
     place, until = 1, clock.monotonic() + island.PATIENCE
@@ -58,6 +71,7 @@ def owned(
                 left[id(each)] -= 1
                 if singles_out(thing):
                     names.setdefault(id(each), _name(around, place, each))
+                    places[id(each)].append(_entry_of(around, place))
             if id(each) not in wanted and number < few:
                 around.add(each, place)
             if not number & 63 and spent():
@@ -65,7 +79,21 @@ def owned(
         place += 1
         if spent():
             yield
-    return {**{id: "" for id, count in left.items() if count}, **names}
+    found = {id: Owned(name, _all(places[id]) if not left[id] else ()) for id, name in names.items()}
+    return {**{id: Owned("") for id, count in left.items() if count}, **found}
+
+
+def _all(places: list[Place | None]) -> tuple[Place, ...]:
+    known = tuple(each for each in places if each is not None)
+    return known if len(known) == len(places) else ()
+
+
+def _entry_of(around: Island, place: int) -> Place | None:
+    """The dictionary at an index; None if its entries are attributes or variables."""
+    thing, holder = around.things[place], around.things[around.origin[place]]
+    if type(thing) is not dict or thing is attributes_of(holder) or referents.is_globals(thing):
+        return None
+    return keepers.place_of(around, place)
 
 
 def _name(around: Island, place: int, task: object) -> str:

@@ -35,6 +35,7 @@ class Place(NamedTuple):
 
 
 _places: Cache[dict[int, Place]] = Cache(MAX_PLACES)
+_loops: Cache[dict[int, bool]] = Cache(MAX_PLACES)
 
 
 def place_of(code: CodeType, offset: int) -> Place:
@@ -45,6 +46,18 @@ def place_of(code: CodeType, offset: int) -> Place:
     if offset not in places:
         places[offset] = _look(code, offset)
     return places[offset]
+
+
+def is_in_loop(code: CodeType, offset: int) -> bool:
+    """Whether a path leads from an instruction, such as a call, back to it; cached."""
+    known = _loops.get(code)
+    if known is None:
+        known = _loops.put(code, {})
+    if offset not in known:
+        _, _, ways = _ways_through(code)
+        at = max((each for each in ways if each <= offset), default=0)  # it may lie in its inline cache
+        known[offset] = at in _reached(ways.get(at, []), ways)
+    return known[offset]
 
 
 def _look(code: CodeType, place: int) -> Place:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from weakref import ref
 
+    from taskscope.agent.inspect.keepers import Place
     from taskscope.agent.inspect.walk import Job
     from taskscope.model.vocabulary import Fate
 
@@ -55,11 +56,16 @@ _OWN = ("asyncio", "_asyncio", "collections", "builtins", "_contextvars", "funct
 
 
 class Waking(NamedTuple):
-    """Whether something can wake a task; ``by`` names it ("": it has no name)."""
+    """Whether something can wake a task; ``by`` names it ("": it has no name).
+
+    If nothing ever looks into the dictionaries ``kept_in``, its fate is ``otherwise``.
+    """
 
     fate: Fate
     by: str = ""
     timed: bool = False
+    kept_in: tuple[Place, ...] = ()
+    otherwise: Fate = "may wake"
 
 
 def wakings(
@@ -110,9 +116,10 @@ def _look(
         fates = yield from _fates(rest)
         found |= {serial: Waking(fates[serial]) for serial in found.keys() & fates.keys()}
         names = yield from owners.owned(counts, counted, others, loops)
-        for each, name in names.items():
-            if found[wanted[each]].fate in ("stuck", "endless"):
-                found[wanted[each]] = Waking("may wake", name)
+        for each, known in names.items():
+            fate = found[wanted[each]].fate
+            if fate in ("stuck", "endless"):
+                found[wanted[each]] = Waking("may wake", known.name, False, known.entries, fate)
     return found
 
 

@@ -55,7 +55,7 @@ def _started_twice(seen: Clues) -> Said | None:
         return None  # young tasks may not have reached their loop yet
     if seen.workers or seen.parked("queue.get") or seen.most(facts.awaited):
         return None  # workers of one pool, or children of one task
-    if not seen.some(facts.unheld):
+    if not seen.some(facts.unheld) and not seen.unread:
         return None  # a pool keeps all its workers; who starts a loop again keeps the last
     times = f"at least {bound.same_arguments:,}"
     return said(
@@ -87,10 +87,14 @@ def _forgotten(seen: Clues) -> Said | None:
     return said("fire and forget", f"never awaited, {kept}", where_they_wait(seen))
 
 
+def _stays(seen: Clues) -> Strength:
+    return Strength.PERMANENT if seen.stand_still and not (seen.timed or seen.comes) else Strength.NONE
+
+
 FIRE_AND_FORGET = SitePattern(
     name="fire and forget",
     check=_forgotten,
-    strength=lambda seen: Strength.PERMANENT if seen.stand_still else Strength.NONE,
+    strength=_stays,
     explanation=(
         "The task is started and dropped: nothing awaits it, nothing can cancel it, and its error is lost."
     ),

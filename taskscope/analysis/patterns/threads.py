@@ -65,11 +65,14 @@ def _endless_thread(seen: Clues) -> Said | None:
         if born > live
         else "every thread started here stays"
     )
-    return said(stay, more=where_they_wait(seen))
+    how = f"they are kept by {seen.kept_by}" if seen.unread else ""
+    if seen.proven:
+        how = "nothing can wake them, as no living code can reach what they wait for"
+    return said(stay, how, where_they_wait(seen))
 
 
 def _waits_inside(seen: Clues) -> Strength | None:
-    """Permanent if they wait for other threads and get no work; the first look cannot tell.
+    """Permanent if they wait for other threads and get nothing; the first look cannot tell.
 
     One that waits on a socket may serve a connection in use.
     """
@@ -77,7 +80,11 @@ def _waits_inside(seen: Clues) -> Strength | None:
         return Strength.NONE
     if seen.some(seen.advanced):
         return Strength.UNLIKELY
-    return Strength.PERMANENT if seen.group is not None and seen.group.wait in _INSIDE else None
+    if seen.comes:
+        return Strength.NONE
+    wait = seen.group.wait if seen.group is not None else "unknown"
+    idle_loops = wait == "descriptors" and seen.most(seen.compared)  # of no others is told how often they run
+    return Strength.PERMANENT if wait in _INSIDE or idle_loops else None
 
 
 THREAD_NEVER_TOLD_TO_END = SitePattern(

@@ -1,0 +1,153 @@
+"""Whether anything can wake a thread that waits without a timeout for another thread of its process.
+
+What it waits for is inspected with everything around it, as for tasks (see ``island``); the references of the
+thread's own running functions are subtracted.  The interpreter does not list those: each variable holds one,
+each ``with`` of the standard library one more, and so does ``Thread.run`` to what it calls with which
+arguments.  A reference that is not explained is somebody else's, who may wake the thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from types import FunctionType
+from typing import TYPE_CHECKING
+from weakref import getweakrefs
+
+from taskscope.agent.inspect import calls, origins, stacks
+from taskscope.agent.inspect.island import Island, OwnRef, inside, is_known_weakly
+from taskscope.agent.inspect.looking import attribute, is_a, text
+from taskscope.agent.inspect.threads import ident_of
+from taskscope.agent.inspect.variables import variables_of
+from taskscope.agent.inspect.walk import spent
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from taskscope.agent.inspect.walk import Job
+
+MOST = 300
+"""Most objects around one thread: they are inspected in one go, 0.2 ms, since the program runs on."""
+
+MAX_FRAMES = 40
+
+_WAITS = frozenset(
+    (
+        *(("threading.py", name) for name in ("Condition.wait", "Event.wait", "Condition.wait_for")),
+        *(("threading.py", name) for name in ("Semaphore.acquire", "Barrier.wait", "Barrier._wait")),
+        *(("queue.py", name) for name in ("Queue.get", "Queue.put", "Queue.join")),
+        *(("_base.py", name) for name in ("Future.result", "Future.exception")),
+    )
+)
+"""Functions that wait in a ``with`` of what they wait for.  The innermost is ``Condition.wait``."""
+
+_CALLS = sys.version_info < (3, 12)
+"""Whether ``Thread.run`` keeps what it calls, and the arguments, on its stack even if that is in Python."""
+
+_BORROWS = sys.version_info >= (3, 14)
+"""Whether a variable may borrow the reference of its caller's: one per object is certain, then."""
+
+_OF_A_START = 1 if sys.version_info < (3, 14) else 3
+"""References to a thread from where the interpreter starts it, in a context since 3.14, beside variables."""
+
+
+def prepare(frame: FrameType | None) -> Job[None]:
+    """Reads the code of a thread's functions beforehand, which takes longer than all else."""
+    for each in stacks.thread_frames(frame)[:MAX_FRAMES]:
+        if _name(each) in _WAITS:
+            calls.taken_in(each)
+        if spent():
+            yield
+
+
+def is_stuck(thread: OwnRef, frame: FrameType | None) -> bool:
+    """Whether nothing can wake a thread, whose innermost ``frame`` is given; False if that is uncertain."""
+    frames = stacks.thread_frames(frame)
+    if not frames or len(frames) > MAX_FRAMES or _name(frames[0]) != ("threading.py", "Condition.wait"):
+        return False
+    around = Island([])
+    around.add(thread())
+    own: Counter[int] = Counter()
+    if len(around.things) < 2 or not _add_own(around, own, frames):
+        return False
+    _add_bookkeeping(own, around.things[1], frames)
+    condition = around.at.get(id(variables_of(frames[0]).get("self")))
+    return condition is not None and _grow(around) and condition not in _reached(around, own)
+
+
+def _add_own(around: Island, own: Counter[int], frames: list[FrameType]) -> bool:
+    """Adds what the thread's functions refer to, and how often; False if it may wake up by itself."""
+    for frame in frames:
+        known, variables = _name(frame), variables_of(frame)
+        if not variables and frame.f_code.co_nlocals:
+            return False  # they cannot be read
+        if known in _WAITS and variables.get("timeout") is not None:
+            return False
+        cells = (*frame.f_code.co_cellvars, *frame.f_code.co_freevars)  # held by others as well
+        for name, each in variables.items():
+            around.add(each)
+            if name not in cells:
+                own[id(each)] = 1 if _BORROWS else own[id(each)] + 1
+    for frame in frames:
+        for taken in calls.taken_in(frame) if _name(frame) in _WAITS else ():
+            own[id(taken.thing)] += 1
+    return True
+
+
+def _add_bookkeeping(own: Counter[int], thread: object, frames: list[FrameType]) -> None:
+    """Counts the references of ``threading`` and of the interpreter's start of a thread."""
+    names = [_name(each) for each in frames]
+    own[id(thread)] += vars(threading)["_active"].get(ident_of(thread)) is thread
+    if names[-1] == ("threading.py", "Thread._bootstrap"):
+        own[id(thread)] += _OF_A_START
+    target = attribute(thread, "_target")
+    if ("threading.py", "Thread.run") in names and (_CALLS or type(target) is not FunctionType):
+        own[id(target)] += 1
+        own[id(attribute(thread, "_args"))] += 1
+
+
+def _grow(around: Island) -> bool:
+    """Adds what all these refer to; False if that is too much."""
+    place = 1
+    while place < len(around.things):
+        for each in inside(around.things[place]):
+            around.add(each)
+        place += 1
+        if place > MOST:
+            return False
+    return True
+
+
+def _reached(around: Island, own: Counter[int]) -> set[int]:
+    """Indexes of what others can reach; 1 is the thread."""
+    things = around.things
+    counts = [0] * len(things)
+    for at in range(len(things)):
+        for each in inside(things[at]):
+            counts[around.at.get(id(each), 0)] += 1
+    each = None
+    pending: list[int] = []
+    base = sys.getrefcount(things[0])
+    for at in range(1, len(things)):
+        others = sys.getrefcount(things[at]) - base - counts[at] - own[id(things[at])]
+        if others > 0 or (_is_found_weakly(things[1]) if at == 1 else is_known_weakly(things[at])):
+            pending.append(at)
+    reached: set[int] = set()
+    while pending:
+        at = pending.pop()
+        if at not in reached:
+            reached.add(at)
+            pending += [around.at[id(each)] for each in inside(things[at]) if id(each) in around.at]
+    return reached
+
+
+def _is_found_weakly(thread: object) -> bool:
+    """``threading`` itself knows each thread weakly."""
+    return sum(not is_a(each, OwnRef) for each in getweakrefs(thread)) > 1
+
+
+def _name(frame: FrameType) -> tuple[str, str]:
+    if origins.origin(origins.file_of(frame.f_code)) != "stdlib":
+        return "", ""
+    return origins.file_of(frame.f_code).rpartition("/")[2], text(frame.f_code.co_qualname)
