@@ -4,7 +4,7 @@ Leak: Client._misc_loop
 Line: aiomqtt/client.py create_misc_task
 Rate: 40
 Needs: aiomqtt
-Shows: orphan
+Shows: orphan, held by a growing container
 """
 
 import asyncio
