@@ -36,7 +36,7 @@ MAX_DEPTH = 3
 """Functions within functions."""
 
 _METHODS = frozenset(("pop", "popitem", "popleft", "clear", "discard", "remove", "difference_update"))
-_METHOD_LOADS = ("LOAD_METHOD", "LOAD_ATTR")
+_METHOD_LOADS = ("LOAD_ATTR", "LOAD_METHOD", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST", "LOAD_DEREF")
 _LOADS = (
     "LOAD_ATTR",
     "LOAD_METHOD",
@@ -129,6 +129,7 @@ def _takes_from(code: CodeType, name: str) -> bool:
             return True
         if used and kind in _BINDINGS and each.argval == name:
             return True
-        here = kind in _LOADS and each.argval == name
-        used, slices = used or here, kind == "BUILD_SLICE"
+        loaded = each.argval if type(each.argval) is tuple else (each.argval,)  # since 3.13 two at once
+        here = kind.startswith(_LOADS) and name in loaded
+        used, slices = used or here, kind == "BUILD_SLICE" or type(each.argval) is slice
     return False
