@@ -14,6 +14,9 @@ from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import Target, examine, explained
 
+LOOKS = 4
+"""Most looks at threads that wait for a mutex: on a busy machine one may not show who asks for the GIL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -68,18 +71,24 @@ def obstacle(target: Target) -> AttachError | None:
 
 
 def never_again(pid: int) -> AttachError | None:
-    """Whether no Python code can run in a process any more.  Takes 0.5 s if it seems so.  Raises OSError."""
-    if not mutexes.awaited(pid):
-        return None
+    """Whether no Python code can run in a process any more.  Takes 0.5 s or more if it seems so.
+
+    Raises OSError.
+    """
+    waits = set(mutexes.awaited(pid))
     look = outside.Outside(pid)
-    look.look()
-    time.sleep(outside.APART)
-    found = look.look()
-    if not found.for_good:
-        return None
-    return AttachError(
-        found.text, f"end it (kill {pid}); in the program, release the GIL before locking the mutex"
-    )
+    for _ in range(LOOKS if waits else 0):
+        look.look()
+        time.sleep(outside.APART)
+        waits &= set(mutexes.awaited(pid))
+        if not waits:
+            break
+        found = look.look()
+        if found.for_good:
+            return AttachError(
+                found.text, f"end it (kill {pid}); in the program, release the GIL before locking the mutex"
+            )
+    return None
 
 
 def waiting(pid: int) -> AttachError | None:

@@ -94,3 +94,25 @@ def test_of_ourselves_the_lines_are_right() -> None:
     innermost = [each for each in found.lines[os.getpid()] if each.file == __file__]
     assert innermost[0].function == "test_of_ourselves_the_lines_are_right"
     assert innermost[0].line == test_of_ourselves_the_lines_are_right.__code__.co_firstlineno + 3
+
+
+def test_lines_are_read_from_the_table_as_the_interpreter_does() -> None:
+    for function in (
+        frames.line_of,
+        frames.read,
+        taskscope,
+        never_again,
+        test_of_ourselves_the_lines_are_right,
+    ):
+        code = getattr(function, "__wrapped__", function).__code__
+        for start, _, line in code.co_lines():
+            if line is not None:
+                assert frames.line_of(code.co_linetable, code.co_firstlineno, start) == line
+
+
+@pytest.mark.parametrize("table", [b"", b"\xff", b"\xe8", b"\xf0" + b"\x7f" * 40, b"\x00", bytes(range(256))])
+def test_a_table_that_lies_is_an_error_at_most(table: bytes) -> None:
+    try:
+        frames.line_of(table, 1, 2)
+    except IndexError:
+        pass
