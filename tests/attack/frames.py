@@ -38,6 +38,7 @@ VALUES: dict[str, Any] = {
     "line": 10,
     "context": 3,
     "start": True,
+    "keeps": 2,
 }
 """Likely ones, by parameter."""
 
