@@ -70,7 +70,8 @@ class _Group:
                 self.stride *= 2
         self.live += 1
         self.later += due > self.mark
-        self.nearest, self.furthest = min(self.nearest, due), max(self.furthest, due)
+        self.nearest = min(self.nearest, due)
+        self.furthest = max(self.furthest, due)
 
     def some(self) -> list[OwnRef]:
         """Some of the sample, those due first and last among them."""
@@ -216,6 +217,7 @@ def _read(loop: object, ahead: float, groups: dict[_Key, _Group], marks: dict[_K
     The heap changes meanwhile, so of many timers a few may be missed or read twice.
     """
     cancelled = place = 0
+    known: dict[int, tuple[str, _Key]] = {}
     while handles := _part(loop, place):
         place += STEP
         calls = column(handles, "_callback")
@@ -226,7 +228,7 @@ def _read(loop: object, ahead: float, groups: dict[_Key, _Group], marks: dict[_K
             if gone[at] is True or type(when) is not float:
                 cancelled += 1
                 continue
-            key = _key(calls[at], traces[at], handle)
+            key = _key(calls[at], traces[at], handle, known)
             group = groups.get(key)
             if group is None:
                 group = groups[key] = _Group(key[2], marks.get(key, math.inf))
@@ -242,12 +244,17 @@ def _part(loop: object, place: int) -> list[object]:
     return heap[place : place + STEP] if type(heap) is list else []
 
 
-def _key(callback: object, trace: object, handle: object) -> _Key:
+def _key(callback: object, trace: object, handle: object, known: dict[int, tuple[str, _Key]]) -> _Key:
+    """``known``: keys by the ``id`` of the code, with the name that they were made of."""
     traced = arming.traced(handle) if trace is not None else None
     function = innermost(callback)
     if type(function) is not FunctionType:
         return 0, called(function), traced
-    return id(function.__code__), written(function.__qualname__), traced
+    number, name = id(function.__code__), function.__qualname__
+    found = known.get(number)
+    if found is None or found[0] is not name or found[1][2] is not traced:
+        found = known[number] = name, (number, written(name), traced)
+    return found[1]
 
 
 def _is_at(code: CodeType, frame: model.Frame) -> bool:

@@ -127,7 +127,14 @@ def attribute(thing: object, name: str) -> object:
 
 
 def column(things: list[object], name: str) -> list[object]:
-    """``attribute`` of many objects, mostly of one class: 0.1 µs each."""
+    """``attribute`` of many objects, mostly of one class: 0.1 µs each, half of that for a slot they share."""
+    if len(set(map(id, map(type, things)))) == 1:
+        slot = in_class(type(things[0]), name)
+        if type(slot) is MemberDescriptorType:
+            try:
+                return list(map(slot.__get__, things))
+            except AttributeError:  # not set in one of them
+                pass
     plain: dict[int, bool] = {}
     found = []
     for each in things:
