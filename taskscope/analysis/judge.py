@@ -79,8 +79,7 @@ class Judge:
         self._threads: Sequence[Thread] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
-        self.spins, self.churn = Spins(), Churn()
-        self.mishaps = MishapTrack()
+        self.spins, self.churn, self.mishaps = Spins(), Churn(), MishapTrack()
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
@@ -216,6 +215,7 @@ class Judge:
             self.timers.found(),
             self.spins.found,
             self.churn.found,
+            self.resources.cpu.found(),
         )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))
 

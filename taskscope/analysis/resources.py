@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from taskscope.analysis import growth
+from taskscope.analysis.busier import CpuTrack
 from taskscope.analysis.likeness import Moving, moves_together, moving
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.strength import Strength
@@ -129,6 +130,7 @@ class Resources:
             for name in (*RESOURCES, "tasks")
         }
         self._process = process
+        self.cpu = CpuTrack()
         self._exhausted: dict[str, Exhausted] = {}
         self._fed = False
 
@@ -137,6 +139,8 @@ class Resources:
         for name, tracks in self._tracks.items():
             for time, value in zip(history.times, getattr(history, name), strict=True):
                 tracks.add(time, value)
+        for point in zip(history.times, history.cpu, history.tasks, history.born, strict=True):
+            self.cpu.add(*point)
 
     def feed(self, sample: Sample) -> None:
         """Adds the next sample."""
@@ -145,6 +149,7 @@ class Resources:
             self._tracks[name].add(sample.monotonic, getattr(sample, name))
             self._compare(name, sample.monotonic, getattr(sample, name))
         self._tracks["tasks"].add(sample.monotonic, sample.tasks.live)
+        self.cpu.add(sample.monotonic, sample.cpu, sample.tasks.live, sample.tasks.born)
         self._fed = True
 
     @property

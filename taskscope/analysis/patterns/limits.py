@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
+from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.pattern import ProcessPattern, process_finding, said
 from taskscope.analysis.patterns.timers import explain
 from taskscope.model import Frame
@@ -13,6 +14,7 @@ from taskscope.model import Frame
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from taskscope.analysis.busier import Busier
     from taskscope.analysis.resources import Climb, Exhausted
     from taskscope.analysis.timers import PiledUp
     from taskscope.model import Finding
@@ -96,6 +98,23 @@ def _growth_finding(climb: Climb, now: float) -> Finding:
     return replace(finding, level="suspect" if near else "info", projection=ahead)
 
 
+def busier(climb: Busier | None, now: float) -> tuple[Finding, ...]:
+    """The note that the CPU climbs although there is no more to do."""
+    if climb is None:
+        return ()
+    first, last = wording.percent(climb.first), wording.percent(climb.last)
+    note = process_finding(
+        "growth",
+        "unexplained",
+        Frame("", 0, "CPU", "stdlib"),
+        Onset(climb.since, at_least=True),
+        f"CPU climbs: {first} to {last} of a core in {wording.age(now - climb.since)}",
+        {"resource": "cpu", "first": round(climb.first, 3), "last": round(climb.last, 3)},
+        CPU_CLIMBS.cause("no task grows with it", ("the CPU view (key 7) shows which line uses it",)),
+    )
+    return (note,)
+
+
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.0f} MB"
 
@@ -124,5 +143,17 @@ UNEXPLAINED_GROWTH = ProcessPattern(
     ),
 )
 
-PATTERNS = (LIMIT_REACHED, UNEXPLAINED_GROWTH)
+CPU_CLIMBS = ProcessPattern(
+    name="CPU climbs without tasks",
+    find=lambda process: busier(process.busier, process.now),
+    noun="resource",
+    verb=" growing without tasks",
+    explanation="The process needs ever more CPU, but neither the number of its tasks nor their births grow.",
+    remedy=(
+        "Something is done ever more often, or on ever more data: a timer armed twice, a list to search. "
+        "The app shows which line uses the CPU (key 7)."
+    ),
+)
+
+PATTERNS = (LIMIT_REACHED, UNEXPLAINED_GROWTH, CPU_CLIMBS)
 """In the order they are reported."""

@@ -10,6 +10,7 @@ from taskscope.model import Cause, Finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from taskscope.analysis.busier import Busier
     from taskscope.analysis.churn import Climbing
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.mishaps import MishapTrack
@@ -71,7 +72,7 @@ class ProcessFacts:
     """The state of loops and pools at ``now``.  ``slow``: since when callbacks run late.
 
     ``exhausted``: resources at their limit; ``climbs``: those that climb; ``timers``: those that grow;
-    ``climbing``: sites that start ever more tasks.
+    ``climbing``: sites that start ever more tasks; ``busier``: the CPU climbs.
     """
 
     now: float
@@ -86,6 +87,7 @@ class ProcessFacts:
     timers: Sequence[PiledUp] = ()
     spins: Sequence[Spinning] = ()
     climbing: Sequence[Climbing] = ()
+    busier: Busier | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

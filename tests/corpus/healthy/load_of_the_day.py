@@ -1,6 +1,7 @@
 """Sessions of a few seconds whose number follows the hour of a day of 100 s.
 
 Healthy.
+Looks like: CPU climbs without tasks
 """
 
 import asyncio
