@@ -323,7 +323,9 @@ class Judge:
 
     def _judge(self, watched: WatchedSite) -> None:
         strength = watched.strength
-        known = watched.facts if watched.unseen <= FEW and self.now > watched.adopted else None
+        coming = self.now <= watched.adopted  # older ones still are: the next sample may tell more
+        watched.judged = None if coming else watched.judged
+        known = watched.facts if watched.unseen <= FEW and not coming else None
         watched.past = self._first_sight.past(known, watched.counts, strength, self.now)
         survival = watched.survival
         result = self._verdict(watched, watched.whole, survival, strength)

@@ -158,6 +158,12 @@ def test_others_that_were_started_with_the_service_do_not_move_the_start_of_grow
     assert told.since == pytest.approx(2, abs=15)  # 37 s late if the start-up is timed by those others
 
 
+def test_older_tasks_are_judged_with_the_sample_after_the_last_that_registers_some() -> None:
+    said = told_of(Late(steady(1, 400), adopting=0.9), 5)
+    assert said[5] is not None
+    assert said[5].level == "leak"
+
+
 def test_thousands_of_older_tasks_are_judged_when_the_last_is_registered() -> None:
     late = Late(steps(1600, 15, 400), known="numbers", adopting=6.4)
     late.cancelled = 0.5
