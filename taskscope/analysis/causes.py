@@ -77,7 +77,10 @@ def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bo
         return shown
     if _abandoned(seen):
         return Strength.PERMANENT
-    if (seen.compared and not seen.stand_still) or (seen.most(seen.facts.awaited) and not seen.apart):
+    given = seen.most(seen.parked(*_GIVEN)) and seen.some(seen.advanced)  # others of them may idle for long
+    if given or (seen.compared and not seen.stand_still):
+        return Strength.UNLIKELY
+    if seen.most(seen.facts.awaited) and not seen.apart:
         return Strength.UNLIKELY
     if seen.at_rest:
         return Strength.UNLIKELY

@@ -502,3 +502,9 @@ def test_forgotten_tasks_that_a_timer_ends_are_not_permanent() -> None:
     timed = facts(40, group("future", 40), unheld=40, reach=Reach(60.0, 0.01, 20, 0, timed=20))
     assert cause(timed).pattern == "fire and forget"
     assert strength(timed) == Strength.NONE
+
+
+def test_a_quarter_that_was_given_something_shows_that_the_others_may_be_too() -> None:
+    assert strength(facts(40, group("socket", 40), moved=12)) == Strength.UNLIKELY
+    assert strength(facts(40, group("socket", 40), moved=5)) == Strength.NONE
+    assert strength(facts(40, group("future", 40), moved=12)) == Strength.NONE
