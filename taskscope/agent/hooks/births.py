@@ -114,8 +114,11 @@ class Births:
                 parent = current_task(loop)
                 if parent is None:
                     task._taskscope_parent = None
-                    thread = getattr(loop, "_thread_id", None)
-                    if thread is not None and thread != get_ident():
+                    try:
+                        thread = loop._thread_id
+                    except Exception:  # noqa: BLE001  (a loop that is not asyncio's may do as it likes)
+                        thread = None
+                    if type(thread) is int and thread != get_ident():
                         foreign_thread(record.id)
                 else:
                     try:
