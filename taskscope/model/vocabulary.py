@@ -141,8 +141,9 @@ DescriptorKind = Literal[
 ]  # fmt: skip
 """What a descriptor is.  ``socket``: of another family; ``process``: a pidfd."""
 
-NodeKind = Literal["task", "thread", "lock", "slots", "pool"]
-"""What waits, or is waited for.  ``slots``: a semaphore, a limiter, or a queue that lends what it holds."""
+NodeKind = Literal["task", "thread", "lock", "slots", "pool", "rest"]
+"""What waits, or is waited for.  ``slots``: a semaphore, a limiter, or a queue that lends what it holds;
+``rest``: the whole process, where any task or thread could end the wait, if only it ran."""
 
 EdgeKind = Literal["waits", "held", "runs", "ends", "loop", "woken"]
 """How one thing waits for another: it waits for a lock or a place; a lock is held; a worker runs the job; the
@@ -152,8 +153,9 @@ EndingHow = Literal["threads", "loop", "executor", "processes"]
 """What ends, and waits: the interpreter for its threads, ``asyncio.run``, the executors at exit, the same for
 child processes of multiprocessing."""
 
-Gone = Literal["", "fork", "thread", "task"]
-"""Why nothing gives a lock back: its owner stayed behind at a fork, or is a thread or task that has ended."""
+Gone = Literal["", "fork", "thread", "task", "nobody"]
+"""Why nothing gives a lock back: its owner stayed behind at a fork, or is a thread or task that has ended.
+Of a task, ``nobody``: nothing that lives can reach what it waits for."""
 
 Interruption = Literal["", "finaliser", "signal handler", "collector"]
 """What may run code in the middle of other code of the same thread."""

@@ -80,7 +80,7 @@ class Program:
         named = shown(finding)
         own = (rf"\b{self.path.name}:{line} in " for line in self.marked)
         others = (each.split(" ", 1) for each in self.declared("Line"))
-        library = (rf"\b{Path(file).name}:\d+ in {re.escape(name)}\b" for file, name in others)
+        library = (rf"\b{Path(file).name}:\d+ in {re.escape(name)}(?!\w)" for file, name in others)
         return all(re.search(each, named) for each in (*own, *library))
 
     def _is_guilty(self, frame: Frame) -> bool:

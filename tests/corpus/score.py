@@ -18,6 +18,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
     from taskscope.model import Finding
     from taskscope.sources.base import Source
+
+_ATTACHING = threading.Lock()
+"""``ast.parse`` of 3.11 fails at times if two threads are in it."""
 
 APART = 0.7
 """Seconds between the starts of two programs, so that they do not wait for each other's imports."""
@@ -119,9 +123,14 @@ async def reach(pid: int) -> Source:
     """A source on the process; it may still be starting."""
     for _ in range(20):
         with contextlib.suppress(SourceError, AttachError):
-            return await asyncio.to_thread(resolve, str(pid))
+            return await asyncio.to_thread(_reach, pid)
         await asyncio.sleep(1)
-    return await asyncio.to_thread(resolve, str(pid))
+    return await asyncio.to_thread(_reach, pid)
+
+
+def _reach(pid: int) -> Source:
+    with _ATTACHING:
+        return resolve(str(pid))
 
 
 async def judged(pid: int) -> AsyncGenerator[tuple[float, tuple[Finding, ...]]]:

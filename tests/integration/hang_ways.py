@@ -213,6 +213,64 @@ say()
 asyncio.run(main())
 """,
     ),
+    "a condition that is waited for under the lock of who would notify": (
+        "deadlock",
+        "buy",
+        """
+lock, arrived = threading.Lock(), threading.Condition()
+def buy():
+    with lock, arrived:
+        say()
+        arrived.wait()
+def deliver():
+    with lock, arrived: arrived.notify_all()
+threading.Thread(target=buy).start()
+while not lock.locked(): time.sleep(0.01)
+deliver()
+""",
+    ),
+    "queues that are full both ways": (
+        "deadlock",
+        "stage",
+        """
+left, right = queue.Queue(1), queue.Queue(1)
+def stage(inbox, outbox):
+    while True:
+        for number in range(2): outbox.put(number)
+        inbox.get()
+threading.Thread(target=stage, args=(left, right)).start()
+say()
+stage(right, left)
+""",
+    ),
+    "tasks whose events only the others set": (
+        "deadlock",
+        "start",
+        """
+ups = [asyncio.Event() for _ in range(3)]
+async def start(number):
+    await ups[number - 1].wait()
+    ups[number].set()
+async def main():
+    asyncio.get_running_loop().call_later(0.2, say)
+    await asyncio.gather(*(start(number) for number in range(3)))
+asyncio.run(main())
+""",
+    ),
+    "a lock of a thread that has failed": (
+        "owner gone",
+        "want",
+        """
+lock = threading.Lock()
+thread = threading.Thread(target=lock.acquire)
+thread.start()
+thread.join()
+def want():
+    with lock: pass
+say()
+want()
+""",
+    ),
     "an owner that has ended": (
         "owner gone",
         "want",
@@ -435,6 +493,47 @@ def query():
         finally: pool.put(lent)
 for _ in range(4): workers.submit(query)
 say()
+""",
+    "a supervisor of idle workers that a signal ends": """
+jobs, stop = queue.Queue(), threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+workers = [threading.Thread(target=jobs.get) for _ in range(2)]
+for worker in workers: worker.start()
+def supervise():
+    for worker in workers: worker.join()
+threading.Thread(target=supervise).start()
+say()
+stop.wait()
+""",
+    "idle workers that main has started and awaits": """
+async def work(jobs):
+    while True: await jobs.get()
+async def main():
+    jobs = asyncio.Queue()
+    asyncio.get_running_loop().call_soon(say)
+    await asyncio.gather(*(work(jobs) for _ in range(3)))
+asyncio.run(main())
+""",
+    "an event under a lock that the first client sets": """
+async def main():
+    came, lock = asyncio.Event(), asyncio.Lock()
+    async def serve(reader, writer): came.set()
+    async def enter():
+        async with lock: await came.wait()
+    await asyncio.start_server(serve, "127.0.0.1", 0)
+    asyncio.get_running_loop().call_soon(say)
+    await asyncio.gather(enter(), enter())
+asyncio.run(main())
+""",
+    "a barrier with a timeout": """
+barrier = threading.Barrier(2)
+def meet():
+    try: barrier.wait(3600)
+    except threading.BrokenBarrierError: pass
+thread = threading.Thread(target=meet)
+thread.start()
+say()
+thread.join()
 """,
     "a lock that another thread releases": """
 turn = threading.Lock()

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.onset import Onset
-from taskscope.analysis.patterns.deadlocks import DEADLOCK, ITSELF, OWNER_GONE, STILL
+from taskscope.analysis.patterns.chains import STILL
+from taskscope.analysis.patterns.deadlocks import DEADLOCK, ITSELF, OWNER_GONE
 from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.model import Finding, Frame, WaitEdge, WaitGraph, WaitNode, deadlocked
 
 if TYPE_CHECKING:
-    from taskscope.model.vocabulary import NodeKind
+    from taskscope.model.vocabulary import EdgeKind, NodeKind
 
 NOW = 100.0
 TAKEN, WANTED, DEL = (
@@ -122,3 +123,49 @@ def test_circles_at_one_line_are_one_finding() -> None:
     ways = (waits(1, 2), held(2, 1), waits(3, 4), held(4, 3))
     ((_, finding),) = found(WaitGraph(NOW, (living(1), lock(2), living(3), lock(4)), ways))
     assert finding.live == 2
+
+
+def rest(since: float = 0.0) -> WaitNode:
+    return WaitNode(9, "rest", "", either=True, since=since)
+
+
+def any_of(waiter: int, how: EdgeKind = "woken") -> WaitEdge:
+    return WaitEdge(waiter, 9, how)
+
+
+STANDSTILL = WaitGraph(
+    NOW,
+    (living(1), living(2), lock(3), rest()),
+    (waits(1, 3), held(3, 2), any_of(2), WaitEdge(9, 1, "woken"), WaitEdge(9, 2, "woken")),
+)
+
+
+def test_where_nothing_can_happen_the_chain_to_the_last_that_waits_is_told() -> None:
+    ((name, finding),) = found(STANDSTILL)
+    assert (name, finding.level, finding.live) == ("deadlock", "hang", 2)
+    assert finding.cause is not None
+    assert finding.cause.text.startswith("all else in the process waits too")
+    assert len(finding.cause.evidence) == 3
+
+
+def test_workers_that_wait_for_work_are_no_hang_nor_is_what_moved_a_moment_ago() -> None:
+    idle = replace(
+        STANDSTILL, nodes=(living(1), living(2), rest()), edges=(any_of(1, "waits"), any_of(2, "waits"))
+    )
+    joined = replace(idle, edges=(WaitEdge(1, 2, "ends"), any_of(2, "waits"), WaitEdge(9, 1, "woken")))
+    moved = replace(STANDSTILL, nodes=(*STANDSTILL.nodes[:3], rest(NOW - STILL + 1)))
+    assert [found(each) for each in (idle, joined, moved)] == [[], [], []]
+
+
+def test_a_lock_that_nobody_who_lives_holds_is_an_orphan_where_nothing_can_happen() -> None:
+    edges = (waits(1, 3), any_of(3), any_of(2, "waits"), WaitEdge(9, 1, "woken"), WaitEdge(9, 2, "woken"))
+    ((name, finding),) = found(replace(STANDSTILL, edges=edges))
+    assert (name, finding.live, finding.evidence["waiting"]) == ("owner gone", 1, 0)
+
+
+def test_a_task_that_nothing_can_wake_is_a_hang_for_who_waits_for_it() -> None:
+    lost = replace(living(2), gone="nobody")
+    ((name, finding),) = found(WaitGraph(NOW, (living(1), lost), (WaitEdge(1, 2, "ends"),)))
+    assert (name, finding.live) == ("deadlock", 2)
+    assert finding.cause is not None
+    assert finding.cause.text == "nothing that lives can reach what task t2 waits for"

@@ -6,18 +6,20 @@ tasks and locks are referenced weakly, everything else by number.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent.answers import full_slots, standing
-from taskscope.agent.answers.nodes import Edge, Node
-from taskscope.agent.inspect import futures, holdings, stacks, submitting, task_facts, turns, waited
+from taskscope.agent.answers.full_pools import FullPools
+from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
+from taskscope.agent.inspect import futures, holdings, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, items
+from taskscope.agent.inspect.seclusion import is_secluded
 from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
 from taskscope.agent.inspect.threads import ident_of, known_threads, native_id, native_ids
 from taskscope.agent.inspect.walk import spent
@@ -25,10 +27,11 @@ from taskscope.agent.inspect.workers import Workers
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
     from taskscope.agent.answers.nodes import Key
+    from taskscope.agent.answers.unreached import Unreached
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Registry
     from taskscope.agent.inspect.stillness import Stillness
@@ -38,14 +41,8 @@ if TYPE_CHECKING:
 PER_SITE, MAX_TASKS = 300, 10_000
 """Most tasks inspected, the oldest of each site: whoever holds what others wait for is older than they."""
 
-MAX_LINES = 5
-"""Lines named that wait for a worker of a full pool."""
-
 MAX_READY = 1_000
 """Callbacks of a loop searched for calls made from another thread."""
-
-MAX_WAITING = 20
-"""Most nodes sent that merely wait for the same thing."""
 
 
 class Look:
@@ -60,14 +57,14 @@ class Look:
         self._edges: list[Edge] = []
         self._things: dict[int, OwnRef] = {}
         self._workers = Workers()
+        self._pools = FullPools(self._workers)
         self._partial = False
         self._alive: set[int] = set()
         self._natives: dict[int | None, int] = {}
         self._cancelled: dict[int, float] = {}
         self._standing: dict[int, float] = {}  # since when each thread has not moved
-        self._submitted: dict[model.Frame, None] = {}  # lines that submit such jobs as run now
-        self._behind: dict[int, Counter[model.Frame]] = defaultdict(Counter)  # who waits for a worker
         self._turning: set[int] = set()  # threads that sleep in a loop, which goes on running tasks
+        self._secluded = False  # whether nothing else can make anything move
 
     # -- who waits -----------------------------------------------------------------------------
 
@@ -77,7 +74,9 @@ class Look:
         self._natives = {ident_of(each): native_id(each, here) for each in known_threads()}
         idents = [each for each in stacks.current_frames() if each != agent]
         self._alive.update(idents)
-        leaving = len(here) <= len(idents) + 1 and waited.is_leaving(stacks.current_frames())
+        all_known = len(here) <= len(idents) + 1
+        leaving = all_known and waited.is_leaving(stacks.current_frames())
+        self._secluded = all_known and (yield from is_secluded(loop for loop, _ in self._loops()))
         for ident in idents:
             frame = stacks.current_frames().get(ident)
             native = self._natives.get(ident)
@@ -88,9 +87,15 @@ class Look:
                     self._standing[ident] = since or 0.0
                 if still and not (leaving and self._add_leaving(ident, since or 0.0, frame)):
                     self._add(("thread", ident), since or 0.0, waited.by_thread(frame))
+                    self._add_any(("thread", ident), since or 0.0, waited.of_thread_by_anybody, frame)
             del frame
             if spent():
                 yield
+        for _, thread in self._loops() if self._secluded else ():
+            frame = stacks.current_frames().get(thread)
+            if frame is not None and thread in self._standing and waited.is_asleep_in_loop(frame):
+                self._turning.add(thread)
+                self._add_any(("thread", thread), self._standing[thread], lambda _: "waits", frame)
 
     def _add_leaving(self, ident: int, since: float, frame: FrameType) -> bool:
         """Adds a thread of a process that is ending if it waits for its loop, or for any other thread."""
@@ -121,26 +126,18 @@ class Look:
         """Adds a task that has not moved.  ``blocked``: threads that stand still, by ``id`` of the loop."""
         serial = futures.serial_of(task) or 0
         since = self._still.task(serial, task)
-        if self._workers.queued:
-            self._note_waiting(task)
+        self._pools.note(task)
         if task_facts.is_cancelling(task):
             self._cancelled[serial] = self._still.cancelled(serial)
         if since < self._now and not stacks.is_running(futures.coroutine(task)):
             self._add(("task", serial), since, waited.by_task(task))
+            self._add_any(("task", serial), since, waited.of_task_by_anybody, task)
             thread = blocked.get(id(futures.loop_of(task)))
             if thread is not None:
                 self._nodes.setdefault(("task", serial), Node("task", since))
                 self._edges.append(Edge(("task", serial), ("thread", thread), "loop"))
-
-    def _note_waiting(self, task: object) -> None:
-        pool = self._workers.queued.get(id(waited.job_awaited_by(task)))
-        frames = stacks.await_chain(futures.coroutine(task))
-        line = standing.line_of(frames) if pool is not None else None
-        if pool is not None and line is not None:
-            self._behind[pool][line] += 1
-        submits = submitting.submits(frames, self._workers.jobs)
-        if submits is not None and len(self._submitted) < MAX_LINES:
-            self._submitted[submits] = None
+        else:
+            self._secluded = False
 
     def _loops(self) -> list[tuple[object, int]]:
         """Loops with the thread that runs each."""
@@ -173,6 +170,25 @@ class Look:
             kind: NodeKind = "task" if key[0] == "task" else "thread"
             self._nodes[key] = Node(kind, since, either=found.either)
             self._edges += edges
+
+    def _add_any(self, key: Key, since: float, how: Callable[[Any], EdgeKind | None], of: object) -> None:
+        """Adds a task or thread, unless what it waits for is known, as one that anything may wake."""
+        found = how(of) if self._secluded and key not in self._nodes else None
+        if found is not None:
+            self._nodes.setdefault(key, Node("task" if key[0] == "task" else "thread", since))
+            self._edges.append(Edge(key, REST, found))
+
+    def rest(self) -> None:
+        """Adds the process as a whole, if all that could make it move is in the graph."""
+        closed = self._secluded and not self._partial
+        self._edges = with_rest(self._nodes, self._edges, self._alive, closed=closed)
+
+    def unreached(self, proofs: Unreached) -> Job[None]:
+        """Adds tasks that others wait for and that nothing can wake."""
+        wanted = {each.on for each in self._edges if each.on[0] == "task" and each.on not in self._nodes}
+        still = {serial: since for _, serial in wanted if (since := self._still.of_task(serial)) is not None}
+        for serial in (yield from proofs.among(still)):
+            self._nodes["task", serial] = Node("task", still[serial], gone="nobody")
 
     def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[Edge]:
         if how == "waits":
@@ -266,6 +282,7 @@ class Look:
         key: Key = ("thing", number)
         node = self._nodes[key] = Node(slots.kind, either=slots.kind == "slots")
         node.name, node.size = slots.name, slots.size
+        before = len(self._edges)
         if slots.known:
             owners: list[Key] = [("task", each) for each in slots.tasks]
             if slots.thread in self._alive:
@@ -282,6 +299,8 @@ class Look:
             self._edges += held if len(held) >= slots.size else []
         elif not self._partial:
             self._edges += held
+        if self._secluded and not node.gone and len(self._edges) == before:
+            self._edges.append(Edge(key, REST, "woken"))
 
     def _add_pools(self) -> None:
         """Adds the pools that something waits for."""
@@ -335,13 +354,8 @@ class Look:
         if moved:
             kept = model.deadlocked([each for each in nodes if each.id not in moved], edges)
         between_kept = [each for each in edges if each.waiter in kept and each.on in kept]
-        waiting = Counter(each.on for each in between_kept)
-        shown: set[int] = set(waiting) | {each.id for each in nodes if each.gone and each.id in kept}
-        left = Counter(dict.fromkeys(waiting, MAX_WAITING))
-        for edge in between_kept:
-            if edge.waiter not in shown and left[edge.on] > 0:
-                left[edge.on] -= 1
-                shown.add(edge.waiter)
+        gone = {each.id for each in nodes if each.gone and each.id in kept}
+        waiting, shown = shown_of(between_kept, gone, numbers.get(REST))
         described = []
         for key, node in self._nodes.items():
             if numbers[key] in shown:
@@ -359,11 +373,7 @@ class Look:
                 if each.waiter in shown and each.on in shown
             ),
             tuple(standing.running_on(self._registry, self._cancelled, self._now)),
-            tuple(
-                full_slots.pools(
-                    self._workers, self._standing, self._behind, tuple(self._submitted), self._now
-                )
-            ),
+            tuple(self._pools.found(self._standing, self._now)),
             slots=slots,
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.agent.answers.ending import EndingWatch
 from taskscope.agent.answers.graph import Look
+from taskscope.agent.answers.unreached import Unreached
 from taskscope.agent.inspect.stillness import Stillness
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class WaitReader:
         self._agent_thread = agent_thread
         self._still = Stillness()
         self._ending = EndingWatch()
+        self._unreached = Unreached(registry, lambda: [loop for _, loop in watch.loops()])
 
     def waits(self, _: requests.Waits) -> Job[model.WaitGraph]:
         look = Look(self._registry, self._still, self._watch)
@@ -35,5 +37,7 @@ class WaitReader:
         yield from look.tasks()
         self._still.looked()
         yield from look.holders(self._agent_thread())
+        look.rest()
+        yield from look.unreached(self._unreached)
         graph = yield from look.graph()
         return replace(graph, ending=(yield from self._ending.look()))

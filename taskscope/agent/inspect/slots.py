@@ -19,6 +19,7 @@ from taskscope.agent.inspect.looking import (
     own_attributes,
     seconds,
     size,
+    text,
 )
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import system
@@ -65,6 +66,11 @@ def slots_of(thing: object) -> Slots:
     thread = owner_of_rlock(thing)
     if thread is not None:
         return Slots("lock", name, 1, thread=thread, known=True)
+    if name == "_ModuleLock":
+        importing = number(attribute(thing, "owner"))
+        return Slots(
+            "lock", f"import lock of {text(attribute(thing, 'name'))}", 1, thread=importing, known=True
+        )
     owner = attribute(thing, "_owner_task")
     if owner is not None:
         serial = futures.serial_of(owner)

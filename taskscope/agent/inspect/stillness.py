@@ -44,6 +44,11 @@ class Stillness:
         self._seen_tasks[serial] = known
         return known.since
 
+    def of_task(self, serial: int) -> float | None:
+        """Since when a task had not moved at the last look; None: it was not seen."""
+        known = self._tasks.get(serial)
+        return known.since if known is not None else None
+
     def cancelled(self, serial: int) -> float:
         """Since when a task that was cancelled has been running on."""
         since = self._seen_cancelled[serial] = self._cancelled.get(serial, clock.monotonic())

@@ -115,12 +115,33 @@ def _look(
         del sight, around
         fates = yield from _fates(rest)
         found |= {serial: Waking(fates[serial]) for serial in found.keys() & fates.keys()}
-        names = yield from owners.owned(counts, counted, others, loops)
-        for each, known in names.items():
-            fate = found[wanted[each]].fate
-            if fate in ("stuck", "endless"):
-                found[wanted[each]] = Waking("may wake", known.name, False, known.entries, fate)
+        found |= yield from _owned(wanted, counts, counted, others, loops, fates)
     return found
+
+
+def _owned(
+    wanted: dict[int, int],
+    counts: dict[int, int],
+    counted: set[int],
+    others: list[ref[object]],
+    loops: list[object],
+    fates: dict[int, Fate],
+) -> Job[dict[int, Waking]]:
+    """Tasks that some code holds which can run: not that of a task which is stuck itself."""
+    found: dict[int, Waking] = {}
+    stuck = {serial for serial, fate in fates.items() if fate in ("stuck", "endless")}
+    while True:
+        able = [each for each in others if futures.serial_of(each()) not in stuck]
+        names = yield from owners.owned(counts, counted, able, loops)
+        new = {
+            serial: Waking("may wake", known.name, False, known.entries, fates[serial])
+            for each, known in names.items()
+            if (serial := wanted[each]) in stuck
+        }
+        if not new:
+            return found
+        found |= new
+        stuck -= new.keys()
 
 
 def _fates(rest: Island) -> Job[dict[int, Fate]]:
@@ -150,6 +171,8 @@ class Sight:
         self._why: dict[int, str] = {}
         self._waits: dict[int, list[int]] = defaultdict(list)
         self._awaits: dict[int, list[int]] = defaultdict(list)
+        self._runs: dict[int, int] = {}  # index of a coroutine → that of the task which runs it
+        self._closed: set[int] = set()  # those of these tasks that have not been reached
         self.reached: set[int] = set()
         self.live: set[int] = set()
 
@@ -175,6 +198,11 @@ class Sight:
         if waiter is None or at is None or futures.is_done(waiter) or futures.is_done(task):
             return False
         self._waits[at].append(place)
+        self._closed.add(place)
+        for each in task_facts.coroutines(task):
+            at = self._island.at.get(id(each))
+            if at is not None:
+                self._runs[at] = place
         above = awaiting.awaiting_tasks(task)
         for each in above:
             outer = self._island.at.get(id(each))
@@ -182,7 +210,7 @@ class Sight:
                 self._why[place] = "a task that awaits it"
                 return False
             self._awaits[outer].append(place)
-        if not above and task_facts.is_awaited(task):
+        if not above and task_facts.is_awaited_by_code(task):
             self._why[place] = "something that awaits it"
             return False
         return True
@@ -205,8 +233,11 @@ class Sight:
                 yield
 
     def _reach(self, place: int, origin: int | None, pending: deque[int]) -> None:
-        """A task that is reached may continue, and so may those it awaits and those that await it."""
-        if place in self.reached:
+        """A task that is reached may continue, and so may those it awaits and those that await it.
+
+        Whoever has a coroutine that a task runs, such as ``asyncio.run``, has no access to its variables.
+        """
+        if place in self.reached or self._runs.get(place, -1) in self._closed:
             return
         self.reached.add(place)
         pending.append(place)
@@ -214,6 +245,7 @@ class Sight:
             self._from[place] = origin
         if place in self._island.waiting:
             self.live.add(place)
+            self._closed.discard(place)
             for awaited in self._awaits[place]:
                 self._why.setdefault(awaited, "a task that awaits it")
                 self._reach(awaited, place, pending)

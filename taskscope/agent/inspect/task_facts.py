@@ -16,6 +16,7 @@ from taskscope.agent.inspect.sites import unwrapped
 from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import CodeType, FrameType
 
     from taskscope.agent.inspect.paths import Place
@@ -26,6 +27,9 @@ MAX_HOPS = 50
 MAX_LEVELS = 3
 """Coroutines inspected, outermost first: the outer ones may be wrappers."""
 
+_RUNNER = "run_until_complete_cb"
+"""asyncio.run's."""
+
 _AWAITERS = frozenset(
     (
         "wakeup",  # another task awaits it
@@ -35,7 +39,7 @@ _AWAITERS = frozenset(
         "on_completion",  # wait, as_completed
         "on_task_done",  # TaskGroup
         "inner_done_callback",  # shield
-        "run_until_complete_cb",  # asyncio.run
+        _RUNNER,
         "release_waiter",  # wait_for before 3.12
         "task_done",  # anyio's task groups
     )
@@ -45,10 +49,19 @@ _AWAITERS = frozenset(
 
 def is_awaited(task: object) -> bool:
     """Whether anything waits for its end: a task, a gather, a task group, the runner."""
-    return any(
-        called(callback).rpartition(".")[2].strip("_") in _AWAITERS and not races.is_over(callback)
-        for callback in futures.callbacks(task, futures.MAX_CALLBACKS)
-    )
+    return any(_awaiters(task))
+
+
+def is_awaited_by_code(task: object) -> bool:
+    """The same without the runner, which cancels only when it is interrupted."""
+    return any(each != _RUNNER for each in _awaiters(task))
+
+
+def _awaiters(task: object) -> Iterator[str]:
+    for callback in futures.callbacks(task, futures.MAX_CALLBACKS):
+        name = called(callback).rpartition(".")[2].strip("_")
+        if name in _AWAITERS and not races.is_over(callback):
+            yield name
 
 
 def is_cancelling(task: object) -> bool:

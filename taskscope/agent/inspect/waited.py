@@ -7,12 +7,12 @@ from types import FunctionType
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import awaiting, blocking, futures, origins, stacks, waits
-from taskscope.agent.inspect.looking import attribute, called, items, size, text
+from taskscope.agent.inspect.looking import attribute, called, items, seconds, size, text
 from taskscope.agent.inspect.threads import ident_of
 from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import FrameType
 
     from taskscope.model.vocabulary import EdgeKind, EndingHow, Wait
@@ -72,6 +72,8 @@ def by_task(task: object) -> Waited:
     if tasks:
         return Waited([Ahead("ends", each) for each in tasks], _takes_the_first(frames, known))
     source = _source_of(waiter) if futures.is_plain(waiter) else None
+    if source is None and known is not None and known.rule.wait == "executor":
+        source = waiter  # anyio's workers have the task's own future
     return Waited([Ahead("runs", source)] if source is not None else [])
 
 
@@ -131,12 +133,14 @@ def is_call_for(handle: object, future: object) -> bool:
 def by_thread(frame: FrameType) -> Waited:
     """What a suspended thread waits for, judging by its innermost ``frame``."""
     own = _name(frame)
+    if own[1] == "_ModuleLock.acquire" and "importlib" in own[0]:
+        return Waited([Ahead("waits", variables_of(frame).get("self"))])
     if own[0] != "threading.py" or own[1] not in _OWN_LOCKS:
         lock = blocking.lock_at(frame)
         if lock is not None:
             return Waited([Ahead("waits", lock)])
     walk: FrameType | None = frame
-    while walk is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
+    while walk is not None and _is_of_stdlib(walk):
         found = _by_function(walk)
         if found is not None:
             return found
@@ -186,7 +190,7 @@ def leaving_by(frames: Mapping[int, FrameType]) -> EndingHow | None:
 def runs_until(frame: FrameType) -> object:
     """The future that ends the loop which a thread runs and sleeps in."""
     walk: FrameType | None = frame
-    while walk is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
+    while walk is not None and _is_of_stdlib(walk):
         if _name(walk) == ("base_events.py", "BaseEventLoop.run_until_complete"):
             return variables_of(walk).get("future")
         walk = walk.f_back
@@ -195,7 +199,58 @@ def runs_until(frame: FrameType) -> object:
 
 def is_inside(frame: FrameType) -> bool:
     """Whether a thread waits for something that only another thread of the process can give it."""
-    return blocking.activity(frame, running=False, loop=None).wait in _INSIDE
+    return wait_of_thread(frame) in _INSIDE
+
+
+def wait_of_thread(frame: FrameType) -> Wait:
+    """The word for its wait."""
+    return blocking.activity(frame, running=False, loop=None).wait
+
+
+def is_timed(frame: FrameType) -> bool:
+    """Whether a function of the standard library that a thread waits in ends the wait by itself."""
+    walk: FrameType | None = frame
+    while walk is not None and _is_of_stdlib(walk):
+        if seconds(variables_of(walk).get("timeout")) is not None:
+            return True
+        walk = walk.f_back
+    return False
+
+
+def of_thread_by_anybody(frame: FrameType) -> EdgeKind | None:
+    """How a thread's wait may end that any other may end; None if something else ends it."""
+    if not is_inside(frame) or is_timed(frame):
+        return None
+    return _by_anybody(stacks.thread_frames(frame), wait_of_thread(frame))
+
+
+def of_task_by_anybody(task: object) -> EdgeKind:
+    """How a task's wait may end."""
+    return _by_anybody(*wait_of_task(task))
+
+
+def _by_anybody(frames: Iterable[FrameType], wait: Wait) -> EdgeKind:
+    """How a wait may end that anybody may end: ``waits``: for work to come; ``ends``: somebody owes it."""
+    if wait in ("queue.get", "job"):
+        return "waits"
+    names = (text(each.f_code.co_qualname) for each in frames if _is_of_stdlib(each))
+    return "ends" if wait in ("queue.put", "barrier") or "Queue.join" in names else "woken"
+
+
+def wait_of_task(task: object) -> tuple[list[FrameType], Wait]:
+    """The frames of a suspended task, and the word for its wait."""
+    frames = stacks.await_chain(futures.coroutine(task))
+    known = stacks.shape_of(frames).known
+    return frames, known.rule.wait if known is not None else "unknown"
+
+
+def _is_of_stdlib(frame: FrameType) -> bool:
+    return origins.origin(frame.f_code.co_filename) == "stdlib"
+
+
+def is_asleep_in_loop(frame: FrameType) -> bool:
+    """Whether a thread that runs a loop waits for what the loop waits for."""
+    return blocking.activity(frame, running=False, loop=0).state == "idle"
 
 
 def _others() -> Iterator[object]:

@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.content import Content
 
 from taskscope import text as fmt
-from taskscope.analysis.patterns.deadlocks import STILL
+from taskscope.analysis.patterns.chains import STILL
 from taskscope.model import Thread, requests
 from taskscope.sources.base import NotAvailable
 from taskscope.tui.line_tree import LineTree, Node

@@ -1,0 +1,38 @@
+"""Programs that hang, attached by pid: told within half a minute, with the cause and every line of it."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.corpus.program import Program, programs, shown
+from tests.corpus.score import judged, started
+
+if TYPE_CHECKING:
+    from taskscope.model import Finding
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+WITHIN = 30.0
+NOT_YET = ("drain_of_two_peers", "output_nobody_reads", "pipe_full_both_ways", "results_of_a_process")
+"""Who reads a pipe or socket at its other end is no part of the wait graph yet."""
+
+HANGING = [
+    pytest.param(each, id=each.path.stem, marks=[pytest.mark.xfail] if each.path.stem in NOT_YET else [])
+    for each in programs("hanging")
+]
+
+
+@pytest.mark.parametrize("program", HANGING)
+async def test_a_hang_is_told_soon_after_attaching(program: Program) -> None:
+    said: tuple[Finding, ...] = ()
+    async with started(program, sys.executable) as pid, aclosing(judged(pid)) as course:
+        async for passed, said in course:
+            if any(program.is_right(each) and each.level == "hang" for each in said):
+                return
+            if passed > WITHIN:
+                break
+    pytest.fail("\n\n".join(map(shown, said)) or "nothing is said")
