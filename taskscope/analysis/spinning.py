@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from taskscope.model import LoopTurns, Rearmed
 
 
+ENOUGH = 20
+"""Looks below which a loop was not really looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spinning:
     """``rearmed`` has been queued in every iteration of a loop since ``since``; ``turns``: the last look."""
@@ -35,6 +39,8 @@ class Spins:
         """Takes the newest look at every loop."""
         found: dict[tuple[object, ...], Spinning] = {}
         for each in turns:
+            if each.looks < ENOUGH:  # nothing can be said: what was known stands
+                found |= {key: spin for key, spin in self._known.items() if key[0] == each.loop}
             for rearmed in each.rearmed:
                 key = (each.loop, rearmed.function, rearmed.frame, rearmed.task)
                 before = self._known.get(key)

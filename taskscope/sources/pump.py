@@ -52,7 +52,7 @@ WAITS_SOON = 5.0
 
 TIMERS_SOON, MANY_TIMERS = 5.0, 20_000
 """Seconds between looks at the timers while some pile up; longer if there are more than so many."""
-AWAKE = 0.05
+AWAKE = 0.02
 """Share of a core that a process uses from which its loops are looked at: a crowded machine may leave no more
 to one that spins."""
 
@@ -239,7 +239,9 @@ class Pump:
 
     async def _look_at_turns(self, sample: Sample) -> float:
         """Returns the seconds until the next look: fewer while a loop seems to spin."""
-        awake = sample.cpu is not None and sample.cpu >= AWAKE
+        if sample.cpu is None:
+            return 0.0  # it takes two samples to know
+        awake = sample.cpu >= AWAKE
         self.judge.spins.note(await self._source.ask(requests.Turns()) if awake else ())
         return TURNS_SOON if self.judge.spins.found else NOTE_EVERY
 

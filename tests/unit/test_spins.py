@@ -85,6 +85,7 @@ def test_it_is_followed_from_look_to_look_and_begins_anew_after_one_that_does_no
     assert since_of(spins := Spins(), turns(10, REARMED)) == [9.5]
     assert since_of(spins, turns(15, replace(REARMED, counts=False))) == [9.5]
     assert [each.lasted for each in spins.found] == [5.5]
+    assert since_of(spins, replace(turns(18), looks=5)) == [9.5], "too few looks to say anything"
     assert since_of(spins, turns(20)) == []
     assert since_of(spins, turns(25, REARMED)) == [24.5]
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.turns import Turn
     from taskscope.agent.inspect.walk import Job
 
-SECONDS = 0.5
-"""How long the loops are looked at."""
+SECONDS, LONGEST = 0.5, 3.0
+"""How long the loops are looked at; the latter if our own thread got too few looks, on a crowded machine."""
 
 EVERY = 0.002
 """Seconds between looks: 10 to 30 µs each."""
@@ -70,7 +70,7 @@ class Turning:
         tallies: dict[int, Tally] = {}
         begun = now = clock.monotonic()
         looks = 0
-        while looks < MOST_LOOKS and now - begun < SECONDS:
+        while looks < MOST_LOOKS and (now - begun < SECONDS or (looks < ENOUGH and now - begun < LONGEST)):
             if now - begun >= looks * EVERY:
                 looks += 1
                 yield from self._look(tallies)
