@@ -53,6 +53,8 @@ class _Found(NamedTuple):
 
 
 _found: dict[_Wanted, _Found] = {}
+_peers: dict[str, tuple[float, int]] = {}
+"""By the link of a socket: until when it counts, and the inode of the other end."""
 
 
 def of_all(known: Iterable[model.Descriptor]) -> Job[tuple[model.Descriptor, ...]]:
@@ -133,15 +135,29 @@ def _wanted(found: model.Descriptor) -> _Wanted | None:
         if found.kind == "pipe" and link.startswith("pipe:"):
             reads = system.lstat(f"/proc/self/fd/{found.number}").st_mode & _READS
             return _Wanted(link, _WRITES if reads else _READS)
-        inode = int(link.partition("[")[2].rstrip("]") or 0)
-        peer = 0
-        if found.kind == "unix":
-            peer = _peer_of_unix(inode)
-        elif found.kind == "tcp" and found.remote:
-            peer = _peer_of_tcp(found.number)
+        peer = _peer(found, link)
         return _Wanted(f"socket:[{peer}]") if peer else None
     except (OSError, ValueError, struct.error):
         return None
+
+
+def _peer(found: model.Descriptor, link: str) -> int:
+    """The inode of the socket at the other end; 0: none.  Kept like a search: the kernel's tables are long.
+
+    Raises OSError, ValueError, struct.error.
+    """
+    until, peer = _peers.get(link, (0.0, 0))
+    if clock.monotonic() < until:
+        return peer
+    began, peer = clock.thread_time(), 0
+    if found.kind == "unix":
+        peer = _peer_of_unix(int(link.partition("[")[2].rstrip("]") or 0))
+    elif found.kind == "tcp" and found.remote:
+        peer = _peer_of_tcp(found.number)
+    if len(_peers) >= MOST_FOUND:
+        _peers.clear()
+    _peers[link] = clock.monotonic() + SHARE * (clock.thread_time() - began), peer
+    return peer
 
 
 def _peer_of_unix(inode: int) -> int:
