@@ -74,7 +74,7 @@ def thread_facts(
         ),
         examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
         descriptors=tuple(on for thread in ours[:MAX_EXAMPLES] for on in thread.descriptors[:1]),
-        marks=tuple(thread_marks([each for each in ours if _is_marked(each)])),
+        marks=tuple(thread_marks(each for each in ours if _is_marked(each))),
         looping=looping,
         reach=reach,
         keeper=keeper,

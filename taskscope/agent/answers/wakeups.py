@@ -15,7 +15,7 @@ from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from types import FrameType
 
 MOST = 50
@@ -34,7 +34,7 @@ def listens(thread: model.Thread) -> bool:
     return call is not None and call.endless
 
 
-def thread_marks(threads: Sequence[model.Thread]) -> Iterator[model.Mark]:
+def thread_marks(threads: Iterable[model.Thread]) -> Iterator[model.Mark]:
     """Their marks, which change whenever they run."""
     frames = stacks.current_frames()
     for thread in islice(threads, MOST):
