@@ -212,12 +212,17 @@ def place(finding: Finding) -> str:
     return f"{thread}{sign}{frame(finding.user_site or finding.site)}"
 
 
+_DOES = {"timer": "armed", "churn": "armed", "spin": "queues itself"}
+"""What happens at the line of a finding, by its kind."""
+
+
 def asides(finding: Finding) -> list[str]:
     """Notes on the line itself: that it is in a library, behind a helper, a guess."""
     said = []
     if finding.user_site is not None and finding.user_site != finding.site:
-        does = "armed" if finding.kind == "timer" else "started" if finding.id else "waits"
-        said.append(f"{does} at {frame(finding.site)}, called from {frame(finding.user_site)}")
+        does = _DOES.get(finding.kind) or ("started" if finding.id else "waits")
+        begun = "behind it" if finding.kind == "spin" else "called from"
+        said.append(f"{does} at {frame(finding.site)}, {begun} {frame(finding.user_site)}")
     if finding.via is not None:
         said.append(f"through {frame(finding.via)}")
     if finding.known != "exact":

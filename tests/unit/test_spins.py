@@ -8,6 +8,7 @@ from taskscope.analysis.judge import Judge
 from taskscope.analysis.patterns.spins import LASTING, QUICK, SOON, busy_waiting, spinning
 from taskscope.analysis.spinning import Spinning, Spins
 from taskscope.model import Callback, Frame, LoopTurns, Rearmed
+from taskscope.text import asides
 from tests.unit.shapes import hello
 
 DELIVER = Frame("/lib/site-packages/anyio/_backends/_asyncio.py", 610, "CancelScope.deliver", "library")
@@ -97,3 +98,10 @@ def test_a_judge_tells_it_first() -> None:
     assert [each.level for each in judge.findings()] == ["spin"]
     judge.spins.note(())
     assert judge.findings() == ()
+
+
+def test_both_lines_are_told_as_what_they_are() -> None:
+    (found,) = spinning([Spinning(turns(100, REARMED), REARMED, 0)])
+    assert asides(found) == [
+        "queues itself at _asyncio.py:610 CancelScope.deliver, behind it session.py:33 Session.close"
+    ]
