@@ -241,7 +241,7 @@ class Pump:
         """Returns the seconds until the next look: fewer while a loop seems to spin."""
         if sample.cpu is None:
             return 0.0  # it takes two samples to know
-        awake = sample.cpu >= AWAKE
+        awake = sample.cpu - (sample.agent_cpu or 0.0) >= AWAKE
         self.judge.spins.note(await self._source.ask(requests.Turns()) if awake else ())
         return TURNS_SOON if self.judge.spins.found else NOTE_EVERY
 
@@ -301,7 +301,7 @@ class _Taken(SavedSource):
         return await self._target.ask(query)
 
     async def timers(self, query: requests.Timers) -> Timers:
-        return await self._target.ask(query)
+        return await (self._target.ask(query) if query.keeps else super().timers(query))
 
     async def turns(self, query: requests.Turns) -> tuple[LoopTurns, ...]:
         return await self._target.ask(query)

@@ -7,6 +7,7 @@ read once, however many contexts share it.
 from __future__ import annotations
 
 import gc
+import sys
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_SETS = 5_000
 """Most sets of variables read."""
+
+_TELLS = sys.version_info >= (3, 12)
 
 MEASURED = 20
 """Values per variable whose size is measured."""
@@ -81,14 +84,18 @@ class Variables:
                 yield number
 
 
+_SHARED = next((type(each) for each in gc.get_referents(Context()) if class_name(each) == "hamt"), None)
+"""The type of what contexts copied from one another share."""
+
+
 def _shared(context: object) -> int:
     """The ``id`` of what contexts copied from one another share; of the context if that is not seen."""
-    return next((id(each) for each in gc.get_referents(context) if class_name(each) == "hamt"), id(context))
+    return next((id(each) for each in gc.get_referents(context) if type(each) is _SHARED), id(context))
 
 
 def of_task(task: object) -> object:
     """The context of a task; from 3.12 on it tells, before that it is among its referents."""
-    told = native(task, "get_context")
+    told = native(task, "get_context") if _TELLS else None
     if told is not None:
         return told
     return next((each for each in gc.get_referents(task) if type(each) is Context), None)
