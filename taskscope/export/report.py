@@ -155,8 +155,7 @@ def _verdict(finding: Finding, seen: Seen, lines: _Lines) -> Iterator[Block]:
         yield Items(tuple(evidence))
     past = next((each for each in seen.sites if each.site == finding.id), None)
     if past is not None and len(past.times) > 1:
-        values = tuple(float(each) for each in past.live)
-        yield _chart("live, started at this line", past.times, values, fmt.count, seen)
+        yield _chart("live, started at this line", *_steps(past, seen.sample.monotonic), fmt.count, seen)
 
 
 # -- what shows it
@@ -179,6 +178,15 @@ def _chart(
     known = [value for value in values if value is not None]
     ends = (_clock(times[0], seen), _clock(times[-1], seen))
     return Chart(title, tuple(times), tuple(values), ends, spell(max(known)), spell(known[-1]))
+
+
+def _steps(past: SiteHistory, now: float) -> tuple[list[float], list[float]]:
+    """A site's live counts as a line: each holds until the next, the last until now."""
+    times, values = [past.times[0]], [float(past.live[0])]
+    for moment, value in zip(past.times[1:], past.live[1:], strict=True):
+        times += [moment, moment]
+        values += [values[-1], float(value)]
+    return [*times, max(now, times[-1])], [*values, values[-1]]
 
 
 def _sites(seen: Seen) -> Iterator[Block]:

@@ -16,7 +16,7 @@ from taskscope.export.html import html
 from taskscope.export.markdown import markdown, plain
 from taskscope.export.page import Chart, Code, Heading, Items, Paragraph, Table
 from taskscope.export.redact import redacted
-from taskscope.export.report import Seen, blocks, title
+from taskscope.export.report import Seen, _steps, blocks, title
 from taskscope.model import requests
 from taskscope.sources.details import Details
 from tests.tui.fake_source import BOOT, EXECUTOR, LEAK, FakeSource
@@ -113,6 +113,11 @@ def test_what_is_wrong_comes_first(seen: Seen) -> None:
     ]
     found = [text.index(each) for each in order]
     assert found == sorted(found)
+
+
+def test_the_count_of_a_line_holds_until_the_next() -> None:
+    past = model.SiteHistory(1, (1.0, 5.0), (2, 7), (2, 7), (0, 0))
+    assert _steps(past, 9.0) == ([1.0, 5.0, 5.0, 9.0], [2.0, 2.0, 7.0, 7.0])
 
 
 def test_each_step_has_its_file_line_and_source(seen: Seen) -> None:
