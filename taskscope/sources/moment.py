@@ -65,6 +65,8 @@ class Moment:
             self.sites.clear()
 
     def _sample(self, sample: Sample) -> Sample:
+        if self.hello is None:
+            raise wire.WireError("a sample before any start")
         self._follow(self.state.apply(sample), sample.monotonic)
         self.process.add(sample)
         return sample

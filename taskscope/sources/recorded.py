@@ -188,12 +188,12 @@ class RecordedSource:
     def _seek(self, time: float) -> None:
         file, time = self._opened, min(max(time, self.begin), self.end)
         number = file.member_at(time)
-        moment, self._moment = self._moment, Moment()
+        shown, moment, self._moment = self.position, self._moment, Moment()
         self._lines = self._read(file.member_at(time - WINDOW), len(file.members))
         self._next, self._new = None, []
         self._run_to(time)
         if self._moment.state.sample is None:  # all of it is damaged
-            self._moment = moment
+            self._moment, self.position = moment, shown
             self._lines = self._read(number, len(file.members))
             return
         self._jumped = True

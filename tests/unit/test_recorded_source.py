@@ -183,3 +183,13 @@ async def test_a_file_without_a_sample_is_damaged(tmp_path: Path) -> None:
         writer.begin(1.0, 1.0, [line("start", wire.pack(start)), line("sample", {"monotonic": "x"})])
     with pytest.raises(SourceError, match="no sample in it can be read"):
         await RecordedSource(str(path)).open()
+
+
+async def test_a_sample_without_a_start_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.rec"
+    start = {"format": FORMAT, "schema": SCHEMA, "taskscope": "0", "hello": {}}
+    sample = wire.pack(FakeSource().sample(full=True))
+    with closing(RecordingWriter(path)) as writer:
+        writer.begin(1060.0, 1060.0, [line("start", start), line("sample", sample)])
+    with pytest.raises(SourceError, match="no sample in it can be read"):
+        await RecordedSource(str(path)).open()
