@@ -13,7 +13,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from taskscope.tui.line_list import fit
+from taskscope.tui.line_list import CURSOR, fit
 from taskscope.tui.messages import Sent
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.cpu import Call
 
 EDGE = "▏"
-"""Begins each box: its shape shows where it is, without colours too."""
+"""Begins each box, except the selected one: its shape shows where it is, without colours too."""
 
 SHADES = {"user": 0.5, "library": 0.3, "stdlib": 0.15}
 """How much of the accent a box has, by whose code it is."""
@@ -206,7 +206,8 @@ class Flame(ScrollView, can_focus=True):
         for box in self._boxes[depth]:
             if box.start > at:
                 line.append(Segment(" " * (box.start - at), base))
-            line.append(Segment(fit(f"{EDGE}{self._label(box.call)}", box.width), self._style(box, base)))
+            edge = CURSOR if box.path == self._path else EDGE
+            line.append(Segment(fit(f"{edge}{self._label(box.call)}", box.width), self._style(box, base)))
             at = box.start + box.width
         if at < width:
             line.append(Segment(" " * (width - at), base))

@@ -34,7 +34,7 @@ async def test_it_shows_who_uses_the_cpu_what_sampling_costs_and_the_calls(size:
         flame = app.screen.query_one(Flame)
         assert "all calls" in screen
         drawn = "\n".join(flame.render_line(y).text for y in range(3))
-        assert drawn.index("▏Scope.deliver") < drawn.index("▏executor.py:231")
+        assert drawn.index("▌Scope.deliver") < drawn.index("▏executor.py:231")
         assert "▏parse" in drawn
 
 
@@ -49,7 +49,7 @@ async def test_boxes_are_reached_by_arrows_enlarged_by_enter_and_esc_leads_back(
         await pilot.press("right", "down")
         await until_shown(pilot, "executor.py:244 decay_after, 40 % of a core, 10 % itself · all calls")
         await pilot.press("enter")
-        assert flame.render_line(1).text.startswith("▏decay_after")
+        assert flame.render_line(1).text.startswith("▌decay_after")
         assert "Scope.deliver" not in flame.render_line(0).text
         await pilot.press("escape", "escape")
         assert not flame.zoomed
