@@ -42,7 +42,7 @@ class Moves:
         then, self.now = self.now, facts.monotonic
         self.workers = self.workers or any(group.wait == "queue.get" for group in facts.groups)
         marks = {mark.serial: mark.where for mark in facts.marks}
-        before, self._all = self._all, facts.sampled == facts.live
+        before, self._all = self._all, len(facts.marks) == facts.sampled == facts.live
         if before and self._all:
             gone = (since for serial, (since, _) in self._first.items() if serial not in marks)
             self.released += sum(1 for since in gone if then - since >= WATCHED)

@@ -31,6 +31,7 @@ kept: list[Any] = []
 """Tasks, and nothing that could wake one."""
 held: list[Any] = []
 """What wakes."""
+unread: dict[int, Any] = {}
 VAR: contextvars.ContextVar[Any] = contextvars.ContextVar("VAR")
 own = sys.modules[__name__]
 pool = concurrent.futures.ThreadPoolExecutor(1)
@@ -274,6 +275,15 @@ def lost_pair() -> None:
 @way
 def stuck_in_set() -> None:
     held.append({task(wait(future()), keep=False) for _ in range(3)})
+
+
+@way
+def stuck_in_a_dictionary_that_nobody_reads() -> None:
+    async def work(room: Room) -> None:
+        await room.closed.wait()
+
+    for number in range(3):
+        unread[number] = task(work(Room()), keep=False)
 
 
 @way

@@ -71,3 +71,11 @@ def test_who_is_no_longer_sampled_need_not_have_ended() -> None:
         seen = look(at, {serial: serial for serial in serials})
         moves.add(dataclasses.replace(seen, live=500))
     assert not moves.comes
+
+
+def test_a_thread_that_is_not_marked_while_it_works_has_not_ended() -> None:
+    moves = Moves()
+    for at, serials in ((0, range(9)), (20, range(9)), (25, range(5, 9))):
+        seen = look(at, {serial: serial for serial in serials})
+        moves.add(dataclasses.replace(seen, sampled=9, live=9))
+    assert not moves.comes
