@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
 import pytest
 
@@ -18,16 +19,19 @@ WINDOW = 10.0
 TURNS = 3
 
 
-async def shares(*pids: int) -> list[float]:
-    """Cores used by each process at the same time: medians over windows."""
-    found: list[list[float]] = [[] for _ in pids]
+async def shares(*pids: int, agent_of: int | None = None) -> list[float]:
+    """Cores used by each process, and by a target's agent, at the same time: medians over windows."""
+    meters = [partial(cpu_seconds, pid) for pid in pids]
+    if agent_of is not None:
+        meters.append(partial(cpu_seconds, agent_of, but_main=True))
+    found: list[list[float]] = [[] for _ in meters]
     for _ in range(TURNS):
-        before = [cpu_seconds(pid) for pid in pids]
+        before = [meter() for meter in meters]
         began = asyncio.get_running_loop().time()
         await asyncio.sleep(WINDOW)
         took = asyncio.get_running_loop().time() - began
-        for share, pid, then in zip(found, pids, before, strict=True):
-            share.append((cpu_seconds(pid) - then) / took)
+        for share, meter, then in zip(found, meters, before, strict=True):
+            share.append((meter() - then) / took)
     return [median(share) for share in found]
 
 
@@ -63,8 +67,7 @@ async def test_app_with_5000_sites(interval: float) -> None:
         async with Terminal([sys.executable, "-m", "taskscope", "attach", str(child.pid)]) as terminal:
             await terminal.until("many_sites.py")
             await asyncio.sleep(5)  # what is asked for once: history, sites
-            app, target = await shares(terminal.pid, child.pid)
-        agent = (await anext(source.samples())).agent_cpu or 0.0
+            app, target, agent = await shares(terminal.pid, child.pid, agent_of=child.pid)
         await source.close()
     table(
         f"The app in a terminal of 120x36 on 5,000 sites, 2,000 tasks a second, a sample each {interval:g} s",
