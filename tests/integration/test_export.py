@@ -165,7 +165,7 @@ def test_300_000_tasks_are_exported_in_little_memory(tmp_path: Path, format: str
         print(f"{format}: {used.ru_maxrss >> 10} MB, {used.ru_utime + used.ru_stime:.1f} s of CPU")
         assert used.ru_maxrss < 300 << 10
         if format == "folded":
-            assert sum(int(line.rpartition(" ")[2]) for line in path.open()) == 300_001
+            assert sum(int(line.rpartition(" ")[2]) for line in path.read_text().splitlines()) == 300_001
 
 
 def test_text_is_no_formula_and_no_separator() -> None:
