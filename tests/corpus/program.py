@@ -77,11 +77,14 @@ class Program:
         if self.leaks:
             frames = (finding.site, finding.user_site)
             return any(self._is_guilty(frame) for frame in frames if frame is not None)
-        named = shown(finding)
+        return self.is_named_in(shown(finding))
+
+    def is_named_in(self, text: str) -> bool:
+        """Whether every guilty line is."""
         own = (rf"\b{self.path.name}:{line} in " for line in self.marked)
         others = (each.split(" ", 1) for each in self.declared("Line"))
         library = (rf"\b{Path(file).name}:\d+ in {re.escape(name)}(?!\w)" for file, name in others)
-        return all(re.search(each, named) for each in (*own, *library))
+        return all(re.search(each, text) for each in (*own, *library))
 
     def _is_guilty(self, frame: Frame) -> bool:
         if frame.line in self.marked and Path(frame.file) == self.path:

