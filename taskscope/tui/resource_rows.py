@@ -23,7 +23,12 @@ KINDS = (TIMER, *(each for each in RESOURCE_KINDS if each != "unknown"))
 SHORT = {"subprocess": "child", "descriptor": "fd"}
 """Kinds whose names are too long for the column."""
 
-NOUNS = {"context": "context variable", "descriptor": "descriptor", "generator": "async generator"}
+NOUNS = {
+    "context": "context variable",
+    "descriptor": "descriptor",
+    "generator": "async generator",
+    "subprocess": "child program",
+}
 
 SPAN = 60.0
 """Seconds over which a change is measured, once there are so many."""
