@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import __version__
 from taskscope.attach import attempt, bootstrap
+from taskscope.parsing import parse
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -90,7 +91,7 @@ def file_name(name: str) -> str:
 def _pieces(name: str, source: str, compiled: bool) -> tuple[Piece, ...]:
     lines = source.splitlines(keepends=True)
     found: list[Piece] = []
-    for first, last in _stretches(ast.parse(source)):
+    for first, last in _stretches(parse(source)):
         text = "".join(lines[first - 1 : last])
         if compiled:
             found.append(marshal.dumps(bootstrap.compiled(first, text, file_name(name))))
@@ -124,7 +125,7 @@ def modules() -> tuple[tuple[str, str], ...]:
             name = ".".join(("taskscope", *(part for part in parts if part != "__init__")))
             sources[name] = path.read_text()
     sources["taskscope.typing"] = (Path(__file__).parent / "lean_typing.py").read_text()
-    trees = {name: ast.parse(source) for name, source in sources.items()}
+    trees = {name: parse(source) for name, source in sources.items()}
     needs = {name: _needs(tree, sources.keys()) - {name} for name, tree in trees.items()}
     order = graphlib.TopologicalSorter(needs).static_order()
     return tuple((_private(name), _renamed(sources[name], trees[name])) for name in order)

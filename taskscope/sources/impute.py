@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import threading
 from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.export.whole import read_regular
+from taskscope.parsing import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,10 +58,6 @@ def _read(root: str, files: Sequence[str], sites: Sequence[model.Site]) -> dict[
     return found
 
 
-_one_at_a_time = threading.Lock()
-"""Parsing in two threads at once can end in a SystemError on CPython 3.11 (gh-106905)."""
-
-
 def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
     """``site`` at the best candidate's line, marked imputed; None if no line is found.
 
@@ -74,10 +70,8 @@ def impute(site: model.Site, sources: Mapping[str, str]) -> model.Site | None:
         if name not in text:
             continue
         try:
-            with _one_at_a_time:
-                tree = ast.parse(text)
-            starts = [*_Search(name, owner).starts(tree)]
-        except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
+            starts = [*_Search(name, owner).starts(parse(text))]
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         same = 1 if file == site.frame.file else 0
         for score, line, function in starts:

@@ -28,9 +28,6 @@ MAX_FILES, MAX_LINES, MAX_KNOWN = 300, 200_000, 200
 LOADS = 1.0
 """Seconds after its start in which a process has not loaded much of its code yet."""
 
-_OURS = origins.absolute(__file__).removesuffix("agent/answers/uses.py")
-_DEMO = f"{_OURS}demo/"
-
 _FILLS = frozenset(("append", "appendleft", "add", "extend", "insert", "update"))
 _INTO = frozenset(("+=", "|="))
 _FRESH = frozenset(("[", "{", "list", "dict", "set", "deque", "defaultdict", "OrderedDict", "field"))
@@ -98,11 +95,10 @@ class Uses:
 
 
 def _files() -> Job[list[str]]:
-    """The files of the program; ours, where we run from a checkout, are none of them."""
+    """The files of the program."""
     found = {}
     for file, _ in source.loaded():
-        ours = file.startswith(_OURS) and not file.startswith(_DEMO)
-        if origins.origin(file) == "user" and not ours:
+        if origins.origin(file) == "user":
             found[file] = file
         if spent():
             yield

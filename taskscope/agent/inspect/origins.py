@@ -30,8 +30,8 @@ def absolute(path: str) -> str:
         return path
 
 
-_HERE = os.path.dirname(os.path.dirname(absolute(__file__)))  # noqa: PTH120
-_DEMO = os.path.join(_HERE, "demo", "")  # noqa: PTH118
+_HERE = absolute(__file__).removesuffix("agent/inspect/origins.py")
+_DEMO = f"{_HERE}demo/"
 _STDLIB = os.path.dirname(absolute(os.__file__))  # noqa: PTH120
 _THREAD_PLUMBING = ("/threading.py", "/concurrent/futures/")
 
@@ -67,7 +67,7 @@ def _classify(file: str) -> Origin | Literal["own"]:
         return "own"
     if file.startswith("<frozen"):
         return "stdlib"
-    if file.startswith(_HERE + os.sep):
+    if file.startswith(_HERE):
         return "user" if file.startswith(_DEMO) else "own"
     if plumbing.is_in_library(file):
         return "library"
