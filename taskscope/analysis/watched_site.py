@@ -296,7 +296,8 @@ def info_finding(
         onset = Onset(now - age)
     else:
         return None
-    return _about(site, watched, "info", rate=0.0, onset=onset, text=text, why=why)
+    found = _about(site, watched, "info", rate=0.0, onset=onset, text=text, why=why)
+    return _with_cause_of_kept(found, watched) if why == "retained" else found
 
 
 def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | None:
@@ -326,9 +327,16 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
         why=verdict.why,
         until=verdict.until,
     )
-    kept = Said(f"ended tasks are kept{_keeping(watched)}", ("ended tasks are kept",))
-    cause = patterns.OF_ENDED.cause(kept, ())
-    return replace(found, cause=cause)
+    return _with_cause_of_kept(found, watched)
+
+
+def _with_cause_of_kept(found: Finding, watched: WatchedSite) -> Finding:
+    """The finding with what keeps its tasks as the cause, if that is known."""
+    keeping = _keeping(watched)
+    if not keeping:
+        return found
+    kept = Said(f"ended tasks are kept{keeping}", ("ended tasks are kept",))
+    return replace(found, cause=patterns.OF_ENDED.cause(kept, ()))
 
 
 def _collects(watched: WatchedSite, reading: Growth, now: float) -> bool:

@@ -3,6 +3,7 @@
 ``--fixed``: a task leaves the list when it is done.
 
 Shows: ended tasks kept
+Level: info
 """
 
 import asyncio

@@ -29,7 +29,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 PYTHON = os.environ.get("TASKSCOPE_CASES_PYTHON", sys.executable)
 CASES = programs("cases")
 WITHIN = 60.0
-NOT_YET = {"retained_tasks": "within a minute it is a note, with its holder, but without a cause"}
 
 
 def name_of(program: Program) -> str:
@@ -45,8 +44,6 @@ def with_packages(case: Program) -> Program:
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 async def test_a_real_fault_is_named_within_a_minute(case: Program) -> None:
-    if case.path.stem in NOT_YET:
-        pytest.xfail(NOT_YET[case.path.stem])
     async with started(with_packages(case), PYTHON) as pid:
         if case.declared("Where") == ("outside",):
             await until_told_from_outside(case, pid)

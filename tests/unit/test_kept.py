@@ -119,6 +119,9 @@ def test_a_container_that_entries_also_leave_may_be_a_cache_that_still_fills() -
     sites = [{each.level for each in findings if each.kind == "task"} for findings in said]
     assert set().union(*sites[:160]) <= {"info"}
     assert sites[-1] == {"suspect"}
+    (note,) = (each for each in said[100] if each.kind == "task")
+    assert note.cause is not None
+    assert note.cause.text.startswith("ended tasks are kept by Hub.tasks (list of ")
 
 
 @pytest.mark.parametrize(("entry", "level"), [("Board", "info"), ("", "leak")])
