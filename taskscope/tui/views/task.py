@@ -235,7 +235,9 @@ class TaskScreen(DetailScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Shows the cancel key only if the target allows it."""
         hello = self.context.store.hello
-        return action != "cancel" or bool(hello and hello.control)
+        if action == "cancel":
+            return bool(hello and hello.control)
+        return super().check_action(action, parameters)
 
     def action_cancel(self) -> None:
         def confirmed(yes: bool | None) -> None:
