@@ -65,7 +65,8 @@ class Kept:
     def judged(self, now: float, keeper: Keeper | None = None) -> tuple[Growth, Verdict] | None:
         """The reading and the verdict; None if there is nothing to report.
 
-        If entries are also taken out of what keeps them, it may be a cache that still fills.
+        If entries are also taken out of what keeps them, it may be a cache that still fills.  That nobody
+        reads it says little of tasks that are kept within its entries: it is those that pile up.
         """
         if self._most < FEWEST or self._track.gain <= 1:
             return None
@@ -73,7 +74,9 @@ class Kept:
         if reading is None:
             return None
         strength = Strength.NONE
-        if keeper is not None and (keeper.unread or keeper.emptied):
-            strength = Strength.CANNOT_END if keeper.unread else Strength.UNLIKELY
+        if keeper is not None and keeper.emptied:
+            strength = Strength.UNLIKELY
+        elif keeper is not None and keeper.unread and not keeper.entry:
+            strength = Strength.CANNOT_END
         verdict = judge(reading, None, strength, uptime=0.0, record=True)
         return (reading, verdict) if verdict.level != "flat" else None

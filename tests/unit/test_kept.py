@@ -26,12 +26,13 @@ def watch(
     seen: bool = True,
     emptied: bool = False,
     unread: bool = False,
+    entry: str = "",
 ) -> list[tuple[Finding, ...]]:
     """What is said at each second of a site of which so many ended tasks are kept then, 100 kB each.
 
     ``full``: entries of the container all the time; None: as many as are kept.  ``seen``: it is found.
     ``emptied``: code takes entries out of it.
-    ``unread``: the program never looks into it.
+    ``unread``: the program never looks into it.  ``entry``: they are kept within its entries, of this type.
     """
     judge = Judge(hello(from_second))
     said = []
@@ -59,7 +60,7 @@ def watch(
         )
         for asked in judge.questions():
             name, size = "Hub.tasks", full or kept(now)
-            keeper = Keeper(name, "list", size, "app.hub", 100_000, emptied=emptied, unread=unread)
+            keeper = Keeper(name, "list", size, "app.hub", 100_000, entry, emptied=emptied, unread=unread)
             judge.facts(SiteFacts(asked.site, float(now), 1, (), keeper=keeper if seen else None))
         said.append(judge.findings())
     return said
@@ -80,6 +81,8 @@ def test_those_in_a_container_that_nobody_reads_are_a_leak_before_long() -> None
     assert finding.level == "leak"
     assert "(list of 185, growing, never read) of the Hub" in finding.text
     (finding,) = watch(lambda now: 5 * now, 40)[-1]
+    assert finding.level == "suspect"
+    (finding,) = watch(lambda now: 5 * now, 40, unread=True, entry="Connection")[-1]
     assert finding.level == "suspect"
     said = watch(lambda now: 5 * now, 60, full=1_000, unread=True)
     assert "leak" not in {finding.level for findings in said for finding in findings}
