@@ -51,15 +51,28 @@ def _throttled(group: str) -> float:
 
 
 def blocked_since(native: int, now: float) -> float | None:
-    """When a thread that does not run now last did, by the kernel's scheduler; None: unknown."""
+    """When a thread that does not run now last did, by the kernel's scheduler; None: unknown.
+
+    Each CPU has a clock of its own, which leaves out what others took: only times of one CPU can be compared.
+    """
     own, theirs = _last_ran(system.get_native_id()), _last_ran(native)
-    return now - (own - theirs) / 1e3 if own is not None and theirs is not None and theirs <= own else None
+    if own is None or theirs is None or own.cpu != theirs.cpu or theirs.at > own.at:
+        return None
+    return now - (own.at - theirs.at) / 1e3
 
 
-def _last_ran(native: int) -> float | None:
-    """In milliseconds of the scheduler's clock."""
+class _Ran(NamedTuple):
+    """The CPU that a thread ran on last, and when, in milliseconds of that CPU's clock."""
+
+    cpu: bytes
+    at: float
+
+
+def _last_ran(native: int) -> _Ran | None:
+    folder = f"/proc/self/task/{native}"
     try:
-        lines = system.contents(f"/proc/self/task/{native}/sched").split(b"\n")
-        return next(float(each.split()[-1]) for each in lines if each.startswith(b"se.exec_start"))
-    except (OSError, ValueError, StopIteration):
+        cpu = system.contents(f"{folder}/stat").rpartition(b")")[2].split()[36]
+        lines = system.contents(f"{folder}/sched").split(b"\n")
+        return _Ran(cpu, next(float(each.split()[-1]) for each in lines if each.startswith(b"se.exec_start")))
+    except (OSError, ValueError, StopIteration, IndexError):
         return None
