@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -336,7 +337,10 @@ def wait_until_connected(pid: int) -> None:
     """Until the process has an epoll and a socket open: it waits for an answer."""
     give_up = time.monotonic() + 10
     while time.monotonic() < give_up:
-        links = [os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")]
+        links = []
+        for each in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(FileNotFoundError):  # closed meanwhile
+                links.append(os.readlink(f"/proc/{pid}/fd/{each}"))
         if sum("socket:" in each for each in links) >= 3 and any("eventpoll" in each for each in links):
             return
         time.sleep(0.02)

@@ -62,7 +62,7 @@ async def test_the_guilty_places_gain_tasks(
     monkeypatch.setenv("TASKSCOPE_DIR", str(home))
     service = await run("run", "-m", f"taskscope.demo.{system.name}", "--speed", SPEED[system.name])
     try:
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 50
         first: dict[tuple[str, str], int] | None = None
         while True:
             assert time.monotonic() < give_up, f"not seen: {system.guilty}"
