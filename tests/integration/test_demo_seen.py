@@ -17,7 +17,7 @@ from taskscope.demo import SYSTEMS, System
 if TYPE_CHECKING:
     from pathlib import Path
 
-SPEED = {"orders": "1", "heartbeat": "60", "backend": "30", "restarts": "300", "rotation": "15"}
+SPEED = {"orders": "1", "heartbeat": "60", "backend": "30", "restarts": "300", "rotation": "30"}
 GAINED = {"orders": 100, "heartbeat": 50, "backend": 8, "restarts": 1600, "rotation": 50}
 """How many tasks of a guilty place must have come to stay."""
 
