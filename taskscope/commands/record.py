@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
@@ -150,7 +149,6 @@ class _Recording:
     def _say_what_is_there(self, writer: RecordingWriter) -> None:
         path = self._options.output
         if not self._samples and not writer.continued:
-            Path(path).unlink()
             say(f"taskscope record: no sample came; {path} was not written")
             return
         say(

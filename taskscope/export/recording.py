@@ -12,13 +12,13 @@ import os
 import stat
 import struct
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskscope.model.recording import HEADER_BYTES, MAX_MEMBER, SIGNATURE, header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from taskscope.model.recording import Kind
 
@@ -94,11 +94,16 @@ class RecordingWriter:
         self._write(self._packed(lines))
 
     def close(self) -> None:
-        """Ends the member and closes the file; idempotent.  Raises RecordingError."""
+        """Ends the member and closes the file, which goes if nothing was written; idempotent.
+
+        Raises RecordingError.
+        """
         if self._file >= 0:
             try:
                 self._write(self._ending())
                 os.fsync(self._file)
+                if not self.written and not self.continued:
+                    Path(self.path).unlink(missing_ok=True)
             except OSError as error:
                 raise self._cannot(error) from None
             finally:

@@ -97,3 +97,11 @@ class Observed(Protocol):
 
     def silence(self) -> Silence | None:
         """Since when no sample has arrived, and why; None while they arrive or none are expected."""
+
+
+@runtime_checkable
+class Repeatable(Protocol):
+    """A source of a running process that can be connected to more than once."""
+
+    def another(self) -> Source:
+        """A source for the same target, not yet opened."""

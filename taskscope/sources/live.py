@@ -85,6 +85,10 @@ class LiveSource:
             self._searching.cancel()
         await self._client.close()
 
+    def another(self) -> LiveSource:
+        """A source for the same agent, not yet opened."""
+        return LiveSource(self.path)
+
     def silence(self) -> Silence | None:
         if self._sampled is None or self._client.over is not None:
             return None

@@ -14,6 +14,7 @@ from textual.filter import Monochrome
 from textual.screen import ModalScreen, Screen
 
 from taskscope.model import requests
+from taskscope.sources.base import Repeatable
 from taskscope.sources.recorded import RecordedSource
 from taskscope.tui import crash
 from taskscope.tui import theme as themes
@@ -41,7 +42,18 @@ if TYPE_CHECKING:
     from taskscope.tui.picker import Targets
 
 _OF_A_TARGET = frozenset(
-    ("trees", "baseline", "unmark", "pause", "resume", "snapshot", "console", "try_console", "interval")
+    (
+        "trees",
+        "baseline",
+        "unmark",
+        "pause",
+        "resume",
+        "snapshot",
+        "record",
+        "console",
+        "try_console",
+        "interval",
+    )
 ) | {"overview", "view"}
 
 GARBAGE = (50_000, 20, 100)
@@ -72,6 +84,7 @@ class TaskScopeApp(App[None]):
         Binding("b", "baseline", "Baseline", show=False),
         Binding("B", "unmark", "Clear baseline", show=False),
         Binding("w", "snapshot", "Save"),
+        Binding("R", "record", "Record", show=False),
         Binding("c", "console", "Console"),
         Binding("c", "try_console", "Console", show=False),
         Binding("i", "interval", "Change the interval", show=False),
@@ -176,7 +189,7 @@ class TaskScopeApp(App[None]):
 
     async def on_unmount(self) -> None:
         if self.connection is not None:
-            await self.connection.close()
+            await self.connection.leave()
 
     def on_picker_screen_target_chosen(self, event: PickerScreen.TargetChosen) -> None:
         self._watch(event.source, event.reconnect)
@@ -187,7 +200,7 @@ class TaskScopeApp(App[None]):
             return
         connection, self.connection = self.connection, None
         self.workers.cancel_group(self, "connection")
-        await connection.close()
+        await connection.leave()
         self.pop_screen()
 
     def _resumed(self, _: App[Any]) -> None:
@@ -285,6 +298,19 @@ class TaskScopeApp(App[None]):
         from taskscope.tui import saving
 
         self.run_worker(saving.save(self.context), group="snapshot", exclusive=True)
+
+    async def action_record(self) -> None:
+        """Starts a recording, or ends the one that runs."""
+        context, hello = self.context, self.context.store.hello
+        if context.capture is not None:
+            await context.capture.stop()
+        elif hello is None or context.state is not State.LIVE or not isinstance(context.source, Repeatable):
+            context.error("Only a live target can be recorded.")
+        else:
+            from taskscope.tui.capturing import Capture
+
+            Capture(context, hello.process)
+        self._tell()
 
     def action_console(self) -> None:
         from taskscope.tui import console

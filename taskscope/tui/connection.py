@@ -63,6 +63,12 @@ class Connection:
             self.context.source, hello = await self._wait_for(self._reconnect)
             self._become(State.CONNECTING)
 
+    async def leave(self) -> None:
+        """Ends the recording, if one is being made, and closes the source."""
+        if self.context.capture is not None:
+            await self.context.capture.stop()
+        await self.close()
+
     async def close(self) -> None:
         """Closes the source."""
         for task in self._background:

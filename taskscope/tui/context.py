@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from taskscope.model import Finding
     from taskscope.sources.base import Silence, Source
+    from taskscope.tui.capturing import Capture
     from taskscope.tui.playback import Playback
     from taskscope.tui.store import Store
 
@@ -117,6 +118,8 @@ class Context(Voice):
         self.state = State.CONNECTING
         self.playback: Playback | None = None
         """What moves a recording; None: the app shows something else."""
+        self.capture: Capture | None = None
+        """The recording that is being made of it."""
         self.reason = ""
         """Why the connection is not live, in the source's words."""
         self.silence: Silence | None = None

@@ -93,6 +93,9 @@ def _identity(context: Context, colours: Palette) -> list[Part]:
 def _connection(context: Context, colours: Palette) -> list[Part]:
     store, sample = context.store, context.store.sample
     parts = [(0, _state(context, colours))]
+    if (capture := context.capture) is not None:
+        amount = f"{fmt.age(capture.seconds)} {fmt.bytes(capture.written)}"
+        parts.insert(0, (1, Text(f"▶ rec {amount}", colours.warning)))
     age = store.shown_age()
     if sample is None or age is None:
         return parts

@@ -24,6 +24,7 @@ Everywhere
 space      pauses the display; the target keeps running
 b          marks a baseline; B clears it
 w          saves a snapshot in the working directory
+R          starts and stops a recording there
 c          opens aiomonitor's console in the target; asks before it starts one
 i          changes the sampling interval
 M          shows past messages

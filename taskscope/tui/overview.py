@@ -75,9 +75,9 @@ cursor always stays on its row.
 
 m charts the next series, z the next time span.  space pauses.  i changes the sampling interval.
 f lists the findings, d dismisses the one under the cursor for this target (d again restores it).
-w saves a snapshot in the working directory.  t trees.  1 overview, 2 threads, 3 ended, 4 stalls,
-5 loops, 6 resources, 7 CPU.  Enter opens the row under the cursor, Esc goes back.  ctrl+p lists all
-commands."""
+w saves a snapshot in the working directory, R starts and stops a recording there.  t trees.  1 overview,
+2 threads, 3 ended, 4 stalls, 5 loops, 6 resources, 7 CPU.  Enter opens the row under the cursor, Esc goes
+back.  ctrl+p lists all commands."""
 
 
 class Caption(Widget):

@@ -26,7 +26,7 @@ async def save(context: Context) -> None:
         return
     if context.store.findings.judged:  # save what the screen shows, not what one look finds
         state["findings"] = wire.pack(context.store.findings.every)
-    path = _name(hello.process, time.localtime())
+    path = file_name(hello.process, "json")
     try:
         size = await asyncio.to_thread(snapshot.save, state, path)
     except snapshot.SnapshotError as problem:
@@ -35,7 +35,7 @@ async def save(context: Context) -> None:
     context.status(f"Snapshot written: {path} ({fmt.bytes(size)}).")
 
 
-def _name(process: Process, when: time.struct_time) -> str:
-    """``taskscope-NAME-PID-DATE.json``; the target's name cannot lead into another directory."""
+def file_name(process: Process, suffix: str) -> str:
+    """``taskscope-NAME-PID-DATE.SUFFIX``; the target's name cannot lead into another directory."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", process.name).strip("-")[:40] or "python"
-    return f"taskscope-{name}-{process.pid}-{time.strftime('%Y%m%d-%H%M%S', when)}.json"
+    return f"taskscope-{name}-{process.pid}-{time.strftime('%Y%m%d-%H%M%S')}.{suffix}"

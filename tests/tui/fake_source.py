@@ -74,6 +74,7 @@ class FakeSource(Answering):
         self.closed = False
         self.broken: str = ""
         self.asked: list[str] = []
+        self.others: list[FakeSource] = []
         self.sites = [*SITES, *(_quiet(100 + index) for index in range(quiet_sites))]
         self.stacks = True
         self._queue: asyncio.Queue[model.Sample | None] = asyncio.Queue()
@@ -118,6 +119,11 @@ class FakeSource(Answering):
             1024,
             None,
         )
+
+    def another(self) -> FakeSource:
+        """A connection of its own; ``others`` lists them."""
+        self.others.append(FakeSource(name=self.name, pid=self.pid, start=self.seconds))
+        return self.others[-1]
 
     async def close(self) -> None:
         self.closed = True

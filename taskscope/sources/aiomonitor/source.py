@@ -87,6 +87,10 @@ class AiomonitorSource(Answering):
         """The source behind ``aiomonitor://HOST[:PORT]``.  Raises SourceError."""
         return cls(*address(target))
 
+    def another(self) -> AiomonitorSource:
+        """A source for the same monitor, not yet opened."""
+        return type(self)(self.host, self.port)
+
     async def open(self) -> model.Hello:
         """Fetches its version and its first list.  Raises SourceError."""
         client = self._client = Client(self.host, self.port)
