@@ -313,7 +313,7 @@ class Agent:
                 continue
             number = ids.get(id(futures.loop_of(task)), 0)
             live[number] = live.get(number, 0) + 1
-        return self.watch.describe(live)
+        return (yield from self.watch.describe(live))
 
     def ended(self, query: requests.Ended) -> Job[tuple[model.Ended, ...]]:
         found = []

@@ -36,7 +36,7 @@ class Resource:
 class Resources:
     """All of them at ``monotonic``, by kind, most first.
 
-    ``searched``: the heap was searched for what nothing else leads to, which takes a small process.
+    ``searched``: the search for loops that nobody runs came to its end; in a large process it does not.
     """
 
     monotonic: float

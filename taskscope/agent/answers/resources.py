@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections import Counter, defaultdict
-from itertools import repeat
-from operator import is_
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.agent.answers.proofs import others_than
 from taskscope.agent.counts import descriptors
-from taskscope.agent.inspect import alone, children, contexts, open_files, registered, turns
+from taskscope.agent.inspect import alone, children, contexts, older_loops, open_files, registered, turns
 from taskscope.agent.inspect.looking import class_name, column, module_of
 from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.system import clock, system
@@ -38,11 +35,8 @@ MAX_DESCRIPTORS = 5_000
 INSPECTED = 6
 """Connections per group of which it is found out who else refers to them."""
 
-MAX_BLOCKS = 150_000
-"""Allocated blocks up to which the heap is searched: one pass of up to 2 ms, for which the program stops."""
-
 SEARCH_EVERY = 20.0
-"""Seconds between two searches."""
+"""Seconds between two searches for loops that nobody runs: up to 70 ms of CPU each."""
 
 
 class ResourceReader:
@@ -55,14 +49,14 @@ class ResourceReader:
         self._watch = watch
         self._threads = threads
         self._searched = -SEARCH_EVERY
-        self._others: Counter[str] = Counter()  # loops found by the last search that nobody runs, by class
+        self._others: Counter[str] = Counter()  # loops found by the last search, by class
+        self._everywhere = False  # it came to its end
 
     def resources(self, _: requests.Resources) -> Job[model.Resources]:
-        searched = sys.getallocatedblocks() <= MAX_BLOCKS
         rows: list[model.Resource] = []
         for walk in (
             self._contexts(),
-            self._loops(searched=searched),
+            self._loops(),
             self._executors(),
             self._transports(),
             self._generators(),
@@ -71,7 +65,7 @@ class ResourceReader:
         ):
             found = yield from walk
             rows += sorted(found, key=lambda each: -each.count)[:MAX_ROWS]
-        return model.Resources(clock.monotonic(), tuple(rows), searched)
+        return model.Resources(clock.monotonic(), tuple(rows), self._everywhere)
 
     def _contexts(self) -> Job[list[model.Resource]]:
         variables = contexts.Variables()
@@ -103,31 +97,34 @@ class ResourceReader:
             for each in variables.found.values()
         ]
 
-    def _loops(self, *, searched: bool) -> Job[list[model.Resource]]:
-        known = self._watch.describe({})
+    def _loops(self) -> Job[list[model.Resource]]:
+        known = yield from self._watch.describe({})
         counted: Counter[tuple[str, ResourceState, model.Frame | None]] = Counter()
         for each in known:
             state: ResourceState = "running" if each.running else "stopped"
             counted[each.kind, state, each.made] += 1
-        yield
-        if searched and clock.monotonic() - self._searched >= SEARCH_EVERY:
+        if clock.monotonic() - self._searched >= SEARCH_EVERY:
             self._searched = clock.monotonic()
-            self._others = self._unknown_loops()
-        for kind, count in self._others.items() if searched else ():
+            yield from self._search()
+        for kind, count in self._others.items():
             counted[kind, "stopped", None] += count
         return [
             model.Resource("loop", kind, count, state, frame=frame)
             for (kind, state, frame), count in counted.items()
         ]
 
-    def _unknown_loops(self) -> Counter[str]:
-        """Loops that the agent does not know: nobody runs them, and they are older than it."""
-        known = {id(loop) for _, loop in self._watch.loops()}
-        return Counter(
-            f"{module_of(type(each))}.{class_name(each)}"
-            for each in _loops_in_heap()
-            if id(each) not in known and not turns.is_closed(each) and not self._watch.is_copy(each)
-        )
+    def _search(self) -> Job[None]:
+        """Finds loops that the agent does not know: nobody runs them, and they are older than it."""
+        tasks = yield from others_than(None, self._registry.task_records())
+        found = yield from older_loops.search([loop for _, loop in self._watch.loops()], tasks)
+        self._everywhere = found.everywhere
+        others: Counter[str] = Counter()
+        for each in found.loops:
+            if not turns.is_closed(each) and not self._watch.is_copy(each):
+                others[f"{module_of(type(each))}.{class_name(each)}"] += 1
+            if spent():
+                yield
+        self._others = others
 
     def _executors(self) -> Job[list[model.Resource]]:
         pools: dict[int, list[model.Thread]] = defaultdict(list)
@@ -195,16 +192,6 @@ def _kept(handles: Iterable[OwnRef], loops: list[object]) -> Job[list[alone.Kept
         if kept is not None:
             found.append(kept)
     return found
-
-
-def _loops_in_heap() -> list[object]:
-    """All loops written in Python, by what refers to their classes: one pass over the heap."""
-    asyncio = sys.modules.get("asyncio")
-    classes = [asyncio.BaseEventLoop] if asyncio is not None else []
-    for each in classes:
-        classes += type.__subclasses__(each)
-    found = gc.get_referrers(*classes) if classes else []
-    return [each for each in found if any(map(is_, repeat(type(each)), classes))]
 
 
 def _subprocesses() -> Job[list[model.Resource]]:

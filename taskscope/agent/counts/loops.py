@@ -27,7 +27,7 @@ from taskscope.agent.counts import cpu, stranded
 from taskscope.agent.counts.stall import Stall, StallLog
 from taskscope.agent.counts.watched_loop import Probe, WatchedLoop
 from taskscope.agent.inspect import turns
-from taskscope.agent.inspect.walk import PAUSE, SLICE
+from taskscope.agent.inspect.walk import PAUSE, SLICE, spent
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -342,21 +342,30 @@ class LoopWatch:
         every = [each.percentiles(now)[1] for each in list(self._watched.values())]
         return max((each for each in every if each is not None), default=None)
 
-    def describe(self, live: dict[int, int]) -> tuple[model.Loop, ...]:
+    def describe(self, live: Mapping[int, int]) -> Job[tuple[model.Loop, ...]]:
         """Every loop.  ``live``: tasks by loop id."""
         frames, found = sys._current_frames(), []
         for watched in list(self._watched.values()):
-            loop = watched.reference()
-            if loop is None:
-                continue
-            try:
-                turn = self._turn(watched, loop, frames)
-                found.append(watched.as_model(loop, turn, live.get(watched.id, 0)))
-            except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
-                self._forget(watched)
-                self._failed("loops", error)
-        frames.clear()
+            one = self._described(watched, frames, live)
+            found += [one] if one is not None else []
+            if spent():
+                frames.clear()
+                yield
+                frames = sys._current_frames()
+        frames.clear()  # avoids a reference cycle
         return tuple(found)
+
+    def _described(
+        self, watched: WatchedLoop, frames: Mapping[int, FrameType], live: Mapping[int, int]
+    ) -> model.Loop | None:
+        loop = watched.reference()
+        try:
+            turn = self._turn(watched, loop, frames)
+            return watched.as_model(loop, turn, live.get(watched.id, 0)) if loop is not None else None
+        except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
+            self._forget(watched)
+            self._failed("loops", error)
+            return None
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -380,17 +389,8 @@ class LoopWatch:
         return copies
 
     def is_copy(self, loop: Any) -> bool:
-        """Whether it is a copy of a loop that runs in the parent process.
-
-        A copy claims to run and does not; checked twice, as a loop may just be starting or stopping.
-        """
-        for _ in range(2):
-            now, frames, thread = clock.monotonic(), sys._current_frames(), turns.claimed_thread(loop)
-            if thread is None or turns.look(loop, frames, self.born, now) is not None:
-                return False
-            if turns.claimed_thread(loop) != thread:
-                return False
-        return True
+        """Whether it is a copy of a loop that runs in the parent process."""
+        return turns.is_copy(loop, self.born)
 
     def stop(self) -> None:
         """Cancels our pending callbacks."""

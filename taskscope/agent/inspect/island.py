@@ -76,10 +76,7 @@ class Island:
         """Adds what its objects refer to, up to ``most`` objects or until that time."""
         place = 1
         while place < len(self.things) < most and clock.monotonic() < until:
-            for number, each in enumerate(inside(self.things[place])):
-                self.add(each)
-                if not number & 63 and spent():
-                    yield
+            yield from self.add_all(inside(self.things[place]))
             place += 1
             if spent():
                 yield
@@ -93,6 +90,13 @@ class Island:
             self.waiting.add(len(self.things))
         self.things.append(thing)
         self.origin.append(origin)
+
+    def add_all(self, things: list[object], origin: int = 0) -> Job[None]:
+        """Adds objects found at the object at that index."""
+        for number, each in enumerate(things):
+            self.add(each, origin)
+            if not number & 63 and spent():
+                yield
 
     def is_outside(self, thing: object) -> bool:
         kind = type(thing)

@@ -95,10 +95,7 @@ def keeper_of(
         if is_wanted(thing):
             met.append(place)
         else:
-            for number, each in enumerate(_some(thing)):
-                around.add(each, place)
-                if not number & 63 and spent():
-                    yield
+            yield from around.add_all(some(thing), place)
         place += 1
         if spent():
             yield
@@ -122,16 +119,16 @@ def begin(around: Island, others: Iterable[ref[object]]) -> Job[None]:
 
 
 def _modules() -> Iterator[object]:
-    """The dictionaries of the program's own modules."""
+    """The dictionaries of the program's own modules; an interactive one has no file."""
     for module in list(sys.modules.values()):
         if is_a(module, ModuleType):
             names = attributes_of(module)
             file = text(names.get("__file__"))
-            if file and origins.origin(file) == "user":
+            if origins.origin(file) == "user" if file else module is sys.modules.get("__main__"):
                 yield names
 
 
-def _some(thing: object) -> list[object]:
+def some(thing: object) -> list[object]:
     """What it refers to: of a larger container, the first and the last entries, as it has an order."""
     length = size(thing)
     if length is None or length <= FEW:

@@ -17,6 +17,7 @@ from weakref import ref
 from taskscope.agent.inspect import futures
 from taskscope.agent.inspect.looking import attribute, attributes_of, items, mro, own_attributes
 from taskscope.agent.inspect.variables import variables_of
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,6 +71,20 @@ def claimed_thread(loop: Any) -> int | None:
 def is_closed(loop: Any) -> bool:
     """Whether a loop is closed; False if unreadable."""
     return (variable(loop, "_closed") if is_legible(loop) else builtin(loop, "is_closed")) is True
+
+
+def is_copy(loop: Any, born: float) -> bool:
+    """Whether it is a copy, in a forked child that began at ``born``, of a loop that runs in the parent.
+
+    A copy claims to run and does not; checked twice, as a loop may just be starting or stopping.
+    """
+    for _ in range(2):
+        thread = claimed_thread(loop)
+        if thread is None or look(loop, sys._current_frames(), born, clock.monotonic()) is not None:
+            return False
+        if claimed_thread(loop) != thread:
+            return False
+    return True
 
 
 def length(loop: Any, name: str) -> int | None:
