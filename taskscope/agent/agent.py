@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
-from taskscope.agent.answers import cpu, mishaps, snapshot, source
+from taskscope.agent.answers import mishaps, snapshot, source
 from taskscope.agent.answers.console import Console
+from taskscope.agent.answers.cpu import CpuSampler
 from taskscope.agent.answers.facts import FactFinder
 from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.answers.resources import ResourceReader
@@ -93,8 +94,9 @@ class Agent:
         self.thread_view = ThreadView(self.watch, lambda: self.server.thread)
         self.waits = WaitReader(self.registry, self.watch, lambda: self.server.thread)
         self.timers = TimerReader(self.watch)
-        self.turning = Turning(self.registry, self.watch)
-        self.cpu = cpu.CpuSampler(self.watch, lambda: self.server.thread)
+        self._pace, self._interruption = map(self.presence.part, ("pace", "interruption"))
+        self.turning = Turning(self.registry, self.watch, self._pace)
+        self.cpu = CpuSampler(self.watch, lambda: self.server.thread, self._interruption)
         self.resources = ResourceReader(self.registry, self.watch, self.thread_view.all)
         self.facts = FactFinder(self.registry, self.thread_view.all, self.proofs)
         self.console = Console(self.watch, self.presence.part("console"), control)
@@ -196,7 +198,8 @@ class Agent:
         The parent's loops stay behind, except one that runs in the forking thread.
         """
         self.watch.forked()
-        cpu.restore()
+        self._pace.undo()
+        self._interruption.undo()
         self._adoption = self._forget_copies()
         self.server.abandon()
         self.server = Server(self)

@@ -134,7 +134,7 @@ class Server:
             for step in (run, leave, leave, close, close):
                 try:
                     step()
-                except Exception as error:  # noqa: BLE001  (an outer edge: the interpreter would print it)
+                except BaseException as error:  # noqa: BLE001  (an outer edge: whatever ends us, we leave)
                     agent.tell("agent thread", error)
             self._ended.release()
 

@@ -52,9 +52,9 @@ class LoopTurns:
     """One loop over ``seconds``, at ``looks`` looks.
 
     ``asleep``: looks at which it waited in its selector; ``without_wait``: at which it polled without
-    waiting.  ``iterations``: per second, measured only if it never slept.  ``cpu``: share of a core that its
-    thread used; ``sleeps``: how often that slept per second.  None: unknown.  ``callbacks``: most frequent
-    first.
+    waiting.  ``iterations``: per second, measured only if a callback keeps it awake.  ``cpu``: share of a
+    core that its thread used; ``sleeps``: how often that slept per second.  None: unknown.  ``callbacks``:
+    most frequent first.
     """
 
     loop: int

@@ -75,4 +75,5 @@ async def test_a_loop_that_spins_names_the_line_that_queues_it_again(name: str, 
 async def test_a_loop_at_work_does_not_spin(name: str, version: str) -> None:
     (turns,) = await turns_of(name, version)
     assert turns.looks > 20
+    assert turns.rearmed or turns.iterations is None, "it was called into"
     assert judged([turns]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
@@ -99,6 +100,16 @@ async def test_stop_puts_everything_back(directory: Path) -> None:
     gate.set()
     await task
     assert type(asyncio.create_task(asyncio.sleep(0))) is asyncio.Task
+
+
+async def test_a_program_that_ends_our_thread_gets_everything_back(directory: Path) -> None:
+    before = _state()
+    taskscope.start()
+    server = agent().server
+    until(lambda: bool(server.thread))
+    thread = ctypes.c_ulong(server.thread)
+    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(SystemExit)) == 1
+    until(lambda: _state() == before and not list(directory.iterdir()))
 
 
 async def test_nothing_of_the_agent_stays_referenced(directory: Path) -> None:

@@ -1,17 +1,16 @@
 """Answers to: which code uses the CPU?  Nothing runs for this unless asked.
 
 Every few milliseconds the agent's thread looks at all stacks.  What a thread has used since the last look, as
-the kernel counts it, is charged to the stack it is found in.  A thread would let ours run where it gives up
-the GIL, and always be found there: so for the fraction of a millisecond in which we wait for a look, it has
-to give it up wherever it is.  A loop found polling without waiting is charged to what it has queued.
+the kernel counts it, is charged to the stack it is found in.  A loop found polling without waiting is charged
+to what it has queued.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope import model
+from taskscope.agent.hooks.interruption import interrupt
 from taskscope.agent.inspect import futures, origins, rearming, stacks, turns
 from taskscope.agent.inspect.looking import attribute, text
 from taskscope.agent.inspect.threads import agent_native, ident_of, known_threads, native_id, native_ids
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from taskscope.agent.counts.loops import LoopWatch
+    from taskscope.agent.hooks.parts import Part
     from taskscope.agent.inspect.rearming import Queued
     from taskscope.agent.inspect.turns import Turn
     from taskscope.agent.inspect.walk import Job
@@ -48,9 +48,6 @@ MOST_STACKS, LISTED = 2_000, 300
 
 QUEUED = 20
 
-SWITCH = 0.00005
-"""Seconds after which a thread gives up the GIL while we wait for a look; otherwise as the program has it."""
-
 AWAY, STEP, STEPS = 0.0002, 0.00005, 7
 """Seconds that the program runs before a look: at least, and by how much that varies, not to keep step."""
 
@@ -68,14 +65,15 @@ class _Stack(NamedTuple):
 class CpuSampler:
     """Answers ``cpu``."""
 
-    def __init__(self, watch: LoopWatch, agent_thread: Callable[[], int]) -> None:
+    def __init__(self, watch: LoopWatch, agent_thread: Callable[[], int], interruption: Part) -> None:
         self._watch = watch
         self._agent_thread = agent_thread
+        self._interruption = interruption
 
     def cpu(self, query: requests.Cpu) -> Job[model.CpuSlice]:
         own = clock.thread_time()
         used, begun = clock.process_time(), clock.monotonic()
-        look = _Looks(self._watch, self._agent_thread())
+        look = _Looks(self._watch, self._agent_thread(), self._interruption)
         following = begun
         while (now := clock.monotonic()) < begun + query.seconds:
             if now >= following:
@@ -93,9 +91,10 @@ class CpuSampler:
 class _Looks:
     """What was seen so far."""
 
-    def __init__(self, watch: LoopWatch, agent_thread: int) -> None:
+    def __init__(self, watch: LoopWatch, agent_thread: int, interruption: Part) -> None:
         self._watch = watch
         self._agent = agent_thread
+        self._interruption = interruption
         self._count = 0
         self._names: dict[int, str] = {}
         self._natives: dict[int, int] = {}
@@ -116,7 +115,7 @@ class _Looks:
                 self._names[ident] = text(attribute(thread, "_name"))
 
     def look(self) -> Job[None]:
-        _interrupt(AWAY + self._count % STEPS * STEP)
+        interrupt(self._interruption, AWAY + self._count % STEPS * STEP)
         frames = stacks.current_frames()
         if not self._count % 50 or any(ident not in self._natives for ident in frames):
             self._meet_threads()
@@ -226,29 +225,6 @@ class _Looks:
             tuple(found),
             left / 1e9,
         )
-
-
-_interval: float | None = None
-"""The program's own switch interval, while ours is in force."""
-
-
-def _interrupt(seconds: float) -> None:
-    """Lets the program run, then stops it wherever it is: our thread has the GIL again."""
-    global _interval  # noqa: PLW0603
-    _interval = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH)
-    try:
-        clock.sleep(seconds)
-    finally:
-        restore()
-
-
-def restore() -> None:
-    """Gives the program its switch interval back; also in a child that was forked meanwhile."""
-    global _interval  # noqa: PLW0603
-    if _interval is not None and abs(sys.getswitchinterval() - SWITCH) < SWITCH / 10:  # else it set its own
-        sys.setswitchinterval(_interval)
-    _interval = None
 
 
 def _of_queued(ident: int, queued: Queued, lines: tuple[tuple[CodeType, int], ...]) -> _Stack:

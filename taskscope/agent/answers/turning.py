@@ -1,20 +1,19 @@
 """Answers to: what do the loops run while they are awake?
 
-A few hundred looks over half a second; nothing of the program is hooked.  A loop that was awake on every look
-is also given a callback that re-arms itself for a few milliseconds: it counts iterations, and cannot wake it.
+A few hundred looks over half a second; nothing of the program is hooked.  Only a loop that a callback of its
+own keeps awake has its iterations counted (``hooks/pacing.py``).
 """
 
 from __future__ import annotations
 
-import contextvars
 import sys
 from collections import Counter
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
 from taskscope.agent.answers.proofs import others_than
+from taskscope.agent.hooks.pacing import Pace, paced
 from taskscope.agent.inspect import futures, leaving, rearming, stacks, turns
 from taskscope.agent.inspect.looking import class_name
 from taskscope.agent.inspect.stillness import switches
@@ -25,6 +24,7 @@ from taskscope.system import clock, system
 if TYPE_CHECKING:
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.hooks.parts import Part
     from taskscope.agent.inspect.rearming import Queued, State
     from taskscope.agent.inspect.turns import Turn
     from taskscope.agent.inspect.walk import Job
@@ -54,17 +54,14 @@ STATES = 10
 
 MOST_CALLBACKS, MOST_REARMED = 8, 4
 
-PACED = 200
-PACED_SECONDS = 0.03
-"""Iterations counted, and most seconds spent on them."""
-
 
 class Turning:
     """Answers ``turns``."""
 
-    def __init__(self, registry: Registry, watch: LoopWatch) -> None:
+    def __init__(self, registry: Registry, watch: LoopWatch, pace: Part) -> None:
         self._registry = registry
         self._watch = watch
+        self._pace = pace
 
     def turns(self, _: object) -> Job[tuple[model.LoopTurns, ...]]:
         tallies: dict[int, Tally] = {}
@@ -78,7 +75,8 @@ class Turning:
             now = clock.monotonic()
         found = []
         for tally in tallies.values():
-            yield from tally.pace()
+            if tally.spun() is not None:
+                tally.iterations = yield from paced(self._pace, tally.spun())
         yield from self._look(tallies, last=True)
         for tally in tallies.values():
             described = yield from self._described(tally)
@@ -250,52 +248,9 @@ class Tally:
         rate = (slept - slept_before) / seconds if slept is not None and slept_before is not None else None
         return share, rate
 
-    def pace(self) -> Job[None]:
-        """Counts iterations of a loop that was awake on every look."""
-        loop = self._loop()
-        if loop is None or self.asleep or self.looks < ENOUGH or not self.without_wait:
-            return
-        call, again = (turns.own_method(loop, name) for name in ("call_soon_threadsafe", "call_soon"))
-        if call is None or again is None:
-            return
-        pace = Pace(again)
-        with suppress(RuntimeError):  # closed meanwhile
-            call(pace, context=pace.context)
-        del loop, call, again
-        until = clock.monotonic() + 5 * PACED_SECONDS
-        while not pace.done and clock.monotonic() < until:
-            yield
-        pace.done = True
-        self.iterations = pace.rate
-
-
-class Pace:
-    """A callback that re-arms itself for a moment, and so counts the loop's iterations."""
-
-    def __init__(self, again: Any) -> None:
-        self.context = contextvars.Context()
-        self.done = False
-        self._again = again
-        self._count = 0
-        self._first = self._last = 0.0
-
-    def __call__(self) -> None:
-        """Runs in the loop."""
-        self._last = clock.perf_counter()
-        self._count += 1
-        if self._count == 1:
-            self._first = self._last
-        if self.done or self._count > PACED or self._last - self._first > PACED_SECONDS:
-            self.done = True
-            return
-        with suppress(Exception):
-            self._again(self, context=self.context)
-
-    @property
-    def rate(self) -> float | None:
-        """Iterations per second; None if there were too few."""
-        took = self._last - self._first
-        return (self._count - 1) / took if self._count > 2 and took > 0 else None
+    def spun(self) -> Any:
+        """The loop, if a callback of its own keeps it awake; else None."""
+        return self._loop() if self.without_wait and self.always() else None
 
 
 def _usage(native: int) -> tuple[float | None, int | None]:

@@ -49,8 +49,8 @@ tasks         live tasks of this loop
 p50 p99 max   delay before a callback runs, measured five times a
               second over the last minute: median, 99th percentile,
               maximum
-iter/s        iterations per second: counted if the loop never slept;
-              else at least (≥) as often as its thread slept
+iter/s        iterations per second: counted if a callback keeps the
+              loop awake; else at least (≥) as often as its thread slept
 no wait       share of the looks at which it polled without waiting,
               since callbacks were queued; 100 %: it never sleeps
 ready         callbacks waiting to run; timers: calls scheduled for
@@ -160,7 +160,7 @@ class LoopsScreen(DetailScreen):
 
 
 def _iterations(turns: LoopTurns | None) -> str:
-    """Per second: counted if the loop never slept, else how often its thread did, at least."""
+    """Per second: counted if a callback keeps it awake, else how often its thread slept, at least."""
     if turns is None:
         return fmt.UNKNOWN
     if turns.iterations is not None:
