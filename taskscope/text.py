@@ -120,6 +120,11 @@ def age(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
+def moment(wall: float) -> str:
+    """``2026-11-27 14:02:11``, here."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
+
+
 def span(seconds: float) -> str:
     """``1 min``, ``10 min``, ``6 h``: the time span of a chart."""
     return f"{seconds / 60:g} min" if seconds < 3600 else f"{seconds / 3600:g} h"

@@ -1,122 +1,43 @@
-"""What grew, appeared and disappeared between two snapshots, by creation site.
-
-The snapshots may come from one process or from two runs (before and after a fix).  Sites are therefore
-matched by identity, not by number, and a line that moved within its function still matches.
-"""
+"""What grew, appeared and disappeared between two observations, by creation site."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from taskscope.model import Counts, Sample, Site
+from taskscope.analysis.matching import matches, places
+from taskscope.model import Counts
+from taskscope.model.changes import Change, Diff, Side, SiteChange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from taskscope.model.vocabulary import Became
-
-    Key = tuple[str, str, str, str, int]
+    from taskscope.analysis.matching import Place
+    from taskscope.model import Sample
+    from taskscope.model.vocabulary import Became, Matched
 
 
-@dataclass(frozen=True, slots=True)
-class SiteChange:
-    """One site in both snapshots.
-
-    ``site`` is the later snapshot's where both have it.  ``born`` and ``ended`` are totals of each side.
-    """
-
-    site: Site
-    state: Became
-    before: Counts
-    after: Counts
-
-    @property
-    def delta(self) -> int:
-        """Change in live tasks (or threads)."""
-        return self.after.live - self.before.live
+def compare(before: Side, after: Side) -> Diff:
+    """The change from ``before`` to ``after``."""
+    old, new = places(before), places(after)
+    found = matches(old, new)
+    changes = []
+    for key, place in new.items():
+        match = found.get(key)
+        changes.append(_change(old[match[0]], place, match[1]) if match else _change(None, place, "line"))
+    taken = {key for key, _ in found.values()}
+    changes += [_change(place, None, "line") for key, place in old.items() if key not in taken]
+    changes = [change for change in changes if change.before.live or change.after.live or change.turned]
+    changes.sort(key=_weight)
+    return Diff(after.sample.wall - before.sample.wall, _totals(before.sample, after.sample), tuple(changes))
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A process-wide number before and after; None if unknown on that side."""
-
-    name: str
-    before: float | None
-    after: float | None
+def _weight(change: SiteChange) -> tuple[bool, int, int, str, int]:
+    frame = change.site.frame
+    return (not change.turned, -abs(change.delta), -change.delta, frame.file, frame.line)
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
-    """``sites``, largest growth first.  ``seconds``: wall-clock time between the two."""
-
-    seconds: float
-    totals: tuple[Change, ...]
-    sites: tuple[SiteChange, ...]
-
-    @property
-    def grew(self) -> bool:
-        """Whether any site has more live tasks or threads than before."""
-        return any(change.delta > 0 for change in self.sites)
-
-
-def compare(before: Sample, after: Sample) -> Diff:
-    """The change from ``before`` to ``after``; both samples must be full (name every site)."""
-    old, new = _by_line(before), _by_line(after)
-    matches = _matches(old, new)
-    changes = [_change(site, old[matches[key]][1] if key in matches else Counts(), counts)
-               for key, (site, counts) in new.items()]  # fmt: skip
-    taken = set(matches.values())
-    changes += [_change(site, counts, Counts()) for key, (site, counts) in old.items() if key not in taken]
-    changes = [change for change in changes if change.before.live or change.after.live]
-    changes.sort(key=lambda change: (-change.delta, change.site.frame.file, change.site.frame.line))
-    return Diff(after.wall - before.wall, _totals(before, after), tuple(changes))
-
-
-def _by_line(sample: Sample) -> dict[Key, tuple[Site, Counts]]:
-    """Counts by identity: one line may have two site numbers (imputed and exact, say)."""
-    by_id = {site.id: site for site in sample.new_sites}
-    found: dict[Key, tuple[Site, Counts]] = {}
-    for entry in sample.sites:
-        site = by_id.get(entry.site)
-        if site is not None:
-            known = found.get(_key(site))
-            found[_key(site)] = (site, _sum(known[1], entry.counts) if known else entry.counts)
-    return found
-
-
-def _key(site: Site) -> Key:
-    return (site.kind, site.frame.file, site.frame.function, site.coroutine, site.frame.line)
-
-
-def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(
-        one.live + other.live,
-        one.born + other.born,
-        one.finished + other.finished,
-        one.failed + other.failed,
-        one.cancelled + other.cancelled,
-        one.lost + other.lost,
-        one.unseen + other.unseen,
-    )
-
-
-def _matches(old: Mapping[Key, object], new: Mapping[Key, object]) -> dict[Key, Key]:
-    """Keys in ``new`` to keys in ``old``: the same line, else the only unmatched site of the function."""
-    matches = {key: key for key in new if key in old}
-    left: dict[tuple[str, ...], tuple[list[Key], list[Key]]] = defaultdict(lambda: ([], []))
-    for side, keys in enumerate((old, new)):
-        for key in keys:
-            if key not in matches:
-                left[key[:4]][side].append(key)
-    for gone, come in left.values():
-        if len(gone) == len(come) == 1:
-            matches[come[0]] = gone[0]
-    return matches
-
-
-def _change(site: Site, before: Counts, after: Counts) -> SiteChange:
+def _change(old: Place | None, new: Place | None, matched: Matched) -> SiteChange:
+    either = new or old
+    assert either is not None
+    before, after = old.counts if old else Counts(), new.counts if new else Counts()
     if before.live == after.live:
         state: Became = "same"
     elif not before.live:
@@ -125,7 +46,17 @@ def _change(site: Site, before: Counts, after: Counts) -> SiteChange:
         state = "went"
     else:
         state = "grew" if after.live > before.live else "shrank"
-    return SiteChange(site, state, before, after)
+    was = old.site if old else None
+    return SiteChange(
+        either.site,
+        state,
+        before,
+        after,
+        was,
+        matched,
+        old.level if old else None,
+        new.level if new else None,
+    )
 
 
 def _totals(before: Sample, after: Sample) -> tuple[Change, ...]:

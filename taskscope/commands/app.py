@@ -1,4 +1,4 @@
-"""Shared by the verbs that open the app: its terminal and its theme."""
+"""Shared by the verbs that open the app: its terminal, its theme, and what it compares with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from taskscope.commands.common import UsageError
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
+    from argparse import ArgumentParser, Namespace
+
+    from taskscope.model.changes import Side
 
 
 def has_terminal() -> bool:
@@ -28,6 +30,23 @@ def add_theme(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--theme", type=_theme, default="dark", metavar="NAME", help="dark, light, or one of Textual's themes"
     )
+
+
+def add_baseline(parser: ArgumentParser) -> None:
+    """Adds ``--baseline``: D in the app shows what changed since."""
+    parser.add_argument("--baseline", metavar="FILE", help="snapshot or recording to compare with (key D)")
+
+
+def baseline_of(options: Namespace) -> tuple[Side, str] | None:
+    """What to compare with, and its name.  Raises SourceError."""
+    if options.baseline is None:
+        return None
+    import asyncio
+    from pathlib import PurePath
+
+    from taskscope.commands.diff import read_side
+
+    return asyncio.run(read_side(options.baseline)), PurePath(options.baseline).name
 
 
 def _theme(name: str) -> str:

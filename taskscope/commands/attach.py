@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.app import add_theme, has_terminal, needs_terminal
+from taskscope.commands.app import add_baseline, add_theme, baseline_of, has_terminal, needs_terminal
 from taskscope.commands.common import TARGET_HELP, UsageError, say
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def register(parser: ArgumentParser) -> None:
         help="remove the agent on exit, unless the program started it itself; TARGET must be a pid",
     )
     add_theme(parser)
+    add_baseline(parser)
 
 
 def main(options: Namespace) -> int:
@@ -36,10 +37,11 @@ def main(options: Namespace) -> int:
 
         # Fail before the app takes over the screen.
         resolve(options.target, inject=has_terminal(), progress=say)
+    baseline = baseline_of(options)
     needs_terminal("attach")
     from taskscope.tui.app import run
 
-    status = run(options.target, options.theme)
+    status = run(options.target, options.theme, baseline)
     if options.detach_on_exit and pid is not None:
         _detach(pid)
     return status

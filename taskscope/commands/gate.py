@@ -7,14 +7,15 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.diff import compare
+from taskscope.model.changes import Side
 from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from taskscope.analysis.diff import Diff
     from taskscope.commands.observe import Observation, Seen
     from taskscope.model import Finding, Frame, Sample
+    from taskscope.model.changes import Diff
     from taskscope.model.vocabulary import Level
 
 MIN_CHANGE = 2
@@ -70,10 +71,10 @@ def matches(patterns: Iterable[str], coroutine: str, *frames: Frame | None) -> b
     return any(fnmatchcase(text, pattern) for pattern in patterns for text in texts)
 
 
-def since(observation: Observation, baseline: Sample) -> Diff | None:
+def since(observation: Observation, baseline: Side) -> Diff | None:
     """The changes since the baseline; None if no sample came."""
     last = observation.state.whole()
-    return None if last is None else compare(baseline, last)
+    return None if last is None else compare(baseline, Side(last, observation.findings))
 
 
 def _seen(observation: Observation) -> Check:

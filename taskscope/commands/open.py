@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.app import add_theme, needs_terminal
+from taskscope.commands.app import add_baseline, add_theme, baseline_of, needs_terminal
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -18,6 +18,7 @@ def register(parser: ArgumentParser) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="snapshot or recording")
     add_theme(parser)
+    add_baseline(parser)
 
 
 def main(options: Namespace) -> int:
@@ -26,9 +27,10 @@ def main(options: Namespace) -> int:
     import asyncio
 
     asyncio.run(_try(options.file))  # fail before the app takes over the screen
+    baseline = baseline_of(options)
     from taskscope.tui.app import run
 
-    return run(options.file, options.theme)
+    return run(options.file, options.theme, baseline)
 
 
 async def _try(path: str) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from taskscope.commands.gate import Check
     from taskscope.commands.observe import Observation
     from taskscope.model import Finding, Frame, Sample
+    from taskscope.model.changes import Side
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
@@ -114,6 +115,7 @@ def main(options: Namespace) -> int:
     """Watches, prints the report, and returns 1 if a check failed."""
     import asyncio
 
+    from taskscope.commands.diff import read_side
     from taskscope.commands.gate import Limits, checks, kept
 
     limits = Limits(
@@ -124,10 +126,10 @@ def main(options: Namespace) -> int:
         options.max_memory_percent,
         tuple(options.limits),
     )
-    baseline = asyncio.run(_baseline(options.baseline)) if options.baseline else None
+    baseline = asyncio.run(read_side(options.baseline)) if options.baseline else None
     samples = Samples()
     observation = asyncio.run(_watch(options, samples))
-    found = checks(observation, limits, baseline)
+    found = checks(observation, limits, baseline.sample if baseline else None)
     observation.findings = kept(observation.findings, limits.ignore)
     if options.json:
         _print_json(observation, samples)
@@ -137,17 +139,17 @@ def main(options: Namespace) -> int:
     return 1 if any(check.failure for check in found) else 0
 
 
-def _print_text(observation: Observation, baseline: Sample | None) -> None:
+def _print_text(observation: Observation, baseline: Side | None) -> None:
     from taskscope.commands.gate import since
     from taskscope.commands.summary import report
 
     print(report(observation))
     changes = since(observation, baseline) if baseline is not None else None
     if changes is not None:
-        from taskscope.commands.diff import print_changes
+        from taskscope.export.changes import text
 
         print("\nSince the baseline")
-        print_changes(changes)
+        print("\n".join(text(changes)))
 
 
 def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) -> None:
@@ -159,16 +161,6 @@ def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) 
             say(ci.annotation(check) if options.github else f"taskscope watch: {check.failure}")
     if options.junit:
         ci.write_junit(options.junit, options.target, observation.watched, found)
-
-
-async def _baseline(path: str) -> Sample:
-    from taskscope.sources.resolve import saved
-
-    source = saved(path)
-    await source.open()
-    sample = await anext(source.samples())
-    await source.close()
-    return sample
 
 
 class Samples:

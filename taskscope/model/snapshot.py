@@ -54,6 +54,14 @@ class SiteStack:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteLine:
+    """The text of a site's line, without its indentation; by it, the line is found again once it moved."""
+
+    site: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a task is suspended and what it waits on, as ``Parked``; its frames are in the stack."""
 
@@ -111,6 +119,7 @@ SECTIONS = (
     Section("sample", Sample, rows=False, needed=True),
     Section("sites", Site, needed=True),
     Section("site_stacks", SiteStack, stacks=("stack",)),
+    Section("site_lines", SiteLine),
     Section("loops", Loop),
     Section("frames", FrameRow, needed=True),
     Section("stacks", tuple[int, ...], needed=True),

@@ -30,6 +30,7 @@ __all__ = [
     "Interruption",
     "Known",
     "Level",
+    "Matched",
     "NodeKind",
     "Order",
     "Origin",
@@ -162,6 +163,10 @@ Interruption = Literal["", "finaliser", "signal handler", "collector"]
 
 Became = Literal["came", "grew", "same", "shrank", "went"]
 """What became of a site from one snapshot to another."""
+
+Matched = Literal["line", "moved", "edited", "path"]
+"""How a site of another observation was found again: the same line; the same function, where the line has
+moved or reads differently; the same file in another folder."""
 
 ProcessState = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
 """How a process is that says nothing.  ``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call

@@ -14,10 +14,11 @@ from taskscope import __version__, model, wire
 from taskscope.checked import unpack
 from taskscope.export.check import check
 from taskscope.model import requests
-from taskscope.model.snapshot import NAMES, add_part
+from taskscope.model.snapshot import NAMES, SiteLine, add_part
 from taskscope.model.state import mentioned, merge
 from taskscope.sources.base import Silence, SourceError, TargetGone
 from taskscope.sources.impute import guesses
+from taskscope.sources.lines import texts
 from taskscope.sources.rpc import RpcClient
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class LiveSource:
         await self.parts(request, lambda section, value: add_part(parts, section, value))
         snapshot = self._client.fits(lambda: check(parts), request)
         await self._impute_snapshot(snapshot)
+        await self._add_lines(snapshot)
         from taskscope.sources.pump import add_findings
 
         await add_findings(self, snapshot)
@@ -192,6 +194,12 @@ class LiveSource:
         if unknown:
             found = {site.id: wire.pack(site) for site in await self._imputed(unknown)}
             packed[:] = [found.get(each["id"], each) for each in packed]
+
+    async def _add_lines(self, snapshot: dict[str, Any]) -> None:
+        sites = [unpack(model.Site, each) for each in snapshot["sites"]]
+        with contextlib.suppress(SourceError):  # the snapshot is whole without
+            found = await texts(self, sites, unpack(model.Sample, snapshot["sample"]))
+            snapshot["site_lines"] = [wire.pack(SiteLine(site, text)) for site, text in found.items()]
 
     async def _hello(self) -> model.Hello:
         request = requests.Hello(wire.PROTOCOL, f"taskscope {__version__}")

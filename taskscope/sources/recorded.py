@@ -14,12 +14,13 @@ from taskscope.model import Sample, requests
 from taskscope.model.recording import Found
 from taskscope.model.state import merge
 from taskscope.sources.base import NotAvailable, SourceError
+from taskscope.sources.lines import text_in
 from taskscope.sources.moment import Moment
 from taskscope.sources.rpc import unpacked
 from taskscope.sources.saved import source_here
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from taskscope import model
     from taskscope.model.requests import Request
@@ -110,6 +111,16 @@ class RecordedSource:
     def findings(self) -> tuple[model.Finding, ...]:
         """The findings at the moment shown, worst first."""
         return self._moment.findings
+
+    def texts(self, sites: Iterable[model.Site]) -> dict[int, str]:
+        """The text of the lines of sites as it was then, where it is known."""
+        known = [self._recorded(each) for each in self._moment.answers if isinstance(each, requests.Source)]
+        found = {}
+        for site in sites:
+            text = next((text for lines in known if (text := text_in(lines, site.frame))), "")
+            if text:
+                found[site.id] = text
+        return found
 
     def every_sample(self) -> Iterator[model.Sample]:
         """All samples, one after the other; those that are damaged are left out."""

@@ -20,7 +20,7 @@ from taskscope.sources.details import Details
 from taskscope.sources.pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from taskscope.export.recording import RecordingWriter
     from taskscope.model import Finding, Hello, Sample, SiteHistory
@@ -71,7 +71,7 @@ class Recorder:
         self._looking: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
 
-    async def record(self, interval: float) -> AsyncIterator[Sample]:
+    async def record(self, interval: float) -> AsyncGenerator[Sample, None]:
         """Yields each sample once it is written.  Raises SourceError, RecordingError."""
         judging = asyncio.create_task(self._judge(), name="taskscope-judging")
         try:

@@ -85,7 +85,7 @@ def agent_named(name: str) -> Endpoint:
     everywhere = {point.path: point for uid in _uids() for point in endpoint.listing(uid)}.values()
     found = [point for point in everywhere if point.name == name and endpoint.answers(point.path)]
     if not found:
-        looks_like_path = "/" in name or name.endswith((".json", ".gz", ".sock"))
+        looks_like_path = "/" in name or name.endswith((".json", ".gz", ".rec", ".sock"))
         if looks_like_path:
             raise SourceError(f"no such file: {name}")
         raise SourceError(f"no agent is named {name!r}: `taskscope ps` lists the processes that have one")

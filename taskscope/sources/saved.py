@@ -10,13 +10,13 @@ from taskscope.checked import unpack
 from taskscope.export import snapshot as files
 from taskscope.export.whole import read_regular
 from taskscope.model import requests
-from taskscope.model.snapshot import Agent
+from taskscope.model.snapshot import Agent, SiteLine
 from taskscope.sources.archive import Archive, earliest, parked_key
 from taskscope.sources.base import Answering, NotAvailable, SourceError
 from taskscope.sources.forest import await_tree, parent_tree
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from taskscope.model.requests import Request
     from taskscope.sources.archive import Record
@@ -74,6 +74,10 @@ class SavedSource(Answering):
     def findings(self) -> tuple[model.Finding, ...]:
         """The findings saved in the snapshot, worst first."""
         return self._archive.many(model.Finding, "findings")
+
+    def texts(self, sites: Iterable[model.Site]) -> dict[int, str]:
+        """The text of the lines of sites as it was then, where it is known."""
+        return {each.site: each.text for each in self._archive.many(SiteLine, "site_lines")}
 
     async def close(self) -> None:
         """Drops the snapshot."""

@@ -20,9 +20,8 @@ from taskscope.tui import crash
 from taskscope.tui import theme as themes
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice
-from taskscope.tui.keys import name_of
 from taskscope.tui.legible import Legible, System
-from taskscope.tui.line_list import LineList
+from taskscope.tui.listed import listed
 from taskscope.tui.messages import StoreChanged
 from taskscope.tui.overview import OverviewScreen
 from taskscope.tui.pace import Pace
@@ -31,12 +30,14 @@ from taskscope.tui.playback import Playback
 from taskscope.tui.status import StatusLine
 from taskscope.tui.store import Store
 from taskscope.tui.view import ViewScreen
+from taskscope.tui.views import screen_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from textual.filter import LineFilter
 
+    from taskscope.model.changes import Side
     from taskscope.sources.base import Source
     from taskscope.tui.connection import Reconnect
     from taskscope.tui.picker import Targets
@@ -95,6 +96,7 @@ class TaskScopeApp(App[None]):
         Binding("5", "view('loops')", "Loops", show=False),
         Binding("6", "view('resources')", "Resources", show=False),
         Binding("7", "view('cpu')", "CPU", show=False),
+        Binding("D", "view('changes')", "Changes since the baseline", show=False),
         Binding("M", "messages", "Messages", show=False),
         Binding("question_mark", "screen.explain", "Help"),
         Binding("q", "quit", "Quit"),
@@ -109,8 +111,9 @@ class TaskScopeApp(App[None]):
         targets: Targets | None = None,
         clock: Callable[[], float] = time.monotonic,
         theme: str = "dark",
+        baseline: tuple[Side, str] | None = None,
     ) -> None:
-        """``theme`` is one of `theme.names`."""
+        """``theme`` is one of `theme.names`; ``baseline``: what is compared with, and its name."""
         super().__init__()
         self.terminal: System = "none" if self.no_color else _SYSTEMS.get(self.console.color_system, "none")
         """The colours that the terminal shows."""
@@ -123,6 +126,7 @@ class TaskScopeApp(App[None]):
         self._source = source
         self._reconnect = reconnect
         self._targets = targets
+        self._baseline = baseline
         self._clock = clock
         self._failure: Exception | None = None
         self._telling = False
@@ -149,6 +153,8 @@ class TaskScopeApp(App[None]):
 
     def _watch(self, source: Source, reconnect: Reconnect | None) -> None:
         context = Context(source, Store(self._clock), self._clock)
+        if self._baseline is not None:
+            context.store.compare_with(*self._baseline)
         if isinstance(source, RecordedSource):
             context.playback = Playback(context, source, self._changed)
         context.on_said = self._said
@@ -277,7 +283,7 @@ class TaskScopeApp(App[None]):
             self.context.error("No baseline: no sample has come yet.")
             return
         at = time.strftime("%H:%M:%S", time.localtime(baseline.wall))
-        self.context.status(f"Baseline set at {at}: changes show in Δ base.  B clears it.")
+        self.context.status(f"Baseline set at {at}: Δ base and D show what changes.  B clears it.")
         self._tell()
 
     def action_unmark(self) -> None:
@@ -345,7 +351,7 @@ class TaskScopeApp(App[None]):
         self._go(TreeScreen(self.context, "parent"))
 
     def action_view(self, name: str) -> None:
-        self._go(_screen(name, self.context))
+        self._go(screen_of(name, self.context))
 
     def _go(self, screen: Screen[None] | None) -> None:
         """Goes to the overview, and from there to another view."""
@@ -359,54 +365,10 @@ class TaskScopeApp(App[None]):
         for command in super().get_system_commands(screen):
             if command.title in {"Theme", "Screenshot", "Quit"}:
                 yield command
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            listed = binding.show if isinstance(active.node, LineList) else isinstance(active.node, _OURS)
-            if listed and active.enabled and binding.description and binding.action not in _TEXTUALS:
-                yield SystemCommand(
-                    binding.description, f"key: {name_of(binding)}", self._doing(binding.action)
-                )
-
-    def _doing(self, action: str) -> Callable[[], None]:
-        def run() -> None:
-            self.call_later(self.run_action, action)
-
-        return run
+        yield from listed(self, screen)
 
 
-_OURS = (TaskScopeApp, ViewScreen, PickerScreen)
-_TEXTUALS = {
-    binding.action for node in (App, Screen) for binding in node.BINDINGS if isinstance(binding, Binding)
-}
-
-
-def _screen(name: str, context: Context) -> Screen[None]:
-    if name == "threads":
-        from taskscope.tui.views.threads import ThreadsScreen
-
-        return ThreadsScreen(context)
-    if name == "ended":
-        from taskscope.tui.views.ended import EndedScreen
-
-        return EndedScreen(context)
-    if name == "cpu":
-        from taskscope.tui.views.cpu import CpuScreen
-
-        return CpuScreen(context)
-    if name == "stalls":
-        from taskscope.tui.views.stalls import StallsScreen
-
-        return StallsScreen(context)
-    if name == "resources":
-        from taskscope.tui.views.resources import ResourcesScreen
-
-        return ResourcesScreen(context)
-    from taskscope.tui.views.loops import LoopsScreen
-
-    return LoopsScreen(context)
-
-
-def run(target: str | None, theme: str = "dark") -> int:
+def run(target: str | None, theme: str = "dark", baseline: tuple[Side, str] | None = None) -> int:
     """Runs the app on ``target`` (None: on the picker) until the user quits; returns the exit status.
 
     Raises SourceError if the target cannot be found.
@@ -415,10 +377,10 @@ def run(target: str | None, theme: str = "dark") -> int:
     from taskscope.tui.opening import coming_back, local_targets
 
     if target is None:
-        app = TaskScopeApp(targets=local_targets(), theme=theme)
+        app = TaskScopeApp(targets=local_targets(), theme=theme, baseline=baseline)
     else:
         source = resolve(target)
-        app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme)
+        app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme, baseline=baseline)
     gc.set_threshold(*GARBAGE)
     app.run()
     return app.return_code or 0

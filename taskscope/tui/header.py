@@ -17,9 +17,10 @@ from taskscope.tui.theme import Palette, palette
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from taskscope.model import Sample
     from taskscope.model.vocabulary import Resource
     from taskscope.tui.context import Context
-    from taskscope.tui.store import Store
+    from taskscope.tui.store import Baseline, Store
 
 Part = tuple[int, Text]
 """Rank and text: a narrow line drops the parts with the highest rank first."""
@@ -141,11 +142,15 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
         (4, _pair("loop p99", fmt.latency(sample.loop_latency), colours)),
     ]
     if store.baseline is not None:
-        since = store.now - store.baseline.monotonic
-        added = sample.tasks.live - store.baseline.tasks.live
-        text = Text(f"since baseline {fmt.change(added)} tasks in {fmt.age(since)}", colours.accent)
-        parts.append((1, text))
+        parts.append((1, Text(_since(store.baseline, sample), colours.accent)))
     return parts
+
+
+def _since(baseline: Baseline, sample: Sample) -> str:
+    change = f"{fmt.change(sample.tasks.live - baseline.side.sample.tasks.live)} tasks"
+    if baseline.name:
+        return f"against {baseline.name} {change}"
+    return f"since baseline {change} in {fmt.age(sample.wall - baseline.wall)}"
 
 
 def _pair(name: str, value: str, colours: Palette) -> Text:

@@ -22,7 +22,7 @@ Everywhere
 1 to 7     overview, threads, ended tasks, stalls, loops, resources,
            CPU; t: trees
 space      pauses the display; the target keeps running
-b          marks a baseline; B clears it
+b          marks a baseline; B clears it; D lists what changed since
 w          saves a snapshot in the working directory
 R          starts and stops a recording there
 c          opens aiomonitor's console in the target; asks before it starts one

@@ -11,7 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
+from taskscope.analysis.matching import matches, places
 from taskscope.model import History
+from taskscope.model.changes import Side
 from taskscope.model.series import HISTORY, ProcessSeries
 from taskscope.model.state import TargetState, merge
 from taskscope.model.vocabulary import GROUPS
@@ -37,15 +39,18 @@ GROUPINGS = ("site", "user site", "coroutine", *WALKED)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Baseline:
-    """A moment marked by the user, and the counts then."""
+    """What the target is compared with: a moment marked by the user, or a file, which then has a ``name``.
 
-    monotonic: float
-    wall: float
-    tasks: Counts
-    threads: int
-    fds: int | None
-    rss: int | None
+    ``sites``: counts then, by the number of the site now.
+    """
+
+    side: Side
+    name: str
     sites: dict[int, Counts]
+
+    @property
+    def wall(self) -> float:
+        return self.side.sample.wall
 
 
 class Store:
@@ -62,6 +67,9 @@ class Store:
         self.sites: dict[int, SiteRow] = {}
         self.history = ProcessSeries()
         self.baseline: Baseline | None = None
+        self._numbered = True  # the baseline's sites have the numbers of those now
+        self.texts: Mapping[int, str] = {}
+        """The lines of sites, where somebody has asked for them: they find moved ones again."""
         self.findings = Findings()
         self.paused = False
         self._pasts: Mapping[int, Past] = {}
@@ -80,7 +88,9 @@ class Store:
             self._walked.clear()
             self._rows.clear()
             self.history = ProcessSeries(self._settled)
-            self.baseline = None
+            self._numbered = False
+            if self.baseline is not None:
+                self.baseline = dataclasses.replace(self.baseline, sites={})
             self.findings.forget()
             self.past_version += 1
         self.version += 1
@@ -117,6 +127,7 @@ class Store:
             sites.pop(id, None)
         if change.named or change.gone:
             self._rows.clear()
+            self._find_again()
         self.history.add(sample)
         self.version += 1
 
@@ -169,21 +180,45 @@ class Store:
 
     def mark(self) -> Baseline | None:
         """Sets the baseline to now; None before the first sample."""
-        sample = self.sample
-        if sample is None:
+        now = self.side()
+        if now is None:
             return None
         counts = {id: state.counts.counts for id, state in self.state.sites.items()}
-        self.baseline = Baseline(
-            sample.monotonic, sample.wall, sample.tasks, sample.threads, sample.fds, sample.rss, counts
-        )
+        self._numbered = True
+        self.baseline = Baseline(now, "", counts)
         self.version += 1
         return self.baseline
+
+    def compare_with(self, side: Side, name: str) -> None:
+        """Sets the baseline to another state, of this process or another."""
+        self._numbered = False
+        self.baseline = Baseline(side, name, {})
+        self._find_again()
+        self.version += 1
 
     def unmark(self) -> None:
         self.baseline = None
         self.version += 1
 
+    def _find_again(self) -> None:
+        """Finds the sites of a baseline again whose numbers are another agent's."""
+        baseline, now = self.baseline, self.side()
+        if baseline is None or self._numbered or now is None:
+            return
+        old, new = places(baseline.side), places(now)
+        found = {
+            id: old[key].counts for place, (key, _) in matches(old, new).items() for id in new[place].ids[:1]
+        }
+        self.baseline = dataclasses.replace(baseline, sites=found)
+
     # -- what comes out ----------------------------------------------------------------------------
+
+    def side(self) -> Side | None:
+        """All sites as they are now, to be compared; None before the first sample."""
+        whole = self.state.whole()
+        if whole is None:
+            return None
+        return Side(whole, self.findings.every, self.texts, self.hello.process if self.hello else None)
 
     @property
     def hello(self) -> Hello | None:

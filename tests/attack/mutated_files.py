@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskscope.analysis.diff import compare
-from taskscope.commands.diff import print_changes
+from taskscope.export import changes
 from taskscope.model import requests
+from taskscope.model.changes import Side
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.saved import SavedSource
 from taskscope.tui.app import TaskScopeApp
@@ -72,9 +73,9 @@ async def questions(source: SavedSource) -> None:
     for each in asked:
         with contextlib.suppress(NotAvailable):
             await each
-    _ = source.findings
     with contextlib.redirect_stdout(io.StringIO()):
-        print_changes(compare(sample, sample))
+        side = Side(sample, source.findings, source.texts(()))
+        print(*changes.markdown(compare(side, side), side, side))
 
 
 async def walk(path: Path) -> None:

@@ -15,6 +15,7 @@ from taskscope.commands.common import CommandError
 from taskscope.commands.gate import Check, Limits, checks, kept, matches, since
 from taskscope.commands.watch import MAX_COUNTS, MAX_SAMPLES, Samples
 from taskscope.model import Cause, Finding, Frame
+from taskscope.model.changes import Side
 from tests.unit.test_watch import observed, sample
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ async def test_percent_is_from_the_baseline_if_there_is_one() -> None:
     assert failures(checks(observation, Limits(percent=5))) == []
     (failure,) = failures(checks(observation, Limits(percent=5), baseline))
     assert failure == "tasks grew by 10.0 % since the baseline; the limit is 5 %"
-    changes = since(observation, baseline)
+    changes = since(observation, Side(baseline))
     assert changes is not None
     assert [(change.site.coroutine, change.delta) for change in changes.sites] == [("work1", 10)]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from textual.screen import Screen
+
     from taskscope.tui.context import Context
     from taskscope.tui.rows import Row
     from taskscope.tui.views.site import SiteScreen
@@ -24,3 +26,34 @@ def site_screen(context: Context, row: Row) -> SiteScreen:
         return ThreadSiteScreen(context, row)
     only = Place(row.group, row.place) if isinstance(row, WalkedRow) and row.by == "parked" else None
     return SiteScreen(context, row, only)
+
+
+def screen_of(name: str, context: Context) -> Screen[None]:
+    """The view of that name."""
+    if name == "threads":
+        from taskscope.tui.views.threads import ThreadsScreen
+
+        return ThreadsScreen(context)
+    if name == "ended":
+        from taskscope.tui.views.ended import EndedScreen
+
+        return EndedScreen(context)
+    if name == "cpu":
+        from taskscope.tui.views.cpu import CpuScreen
+
+        return CpuScreen(context)
+    if name == "stalls":
+        from taskscope.tui.views.stalls import StallsScreen
+
+        return StallsScreen(context)
+    if name == "changes":
+        from taskscope.tui.views.changes import ChangesScreen
+
+        return ChangesScreen(context)
+    if name == "resources":
+        from taskscope.tui.views.resources import ResourcesScreen
+
+        return ResourcesScreen(context)
+    from taskscope.tui.views.loops import LoopsScreen
+
+    return LoopsScreen(context)
