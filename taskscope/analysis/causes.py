@@ -75,7 +75,7 @@ def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bo
         return Strength.IN_USE
     if shown is not None:
         return shown
-    if _abandoned(seen):
+    if _abandoned(seen, never=never):
         return Strength.PERMANENT
     given = seen.most(seen.parked(*_GIVEN)) and seen.some(seen.advanced)  # others of them may idle for long
     if given or (seen.compared and not seen.stand_still):
@@ -89,13 +89,18 @@ def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bo
     return Strength.PERMANENT if never and not seen.most(seen.parked(*_OTHERS)) else Strength.NONE
 
 
-def _abandoned(seen: Clues) -> bool:
-    """Whether they are kept where the program never looks, and do not end by themselves."""
-    if not seen.unread or seen.turns_over or seen.most(seen.parked(*_OTHERS, *_GIVEN)):
+def _abandoned(seen: Clues, *, never: bool) -> bool:
+    """Whether they are kept where the program never looks: nobody ends them or takes them out.
+
+    Loops that may end by themselves stay in there as well.  Whoever accepts connections may keep them for as
+    long as the others want; those that the program has opened itself it would have to close.
+    """
+    if not seen.unread or seen.turns_over:
         return False
-    if seen.most(seen.facts.looping):
-        return not seen.may_leave
-    return seen.compared > 0 and seen.stand_still and not (seen.timed or seen.comes)
+    if seen.most(seen.parked(*_OTHERS, *_GIVEN)):
+        return never and seen.outgoing
+    idle = seen.compared > 0 and seen.stand_still and not (seen.timed or seen.comes)
+    return idle or seen.most(seen.facts.looping)
 
 
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:

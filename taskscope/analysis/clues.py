@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,15 @@ class Clues:
     def unread(self) -> bool:
         """Whether they are kept where the program never looks: nobody can end them there."""
         return self.facts.keeper is not None and self.facts.keeper.unread
+
+    @property
+    def outgoing(self) -> bool:
+        """Whether the program has opened the connections that they wait on: some lead to one address.
+
+        Those that it accepts come from one each.
+        """
+        remotes = Counter(on.remote for on in self.facts.descriptors if on.remote)
+        return max(remotes.values(), default=0) > 1
 
     @property
     def apart(self) -> bool:

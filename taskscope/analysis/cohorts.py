@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from taskscope.analysis.first_sight import Past
@@ -87,6 +87,15 @@ class Survival:
         return self.second_half >= 0.7 * self.first_half - 2 * math.sqrt(self.first_half)
 
 
+class Settled(NamedTuple):
+    """Of ``before`` tasks that lived at ``then``, ``stayed`` still live at ``now``."""
+
+    before: int
+    stayed: int
+    then: float
+    now: float
+
+
 class Cohorts:
     """The cuts of one site, and what each look found alive of them."""
 
@@ -140,19 +149,27 @@ class Cohorts:
         ]
         return next((cohort for cohort in cohorts if cohort.keeps), cohorts[-1] if cohorts else None)
 
-    def older(self, past: Past) -> Survival | None:
-        """The survival of the tasks older than the agent, watched once the young ones of them have ended.
+    def settled(self, since: float) -> Settled | None:
+        """The tasks older than the agent, which came at ``since``, once the young ones of them have ended.
 
         None if it is too early, or the first look came too late to tell them from the others.
         """
         first = self.cuts[0] if self.cuts else None
-        if first is None or first - past.since > SETTLE:
+        if first is None or first - since > SETTLE:
             return None
         looks = [(time, alive[first]) for time, alive in self._looks if first in alive]
         then, before = next((look for look in looks if look[0] - first >= SETTLE), (0.0, 0))
         now, stayed = looks[-1] if looks else (0.0, 0)
         if not then or now - then < LEAST:
             return None
+        return Settled(before, stayed, then, now)
+
+    def older(self, past: Past) -> Survival | None:
+        """The survival of the tasks older than the agent; None as ``settled``."""
+        settled = self.settled(past.since)
+        if settled is None:
+            return None
+        before, stayed, then, now = settled
         begun, middle = past.births[0], (past.births[0] + past.since) / 2
         age = then - sum(past.births) / len(past.births)
         stretch = (past.since - begun) / KEPT

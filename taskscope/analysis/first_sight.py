@@ -19,6 +19,7 @@ from taskscope.analysis.track import LENGTH, Bin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from taskscope.analysis.cohorts import Cohorts
     from taskscope.model import Older, SiteCounts, SiteFacts
 
 ODDS = 4.0
@@ -85,11 +86,17 @@ class FirstSight:
             self._counter = max(self._counter, facts.older.counter)
 
     def past(
-        self, facts: SiteFacts | None, counts: SiteCounts, strength: Strength, now: float
+        self,
+        facts: SiteFacts | None,
+        counts: SiteCounts,
+        strength: Strength,
+        now: float,
+        cohorts: Cohorts,
     ) -> Past | None:
         """When a site's older tasks were born; None if that is unknown or proves nothing.
 
-        For tasks in use births prove nothing, and use shows only after a while.
+        If many of them have ended since, but those that had settled do not (``cohorts``), it is the past of
+        these.  For tasks in use births prove nothing, and use shows only after a while.
         """
         older = facts.older if facts is not None else None
         if (
@@ -98,12 +105,15 @@ class FirstSight:
             or (strength == Strength.NONE and now - self._since < WATCHED)
         ):
             return None
-        stay = self._older_stay(older, counts, facts.monotonic if facts is not None else now)
+        whole = self._all_of(counts.adopted, older.live, (facts.monotonic if facts else now) - self._since)
+        settled = cohorts.settled(self._since)
+        part = settled is not None and self._all_of(*settled[:2], settled.now - settled.then)
         for births, rests_on in self._births(older, counts, now):
             if births is None or self._since - births[0] < REACH * (self._since - self._started):
                 continue
-            past = Past(births, counts.adopted, self._started, self._since, rests_on)
-            if stay or (rests_on != "the present rate" and self._all_stay(older, past, counts, now)):
+            count = older.live if part and not whole else counts.adopted
+            past = Past(births, count, self._started, self._since, rests_on)
+            if whole or part or (rests_on != "the present rate" and self._all_stay(older, past, counts, now)):
                 return past
         return None
 
@@ -167,15 +177,14 @@ class FirstSight:
         few = 0.05 * expected + 0.01
         return _odds(born, expected, TURNOVER * expected) + _odds(ended, few, TURNOVER * expected) >= ODDS
 
-    def _older_stay(self, older: Older, counts: SiteCounts, now: float) -> bool:
-        """Whether the tasks older than the agent do not end, however many younger ones come and go.
+    def _all_of(self, before: int, now: int, seconds: float) -> bool:
+        """Whether tasks older than the agent do not end, however many younger ones come and go.
 
         If they came and went, their lives would last as long as the process at most, so that in any part of
         that time at least the same part of them would end.
         """
-        expected = max(0.01, counts.adopted * (now - self._since) / max(1.0, self._since - self._started))
-        ended = max(0, counts.adopted - older.live)
-        return _odds(ended, 0.05 * expected + 0.01, expected) >= ODDS
+        expected = max(0.01, before * seconds / max(1.0, self._since - self._started))
+        return _odds(max(0, before - now), 0.05 * expected + 0.01, expected) >= ODDS
 
 
 def _burst(parts: Sequence[float]) -> float:

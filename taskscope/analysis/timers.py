@@ -158,7 +158,7 @@ class PilingTimers:
         delay, bins = watched.delay(self._started), watched.track.bins(self._now)
         strength = _strength(watched.kept, delay)
         past = watched.past(delay, self._started) if delay is not None else None
-        if past is not None and strength == Strength.CANNOT_END:
+        if past is not None and strength >= Strength.PERMANENT:
             bins = extended(bins, past)
         reading = growth.measure(bins, self._now)
         if reading is None:

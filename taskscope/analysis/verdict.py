@@ -186,7 +186,7 @@ def _by_cohorts(growth: Growth, survival: Survival, strength: Strength, uptime: 
     if survival.stayed < 2 or survival.parts < 2 or not survival.keeps:
         return _verdict(growth, "flat", "ends")
     filling = _fills(growth)
-    if (filling and growth.pace > 2) or not survival.continues:
+    if (filling and growth.pace > 2 and not survival.from_before) or not survival.continues:
         return _verdict(growth, "flat", "levels off")
     rate = survival.rate
     doubt = 1.96 * survival.total**-0.5

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from taskscope.agent.inspect.connections import is_open
+from taskscope.agent.inspect.connections import open_transport
+from taskscope.agent.inspect.primitives import descriptor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,15 +44,17 @@ def test_a_connection_is_open_until_it_is_closed(make: Callable[[], asyncio.Abst
         loop = asyncio.get_running_loop()
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
         transport, protocol = await loop.create_connection(Protocol, *server.sockets[0].getsockname())
-        assert is_open(protocol)
-        assert is_open(Session(protocol))
+        sock = transport.get_extra_info("socket")
+        for each in (protocol, Session(protocol)):
+            assert open_transport(each) is transport
+            assert descriptor_of(open_transport(each)) == sock.fileno()
         transport.close()
-        assert not is_open(protocol)
-        assert not is_open(Session(protocol))
+        assert not open_transport(protocol)
+        assert not open_transport(Session(protocol))
         server.close()
-        assert not is_open(Protocol())
-        assert not is_open(Alike())
-        assert not is_open(object())
+        assert not open_transport(Protocol())
+        assert not open_transport(Alike())
+        assert not open_transport(object())
 
     with asyncio.Runner(loop_factory=make) as runner:
         runner.run(main())

@@ -440,10 +440,24 @@ def test_loops_that_are_kept_where_the_program_never_looks_are_permanent() -> No
     assert strength(facts(*polls, moved=40, looping=40, keeper=read)) == Strength.UNLIKELY
     assert strength(facts(*polls, moved=40, keeper=UNREAD)) == Strength.UNLIKELY  # they may end
     asks = facts(*polls, moved=40, looping=40, conditional=40, keeper=UNREAD)
-    assert strength(asks) == Strength.UNLIKELY
+    assert strength(asks) == Strength.PERMANENT  # they may end, but not leave it
     sockets = facts(40, group("socket", 40), moved=40, looping=40, keeper=UNREAD)
     assert strength(sockets) == Strength.UNLIKELY
     assert strength(facts(40, group("future", 40), keeper=UNREAD)) == Strength.PERMANENT
+
+
+def connections(*remotes: str, moved: int = 0) -> tuple[SiteFacts, SiteFacts]:
+    """Tasks that wait on connections, kept where the program never looks."""
+    on = tuple(Descriptor(at, "tcp", "10.0.0.2:80", remote) for at, remote in enumerate(remotes))
+    return facts(40, group("socket", 40), moved=moved, descriptors=on, keeper=UNREAD)
+
+
+def test_connections_that_the_program_opens_and_keeps_where_it_never_looks_are_permanent() -> None:
+    opened, accepted = ("10.0.0.1:443", "10.0.0.1:443"), ("10.0.0.7:5001", "10.0.0.7:5002")
+    assert strength(connections(*opened), never=True) == Strength.PERMANENT
+    assert strength(connections(*accepted), never=True) == Strength.NONE
+    assert strength(connections(*opened), never=False) == Strength.NONE
+    assert strength(connections(*opened, moved=12), never=False) == Strength.UNLIKELY
 
 
 def test_a_container_is_said_to_be_never_read() -> None:

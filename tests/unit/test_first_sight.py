@@ -184,6 +184,19 @@ def test_a_leak_among_many_that_end_is_told_by_those_that_had_stayed(known: Know
     assert told.rate_per_min == pytest.approx(30, rel=0.2)
 
 
+def test_one_in_three_that_stays_is_told_by_those_that_had_settled() -> None:
+    """Most older tasks end soon after the agent came: only those left show that they do not."""
+    dice = random.Random(4)
+    births = arrivals(dice, 1.2, 400)
+    lives = [(birth, None if at % 3 == 0 else birth + dice.uniform(5, 12)) for at, birth in enumerate(births)]
+    told = told_of(Late(lives, known="numbers"), 44)[-1]
+    assert told is not None
+    assert told.level == "leak", told.text
+    assert told.evidence["past"] == "numbers of tasks"
+    assert told.rate_per_min == pytest.approx(24, rel=0.25)
+    assert told.since == pytest.approx(0, abs=0.1 * CAME)
+
+
 HEALTHY: dict[str, Callable[[], Sequence[Life]]] = {
     "a pool": lambda: pool(50),
     "short requests": lambda: churn(20, 2, 500),
@@ -196,6 +209,7 @@ HEALTHY: dict[str, Callable[[], Sequence[Life]]] = {
     "load that rises": lambda: daily(0.1, 5, 60, 700, 500),
     "bursts that drain": lambda: sawtooth(40, 30, 15, 500),
     "batches": lambda: ramp(60, 100, 90, 500),
+    "a pool filled slowly, and requests": lambda: steady(0.5, 120) + churn(2, 8, 500),
     "a pool and requests": lambda: pool(10) + churn(2, 20, 500),
     "opened when first asked for": lambda: [(2 * 1.35**at, None) for at in range(17)],
     "lives as long as the process": lambda: churn(0.5, 250, 500),

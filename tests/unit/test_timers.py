@@ -102,9 +102,16 @@ def test_timers_of_closed_connections_are_a_leak_at_the_second_look() -> None:
 
 @pytest.mark.parametrize("kept", [ALONE, ARGUMENTS])
 def test_what_only_timers_keep_is_a_leak_a_little_later(kept: KeptByTimers) -> None:
-    said = watch(armed(3.0, 3600.0, since=40.0), 90, kept)
-    assert levels(said[:5]) <= {"suspect"}
+    said = watch(armed(3.0, 3600.0, since=90.0), 90, kept)
+    assert levels(said[:3]) <= {"suspect"}
     assert [each.level for each in said[-1]] == ["leak"]
+
+
+@pytest.mark.parametrize("kept", [ALONE, ARGUMENTS])
+def test_a_past_of_timers_with_one_delay_is_growth_that_was_watched(kept: KeptByTimers) -> None:
+    said = watch(armed(3.0, 3600.0, since=2.0), 15, kept)
+    assert [each.level for each in said[-1]] == ["leak"]
+    assert said[-1][0].since == pytest.approx(2.0, abs=1.0)
 
 
 @pytest.mark.parametrize("kept", [IN_USE, NOTHING])

@@ -24,24 +24,24 @@ MAX_PARTS = 50
 """Most attributes of an object that are looked into: it may keep its reader or writer in one of them."""
 
 
-def is_open(thing: object) -> bool:
-    """Whether it, or an object it has as an attribute, has a transport that is not closing."""
-    return any(_states(thing))
+def open_transport(thing: object) -> object:
+    """A transport that it, or an object it has as an attribute, has and that is not closing; or None."""
+    return next((each for each in _transports(thing) if _is_open(each)), None)
 
 
 def is_closed(thing: object) -> bool:
     """Whether they have transports, and none of these is open."""
-    states = list(_states(thing))
-    return len(states) > 0 and not any(states)
+    transports = list(_transports(thing))
+    return len(transports) > 0 and not any(map(_is_open, transports))
 
 
-def _states(thing: object) -> Iterator[bool]:
-    """Of each transport that it or an attribute of it has: whether that is open."""
+def _transports(thing: object) -> Iterator[object]:
+    """Each transport that it or an attribute of it has."""
     parts = islice((*pairs(attributes_of(thing)), *slots_of(thing)), MAX_PARTS)
     for each in (thing, *(part for _, part in parts)):
         transport = next((found for name in _NAMES if (found := attribute(each, name)) is not None), None)
         if transport is not None and _is_transport(transport):
-            yield _is_open(transport)
+            yield transport
 
 
 def _is_open(transport: object) -> bool:

@@ -176,7 +176,11 @@ def descriptor_in(names: _Names) -> int | None:
         found = number_of(names.get(name))
         if found is not None:
             return found
-    transport = _own(names, "_transport")
+    return descriptor_of(_own(names, "_transport"))
+
+
+def descriptor_of(transport: object) -> int | None:
+    """The descriptor that a transport reads from."""
     for name in ("_sock_fd", "_fileno"):  # of sockets, of pipes
         found = number(attribute(transport, name))
         if found is not None:

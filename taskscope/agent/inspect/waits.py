@@ -151,10 +151,15 @@ def _by_future(waiter: object, frames: list[FrameType]) -> Wait:
         return Wait(*primitives.UVLOOP.get(name, ("socket", f"uvloop {name}")))
     kind = "Future" if futures.is_plain(waiter) else class_name(waiter)
     called_in = _in_a_library(frames)
-    if called_in is None:
-        return Wait("future", f"a bare {kind}")
-    connected = connections.is_open(variables_of(called_in).get("self"))
-    return Wait("socket" if connected else "future", _library_call(called_in))
+    return _by_library(called_in) if called_in is not None else Wait("future", f"a bare {kind}")
+
+
+def _by_library(called_in: FrameType) -> Wait:
+    """What a library's function waits for: if it has a connection, for that."""
+    transport = connections.open_transport(variables_of(called_in).get("self"))
+    if transport is None:
+        return Wait("future", _library_call(called_in))
+    return Wait("socket", _library_call(called_in), number=primitives.descriptor_of(transport))
 
 
 def _in_a_library(frames: list[FrameType]) -> FrameType | None:
