@@ -3,54 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
-import time
+from collections import Counter
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from taskscope.demo import SYSTEMS, System
+from tests.integration.test_agent_hangs import agent_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from taskscope.model import Site
+    from taskscope.sources.live import LiveSource
 
 SPEED = {"orders": "1", "heartbeat": "60", "backend": "30", "restarts": "300", "rotation": "30"}
 GAINED = {"orders": 100, "heartbeat": 50, "backend": 8, "restarts": 1600, "rotation": 50}
 """How many tasks of a guilty place must have come to stay."""
 
 
-async def run(*arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "taskscope",
-        *arguments,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+def place(site: Site) -> tuple[str, str]:
+    return PurePath(site.frame.file).name, site.frame.function.rpartition(".")[2]
 
 
-async def snapshot(pid: int, file: Path) -> dict[str, Any] | None:
-    """What is there now; None as long as nobody answers."""
-    process = await run("snapshot", str(pid), "-o", str(file))
-    await process.communicate()
-    found: dict[str, Any] = json.loads(file.read_text()) if process.returncode == 0 else {}
-    return found or None
-
-
-def live(state: dict[str, Any], kind: str = "task") -> dict[tuple[str, str], int]:
-    """Live tasks (or threads) by (file name, function) of their site."""
-    sites = {site["id"]: site for site in state["sites"] if site["kind"] == kind and site["known"] == "exact"}
-    found: dict[tuple[str, str], int] = {}
-    for entry in state["sample"]["sites"]:
-        if (site := sites.get(entry["site"])) is not None:
-            frame = site["frame"]
-            place = PurePath(frame["file"]).name, frame["function"].rpartition(".")[2]
-            found[place] = found.get(place, 0) + entry["counts"]["live"]
-    return found
+async def others_once_gained(source: LiveSource, system: System) -> dict[tuple[str, str], int]:
+    """The live tasks of all other exact places once the guilty ones have gained enough."""
+    places: dict[int, tuple[str, str]] = {}
+    counts: dict[int, int] = {}
+    first: Counter[tuple[str, str]] | None = None
+    async for sample in source.samples():
+        places |= {
+            each.id: place(each) for each in sample.new_sites if each.kind == "task" and each.known == "exact"
+        }
+        counts |= {each.site: each.counts.live for each in sample.sites}
+        now: Counter[tuple[str, str]] = Counter()
+        for site, where in places.items():
+            now[where] += counts.get(site, 0)
+        first = now if first is None else first
+        if all(now[guilty] - first[guilty] >= GAINED[system.name] for guilty in system.guilty):
+            return {where: live for where, live in now.items() if where not in system.guilty}
+    raise AssertionError("the service ended")
 
 
 @pytest.mark.parametrize("system", SYSTEMS.values(), ids=list(SYSTEMS))
@@ -60,20 +55,15 @@ async def test_the_guilty_places_gain_tasks(
     home = tmp_path / "run"
     home.mkdir(0o700)
     monkeypatch.setenv("TASKSCOPE_DIR", str(home))
-    service = await run("run", "-m", f"taskscope.demo.{system.name}", "--speed", SPEED[system.name])
+    service = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "taskscope", "run", "-m", f"taskscope.demo.{system.name}"),
+        *("--speed", SPEED[system.name]),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
     try:
-        give_up = time.monotonic() + 50
-        first: dict[tuple[str, str], int] | None = None
-        while True:
-            assert time.monotonic() < give_up, f"not seen: {system.guilty}"
-            if (state := await snapshot(service.pid, tmp_path / "state.json")) is None:
-                continue
-            now = live(state)
-            first = now if first is None else first
-            gained = {place: now.get(place, 0) - first.get(place, 0) for place in system.guilty}
-            if min(gained.values()) >= GAINED[system.name]:
-                break
-        others = {place: count for place, count in now.items() if place not in system.guilty}
+        async with agent_of(service.pid) as source:
+            others = await asyncio.wait_for(others_once_gained(source, system), 50)
         assert max(others.values()) <= 60
     finally:
         service.send_signal(signal.SIGTERM)
