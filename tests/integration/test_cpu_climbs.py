@@ -6,7 +6,8 @@ Shows: CPU climbs without tasks
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+
+import pytest
 
 from taskscope.analysis import busier
 from taskscope.analysis.busier import CpuTrack
@@ -15,9 +16,6 @@ from taskscope.analysis.patterns.limits import busier as found_in
 from taskscope.model import requests
 from tests.integration.children import running, says
 from tests.integration.test_agent_hangs import agent_of
-
-if TYPE_CHECKING:
-    import pytest
 
 SEARCHES = """
 import asyncio, time
@@ -34,6 +32,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_a_search_that_takes_ever_longer_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(busier, "WIDTH", 0.8)
     track, give_up = CpuTrack(), time.monotonic() + 50
