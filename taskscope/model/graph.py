@@ -32,11 +32,11 @@ __all__ = [
 class WaitNode:
     """A task or thread, or something that they wait for.
 
-    ``id`` counts within one graph; ``number`` is the serial of a task or the ident of a thread.  ``frame``:
-    where a task or thread waits, the innermost outside the standard library.  ``since``: it has not moved
-    since then; None: it is neither task nor thread.  ``either``: one of the things it waits for is enough to
-    continue; else it needs all.  ``gone``: why nothing can release it.  ``size``: slots; None: unknown.
-    ``waiting``: how many wait for it.
+    ``id`` counts within one graph; ``number`` is the serial of a task, the ident of a thread or a pid.
+    ``text``: what it waits in; of a channel, its other ends.  ``frame``: where a task or thread waits, the
+    innermost outside the standard library.  ``since``: it has not moved since then; None: it cannot.
+    ``either``: one of the things it waits for is enough to continue; else it needs all.  ``gone``: why
+    nothing can release it.  ``size``: slots; None: unknown.  ``waiting``: how many wait for it.
     """
 
     id: int

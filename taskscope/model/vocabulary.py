@@ -142,13 +142,15 @@ DescriptorKind = Literal[
 ]  # fmt: skip
 """What a descriptor is.  ``socket``: of another family; ``process``: a pidfd."""
 
-NodeKind = Literal["task", "thread", "lock", "slots", "pool", "rest"]
+NodeKind = Literal["task", "thread", "lock", "slots", "pool", "rest", "channel", "process"]
 """What waits, or is waited for.  ``slots``: a semaphore, a limiter, or a queue that lends what it holds;
+``channel``: room or data in a pipe or socket; ``process``: another one;
 ``rest``: the whole process, where any task or thread could end the wait, if only it ran."""
 
-EdgeKind = Literal["waits", "held", "runs", "ends", "loop", "woken"]
+EdgeKind = Literal["waits", "held", "runs", "ends", "loop", "woken", "reads", "writes"]
 """How one thing waits for another: it waits for a lock or a place; a lock is held; a worker runs the job; the
-other has to end; the other runs the loop; only the other is left to wake it."""
+other has to end; the other runs the loop; only the other is left to wake it; the other has to read or write
+the other end."""
 
 EndingHow = Literal["threads", "loop", "executor", "processes"]
 """What ends, and waits: the interpreter for its threads, ``asyncio.run``, the executors at exit, the same for

@@ -17,16 +17,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 WITHIN = 30.0
-NOT_YET = ("drain_of_two_peers", "output_nobody_reads", "pipe_full_both_ways", "results_of_a_process")
-"""Who reads a pipe or socket at its other end is no part of the wait graph yet."""
-
-HANGING = [
-    pytest.param(each, id=each.path.stem, marks=[pytest.mark.xfail] if each.path.stem in NOT_YET else [])
-    for each in programs("hanging")
-]
 
 
-@pytest.mark.parametrize("program", HANGING)
+@pytest.mark.parametrize("program", programs("hanging"), ids=lambda program: program.path.stem)
 async def test_a_hang_is_told_soon_after_attaching(program: Program) -> None:
     said: tuple[Finding, ...] = ()
     async with started(program, sys.executable) as pid, aclosing(judged(pid)) as course:

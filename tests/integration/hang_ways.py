@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _START = """
-import asyncio, gc, os, queue, signal, sys, threading, time
+import asyncio, gc, os, queue, signal, socket, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 def say(): print("standing", flush=True)
@@ -285,6 +285,51 @@ say()
 want()
 """,
     ),
+    "a filter fed before its output is read": (
+        "deadlock",
+        "feed",
+        """
+filter = subprocess.Popen(["cat"], stdin=-1, stdout=-1)
+def feed(): filter.stdin.write(b"x" * 1_000_000)
+say()
+feed()
+""",
+    ),
+    "a child whose output nobody reads": (
+        "deadlock",
+        "main",
+        """
+async def main():
+    child = await asyncio.create_subprocess_exec("head", "-c", "1000000", "/dev/zero", stdout=-1)
+    say()
+    await child.wait()
+asyncio.run(main())
+""",
+    ),
+    "two peers that both send first": (
+        "deadlock",
+        "send",
+        """
+async def send(end):
+    _, writer = await asyncio.open_connection(sock=end)
+    writer.write(b"x" * 10_000_000)
+    await writer.drain()
+async def main():
+    say()
+    await asyncio.gather(*(send(end) for end in socket.socketpair()))
+asyncio.run(main())
+""",
+    ),
+    "a pipe that only its writer reads": (
+        "deadlock",
+        "fill",
+        """
+ends = os.pipe()
+def fill(): os.write(ends[1], b"x" * 1_000_000)
+say()
+fill()
+""",
+    ),
 }
 """By what they do: the pattern, the function that waits, the program."""
 
@@ -295,6 +340,7 @@ IN_BYTECODE = (
     "a queue that lends connections, and workers",
     "a finaliser",
     "an asyncio lock taken again",
+    "a child whose output nobody reads",
 )
 """Those whose owner only the bytecode or the stack of a frame tells, which differ between versions."""
 
@@ -421,6 +467,29 @@ asyncio.run(main())
 """Two workers that sleep, and three tasks whose jobs wait behind them."""
 
 HEALTHY = {
+    "a child that takes its time for what it gets": """
+child = subprocess.Popen(["sh", "-c", "sleep 60; cat"], stdin=-1, stdout=-1)
+say()
+child.stdin.write(b"x" * 1_000_000)
+""",
+    "a full pipe that another thread will read": """
+child = subprocess.Popen(["cat"], stdin=-1, stdout=-1)
+def read():
+    time.sleep(60)
+    child.stdout.read()
+threading.Thread(target=read, daemon=True).start()
+say()
+child.stdin.write(b"x" * 1_000_000)
+""",
+    "a queue to a process that is full": """
+import multiprocessing
+def work(jobs):
+    while jobs.get(): time.sleep(60)
+jobs = multiprocessing.Queue(1)
+multiprocessing.Process(target=work, args=(jobs,), daemon=True).start()
+say()
+while True: jobs.put(1)
+""",
     "a lock contended but moving": """
 lock, threads = threading.Lock(), []
 def work():

@@ -169,3 +169,61 @@ def test_a_task_that_nothing_can_wake_is_a_hang_for_who_waits_for_it() -> None:
     assert (name, finding.live) == ("deadlock", 2)
     assert finding.cause is not None
     assert finding.cause.text == "nothing that lives can reach what task t2 waits for"
+
+
+def channel(id: int) -> WaitNode:
+    return WaitNode(
+        id, "channel", f"room in fd {id}, pipe", text=f"fd {id + 10} of this process", either=True
+    )
+
+
+def process(id: int, since: float = 0.0) -> WaitNode:
+    return WaitNode(id, "process", "cat", 4711, since=since, either=True)
+
+
+FULL_BOTH_WAYS = WaitGraph(
+    NOW,
+    (living(1, thread=True), channel(2), process(3), channel(4), rest()),
+    (
+        waits(1, 2),
+        WaitEdge(2, 3, "reads"),
+        waits(3, 4),
+        WaitEdge(4, 9, "woken"),
+        WaitEdge(4, 1, "reads"),
+        WaitEdge(9, 1, "woken"),
+    ),
+)
+
+
+def test_who_waits_for_a_process_that_waits_to_be_read_is_one_hang_with_each_end() -> None:
+    ((name, finding),) = found(FULL_BOTH_WAYS)
+    assert (name, finding.site, finding.live) == ("deadlock", WANTED, 2)
+    assert finding.text == "1 process and 1 thread have waited for each other for at least 1m40s"
+    assert finding.cause is not None
+    assert finding.cause.evidence == (
+        "thread t1 waits at a.py:5 in want for room in fd 2, pipe",
+        "process 4711 (cat) has to read its other end",
+        "process 4711 (cat) waits for room in fd 4, pipe",
+        "thread t1 has to read its other end, fd 14 of this process",
+    )
+
+
+def test_it_is_none_while_the_process_moves_or_anybody_here_does() -> None:
+    moved = tuple(
+        replace(each, since=NOW) if each.kind == "process" else each for each in FULL_BOTH_WAYS.nodes
+    )
+    assert found(replace(FULL_BOTH_WAYS, nodes=moved)) == []
+    assert found(replace(FULL_BOTH_WAYS, nodes=FULL_BOTH_WAYS.nodes[:-1])) == []
+
+
+def test_an_end_that_nobody_is_known_to_use_is_told_where_all_stand_still() -> None:
+    graph = WaitGraph(
+        NOW,
+        (living(1, thread=True), channel(2), rest()),
+        (waits(1, 2), WaitEdge(2, 9, "woken"), WaitEdge(9, 1, "woken")),
+    )
+    ((_, finding),) = found(graph)
+    assert finding.site == WANTED
+    assert finding.cause is not None
+    assert finding.cause.text == "all else in the process waits too: nobody is left to use its other end"
+    assert finding.cause.evidence[-1] == "nobody is left to read its other end, fd 12 of this process"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent.answers import full_slots, standing
+from taskscope.agent.answers.channels import Channels
 from taskscope.agent.answers.full_pools import FullPools
 from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
-from taskscope.agent.inspect import futures, holdings, stacks, task_facts, turns, waited
+from taskscope.agent.inspect import futures, holdings, processes, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, items
-from taskscope.agent.inspect.seclusion import is_secluded
+from taskscope.agent.inspect.seclusion import is_secluded, registered_of
 from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
 from taskscope.agent.inspect.threads import ident_of, known_threads, native_id, native_ids
 from taskscope.agent.inspect.walk import spent
@@ -65,6 +66,8 @@ class Look:
         self._standing: dict[int, float] = {}  # since when each thread has not moved
         self._turning: set[int] = set()  # threads that sleep in a loop, which goes on running tasks
         self._secluded = False  # whether nothing else can make anything move
+        self._enclosed = False  # likewise, but for tasks and threads that move
+        self._channels = Channels(self._nodes, self._edges, still, registry)
 
     # -- who waits -----------------------------------------------------------------------------
 
@@ -76,7 +79,8 @@ class Look:
         self._alive.update(idents)
         all_known = len(here) <= len(idents) + 1
         leaving = all_known and waited.is_leaving(stacks.current_frames())
-        self._secluded = all_known and (yield from is_secluded(loop for loop, _ in self._loops()))
+        loops = {thread: loop for loop, thread in self._loops()}
+        self._secluded = self._enclosed = all_known and (yield from is_secluded(loops.values()))
         for ident in idents:
             frame = stacks.current_frames().get(ident)
             native = self._natives.get(ident)
@@ -88,14 +92,18 @@ class Look:
                 if still and not (leaving and self._add_leaving(ident, since or 0.0, frame)):
                     self._add(("thread", ident), since or 0.0, waited.by_thread(frame))
                     self._add_any(("thread", ident), since or 0.0, waited.of_thread_by_anybody, frame)
+                if self._secluded and ident not in loops and since is not None:
+                    self._channels.add_thread(ident, native, since, still=still)
             del frame
             if spent():
                 yield
-        for _, thread in self._loops() if self._secluded else ():
+        for loop, thread in self._loops() if self._secluded else ():
             frame = stacks.current_frames().get(thread)
+            self._channels.add_loop(thread)
             if frame is not None and thread in self._standing and waited.is_asleep_in_loop(frame):
                 self._turning.add(thread)
                 self._add_any(("thread", thread), self._standing[thread], lambda _: "waits", frame)
+                self._channels.add_registered(thread, registered_of(loop) or ())
 
     def _add_leaving(self, ident: int, since: float, frame: FrameType) -> bool:
         """Adds a thread of a process that is ending if it waits for its loop, or for any other thread."""
@@ -129,6 +137,8 @@ class Look:
         self._pools.note(task)
         if task_facts.is_cancelling(task):
             self._cancelled[serial] = self._still.cancelled(serial)
+        if self._enclosed:
+            self._channels.add_task(serial, since, task, still=since < self._now)
         if since < self._now and not stacks.is_running(futures.coroutine(task)):
             self._add(("task", serial), since, waited.by_task(task))
             self._add_any(("task", serial), since, waited.of_task_by_anybody, task)
@@ -177,6 +187,11 @@ class Look:
         if found is not None:
             self._nodes.setdefault(key, Node("task" if key[0] == "task" else "thread", since))
             self._edges.append(Edge(key, REST, found))
+
+    def channels(self, agent: int) -> Job[None]:
+        """Adds who has to read and write what is waited for, here and in other processes."""
+        if self._enclosed:
+            yield from self._channels.follow(self._natives, agent)
 
     def rest(self) -> None:
         """Adds the process as a whole, if all that could make it move is in the graph."""
@@ -327,17 +342,14 @@ class Look:
         if key[0] == "thread":
             frame, native = stacks.current_frames().get(key[1]), self._natives.get(key[1])
             return frame is not None and self._still.thread(key[1], native or 0, frame) == node.since
+        if key[0] == "process":
+            return self._still.process(key[1], processes.threads_of(key[1])) == node.since
         return True
 
     def graph(self) -> Job[model.WaitGraph]:
         """The part that cannot continue; of nodes that merely wait, ``MAX_WAITING`` per thing."""
         numbers = {key: at for at, key in enumerate(self._nodes, 1)}
-        nodes = [
-            model.WaitNode(
-                numbers[key], node.kind, node.name, since=node.since, either=node.either, gone=node.gone
-            )
-            for key, node in self._nodes.items()
-        ]
+        nodes = [standing.bare(numbers[key], key, node) for key, node in self._nodes.items()]
         edges = [
             model.WaitEdge(numbers[each.waiter], numbers.get(each.on, 0), each.how, each.where)
             for each in self._edges
@@ -359,7 +371,8 @@ class Look:
         described = []
         for key, node in self._nodes.items():
             if numbers[key] in shown:
-                described.append(self._described(numbers[key], key, node, waiting[numbers[key]]))
+                waits = waiting[numbers[key]]
+                described.append(standing.described(numbers[key], key, node, waits, self._registry))
             if spent():
                 yield
         slots = yield from full_slots.find(self._nodes, self._edges, self._registry, self._still, self._now)
@@ -376,21 +389,6 @@ class Look:
             tuple(self._pools.found(self._standing, self._now)),
             slots=slots,
         )
-
-    def _described(self, number: int, key: Key, node: Node, waiting: int) -> model.WaitNode:
-        made = model.WaitNode(
-            number,
-            node.kind,
-            node.name,
-            since=node.since,
-            either=node.either,
-            gone=node.gone,
-            size=node.size,
-            waiting=waiting,
-        )
-        if key[0] == "task":
-            return standing.with_task(made, key[1], self._registry.find(key[1]))
-        return standing.with_thread(made, key[1]) if key[0] == "thread" else made
 
     def _with_interruption(self, edge: model.WaitEdge, held: Edge | None) -> model.WaitEdge:
         """Adds what ran in between if a thread waits for a lock that it holds."""

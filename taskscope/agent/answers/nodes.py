@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import EdgeKind, Gone, NodeKind
 
 Key = tuple[str, int]
-"""A task by serial, a thread by ident, anything else by ``id``."""
+"""A task by serial, a thread by ident, another process by pid, anything else by ``id`` or counted."""
 
 REST: Key = ("rest", 0)
 """All tasks and threads of the process together."""
@@ -23,7 +23,7 @@ MAX_WAITING = 20
 class Node:
     """A node before it is described."""
 
-    __slots__ = ("either", "gone", "kind", "name", "since", "size")
+    __slots__ = ("either", "gone", "kind", "name", "since", "size", "text")
 
     def __init__(
         self, kind: NodeKind, since: float | None = None, *, either: bool = False, gone: Gone = ""
@@ -33,6 +33,7 @@ class Node:
         self.either = either
         self.gone = gone
         self.name = ""
+        self.text = ""
         self.size: int | None = None
 
 
@@ -62,7 +63,7 @@ def shown_of(edges: list[model.WaitEdge], gone: set[int], rest: int | None) -> t
 def with_rest(nodes: dict[Key, Node], edges: list[Edge], threads: set[int], *, closed: bool) -> list[Edge]:
     """The edges, and the process as a whole as a node, if every task and thread is one too.
 
-    If not, whoever waits for anybody may be woken: those nodes are dropped.
+    If not, whoever waits for anybody may be woken, and any end of a pipe be used: those nodes are dropped.
     """
     actors = [*(("thread", each) for each in threads), *(each for each in nodes if each[0] == "task")]
     if closed and all(each in nodes for each in actors):
@@ -72,6 +73,8 @@ def with_rest(nodes: dict[Key, Node], edges: list[Edge], threads: set[int], *, c
         return edges + [Edge(REST, each, "woken") for each in actors]
     kept = [each for each in edges if each.on != REST]
     waiting = {each.waiter for each in kept}
-    for key in [each for each in nodes if each[0] in ("task", "thread") and each not in waiting]:
-        del nodes[key]
+    living, of_anybody = ("task", "thread"), {each.waiter for each in edges if each.on == REST}
+    for key in list(nodes):
+        if (key[0] in living and key not in waiting) or (key[0] == "channel" and key in of_anybody):
+            del nodes[key]
     return kept

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
 
+    from taskscope.agent.answers.nodes import Key, Node
     from taskscope.agent.counts.registry import Registry
 
 MAX_CANCELLED = 20
@@ -57,6 +58,30 @@ def _awaiter(task: object) -> model.Awaiter:
         place,
         next((each for each in cancels if each is not None), None),
     )
+
+
+def bare(number: int, key: Key, node: Node, waiting: int = 0) -> model.WaitNode:
+    """A node without what describes a task or thread.  ``waiting``: how many wait for it."""
+    return model.WaitNode(
+        number,
+        node.kind,
+        node.name,
+        key[1] if key[0] == "process" else 0,
+        text=node.text,
+        since=node.since,
+        either=node.either,
+        gone=node.gone,
+        size=node.size,
+        waiting=waiting,
+    )
+
+
+def described(number: int, key: Key, node: Node, waiting: int, registry: Registry) -> model.WaitNode:
+    """A node as it is sent."""
+    made = bare(number, key, node, waiting)
+    if key[0] == "task":
+        return with_task(made, key[1], registry.find(key[1]))
+    return with_thread(made, key[1]) if key[0] == "thread" else made
 
 
 def with_task(node: model.WaitNode, serial: int, task: object) -> model.WaitNode:

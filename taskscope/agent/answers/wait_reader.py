@@ -35,6 +35,7 @@ class WaitReader:
         look = Look(self._registry, self._still, self._watch)
         yield from look.threads(self._agent_thread())
         yield from look.tasks()
+        yield from look.channels(self._agent_thread())
         self._still.looked()
         yield from look.holders(self._agent_thread())
         look.rest()

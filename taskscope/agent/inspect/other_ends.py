@@ -27,8 +27,8 @@ MOST_LINKS = 50_000
 MOST_FOUND = 100
 """Searches whose result is kept."""
 
-MOST_ENDS = 4
-"""Other ends named of one descriptor: a pipe may be inherited by many."""
+MOST_ENDS, MOST_NAMED = 32, 4
+"""Other ends kept, and named, of one descriptor: a pipe may be inherited by many."""
 
 SHARE = 100
 """Multiple of its cost for which a search counts: views that ask every second take 1 % of a core."""
@@ -40,8 +40,8 @@ _BY_FAMILY, _REQUEST, _ANY_STATE, _SHOW_PEER, _ANY_COOKIE = 20, 1, 0xFFFFFFFF, 4
 _HEADER, _ANSWER, _PEER = 16, 16, 2
 
 
-class _Wanted(NamedTuple):
-    """``mode``: the permission that the link of the other end has; 0: any."""
+class End(NamedTuple):
+    """The other end of a descriptor.  ``mode``: the permission that links to it have; 0: any."""
 
     link: str
     mode: int = 0
@@ -52,33 +52,39 @@ class _Found(NamedTuple):
     ends: tuple[model.OtherEnd, ...]
 
 
-_found: dict[_Wanted, _Found] = {}
+_found: dict[End, _Found] = {}
 _peers: dict[str, tuple[float, int]] = {}
 """By the link of a socket: until when it counts, and the inode of the other end."""
 
 
 def of_all(known: Iterable[model.Descriptor]) -> Job[tuple[model.Descriptor, ...]]:
     """These descriptors with their other ends, where they have one that may be on this machine."""
-    pairs = [(each, _wanted(each)) for each in known]
+    pairs = [(each, other_end(each.number)) for each in known]
     yield
-    now = clock.monotonic()
-    new = {each for _, each in pairs if each is not None and (each not in _found or _found[each].until < now)}
-    if new:
-        yield from _search(new)
+    yield from held_by({each for _, each in pairs if each is not None})
     return tuple(_with_end(each, wanted) for each, wanted in pairs)
 
 
-def _with_end(each: model.Descriptor, wanted: _Wanted | None) -> model.Descriptor:
+def held_by(ends: set[End]) -> Job[dict[End, tuple[model.OtherEnd, ...]]]:
+    """Who has these open, as far as can be seen; ``MOST_ENDS`` of each."""
+    now = clock.monotonic()
+    new = {each for each in ends if each not in _found or _found[each].until < now}
+    if new:
+        yield from _search(new)
+    return {each: _found[each].ends for each in ends if each in _found}
+
+
+def _with_end(each: model.Descriptor, wanted: End | None) -> model.Descriptor:
     found = _found.get(wanted) if wanted is not None else None
     if found is None or (each.kind == "tcp" and not found.ends):
         return each  # a peer that no process here holds may be on another machine, as its address tells
-    return replace(each, others=found.ends)
+    return replace(each, others=found.ends[:MOST_NAMED])
 
 
-def _search(wanted: set[_Wanted]) -> Job[None]:
+def _search(wanted: set[End]) -> Job[None]:
     """Looks through the descriptors of all processes for these ends."""
     began = clock.thread_time()
-    ends: dict[_Wanted, list[model.OtherEnd]] = {each: [] for each in wanted}
+    ends: dict[End, list[model.OtherEnd]] = {each: [] for each in wanted}
     links = {each.link for each in wanted}
     for pid, number in _every_descriptor():
         try:
@@ -95,7 +101,7 @@ def _search(wanted: set[_Wanted]) -> Job[None]:
     _found.update((each, _Found(until, tuple(inside))) for each, inside in ends.items())
 
 
-def _add(pid: int, number: str, link: str, ends: dict[_Wanted, list[model.OtherEnd]]) -> None:
+def _add(pid: int, number: str, link: str, ends: dict[End, list[model.OtherEnd]]) -> None:
     """Raises OSError."""
     for each, found in ends.items():
         fits = not each.mode or system.lstat(f"/proc/{pid}/fd/{number}").st_mode & each.mode
@@ -128,20 +134,20 @@ def _every_descriptor() -> Iterator[tuple[int, str]]:
             return
 
 
-def _wanted(found: model.Descriptor) -> _Wanted | None:
-    """What to look for; None if there is no other end, or it cannot be told."""
+def other_end(number: int, process: int | str = "self") -> End | None:
+    """The other end of a descriptor; None if there is none, or it cannot be told."""
     try:
-        link = link_of(found.number)
-        if found.kind == "pipe" and link.startswith("pipe:"):
-            reads = system.lstat(f"/proc/self/fd/{found.number}").st_mode & _READS
-            return _Wanted(link, _WRITES if reads else _READS)
-        peer = _peer(found, link)
-        return _Wanted(f"socket:[{peer}]") if peer else None
+        link = link_of(number, process)
+        if link.startswith("pipe:"):
+            reads = system.lstat(f"/proc/{process}/fd/{number}").st_mode & _READS
+            return End(link, _WRITES if reads else _READS)
+        peer = _peer(link) if link.startswith("socket:") else 0
+        return End(f"socket:[{peer}]") if peer else None
     except (OSError, ValueError, struct.error):
         return None
 
 
-def _peer(found: model.Descriptor, link: str) -> int:
+def _peer(link: str) -> int:
     """The inode of the socket at the other end; 0: none.  Kept like a search: the kernel's tables are long.
 
     Raises OSError, ValueError, struct.error.
@@ -149,11 +155,8 @@ def _peer(found: model.Descriptor, link: str) -> int:
     until, peer = _peers.get(link, (0.0, 0))
     if clock.monotonic() < until:
         return peer
-    began, peer = clock.thread_time(), 0
-    if found.kind == "unix":
-        peer = _peer_of_unix(int(link.partition("[")[2].rstrip("]") or 0))
-    elif found.kind == "tcp" and found.remote:
-        peer = _peer_of_tcp(found.number)
+    began, inode = clock.thread_time(), int(link.partition("[")[2].rstrip("]"))
+    peer = _peer_of_unix(inode) or _peer_of_tcp(inode)
     if len(_peers) >= MOST_FOUND:
         _peers.clear()
     _peers[link] = clock.monotonic() + SHARE * (clock.thread_time() - began), peer
@@ -185,22 +188,25 @@ def _peer_of_unix(inode: int) -> int:
     return 0
 
 
-def _peer_of_tcp(number: int) -> int:
+def _peer_of_tcp(inode: int) -> int:
     """The inode of the socket with the addresses exchanged, in this network namespace; 0: none."""
-    sock = system.socket(-1, -1, -1, number)
-    try:
-        six = sock.family == _socket.AF_INET6
-        here, there = (_as_in_proc(each, six=six) for each in (sock.getsockname(), sock.getpeername()))
-    finally:
-        sock.detach()
-    table = system.contents("/proc/self/net/tcp6" if six else "/proc/self/net/tcp")
-    at = table.find(f"{there} {here} ".encode())
-    fields = table[at : table.find(b"\n", at)].split() if at >= 0 else []
-    return int(fields[8]) if len(fields) > 8 else 0
+    for name in ("tcp", "tcp6"):
+        table = system.contents(f"/proc/self/net/{name}")
+        own = _row(table, b" %d " % inode, 9, b"%d" % inode)
+        if own:
+            here, there = own[1], own[2]
+            peer = _row(table, b" %s %s " % (there, here), 1, there)
+            return int(peer[9]) if peer else 0
+    return 0
 
 
-def _as_in_proc(end: tuple[str, int], *, six: bool) -> str:
-    """``0100007F:1F90``: each word of the address in the machine's byte order."""
-    packed = _socket.inet_pton(_socket.AF_INET6 if six else _socket.AF_INET, end[0].partition("%")[0])
-    words = struct.unpack(f"={len(packed) // 4}I", packed)
-    return "".join(f"{each:08X}" for each in words) + f":{end[1]:04X}"
+def _row(table: bytes, text: bytes, field: int, value: bytes) -> list[bytes]:
+    """The fields of the first line with this text, and this value in a field; empty if there is none."""
+    at = table.find(text)
+    while at >= 0:
+        end = table.find(b"\n", at)
+        fields = table[table.rfind(b"\n", 0, at) + 1 : end].split()
+        if len(fields) > 9 and fields[field] == value:
+            return fields
+        at = table.find(text, end)
+    return []

@@ -213,9 +213,16 @@ def _remote(names: _Names) -> str:
     return f"{text(names.get('remote_host'))}:{number(names.get('remote_port'))}"
 
 
-def _child(names: _Names) -> str:
+def child_of(names: _Names) -> int | None:
+    """The pid of the child process whose end is awaited."""
     around = _own(names, "_process")  # anyio's
-    pid = number(_own(names, "pid")) or number(_own(names, "_pid")) or number(attribute(around, "pid"))
+    transport = _own(names, "_transport")
+    pids = (number(_own(names, "pid")), number(_own(names, "_pid")), number(attribute(around, "pid")))
+    return next((each for each in (*pids, number(attribute(transport, "_pid"))) if each), None)
+
+
+def _child(names: _Names) -> str:
+    pid = child_of(names)
     return f"pid {pid}" if pid is not None else ""
 
 

@@ -1,4 +1,4 @@
-"""Since when tasks and threads have not moved, judging by earlier looks."""
+"""Since when tasks, threads and other processes have not moved, judging by earlier looks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from taskscope.agent.inspect.island import OwnRef
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
 
@@ -26,6 +27,8 @@ class Stillness:
         self._threads: dict[int, tuple[tuple[int, ...], float]] = {}
         self._cancelled: dict[int, float] = {}
         self._seen_cancelled: dict[int, float] = {}
+        self._processes: dict[int, tuple[tuple[int, ...], float]] = {}
+        self._seen_processes: dict[int, tuple[tuple[int, ...], float]] = {}
         self._seen_tasks: dict[int, _Place] = {}
         self._seen_threads: dict[int, tuple[tuple[int, ...], float]] = {}
 
@@ -65,11 +68,23 @@ class Stillness:
         self._seen_threads[ident] = mark, since
         return since
 
+    def process(self, pid: int, natives: Sequence[int]) -> float | None:
+        """Since when none of the threads of another process has run; None if one runs now."""
+        rests = [_at_rest(each, pid) for each in natives]
+        marks = tuple([count for each in rests if each is not None for count in each])
+        if not natives or None in rests:
+            return None
+        known = self._processes.get(pid)
+        since = known[1] if known is not None and known[0] == marks else clock.monotonic()
+        self._seen_processes[pid] = marks, since
+        return since
+
     def looked(self) -> None:
         """Ends a look: forgets what was not seen in it."""
         self._tasks, self._seen_tasks = self._seen_tasks, {}
         self._cancelled, self._seen_cancelled = self._seen_cancelled, {}
         self._threads, self._seen_threads = self._seen_threads, {}
+        self._processes, self._seen_processes = self._seen_processes, {}
 
 
 def _is_of(reference: OwnRef | None, waiter: object) -> bool:
@@ -81,9 +96,9 @@ def switches(native: int) -> tuple[int, ...]:
     return _switches_in(_status(native))
 
 
-def _at_rest(native: int) -> tuple[int, ...] | None:
+def _at_rest(native: int, process: int | str = "self") -> tuple[int, ...] | None:
     """A thread's context switches, which change whenever it moves; None if it runs or this is unknown."""
-    values = _status(native)
+    values = _status(native, process)
     return None if values.get(b"State", b"R").strip().startswith(b"R") else _switches_in(values)
 
 
@@ -92,10 +107,10 @@ def _switches_in(values: dict[bytes, bytes]) -> tuple[int, ...]:
     return tuple(int(values[name]) for name in names if name in values)
 
 
-def _status(native: int) -> dict[bytes, bytes]:
+def _status(native: int, process: int | str = "self") -> dict[bytes, bytes]:
     """What the kernel says of a thread; empty if it has ended."""
     try:
-        lines = system.contents(f"/proc/self/task/{native}/status").split(b"\n")
+        lines = system.contents(f"/proc/{process}/task/{native}/status").split(b"\n")
     except OSError:
         return {}
     pairs = (line.partition(b":") for line in lines)

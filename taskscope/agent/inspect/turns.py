@@ -51,7 +51,8 @@ class Turn(NamedTuple):
 
 def is_legible(loop: Any) -> bool:
     """Whether a loop is made of asyncio's, so that its variables tell what it does."""
-    return issubclass(type(loop), sys.modules["asyncio"].BaseEventLoop)
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and issubclass(type(loop), asyncio.BaseEventLoop)
 
 
 def variable(loop: Any, name: str) -> Any:

@@ -199,6 +199,11 @@ def runs_until(frame: FrameType) -> object:
 
 def is_inside(frame: FrameType) -> bool:
     """Whether a thread waits for something that only another thread of the process can give it."""
+    walk: FrameType | None = frame
+    while walk is not None and _is_of_stdlib(walk):
+        if "/multiprocessing/" in origins.file_of(walk.f_code):
+            return False
+        walk = walk.f_back
     return wait_of_thread(frame) in _INSIDE
 
 

@@ -19,8 +19,11 @@ STILL = 9.0
 
 MAX_STEPS = 12
 
-LIVING = ("task", "thread")
-THINGS = {"lock": "lock", "slots": "slot", "pool": "worker"}
+OWN = ("thread", "task")
+LIVING = (*OWN, "process")
+"""Those whose line is told first come first; other processes are only part of what happens to ours."""
+
+THINGS = {"lock": "lock", "slots": "slot", "pool": "worker", "channel": "pipe or socket"}
 
 
 class Chains:
@@ -42,7 +45,7 @@ class Chains:
         """One shortest cycle per group of nodes that wait for each other."""
         seen: set[int] = set()
         for id, node in self.nodes.items():
-            if id in seen or node.kind not in LIVING:
+            if id in seen or node.kind not in OWN:
                 continue
             circle = self._path(id, id)
             if circle:
@@ -54,11 +57,17 @@ class Chains:
         rest = next((each.id for each in self.nodes.values() if each.kind == "rest"), None)
         found = []
         for id, node in self.nodes.items():
-            if node.kind in LIVING and rest is not None:
+            if node.kind in OWN and rest is not None:
                 chain = self._path(id, rest)
-                if chain and not _is_idle(self.nodes, chain):
+                if chain and not _is_idle(self.nodes, chain) and not self._is_of_circle(chain[-1].waiter):
                     found.append(chain)
         return found
+
+    def _is_of_circle(self, id: int) -> bool:
+        """Whether it is a pipe or socket, and somebody is known who has to use its other end."""
+        return self.nodes[id].kind == "channel" and any(
+            each.how in ("reads", "writes") for each in self.ahead[id]
+        )
 
     def dead_ends(self) -> list[list[list[WaitEdge]]]:
         """For each task that nothing can wake, the chains from those that wait for it."""
@@ -153,6 +162,11 @@ def step(nodes: Mapping[int, WaitNode], edge: WaitEdge) -> str:
         taken = f", taken at {_at(edge.frame)}" if edge.frame is not None else ""
         return f"{named(one)} is held by {named(other)}{taken}"
     at = _placed(one)
+    if one.kind == "channel":
+        verb = "write to" if edge.how in ("writes", "waits") else "read"
+        who = f"{named(other)} has" if other.kind != "rest" else "nobody is left"
+        where = f", {one.text}" if other.kind != "process" else ""
+        return f"{who} to {verb} its other end{where}"
     if other.kind == "rest" and one.kind not in LIVING:
         return f"{named(one)} has no owner that lives"
     if edge.how == "woken" or other.kind == "rest":
@@ -179,9 +193,18 @@ def _at(frame: Frame) -> str:
     return f"{place(frame)} in {frame.function}"
 
 
+def shown(members: Iterable[WaitNode]) -> WaitNode:
+    """The one whose line is told."""
+    return min(members, key=lambda each: LIVING.index(each.kind))
+
+
 def named(node: WaitNode) -> str:
+    if node.kind == "process":
+        return f"process {node.number} ({node.name})"
     if node.kind in LIVING:
         return f"{node.kind} {node.name or node.number}"
+    if node.kind == "channel":
+        return node.name
     if node.kind == "lock":
         return f"{node.name} #{node.id}"
     size = f" of {node.size:,}" if node.size is not None else ""

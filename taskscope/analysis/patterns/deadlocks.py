@@ -13,6 +13,7 @@ from taskscope.analysis.patterns.chains import (
     counted,
     findings_of,
     named,
+    shown,
     standing,
     step,
     steps,
@@ -27,6 +28,9 @@ _GONE = {
     "thread": "its owner is a thread that has ended",
     "task": "its owner is a task that has ended",
 }
+
+
+_MANY = ("slots", "pool")
 
 
 def _circles(graph: WaitGraph | None, *, alone: bool) -> tuple[Finding, ...]:
@@ -127,23 +131,27 @@ def _standstill(seen: Chains, now: float, chain: list[WaitEdge]) -> Case:
             "nothing that lives is inside a with of it, and nothing can run any more that could release it"
         )
     else:
-        at = last
+        at = last if last.kind in ("task", "thread") else shown(members)
         have = "has" if len(members) == 1 else "have"
         text = f"{counted(members)} {have} waited {for_long} for what cannot happen"
         cause = f"all else in the process waits too: nothing is left to wake {named(last)}"
+        if last.kind == "channel":
+            cause = "all else in the process waits too: nobody is left to use its other end"
     waiting = seen.waiting_for(each.id for each in members)
     return Case(at, text, steps(seen, chain), cause, since, len(members), waiting)
 
 
 def _case(seen: Chains, now: float, circle: list[WaitEdge], members: list[WaitNode]) -> Case:
     """``members``: the tasks and threads of the cycle."""
-    at = next((each for each in members if each.kind == "thread"), members[0])
+    at = shown(members)
     since = max(each.since or 0.0 for each in members)
     things = [seen.nodes[edge.on] for edge in circle if seen.nodes[edge.on].kind not in LIVING]
-    full = next((each for each in things if each.kind != "lock" and len(seen.ahead[each.id]) > 1), None)
+    full = next((each for each in things if each.kind in _MANY and len(seen.ahead[each.id]) > 1), None)
     for_long = f"for at least {wording.age(now - since)}"
     if len(members) == 1:
         what = f"a {THINGS[things[0].kind]} that it holds itself" if things else "what only it can do"
+        if things and things[0].kind == "channel":
+            what = f"{named(things[0])}, whose other end only it has"
         text = f"{named(at)} has waited {for_long} for {what}"
         cause = _interruption(circle) or "only it can end its own wait"
     elif full is not None:
