@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Write = Callable[[bytes], object]
 
-FORMATS = ("folded", "speedscope", "csv")
+FORMATS = ("folded", "speedscope", "trace", "csv")
 
 SAY_EVERY = 2.0
 """Seconds between two lines of progress."""
@@ -28,8 +28,9 @@ def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.description = (
         "Writes what other tools read.  folded: await stacks with the number of tasks, for flame graphs; "
-        "speedscope: the same for speedscope.app; csv: a row for each live task, or for each sample of a "
-        "recording.  Without -o, to stdout."
+        "speedscope: the same for speedscope.app; trace: tasks over time, by line and loop, for "
+        "ui.perfetto.dev; csv: a row for each live task, or for each sample of a recording.  Without -o, to "
+        "stdout."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument("--format", required=True, choices=FORMATS, help=", ".join(FORMATS))
@@ -68,6 +69,10 @@ async def _export(options: Namespace, write: Write) -> str:
         await source.open()
         if not isinstance(source, RecordedSource):
             return await _tasks(source, options.format, write)
+        if options.format == "trace":
+            from taskscope.sources.traced import write_trace
+
+            return plural(write_trace(source, write), "task")
         if options.format != "csv":
             raise CommandError(
                 f"a recording does not hold the stacks of all tasks; for --format {options.format} give a "
@@ -79,19 +84,35 @@ async def _export(options: Namespace, write: Write) -> str:
 
 
 async def _tasks(source: Source, format: str, write: Write) -> str:
-    from taskscope.export import csv_file, flame
+    if format == "csv":
+        return await _rows(source, write)
+    if format == "trace":
+        from taskscope.export.trace_stream import TraceStream
+
+        trace = TraceStream(write)
+        await _feed(source, trace)
+        trace.close()
+        return plural(trace.tasks, "task")
+    from taskscope.export import flame
     from taskscope.export.tasks import StackCounts, TaskStream
 
-    counts, rows = StackCounts(), _Rows(write)
-    stream = TaskStream(rows if format == "csv" else counts)
-    if format == "csv":
-        rows.stream = stream
-        write(csv_file.row(csv_file.TASKS))
+    counts = StackCounts()
+    stream = TaskStream(counts)
     await _feed(source, stream)
-    if format != "csv":
-        for text in (flame.folded if format == "folded" else flame.speedscope)(stream, counts):
-            write(text)
+    for text in (flame.folded if format == "folded" else flame.speedscope)(stream, counts):
+        write(text)
     return plural(stream.tasks, "task")
+
+
+async def _rows(source: Source, write: Write) -> str:
+    from taskscope.export import csv_file
+    from taskscope.export.tasks import TaskStream
+
+    rows = _Rows(write)
+    rows.stream = TaskStream(rows)
+    write(csv_file.row(csv_file.TASKS))
+    await _feed(source, rows.stream)
+    return plural(rows.stream.tasks, "task")
 
 
 class _Rows:

@@ -47,7 +47,7 @@ def of_task(task: dict[str, Any], stream: TaskStream) -> bytes:
     return row(
         [
             *(task["serial"], task["name"], task["coroutine"], task["state"]),
-            None if birth is None else max(0.0, stream.monotonic - birth),
+            None if birth is None else max(0.0, stream.times.monotonic - birth),
             task["parent"] or None,
             *created,
             *(parked.get("wait"), parked.get("text")),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from taskscope import model
 from taskscope.checked import unpack, unpack_all
 from taskscope.export.check import check_frames, check_stacks, check_tasks
-from taskscope.model.snapshot import Times
+from taskscope.model.snapshot import NAMES, Times
 from taskscope.wire import WireError
 
 if TYPE_CHECKING:
@@ -26,13 +26,16 @@ class Taker(Protocol):
 class TaskStream:
     """Feed it the parts in order; it checks them and passes the tasks on.  Raises WireError."""
 
+    READ: ClassVar[tuple[str, ...]] = ("process", "time", "frames", "stacks", "sites", "tasks")
+    """The sections it needs."""
+
     def __init__(self, taker: Taker) -> None:
         self.tasks = 0
         self.frames: list[model.Frame] = []
         self.stacks: list[list[int]] = []
         self.sites: dict[int, model.Site] = {}
         self.process: model.Process | None = None
-        self.monotonic = 0.0
+        self.times = Times(0.0, 0.0)
         self._taker = taker
 
     def part(self, section: str, value: Any) -> None:
@@ -50,14 +53,15 @@ class TaskStream:
         elif section == "process":
             self.process = unpack(model.Process, value)
         elif section == "time":
-            self.monotonic = unpack(Times, value).monotonic
+            self.times = unpack(Times, value)
         if len(self.frames) > MAX_FRAMES or len(self.stacks) > MAX_STACKS:
             raise WireError("it has too many stacks")
 
     def whole(self, snapshot: Mapping[str, Any]) -> None:
         """All parts of a snapshot that has been read."""
-        for section in ("process", "time", "frames", "stacks", "sites", "tasks"):
-            self.part(section, snapshot[section])
+        for section in NAMES:
+            if section in self.READ:
+                self.part(section, snapshot[section])
 
     def _tasks(self, rows: Any) -> None:
         check_tasks(rows, range(len(self.stacks)))

@@ -122,9 +122,14 @@ class RecordedSource:
                 found[site.id] = text
         return found
 
+    def every_line(self) -> Iterator[tuple[str, Any]]:
+        """All lines, unchecked: a kind and its value."""
+        for _, kind, value in self._read(0, len(self._opened.members)):
+            yield kind, value
+
     def every_sample(self) -> Iterator[model.Sample]:
         """All samples, one after the other; those that are damaged are left out."""
-        for _, kind, value in self._read(0, len(self._opened.members)):
+        for kind, value in self.every_line():
             if kind == "sample":
                 try:
                     yield unpack(Sample, value)

@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 
 from tests.integration.children import STANDING, running, says, taskscope
+from tests.trace_format import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +88,18 @@ def test_speedscope_conforms_to_its_schema(pid: int, snapshot: Path) -> None:
         jsonschema.validate(whole, schema)
 
 
+def test_a_trace_keeps_the_rules_of_its_format(pid: int, snapshot: Path) -> None:
+    for target in (pid, snapshot):
+        events = check(json.loads(exported(target, "trace")))
+        spans = [each for each in events if each["ph"] == "X" and "state" in each["args"]]
+        assert len(spans) == 324
+        assert {each["name"] for each in spans} >= {"sleeper", "main"}
+        starts = [each for each in events if each["ph"] == "s"]
+        assert {each["tid"] for each in starts} == {
+            each["args"]["serial"] for each in spans if each["name"] == "main"
+        }
+
+
 def test_csv_has_a_row_for_each_task(pid: int, snapshot: Path) -> None:
     for target in (pid, snapshot):
         rows = list(csv.DictReader(io.StringIO(exported(target, "csv"))))
@@ -107,6 +120,8 @@ def test_a_recording_gives_a_row_for_each_sample_and_no_stacks(pid: int, tmp_pat
     rows = list(csv.DictReader(io.StringIO(exported(path, "csv"))))
     assert 2 <= len(rows) <= 4
     assert {row["tasks"] for row in rows} == {"324"}
+    events = check(json.loads(exported(path, "trace")))
+    assert {each["args"]["value"] for each in events if each["name"] == "tasks"} == {324}
     done = taskscope("export", str(path), "--format", "folded")
     assert (done.returncode, done.stdout) == (3, "")
     assert "a recording does not hold the stacks of all tasks" in done.stderr
@@ -150,7 +165,7 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.bench
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("format", ["folded", "speedscope", "csv"])
+@pytest.mark.parametrize("format", ["folded", "speedscope", "trace", "csv"])
 def test_300_000_tasks_are_exported_in_little_memory(tmp_path: Path, format: str) -> None:
     with running(MANY, "--name", "many", arguments=["300000"]) as child:
         says(child, "standing")
