@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from taskscope.model import Counts
 
 if TYPE_CHECKING:
-    from taskscope.model import ParkedGroup, Site, SiteFacts
+    from taskscope.model import Keeper, ParkedGroup, Site, SiteFacts
     from taskscope.model.vocabulary import Wait
 
 MOST = 0.6
@@ -161,11 +161,15 @@ def clues(
 
 
 def kept_by(facts: SiteFacts, before: SiteFacts | None) -> str:
-    """What keeps the tasks: ``Hub._clients (set of 1,204, growing) of the Hub in module app.hub``; or ""."""
-    keeper = facts.keeper
+    """What keeps the tasks; or ""."""
+    return keeper_as_text(facts.keeper, grows=keeper_grows(facts, before))
+
+
+def keeper_as_text(keeper: Keeper | None, *, grows: bool) -> str:
+    """``Hub._clients (set of 1,204, growing) of the Hub in module app.hub``; or ""."""
     if keeper is None:
         return ""
-    more = ", growing" if keeper_grows(facts, before) else ""
+    more = ", growing" if grows else ""
     more += ", never read" if keeper.unread else ""
     text = f"{keeper.name or 'a container'} ({keeper.type} of {keeper.size:,}{more})"
     owner = keeper.name.partition(".")[0]

@@ -23,6 +23,7 @@ from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.analysis.questions import ASK_EVERY, Questions
 from taskscope.analysis.resources import Resources, with_resources
 from taskscope.analysis.spinning import Spins
+from taskscope.analysis.stock import Stock
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.timers import PilingTimers
 from taskscope.analysis.track import LENGTH, RECENT, Track
@@ -83,7 +84,7 @@ class Judge:
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
-        self.timers = PilingTimers(self._started)
+        self.timers, self.stock = PilingTimers(self._started), Stock(self._started)
         self.resources = Resources(hello.agent_since, self._started, hello.interval, hello.process)
 
     @property
@@ -213,6 +214,8 @@ class Judge:
             self._waits,
             self.mishaps,
             self.timers.found(),
+            self.stock.found(self._threads),
+            self.stock.descriptors,
             self.spins.found,
             self.churn.found,
             self.resources.cpu.found(),

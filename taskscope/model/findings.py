@@ -79,7 +79,8 @@ class Keeper:
     ``name`` is "" if it has none.  ``size``: its entries.  ``module``: that of its owner's class.  ``each``:
     bytes that the outcome of an ended task keeps; None if none has ended.  ``entry``: the class of its
     entries, if these are not the tasks but keep them.  ``emptied``: the code beside it also takes some out.
-    ``unread``: the program only adds to it, and never looks into it.
+    ``unread``: the program only adds to it, and never looks into it.  ``filled``: the first line
+    that adds to it, as far as its source tells.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Keeper:
     entry: str = ""
     emptied: bool = False
     unread: bool = False
+    filled: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,7 @@ class Finding:
     @property
     def counts(self) -> bool:
         """Whether it is about how many there are of something."""
-        return self.id > 0 or self.kind == "timer"
+        return self.id > 0 or self.kind in ("timer", "resource")
 
     @property
     def why(self) -> words.Reason | None:

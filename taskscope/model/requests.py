@@ -287,7 +287,16 @@ class Timers(Request[model.Timers]):
 
 @_request
 class Resources(Request[model.Resources]):
-    """Contexts, loops, executors, transports, generators, subprocesses, descriptors: a walk over all."""
+    """Contexts, loops, executors, transports, generators, subprocesses, descriptors: a walk over all.
+
+    ``kinds``: only these.  ``keeps``: inspect what keeps them, for groups of at least so many (0: for none,
+    and search for no loops that are older than the agent).
+    """
+
+    kinds: tuple[words.ResourceKind, ...] = _field(
+        many(word(*words.RESOURCE_KINDS), len(words.RESOURCE_KINDS)), default=words.RESOURCE_KINDS
+    )
+    keeps: int = _field(_NUMBER, default=1)
 
 
 @_request

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.model.findings import Keeper  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 __all__ = ["Resource", "Resources"]
 
@@ -16,8 +21,10 @@ class Resource:
 
     ``name``: of a context variable, a class, a pool, a command; ``detail``: what it holds or is for.
     ``frame``: the line that made them, or at which they stand.  ``users``: tasks and timers whose context has
-    this value of the variable, or jobs that wait for the pool.  ``each``: bytes of one.  ``alone``: of
-    ``inspected`` ones, those that only the event loop refers to.
+    a value of the variable, jobs that wait for the pool, or living threads that made the loops.  ``each``:
+    bytes of one.  ``alone``: of
+    ``inspected`` ones, those that only the event loop refers to.  ``keeper``: the container that most are in.
+    ``variables``: context variables of that name.
     """
 
     kind: words.ResourceKind
@@ -30,6 +37,19 @@ class Resource:
     each: int | None = None
     alone: int = 0
     inspected: int = 0
+    keeper: Keeper | None = None
+    variables: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name, of a class without the module."""
+        return self.name.rpartition(".")[2] if self.kind == "loop" else self.name
+
+    @property
+    def key(self) -> Hashable:
+        """What stays the same of it from look to look."""
+        detail = self.detail if self.kind in ("descriptor", "transport") else ""
+        return self.kind, self.name, self.state, detail, self.frame
 
 
 @dataclass(frozen=True, slots=True)

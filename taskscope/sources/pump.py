@@ -52,6 +52,10 @@ WAITS_SOON = 5.0
 
 TIMERS_SOON, MANY_TIMERS = 5.0, 20_000
 """Seconds between looks at the timers while some pile up; longer if there are more than so many."""
+
+STOCK_SOON, STOCK_SHARE = 5.0, 0.02
+"""Seconds between counts of other resources while some pile up; share of the time that counting may take."""
+
 AWAKE = 0.02
 """Share of a core that a process uses from which its loops are looked at: a crowded machine may leave no more
 to one that spins."""
@@ -93,7 +97,7 @@ class Pump:
         self._threads: tuple[Thread, ...] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
-        self._next_waits = self._next_timers = self._next_turns = 0.0
+        self._next_waits = self._next_timers = self._next_stock = self._next_turns = 0.0
 
     async def samples(self, interval: float = 0.0) -> AsyncIterator[Sample]:
         """The source's samples, at least ``interval`` apart, once the pictures have them.
@@ -229,6 +233,9 @@ class Pump:
         if sample.monotonic >= self._next_timers:
             with contextlib.suppress(NotAvailable):
                 self._next_timers = sample.monotonic + await self._look_at_timers()
+        if sample.monotonic >= self._next_stock:
+            with contextlib.suppress(NotAvailable):
+                self._next_stock = sample.monotonic + await self._look_at_stock()
         if sample.monotonic >= self._next_turns:
             with contextlib.suppress(NotAvailable):
                 self._next_turns = sample.monotonic + await self._look_at_turns(sample)
@@ -253,6 +260,16 @@ class Pump:
             judged.add(await self._source.ask(requests.Timers(judged.wanted)))
         every = TIMERS_SOON if judged.growing else NOTE_EVERY
         return every * max(1.0, sum(each.live for each in timers.groups) / MANY_TIMERS)
+
+    async def _look_at_stock(self) -> float:
+        """Returns the seconds until the next look: fewer while some pile up, more the longer it takes."""
+        judged, begun = self.judge.stock, time.monotonic()
+        kinds = judged.kinds(self.judge.climbs())
+        judged.add(await self._source.ask(requests.Resources(kinds, keeps=0)), kinds)
+        took = time.monotonic() - begun
+        if judged.wanted is not None:
+            judged.inspect(await self._source.ask(judged.wanted))
+        return max(STOCK_SOON if judged.growing else NOTE_EVERY, took / STOCK_SHARE)
 
 
 async def _apart(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
+from taskscope.analysis.clues import keeper_as_text
 from taskscope.model.vocabulary import RESOURCE_KINDS
 from taskscope.tui.stack_panel import Section
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-    from taskscope.model import Frame, Resource, Resources, TimerGroup, Timers
+    from taskscope.model import Finding, Frame, Resource, Resources, TimerGroup, Timers
 
 TIMER = "timer"
 
@@ -30,6 +31,18 @@ NOUNS = {
     "subprocess": "child program",
 }
 
+NONE = {
+    TIMER: "No call is scheduled for later.",
+    "context": "No task or timer has a value of a context variable.",
+    "loop": "No event loop is known: none runs, and none was made since the agent came.",
+    "executor": "No thread pool has started a worker.",
+    "transport": "No connection is registered with an event loop.",
+    "generator": "No async generator is begun and not finished.",
+    "subprocess": "This process has no child processes.",
+    "descriptor": "The open descriptors could not be listed.",
+}
+"""What there is to say where a kind has no row."""
+
 SPAN = 60.0
 """Seconds over which a change is measured, once there are so many."""
 
@@ -39,7 +52,10 @@ SOON = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Timers that call one function, or resources that are alike.  ``frame``: ``guess`` if inferred."""
+    """Timers that call one function, or resources that are alike.
+
+    ``frame``: ``guess`` if inferred.  ``subject``: what a finding about it is about, see ``subject_of``.
+    """
 
     key: Hashable
     kind: str
@@ -50,6 +66,7 @@ class Row:
     frame: Frame | None
     guess: bool
     sections: Sequence[Section]
+    subject: tuple[object, ...] = ()
 
     @property
     def place(self) -> str:
@@ -60,9 +77,21 @@ class Row:
 def rows_of(timers: Timers, resources: Resources) -> list[Row]:
     """All of them, by kind."""
     found = [_timers(each, timers.monotonic) for each in timers.groups]
-    found += [_resource(at, each) for at, each in enumerate(resources.rows) if each.kind != "unknown"]
+    met: Counter[Hashable] = Counter()
+    for each in resources.rows:
+        if each.kind != "unknown":
+            met[each.key] += 1  # pools may have one name
+            found.append(_resource((each.key, met[each.key]), each))
     order = {kind: at for at, kind in enumerate(KINDS)}
     return sorted(found, key=lambda each: (order[each.kind], -each.count))
+
+
+def subject_of(finding: Finding) -> tuple[object, ...]:
+    """What a finding is about, as ``Row.subject``."""
+    if finding.kind == "resource":
+        return finding.evidence.get("resource"), finding.coroutine, finding.evidence.get("state")
+    name = finding.coroutine if finding.kind == TIMER else ""
+    return finding.kind, name, finding.site
 
 
 def summary(rows: Iterable[Row]) -> list[str]:
@@ -96,6 +125,7 @@ def _timers(group: TimerGroup, now: float) -> Row:
         armed or (None if group.of_tasks else group.frame),
         armed is not None and group.known != "exact",
         _timer_sections(group, due),
+        (TIMER, group.function, armed or group.frame),
     )
 
 
@@ -128,17 +158,18 @@ def _kept(group: TimerGroup) -> Iterable[str]:
         yield "other code refers to what they hold"
 
 
-def _resource(at: int, resource: Resource) -> Row:
+def _resource(key: Hashable, resource: Resource) -> Row:
     return Row(
-        (resource.kind, resource.name, resource.state, resource.detail, resource.frame, at),
+        key,
         resource.kind,
-        resource.name.rpartition(".")[2] if resource.kind == "loop" else resource.name,
+        resource.label,
         resource.count,
         _state(resource),
         resource.each,
         resource.frame,
         guess=False,
         sections=_sections(resource),
+        subject=(resource.kind, resource.label, resource.state),
     )
 
 
@@ -169,6 +200,9 @@ def _sections(resource: Resource) -> list[Section]:
         found.append(Section(_LINES.get(resource.kind, "at"), [resource.frame]))
     elif resource.kind == "loop":
         found.append(Section("made at", ["unknown: older than the agent"]))
+    if resource.keeper is not None:
+        filled = [resource.keeper.filled] if resource.keeper.filled is not None else []
+        found.append(Section("kept in", [keeper_as_text(resource.keeper, grows=False), *filled]))
     return found
 
 

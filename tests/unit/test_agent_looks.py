@@ -27,6 +27,7 @@ READING = (
     "task_facts",
     "creations",
     "dating",
+    "definitions",
     "facts",
     "futures",
     "groups",

@@ -20,7 +20,7 @@ from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from taskscope.agent.counts.registry import SiteRecord
     from taskscope.agent.inspect.walk import Job
@@ -74,7 +74,7 @@ class Proofs:
     def __init__(self, loops: Callable[[], list[tuple[int, Any]]], uses: Uses | None = None) -> None:
         self._loops = loops
         self._uses = uses or Uses()
-        self._known: dict[tuple[str, int], _Known] = {}
+        self._known: dict[tuple[str, Hashable], _Known] = {}
         self._said: dict[int, Sequence[OwnRef]] = {}
         self._refuted: set[int] = set()
 
@@ -130,6 +130,14 @@ class Proofs:
         found: model.Keeper | None = known.found
         return found
 
+    def keeper_of(
+        self, key: tuple[str, Hashable], is_wanted: Callable[[object], bool], records: Iterable[SiteRecord]
+    ) -> Job[model.Keeper | None]:
+        """What keeps other things of one kind; ``key`` tells them apart from all else that is asked."""
+        known = yield from self._ask(key, partial(self._sought, is_wanted, None, records))
+        found: model.Keeper | None = known.found
+        return found
+
     def _wakings(
         self, tasks: Sequence[OwnRef], record: SiteRecord | None, records: Iterable[SiteRecord]
     ) -> Job[dict[int, stuck.Waking]]:
@@ -145,21 +153,27 @@ class Proofs:
         return found
 
     def _keeper(self, record: SiteRecord, records: Iterable[SiteRecord]) -> Job[model.Keeper | None]:
-        others = yield from others_than(record, records)
         if record.site.kind == "thread":
             is_wanted = partial(_is_thread_of, record, _workers(record))
         else:
             is_wanted = partial(_is_task_of, record)
-        found = yield from keepers.keeper_of(is_wanted, others, self._living())
+        return (yield from self._sought(is_wanted, record, records))
+
+    def _sought(
+        self, is_wanted: Callable[[object], bool], record: SiteRecord | None, records: Iterable[SiteRecord]
+    ) -> Job[model.Keeper | None]:
+        others = yield from others_than(record, records)
+        outside = [each for each in self._living() if not is_wanted(each)]
+        found = yield from keepers.keeper_of(is_wanted, others, outside)
         if found is None:
             return None
         unread = yield from self._uses.is_only_filled(found.place)
-        return replace(found.keeper, unread=unread)
+        return replace(found.keeper, unread=unread, filled=self._uses.filled_at(found.place))
 
     def _living(self) -> list[object]:
         return [loop for _, loop in self._loops()]
 
-    def _ask(self, key: tuple[str, int], work: Callable[[], Job[Any]]) -> Job[_Known]:
+    def _ask(self, key: tuple[str, Hashable], work: Callable[[], Job[Any]]) -> Job[_Known]:
         known = self._known.pop(key, None)
         if known is None or clock.monotonic() > known.until:
             begun = clock.thread_time()

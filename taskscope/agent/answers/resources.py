@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.agent.answers.definitions import Definitions
 from taskscope.agent.answers.proofs import others_than
 from taskscope.agent.counts import descriptors
 from taskscope.agent.inspect import alone, children, contexts, older_loops, open_files, registered, turns
@@ -16,13 +20,14 @@ from taskscope.system import clock, system
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
+    from taskscope.agent.answers.proofs import Proofs
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Registry
     from taskscope.agent.inspect.island import OwnRef
     from taskscope.agent.inspect.registered import Connection
     from taskscope.agent.inspect.walk import Job
     from taskscope.model import requests
-    from taskscope.model.vocabulary import ResourceState
+    from taskscope.model.vocabulary import ResourceKind, ResourceState
 
 MAX_ROWS = 100
 """Most rows per kind."""
@@ -35,6 +40,9 @@ MAX_DESCRIPTORS = 5_000
 INSPECTED = 6
 """Connections per group of which it is found out who else refers to them."""
 
+FEWEST_KEPT = 3
+"""Fewest of a kind of which it is worth a search what keeps them."""
+
 SEARCH_EVERY = 20.0
 """Seconds between two searches for loops that nobody runs: up to 70 ms of CPU each."""
 
@@ -43,29 +51,66 @@ class ResourceReader:
     """Answers ``resources``."""
 
     def __init__(
-        self, registry: Registry, watch: LoopWatch, threads: Callable[[], Job[tuple[model.Thread, ...]]]
+        self,
+        registry: Registry,
+        watch: LoopWatch,
+        threads: Callable[[], Job[tuple[model.Thread, ...]]],
+        proofs: Proofs,
     ) -> None:
         self._registry = registry
         self._watch = watch
         self._threads = threads
+        self._proofs = proofs
+        self._definitions = Definitions()
         self._searched = -SEARCH_EVERY
         self._others: Counter[str] = Counter()  # loops found by the last search, by class
         self._everywhere = False  # it came to its end
 
-    def resources(self, _: requests.Resources) -> Job[model.Resources]:
+    def resources(self, query: requests.Resources) -> Job[model.Resources]:
+        walks: dict[ResourceKind, Job[list[model.Resource]]] = {
+            "context": self._contexts(),
+            "loop": self._loops(search=query.keeps > 0),
+            "executor": self._executors(),
+            "transport": self._transports(query.keeps),
+            "generator": self._generators(),
+            "subprocess": _subprocesses(),
+            "descriptor": _descriptors(),
+        }
         rows: list[model.Resource] = []
-        for walk in (
-            self._contexts(),
-            self._loops(),
-            self._executors(),
-            self._transports(),
-            self._generators(),
-            _subprocesses(),
-            _descriptors(),
-        ):
-            found = yield from walk
+        for kind, walk in walks.items():
+            found = (yield from walk) if kind in query.kinds else []
             rows += sorted(found, key=lambda each: -each.count)[:MAX_ROWS]
+        if query.keeps:
+            rows = yield from self._with_keepers(rows, query.keeps)
         return model.Resources(clock.monotonic(), tuple(rows), self._everywhere)
+
+    def _with_keepers(self, rows: list[model.Resource], least: int) -> Job[list[model.Resource]]:
+        """The rows, with the container that keeps most, of groups of at least so many."""
+        found = []
+        for row in rows:
+            is_wanted = self._is_one_of(row) if row.count >= max(least, FEWEST_KEPT) else None
+            if is_wanted is None:
+                found.append(row)
+                continue
+            key = "resource", row.key
+            keeper = yield from self._proofs.keeper_of(key, is_wanted, self._registry.task_records())
+            found.append(replace(row, keeper=keeper))
+        return found
+
+    def _is_one_of(self, row: model.Resource) -> Callable[[object], bool] | None:
+        """Whether an object is among those of a row; None where that is not worth a search."""
+        if row.kind in ("generator", "transport") and row.state in ("suspended", "open"):
+            return partial(registered.is_one_of, row=row)
+        if row.kind == "subprocess":
+            ended = row.state == "ended"
+            pids = (each.pid for each in children.of_this_process() if each[1:] == (row.name, ended))
+            return partial(children.is_handle_of, frozenset(pids))
+        if row.kind == "loop" and row.state == "stopped" and row.frame is not None:
+            return self._is_stopped_loop
+        return None
+
+    def _is_stopped_loop(self, thing: object) -> bool:
+        return self._watch.id_of(thing) != 0 and turns.claimed_thread(thing) is None
 
     def _contexts(self) -> Job[list[model.Resource]]:
         variables = contexts.Variables()
@@ -85,31 +130,43 @@ class ResourceReader:
                 part = context = None
                 if spent():
                     yield
-        return [
-            model.Resource(
-                "context",
-                each.name,
-                len(each.values),
-                detail=each.kind,
-                users=each.users,
-                each=each.bytes // max(1, each.measured),
+        found = []
+        for each in variables.found.values():
+            frame = yield from self._definitions.line_of(each.name)
+            found.append(
+                model.Resource(
+                    "context",
+                    each.name,
+                    len(each.values),
+                    detail=each.kind,
+                    frame=frame,
+                    users=each.users,
+                    each=each.bytes // max(1, each.measured),
+                    variables=each.variables,
+                )
             )
-            for each in variables.found.values()
-        ]
+        return found
 
-    def _loops(self) -> Job[list[model.Resource]]:
+    def _loops(self, *, search: bool) -> Job[list[model.Resource]]:
         known = yield from self._watch.describe({})
+        threads = self._watch.threads()
         counted: Counter[tuple[str, ResourceState, model.Frame | None]] = Counter()
+        makers: dict[tuple[str, ResourceState, model.Frame | None], set[int]] = defaultdict(set)
         for each in known:
-            state: ResourceState = "running" if each.running else "stopped"
-            counted[each.kind, state, each.made] += 1
-        if clock.monotonic() - self._searched >= SEARCH_EVERY:
+            key: tuple[str, ResourceState, model.Frame | None]
+            key = each.kind, "running" if each.running else "stopped", each.made
+            counted[key] += 1
+            makers[key].add(threads.get(each.id, 0))
+        living = set(sys._current_frames())
+        if search and clock.monotonic() - self._searched >= SEARCH_EVERY:
             self._searched = clock.monotonic()
             yield from self._search()
         for kind, count in self._others.items():
             counted[kind, "stopped", None] += count
         return [
-            model.Resource("loop", kind, count, state, frame=frame)
+            model.Resource(
+                "loop", kind, count, state, frame=frame, users=len(makers[kind, state, frame] & living)
+            )
             for (kind, state, frame), count in counted.items()
         ]
 
@@ -150,7 +207,7 @@ class ResourceReader:
             users=pool.queued,
         )
 
-    def _transports(self) -> Job[list[model.Resource]]:
+    def _transports(self, least: int) -> Job[list[model.Resource]]:
         groups: dict[tuple[str, str, ResourceState], list[Connection]] = defaultdict(list)
         loops = [loop for _, loop in self._watch.loops()]
         for loop in loops:
@@ -159,6 +216,7 @@ class ResourceReader:
         found = []
         for (name, kind, state), members in groups.items():
             some = [each.handle for each in members[:: max(1, len(members) // INSPECTED)][:INSPECTED]]
+            some = some if 0 < least <= len(members) else []
             kept = yield from _kept([each for each in some if each is not None], loops)
             found.append(
                 model.Resource(

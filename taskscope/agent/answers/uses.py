@@ -11,6 +11,7 @@ import re
 from token import DEDENT, INDENT, NAME, NEWLINE, STRING
 from typing import TYPE_CHECKING, NamedTuple
 
+from taskscope import model
 from taskscope.agent.answers import source
 from taskscope.agent.inspect import origins
 from taskscope.agent.inspect.walk import spent
@@ -52,6 +53,7 @@ class Uses:
     def __init__(self, since: float | None = None) -> None:
         self._since = since
         self._known: dict[Place, bool] = {}
+        self._fills: dict[Place, model.Frame] = {}
 
     def is_only_filled(self, place: Place | None) -> Job[bool]:
         """Whether nothing but what adds entries to it mentions the container at ``place``."""
@@ -60,16 +62,22 @@ class Uses:
         if place not in self._known:
             answer = yield from self._look(place)
             while len(self._known) >= MAX_KNOWN:
-                del self._known[next(iter(self._known))]
+                oldest = next(iter(self._known))
+                del self._known[oldest]
+                self._fills.pop(oldest, None)
             self._known[place] = answer
         return self._known[place]
 
+    def filled_at(self, place: Place | None) -> model.Frame | None:
+        """The first line that adds an entry; None if none was seen.  Ask ``is_only_filled`` before."""
+        return self._fills.get(place) if place is not None else None
+
     def _look(self, place: Place) -> Job[bool]:
-        files = [place.file] if place.kind == "variable" else (yield from _files())
+        files = [place.file] if place.kind == "variable" else (yield from files_of_program())
         if place.file not in files or len(files) > MAX_FILES:
             return False
         mentions: set[str] = set()
-        for file in files:
+        for file in sorted(files, key=lambda each: each != place.file):
             found = yield from self._mentions(place, file)
             mentions |= found
             if "look" in mentions:
@@ -91,10 +99,14 @@ class Uses:
             return set()
         if last > MAX_LINES:
             return {"look"}
-        return (yield from _Reader(place, file).read())
+        reader = _Reader(place, file)
+        found = yield from reader.read()
+        if reader.fills:
+            self._fills.setdefault(place, reader.fills[0])
+        return found
 
 
-def _files() -> Job[list[str]]:
+def files_of_program() -> Job[list[str]]:
     """The files of the program."""
     found = {}
     for file, _ in source.loaded():
@@ -113,6 +125,7 @@ class _Reader:
         self._scopes: list[_Scope] = []
         self._depth = 0
         self._decorated = 0
+        self.fills: list[model.Frame] = []
 
     def read(self) -> Job[set[str]]:
         import tokenize
@@ -143,11 +156,19 @@ class _Reader:
     def _statement(self, tokens: list[TokenInfo]) -> set[str]:
         """How one statement mentions the container."""
         words = [each.string for each in tokens]
-        found = {
-            self._kind(tokens, words, at) for at, each in enumerate(tokens) if self._is_meant(each, words, at)
-        }
+        found = set()
+        for at, each in enumerate(tokens):
+            if self._is_meant(each, words, at):
+                kind = self._kind(tokens, words, at)
+                found.add(kind)
+                if kind == "fill":
+                    self.fills.append(self._frame(each.start[0]))
         self._enter(tokens, words)
         return found
+
+    def _frame(self, line: int) -> model.Frame:
+        function = ".".join(each.name for each in self._scopes) or "<module>"
+        return model.Frame(self._file, line, function, "user")
 
     def _enter(self, tokens: list[TokenInfo], words: list[str]) -> None:
         """Notes the function or class that begins with this statement."""

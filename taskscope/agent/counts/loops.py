@@ -122,6 +122,10 @@ class LoopWatch:
         found = [(each.id, each.reference()) for each in list(self._watched.values())]
         return [(id, loop) for id, loop in found if loop is not None]
 
+    def threads(self) -> dict[int, int]:
+        """The thread in which each loop was made or last seen to run, by id."""
+        return {each.id: each.thread for each in list(self._watched.values())}
+
     def running(self) -> dict[int, int]:
         """Ids of the running loops, by thread."""
         frames, found = sys._current_frames(), {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from taskscope.agent.inspect.looking import attribute, class_name, number
 from taskscope.system import system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 MOST = 1_000
 """Most children read."""
@@ -32,6 +33,15 @@ def of_this_process() -> Iterator[Child]:
             left -= 1
             if not left:
                 return
+
+
+def is_handle_of(pids: Container[int], thing: object) -> bool:
+    """Whether an object stands for one of these children: a ``Popen`` that knows of no end."""
+    return (
+        class_name(thing) == "Popen"
+        and attribute(thing, "returncode") is None
+        and number(attribute(thing, "pid")) in pids
+    )
 
 
 def _child(pid: str) -> Child | None:

@@ -27,13 +27,16 @@ MEASURED = 20
 
 
 class Variable:
-    """A context variable: the contexts that have a value for it, and its distinct values."""
+    """The context variables of one name: contexts that have a value for one, and its distinct values.
 
-    __slots__ = ("bytes", "kinds", "measured", "name", "users", "values")
+    A program may make such a variable again and again; every context that it was set in keeps it.
+    """
+
+    __slots__ = ("bytes", "kinds", "measured", "name", "users", "values", "variables")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.users = 0
+        self.users = self.variables = 0
         self.values: set[int] = set()
         self.kinds: dict[str, int] = {}
         self.bytes = self.measured = 0
@@ -46,7 +49,7 @@ class Variable:
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
         if self.measured < MEASURED:
             self.measured += 1
-            self.bytes += weights.of_value(value)
+            self.bytes += weights.of_container(value)
 
     @property
     def kind(self) -> str:
@@ -58,8 +61,9 @@ class Variables:
     """Everything found so far.  Values are told apart by ``id`` and not kept, so their number is close."""
 
     def __init__(self) -> None:
-        self.found: dict[int, Variable] = {}
-        self._sets: dict[int, tuple[int, ...]] = {}
+        self.found: dict[str, Variable] = {}
+        self._names: dict[int, str] = {}
+        self._sets: dict[int, frozenset[str]] = {}
 
     def add(self, context: object) -> None:
         """Adds the context of one task or timer."""
@@ -70,18 +74,19 @@ class Variables:
         if known is None:
             if len(self._sets) >= MAX_SETS:
                 return
-            known = self._sets[shared] = tuple(self._read(context))
-        for number in known:
-            self.found[number].users += 1
+            known = self._sets[shared] = frozenset(self._read(context))
+        for name in known:
+            self.found[name].users += 1
 
-    def _read(self, context: Context) -> Iterator[int]:
+    def _read(self, context: Context) -> Iterator[str]:
         for variable, value in context.items():
             if type(variable) is ContextVar:
-                number = id(variable)
-                if number not in self.found:
-                    self.found[number] = Variable(text(attribute(variable, "name")))
-                self.found[number].add(value)
-                yield number
+                name = self._names.get(id(variable))
+                if name is None:
+                    name = self._names[id(variable)] = text(attribute(variable, "name"))
+                    self.found.setdefault(name, Variable(name)).variables += 1
+                self.found[name].add(value)
+                yield name
 
 
 _SHARED = next((type(each) for each in gc.get_referents(Context()) if class_name(each) == "hamt"), None)

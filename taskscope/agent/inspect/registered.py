@@ -51,16 +51,37 @@ def _connection(key: object, loop: object) -> Connection | None:
     if handle is None or callback is None:
         return None
     if owner is not loop:
-        protocol = attribute(owner, "_protocol")
-        inner = attribute(protocol, "_app_protocol")
-        protocol = protocol if inner is None else inner
-        state: ResourceState = "closing" if attribute(owner, "_closing") is True else "open"
-        name = class_name(protocol) if protocol is not None else ""
-        return Connection(class_name(owner) if owner is not None else "", name, state, OwnRef(handle))
+        kind = class_name(owner) if owner is not None else ""
+        return Connection(kind, protocol_of(owner), _state_of(owner), OwnRef(handle))
     given = items(attribute(handle, "_args"), 2)
     if len(given) < 2:  # its own, by which other threads wake it
         return None
     return Connection("server", "", "listening", None)
+
+
+def protocol_of(transport: object) -> str:
+    """The class of a transport's protocol, of that behind TLS; "" if it has none."""
+    protocol = attribute(transport, "_protocol")
+    inner = attribute(protocol, "_app_protocol")
+    protocol = protocol if inner is None else inner
+    return class_name(protocol) if protocol is not None else ""
+
+
+def is_one_of(thing: object, row: model.Resource) -> bool:
+    """Whether it is a transport, or an asynchronous generator, that was counted there."""
+    if row.kind == "generator":
+        if type(thing) is not AsyncGeneratorType or thing.ag_running:
+            return False
+        frame = stacks.frame_of(thing)
+        return frame is not None and origins.frame_of(frame.f_code, frame.f_lineno) == row.frame
+    kind = row.detail or row.name
+    return (
+        class_name(thing) == kind and _state_of(thing) == row.state and row.name in (protocol_of(thing), kind)
+    )
+
+
+def _state_of(transport: object) -> ResourceState:
+    return "closing" if attribute(transport, "_closing") is True else "open"
 
 
 def generators(loop: object) -> Job[dict[tuple[model.Frame, bool], int]]:

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.pattern import ProcessPattern, process_finding, said
-from taskscope.analysis.patterns.timers import explain
+from taskscope.analysis.piles import explain
 from taskscope.model import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from taskscope.analysis.busier import Busier
+    from taskscope.analysis.piles import Grown
     from taskscope.analysis.resources import Climb, Exhausted
-    from taskscope.analysis.timers import PiledUp
-    from taskscope.model import Finding
+    from taskscope.model import Finding, Resource
 
 SOON = 3600.0
 """Seconds: a limit that near is a suspect, no note."""
+
+MOST = 3
+"""Kinds of descriptors named."""
 
 FAR = 3.0
 """A trend is taken no more than this many times as far ahead as it has been seen."""
@@ -63,14 +66,18 @@ def _limit_finding(used_up: Exhausted) -> Finding:
     )
 
 
-def unexplained(climbs: Iterable[Climb], now: float, timers: Sequence[PiledUp] = ()) -> tuple[Finding, ...]:
+def unexplained(
+    climbs: Iterable[Climb], now: float, piles: Sequence[Grown] = (), descriptors: Sequence[Resource] = ()
+) -> tuple[Finding, ...]:
     """One finding per resource that climbs although no task does: a suspect if its limit is near."""
     return tuple(
-        _growth_finding(each, now) for each in climbs if each.unexplained and not explain(timers, each)
+        _growth_finding(each, now, descriptors)
+        for each in climbs
+        if each.unexplained and not explain(piles, each)
     )
 
 
-def _growth_finding(climb: Climb, now: float) -> Finding:
+def _growth_finding(climb: Climb, now: float, descriptors: Sequence[Resource]) -> Finding:
     ahead = climb.projection
     spell = wording.bytes if climb.resource == "rss" else wording.count
     text = f"{_GROWS[climb.resource]} by {spell(climb.slope.rate)}/min"
@@ -92,10 +99,17 @@ def _growth_finding(climb: Climb, now: float) -> Finding:
             "rate_high": round(climb.slope.high, 2),
             "seconds_left": None if ahead is None else round(ahead.seconds),
         },
-        UNEXPLAINED_GROWTH.cause("no task or thread grows with it", (_LOOK[climb.resource],)),
+        UNEXPLAINED_GROWTH.cause("no task or thread grows with it", tuple(_evidence(climb, descriptors))),
     )
     near = ahead is not None and ahead.seconds <= min(SOON, FAR * (now - climb.since.since))
     return replace(finding, level="suspect" if near else "info", projection=ahead)
+
+
+def _evidence(climb: Climb, descriptors: Sequence[Resource]) -> Iterator[str]:
+    if climb.resource == "fds":
+        most = sorted(descriptors, key=lambda each: -each.count)[:MOST]
+        yield from (f"{each.count:,} open: {each.name} {each.detail}".rstrip() for each in most)
+    yield _LOOK[climb.resource]
 
 
 def busier(climb: Busier | None, now: float) -> tuple[Finding, ...]:
@@ -133,7 +147,7 @@ LIMIT_REACHED = ProcessPattern(
 
 UNEXPLAINED_GROWTH = ProcessPattern(
     name="growth without tasks",
-    find=lambda process: unexplained(process.climbs, process.now, process.timers),
+    find=lambda process: unexplained(process.climbs, process.now, process.piles, process.descriptors),
     noun="resource",
     verb=" growing without tasks",
     explanation="The process needs more and more, but the number of its tasks and threads does not grow.",
@@ -155,5 +169,5 @@ CPU_CLIMBS = ProcessPattern(
     ),
 )
 
-PATTERNS = (LIMIT_REACHED, UNEXPLAINED_GROWTH, CPU_CLIMBS)
+PATTERNS: tuple[ProcessPattern, ...] = (LIMIT_REACHED, UNEXPLAINED_GROWTH, CPU_CLIMBS)
 """In the order they are reported."""

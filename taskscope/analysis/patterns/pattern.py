@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.mishaps import MishapTrack
     from taskscope.analysis.onset import Onset
+    from taskscope.analysis.piles import Grown
     from taskscope.analysis.resources import Climb, Exhausted
     from taskscope.analysis.spinning import Spinning
+    from taskscope.analysis.stock import PiledResource
     from taskscope.analysis.strength import Strength
     from taskscope.analysis.timers import PiledUp
-    from taskscope.model import Frame, Loop, ParkedGroup, Stall, Thread, WaitGraph
+    from taskscope.model import Frame, Loop, ParkedGroup, Resource, Stall, Thread, WaitGraph
     from taskscope.model.vocabulary import FindingKind, Reason
 
 
@@ -71,7 +73,8 @@ class SitePattern(Pattern):
 class ProcessFacts:
     """The state of loops and pools at ``now``.  ``slow``: since when callbacks run late.
 
-    ``exhausted``: resources at their limit; ``climbs``: those that climb; ``timers``: those that grow;
+    ``exhausted``: resources at their limit; ``climbs``: those that climb; ``timers``, ``piled``: timers
+    and other resources that grow; ``descriptors``: all that are open, by what they are;
     ``climbing``: sites that start ever more tasks; ``busier``: the CPU climbs.
     """
 
@@ -85,9 +88,16 @@ class ProcessFacts:
     waits: WaitGraph | None = None
     mishaps: MishapTrack | None = None
     timers: Sequence[PiledUp] = ()
+    piled: Sequence[PiledResource] = ()
+    descriptors: Sequence[Resource] = ()
     spins: Sequence[Spinning] = ()
     climbing: Sequence[Climbing] = ()
     busier: Busier | None = None
+
+    @property
+    def piles(self) -> list[Grown]:
+        """All that piles up."""
+        return [*(each.grown for each in self.timers), *(each.grown for each in self.piled)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,73 +6,51 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.patterns.pattern import ProcessPattern, Said, place, said
-from taskscope.model import Finding, Frame
+from taskscope.analysis.patterns.piles import explained, pile_finding
+from taskscope.model import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from taskscope.analysis.resources import Climb
     from taskscope.analysis.timers import PiledUp
-    from taskscope.model import KeptByTimers
-
-
-HALF = 0.5
-
-
-def explain(timers: Iterable[PiledUp], climb: Climb) -> bool:
-    """Whether it is memory that climbs, and what timers keep makes up at least half of it."""
-    if climb.resource != "rss":
-        return False
-    return sum(each.verdict.rate * each.kept.each for each in timers) >= HALF * climb.slope.rate
+    from taskscope.model import Finding, KeptByTimers, Projection
 
 
 def piled_up(timers: Sequence[PiledUp], now: float, climbs: Iterable[Climb] = ()) -> tuple[Finding, ...]:
     """One finding per group of timers that grows; the forecast of memory goes to the first, the worst."""
-    climb = next((each for each in climbs if explain(timers, each)), None)
-    return tuple(_finding(each, now, None if at else climb) for at, each in enumerate(timers))
+    ahead = explained([each.grown for each in timers], climbs)
+    return tuple(_finding(each, now, None if at else ahead) for at, each in enumerate(timers))
 
 
-def _finding(timers: PiledUp, now: float, climb: Climb | None) -> Finding:
-    group, verdict, reading = timers.group, timers.verdict, timers.reading
+def _finding(timers: PiledUp, now: float, projection: Projection | None) -> Finding:
+    group, kept = timers.group, timers.kept
     where = (*group.armed, group.frame, Frame("", 0, group.function, "stdlib"))
-    armed = next(each for each in where if each is not None)
-    kept = timers.kept
-    return Finding(
-        level="leak" if timers.level == "leak" else "suspect",
-        kind="timer",
-        id=0,
-        site=armed,
-        user_site=armed if armed.origin == "user" else None,
-        coroutine=group.function,
-        live=group.live,
-        rate_per_min=round(verdict.rate, 2),
-        since=timers.since.since,
-        since_at_least=timers.since.at_least,
-        since_estimated=not timers.since.at_least,
-        text=_sentence(timers, now),
-        evidence={
-            "why": verdict.why,
-            "rate_low": round(verdict.low, 2),
-            "rate_high": round(verdict.high, 2),
-            "gained": reading.gained,
-            "watched_seconds": round(reading.window, 1),
+    return pile_finding(
+        "timer",
+        timers.grown,
+        next(each for each in where if each is not None),
+        group.function,
+        group.live,
+        _sentence(timers, now),
+        {
             "delay": None if timers.delay is None else round(timers.delay, 1),
             "due_first": round(group.nearest - now, 1),
             "due_last": round(group.furthest - now, 1),
             "each": kept.each,
             "holds": kept.type,
         },
-        cause=TIMERS_PILE_UP.cause(_cause(timers), _evidence(timers, now)),
+        TIMERS_PILE_UP.cause(_cause(timers), _evidence(timers, now)),
         known="exact" if group.known == "exact" else "imputed",
-        projection=climb.projection if climb is not None else None,
-        until_told=verdict.until if timers.level == "suspect" else None,
+        projection=projection,
+        since_estimated=not timers.grown.since.at_least,
     )
 
 
 def _sentence(timers: PiledUp, now: float) -> str:
     group = timers.group
     due = f"the next is due in {wording.seconds(max(0.0, group.nearest - now))}"
-    text = f"{group.live:,} timers pending, {wording.per_minute(timers.verdict.rate)}; {due}"
+    text = f"{group.live:,} timers pending, {wording.per_minute(timers.grown.verdict.rate)}; {due}"
     if timers.kept.each:
         text += f"; each keeps {wording.bytes(timers.kept.each)}"
     return text
@@ -85,7 +63,7 @@ def _cause(timers: PiledUp) -> Said:
 
 
 def _delay(timers: PiledUp) -> float:
-    return timers.delay if timers.delay is not None else timers.group.furthest - timers.reading.now
+    return timers.delay if timers.delay is not None else timers.group.furthest - timers.grown.reading.now
 
 
 def _what(kept: KeptByTimers) -> str:
@@ -129,5 +107,5 @@ TIMERS_PILE_UP = ProcessPattern(
     ),
 )
 
-PATTERNS = (TIMERS_PILE_UP,)
+PATTERNS: tuple[ProcessPattern, ...] = (TIMERS_PILE_UP,)
 """In the order they are reported."""

@@ -118,7 +118,7 @@ class FindingsScreen(ViewScreen):
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
         event.stop()
         row = self.context.store.site(event.row.id)
-        if event.row.kind == "timer":
+        if event.row.kind in ("timer", "resource"):
             from taskscope.tui.views.resources import ResourcesScreen
 
             self.app.push_screen(ResourcesScreen(self.context))

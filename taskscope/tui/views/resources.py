@@ -41,8 +41,10 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-What is neither a task nor a thread and may leak all the same.  It is
-read while this view is open, and costs the target nothing otherwise.
+What is neither a task nor a thread and may leak all the same.  All of
+it is read while this view is open; otherwise loops, generators and
+children are counted every ten seconds, connections only while
+descriptors climb, contexts only while memory does.
 
 kind       timer: a call that a loop makes later; context: a variable
            of the contexts that tasks and timers carry; loop; executor;
@@ -60,8 +62,9 @@ each       bytes that one timer keeps alive and nothing else does, or of
 at         the line that arms timers, ~ if it is inferred from the
            code; else the line that made it, or where it stands
 
-! marks timers that pile up: their number grows, they are due late, and
-only they keep what they hold.
+! marks what piles up: its number grows, and what keeps it shows that
+nothing will end it.  Timers are judged if they are due late and only
+they keep what they hold.
 
 v shows one kind at a time, then all again; s sorts by count, change or
 size.  Below: the row under the cursor in detail; Enter moves there, and
@@ -89,6 +92,7 @@ class ResourcesScreen(DetailScreen):
         self._rows: list[Row] = []
         self._changes = Changes()
         self._notes: list[str] = []
+        self._hidden = ""
 
     def body(self) -> ComposeResult:
         yield self.subject
@@ -111,6 +115,7 @@ class ResourcesScreen(DetailScreen):
         resources = await source.ask(requests.Resources())
         self._rows = resource_rows.rows_of(timers, resources)
         self._changes.add(timers.monotonic, self._rows)
+        self._hidden = _hidden(timers)
         self._notes = _notes(timers)
         self._arrange()
 
@@ -121,12 +126,16 @@ class ResourcesScreen(DetailScreen):
         only = [f"only {SHORT.get(self._only, self._only)}"] if self._only else []
         counts = resource_rows.summary(shown) or ["no resource"]
         self.subject.show(", ".join([*counts[:1], *only]), *counts[1:], *self._notes)
-        self._table.show_empty(
-            f"No {self._only} here.  v shows the next kind." if self._only else "The process has none."
-        )
+        self._table.show_empty(self._why_empty())
         self._table.show_sort(self._sort)
         self._table.show(shown)
         self._show_detail()
+
+    def _why_empty(self) -> str:
+        if not self._only:
+            return "The process has none."
+        unseen = f"  {self._hidden}." if self._hidden and self._only in (TIMER, "transport") else ""
+        return f"{resource_rows.NONE[self._only]}{unseen}  v shows the next kind."
 
     def _value(self, row: Row) -> float:
         if self._sort == "change":
@@ -141,7 +150,7 @@ class ResourcesScreen(DetailScreen):
 
     def _cells(self, row: Row) -> Sequence[Cell]:
         colours = palette(self.app.theme_variables)
-        alarm = row.kind == TIMER and self._piles_up(row)
+        alarm = not self._piled_up().isdisjoint((row.subject, (row.kind, "", row.frame)))
         change = self._changes.of(row)
         return (
             SHORT.get(row.kind, row.kind),
@@ -153,11 +162,10 @@ class ResourcesScreen(DetailScreen):
             row.place,
         )
 
-    def _piles_up(self, row: Row) -> bool:
-        return any(
-            each.kind == TIMER and each.site == row.frame and each.coroutine == row.name
-            for each in self.context.store.findings.top
-        )
+    def _piled_up(self) -> set[tuple[object, ...]]:
+        """What findings are about; those on threads also mark the pools that these work for."""
+        found = {resource_rows.subject_of(each) for each in self.context.store.findings.top}
+        return found | {("executor", "", each[2]) for each in found if each[0] == "thread"}
 
     def _show_detail(self) -> None:
         row = self._table.cursor_row
@@ -198,7 +206,7 @@ class ResourcesScreen(DetailScreen):
             super().leave()
 
     def action_kind(self) -> None:
-        kinds = ["", *(kind for kind in KINDS if any(row.kind == kind for row in self._rows))]
+        kinds = ["", *KINDS]
         at = kinds.index(self._only) if self._only in kinds else 0
         self._only = kinds[(at + 1) % len(kinds)]
         self._arrange()
@@ -208,11 +216,15 @@ class ResourcesScreen(DetailScreen):
         self._arrange()
 
 
+def _hidden(timers: Timers) -> str:
+    if not timers.hidden:
+        return ""
+    verb = "does not show its timers" if timers.hidden == 1 else "do not show their timers"
+    return f"{fmt.plural(timers.hidden, 'loop')} {verb}"
+
+
 def _notes(timers: Timers) -> list[str]:
-    found = []
-    if timers.hidden:
-        verb = "does not show its timers" if timers.hidden == 1 else "do not show their timers"
-        found.append(f"{fmt.plural(timers.hidden, 'loop')} {verb}")
+    found = [each for each in (_hidden(timers),) if each]
     if timers.cancelled:
         found.append(f"{fmt.count(timers.cancelled)} cancelled, not yet removed")
     if timers.unlisted:
