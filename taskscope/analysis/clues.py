@@ -166,12 +166,15 @@ def kept_by(facts: SiteFacts, before: SiteFacts | None) -> str:
 
 
 def keeper_as_text(keeper: Keeper | None, *, grows: bool) -> str:
-    """``Hub._clients (set of 1,204, growing) of the Hub in module app.hub``; or ""."""
+    """``Hub._clients (set of 1,204) of the Hub in module app.hub``; or "".
+
+    One that grows has grown since it was looked at: ``(set of at least 1,204, growing)``.
+    """
     if keeper is None:
         return ""
-    more = ", growing" if grows else ""
+    least, more = ("at least ", ", growing") if grows else ("", "")
     more += ", never read" if keeper.unread else ""
-    text = f"{keeper.name or 'a container'} ({keeper.type} of {keeper.size:,}{more})"
+    text = f"{keeper.name or 'a container'} ({keeper.type} of {least}{keeper.size:,}{more})"
     owner = keeper.name.partition(".")[0]
     return f"{text} of the {owner} in module {keeper.module}" if keeper.module and keeper.name else text
 

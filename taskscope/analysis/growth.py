@@ -29,6 +29,9 @@ FEWEST, LONGER = 8, 2.3
 BURST, BULK = 4, 0.2
 """A start-up gains at least this many times faster than what follows, and this share of the total."""
 
+REGULAR = 20
+"""Fewest bins that show how regularly a count changes."""
+
 _Z = 1.96  # two-sided 95 %
 
 
@@ -144,7 +147,7 @@ def measure(bins: Sequence[Bin], now: float) -> Growth | None:
         late=floor[-1] - floor[third],
         latest=floor[-1] - floor[two],
         back=_back(bins[third:]),
-        noise=4 * math.sqrt(2 * min(ended, floor[0]) + 0.5) if ended else 0.0,
+        noise=_noise(bins, min(ended, floor[0])) if ended else 0.0,
         rises=len(rises),
         gap=median(gaps) if gaps else 0.0,
         longest=max(gaps, default=0.0),
@@ -190,6 +193,16 @@ def _back(bins: Sequence[Bin]) -> int:
     """The deepest fall from the end of one bin to the minimum of all later ones."""
     ahead = kept([bin.low for bin in bins])[1:]
     return max((bin.live - least for bin, least in zip(bins, ahead, strict=False)), default=0)
+
+
+def _noise(bins: Sequence[Bin], turnover: int) -> float:
+    """Four standard deviations of the gain that turnover alone can show.
+
+    As if births and ends came at random; where they come more regularly, as the count itself sways.
+    """
+    steps = [after.live - before.live for before, after in pairwise(bins)]
+    sways = 4 * stdev(steps) * math.sqrt(len(steps)) if len(steps) >= REGULAR else math.inf
+    return min(4 * math.sqrt(2 * turnover + 0.5), sways)
 
 
 def gains(bins: Sequence[Bin], floor: Sequence[int]) -> list[tuple[float, int]]:

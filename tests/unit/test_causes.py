@@ -378,8 +378,17 @@ def test_a_container_that_grows_with_its_tasks_is_named_where_nothing_else_is() 
     before = dataclasses.replace(before, keeper=dataclasses.replace(keeper, size=30))
     found = cause((later, before))
     assert found.pattern == "held by a growing container"
-    assert "Hub._clients (dict of 40, growing) of the Hub in module app.hub" in found.text
+    assert "Hub._clients (dict of at least 40, growing) of the Hub in module app.hub" in found.text
     assert cause((later, later)).pattern == "unknown"
+
+
+def test_orphans_that_a_growing_container_keeps_are_named_by_it() -> None:
+    keeper = Keeper("Desk.tasks", "set", 40, "desk", None)
+    later, before = facts(40, group("event", 40), orphans=40, keeper=keeper)
+    assert cause((later, before)).pattern == "orphan"
+    before = dataclasses.replace(before, keeper=dataclasses.replace(keeper, size=30))
+    assert cause((later, before)).pattern == "held by a growing container"
+    assert strength((later, before)) == Strength.PERMANENT  # as of orphans
 
 
 def test_tasks_are_not_forgotten_where_a_container_keeps_what_they_wait_for() -> None:
@@ -392,7 +401,9 @@ def test_tasks_are_not_forgotten_where_a_container_keeps_what_they_wait_for() ->
     assert cause((later, before)).pattern == "unknown"
     found = cause((later, dataclasses.replace(before, keeper=dataclasses.replace(keeper, size=30))))
     assert found.pattern == "held by a growing container"
-    held = "what they wait for is held by Shop.orders (dict of 40, growing) of the Shop in module shop"
+    held = (
+        "what they wait for is held by Shop.orders (dict of at least 40, growing) of the Shop in module shop"
+    )
     assert found.held == held
 
 
@@ -463,7 +474,7 @@ def test_connections_that_the_program_opens_and_keeps_where_it_never_looks_are_p
 def test_a_container_is_said_to_be_never_read() -> None:
     later, before = facts(40, group("sleep", 40), moved=40, looping=40, keeper=UNREAD)
     before = dataclasses.replace(before, keeper=dataclasses.replace(UNREAD, size=30))
-    text = "they are kept by clients of module __main__ (list of 40, growing, never read)"
+    text = "they are kept by clients of module __main__ (list of at least 40, growing, never read)"
     assert text in cause((later, before)).text
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from taskscope.analysis.growth import kept, percent, slope
+from taskscope.analysis.growth import kept, measure, percent, slope
 from taskscope.analysis.track import LENGTH, Track
 
 
@@ -79,3 +79,21 @@ def test_gaps_are_filled_with_what_held() -> None:
     track.add(0.0, 1, 1, 0)
     track.add(5.0, 4, 4, 0)
     assert [bin.live for bin in track.bins(7.0)] == [1, 1, 1, 1, 1, 4, 4, 4]
+
+
+def queue_after(seconds: int, *, random_ends: bool) -> Track:
+    """Fifty tasks, one more each second, and one less every other second; or as many, but at random."""
+    dice = random.Random(5)
+    track, live, born, ended = Track(0.0, 1.0, recent=False), 50, 0, 0
+    for second in range(seconds):
+        ends = int(dice.random() < 0.5) if random_ends else second % 2
+        live, born, ended = live + 1 - ends, born + 1, ended + ends
+        track.add(float(second), live, born, ended)
+    return track
+
+
+def test_a_gain_beside_regular_ends_is_no_noise() -> None:
+    for random_ends in (False, True):
+        found = measure(queue_after(40, random_ends=random_ends).bins(39.0), 39.0)
+        assert found is not None
+        assert 4 < found.noise < found.gained

@@ -44,6 +44,7 @@ OF_TASKS: tuple[SitePattern, ...] = (
     waiting.NOBODY_FEEDS_IT,
     waiting.BLOCKING_CALL,
     waiting.LOCK_NOT_RELEASED,
+    ownership.KEPT_ORPHANS,
     ownership.ORPHANS,  # as above on weaker evidence: those before say more about why they stay
     waiting.WAITS_FOR_A_PEER,
     ownership.GROWING_CONTAINER,

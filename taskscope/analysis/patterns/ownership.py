@@ -122,6 +122,13 @@ GROWING_CONTAINER = SitePattern(
 )
 """It says who keeps them, not why they stay."""
 
+KEPT_ORPHANS = replace(
+    GROWING_CONTAINER,
+    check=lambda seen: _kept(seen) if seen.orphaned else None,
+    only_names=True,
+)
+"""Orphans that the program keeps were meant to outlive their creator, but also to be taken out."""
+
 ENDED_TASKS_KEPT = Pattern(
     name="ended tasks kept",
     explanation="Tasks that have ended stay in a container, and with each its result or its exception.",

@@ -2,7 +2,7 @@
 
 Leak: Hub.keep
 Rate: 30
-Shows: held by a growing container
+Shows: held by a growing container, orphan
 """
 
 import asyncio
