@@ -42,7 +42,8 @@ class Spins:
             if each.looks < ENOUGH:  # nothing can be said: what was known stands
                 found |= {key: spin for key, spin in self._known.items() if key[0] == each.loop}
             for rearmed in each.rearmed:
-                key = (each.loop, rearmed.function, rearmed.frame, rearmed.task)
+                on = rearmed.on.number if rearmed.on is not None else None
+                key = (each.loop, rearmed.function, rearmed.frame, rearmed.task, on)
                 before = self._known.get(key)
                 since = before.since if before is not None else each.monotonic - each.seconds
                 found[key] = Spinning(each, rearmed, since)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
 __all__ = ["Callback", "LoopTurns", "Rearmed"]
@@ -31,6 +32,9 @@ class Rearmed:
     ``counts``: numbers among them.  ``owner``: the class of that object.  ``task``: the serial of the task
     behind it, ``coroutine`` that task's; ``ended``: all tasks behind it have ended.  ``left_by``: the line
     that leaves by hand what the object stands for.
+
+    ``on``: instead, the descriptor for which it is called, which was ready on every look, with the same bytes
+    unread; ``writes``: ready to be written.  ``frame`` is then the line that watches it.
     """
 
     function: str
@@ -45,6 +49,8 @@ class Rearmed:
     site: int = 0
     ended: bool = False
     left_by: Frame | None = None
+    on: Descriptor | None = None
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _START = """
-import asyncio, heapq, itertools
+import asyncio, heapq, itertools, os, socket, subprocess, sys
 def say(): print("standing", flush=True)
 """
 
@@ -57,6 +57,40 @@ async def main():
 asyncio.run(main())
 """,
     ),
+    "a reader that leaves what it reads": (
+        "never drained",
+        "Gate.open",
+        "loop.add_reader(self.end, self.open)",
+        """
+class Gate:
+    def __init__(self, end): self.end, self.opened = end, False
+    def open(self): self.opened = True
+    def watch(self, loop):
+        loop.add_reader(self.end, self.open)
+async def main():
+    here, there = socket.socketpair()
+    Gate(here).watch(asyncio.get_running_loop())
+    there.send(b"open")
+    asyncio.get_running_loop().call_later(0.1, say)
+    await asyncio.Event().wait()
+asyncio.run(main())
+""",
+    ),
+    "a reader at the end of its data": (
+        "never drained",
+        "take",
+        "asyncio.get_running_loop().add_reader(end, take, end)",
+        """
+def take(end): os.read(end, 100)
+async def main():
+    end, other = os.pipe()
+    asyncio.get_running_loop().add_reader(end, take, end)
+    os.close(other)
+    asyncio.get_running_loop().call_later(0.1, say)
+    await asyncio.Event().wait()
+asyncio.run(main())
+""",
+    ),
 }
 """Pattern, function, line, program."""
 
@@ -97,6 +131,27 @@ async def main():
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     asyncio.get_running_loop().call_later(0.5, say)
     await asyncio.gather(*(client(server.sockets[0].getsockname()[1]) for _ in range(20)))
+asyncio.run(main())
+""",
+    "a pipe that is always full": """
+def take(end): os.read(end, 4096)
+async def main():
+    yes = subprocess.Popen(["yes"], stdout=-1)
+    asyncio.get_running_loop().add_reader(yes.stdout, take, yes.stdout.fileno())
+    asyncio.get_running_loop().call_later(0.5, say)
+    await asyncio.Event().wait()
+asyncio.run(main())
+""",
+    "a sender that is never done": """
+async def sink(reader, writer):
+    while await reader.read(100_000): pass
+async def main():
+    server = await asyncio.start_server(sink, "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+    asyncio.get_running_loop().call_later(0.5, say)
+    while True:
+        writer.write(b"x" * 100_000)
+        await writer.drain()
 asyncio.run(main())
 """,
     "a pipeline": """

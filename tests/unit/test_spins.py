@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskscope.analysis.judge import Judge
-from taskscope.analysis.patterns.spins import LASTING, QUICK, SOON, busy_waiting, spinning
+from taskscope.analysis.patterns.spins import LASTING, QUICK, SOON, busy_waiting, spinning, undrained
 from taskscope.analysis.spinning import Spinning, Spins
-from taskscope.model import Callback, Frame, LoopTurns, Rearmed
+from taskscope.model import Callback, Descriptor, Frame, LoopTurns, Rearmed
 from taskscope.text import asides
 from tests.unit.shapes import hello
 
@@ -105,3 +105,31 @@ def test_both_lines_are_told_as_what_they_are() -> None:
     assert asides(found) == [
         "queues itself at _asyncio.py:610 CancelScope.deliver, behind it session.py:33 Session.close"
     ]
+
+
+LEFT = Rearmed(
+    "Device.ask", ASK, ASK, of_task=False, changes=False, owner="Device", on=Descriptor(7, "pipe", unread=5)
+)
+
+
+def told(rearmed: Rearmed, lasted: float) -> list[tuple[str, str]]:
+    found = undrained([Spinning(turns(100, rearmed), rearmed, 100 - lasted)])
+    return [(each.level, each.cause.text if each.cause is not None else "") for each in found]
+
+
+def test_a_descriptor_that_nobody_reads_is_told_with_what_is_unread() -> None:
+    why = "Device.ask takes none of 5 bytes unread in fd 7, pipe"
+    assert told(LEFT, LASTING) == [("spin", why)]
+    assert told(LEFT, SOON) == [("suspect", why)]
+    assert told(LEFT, SOON - 1) == []
+    assert told(replace(LEFT, changes=True), LASTING) == []
+    spin = [Spinning(turns(100, LEFT), LEFT, 0)]
+    assert (spinning(spin), busy_waiting(spin)) == ((), ())
+
+
+def test_one_at_its_end_is_told_as_such_and_one_with_room_is_no_more_than_a_suspect() -> None:
+    ended = replace(LEFT, on=Descriptor(7, "pipe", unread=0))
+    why = "fd 7, pipe, has come to its end, and Device.ask goes on being called for it"
+    assert told(ended, LASTING) == [("spin", why)]
+    why = "fd 7, pipe, has room on every poll; nothing changes"
+    assert told(replace(ended, writes=True), LASTING) == [("suspect", why)]

@@ -13,6 +13,7 @@ from weakref import ref
 
 from taskscope import model
 from taskscope.agent.answers.proofs import others_than
+from taskscope.agent.answers.undrained import Undrained
 from taskscope.agent.hooks.pacing import Pace, paced
 from taskscope.agent.inspect import futures, leaving, rearming, stacks, turns
 from taskscope.agent.inspect.looking import class_name
@@ -104,6 +105,8 @@ class Turning:
         for each in tally.always():
             rearmed = yield from self._rearmed(each)
             found += [rearmed]
+        if tally.iterations is not None:
+            found += yield from tally.undrained.described()
         return model.LoopTurns(
             tally.number,
             clock.monotonic(),
@@ -195,10 +198,12 @@ class Tally:
             (native_id(each, native_ids()) for each in known_threads() if ident_of(each) == thread), 0
         )
         self._before = _usage(self._native)
+        self.undrained = Undrained(self._native)
 
     def see(self, loop: Any, turn: Turn, *, last: bool) -> None:
         """``last``: keeps what was always there, to describe it at once."""
         self.looks += 1
+        self.undrained.see(loop)
         self.asleep += turn.doing in ("idle", "overslept")
         self.without_wait += turn.doing == "between"
         here: dict[tuple[int, int], Queued] = {}
@@ -249,8 +254,9 @@ class Tally:
         return share, rate
 
     def spun(self) -> Any:
-        """The loop, if a callback of its own keeps it awake; else None."""
-        return self._loop() if self.without_wait and self.always() else None
+        """The loop, if a callback of its own keeps it awake, or a descriptor; else None."""
+        always = (self.without_wait and self.always()) or self.undrained.found()
+        return self._loop() if always else None
 
 
 def _usage(native: int) -> tuple[float | None, int | None]:

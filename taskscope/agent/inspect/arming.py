@@ -1,7 +1,7 @@
-"""The lines that may have armed a timer, inferred from bytecode: a handle only has what it calls.
+"""The lines that may have armed a timer or watched a descriptor, inferred: a handle only has what it calls.
 
-Such a line calls ``call_later`` or ``call_at`` with the callback's name among the arguments.  It is searched
-for in the callback's class, its module, and functions nested in these.
+By its bytecode, such a line calls ``call_later`` or the like with the callback's name among the arguments.
+It is searched for in the callback's class, its module, and functions nested in these.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 ARMS = frozenset(("call_later", "call_at"))
+WATCHES = frozenset(("add_reader", "add_writer", "_add_reader", "_add_writer"))
 
 MAX_FUNCTIONS = 5_000
 """Most functions searched per callback."""
@@ -44,7 +45,7 @@ MAX_LINES = 3
 NEAR = 60
 """Most instructions between the name ``call_later`` and the callback's."""
 
-_lines: Cache[dict[str, tuple[Frame, ...]]] = Cache(500)
+_lines: Cache[dict[tuple[str, frozenset[str]], tuple[Frame, ...]]] = Cache(500)
 
 
 def traced(handle: object) -> Frame | None:
@@ -57,7 +58,7 @@ def traced(handle: object) -> Frame | None:
     return None
 
 
-def lines_of(callback: object, owner: object) -> Job[tuple[Frame, ...]]:
+def lines_of(callback: object, owner: object, by: frozenset[str] = ARMS) -> Job[tuple[Frame, ...]]:
     """The lines that may arm a timer for ``callback``, a method of ``owner`` (None: a function)."""
     function = innermost(callback)
     if type(function) is not FunctionType:
@@ -66,19 +67,20 @@ def lines_of(callback: object, owner: object) -> Job[tuple[Frame, ...]]:
     known = _lines.get(wanted)
     if known is None:
         known = _lines.put(wanted, {})
-    if name not in known:
+    if (name, by) not in known:
         found: list[Frame] = []
         seen: set[int] = set()
         for code in _codes(function, owner):
             if id(code) not in seen and len(found) < MAX_LINES:
                 seen.add(id(code))
-                line = (yield from _line_in(code, wanted, name)) if _may_arm(code, wanted, name) else None
+                may = _may_arm(code, wanted, name, by)
+                line = (yield from _line_in(code, wanted, name, by)) if may else None
                 if line is not None:
                     found.append(origins.frame_of(code, line))
             if spent():
                 yield
-        known[name] = tuple(found)
-    return known[name]
+        known[name, by] = tuple(found)
+    return known[name, by]
 
 
 class Chain(NamedTuple):
@@ -153,8 +155,8 @@ def _with_nested(code: CodeType, depth: int) -> Iterator[CodeType]:
             yield from _with_nested(each, depth - 1)
 
 
-def _may_arm(code: CodeType, wanted: CodeType, name: str) -> bool:
-    if ARMS.isdisjoint(code.co_names):
+def _may_arm(code: CodeType, wanted: CodeType, name: str, by: frozenset[str]) -> bool:
+    if by.isdisjoint(code.co_names):
         return False
     return _names(code, name) or any(each is wanted for each in code.co_consts)
 
@@ -164,7 +166,7 @@ def _names(code: CodeType, name: str) -> bool:
     return any(text(each) == name for each in known)
 
 
-def _line_in(code: CodeType, wanted: CodeType, name: str) -> Job[int | None]:
+def _line_in(code: CodeType, wanted: CodeType, name: str, by: frozenset[str]) -> Job[int | None]:
     """The line of the call that has the callback among its arguments."""
     import dis
 
@@ -174,7 +176,7 @@ def _line_in(code: CodeType, wanted: CodeType, name: str) -> Job[int | None]:
         if spent():
             yield
         far += 1
-        if isinstance(each.argval, str) and each.argval in ARMS:
+        if isinstance(each.argval, str) and each.argval in by:
             where = each.positions
             armed, far = where.lineno if where is not None else None, 0
         elif far < NEAR and (each.argval is wanted or name in _named(each.argval)):

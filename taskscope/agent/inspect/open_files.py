@@ -52,12 +52,12 @@ def describe(number: int) -> model.Descriptor | None:
             return _socket_of(number)
         if link.startswith("pipe:") or S_ISFIFO(system.fstat(number).st_mode):
             name = "" if link.startswith("pipe:") else link
-            return model.Descriptor(number, "pipe", name, "", _unread(number))
+            return model.Descriptor(number, "pipe", name, "", unread(number))
         if link.startswith("/"):
             device = S_ISCHR(system.fstat(number).st_mode)
             terminal = device and link.startswith(("/dev/pts/", "/dev/tty", "/dev/console"))
             kind: DescriptorKind = "terminal" if terminal else "device" if device else "file"
-            return model.Descriptor(number, kind, link, "", _unread(number) if terminal else None)
+            return model.Descriptor(number, kind, link, "", unread(number) if terminal else None)
     except OSError:
         return None
     kind = next((kind for word, kind in _ANONYMOUS.items() if word in link), "unknown")
@@ -86,7 +86,7 @@ def _socket_of(number: int) -> model.Descriptor:
             remote = ""
     finally:
         sock.detach()  # it is the program's: never closed here
-    return model.Descriptor(number, kind, local, remote, _unread(number))
+    return model.Descriptor(number, kind, local, remote, unread(number))
 
 
 def _end(name: object) -> str:
@@ -95,7 +95,8 @@ def _end(name: object) -> str:
     return address(name)
 
 
-def _unread(number: int) -> int | None:
+def unread(number: int) -> int | None:
+    """Bytes that arrived and were not read; None: unknown."""
     try:
         answer = system.ioctl(number, _FIONREAD, bytes(4))
     except OSError:  # it listens, or cannot tell

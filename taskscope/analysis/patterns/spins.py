@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from taskscope.analysis.spinning import Spinning
-    from taskscope.model import Cause
+    from taskscope.model import Cause, Descriptor
     from taskscope.model.vocabulary import Level
 
 SOON, LASTING = 4.5, 9.0
@@ -24,14 +24,32 @@ QUICK = 0.0003
 
 def spinning(spins: Iterable[Spinning]) -> tuple[Finding, ...]:
     """One finding per callback that is queued again for ever for something that has ended."""
-    found = [each for each in spins if each.rearmed.ended and not each.rearmed.changes]
+    found = [each for each in _queued(spins) if each.rearmed.ended and not each.rearmed.changes]
     return tuple(_spin(each) for each in found)
 
 
 def busy_waiting(spins: Iterable[Spinning]) -> tuple[Finding, ...]:
     """One finding per callback or task that runs in every iteration and changes nothing."""
-    idle = [each for each in spins if not (each.rearmed.ended or each.rearmed.changes or each.rearmed.counts)]
+    idle = [
+        each
+        for each in _queued(spins)
+        if not (each.rearmed.ended or each.rearmed.changes or each.rearmed.counts)
+    ]
     return tuple(_busy(each) for each in idle if each.lasted >= LASTING and _is_quick(each))
+
+
+def undrained(spins: Iterable[Spinning]) -> tuple[Finding, ...]:
+    """One finding per descriptor that is ready on every poll, and that its callback takes nothing from."""
+    return tuple(
+        _ready(each, each.rearmed.on)
+        for each in spins
+        if each.rearmed.on is not None and not each.rearmed.changes and each.lasted >= SOON
+    )
+
+
+def _queued(spins: Iterable[Spinning]) -> Iterator[Spinning]:
+    """Those that queue themselves."""
+    return (each for each in spins if each.rearmed.on is None)
 
 
 def _is_quick(spin: Spinning) -> bool:
@@ -63,6 +81,29 @@ def _busy(spin: Spinning) -> Finding:
         BUSY_WAIT.cause(
             said(f"{rearmed.function} {again} in every iteration", more="nothing changes"),
             tuple(_evidence(spin)),
+        ),
+    )
+
+
+def _ready(spin: Spinning, on: Descriptor) -> Finding:
+    rearmed, turns = spin.rearmed, spin.turns
+    ends = f"fd {on.number}, {on.kind}"
+    if rearmed.writes:
+        why = said(f"{ends}, has room on every poll", more="nothing changes")
+    elif on.unread:
+        why = said(f"{rearmed.function} takes none of {on.unread:,} bytes unread in {ends}")
+    else:
+        why = said(f"{ends}, has come to its end, and {rearmed.function} goes on being called for it")
+    return _about(
+        "spin" if spin.lasted >= LASTING and not rearmed.writes else "suspect",
+        spin,
+        f"event loop {turns.loop} spins: {rearmed.function} runs {_pace(spin)} for {ends}",
+        NEVER_DRAINED.cause(
+            why,
+            (
+                f"ready on all looks in {turns.seconds:.1f} s: {on.text}",
+                f"{place(rearmed.frame)} in {rearmed.frame.function} watches it",
+            ),
         ),
     )
 
@@ -142,5 +183,20 @@ BUSY_WAIT = ProcessPattern(
     remedy="Await an Event, a Condition or a Future that is set when it happens.",
 )
 
-PATTERNS = (LOOP_SPINS, BUSY_WAIT)
+NEVER_DRAINED = ProcessPattern(
+    name="never drained",
+    find=lambda process: undrained(process.spins),
+    noun="descriptor",
+    verb=" watched for nothing",
+    explanation=(
+        "A loop calls a reader as long as there is anything to read, the end of the data included, and a "
+        "writer as long as there is room: in every iteration, without sleeping."
+    ),
+    remedy=(
+        "Read until it would block, call remove_reader when the data ends or fails, and watch for room only "
+        "while there is something to write."
+    ),
+)
+
+PATTERNS = (LOOP_SPINS, NEVER_DRAINED, BUSY_WAIT)
 """In the order they are reported."""

@@ -113,7 +113,12 @@ class LoopsScreen(DetailScreen):
             return
         asleep = f"asleep on {turns.asleep:,} of {turns.looks:,} looks in {turns.seconds:.1f} s"
         found = [f"{each.looks:>5,}  {each.function}  {fmt.frame(each.frame)}" for each in turns.callbacks]
-        again = [f"{each.function} queues itself at {fmt.frame(each.frame)}" for each in turns.rearmed]
+        again = [
+            f"{each.function} queues itself at {fmt.frame(each.frame)}"
+            if each.on is None
+            else f"{each.function} is called for {each.on.text}; watched at {fmt.frame(each.frame)}"
+            for each in turns.rearmed
+        ]
         sections = [Section(f"callbacks by looks; {asleep}", found or ["none was found running or queued"])]
         if again:
             sections.append(Section("queued anew in every iteration", again))
