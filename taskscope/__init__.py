@@ -1,6 +1,6 @@
 """TaskScope: htop for asyncio tasks and threads.
 
-The public API: `start`, `stop`, `snapshot`, `no_leaks`.  It imports only the standard library.
+The public API: `start`, `stop`, `snapshot`, `metrics_app`, `no_leaks`.  It imports only the standard library.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from socket import socket
 
     from taskscope.agent.agent import Agent
+    from taskscope.asgi import MetricsApp
     from taskscope.testing.guard import NoLeaks
 
 __version__ = "0.1.0"
-__all__ = ["StartError", "no_leaks", "snapshot", "start", "stop"]
+__all__ = ["StartError", "metrics_app", "no_leaks", "snapshot", "start", "stop"]
 
 _agent: Agent | None = None
 
@@ -23,28 +25,52 @@ class StartError(OSError):
     """The agent could not start; the message says why.  It leaves nothing behind."""
 
 
-def start(name: str | None = None, *, interval: float = 1.0, control: bool = False) -> None:
-    """Starts the agent in this process; does nothing if it already runs.
+def start(
+    name: str | None = None,
+    *,
+    interval: float = 1.0,
+    control: bool = False,
+    on: str | Iterable[str] = (),
+    metrics: str | None = None,
+) -> None:
+    """Starts the agent in this process, if it does not run already.
 
     name: the name for ``taskscope attach NAME`` (default: the script's name).
     interval: seconds between samples, 0.1 to 60.
     control: whether attached clients may cancel tasks.
+    on: rules, each ``"WORDS DO"`` like ``"leak,hang,fds=90% report:/var/log/shop"`` (see ``watch --help``).
+    metrics: where to serve metrics, ``"127.0.0.1:9464"``.
+
+    Rules and metrics run in a second process, which ends with the agent; each call that names some starts
+    one.
 
     Raises only StartError: there is no place for its socket, no free descriptor or thread, this is a
-    subinterpreter, or TaskScope has a bug.  The program is then unchanged and can continue.
+    subinterpreter, a rule cannot be read, nobody can listen at that address, or TaskScope has a bug.  The
+    program is then unchanged and can continue.
     """
     global _agent  # noqa: PLW0603
-    if _agent is not None:
-        return
+    before, listener = _agent, None
     try:
-        from taskscope.agent.agent import Agent
+        rules, listener = _prepared(on, metrics)
+        if before is None:
+            from taskscope.agent.agent import Agent
 
-        _agent = agent = Agent(name, interval=interval, control=control, version=__version__)
-        agent.on_stop = lambda: _forget(agent)
-        agent.start()
+            _agent = agent = Agent(name, interval=interval, control=control, version=__version__)
+            agent.on_stop = lambda: _forget(agent)
+            agent.start()
+        if rules or listener is not None:
+            from taskscope import companion
+
+            assert _agent is not None
+            companion.start(_agent.server.listener.path, rules, listener)
     except Exception as error:
-        _agent = None
+        if before is None:
+            stop()
+            _agent = None
         raise StartError(str(error) or type(error).__name__) from error
+    finally:
+        if listener is not None:
+            listener.close()
 
 
 def stop() -> None:
@@ -66,6 +92,22 @@ def snapshot() -> dict[str, Any]:
     return within.snapshot(_agent)
 
 
+def metrics_app() -> MetricsApp:
+    """An ASGI application that serves the metrics of this process: ``app.mount("/metrics", metrics_app())``.
+
+    Starts the agent if there is none, and a second process as ``start(metrics=…)`` does.  Raises StartError.
+    """
+    from taskscope import endpoint
+    from taskscope.asgi import MetricsApp
+
+    start()
+    assert _agent is not None
+    path = f"{_agent.server.listener.path.removesuffix('.sock')}.http"
+    if not endpoint.answers(path):
+        start(metrics=f"unix:{path}")
+    return MetricsApp(path)
+
+
 def no_leaks(
     *, grace: float = 0.5, tolerance: int = 0, allow: Iterable[str] = (), threads: bool = True
 ) -> NoLeaks:
@@ -84,6 +126,20 @@ def no_leaks(
     from taskscope.testing.guard import NoLeaks
 
     return NoLeaks(grace, tolerance, allow, threads=threads)
+
+
+def _prepared(on: str | Iterable[str], metrics: str | None) -> tuple[tuple[str, ...], socket | None]:
+    """The rules, which can be read, and the socket for metrics."""
+    rules = (on,) if isinstance(on, str) else tuple(on)
+    if rules:
+        from taskscope.analysis.rules import parse_all
+
+        parse_all(rules)
+    if metrics is None:
+        return rules, None
+    from taskscope.companion import listening
+
+    return rules, listening(metrics)
 
 
 def _forget(agent: Agent) -> None:

@@ -5,6 +5,7 @@ Unknown is ``–``.  Imputed places carry a ``~``.
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ RESOURCE: dict[Resource, str] = {"fds": "descriptors", "rss": "memory", "threads
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _DAY = 86400.0
+
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d+)?)(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def plural(number: int, noun: str) -> str:
@@ -58,6 +62,12 @@ def seconds(value: float) -> str:
     if value < 2 * _DAY:
         return f"{value / 60:,.0f} min" if value < 7200 else f"{value / 3600:,.1f} h"
     return f"{value / _DAY:,.0f} days"
+
+
+def parsed_seconds(text: str) -> float | None:
+    """Seconds from ``500ms``, ``30s``, ``10m`` or ``6h``; None if it is nothing like that."""
+    match = _DURATION.fullmatch(text)
+    return float(match[1]) * _SECONDS[match[2]] or None if match else None
 
 
 def count(value: float | None) -> str:

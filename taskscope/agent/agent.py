@@ -292,6 +292,7 @@ class Agent:
             requests.Timers: self.timers.timers,
             requests.Resources: self.resources.resources,
             requests.Loops: lambda _: self.loops(),
+            requests.Latencies: lambda _: _now(self.watch.tally.as_model),
             requests.Turns: self.turning.turns,
             requests.Cpu: self.cpu.cpu,
             requests.Mishaps: lambda _: mishaps.read(self.registry),

@@ -235,7 +235,7 @@ class Resources:
     def _projection(
         self, name: Resource, used: int, slope: growth.Slope, movements: Sequence[Movement]
     ) -> Projection | None:
-        limit = self._limit(name)
+        limit = self._process.limit(name)
         if limit is None:
             return None
         left = max(0.0, float(limit - used))
@@ -255,7 +255,7 @@ class Resources:
         )
 
     def _compare(self, name: Resource, time: float, used: int | None) -> None:
-        limit = self._limit(name)
+        limit = self._process.limit(name)
         if used is None or not limit or used < FULL * limit:
             self._exhausted.pop(name, None)
             return
@@ -265,10 +265,6 @@ class Resources:
 
     def _limit_by(self, name: Resource) -> str:
         return self._process.thread_limit_by if name == "threads" else ""
-
-    def _limit(self, name: Resource) -> int | None:
-        process = self._process
-        return {"fds": process.fd_limit, "rss": process.memory_limit, "threads": process.thread_limit}[name]
 
 
 def with_resources(finding: Finding, climbs: Iterable[Climb]) -> Finding:

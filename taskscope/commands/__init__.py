@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "watch": "watch a process without the app; report growth, leaks, hangs and spinning loops",
     "report": "write one page that says what is wrong, to send to somebody",
     "export": "write stacks and tables for other tools",
+    "metrics": "print or serve metrics for Prometheus",
     "demo": "run a demo service that leaks, and open the app on it",
     "detach": "remove the agent from a process",
     "doctor": "check whether and how a process can be attached to",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import ArgumentTypeError
 
+from taskscope.text import parsed_seconds
+
 TARGET_HELP = "a pid, a name given to start() or run --name, a socket path, a snapshot or recording, or aiomonitor://HOST:PORT"
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+RULES_HELP = (
+    "when any of RULES is the case (leak, hang, spin, suspect, stall=5s, fds=90%%, memory=80%%, "
+    "threads=90%%, growth=5%%/1h; most=6/h and disk=1GB bound it), DO snapshot:DIR, record:DIR, report:DIR "
+    "or a command, which gets the finding as JSON on its stdin; repeatable"
+)
 
 
 class CommandError(Exception):
@@ -40,10 +45,10 @@ def exit_status(error: Exception) -> int | None:
 
 def duration(text: str) -> float:
     """Seconds in ``500ms``, ``30s``, ``10m`` or ``6h``, as an argparse ``type``."""
-    match = _DURATION.fullmatch(text)
-    if match is None or float(match[1]) == 0:
+    seconds = parsed_seconds(text)
+    if seconds is None:
         raise ArgumentTypeError(f"{text!r} is not a duration like 500ms, 30s, 10m or 6h")
-    return float(match[1]) * _SECONDS[match[2]]
+    return seconds
 
 
 def say(text: str) -> None:

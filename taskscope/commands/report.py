@@ -57,7 +57,7 @@ def main(options: Namespace) -> int:
     """Writes the page; exits with status 0 whatever it says."""
     import asyncio
 
-    from taskscope.export.report import blocks, title
+    from taskscope.export.report import title
     from taskscope.export.whole import write_whole
 
     suffix = Path(options.output).suffix.lower()
@@ -68,14 +68,7 @@ def main(options: Namespace) -> int:
         from taskscope.export.redact import redacted
 
         seen = redacted(seen)
-    if suffix in (".html", ".htm"):
-        from taskscope.export.html import html
-
-        text = html(title(seen), blocks(seen))
-    else:
-        from taskscope.export.markdown import markdown
-
-        text = markdown(blocks(seen))
+    text = page(seen, suffix)
     if options.output == "-":
         print(text)
         return 0
@@ -87,26 +80,47 @@ def main(options: Namespace) -> int:
     return 0
 
 
+def page(seen: Seen, suffix: str) -> str:
+    """The report as HTML if ``suffix`` says so, else as Markdown."""
+    from taskscope.export.report import blocks, title
+
+    if suffix in (".html", ".htm"):
+        from taskscope.export.html import html
+
+        return html(title(seen), blocks(seen))
+    from taskscope.export.markdown import markdown
+
+    return markdown(blocks(seen))
+
+
 async def _seen(options: Namespace) -> Seen:
     """Watches the target, if it is a process, and asks for what the report needs."""
-    from taskscope.export.report import Seen
-    from taskscope.sources.base import SourceError
-    from taskscope.sources.details import Details
     from taskscope.sources.resolve import resolve
 
     source = resolve(options.target, progress=say)
     try:
         hello = await source.open()
         sample, findings, shown = await (_watched if source.live else _saved)(source, hello, options)
-        details, without = Details(source), []
-        try:
-            await details.look(findings, sample.sites)
-        except SourceError as problem:
-            without.append(f"Some details are missing: {problem}.")
-        history, sites = await _past(source, sample, findings)
-        return Seen(hello, sample, findings, details.told, history, sites, shown, tuple(without))
+        return await shown_by(source, hello, sample, findings, shown)
     finally:
         await source.close()
+
+
+async def shown_by(
+    source: Source, hello: Hello, sample: Sample, findings: tuple[Finding, ...], shown: str
+) -> Seen:
+    """Asks for the details and the past that a report on ``findings`` needs."""
+    from taskscope.export.report import Seen
+    from taskscope.sources.base import SourceError
+    from taskscope.sources.details import Details
+
+    details, without = Details(source), []
+    try:
+        await details.look(findings, sample.sites)
+    except SourceError as problem:
+        without.append(f"Some details are missing: {problem}.")
+    history, sites = await _past(source, sample, findings)
+    return Seen(hello, sample, findings, details.told, history, sites, shown, tuple(without))
 
 
 async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed:

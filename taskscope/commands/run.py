@@ -18,7 +18,7 @@ from argparse import REMAINDER
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import UsageError, duration, say
+from taskscope.commands.common import RULES_HELP, UsageError, duration, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -30,7 +30,8 @@ HANDOVER = "TASKSCOPE_RUN"
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.usage = (
-        "taskscope run [--name NAME] [--interval 1s] [--control] (script.py | -m MODULE | -c CODE) [ARGS ...]"
+        "taskscope run [--name NAME] [--interval 1s] [--control] [--on RULES DO] [--metrics HOST:PORT] "
+        "(script.py | -m MODULE | -c CODE) [ARGS ...]"
     )
     parser.description = (
         "Runs a Python program with the agent in it from the first line; argv, __main__, exit status and "
@@ -39,6 +40,8 @@ def register(parser: ArgumentParser) -> None:
     parser.add_argument("--name", help="name to attach by (default: the program's name)")
     parser.add_argument("--interval", type=duration, default=1.0, metavar="1s", help="time between samples")
     parser.add_argument("--control", action="store_true", help="let clients cancel tasks")
+    parser.add_argument("--on", nargs=2, action="append", metavar=("RULES", "DO"), help=RULES_HELP)
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics there")
     parser.add_argument("-m", nargs=REMAINDER, metavar="MODULE", help="run a module, as python -m does")
     parser.add_argument("-c", nargs=REMAINDER, metavar="CODE", help="run code, as python -c does")
     parser.add_argument("program", nargs=REMAINDER, metavar="script.py", help="file, directory or zip file")
@@ -48,6 +51,7 @@ def main(options: Namespace) -> int:
     """Replaces this process by the program; returns only where the program runs in this process."""
     try:
         command = _command(options)
+        on = _rules(options)
     except UsageError as error:
         say(f"taskscope run: {error}")
         return error.status
@@ -55,6 +59,8 @@ def main(options: Namespace) -> int:
         "name": options.name or _name(command),
         "interval": options.interval,
         "control": options.control,
+        "on": on,
+        "metrics": options.metrics,
     }
     sys.stdout.flush()
     if sys.executable and not (sys.flags.ignore_environment or sys.flags.no_site):
@@ -65,6 +71,20 @@ def main(options: Namespace) -> int:
     from taskscope.commands import inside
 
     return inside.run(command, start)
+
+
+def _rules(options: Namespace) -> list[str]:
+    """The rules as ``start`` takes them.  Raises UsageError."""
+    if not options.on:
+        return []
+    from taskscope.analysis.rules import RuleError, parse_all
+
+    rules = [f"{words} {do}" for words, do in options.on]
+    try:
+        parse_all(rules)
+    except RuleError as error:
+        raise UsageError(str(error)) from None
+    return rules
 
 
 def _command(options: Namespace) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from taskscope.commands.common import TARGET_HELP, duration, say
+from taskscope.commands.common import RULES_HELP, TARGET_HELP, duration, say
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
     from taskscope.commands.gate import Check
     from taskscope.commands.observe import Observation
-    from taskscope.model import Finding, Frame, Sample
+    from taskscope.model import Sample
     from taskscope.model.changes import Side
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
 PROGRESS_LINES = 12
+
+SECONDS = 60.0
+"""Duration of a watch, unless given."""
 
 MAX_SAMPLES = 1200
 """Most samples in the JSON output."""
@@ -58,13 +61,19 @@ def register(parser: ArgumentParser) -> None:
         "Samples a process without the app, then prints what grew, leaks, hangs and their causes.  Exits "
         "with status 1 on a leak, a hang, a passed limit, or when samples stop coming.  Ctrl-C ends the "
         "watch early and still prints the report.  PATTERN is a shell pattern, matched against the "
-        "coroutine, the function and file.py:line."
+        "coroutine, the function and file.py:line.  With --on it watches until it is told to end, through "
+        "restarts of a named process, and acts by itself."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument(
-        "--for", dest="seconds", type=duration, default=60.0, metavar="60s", help="duration of the watch"
+        "--for",
+        dest="seconds",
+        type=duration,
+        metavar="60s",
+        help="duration of the watch (default: 60s; with --on: without end)",
     )
     parser.add_argument("--interval", type=duration, default=1.0, metavar="1s", help="time between samples")
+    parser.add_argument("--on", nargs=2, action="append", metavar=("RULES", "DO"), help=RULES_HELP)
     limits = parser.add_argument_group("limits")
     limits.add_argument(
         "--max-growth", type=rate, metavar="2/min", help="fail if all live tasks together grow faster"
@@ -113,11 +122,16 @@ def register(parser: ArgumentParser) -> None:
 
 def main(options: Namespace) -> int:
     """Watches, prints the report, and returns 1 if a check failed."""
+    if options.on:
+        from taskscope.commands import patrol
+
+        return patrol.main(options)
     import asyncio
 
     from taskscope.commands.diff import read_side
     from taskscope.commands.gate import Limits, checks, kept
 
+    options.seconds = options.seconds or SECONDS
     limits = Limits(
         options.fail_on,
         tuple(options.ignore),
@@ -240,6 +254,7 @@ def _print_json(observation: Observation, samples: Samples) -> None:
     import json
 
     from taskscope import wire
+    from taskscope.commands.contract import finding_of_contract
 
     said = {
         "target": wire.pack(observation.process),
@@ -249,30 +264,3 @@ def _print_json(observation: Observation, samples: Samples) -> None:
         "ended": observation.ended or None,
     }
     print(json.dumps(said))
-
-
-def finding_of_contract(finding: Finding) -> dict[str, Any]:
-    """The fields of a finding that scripts may depend on."""
-    from taskscope import wire
-
-    cause = finding.cause
-    return {
-        "level": finding.level,
-        "kind": finding.kind,
-        "site": _place(finding.site),
-        "user_site": _place(finding.user_site),
-        "via": _place(finding.via),
-        "coroutine": finding.coroutine,
-        "live": finding.live,
-        "rate_per_min": finding.rate_per_min,
-        "since": finding.since,
-        "since_wall": finding.since_wall,
-        "since_at_least": finding.since_at_least,
-        "evidence": finding.evidence,
-        "cause": None if cause is None else {"pattern": cause.pattern, "text": cause.text},
-        "projection": wire.pack(finding.projection),
-    }
-
-
-def _place(frame: Frame | None) -> dict[str, Any] | None:
-    return None if frame is None else {"file": frame.file, "line": frame.line, "function": frame.function}

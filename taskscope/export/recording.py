@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskscope.export.whole import give_name, nameless
 from taskscope.model.recording import HEADER_BYTES, MAX_MEMBER, SIGNATURE, header
 
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ def _brief(value: Any) -> Any:
 
 
 class RecordingWriter:
-    """The recording at ``path``, which is made, or continued if it is one.  Raises RecordingError."""
+    """The recording at ``path``, which is made, or continued if it is one.  Raises RecordingError.
 
-    def __init__(self, path: str | Path) -> None:
+    ``late``: a new one, which gets its name with its first lines.
+    """
+
+    def __init__(self, path: str | Path, *, late: bool = False) -> None:
         self.path = path
         self.written = 0
         """Bytes written by us."""
@@ -63,8 +67,11 @@ class RecordingWriter:
         """Bytes of the member so far, before compression."""
         self._deflate: zlib._Compress | None = None
         self._crc = 0
+        without_name = nameless(Path(path).parent) if late else None
+        self._is_nameless = without_name is not None
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._file = os.open(path, flags, 0o666) if without_name is None else without_name
         except OSError as error:
             raise RecordingError(f"cannot write {path}: {error.strerror or error}") from None
         try:
@@ -88,6 +95,12 @@ class RecordingWriter:
         ending = self._ending()
         self._deflate, self._crc, self.begun = zlib.compressobj(6, zlib.DEFLATED, -15), 0, 0
         self._write(ending + header(wall, monotonic) + self._packed(lines))
+        if self._is_nameless:
+            self._is_nameless = False
+            try:
+                give_name(self._file, Path(self.path))
+            except OSError as error:
+                raise self._cannot(error) from None
 
     def add(self, lines: Iterable[bytes]) -> None:
         """Adds lines to the member.  Raises RecordingError."""

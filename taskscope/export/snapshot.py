@@ -37,15 +37,19 @@ def text(snapshot: Mapping[str, Any]) -> str:
     return json.dumps(snapshot, separators=(",", ":"), check_circular=False)
 
 
+def packed(snapshot: Mapping[str, Any], *, compress: bool) -> bytes:
+    """The file's bytes."""
+    data = (text(snapshot) + "\n").encode()
+    return gzip.compress(data, compresslevel=6) if compress else data
+
+
 def save(snapshot: Mapping[str, Any], path: str | Path) -> int:
     """Writes ``path`` atomically (gzipped if it ends in ``.gz``); returns its size in bytes.
 
     Raises SnapshotError.
     """
     path = Path(path)
-    data = (text(snapshot) + "\n").encode()
-    if path.suffix == ".gz":
-        data = gzip.compress(data, compresslevel=6)
+    data = packed(snapshot, compress=path.suffix == ".gz")
     try:
         write_whole(path, data)
     except OSError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -23,26 +23,43 @@ def write_whole(path: Path, data: bytes) -> None:
 def writing(path: Path) -> Iterator[IO[bytes]]:
     """A file that becomes ``path`` once it is complete: an existing one stays until then.  Raises OSError.
 
-    A device or a pipe (/dev/null, /dev/stdout) is written to, never replaced; a link stays a link.
+    Until then it has no name, where the file system can do that: a writer that is killed leaves nothing.  A
+    device or a pipe (/dev/null, /dev/stdout) is written to, never replaced; a link stays a link.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         with path.open("wb") as file:
             yield file
         return
     path = Path(os.path.realpath(path))
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
+        number = nameless(path.parent)
+        with temporary.open("xb") if number is None else os.fdopen(number, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+            if number is not None:
+                give_name(number, temporary)
+        temporary.replace(path)
     except BaseException:  # Ctrl-C, too
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def nameless(folder: Path) -> int | None:
+    """The descriptor of a file in ``folder`` that has no name yet; None where there is no such thing."""
+    if not Path("/proc/self/fd").exists():
+        return None
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return None
+
+
+def give_name(file: int, path: Path) -> None:
+    """Names a file of `nameless`.  Raises OSError."""
+    # With a descriptor given, os.link calls linkat, which follows.
+    os.link(f"/proc/self/fd/{file}", path, src_dir_fd=file, follow_symlinks=True)
 
 
 def read_regular(path: str | Path, most: int) -> bytes:
@@ -65,9 +82,3 @@ def read_regular(path: str | Path, most: int) -> bytes:
             return opened.read(most + 1)[:most]
         except OSError:
             return b""
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,7 +8,7 @@ from taskscope.model import vocabulary as words  # noqa: TC001  (field types are
 from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
-__all__ = ["ConsoleAddress", "Hello", "Loop", "Process", "Stall"]
+__all__ = ["LATENCY_BOUNDS", "ConsoleAddress", "Hello", "LatencyCounts", "Loop", "Process", "Stall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class Process:
     memory_limit: int | None = None
     thread_limit: int | None = None
     thread_limit_by: str = ""
+
+    def limit(self, resource: words.Resource) -> int | None:
+        """The most it may have of a resource."""
+        return {"fds": self.fd_limit, "rss": self.memory_limit, "threads": self.thread_limit}[resource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,21 @@ class Loop:
     latency_max: float | None
     factory: str
     made: Frame | None = None
+
+
+LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds: the upper bounds of the latencies that are counted together; those above the last are, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyCounts:
+    """How late loops have been since the agent started: ``counts`` per bound, and their ``total`` in seconds.
+
+    Each loop is looked at five times a second: what counts is how late a callback would have run then.
+    """
+
+    counts: tuple[int, ...]
+    total: float
 
 
 @dataclass(frozen=True, slots=True)

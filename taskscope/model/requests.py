@@ -305,6 +305,11 @@ class Loops(Request[tuple[model.Loop, ...]]):
 
 
 @_request
+class Latencies(Request[model.LatencyCounts]):
+    pass
+
+
+@_request
 class Renewal(Request[model.Renewal]):
     """The timers that start tasks of a site, and whether these arm the next."""
 

@@ -16,10 +16,10 @@ import traceback
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from taskscope.commands.contract import finding_of_contract
 from taskscope.commands.gate import Limits, checks
 from taskscope.commands.observe import Observation, observe
 from taskscope.commands.summary import report
-from taskscope.commands.watch import finding_of_contract
 from taskscope.export.snapshot import text
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable, SourceError, SourceMisbehaves, TargetSilent

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from taskscope.attach.presence import agent_in
-from taskscope.commands.watch import finding_of_contract
+from taskscope.commands.contract import finding_of_contract
 from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from taskscope.sources.pump import Pump

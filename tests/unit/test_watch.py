@@ -11,10 +11,11 @@ import pytest
 
 from taskscope import wire
 from taskscope.commands.common import duration
+from taskscope.commands.contract import finding_of_contract
 from taskscope.commands.gate import Limits, checks
 from taskscope.commands.observe import MAX_POINTS, LiveCounts, Observation
 from taskscope.commands.summary import report
-from taskscope.commands.watch import finding_of_contract, percentage, rate
+from taskscope.commands.watch import percentage, rate
 from taskscope.model import (
     Cause,
     Counts,

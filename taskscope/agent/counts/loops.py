@@ -25,7 +25,7 @@ from weakref import ref
 
 from taskscope.agent.counts import cpu, stranded
 from taskscope.agent.counts.stall import Stall, StallLog
-from taskscope.agent.counts.watched_loop import Probe, WatchedLoop
+from taskscope.agent.counts.watched_loop import Probe, Tally, WatchedLoop
 from taskscope.agent.inspect import turns
 from taskscope.agent.inspect.walk import PAUSE, SLICE, spent
 from taskscope.system import clock, system
@@ -83,6 +83,7 @@ class LoopWatch:
         self._copies: list[Any] = []  # only right after a fork
         self._enough = MANY
         self.log = StallLog()
+        self.tally = Tally()
         self._due, self._cpu = clock.monotonic(), clock.process_time()
         self._idle = 0.0  # seconds before this look without wake-up or CPU use
 
@@ -98,7 +99,7 @@ class LoopWatch:
         if len(self._watched) >= self._enough:
             self._forget_closed()
             self._enough = 2 * len(self._watched) + MANY
-        self._watched[id(loop)] = WatchedLoop(next(self._ids), loop, system.get_ident())
+        self._watched[id(loop)] = WatchedLoop(next(self._ids), loop, system.get_ident(), self.tally)
 
     def _forget_closed(self) -> None:
         """Prunes closed loops: programs may run hundreds in turn between looks."""
@@ -332,7 +333,7 @@ class LoopWatch:
                 stall.paused += self._idle
             stall.ended = now if over is None else min(now, max(over, stall.began))
             self.log.measure(stall, now)
-            watched.latencies.append(stall.ended - watched.waiting_since(stall))
+            watched.keep(max(0.0, stall.ended - watched.waiting_since(stall)))
 
     def stalls(self) -> tuple[model.Stall, ...]:
         """Newest first."""
@@ -377,6 +378,7 @@ class LoopWatch:
         """In a forked child: drops the parent's measurements and turns."""
         self.born = self._due = clock.monotonic()
         self.log.clear()
+        self.tally.clear()
         for watched in list(self._watched.values()):
             watched.latencies.clear()
             watched.stall = watched.probe = watched.mark = None

@@ -6,6 +6,7 @@ Weak references only.
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -26,6 +27,26 @@ WINDOW = 300
 
 NOTED_EVERY = 0.18
 """Least seconds between two latencies."""
+
+
+class Tally:
+    """The latencies of all loops, counted by `LATENCY_BOUNDS`."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.counts = [0] * (len(model.LATENCY_BOUNDS) + 1)
+        self.total = 0.0
+
+    def add(self, latency: float) -> None:
+        self.counts[bisect_left(model.LATENCY_BOUNDS, latency)] += 1
+        self.total += latency
+
+    def as_model(self) -> model.LatencyCounts:
+        return model.LatencyCounts(tuple(self.counts), self.total)
 
 
 class Probe:
@@ -80,11 +101,13 @@ class WatchedLoop:
         "stall",
         "strandable",
         "stranded",
+        "tally",
         "thread",
     )
 
-    def __init__(self, number: int, loop: Any, thread: int) -> None:
+    def __init__(self, number: int, loop: Any, thread: int, tally: Tally) -> None:
         self.id = number
+        self.tally = tally
         self.made = _made_at(sys._getframe())
         self.key = id(loop)
         self.reference = ref(loop)
@@ -125,8 +148,13 @@ class WatchedLoop:
     def note(self, latency: float | None, now: float) -> None:
         """Adds a latency, at most one per round; more frequent looks are for stalls."""
         if latency is not None and now >= self.next_latency:
-            self.latencies.append(max(0.0, latency))
+            self.keep(max(0.0, latency))
             self.next_latency = now + NOTED_EVERY
+
+    def keep(self, latency: float) -> None:
+        """Adds a latency."""
+        self.latencies.append(latency)
+        self.tally.add(latency)
 
     def waiting_since(self, stall: Stall) -> float:
         """Since when there has been work: a loop may sleep long before it gets any."""

@@ -56,6 +56,7 @@ _UNAVAILABLE: dict[type[Request[Any]], str] = {
     requests.Thread: "threads",
     requests.Stalls: "blocked loops",
     requests.Loops: "event loops",
+    requests.Latencies: "how late event loops are",
     requests.Cpu: "which code uses the CPU",
     requests.Turns: "what event loops run",
     requests.Timers: "timers",

@@ -1,0 +1,169 @@
+"""Watches with rules, for as long as the target or its name lives: ``watch --on``, and the companion."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING
+
+from taskscope.analysis.triggers import Triggers
+from taskscope.commands.capture import FAILURES, Capture, Refused, Scene
+from taskscope.commands.common import UsageError, say
+from taskscope.model import requests
+from taskscope.model.state import TargetState
+from taskscope.sources.base import NotAvailable, SourceError
+from taskscope.sources.following import connections, watch
+from taskscope.sources.resolve import resolve
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from taskscope.analysis.judge import Judge
+    from taskscope.analysis.rules import Rule
+    from taskscope.analysis.triggers import Event
+    from taskscope.model import Finding, Hello, Sample, Stall
+    from taskscope.sources.base import Source
+
+    Say = Callable[[str], None]
+
+RETRY = 30.0
+"""Seconds after which what could not be done is tried again, if there is still reason to."""
+
+
+def main(options: Namespace) -> int:
+    """``taskscope watch TARGET --on WORDS DO``: runs until told to end, or until a pid ends."""
+    from taskscope.analysis.rules import RuleError, parse
+
+    try:
+        rules = tuple(parse(*each) for each in options.on)
+    except RuleError as error:
+        raise UsageError(str(error)) from None
+
+    def tell(text: str) -> None:
+        say(f"taskscope watch: {text}")
+
+    async def run() -> None:
+        async with asyncio.timeout(options.seconds):
+            await watch_by_name(options.target, options.interval, rules, tell)
+
+    return asyncio.run(until_told(run()))
+
+
+async def until_told(running: Awaitable[None]) -> int:
+    """Runs it until it ends, its time is up, or a signal says so; returns the exit status."""
+    task = asyncio.ensure_future(running)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+        await task
+    return 0
+
+
+async def watch_by_name(target: str, interval: float, rules: Sequence[Rule], tell: Say) -> None:
+    """Watches every process that ``target`` comes to name.  Raises SourceError if a pid is not there."""
+    patrol = Patrol(rules, lambda: resolve(target), tell)
+    async with contextlib.aclosing(connections(target, tell)) as following:
+        async for source, hello in following:
+            try:
+                await watch(source, hello, interval, [patrol])
+            except SourceError as gone:
+                tell(str(gone))
+
+
+class Patrol:
+    """Several rules on one target, over all its restarts.  ``again`` makes another source for it."""
+
+    def __init__(self, rules: Sequence[Rule], again: Callable[[], Source], tell: Say) -> None:
+        self._state = TargetState()
+        self._guards = [_Guard(rule, tell) for rule in rules]
+        self._again = again
+        self._tell = tell
+
+    def begin(self, hello: Hello) -> None:
+        """Connected: to the same agent as before, or to another."""
+        process = hello.process
+        if self._state.begin(hello):
+            return
+        self._tell(f"watching {process.name} ({process.pid})")
+        for guard in self._guards:
+            guard.begin(hello)
+
+    def apply(self, sample: Sample) -> None:
+        """The next sample."""
+        self._state.apply(sample)
+
+    def recall(self, past: object) -> None:
+        """History from before is for the judge alone."""
+
+    async def look(self, source: Source, findings: tuple[Finding, ...], judge: Judge) -> None:
+        """Lets the rules act on what was judged."""
+        hello, sample = self._state.hello, self._state.sample
+        assert hello is not None
+        assert sample is not None
+        scene = Scene(source, hello, self._state, findings, self._again)
+        stalls = await self._stalls(source)
+        for guard in self._guards:
+            guard.look(sample, scene, stalls)
+
+    async def end(self) -> None:
+        """The connection has ended."""
+        for guard in self._guards:
+            await guard.end()
+
+    async def _stalls(self, source: Source) -> tuple[Stall, ...]:
+        if all(guard.rule.stall is None for guard in self._guards):
+            return ()
+        try:
+            return await source.ask(requests.Stalls())
+        except NotAvailable:
+            return ()
+
+
+class _Guard:
+    """One rule: what it waits for, and its action under way, beside the samples."""
+
+    def __init__(self, rule: Rule, tell: Say) -> None:
+        self.rule = rule
+        self._tell = tell
+        self._capture = Capture(rule, tell)
+        self._triggers: Triggers
+        self._acting: asyncio.Task[None] | None = None
+        self._not_before = 0.0
+        self._refused = ""
+
+    def begin(self, hello: Hello) -> None:
+        self._triggers = Triggers(self.rule, hello.process)
+        for sentence in self._triggers.impossible():
+            self._tell(f"{self.rule.text}: {sentence}, so that part never fires")
+
+    def look(self, sample: Sample, scene: Scene, stalls: Sequence[Stall]) -> None:
+        triggers, now = self._triggers, asyncio.get_running_loop().time()
+        triggers.see(sample, scene.findings, stalls)
+        due = tuple(triggers.due.values())
+        if not due:
+            self._refused = ""
+        elif self._capture.recording:
+            triggers.done(due)
+            self._capture.note(due, scene, self._capture.recording)
+        elif self._acting is None and now >= self._not_before:
+            self._acting = asyncio.create_task(self._act(due, scene), name="taskscope-rule")
+
+    async def _act(self, due: Sequence[Event], scene: Scene) -> None:
+        try:
+            await self._capture.act(due, scene, self._triggers.done)
+            self._refused = ""
+        except (Refused, *FAILURES) as error:
+            self._not_before = asyncio.get_running_loop().time() + RETRY
+            if str(error) != self._refused:
+                self._refused = str(error)
+                self._capture.note(due, scene, "", str(error))
+        finally:
+            self._acting = None
+
+    async def end(self) -> None:
+        """The target is gone, or we are told to end: what is under way is given up, or closed whole."""
+        if self._acting is not None:
+            self._acting.cancel()
+            await asyncio.wait([self._acting])
