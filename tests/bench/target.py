@@ -34,6 +34,10 @@ async def waiting() -> None:
     await asyncio.sleep(FOREVER)
 
 
+async def awaiting(future: asyncio.Future[None]) -> None:
+    await future
+
+
 async def sleeping(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
@@ -71,6 +75,15 @@ class Target:
             await asyncio.sleep(0)
         return {"before": before, "after": resident()}
 
+    async def share(self, tasks: int, futures: int) -> dict[str, int]:
+        """So many tasks that await few futures."""
+        shared = [self.loop.create_future() for _ in range(futures)]
+        for number in range(tasks):
+            self.tasks.append(self.loop.create_task(awaiting(shared[number % futures])))
+            if not number % BATCH:
+                await asyncio.sleep(0)
+        return {}
+
     async def probe_start(self) -> dict[str, Any]:
         """Records from now on by how much a 1 ms sleep is late, with one short task at each tick."""
         self.late = []
@@ -98,14 +111,15 @@ class Target:
             "ticks": len(late),
         }
 
-    async def sites(self, sites: int, each_second: int) -> dict[str, Any]:
-        """A task parked at each of so many sites; so many short ones a second besides, site after site."""
+    async def sites(self, sites: int, each_second: int, each: int = 1) -> dict[str, Any]:
+        """``each`` tasks parked at each of so many sites; so many short ones a second besides, in turn."""
         lines = [f"def site_{n}(seconds): return create(sleeping(seconds))" for n in range(sites)]
         space: dict[str, Any] = {"create": self.loop.create_task, "sleeping": sleeping}
         exec(compile("\n".join(lines), "/srv/app/many_sites.py", "exec"), space)
         starters = [space[f"site_{n}"] for n in range(sites)]
         for starter in starters:
-            self.tasks.append(starter(FOREVER))
+            self.tasks += [starter(FOREVER) for _ in range(each)]
+            await asyncio.sleep(0)
         self.tasks.append(self.loop.create_task(self.churn(starters, each_second)))
         return {}
 

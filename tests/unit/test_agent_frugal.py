@@ -12,7 +12,7 @@ import pytest
 from taskscope import wire
 from taskscope.agent.agent import Agent
 from taskscope.agent.answers.proofs import Proofs
-from taskscope.agent.inspect import walk
+from taskscope.agent.inspect import awaiting, holders, waits, walk
 from taskscope.agent.reply import encoded
 from taskscope.model import Mark, requests
 
@@ -165,3 +165,55 @@ def test_threads_are_listed_a_slice_at_a_time(agent: Agent, monkeypatch: pytest.
     go.set()
     for each in threads:
         each.join()
+
+
+async def share(future: asyncio.Future[None]) -> None:
+    await future
+
+
+@pytest.mark.parametrize(
+    ("request_", "module", "function"),
+    [
+        (requests.Tasks(parked="elsewhere"), waits, "describe"),
+        (requests.Groups(by="parked"), waits, "describe"),
+        (requests.Tree(by="await"), awaiting, "_behind"),
+    ],
+)
+async def test_a_future_that_many_wait_for_is_looked_at_once(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, request_: Any, module: Any, function: str
+) -> None:
+    future = asyncio.get_running_loop().create_future()
+    tasks = [asyncio.create_task(share(future)) for _ in range(100)]
+    await asyncio.sleep(0)
+    looked: list[object] = []
+    original = getattr(module, function)
+
+    def counted(*given: Any, **named: Any) -> Any:
+        looked.append(given[0])
+        return original(*given, **named)
+
+    monkeypatch.setattr(module, function, counted)
+    with monkeypatch.context() as context:
+        context.setattr(walk, "SLICE", 60.0)
+        walk.run(agent._actions(lambda data: None)[type(request_)](request_))
+    assert 0 < len(looked) < 10
+    await ended(tasks)
+
+
+async def test_who_holds_a_future_is_searched_for_in_no_other_task_if_nobody_does(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def alone() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(alone())
+    others = await sleep_at_sites(20)
+    searched: list[object] = []
+    monkeypatch.setattr(holders.Search, "_visit", lambda *given: searched.append(given[1]))
+    search = holders.Search(task)
+    searched.clear()
+    for each in others:
+        search.look(each)
+    assert not searched
+    assert search.result() == (holders.NOBODY,)
+    await ended([task, *others])

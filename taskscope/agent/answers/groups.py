@@ -60,27 +60,17 @@ def _most_first(groups: Iterable[AnyGroup]) -> tuple[AnyGroup, ...]:
 
 
 def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
-    """Groups tasks by shape and wait, then merges the groups by line.
-
-    Each future is described once per slice: thousands of tasks may wait for the same one.
-    """
+    """Groups tasks by shape and wait, then merges the groups by line."""
     found: dict[tuple[int, str, str], ParkedTally] = {}
-    described: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
+    waiting = Waiting()
     for task in live_tasks(records):
         if task is None:
-            described.clear()
+            waiting.pause()
             yield
             continue
-        frames = stacks.await_chain(futures.coroutine(task))
-        shape = stacks.shape_of(frames)
-        if shape.frame is None:
+        shape, wait = waiting.of(task)
+        if shape.frame is None or wait is None:
             continue
-        waiter = futures.waiter_of(task)
-        known = described.get((id(waiter), id(shape)))
-        if known is None:
-            known = waiter, waits.describe(task, frames, shape.known, detailed=False)
-            described[id(waiter), id(shape)] = known
-        wait = known[1]
         key = (id(shape), wait.wait, wait.text)
         tally = found.get(key)
         if tally is None:
@@ -88,7 +78,7 @@ def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
                 model.Parked(shape.frame, shape.user, wait.wait, wait.text), shape
             )
         tally.add(task, wait)
-        del task, frames, waiter, known
+        del task
     merged: dict[str, ParkedTally] = {}
     for tally in found.values():
         merged.setdefault(parked_key(tally.where), ParkedTally(tally.where)).merge(tally)
@@ -107,14 +97,40 @@ def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
     return str(site.id), site.coroutine, site.frame
 
 
-def key_of(task: object) -> str:
-    """The ``parked_key`` of a task; cheaper than a full row."""
-    frames = stacks.await_chain(futures.coroutine(task))
-    shape = stacks.shape_of(frames)
-    if shape.frame is None:
-        return "-"
-    wait = waits.describe(task, frames, shape.known, detailed=False)
-    return parked_key(model.Parked(shape.frame, shape.user, wait.wait, wait.text))
+class Waiting:
+    """What tasks wait for.  Thousands may wait for one future, which is described once per slice."""
+
+    def __init__(self) -> None:
+        self._described: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
+        self._keys: dict[tuple[int, str, str], tuple[stacks.Shape, str]] = {}
+
+    def pause(self) -> None:
+        """Forgets the futures of this slice."""
+        self._described.clear()
+
+    def of(self, task: object) -> tuple[stacks.Shape, waits.Wait | None]:
+        """The shape of its await chain, and what it waits for; None if it has no frame left."""
+        frames = stacks.await_chain(futures.coroutine(task))
+        shape = stacks.shape_of(frames)
+        if shape.frame is None:
+            return shape, None
+        waiter = futures.waiter_of(task)
+        known = self._described.get((id(waiter), id(shape)))
+        if known is None or waiter is None:
+            known = waiter, waits.describe(task, frames, shape.known, detailed=False)
+            self._described[id(waiter), id(shape)] = known
+        return shape, known[1]
+
+    def key_of(self, task: object) -> str:
+        """The ``parked_key`` of a task; cheaper than a full row."""
+        shape, wait = self.of(task)
+        if shape.frame is None or wait is None:
+            return parked_key(None)
+        known = self._keys.get((id(shape), wait.wait, wait.text))
+        if known is None:
+            key = parked_key(model.Parked(shape.frame, shape.user, wait.wait, wait.text))
+            known = self._keys[id(shape), wait.wait, wait.text] = shape, key
+        return known[1]
 
 
 def parked_key(where: model.Parked | None) -> str:

@@ -110,7 +110,7 @@ class Queries:
             found = yield from self._some(records, query.after, limit + 1, newest=newest)
             total = yield from _live(records)
         else:
-            found, total = yield from self._matching(records, query, limit + 1)
+            found, total = yield from self._sparing(query, lambda: self._matching(records, query, limit + 1))
         rows = []
         for _, reference in found[:limit]:
             task = reference()
@@ -141,11 +141,13 @@ class Queries:
         """The next ``limit`` matches and the total number of matches: walks every task."""
         found: list[Entry] = []
         total = 0
+        waiting = groups.Waiting()
         after, newest = query.after, query.order == "newest"
         for entry in merged(records, newest=newest):
             if entry is None:
+                waiting.pause()
                 yield
-            elif _matches(entry[1](), query):
+            elif _matches(entry[1](), query, waiting):
                 total += 1
                 passed = after is None or (entry[0] < after if newest else entry[0] > after)
                 if passed and len(found) < limit:
@@ -285,13 +287,13 @@ def _has_ended(entry: Entry) -> bool:
     return task is None or futures.is_done(task)
 
 
-def _matches(task: object, query: requests.Tasks) -> bool:
+def _matches(task: object, query: requests.Tasks, waiting: groups.Waiting) -> bool:
     if task is None or futures.is_done(task):
         return False
     lineage = futures.lineage_of(task)
     if query.parent is not None and (lineage.serial if lineage is not None else 0) != query.parent:
         return False
-    return query.parked is None or groups.key_of(task) == query.parked
+    return query.parked is None or waiting.key_of(task) == query.parked
 
 
 def _live(records: list[SiteRecord]) -> Job[int]:

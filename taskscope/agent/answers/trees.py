@@ -76,11 +76,14 @@ def _roots(registry: Registry) -> Job[tuple[model.TreeGroup, ...]]:
     members: dict[object, _Tally] = {}
     edges: dict[int, tuple[int, ...]] = {}
     begin: set[int] = set()
+    waited = awaiting.Waited()
     for task in live_tasks(registry.task_records()):
         if task is None:
+            waited.pause()
             yield
             continue
-        serial, chunk, targets = serial_of(task), chunk_of(task), [each for each, _ in _targets(task)]
+        serial, chunk = serial_of(task), chunk_of(task)
+        targets = [each for each, _ in _known(waited.of(task))]
         if serial is not None and chunk is not None:
             if not awaiting.is_awaited(task):
                 _tally(members, chunk.site).add(serial, birth_of(task), len(targets))
@@ -101,7 +104,10 @@ def _roots(registry: Registry) -> Job[tuple[model.TreeGroup, ...]]:
 
 def _targets(task: object) -> list[tuple[int, Chunk]]:
     """The tasks it waits for."""
-    tasks = awaiting.waited_tasks(task) if task is not None else []
+    return _known(awaiting.waited_tasks(task) if task is not None else [])
+
+
+def _known(tasks: list[object]) -> list[tuple[int, Chunk]]:
     known = [(serial_of(each), chunk_of(each)) for each in tasks]
     return [(serial, chunk) for serial, chunk in known if serial is not None and chunk is not None]
 

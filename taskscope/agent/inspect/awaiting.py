@@ -39,6 +39,28 @@ def waited_tasks(task: object, frames: list[FrameType] | None = None) -> list[ob
     return list(islice(_behind(waiter, task, frames, MAX_DEPTH), MAX_TASKS))
 
 
+class Waited:
+    """The tasks that many wait for.  A shared future with no task behind it is read once per slice."""
+
+    def __init__(self) -> None:
+        self._barren: dict[int, object] = {}
+
+    def pause(self) -> None:
+        """Forgets the futures of this slice."""
+        self._barren.clear()
+
+    def of(self, task: object) -> list[object]:
+        """As ``waited_tasks``: whoever waits in a group has a future of its own."""
+        waiter = futures.waiter_of(task)
+        if waiter is None or id(waiter) in self._barren:
+            return []
+        frames = stacks.await_chain(futures.coroutine(task))
+        found = list(islice(_behind(waiter, task, frames, MAX_DEPTH), MAX_TASKS))
+        if not found:
+            self._barren[id(waiter)] = waiter
+        return found
+
+
 def _behind(waiter: object, task: object, frames: list[FrameType], depth: int) -> Iterator[object]:
     """Tasks that must end before ``waiter`` is done; ``task`` waits for it, or another future does (None)."""
     plain = futures.is_plain(waiter)

@@ -133,7 +133,10 @@ def callbacks(future: object, most: int = BETWEEN) -> list[object]:
         if type(each) is list and len(each) > most and _are_callbacks(each):
             first = kept[at - 2 : at - 1] if at > 1 and type(kept[at - 1]) is Context else []
             return [*first, *(entry[0] for entry in each[:most])][:most]
-    registered = items(field(future, "_callbacks"), most)
+    registered = field(future, "_callbacks")
+    if registered is None:
+        return []
+    registered = registered[:most] if type(registered) is list else items(registered, most)
     return [entry[0] for entry in registered if type(entry) is tuple and entry]
 
 

@@ -63,21 +63,27 @@ class Search:
         else:
             self._near(task, future)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a holder to be found."""
+        return self._outside > 0 and not self._found
+
     def look(self, other: object) -> None:
-        """Searches another task: its coroutines' variables, and the objects they refer to."""
+        """Searches another task: its coroutines' variables, and the objects they refer to, up to a limit."""
         future = self._future()
-        if self._found or future is None or other is self._task():
+        if not self.is_open or future is None or other is self._task():
             return
         if futures.waiter_of(other) is future:  # it waits as well
             return
-        self._until = clock.thread_time() + PATIENCE
+        deep = len(self._seen) <= MAX_OBJECTS
+        self._until = clock.thread_time() + PATIENCE if deep else 0.0
         for coro in task_facts.coroutines(other):
             for each in gc.get_referents(coro):
                 if each is future:
                     variable = referents.variable_of(coro, future)
                     name = futures.name_of(other)
                     self._add(f"{name}, {variable}" if variable else name)
-                else:
+                elif deep:
                     self._visit(each, coro, future)
 
     def result(self) -> tuple[str, ...]:
@@ -86,9 +92,9 @@ class Search:
         task, future = self._task(), self._future()
         if task is None or future is None or _awaited(task) is not future:
             return ()
-        if not self._found and self._outside:
+        if self.is_open:
             self._found = _in_threads(future)
-        if not self._found and self._outside and sys.getallocatedblocks() <= MAX_BLOCKS:
+        if self.is_open and sys.getallocatedblocks() <= MAX_BLOCKS:
             for thing in _referrers(task, future):
                 self._add(_holder(thing, future), thing)
         if not self._found:
