@@ -1,6 +1,7 @@
 """TaskScope: htop for asyncio tasks and threads.
 
-The public API: `start`, `stop`, `snapshot`, `metrics_app`, `no_leaks`.  It imports only the standard library.
+The public API: `start`, `stop`, `snapshot`, `metrics_app`, `no_leaks`, `attach`.  It imports only the
+standard library.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
 
     from taskscope.agent.agent import Agent
     from taskscope.asgi import MetricsApp
+    from taskscope.sources.attached import Attaching
     from taskscope.testing.guard import NoLeaks
 
 __version__ = "0.1.0"
-__all__ = ["StartError", "metrics_app", "no_leaks", "snapshot", "start", "stop"]
+__all__ = ["StartError", "attach", "metrics_app", "no_leaks", "snapshot", "start", "stop"]
 
 _agent: Agent | None = None
 
@@ -126,6 +128,27 @@ def no_leaks(
     from taskscope.testing.guard import NoLeaks
 
     return NoLeaks(grace, tolerance, allow, threads=threads)
+
+
+def attach(target: int | str, *, inject: bool = True) -> Attaching:
+    """Connects to another process, to read it as the app does: with ``with``, or with ``async with``.
+
+    ``with taskscope.attach(4121) as service: print(service.findings())``.  Its methods give the objects of
+    `taskscope.model`: ``process``, ``state()``, ``findings()``, ``tasks()``, ``task(serial)``,
+    ``stack(serial)``, ``threads()`` and ``ask(request)``; after ``async with`` they are awaited.
+
+    target: a pid, or what ``taskscope attach`` takes (a name, a socket, a snapshot, a recording).
+    inject: whether a process without an agent gets one, which stays when this ends.
+
+    Entering and every method raise taskscope.sources.base.SourceError; its message says what to do.
+    """
+    from taskscope.sources.attached import Attaching
+
+    return Attaching(str(target), inject=inject)
+
+
+_attaching = attach
+"""The function where its name already means the package `taskscope.attach`."""
 
 
 def _prepared(on: str | Iterable[str], metrics: str | None) -> tuple[tuple[str, ...], socket | None]:

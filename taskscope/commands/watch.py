@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import RULES_HELP, TARGET_HELP, duration, say
+from taskscope.commands.common import RULES_HELP, TARGET_HELP, UsageError, duration, say
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from taskscope.commands.gate import Check
     from taskscope.commands.observe import Observation
+    from taskscope.commands.watch_lines import Lines
     from taskscope.model import Sample
     from taskscope.model.changes import Side
 
@@ -116,6 +117,11 @@ def register(parser: ArgumentParser) -> None:
     )
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print a JSON object instead of text")
+    output.add_argument(
+        "--follow",
+        action="store_true",
+        help="with --json: print samples and findings as they come, a line each, and a summary as the last",
+    )
     output.add_argument("--junit", metavar="FILE", help="write the checks as a JUnit file")
     output.add_argument("--github", action="store_true", help="annotate the guilty lines in GitHub Actions")
 
@@ -131,6 +137,8 @@ def main(options: Namespace) -> int:
     from taskscope.commands.diff import read_side
     from taskscope.commands.gate import Limits, checks, kept
 
+    if options.follow and not options.json:
+        raise UsageError("--follow needs --json")
     options.seconds = options.seconds or SECONDS
     limits = Limits(
         options.fail_on,
@@ -142,10 +150,13 @@ def main(options: Namespace) -> int:
     )
     baseline = asyncio.run(read_side(options.baseline)) if options.baseline else None
     samples = Samples()
-    observation = asyncio.run(_watch(options, samples))
+    lines = _lines() if options.follow else None
+    observation = asyncio.run(_watch(options, samples, lines))
     found = checks(observation, limits, baseline.sample if baseline else None)
     observation.findings = kept(observation.findings, limits.ignore)
-    if options.json:
+    if lines is not None:
+        lines.end(observation, found)
+    elif options.json:
         _print_json(observation, samples)
     else:
         _print_text(observation, baseline)
@@ -213,7 +224,16 @@ class Samples:
         self._counts = sum(len(each.sites) for each in self.kept)
 
 
-async def _watch(options: Namespace, samples: Samples) -> Observation:
+def _lines() -> Lines:
+    from functools import partial
+
+    from taskscope.commands.watch_lines import Lines
+
+    return Lines(partial(print, flush=True))
+
+
+async def _watch(options: Namespace, samples: Samples, lines: Lines | None) -> Observation:
+    from taskscope.commands.gate import kept
     from taskscope.commands.observe import Observation, observe
     from taskscope.sources.resolve import resolve
 
@@ -221,9 +241,14 @@ async def _watch(options: Namespace, samples: Samples) -> Observation:
     observation = Observation(source, await source.open())
     progress = _progress(options.seconds)
 
+    if lines is not None:
+        lines.start(observation, options.seconds)
+
     def told(sample: Sample) -> None:
         progress(sample)
-        if options.json:
+        if lines is not None:
+            lines.sample(sample, kept(observation.findings, options.ignore))
+        elif options.json:
             samples.add(sample)
 
     try:

@@ -39,6 +39,9 @@ def test_from_an_unprepared_process_to_a_snapshot_and_back(version: str, tmp_pat
         assert f"Process {program.pid} can be attached to." in told.stdout
         assert f"CPython {version}." in told.stdout
         assert "none; it would listen at" in told.stdout
+        packed = json.loads(taskscope("doctor", program.pid, "--json").stdout)
+        assert (packed["pid"], packed["attachable"], packed["obstacle"]) == (program.pid, True, None)
+        assert packed["facts"]["python"].startswith(f"CPython {version}.")
         assert (program.threads(), program.descriptors()) == before
 
         taken = taskscope("snapshot", program.pid, "-o", tmp_path / "state.json")
@@ -62,6 +65,8 @@ def test_a_refusal_is_one_sentence_and_status_3() -> None:
     for verb in ("detach", "doctor"):
         told = taskscope(verb, program.pid)
         assert (told.returncode, told.stderr) == (3, f"taskscope {verb}: no such process: {program.pid}\n")
+    packed = json.loads(taskscope("doctor", program.pid, "--json").stdout)
+    assert (packed["attachable"], packed["obstacle"]) == (False, f"no such process: {program.pid}")
     with subprocess.Popen(["sleep", "60"]) as child:
         for verb in ("doctor", "attach"):
             told = taskscope(verb, child.pid)

@@ -93,6 +93,7 @@ def test_the_version_is_printed() -> None:
         (["watch", "x", "--max-growth", "2"], "'2' is not a rate like 2/min"),
         (["watch", "x", "--max-percent", "many"], "'many' is not a percentage"),
         (["diff", "a.json"], "B"),
+        (["watch", "1", "--follow"], "--follow needs --json"),
         (["diff", "a.json", "b.json", "--format", "xml"], "xml"),
         (["demo", "nothing"], "'nothing'; choose from orders"),
         (["demo", "--speed", "-1"], "'-1' is not a speed multiplier"),
@@ -192,6 +193,34 @@ def test_diff_says_what_grew_came_and_went(pid: int, growing: int, tmp_path: Pat
 
 
 # -- watch
+
+
+def test_watch_follows_in_lines_with_a_start_and_an_end(growing: int) -> None:
+    done = taskscope("watch", str(growing), "--json", "--follow", "--for", "2s", "--interval", "200ms")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    start, *middle, end = lines
+    assert (start["event"], start["version"], start["target"]["pid"]) == ("start", 1, growing)
+    assert {each["event"] for each in middle} <= {"sample", "finding", "cleared"}
+    samples = [each["sample"] for each in middle if each["event"] == "sample"]
+    assert end["samples"] == len(samples) >= 2
+    assert samples[0]["full"]
+    assert samples[-1]["tasks"]["live"] > samples[0]["tasks"]["live"]
+    told = [each["finding"] for each in middle if each["event"] == "finding"]
+    assert any(each["coroutine"] == "forgotten" for each in told)
+    assert (end["event"], end["status"]) == ("end", done.returncode)
+    assert end["findings"][0]["coroutine"] == "forgotten"
+    assert bool(end["failed"]) == bool(done.returncode)
+
+
+def test_a_stream_that_was_cut_has_no_end(growing: int) -> None:
+    command = [sys.executable, "-m", "taskscope", "watch", str(growing), "--json", "--follow"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watcher:
+        assert watcher.stdout is not None
+        first = json.loads(watcher.stdout.readline())
+        watcher.kill()
+        rest = watcher.stdout.read().splitlines()
+    assert first["event"] == "start"
+    assert not any('"event":"end"' in line for line in rest)
 
 
 def is_judged(stderr: str) -> bool:
