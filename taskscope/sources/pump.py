@@ -53,8 +53,9 @@ WAITS_SOON = 5.0
 TIMERS_SOON, MANY_TIMERS = 5.0, 20_000
 """Seconds between looks at the timers while some pile up; longer if there are more than so many."""
 
-STOCK_SOON, STOCK_SHARE = 5.0, 0.02
-"""Seconds between counts of other resources while some pile up; share of the time that counting may take."""
+STOCK_SOON, STOCK_LATE, STOCK_SHARE = 5.0, 60.0, 0.05
+"""Seconds between counts of other resources: while some pile up, at most; share of the time that counting may
+take, which is mostly pauses."""
 
 AWAKE = 0.02
 """Share of a core that a process uses from which its loops are looked at: a crowded machine may leave no more
@@ -269,7 +270,7 @@ class Pump:
         took = time.monotonic() - begun
         if judged.wanted is not None:
             judged.inspect(await self._source.ask(judged.wanted))
-        return max(STOCK_SOON if judged.growing else NOTE_EVERY, took / STOCK_SHARE)
+        return max(STOCK_SOON if judged.growing else NOTE_EVERY, min(took / STOCK_SHARE, STOCK_LATE))
 
 
 async def _apart(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:

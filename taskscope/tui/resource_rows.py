@@ -89,7 +89,9 @@ def rows_of(timers: Timers, resources: Resources) -> list[Row]:
 def subject_of(finding: Finding) -> tuple[object, ...]:
     """What a finding is about, as ``Row.subject``."""
     if finding.kind == "resource":
-        return finding.evidence.get("resource"), finding.coroutine, finding.evidence.get("state")
+        seen = finding.evidence
+        made = finding.site if seen.get("line") == "made" else None
+        return seen.get("resource"), finding.coroutine, seen.get("state"), made
     name = finding.coroutine if finding.kind == TIMER else ""
     return finding.kind, name, finding.site
 
@@ -169,7 +171,7 @@ def _resource(key: Hashable, resource: Resource) -> Row:
         resource.frame,
         guess=False,
         sections=_sections(resource),
-        subject=(resource.kind, resource.label, resource.state),
+        subject=(resource.kind, resource.label, resource.state, resource.frame),
     )
 
 

@@ -59,7 +59,7 @@ async def test_every_kind_is_found_with_what_decides(version: str) -> None:
     assert [each.count for each in loops if each.state == "running"] == [1]
 
     pool = of_kind(found, "executor")["render full"]
-    assert (pool.count, pool.users, pool.frame and pool.frame.function) == (2, 3, "main")
+    assert (pool.count, pool.users, pool.frame and pool.frame.function) == (1, 3, "main")
 
     transports = of_kind(found, "transport")
     echo, kept = transports["Echo open"], transports["Kept open"]

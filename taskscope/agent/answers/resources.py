@@ -47,6 +47,13 @@ SEARCH_EVERY = 20.0
 """Seconds between two searches for loops that nobody runs: up to 70 ms of CPU each."""
 
 
+FRESH = 10.0
+"""Seconds for which it is remembered who else refers to connections."""
+
+_Group = tuple[str, str, "ResourceState"]
+"""Connections of one protocol, kind and state."""
+
+
 class ResourceReader:
     """Answers ``resources``."""
 
@@ -62,6 +69,7 @@ class ResourceReader:
         self._threads = threads
         self._proofs = proofs
         self._definitions = Definitions()
+        self._kept_then: dict[_Group, tuple[float, list[alone.Kept]]] = {}
         self._searched = -SEARCH_EVERY
         self._others: Counter[str] = Counter()  # loops found by the last search, by class
         self._everywhere = False  # it came to its end
@@ -189,26 +197,34 @@ class ResourceReader:
             if thread.executor is not None:
                 pools[thread.executor.id].append(thread)
         yield
-        return [self._executor(workers) for workers in pools.values()]
+        alike: dict[tuple[str, ResourceState, int | None], list[Sequence[model.Thread]]] = defaultdict(list)
+        for workers in pools.values():
+            busy = any(each.state != "idle" for each in workers)
+            state: ResourceState = "full" if model.is_full(workers) else "busy" if busy else "idle"
+            assert workers[0].executor is not None
+            alike[workers[0].executor.name, state, workers[0].site].append(workers)
+        return [self._executors_of(*key, members) for key, members in alike.items()]
 
-    def _executor(self, workers: Sequence[model.Thread]) -> model.Resource:
-        pool, record = workers[0].executor, self._registry.by_id.get(workers[0].site or 0)
-        assert pool is not None
-        busy = sum(1 for each in workers if each.state != "idle")
-        state: ResourceState = "full" if model.is_full(workers) else "busy" if busy else "idle"
-        bound = f" of {pool.max_workers}" if pool.max_workers else ""
+    def _executors_of(
+        self, name: str, state: ResourceState, site: int | None, pools: Sequence[Sequence[model.Thread]]
+    ) -> model.Resource:
+        """Pools of one name, started at one line."""
+        record = self._registry.by_id.get(site or 0)
+        known = [workers[0].executor for workers in pools if workers[0].executor is not None]
+        busy = sum(each.state != "idle" for workers in pools for each in workers)
+        most = sum(each.max_workers or 0 for each in known)
         return model.Resource(
             "executor",
-            pool.name,
-            pool.workers,
+            name,
+            len(pools),
             state,
-            f"{busy}{bound} workers busy",
+            f"{busy} of {most} workers busy" if most else f"{busy} workers busy",
             record.site.frame if record is not None else None,
-            users=pool.queued,
+            users=sum(each.queued for each in known),
         )
 
     def _transports(self, least: int) -> Job[list[model.Resource]]:
-        groups: dict[tuple[str, str, ResourceState], list[Connection]] = defaultdict(list)
+        groups: dict[_Group, list[Connection]] = defaultdict(list)
         loops = [loop for _, loop in self._watch.loops()]
         for loop in loops:
             for each in (yield from registered.connections(loop)):
@@ -216,8 +232,8 @@ class ResourceReader:
         found = []
         for (name, kind, state), members in groups.items():
             some = [each.handle for each in members[:: max(1, len(members) // INSPECTED)][:INSPECTED]]
-            some = some if 0 < least <= len(members) else []
-            kept = yield from _kept([each for each in some if each is not None], loops)
+            inspect = 0 < least <= len(members)
+            kept = (yield from self._kept((name, kind, state), some, loops)) if inspect else []
             found.append(
                 model.Resource(
                     "transport",
@@ -232,6 +248,21 @@ class ResourceReader:
             )
         return found
 
+    def _kept(
+        self, group: _Group, handles: Iterable[OwnRef | None], loops: list[object]
+    ) -> Job[list[alone.Kept]]:
+        """What only these handles keep alive; remembered for a while."""
+        then, found = self._kept_then.get(group, (-FRESH, []))
+        if clock.monotonic() - then >= FRESH:
+            found = []
+            for each in handles:
+                kept = (yield from alone.connection_kept_by(each, loops)) if each is not None else None
+                found += [kept] if kept is not None else []
+            if len(self._kept_then) >= MAX_ROWS:
+                self._kept_then.clear()
+            self._kept_then[group] = clock.monotonic(), found
+        return found
+
     def _generators(self) -> Job[list[model.Resource]]:
         found: list[model.Resource] = []
         for _, loop in self._watch.loops():
@@ -241,15 +272,6 @@ class ResourceReader:
                 for (frame, busy), count in here.items()
             ]
         return found
-
-
-def _kept(handles: Iterable[OwnRef], loops: list[object]) -> Job[list[alone.Kept]]:
-    found = []
-    for each in handles:
-        kept = yield from alone.connection_kept_by(each, loops)
-        if kept is not None:
-            found.append(kept)
-    return found
 
 
 def _subprocesses() -> Job[list[model.Resource]]:

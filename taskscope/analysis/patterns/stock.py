@@ -52,6 +52,7 @@ class StockPattern(ProcessPattern):
             {
                 "resource": row.kind,
                 "state": row.state,
+                "line": "made" if row.frame is not None else "kept",
                 "each": row.each,
                 "bytes_per_min": round(pile.grown.verdict.rate) if row.kind == "context" else None,
                 "keeper": keeper.name if keeper is not None else None,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from taskscope.tui.line_list import LineList
 
 KEEPS = 5
-"""Fewest timers of a group of which it is asked what they keep alive."""
+"""Fewest of a group of which it is asked what keeps them, and what timers keep alive."""
 
 COLUMNS = (
     Column("kind", "kind", 9, sortable=False),
@@ -110,9 +110,14 @@ class ResourcesScreen(DetailScreen):
     # -- data
 
     async def load(self) -> None:
+        if not self._rows:  # counts come at once, what keeps them takes seconds where there is much
+            await self._look(keeps=0)
+        await self._look(keeps=KEEPS)
+
+    async def _look(self, *, keeps: int) -> None:
         source = self.context.source
-        timers = await source.ask(requests.Timers(keeps=KEEPS))
-        resources = await source.ask(requests.Resources())
+        timers = await source.ask(requests.Timers(keeps=keeps))
+        resources = await source.ask(requests.Resources(keeps=keeps))
         self._rows = resource_rows.rows_of(timers, resources)
         self._changes.add(timers.monotonic, self._rows)
         self._hidden = _hidden(timers)
@@ -123,6 +128,8 @@ class ResourcesScreen(DetailScreen):
         shown = [each for each in self._rows if self._only in ("", each.kind)]
         if self._sort:
             shown.sort(key=self._value, reverse=True)
+        else:
+            shown.sort(key=lambda each: not self._is_alarming(each))
         only = [f"only {SHORT.get(self._only, self._only)}"] if self._only else []
         counts = resource_rows.summary(shown) or ["no resource"]
         self.subject.show(", ".join([*counts[:1], *only]), *counts[1:], *self._notes)
@@ -150,7 +157,7 @@ class ResourcesScreen(DetailScreen):
 
     def _cells(self, row: Row) -> Sequence[Cell]:
         colours = palette(self.app.theme_variables)
-        alarm = not self._piled_up().isdisjoint((row.subject, (row.kind, "", row.frame)))
+        alarm = self._is_alarming(row)
         change = self._changes.of(row)
         return (
             SHORT.get(row.kind, row.kind),
@@ -161,6 +168,9 @@ class ResourcesScreen(DetailScreen):
             "" if row.each is None else fmt.bytes(row.each),
             row.place,
         )
+
+    def _is_alarming(self, row: Row) -> bool:
+        return not self._piled_up().isdisjoint((row.subject, (row.kind, "", row.frame)))
 
     def _piled_up(self) -> set[tuple[object, ...]]:
         """What findings are about; those on threads also mark the pools that these work for."""

@@ -118,14 +118,12 @@ class ThreadsScreen(DetailScreen):
         return self._stuck
 
     def _say(self) -> None:
-        pools = {
-            thread.executor.name: thread.executor for thread in self._threads.values() if thread.executor
-        }
+        pools = {thread.executor.id: thread.executor for thread in self._threads.values() if thread.executor}
         queued = sum(pool.queued for pool in pools.values())
         self.subject.show(
             fmt.plural(len(self._threads), "thread"),
             *([f"{len(self._stuck)} stuck"] if self._stuck else []),
-            *(f"{name} {pool_text(pool)}" for name, pool in pools.items() if pool.queued),
+            *(f"{pool.name} {pool_text(pool)}" for pool in pools.values() if pool.queued),
             f"{fmt.plural(len(pools), 'executor')}, {fmt.plural(queued, 'job')} queued"
             if pools
             else "no executor",
