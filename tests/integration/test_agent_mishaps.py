@@ -6,7 +6,9 @@ Shows: wrong loop, wrong thread, most fail, most time out
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +55,12 @@ async def main():
     while True: await asyncio.sleep(0.3)
 asyncio.run(main())
 """
+
+WHILE_A_TASK_RUNS = OTHER_THREAD.replace(
+    "    while True: await asyncio.sleep(0.3)", "    while True: time.sleep(0.3); await asyncio.sleep(0)"
+)
+
+UVLOOP = OTHER_THREAD.replace("asyncio.run(main())", "import uvloop; uvloop.run(main())")
 
 RIGHT_THREAD = """
 import asyncio, threading, time
@@ -155,9 +163,9 @@ asyncio.run(main())
 async def findings(
     program: str, version: str, enough: Callable[[list[Finding]], bool], seconds: float = 40
 ) -> list[Finding]:
-    """The mishaps found, once they are ``enough`` or time is up."""
+    """The mishaps found, once they are ``enough`` or time is up.  ``version`` "": ours, with its packages."""
     end = time.monotonic() + seconds
-    with running(program, python=str(require(version))) as child:
+    with running(program, python=str(require(version)) if version else sys.executable) as child:
         point = agent_in(child.pid)
         assert point is not None
         source = LiveSource(point.path)
@@ -210,7 +218,19 @@ async def test_each_mishap_is_told(version: str) -> None:
     }
 
 
+async def test_the_wrong_thread_is_told_while_the_loop_runs_a_task_and_of_uvloop() -> None:
+    programs = {WHILE_A_TASK_RUNS: "3.11"} | ({UVLOOP: ""} if find_spec("uvloop") else {})
+    seen = await asyncio.gather(
+        *(findings(*each, told("wrong thread", "thread feeder creates tasks")) for each in programs.items())
+    )
+    assert [{each.site.function.rpartition(".")[2] for each in found} for found in seen] == [
+        {"feed"} for _ in programs
+    ]
+
+
 async def test_of_what_only_looks_like_one_nothing_is_said() -> None:
-    programs = [RIGHT_THREAD, FAILS_NOW_AND_THEN, SLEEPS, ANSWERED]
-    seen = await asyncio.gather(*(findings(program, "3.11", never, 16) for program in programs))
+    programs = dict.fromkeys((RIGHT_THREAD, FAILS_NOW_AND_THEN, SLEEPS, ANSWERED), "3.11")
+    if find_spec("uvloop"):
+        programs[RIGHT_THREAD.replace("asyncio.run(main())", "import uvloop; uvloop.run(main())")] = ""
+    seen = await asyncio.gather(*(findings(*each, never, 16) for each in programs.items()))
     assert [each for found in seen for each in found] == []

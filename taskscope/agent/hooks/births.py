@@ -17,7 +17,7 @@ from weakref import WeakSet, ref
 from taskscope.agent.counts.registry import Chunk, ForeignRef, Lineage, Registry, SiteRecord
 from taskscope.agent.hooks import direct
 from taskscope.agent.hooks.task_class import build_task_class
-from taskscope.agent.inspect import origins
+from taskscope.agent.inspect import origins, turns
 from taskscope.agent.inspect.sites import Resolver
 from taskscope.system import clock, system
 
@@ -32,7 +32,7 @@ class Births:
     """Builds factories that record births in ``registry``; a failure in one undoes ``part``."""
 
     def __init__(self, registry: Registry, part: Part) -> None:
-        from asyncio import base_events
+        from asyncio import _get_running_loop, base_events
 
         self.registry = registry
         self.task_class = build_task_class(registry)
@@ -40,6 +40,7 @@ class Births:
         self._resolver = Resolver(registry)
         self._resolver.skip.update((__file__, direct.__file__))
         self._base_events = base_events.__file__
+        self._running = _get_running_loop
         self._remote: dict[int, SiteRecord] = {}
         self._made: WeakSet[Any] = WeakSet()
 
@@ -82,7 +83,7 @@ class Births:
         now = clock.monotonic
         births: Any = self
         known: Any = self._resolver.ways.known
-        find, first_child, trim = births._find, births._first_child, births._trim
+        find, first_child, trim, check = births._find, births._first_child, births._trim, births._check
         task_class, link = self.task_class, self._link
         ended = _ending(link)
         armed = True
@@ -136,6 +137,7 @@ class Births:
                     chunk = record.chunk
                 else:
                     chunk = record.new_chunk(serial, getframe(1))
+                    check(loop, record.id, parent)
                 task._taskscope_chunk = chunk
                 if foreign and type(task) is not task_class:
                     chunk[serial] = ForeignRef(task, chunk, serial)
@@ -155,11 +157,11 @@ class Births:
 
         def let_go() -> None:
             nonlocal armed, make, registry, records, next_serial, skip, find, first_child, trim, task_class
-            nonlocal foreign_thread, known
+            nonlocal foreign_thread, known, check
             armed = False
             make = plain
             registry = foreign_thread = records = next_serial = skip = known = find = first_child = None
-            trim = task_class = None
+            trim = task_class = check = None
 
         factory.let_go = let_go  # type: ignore[attr-defined]
         self._made.add(factory)
@@ -169,6 +171,22 @@ class Births:
         chunk = task._taskscope_chunk
         if chunk is not None and chunk.pop(task._taskscope_serial, None) is not None:
             self.registry.settle(task, chunk)
+
+    def _check(self, loop: Any, site: int, parent: object) -> None:
+        """Counts the wrong thread where the hot path does not see it: it is called once per chunk.
+
+        Up to 3.13 a loop that runs a task has a current one for every thread, and uvloop tells no thread.
+        """
+        try:
+            thread = loop._thread_id
+        except Exception:  # noqa: BLE001  (a loop that is not asyncio's may do as it likes)
+            thread = None
+        if type(thread) is int:
+            astray = parent is not None and thread != system.get_ident()
+        else:
+            astray = self._running() is not loop and turns.builtin(loop, "is_running") is True
+        if astray:
+            self.registry.mishaps.from_other_thread(site)
 
     def _find(self, coro: Any) -> SiteRecord:
         """The slow path: a creation seen for the first time."""
