@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+_OF_REPORTS = (
+    "max_growth", "max_percent", "max_memory_percent", "limits", "baseline", "ignore", "json",
+    "junit", "github",
+)  # fmt: skip
+"""Options of ``watch`` that say what its report holds."""
+
 RETRY = 30.0
 """Seconds after which what could not be done is tried again, if there is still reason to."""
 
@@ -36,6 +42,9 @@ def main(options: Namespace) -> int:
     """``taskscope watch TARGET --on WORDS DO``: runs until told to end, or until a pid ends."""
     from taskscope.analysis.rules import RuleError, parse
 
+    given = [name for name in _OF_REPORTS if getattr(options, name)]
+    if given:
+        raise UsageError(f"--on writes no report: leave out --{given[0].replace('_', '-')}")
     try:
         rules = tuple(parse(*each) for each in options.on)
     except RuleError as error:

@@ -17,7 +17,7 @@ from taskscope.export.site_series import OTHER, SiteSeries
 from taskscope.model import LATENCY_BOUNDS, requests
 from taskscope.model.state import TargetState
 from taskscope.model.vocabulary import LEVELS, OUTCOMES, RESOURCES
-from taskscope.sources.base import NotAvailable
+from taskscope.sources.base import NotAvailable, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,10 +29,15 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Resource
     from taskscope.sources.base import Source
 
+QUIET = 5.0
+"""Seconds without a sample after which a target is not up."""
+
 CLIMBS_EVERY = 10.0
 """Seconds between two forecasts."""
 
-UP = Family("up", "gauge", "Whether the target is observed (1), or has ended or cannot be reached (0).")
+UP = Family(
+    "up", "gauge", "Whether the target is observed (1), or has ended, hangs or cannot be reached (0)."
+)
 TARGET = Family("target", "info", "What is observed, and the command that shows it.")
 TASKS = Family("tasks", "gauge", "Live asyncio tasks.")
 LIVE = Family("site_live", "gauge", "Live tasks or threads by the line that creates them.")
@@ -75,7 +80,7 @@ class Exposition:
 
     def __init__(self, name: str = "") -> None:
         self._name = name
-        self._up = False
+        self._source: Source | None = None  # while it is connected, and judged once
         self._state = TargetState()
         self._sites = SiteSeries()
         self._findings: Sequence[Finding] = ()
@@ -99,7 +104,7 @@ class Exposition:
         """Whoever stores metrics has the past."""
 
     async def look(self, source: Source, findings: tuple[Finding, ...], judge: Judge) -> None:
-        self._findings, self._up = findings, True
+        self._findings, self._source = findings, source
         if self._state.now >= self._next_climbs:
             self._next_climbs = self._state.now + CLIMBS_EVERY
             self._climbs = await asyncio.to_thread(judge.climbs)
@@ -109,20 +114,30 @@ class Exposition:
             self._latencies = await source.ask(requests.Latencies())
 
     async def end(self) -> None:
-        self._up = False
+        self._source = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether what it shows is of now."""
+        source = self._source
+        if not isinstance(source, Observed):
+            return source is not None
+        silence = source.silence()
+        return silence is None or silence.seconds < QUIET
 
     # -- the metrics ---------------------------------------------------------------------------
 
     def points(self) -> Iterator[Point]:
-        """All values now; of a target that is gone, only that."""
+        """All values now; of a target that is gone or says nothing, only that."""
+        is_up = self.is_up
         hello = self._state.hello
         process = hello.process if hello is not None else None
         host = process.host if process is not None else socket.gethostname()
         name = process.name if process is not None else self._name
         pid = str(process.pid) if process is not None else ""
         labels = (("host", host), ("name", name), ("pid", pid))
-        yield Point(UP, labels, float(self._up))
-        if process is None or self._state.sample is None or not self._up:
+        yield Point(UP, labels, float(is_up))
+        if process is None or self._state.sample is None or not is_up:
             return
         about = (*labels, ("python", process.python), ("attach", f"taskscope attach {pid}"))
         yield Point(TARGET, about, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
@@ -177,3 +178,13 @@ async def test_without_a_companion_the_application_says_so(tmp_path: object) -> 
 
     await MetricsApp(f"{tmp_path}/nobody.http")({"type": "http", "headers": []}, receive, send)
     assert sent[0]["status"] == 503
+
+
+def test_a_stopped_target_is_not_up() -> None:
+    with running(STANDING, "--name", "halted", "--interval", "100ms") as child, serving("halted") as url:
+        pid = str(child.pid)
+        until(lambda: samples(get(url)).get(("taskscope_up", pid)) == 1)
+        child.send_signal(signal.SIGSTOP)
+        until(lambda: samples(get(url)).get(("taskscope_up", pid)) == 0)
+        child.send_signal(signal.SIGCONT)
+        until(lambda: samples(get(url)).get(("taskscope_up", pid)) == 1)

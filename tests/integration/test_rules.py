@@ -232,3 +232,9 @@ taskscope.stop()
     )  # fmt: skip
     assert done.stdout == "no child\n"  # and that its stderr ended says that the companion has ended
     assert done.returncode == 0
+
+
+def test_rules_write_no_report_of_watch() -> None:
+    done = taskscope("watch", "1", "--on", "leak", "report:/nowhere", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "taskscope watch: --on writes no report: leave out --json\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from taskscope.export.site_series import MAX_OWN
 from taskscope.model import LATENCY_BOUNDS, Counts, Frame, LatencyCounts, Sample, Site, SiteCounts
 from taskscope.sources import exposition
 from taskscope.sources.exposition import Exposition
+from taskscope.sources.saved import SavedSource
 from tests.unit.shapes import hello
 
 if TYPE_CHECKING:
@@ -47,10 +49,12 @@ def counts(id: int, live: int, born: int) -> SiteCounts:
 def shown(*samples: Sample, host: str = "host") -> Exposition:
     found = Exposition("svc")
     greeting = hello()
-    found.begin(dataclasses.replace(greeting, process=dataclasses.replace(greeting.process, host=host)))
+    found.begin(
+        dataclasses.replace(greeting, process=dataclasses.replace(greeting.process, host=host, fd_limit=100))
+    )
     for each in samples:
         found.apply(each)
-    found._up = True
+    found._source = SavedSource("")
     return found
 
 
@@ -121,7 +125,7 @@ def test_names_from_the_target_stay_names() -> None:
 
 def test_a_target_that_is_gone_is_a_state() -> None:
     found = shown(sample(10, [counts(2, 3, 5)], [site(2)]))
-    found._up = False
+    asyncio.run(found.end())
     assert list(parsed(found)) == ["taskscope_up"]
     assert list(parsed(Exposition("never seen"))) == ["taskscope_up"]
 
