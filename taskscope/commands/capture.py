@@ -20,7 +20,7 @@ from taskscope.export.recording import RecordingError, RecordingWriter
 from taskscope.export.snapshot import SnapshotError, packed
 from taskscope.export.whole import write_whole
 from taskscope.model import requests
-from taskscope.sources.base import SourceError
+from taskscope.sources.base import Repeatable, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,13 +50,12 @@ FAILURES = (OSError, SourceError, SnapshotError, RecordingError, CommandError)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The target as it is: connected, judged.  ``again`` makes another source for it."""
+    """The target as it is: connected, judged."""
 
     source: Source
     hello: Hello
     state: TargetState
     findings: tuple[Finding, ...]
-    again: Callable[[], Source]
 
 
 class Refused(Exception):
@@ -143,7 +142,9 @@ class Capture:
         folder.make_room(most)
         process = scene.hello.process
         path = folder.new(process.name, process.pid, word, ".rec")
-        source = await asyncio.to_thread(scene.again)
+        if not isinstance(scene.source, Repeatable):
+            raise Refused("it cannot be recorded beside the watch")
+        source = scene.source.another()
         try:
             hello = await source.open()
             with contextlib.closing(RecordingWriter(path, late=True)) as writer:

@@ -38,7 +38,7 @@ async def _run(path: str, on: list[str], listener: socket.socket | None) -> None
         hello = await source.open()
         lookers: list[Looker] = []
         if on:
-            lookers.append(Patrol(parse_all(on), lambda: LiveSource(path), _tell))
+            lookers.append(Patrol(parse_all(on), _tell))
         if listener is not None:
             lookers.append(await _served(listener))
         await watch(source, hello, hello.interval, lookers)

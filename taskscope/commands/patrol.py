@@ -14,7 +14,6 @@ from taskscope.model import requests
 from taskscope.model.state import TargetState
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.following import connections, watch
-from taskscope.sources.resolve import resolve
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -72,7 +71,7 @@ async def until_told(running: Awaitable[None]) -> int:
 
 async def watch_by_name(target: str, interval: float, rules: Sequence[Rule], tell: Say) -> None:
     """Watches every process that ``target`` comes to name.  Raises SourceError if a pid is not there."""
-    patrol = Patrol(rules, lambda: resolve(target), tell)
+    patrol = Patrol(rules, tell)
     async with contextlib.aclosing(connections(target, tell)) as following:
         async for source, hello in following:
             try:
@@ -82,12 +81,11 @@ async def watch_by_name(target: str, interval: float, rules: Sequence[Rule], tel
 
 
 class Patrol:
-    """Several rules on one target, over all its restarts.  ``again`` makes another source for it."""
+    """Several rules on one target, over all its restarts."""
 
-    def __init__(self, rules: Sequence[Rule], again: Callable[[], Source], tell: Say) -> None:
+    def __init__(self, rules: Sequence[Rule], tell: Say) -> None:
         self._state = TargetState()
         self._guards = [_Guard(rule, tell) for rule in rules]
-        self._again = again
         self._tell = tell
 
     def begin(self, hello: Hello) -> None:
@@ -111,7 +109,7 @@ class Patrol:
         hello, sample = self._state.hello, self._state.sample
         assert hello is not None
         assert sample is not None
-        scene = Scene(source, hello, self._state, findings, self._again)
+        scene = Scene(source, hello, self._state, findings)
         stalls = await self._stalls(source)
         for guard in self._guards:
             guard.look(sample, scene, stalls)
