@@ -94,7 +94,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class WaitingAt:
-    """``tasks`` wait at one line."""
+    """``tasks``, or threads, wait at one line."""
 
     frame: Frame
     tasks: int
@@ -117,7 +117,10 @@ class FullPool:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A task that has a slot, and where it took it.  ``since``: it has not moved since then; None: it may."""
+    """A task or thread that has a slot, and where it took it.
+
+    ``since``: it has not moved since then; None: it may.
+    """
 
     name: str
     number: int
@@ -125,15 +128,16 @@ class Holder:
     frame: Frame | None
     taken: Frame | None
     text: str = ""
+    kind: words.NodeKind = "task"
 
 
 @dataclass(frozen=True, slots=True)
 class FullSlots:
-    """A semaphore or limiter: all ``size`` slots are taken by tasks that have not moved since ``since``.
+    """A semaphore or limiter: all ``size`` slots are taken by those that have not moved since ``since``.
 
     ``size`` 0: unknown.
     ``holders``: the first few.  ``waiting``: how many wait for a slot, the longest since ``oldest``;
-    ``lines``: where, most first.
+    ``lines``: where, most first; ``waiters``: what they are.
     """
 
     name: str
@@ -143,6 +147,7 @@ class FullSlots:
     oldest: float
     holders: tuple[Holder, ...] = ()
     lines: tuple[WaitingAt, ...] = ()
+    waiters: words.NodeKind = "task"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.answers import standing
-from taskscope.agent.inspect import futures, stacks
+from taskscope.agent.inspect import futures, stacks, waited
 from taskscope.agent.inspect.walk import spent
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.stillness import Stillness
     from taskscope.agent.inspect.walk import Job
     from taskscope.agent.inspect.workers import Workers
+    from taskscope.model.vocabulary import NodeKind
 
 MAX_THINGS, MAX_HOLDERS = 10, 20
 """Most described in one answer, and holders of each."""
@@ -53,73 +54,94 @@ def pools(
             )
 
 
-def find(
-    nodes: Mapping[Key, Node], edges: Iterable[Edge], registry: Registry, still: Stillness, now: float
-) -> Job[tuple[model.FullSlots, ...]]:
-    """Those whose holders have not moved since an earlier look, and whose waiters neither."""
-    holders: dict[Key, list[Edge]] = {}
-    waiters: dict[Key, list[Key]] = {}
-    for edge in edges:
-        if edge.how == "held":
-            holders.setdefault(edge.waiter, []).append(edge)
-        elif edge.on[0] == "thing" and edge.waiter in nodes:
-            waiters.setdefault(edge.on, []).append(edge.waiter)
-    found = []
-    for key in list(waiters)[:MAX_THINGS]:
-        node, held = nodes.get(key), holders.get(key, [])
-        if node is None or node.kind != "slots" or len(held) < max(1, node.size or 0):
-            continue
-        owners = yield from _owners(held, registry, still)
-        since = [each.since for each in owners if each.since is not None]
-        if owners and len(since) == len(owners) and max(since) < now:
-            waiting = [nodes[each].since or now for each in waiters[key]]
-            lines = yield from _lines(waiters[key], registry)
-            found.append(
-                model.FullSlots(
-                    node.name, node.size or 0, max(since), len(waiting), min(waiting), tuple(owners), lines
+class SlotOwners:
+    """Who has the slots of semaphores and limiters, and who waits for one.
+
+    ``standing``: since when each thread that stands still has not moved.
+    """
+
+    def __init__(
+        self, registry: Registry, still: Stillness, standing: Mapping[int, float], now: float
+    ) -> None:
+        self._registry = registry
+        self._still = still
+        self._standing = standing
+        self._now = now
+
+    def full(self, nodes: Mapping[Key, Node], edges: Iterable[Edge]) -> Job[tuple[model.FullSlots, ...]]:
+        """Those whose holders have not moved since an earlier look, and whose waiters neither."""
+        holders: dict[Key, list[Edge]] = {}
+        waiters: dict[Key, list[Key]] = {}
+        for edge in edges:
+            if edge.how == "held":
+                holders.setdefault(edge.waiter, []).append(edge)
+            elif edge.on[0] == "thing" and edge.waiter in nodes:
+                waiters.setdefault(edge.on, []).append(edge.waiter)
+        found = []
+        for key in list(waiters)[:MAX_THINGS]:
+            node, held = nodes.get(key), holders.get(key, [])
+            if node is None or node.kind != "slots" or len(held) < max(1, node.size or 0):
+                continue
+            owners = yield from self._owners(held)
+            since = [each.since for each in owners if each.since is not None]
+            if owners and len(since) == len(owners) and max(since) < self._now:
+                waiting = [nodes[each].since or self._now for each in waiters[key]]
+                lines = yield from self._lines(waiters[key])
+                what: NodeKind = "thread" if waiters[key][0][0] == "thread" else "task"
+                size, oldest = node.size or 0, min(waiting)
+                found.append(
+                    model.FullSlots(
+                        node.name, size, max(since), len(waiting), oldest, tuple(owners), lines, what
+                    )
                 )
-            )
-    return tuple(found)
+        return tuple(found)
+
+    def _owners(self, held: list[Edge]) -> Job[list[model.Holder]]:
+        """Those that took slots; none if one of them has ended."""
+        found = []
+        for each in held[:MAX_HOLDERS]:
+            owner = self._thread(each) if each.on[0] == "thread" else self._task(each)
+            if owner is None:
+                return []
+            found.append(owner)
+            if spent():
+                yield
+        return found
+
+    def _lines(self, waiters: list[Key]) -> Job[tuple[model.WaitingAt, ...]]:
+        lines: Counter[model.Frame] = Counter()
+        for each in waiters[:MAX_HOLDERS]:
+            line = self._line(each)
+            if line is not None:
+                lines[line] += 1
+            if spent():
+                yield
+        return tuple(model.WaitingAt(*each) for each in lines.most_common(MAX_LINES))
+
+    def _task(self, edge: Edge) -> model.Holder | None:
+        """None if it has ended."""
+        task = self._registry.find(edge.on[1])
+        if task is None or futures.is_done(task):
+            return None
+        parked = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
+        sleeps = parked is None or parked.wait == "sleep"
+        since = None if sleeps else self._still.task(edge.on[1], task)
+        node = model.WaitNode(0, "task", "", since=since)
+        return _holder(standing.with_task(node, edge.on[1], task), edge)
+
+    def _thread(self, edge: Edge) -> model.Holder:
+        frame = stacks.current_frames().get(edge.on[1])
+        sleeps = frame is None or waited.wait_of_thread(frame) == "sleep"
+        del frame
+        since = None if sleeps else self._standing.get(edge.on[1])
+        return _holder(standing.with_thread(model.WaitNode(0, "thread", "", since=since), edge.on[1]), edge)
+
+    def _line(self, key: Key) -> model.Frame | None:
+        if key[0] == "thread":
+            return standing.line_of(stacks.thread_frames(stacks.current_frames().get(key[1])))
+        task = self._registry.find(key[1])
+        return standing.line_of(stacks.await_chain(futures.coroutine(task))) if task is not None else None
 
 
-def _owners(held: list[Edge], registry: Registry, still: Stillness) -> Job[list[model.Holder]]:
-    """The tasks that took slots; none if one has ended, or a thread took one: it may move."""
-    found = []
-    for each in held[:MAX_HOLDERS]:
-        owner = _owner(each, registry, still)
-        if owner is None:
-            return []
-        found.append(owner)
-        if spent():
-            yield
-    return found
-
-
-def _lines(waiters: list[Key], registry: Registry) -> Job[tuple[model.WaitingAt, ...]]:
-    lines: Counter[model.Frame] = Counter()
-    for each in waiters[:MAX_HOLDERS]:
-        line = _line(each, registry)
-        if line is not None:
-            lines[line] += 1
-        if spent():
-            yield
-    return tuple(model.WaitingAt(*each) for each in lines.most_common(MAX_LINES))
-
-
-def _owner(edge: Edge, registry: Registry, still: Stillness) -> model.Holder | None:
-    """The task that took a slot; None if it has ended, or a thread took it."""
-    task = registry.find(edge.on[1]) if edge.on[0] == "task" else None
-    if task is None or futures.is_done(task):
-        return None
-    since = still.task(edge.on[1], task)
-    parked = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
-    sleeps = parked is None or parked.wait == "sleep"
-    node = standing.with_task(
-        model.WaitNode(0, "task", "", since=None if sleeps else since), edge.on[1], task
-    )
-    return model.Holder(node.name, node.number, node.since, node.frame, edge.where, node.text)
-
-
-def _line(key: Key, registry: Registry) -> model.Frame | None:
-    task = registry.find(key[1]) if key[0] == "task" else None
-    return standing.line_of(stacks.await_chain(futures.coroutine(task))) if task is not None else None
+def _holder(node: model.WaitNode, edge: Edge) -> model.Holder:
+    return model.Holder(node.name, node.number, node.since, node.frame, edge.where, node.text, kind=node.kind)

@@ -12,9 +12,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent.answers import full_slots, standing
+from taskscope.agent.answers import standing
 from taskscope.agent.answers.channels import Channels
 from taskscope.agent.answers.full_pools import FullPools
+from taskscope.agent.answers.full_slots import SlotOwners
 from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
 from taskscope.agent.inspect import futures, holdings, processes, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
@@ -375,7 +376,8 @@ class Look:
                 described.append(standing.described(numbers[key], key, node, waits, self._registry))
             if spent():
                 yield
-        slots = yield from full_slots.find(self._nodes, self._edges, self._registry, self._still, self._now)
+        owners = SlotOwners(self._registry, self._still, self._standing, self._now)
+        slots = yield from owners.full(self._nodes, self._edges)
         held = {(numbers[each.waiter], numbers.get(each.on)): each for each in self._edges if each.frame}
         return model.WaitGraph(
             self._now,

@@ -135,7 +135,7 @@ def _slots_finding(full: FullSlots, now: float) -> Finding:
         "saturated",
         where,
         Onset(full.since, at_least=True),
-        f"{full.name}: {all_slots} been taken for at least {held} and {_waiting(full.waiting, 'task')}",
+        f"{full.name}: {all_slots} been taken for at least {held} and {_waiting(full.waiting, full.waiters)}",
         {
             "slots": full.size,
             "queued": full.waiting,
@@ -145,7 +145,10 @@ def _slots_finding(full: FullSlots, now: float) -> Finding:
         SLOTS_TAKEN.cause(
             f"those that took the slots have not moved for at least {held}; "
             f"the longest has waited for one for at least {wording.age(now - full.oldest)}",
-            (*(_holds(each) for each in full.holders[:SHOWN]), *(_behind_slot(each) for each in full.lines)),
+            (
+                *(_holds(each) for each in full.holders[:SHOWN]),
+                *(_behind_slot(each, full) for each in full.lines),
+            ),
         ),
     )
     return replace(found, level="suspect")
@@ -154,11 +157,11 @@ def _slots_finding(full: FullSlots, now: float) -> Finding:
 def _holds(holder: Holder) -> str:
     taken = f", taken at {place(holder.taken)} in {holder.taken.function}" if holder.taken is not None else ""
     at = f" at {place(holder.frame)} in {holder.frame.function}" if holder.frame is not None else ""
-    return f"task {holder.name} has one{taken}, and waits{at} ({holder.text})"
+    return f"{holder.kind} {holder.name} has one{taken}, and waits{at} ({holder.text})"
 
 
-def _behind_slot(line: WaitingAt) -> str:
-    return f"{_waiting(line.tasks, 'task')} for a slot at {place(line.frame)} in {line.frame.function}"
+def _behind_slot(line: WaitingAt, full: FullSlots) -> str:
+    return f"{_waiting(line.tasks, full.waiters)} for a slot at {place(line.frame)} in {line.frame.function}"
 
 
 CALLBACKS_QUEUE_UP = ProcessPattern(
@@ -191,7 +194,7 @@ SLOTS_TAKEN = ProcessPattern(
     find=lambda process: slots_taken(process.waits),
     noun="semaphore",
     verb=" that nobody gives back",
-    explanation="Every slot belongs to a task that waits for something else, so those in the queue wait too.",
+    explanation="Every slot belongs to one that waits for something else, so those in the queue wait too.",
     remedy=(
         "Give the calls made while a slot is held a time-out, do not hold one across long waits, or allow "
         "more."
