@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import ProcessPattern, place, said
-from taskscope.model import Finding, Frame
+from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.pattern import UNKNOWN, ProcessPattern, line_finding, place, said
 
 if TYPE_CHECKING:
-    from taskscope.model import Awaiter, Cancelled, WaitGraph
+    from taskscope.model import Awaiter, Cancelled, Finding, WaitGraph
 
 PATIENCE = 20.0
 """Seconds that a task may take to clean up."""
@@ -26,7 +26,7 @@ def swallowed(graph: WaitGraph | None) -> tuple[Finding, ...]:
 
 def _finding(cancelled: Cancelled, now: float) -> Finding:
     task, caught = cancelled.task, cancelled.caught
-    where = task.frame or Frame("", 0, "(unknown)", "stdlib")
+    where = task.frame or UNKNOWN
     since = task.since or 0.0
     behind = f"{wording.plural(task.waiting, 'task')} {'waits' if task.waiting == 1 else 'wait'} for its end"
     if caught is not None:
@@ -34,26 +34,21 @@ def _finding(cancelled: Cancelled, now: float) -> Finding:
     else:
         why = "it swallowed CancelledError, or takes long to clean up"
     times = "" if cancelled.requests < 2 else f" {cancelled.requests:,} times"
-    return Finding(
-        level="suspect",
-        kind="cancel",
-        id=0,
-        site=where,
-        user_site=task.user_frame,
-        coroutine=where.function,
-        live=1,
-        rate_per_min=0.0,
-        since=since,
-        since_at_least=True,
-        text=f"task {task.name} was cancelled{times} at least {wording.age(now - since)} ago and still runs",
-        evidence={
-            "why": "cancelled",
+    return line_finding(
+        "suspect",
+        "cancel",
+        "cancelled",
+        where,
+        task.user_frame,
+        Onset(since, at_least=True),
+        f"task {task.name} was cancelled{times} at least {wording.age(now - since)} ago and still runs",
+        {
             "task": task.number,
             "waiting": task.waiting,
             "requests": cancelled.requests,
             "caught_at": f"{caught.file}:{caught.line}" if caught is not None else None,
         },
-        cause=CANCEL_SWALLOWED.cause(
+        CANCEL_SWALLOWED.cause(
             said(why, more=behind if task.waiting else ""),
             (
                 f"it is at {place(where)} in {where.function} ({task.text})",

@@ -6,13 +6,14 @@ from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import ProcessPattern, place
-from taskscope.model import Finding, Frame, deadlocked
+from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.pattern import UNKNOWN, ProcessPattern, line_finding, place
+from taskscope.model import deadlocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from taskscope.model import WaitEdge, WaitGraph, WaitNode
+    from taskscope.model import Finding, Frame, WaitEdge, WaitGraph, WaitNode
 
 STILL = 9.0
 """Seconds for which none may have moved: a wait that a timeout ends sooner is not a hang."""
@@ -223,25 +224,22 @@ def findings_of(pattern: ProcessPattern, cases: Iterable[Case]) -> tuple[Finding
 
 def _finding(pattern: ProcessPattern, cases: list[Case]) -> Finding:
     case = cases[0]
-    site = case.node.frame or Frame("", 0, "(unknown)", "stdlib")
+    stuck = sum(each.stuck for each in cases)
     waiting = sum(each.waiting for each in cases)
     evidence = list(case.steps)
     if len(cases) > 1:
         evidence.append(f"{len(cases) - 1:,} more are stuck at the same line in the same way")
     if waiting:
         evidence.append(f"{waiting:,} more {'waits' if waiting == 1 else 'wait'} behind them")
-    return Finding(
-        level="hang",
-        kind="deadlock",
-        id=0,
-        site=site,
-        user_site=case.node.user_frame,
-        coroutine=site.function,
-        live=sum(each.stuck for each in cases),
-        rate_per_min=0.0,
-        since=case.since,
-        since_at_least=True,
-        text=case.text,
-        evidence={"why": "deadlock", "stuck": sum(each.stuck for each in cases), "waiting": waiting},
-        cause=pattern.cause(case.cause, tuple(evidence)),
+    return line_finding(
+        "hang",
+        "deadlock",
+        "deadlock",
+        case.node.frame or UNKNOWN,
+        case.node.user_frame,
+        Onset(case.since, at_least=True),
+        case.text,
+        {"stuck": stuck, "waiting": waiting},
+        pattern.cause(case.cause, tuple(evidence)),
+        live=stuck,
     )

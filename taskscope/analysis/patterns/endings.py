@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
+from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.deadlocks import endings
-from taskscope.analysis.patterns.pattern import ProcessPattern, place
-from taskscope.model import Finding, Frame
+from taskscope.analysis.patterns.pattern import ProcessPattern, line_finding, place
+from taskscope.model import Frame
 
 if TYPE_CHECKING:
-    from taskscope.model import Ending, WaitGraph, WaitNode
+    from taskscope.model import Ending, Finding, WaitGraph, WaitNode
     from taskscope.model.vocabulary import EndingHow, Level
 
 SLOW = 10.0
@@ -56,26 +57,21 @@ def _finding(ending: Ending, now: float) -> Finding:
     doing = f"{_named(last)} {last.text}{call}{on}"
     chain = " → ".join(_named(each) for each in ending.chain)
     steps = tuple(_step(one, other) for one, other in zip(ending.chain, ending.chain[1:], strict=False))
-    return Finding(
-        level=_level(ending, lasted),
-        kind="deadlock",
-        id=0,
-        site=where,
-        user_site=last.user_frame,
-        coroutine=where.function,
-        live=1,
-        rate_per_min=0.0,
-        since=ending.since,
-        since_at_least=True,
-        text=f"{_WHAT[ending.how]} has waited for {_named(last)} for at least {wording.age(lasted)}",
-        evidence={
-            "why": "ending",
+    return line_finding(
+        _level(ending, lasted),
+        "deadlock",
+        "ending",
+        where,
+        last.user_frame,
+        Onset(ending.since, at_least=True),
+        f"{_WHAT[ending.how]} has waited for {_named(last)} for at least {wording.age(lasted)}",
+        {
             "chain": chain,
             "system_call": ending.system_call,
             "endless": ending.endless,
             "descriptors": [each.text for each in ending.descriptors],
         },
-        cause=ENDS_SLOWLY.cause(f"{_named(last)} has not ended: it {last.text}{call}{on}", (*steps, doing)),
+        ENDS_SLOWLY.cause(f"{_named(last)} has not ended: it {last.text}{call}{on}", (*steps, doing)),
     )
 
 

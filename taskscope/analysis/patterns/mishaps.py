@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import Pattern, ProcessPattern, place, said
-from taskscope.model import Finding, Frame
+from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.pattern import (
+    UNKNOWN,
+    Pattern,
+    ProcessPattern,
+    line_finding,
+    place,
+    said,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from taskscope.analysis.mishaps import Ending, MishapTrack
-    from taskscope.model import Cause, Failure, Lost
+    from taskscope.model import Cause, Failure, Finding, Frame, Lost
     from taskscope.model.vocabulary import Level, Reason
 
 RECENT = 600.0
@@ -31,7 +38,7 @@ def _wrong_loops(track: MishapTrack) -> Iterator[Finding]:
     now = track.now
     for failure in now.failures if now is not None else ():
         if is_wrong_loop(failure) and now is not None and failure.last >= now.monotonic - RECENT:
-            where = failure.user_frame or failure.raised or _UNKNOWN
+            where = failure.user_frame or failure.raised or UNKNOWN
             times = "once" if failure.count == 1 else f"{failure.count:,} times"
             yield _finding(
                 "suspect",
@@ -54,7 +61,7 @@ def _wrong_threads(track: MishapTrack) -> Iterator[Finding]:
         if now is None or each.last < now.monotonic - RECENT:
             continue
         site = track.sites.get(each.site)
-        where = site.frame if site is not None else _UNKNOWN
+        where = site.frame if site is not None else UNKNOWN
         yield _finding(
             "suspect",
             "wrong thread",
@@ -75,7 +82,7 @@ def _wrong_threads(track: MishapTrack) -> Iterator[Finding]:
 def _failing(track: MishapTrack) -> Iterator[Finding]:
     for each in track.endings:
         failure = each.failure
-        where = failure.user_frame or failure.raised or _UNKNOWN
+        where = failure.user_frame or failure.raised or UNKNOWN
         error = failure.error.partition(":")[0]
         raised = f"raised at {place(failure.raised)} in {failure.raised.function}" if failure.raised else ""
         yield _finding(
@@ -137,9 +144,6 @@ def lost_cause(lost: Lost | None) -> Cause:
     return LOST.cause(said(destroyed, "nothing kept them"), evidence)
 
 
-_UNKNOWN = Frame("", 0, "(unknown)", "stdlib")
-
-
 def _finding(
     level: Level,
     why: Reason,
@@ -151,20 +155,8 @@ def _finding(
     evidence: dict[str, object],
     cause: Cause,
 ) -> Finding:
-    return Finding(
-        level=level,
-        kind="mishap",
-        id=0,
-        site=site,
-        user_site=user_site,
-        coroutine=site.function,
-        live=count,
-        rate_per_min=0.0,
-        since=since,
-        text=text,
-        evidence={"why": why, **evidence},
-        cause=cause,
-    )
+    began = Onset(since)
+    return line_finding(level, "mishap", why, site, user_site, began, text, evidence, cause, live=count)
 
 
 LOST = Pattern(

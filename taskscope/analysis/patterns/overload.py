@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
-from taskscope.analysis.patterns.pattern import ProcessPattern, place, process_finding
+from taskscope.analysis.patterns.pattern import UNKNOWN, ProcessPattern, place, process_finding
 from taskscope.model import Frame, is_full
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _pool_finding(workers: Sequence[Thread], now: float, full: FullPool | None) 
     pool = workers[0].executor
     assert pool is not None
     frame = next((each.frame for each in workers if each.frame is not None), None)
-    where = frame or Frame("", 0, "(unknown)", "stdlib")
+    where = frame or UNKNOWN
     all_workers = "its only worker is" if pool.max_workers == 1 else f"all {pool.max_workers:,} workers are"
     least = "at least " if pool.more_queued else ""
     doing = tuple(dict.fromkeys(each.doing_at_length for each in workers))[:5]
@@ -126,7 +126,7 @@ def slots_taken(graph: WaitGraph | None) -> tuple[Finding, ...]:
 
 def _slots_finding(full: FullSlots, now: float) -> Finding:
     first = full.holders[0] if full.holders else None
-    where = (first.frame if first is not None else None) or Frame("", 0, "(unknown)", "stdlib")
+    where = (first.frame if first is not None else None) or UNKNOWN
     held = wording.age(now - full.since)
     all_slots = f"all {full.size:,} slots have" if full.size > 1 else "its only slot has"
     all_slots = all_slots if full.size else "every slot has"

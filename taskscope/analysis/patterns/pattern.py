@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.model import Cause, Finding
+from taskscope.model import Cause, Finding, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from taskscope.analysis.stock import PiledResource
     from taskscope.analysis.strength import Strength
     from taskscope.analysis.timers import PiledUp
-    from taskscope.model import Frame, Loop, ParkedGroup, Resource, Stall, Thread, WaitGraph
-    from taskscope.model.vocabulary import FindingKind, Reason
+    from taskscope.model import Loop, ParkedGroup, Resource, Stall, Thread, WaitGraph
+    from taskscope.model.vocabulary import FindingKind, Level, Reason
+
+UNKNOWN = Frame("", 0, "(unknown)", "stdlib")
+"""A line that is not known."""
 
 
 class Said(NamedTuple):
@@ -138,15 +141,33 @@ def process_finding(
     evidence: dict[str, object],
     cause: Cause,
 ) -> Finding:
-    """A finding without a site, at level ``info``."""
+    """A finding about the whole process, at level ``info``."""
+    user = frame if frame.origin == "user" else None
+    return line_finding("info", kind, why, frame, user, since, text, evidence, cause, live=0)
+
+
+def line_finding(
+    level: Level,
+    kind: FindingKind,
+    why: Reason,
+    frame: Frame,
+    user: Frame | None,
+    since: Onset,
+    text: str,
+    evidence: dict[str, object],
+    cause: Cause,
+    *,
+    live: int = 1,
+) -> Finding:
+    """A finding at a line, not on a site.  ``live``: how many of what it is about."""
     return Finding(
-        level="info",
+        level=level,
         kind=kind,
         id=0,
         site=frame,
-        user_site=frame if frame.origin == "user" else None,
+        user_site=user,
         coroutine=frame.function,
-        live=0,
+        live=live,
         rate_per_min=0.0,
         since=since.since,
         since_at_least=since.at_least,

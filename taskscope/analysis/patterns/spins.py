@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
-from taskscope.analysis.patterns.pattern import ProcessPattern, place, said
-from taskscope.model import Finding
+from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.pattern import ProcessPattern, line_finding, place, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from taskscope.analysis.spinning import Spinning
-    from taskscope.model import Cause, Descriptor
+    from taskscope.model import Cause, Descriptor, Finding
     from taskscope.model.vocabulary import Level
 
 SOON, LASTING = 4.5, 9.0
@@ -110,27 +111,23 @@ def _ready(spin: Spinning, on: Descriptor) -> Finding:
 
 def _about(level: Level, spin: Spinning, text: str, cause: Cause) -> Finding:
     rearmed, turns = spin.rearmed, spin.turns
-    return Finding(
-        level=level,
-        kind="spin",
-        id=0,
-        site=rearmed.frame,
-        user_site=rearmed.user_frame,
-        coroutine=rearmed.function,
-        live=1,
-        rate_per_min=0.0,
-        since=spin.since,
-        since_at_least=True,
-        text=text,
-        evidence={
-            "why": "spins",
+    found = line_finding(
+        level,
+        "spin",
+        "spins",
+        rearmed.frame,
+        rearmed.user_frame,
+        Onset(spin.since, at_least=True),
+        text,
+        {
             "loop": turns.loop,
             "iterations_per_second": _rounded(turns.iterations),
             "cpu": None if turns.cpu is None else round(turns.cpu, 2),
             "task": rearmed.task or None,
         },
-        cause=cause,
+        cause,
     )
+    return replace(found, coroutine=rearmed.function)
 
 
 def _rounded(rate: float | None) -> int | None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
-from taskscope.analysis.patterns.pattern import ProcessPattern, place, process_finding, said
+from taskscope.analysis.patterns.pattern import (
+    UNKNOWN,
+    ProcessPattern,
+    line_finding,
+    place,
+    process_finding,
+    said,
+)
 from taskscope.model import Finding, Frame, user_line
 
 if TYPE_CHECKING:
@@ -57,26 +64,18 @@ def _overslept(stalls: list[Stall]) -> Finding:
     worst = max(stalls, key=lambda stall: stall.duration)
     lasting = next((stall for stall in stalls if not stall.over), None)
     stall = lasting or worst
-    where = _where(stall.stack)
-    user = user_line(stall.stack)
     verb = "has been asleep" if lasting else "was asleep"
     least = "at least " if stall.at_least else ""
-    why: Reason = "overslept"
     length = f"{verb} for {least}{stall.duration:,.1f} s"
-    return Finding(
-        level="hang" if lasting and lasting.duration >= LASTING else "suspect",
-        kind="wakeup",
-        id=0,
-        site=where,
-        user_site=user,
-        coroutine=where.function,
-        live=0,
-        rate_per_min=0.0,
-        since=stall.began,
-        since_at_least=stall.at_least,
-        text=f"event loop {stall.loop} {length} {_left_undone(stall)}{_WOKEN if stall.woken else ''}",
-        evidence={
-            "why": why,
+    return line_finding(
+        "hang" if lasting and lasting.duration >= LASTING else "suspect",
+        "wakeup",
+        "overslept",
+        _where(stall.stack),
+        user_line(stall.stack),
+        Onset(stall.began, stall.at_least),
+        f"event loop {stall.loop} {length} {_left_undone(stall)}{_WOKEN if stall.woken else ''}",
+        {
             "count": len(stalls),
             "lasting": lasting is not None,
             "loop": stall.loop,
@@ -85,7 +84,7 @@ def _overslept(stalls: list[Stall]) -> Finding:
             "longest_seconds": round(worst.duration, 3),
             "task": stall.task,
         },
-        cause=LOST_WAKE_UP.cause(
+        LOST_WAKE_UP.cause(
             "another thread gave this loop work without waking it",
             tuple(f"{place(each)} in {each.function}" for each in _excerpt(stall.stack)),
         ),
@@ -106,7 +105,7 @@ def _left_undone(stall: Stall) -> str:
 def _where(stack: Sequence[Frame]) -> Frame:
     """The innermost frame outside the standard library: it waits for what another thread has set."""
     inner = next((frame for frame in stack if frame.origin != "stdlib"), None)
-    return inner or Frame("", 0, "(unknown)", "stdlib")
+    return inner or UNKNOWN
 
 
 LOST_WAKE_UP = ProcessPattern(
@@ -146,7 +145,7 @@ def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
 
 def _blocking_frame(stack: Sequence[Frame]) -> Frame:
     """The innermost user frame, which made the blocking call."""
-    return user_line(stack) or (stack[0] if stack else Frame("", 0, "(unknown)", "stdlib"))
+    return user_line(stack) or (stack[0] if stack else UNKNOWN)
 
 
 def _stall_finding(stalls: list[Stall]) -> Finding:
