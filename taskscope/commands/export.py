@@ -63,10 +63,12 @@ async def _export(options: Namespace, write: Write) -> str:
     """Writes everything; returns how much it was."""
     from taskscope.sources.recorded import RecordedSource
     from taskscope.sources.resolve import resolve
+    from taskscope.sources.saved import SavedSource
 
     source = resolve(options.target, progress=say)
     try:
-        await source.open()
+        if not isinstance(source, SavedSource):
+            await source.open()
         if not isinstance(source, RecordedSource):
             return await _tasks(source, options.format, write)
         if options.format == "trace":
@@ -130,15 +132,14 @@ class _Rows:
 
 
 async def _feed(source: Source, stream: TaskStream) -> None:
-    """Passes a snapshot to ``stream``: of a live agent part by part, else as a whole."""
+    """Passes a snapshot to ``stream`` part by part, of a process or a file."""
     import time
 
+    from taskscope.export import snapshot_parts
     from taskscope.model import requests
     from taskscope.sources.live import LiveSource
+    from taskscope.sources.saved import SavedSource
 
-    if not isinstance(source, LiveSource):
-        stream.whole(await source.ask(requests.Snapshot()))
-        return
     said = time.monotonic()
 
     def take(section: str, value: Any) -> None:
@@ -148,7 +149,17 @@ async def _feed(source: Source, stream: TaskStream) -> None:
             said = time.monotonic()
             say(plural(stream.tasks, "task"))
 
-    await source.parts(requests.Snapshot(), take)
+    if isinstance(source, LiveSource):
+        await source.parts(requests.Snapshot(), take)
+        return
+    if isinstance(source, SavedSource):
+        try:
+            snapshot_parts.feed(source.path, take)
+        except snapshot_parts.UnorderedError:
+            await source.open()
+        else:
+            return
+    stream.whole(await source.ask(requests.Snapshot()))
 
 
 def _samples(source: RecordedSource, write: Write) -> str:

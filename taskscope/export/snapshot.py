@@ -17,7 +17,7 @@ from taskscope.export.whole import write_whole
 from taskscope.model.snapshot import FORMAT, SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 MAX_BYTES = 192 << 20
 """Bytes of a snapshot, decompressed: one of 300,000 tasks takes half of that."""
@@ -26,6 +26,12 @@ MAX_CONTAINERS, MAX_VALUES = 1_200_000, 8_000_000
 """Lists and objects, and commas, per snapshot: a task has two of the former, twenty of the latter.  An empty
 list takes 30 times more memory than its text.
 """
+
+
+GZIP = b"\x1f\x8b"
+
+PIECE = 1 << 18
+"""Bytes read at once."""
 
 
 class SnapshotError(Exception):
@@ -66,6 +72,15 @@ def load(path: str | Path) -> dict[str, Any]:
         raise SnapshotError(f"cannot read {path}: {error.strerror or error}") from None
     except wire.WireError as error:
         raise SnapshotError(f"{path} is not a TaskScope snapshot: {error}") from None
+    identify(snapshot, path)
+    try:
+        return check(snapshot)
+    except wire.WireError as error:
+        raise SnapshotError(f"{path} is damaged: {error}") from None
+
+
+def identify(snapshot: Any, path: str | Path) -> None:
+    """Raises SnapshotError unless this is a snapshot that can be read, as its first sections say."""
     if not isinstance(snapshot, dict) or snapshot.get("format") != FORMAT:
         raise SnapshotError(f"{path} is not a TaskScope snapshot")
     schema, version = snapshot.get("schema"), snapshot.get("taskscope")
@@ -74,26 +89,48 @@ def load(path: str | Path) -> dict[str, Any]:
             f"{path} has snapshot schema {schema}, this TaskScope reads {SCHEMA}: "
             f"read it with the version that wrote it ({version if type(version) is str else 'unknown'})"
         )
-    try:
-        return check(snapshot)
-    except wire.WireError as error:
-        raise SnapshotError(f"{path} is damaged: {error}") from None
+
+
+def pieces_of(path: str | Path) -> Iterator[bytes]:
+    """The contents, decompressed if gzipped, up to MAX_BYTES, in pieces.
+
+    Raises OSError, SnapshotError.
+    """
+    _look_at(path)
+    with open(path, "rb") as file:  # noqa: PTH123
+        zipped = file.read(2) == GZIP
+        file.seek(0)
+        opened = gzip.GzipFile(fileobj=file) if zipped else file
+        left = MAX_BYTES
+        try:
+            while piece := opened.read(PIECE):
+                left -= len(piece)
+                if left < 0:
+                    raise SnapshotError(f"{path} is larger than any snapshot once decompressed")
+                yield piece
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise SnapshotError(f"{path} is damaged: it cannot be decompressed") from None
 
 
 def _read(path: str | Path) -> bytes:
-    """Reads only regular files: a device or a pipe may be endless.  Raises OSError, SnapshotError."""
+    """Raises OSError, SnapshotError."""
+    _look_at(path)
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read(MAX_BYTES + 1)
+
+
+def _look_at(path: str | Path) -> None:
+    """Lets only regular files pass: a device or a pipe may be endless.  Raises OSError, SnapshotError."""
     about = os.stat(path)  # noqa: PTH116 (raises ValueError on a null byte)
     if not stat.S_ISREG(about.st_mode):
         raise SnapshotError(f"{path} is not a file")
     if about.st_size > MAX_BYTES:
         raise SnapshotError(f"{path} is larger than any snapshot ({about.st_size >> 20:,} MB)")
-    with open(path, "rb") as file:  # noqa: PTH123
-        return file.read(MAX_BYTES + 1)
 
 
 def _unpacked(data: bytes, path: str | Path) -> bytes:
     """``data``, decompressed if gzipped, up to MAX_BYTES.  Raises SnapshotError."""
-    if data[:2] != b"\x1f\x8b":
+    if data[:2] != GZIP:
         return data
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:

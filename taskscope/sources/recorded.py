@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time as clock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -114,7 +115,11 @@ class RecordedSource:
 
     def texts(self, sites: Iterable[model.Site]) -> dict[int, str]:
         """The text of the lines of sites as it was then, where it is known."""
-        known = [self._recorded(each) for each in self._moment.answers if isinstance(each, requests.Source)]
+        known: list[model.SourceLines] = []
+        for each in self._moment.answers:
+            if isinstance(each, requests.Source):
+                with contextlib.suppress(NotAvailable):  # damaged
+                    known.append(self._recorded(each))
         found = {}
         for site in sites:
             text = next((text for lines in known if (text := text_in(lines, site.frame))), "")

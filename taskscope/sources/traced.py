@@ -58,7 +58,6 @@ class _Fold:
         self._step = step
         self._since: float | None = None
         self._offset = 0.0  # from the target's monotonic clock to the epoch
-        self._now = 0.0
         self._tasks: dict[int, Task] = {}
         self._seen: dict[int, float] = {}
         self._ended: dict[int, Ended] = {}
@@ -80,12 +79,15 @@ class _Fold:
         elif kind == "findings":
             self._findings(unpack(Found, value))
         elif kind == "answer":
-            question = _KINDS.get(value.get("method")) if isinstance(value, dict) else None
-            if question is not None:
-                self._answer(unpacked(question, value.get("value")), value.get("monotonic"))
+            self._answered(value)
+
+    def _answered(self, value: Any) -> None:
+        match value:
+            case {"method": str(method), "value": answer, "monotonic": float(seen)} if method in _KINDS:
+                self._answer(unpacked(_KINDS[method], answer), seen)
 
     def _sample(self, sample: Sample) -> None:
-        self._offset, self._now = sample.wall - sample.monotonic, sample.monotonic
+        self._offset = sample.wall - sample.monotonic
         self.trace.sites.update((site.id, site) for site in sample.new_sites)
         self.trace.sample(sample)
         for each in sample.sites:
@@ -100,8 +102,7 @@ class _Fold:
                 self.trace.finding(finding, found.monotonic + self._offset)
         self._alarms = set(alarms)
 
-    def _answer(self, answer: Any, at: Any) -> None:
-        seen = at if isinstance(at, float) else self._now
+    def _answer(self, answer: Any, seen: float) -> None:
         for each in getattr(answer, "tasks", ()):
             self._note(each, seen)
         if (task := getattr(answer, "task", None)) is not None:

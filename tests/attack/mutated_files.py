@@ -22,12 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskscope.analysis.diff import compare
-from taskscope.export import changes
+from taskscope.export import changes, snapshot_parts
+from taskscope.export.snapshot import SnapshotError
+from taskscope.export.trace_stream import TraceStream
 from taskscope.model import requests
 from taskscope.model.changes import Side
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.saved import SavedSource
 from taskscope.tui.app import TaskScopeApp
+from taskscope.wire import WireError
 from tests.attack.mutations import bytes_mutated, encoded, mutated
 
 if TYPE_CHECKING:
@@ -93,13 +96,31 @@ async def round_of(path: Path) -> str:
     try:
         await source.open()
     except SourceError as error:
-        sentence = str(error)
-        assert "\n" not in sentence, sentence
-        assert len(sentence) < 500, sentence
-        assert sentence.isprintable(), sentence
+        told(str(error))
         return "refused"
     await questions(source)
     return "read"
+
+
+def streamed(path: Path) -> str:
+    """The same of reading it part by part, as ``export`` does."""
+    try:
+        trace = TraceStream(io.BytesIO().write)
+        snapshot_parts.feed(path, trace.part)
+        trace.close()
+    except SnapshotError as error:
+        told(str(error))
+        return "refused in parts"
+    except (WireError, snapshot_parts.UnorderedError):
+        return "left in parts"
+    return "read in parts"
+
+
+def told(sentence: str) -> None:
+    """Ensures that it is a sentence."""
+    assert "\n" not in sentence, sentence
+    assert len(sentence) < 500, sentence
+    assert sentence.isprintable(), sentence
 
 
 def main() -> None:
@@ -122,6 +143,7 @@ def main() -> None:
             path.write_bytes(data)
             signal.alarm(SECONDS)
             try:
+                counts[streamed(path)] += 1
                 became = asyncio.run(round_of(path))
                 if became == "read" and counts["read"] % app == 0:
                     signal.alarm(3 * SECONDS)

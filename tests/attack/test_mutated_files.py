@@ -76,4 +76,4 @@ def test_a_few_mutated_files(tmp_path: Path) -> None:
 @pytest.mark.attack
 @pytest.mark.timeout(1800)
 def test_thousands_of_mutated_files(tmp_path: Path) -> None:
-    judge(attack(tmp_path, 5_000, 2, 20))
+    judge(attack(tmp_path, 6_000, 2, 40))

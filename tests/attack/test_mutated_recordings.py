@@ -16,6 +16,7 @@ from taskscope.export.recording_file import RecordingFile
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.recorded import RecordedSource
+from taskscope.sources.traced import write_trace
 from tests.attack.mutations import encoded, mutated
 from tests.recordings import record
 
@@ -66,6 +67,8 @@ async def walk(path: Path) -> str:
         await source.advance(7)
     await source.next_finding()
     list(source.every_sample())
+    write_trace(source, lambda data: None)
+    source.texts(sample.new_sites)
     await source.close()
     return "read"
 
@@ -97,4 +100,4 @@ def test_a_few_mutated_recordings(tmp_path: Path) -> None:
 @pytest.mark.attack
 @pytest.mark.timeout(1800)
 def test_thousands_of_mutated_recordings(tmp_path: Path) -> None:
-    assert attack(tmp_path, 2_000, 4)["read"] > 0
+    assert attack(tmp_path, 4_000, 4)["read"] > 0
