@@ -97,7 +97,9 @@ class Agent:
         self._pace, self._interruption = map(self.presence.part, ("pace", "interruption"))
         self.turning = Turning(self.registry, self.watch, self._pace)
         self.cpu = CpuSampler(self.watch, lambda: self.server.thread, self._interruption)
-        self.resources = ResourceReader(self.registry, self.watch, self.thread_view.all, self.proofs)
+        self.resources = ResourceReader(
+            self.registry, self.watch, self.thread_view.all, self.proofs, self.waits.since
+        )
         self.facts = FactFinder(self.registry, self.thread_view.all, self.proofs)
         self.console = Console(self.watch, self.presence.part("console"), control)
         self.on_stop: Callable[[], None] = lambda: None

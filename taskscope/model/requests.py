@@ -287,7 +287,7 @@ class Timers(Request[model.Timers]):
 
 @_request
 class Resources(Request[model.Resources]):
-    """Contexts, loops, executors, transports, generators, subprocesses, descriptors: a walk over all.
+    """Contexts, loops, executors, transports, generators, children, descriptors, locks: a walk over all.
 
     ``kinds``: only these.  ``keeps``: inspect what keeps them, for groups of at least so many (0: for none,
     and search for no loops that are older than the agent).

@@ -21,8 +21,8 @@ class Resource:
 
     ``name``: of a context variable, a class, a pool, a command; ``detail``: what it holds or is for.
     ``frame``: the line that made them, or at which they stand.  ``users``: tasks and timers whose context has
-    a value of the variable, jobs that wait for the pool, or living threads that made the loops.  ``each``:
-    bytes of one.  ``alone``: of
+    a value of the variable, jobs that wait for the pool, living threads that made the loops, or who waits for
+    the primitives; the longest of them has not moved ``since`` then.  ``each``: bytes of one.  ``alone``: of
     ``inspected`` ones, those that only the event loop refers to.  ``keeper``: the container that most are in.
     ``variables``: context variables of that name.
     """
@@ -39,6 +39,7 @@ class Resource:
     inspected: int = 0
     keeper: Keeper | None = None
     variables: int | None = None
+    since: float | None = None
 
     @property
     def label(self) -> str:
@@ -48,7 +49,7 @@ class Resource:
     @property
     def key(self) -> Hashable:
         """What stays the same of it from look to look."""
-        detail = self.detail if self.kind in ("descriptor", "transport") else ""
+        detail = self.detail if self.kind in ("descriptor", "transport", "primitive") else ""
         return self.kind, self.name, self.state, detail, self.frame
 
 

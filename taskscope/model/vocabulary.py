@@ -175,9 +175,11 @@ ProcessState = Literal["ended", "replaced", "stopped", "traced", "stuck", "held"
 keeps the GIL; ``silent``: no reason shows."""
 
 ResourceKind = Literal[
-    "context", "loop", "executor", "transport", "generator", "subprocess", "descriptor", "unknown",
+    "context", "loop", "executor", "transport", "generator", "subprocess", "descriptor", "primitive",
+    "unknown",
 ]  # fmt: skip
-"""What a row of resources is.  ``context``: a variable of contexts; ``generator``: an asynchronous one."""
+"""What a row of resources is.  ``context``: a variable of contexts; ``generator``: an asynchronous one;
+``primitive``: a lock, event, queue or the like that somebody waits for."""
 RESOURCE_KINDS: tuple[ResourceKind, ...] = get_args(ResourceKind)
 
 ResourceState = Literal[

@@ -40,6 +40,7 @@ NONE = {
     "generator": "No async generator is begun and not finished.",
     "subprocess": "This process has no child processes.",
     "descriptor": "The open descriptors could not be listed.",
+    "primitive": "No task or thread waits for a lock, an event, a queue or the like.",
 }
 """What there is to say where a kind has no row."""
 
@@ -81,7 +82,7 @@ def rows_of(timers: Timers, resources: Resources) -> list[Row]:
     for each in resources.rows:
         if each.kind != "unknown":
             met[each.key] += 1  # pools may have one name
-            found.append(_resource((each.key, met[each.key]), each))
+            found.append(_resource((each.key, met[each.key]), each, resources.monotonic))
     order = {kind: at for at, kind in enumerate(KINDS)}
     return sorted(found, key=lambda each: (order[each.kind], -each.count))
 
@@ -97,10 +98,12 @@ def subject_of(finding: Finding) -> tuple[object, ...]:
 
 
 def summary(rows: Iterable[Row]) -> list[str]:
-    """``1,905 timers``, ``2 loops``…: the number of each kind."""
+    """``1,905 timers``, ``2 loops``…: the number of each kind; what is waited for is told if alone."""
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.kind] = counts.get(row.kind, 0) + (1 if row.kind == "context" else row.count)
+    if len(counts) > 1:
+        counts.pop("primitive", None)
     return [fmt.plural(number, NOUNS.get(kind, kind)) for kind, number in counts.items()]
 
 
@@ -160,22 +163,26 @@ def _kept(group: TimerGroup) -> Iterable[str]:
         yield "other code refers to what they hold"
 
 
-def _resource(key: Hashable, resource: Resource) -> Row:
+def _resource(key: Hashable, resource: Resource, now: float) -> Row:
+    state = _state(resource, now)
     return Row(
         key,
         resource.kind,
         resource.label,
         resource.count,
-        _state(resource),
+        state,
         resource.each,
         resource.frame,
         guess=False,
-        sections=_sections(resource),
+        sections=_sections(resource, state),
         subject=(resource.kind, resource.label, resource.state, resource.frame),
     )
 
 
-def _state(resource: Resource) -> str:
+def _state(resource: Resource, now: float) -> str:
+    if resource.kind == "primitive":
+        age = f" up to {fmt.age(max(0.0, now - resource.since))}" if resource.since is not None else ""
+        return ", ".join(each for each in (f"{fmt.count(resource.users)} wait{age}", resource.detail) if each)
     if resource.kind == "context":
         carried = f" in {fmt.count(resource.users)} tasks and timers" if resource.users is not None else ""
         return f"{resource.detail}{carried}"
@@ -193,11 +200,11 @@ def _state(resource: Resource) -> str:
     return ", ".join(parts)
 
 
-_LINES = {"loop": "made at", "executor": "started at", "generator": "stands at"}
+_LINES = {"loop": "made at", "executor": "started at", "generator": "stands at", "primitive": "waited for at"}
 
 
-def _sections(resource: Resource) -> list[Section]:
-    found = [Section(f"{resource.kind} {resource.name}", [_state(resource)])]
+def _sections(resource: Resource, state: str) -> list[Section]:
+    found = [Section(f"{resource.kind} {resource.name}", [state])]
     if resource.frame is not None:
         found.append(Section(_LINES.get(resource.kind, "at"), [resource.frame]))
     elif resource.kind == "loop":

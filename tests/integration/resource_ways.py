@@ -34,6 +34,17 @@ async def serve(reader, writer):
     if await reader.read(1) == b"x":
         await reader.read(1)
 
+async def hold(lock):
+    async with lock:
+        await asyncio.Event().wait()
+
+async def wait_for(lock):
+    async with lock:
+        pass
+
+async def take(queue):
+    await queue.get()
+
 def open_tenant():
     return asyncio.new_event_loop()  # makes a loop
 
@@ -66,6 +77,11 @@ async def main():
         await asyncio.sleep(0.01)
     kept.append([ended, subprocess.Popen(["sleep", "60"])])
     loop.call_later(3600, print)
+    lock, queues = asyncio.Lock(), [asyncio.Queue() for _ in range(3)]
+    kept.append(asyncio.create_task(hold(lock), name="holder"))
+    kept.append([asyncio.create_task(wait_for(lock)) for _ in range(4)])
+    kept.append([asyncio.create_task(take(each)) for each in queues])
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
     await asyncio.sleep(0.1)
     print("standing", flush=True)
     await asyncio.Event().wait()

@@ -75,6 +75,14 @@ async def test_every_kind_is_found_with_what_decides(version: str) -> None:
     assert of_kind(found, "subprocess")["true ended"].count == 1
     assert of_kind(found, "subprocess")["sleep running"].count == 1
 
+    primitives = {each.name: each for each in found.rows if each.kind == "primitive" and each.frame}
+    lock, queue = primitives["Lock"], primitives["Queue"]
+    assert (lock.count, lock.users, lock.frame and lock.frame.function) == (1, 4, "wait_for")
+    taken = next(at for at, line in enumerate(ZOO.split("\n"), 1) if line == "    async with lock:")
+    assert lock.detail == f"held by holder at <string>:{taken}"
+    assert (queue.count, queue.users) == (3, 3)
+    assert any(name.endswith("of threads") for name in primitives)
+
     descriptors = [each for each in found.rows if each.kind == "descriptor"]
     assert sum(each.detail == "of the agent" for each in descriptors) >= 1
     accepted = [each.count for each in descriptors if each.detail.startswith("accepted on 127.0.0.1:")]

@@ -329,6 +329,9 @@ class FakeSource(Answering):
         rows = (
             model.Resource("context", "request", 40, detail="Request", users=55, each=5_000),
             model.Resource("loop", "asyncio.unix_events._UnixSelectorEventLoop", 4, "stopped", frame=made),
+            model.Resource(
+                "primitive", "Lock", 1, detail="held by Task-7 at orders.py:40", users=12, since=self.now - 90
+            ),
             model.Resource("executor", "render", 4, "full", "4 of 4 workers busy", users=17),
             model.Resource("transport", "Echo", 9, "open", "_SelectorSocketTransport", alone=6, inspected=6),
             model.Resource("generator", "read_stream", 3, "suspended", frame=DECAY),

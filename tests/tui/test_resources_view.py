@@ -63,6 +63,7 @@ async def test_a_wide_screen_shows_all_of_it() -> None:
             "full, 4 of 4 workers busy, 17 jobs queued",
             "open, only the loop refers to 6 of 6",
             "not waited for",
+            "12 wait up to 1m30s, held by Task-7 at orders.py:40",
             "accepted on 0.0.0.0:8080",
             "tenants.py:7 open_tenant",
             "1 loop does not show its timers",
@@ -88,6 +89,8 @@ async def test_one_kind_at_a_time() -> None:
         await until_shown(pilot, "1 context variable, only context")
         await pilot.press("v", "v", "v", "v", "v", "v")
         await until_shown(pilot, "30 descriptors, only fd")
+        await pilot.press("v")
+        await until_shown(pilot, "1 primitive, only primitive")
         await pilot.press("v")
         assert kinds(app) == whole
 

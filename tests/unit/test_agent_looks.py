@@ -58,6 +58,7 @@ READING = (
     "trees",
     "variables",
     "waited",
+    "waited_things",
     "waits",
     "walk",
     "workers",

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.agent.answers import waited_things
 from taskscope.agent.answers.definitions import Definitions
 from taskscope.agent.answers.proofs import others_than
 from taskscope.agent.counts import descriptors
@@ -63,11 +64,13 @@ class ResourceReader:
         watch: LoopWatch,
         threads: Callable[[], Job[tuple[model.Thread, ...]]],
         proofs: Proofs,
+        since: Callable[[int], float | None],
     ) -> None:
         self._registry = registry
         self._watch = watch
         self._threads = threads
         self._proofs = proofs
+        self._since = since
         self._definitions = Definitions()
         self._kept_then: dict[_Group, tuple[float, list[alone.Kept]]] = {}
         self._searched = -SEARCH_EVERY
@@ -83,6 +86,7 @@ class ResourceReader:
             "generator": self._generators(),
             "subprocess": _subprocesses(),
             "descriptor": _descriptors(),
+            "primitive": self._primitives(),
         }
         rows: list[model.Resource] = []
         for kind, walk in walks.items():
@@ -222,6 +226,10 @@ class ResourceReader:
             record.site.frame if record is not None else None,
             users=sum(each.queued for each in known),
         )
+
+    def _primitives(self) -> Job[list[model.Resource]]:
+        threads = yield from self._threads()
+        return (yield from waited_things.rows(self._registry, self._since, threads))
 
     def _transports(self, least: int) -> Job[list[model.Resource]]:
         groups: dict[_Group, list[Connection]] = defaultdict(list)

@@ -31,6 +31,10 @@ class WaitReader:
         self._ending = EndingWatch()
         self._unreached = Unreached(registry, lambda: [loop for _, loop in watch.loops()])
 
+    def since(self, serial: int) -> float | None:
+        """Since when a task had not moved at the last look; None: it was not seen."""
+        return self._still.of_task(serial)
+
     def waits(self, _: requests.Waits) -> Job[model.WaitGraph]:
         look = Look(self._registry, self._still, self._watch)
         yield from look.threads(self._agent_thread())

@@ -1,4 +1,4 @@
-"""Resources: timers, contexts, loops, executors, transports, generators, subprocesses, descriptors."""
+"""Resources: timers, contexts, loops, executors, transports, children, descriptors, locks and the like."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ descriptors climb, contexts only while memory does.
 kind       timer: a call that a loop makes later; context: a variable
            of the contexts that tasks and timers carry; loop; executor;
            transport; generator: an asynchronous one, begun and not
-           finished; child: a subprocess; fd: open descriptors
+           finished; child: a subprocess; fd: open descriptors;
+           primitive: locks, events, queues that somebody waits for
 count      how many; of a context variable, its distinct values
 Δ/min      change per minute while this view is open
 what       the function a timer calls; a variable, class, pool or
