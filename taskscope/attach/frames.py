@@ -1,6 +1,7 @@
 """Lines at which threads of another process stand, read from its memory without running anything in it.
 
-So far of CPython 3.11, whose structures are the same in all of its releases; of others nothing is told.
+Of CPython 3.11 and 3.12 the structures are known here, the same in all of their releases.  From 3.13 on the
+process tells where its fields are (``_Py_DebugOffsets``); known is in which order, up to 3.15.
 """
 
 from __future__ import annotations
@@ -29,49 +30,61 @@ class _Layout:
     """Offsets in bytes."""
 
     interpreter: int  # in _PyRuntime
-    holder: int  # in _PyRuntime: the state of the thread that has the GIL
+    holder: int  # the state of the thread that has the GIL: in an interpreter, in 3.11 in _PyRuntime
     threads: int  # in an interpreter
     next: int  # in a thread's state, as the following two
     native: int
-    cframe: int
-    current: int  # in a C frame
-    code: int  # in a frame, as the following two
+    current: int  # up to 3.12 in its C frame
+    code: int  # in a frame, as the following three
     previous: int
     instruction: int
+    owner: int  # 0: it has none
     file: int  # in a code object, as the following
     name: int
     lines: int
     first_line: int
     instructions: int
-    length: int  # in a string or bytes object
-    state: int  # in a string
-    text: int
-    data: int  # in a bytes object
+    text: int = 40  # in a string
+    cframe: int = 0  # in a thread's state; 0: there are none
 
+
+_LENGTH, _STATE, _DATA = 16, 32, 32
+"""Where a string or bytes object has its length, a string what it consists of, bytes their contents."""
 
 _LAYOUTS = {
-    (3, 11): _Layout(
-        interpreter=40,
-        holder=368,
-        threads=16,
-        next=8,
-        native=160,
-        cframe=56,
-        current=8,
-        code=32,
-        previous=48,
-        instruction=56,
-        file=112,
-        name=128,
-        lines=136,
-        first_line=72,
-        instructions=184,
-        length=16,
-        state=32,
-        text=48,
-        data=32,
-    )
+    (3, 11): _Layout(40, 368, 16, 8, 160, 8, 32, 48, 56, 0, 112, 128, 136, 72, 184, text=48, cframe=56),
+    (3, 12): _Layout(40, 1048, 72, 8, 144, 0, 0, 8, 56, 70, 112, 128, 136, 68, 192, cframe=56),
 }
+
+_PLACES = {
+    (3, 13): (5, 18, 9, 21, 25, 23, 30, 29, 31, 33, 35, 37, 38, 39, 43),
+    (3, 14): (5, 19, 9, 24, 28, 26, 33, 32, 34, 36, 40, 42, 43, 44, 48),
+    (3, 15): (5, 19, 9, 24, 31, 26, 41, 40, 42, 44, 48, 50, 51, 52, 56),
+}
+"""Which numbers of ``_Py_DebugOffsets`` are the fields of a layout."""
+
+_COOKIE, _MOST_PLACES = b"xdebugpy", 64
+
+_OF_C = 3
+"""Owners of a frame from which on it is one of the interpreter's own, between two calls from C."""
+
+_TAGS = 7
+"""Bits of a pointer that say how it is counted."""
+
+
+def _layout_of(version: tuple[int, ...], runtime: int, read: Reader) -> _Layout | None:
+    """None: unknown, as for builds without a GIL.  Raises OSError."""
+    known = _LAYOUTS.get((version[0], version[1]))
+    places = _PLACES.get((version[0], version[1]))
+    if known is not None or places is None:
+        return known
+    told = struct.unpack(f"<8s{_MOST_PLACES - 1}Q", read(runtime, 8 * _MOST_PLACES))
+    free_threaded = told[2] != 0
+    if told[0] != _COOKIE or told[1] >> 16 != version[0] << 8 | version[1] or free_threaded:
+        return None
+    return _Layout(*(told[each] for each in places))
+
+
 _ASCII = 0b1100000  # compact, and ASCII
 
 
@@ -88,9 +101,6 @@ def read(pid: int, version: tuple[int, ...]) -> Stacks | None:
 
     They may change meanwhile: what is inconsistent is left out.
     """
-    layout = _LAYOUTS.get((version[0], version[1]))
-    if layout is None:
-        return None
     try:
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
 
@@ -98,7 +108,8 @@ def read(pid: int, version: tuple[int, ...]) -> Stacks | None:
                 return os.pread(memory.fileno(), size, address)
 
             runtime = _runtime(pid, at)
-            return _Process(at, layout).stacks(runtime) if runtime else None
+            layout = _layout_of(version, runtime, at) if runtime else None
+            return _Process(at, layout).stacks(runtime) if layout is not None else None
     except (OSError, OverflowError, struct.error, elf.ElfError):
         return None
 
@@ -123,8 +134,9 @@ class _Process:
 
     def stacks(self, runtime: int) -> Stacks:
         layout = self._layout
-        state = self._pointer(self._pointer(runtime + layout.interpreter) + layout.threads)
-        holder = self._pointer(runtime + layout.holder)
+        interpreter = self._pointer(runtime + layout.interpreter)
+        state = self._pointer(interpreter + layout.threads)
+        holder = self._pointer((interpreter if layout.owner else runtime) + layout.holder)
         lines: dict[int, tuple[Frame, ...]] = {}
         has = 0
         for _ in range(MOST_THREADS):
@@ -139,18 +151,20 @@ class _Process:
     def _frames(self, state: int) -> Iterator[Frame]:
         layout = self._layout
         try:
-            frame = self._pointer(self._pointer(state + layout.cframe) + layout.current)
+            place = self._pointer(state + layout.cframe) if layout.cframe else state
+            frame = self._pointer(place + layout.current)
             for _ in range(MOST_FRAMES):
                 if not frame:
                     break
-                yield self._frame(frame)
+                if not layout.owner or self._read(frame + layout.owner, 1)[0] < _OF_C:
+                    yield self._frame(frame)
                 frame = self._pointer(frame + layout.previous)
         except (OSError, OverflowError, ValueError, IndexError, struct.error):
             return  # it has moved on
 
     def _frame(self, frame: int) -> Frame:
         layout = self._layout
-        code = self._pointer(frame + layout.code)
+        code = self._pointer(frame + layout.code) & ~_TAGS
         place = self._pointer(frame + layout.instruction) - (code + layout.instructions)
         (first,) = struct.unpack("<i", self._read(code + layout.first_line, 4))
         table = self._bytes(self._pointer(code + layout.lines))
@@ -165,19 +179,16 @@ class _Process:
         return found
 
     def _string(self, address: int) -> str:
-        length, state = (
-            self._pointer(address + self._layout.length),
-            self._read(address + self._layout.state, 1),
-        )
+        length, state = self._pointer(address + _LENGTH), self._read(address + _STATE, 1)
         if state[0] & _ASCII != _ASCII or length > MOST_TEXT:
             return "?"
         return clean_text(self._read(address + self._layout.text, length).decode("ascii", "replace"))
 
     def _bytes(self, address: int) -> bytes:
-        length = self._pointer(address + self._layout.length)
+        length = self._pointer(address + _LENGTH)
         if length > 1 << 20:
             raise ValueError("too long")
-        return self._read(address + self._layout.data, length)
+        return self._read(address + _DATA, length)
 
 
 def line_of(table: bytes, first: int, place: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ import pytest
 
 from taskscope.attach import frames, mutexes
 from taskscope.attach.diagnosis import never_again
+from taskscope.attach.target import examine
 from tests.integration.children import taskscope
-from tests.pythons import require
+from tests.pythons import SUPPORTED, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +54,7 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
             child.kill()
 
 
-@pytest.mark.parametrize("program", [("3.11",), ("3.13",)], indirect=True)
+@pytest.mark.parametrize("program", [(each,) for each in SUPPORTED], indirect=True)
 def test_the_owner_of_the_mutex_and_the_holder_of_the_gil_are_named(program: int) -> None:
     end = time.monotonic() + 40
     while (found := never_again(program)) is None:
@@ -62,11 +64,11 @@ def test_the_owner_of_the_mutex_and_the_holder_of_the_gil_are_named(program: int
     (wait,) = mutexes.awaited(program)
     assert f"its thread {wait.waiter}" in text and f"its thread {wait.owner}" in text
     assert "holds the GIL and waits in pthread_mutex_lock for a mutex" in text
-    stacks = frames.read(program, (3, 11)) if "3.11" in os.readlink(f"/proc/{program}/exe") else None
-    if stacks is not None:
-        assert stacks.holder == wait.waiter
-        assert f"thread {wait.waiter} (service.py:13 in beat)" in text
-        assert f"thread {wait.owner} (service.py:9 in poll_core)" in text
+    stacks = frames.read(program, examine(program).version)
+    assert stacks is not None
+    assert stacks.holder == wait.waiter
+    for native, line in ((wait.waiter, "service.py:13 in beat"), (wait.owner, "service.py:9 in poll_core")):
+        assert re.search(rf"thread {native} \((Thread-[^,]*, )?{line}\)", text), text
     threads = len(os.listdir(f"/proc/{program}/task"))
     for words in (("doctor", str(program)), ("snapshot", str(program))):
         done = taskscope(*words)
@@ -87,13 +89,11 @@ def test_threads_that_only_compete_for_a_mutex_are_no_deadlock(program: int) -> 
 
 
 def test_of_ourselves_the_lines_are_right() -> None:
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("its structures are those of 3.11")
     found = frames.read(os.getpid(), sys.version_info[:2])
     assert found is not None
     innermost = [each for each in found.lines[os.getpid()] if each.file == __file__]
     assert innermost[0].function == "test_of_ourselves_the_lines_are_right"
-    assert innermost[0].line == test_of_ourselves_the_lines_are_right.__code__.co_firstlineno + 3
+    assert innermost[0].line == test_of_ourselves_the_lines_are_right.__code__.co_firstlineno + 1
 
 
 def test_lines_are_read_from_the_table_as_the_interpreter_does() -> None:
