@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from taskscope.analysis import growth
 from taskscope.analysis.first_sight import extended
 from taskscope.analysis.onset import Onset
+from taskscope.analysis.shown_level import ShownLevel
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import Track
 from taskscope.analysis.verdict import judge
-from taskscope.analysis.watched_site import ShownLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping

@@ -17,10 +17,10 @@ from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.pattern import Said
 from taskscope.analysis.plateau import plateau
+from taskscope.analysis.shown_level import ShownLevel
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.model import Finding
-from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,13 +30,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.kept import Kept
     from taskscope.analysis.verdict import Verdict
     from taskscope.model import Cause, Keeper, Site, SiteCounts, SiteFacts
-    from taskscope.model.vocabulary import Level, Reading, Reason
-
-CONFIRM = 1.5
-"""Seconds a graver verdict must last before the level rises: one sample may be a burst."""
-
-HOLD = {"leak": 20.0, "suspect": 10.0}
-"""Seconds a milder verdict must last before the level falls, so it does not flap."""
+    from taskscope.model.vocabulary import Level, Reason
 
 KEPT_AGAIN = 10.0
 """Seconds between requests about a site whose ended tasks are kept: the agent reuses its answer as long."""
@@ -46,30 +40,6 @@ STEADY = 0.5
 
 FEW, MANY = 0.1, 0.5
 """Share of the older tasks that facts may leave out; share from which others are fetched while more come."""
-
-
-@dataclass(slots=True)
-class ShownLevel:
-    """The level shown, which follows the verdicts with a delay."""
-
-    shown: Reading = "flat"
-    since: float = 0.0
-    other: Reading = "flat"
-    other_since: float = 0.0
-
-    def follow(self, level: Reading, now: float, *, at_once: bool) -> None:
-        """``at_once``: the level rises without a delay."""
-        if level == self.shown:
-            self.other = level
-            return
-        if level != self.other:
-            self.other, self.other_since = level, now
-        if rank(level) < rank(self.shown):
-            wait = 0.0 if at_once else CONFIRM
-        else:
-            wait = max(HOLD[self.shown], (self.other_since - self.since) / 4)
-        if now - self.other_since >= wait:
-            self.shown, self.since = level, now
 
 
 RECENTLY = 40.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import subprocess
 import sys
 
 import grimp
@@ -36,3 +37,19 @@ def test_at_run_time_no_import_goes_round_in_a_circle() -> None:
         graphlib.TopologicalSorter(imports).prepare()
     except graphlib.CycleError as error:
         raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+EACH_FIRST = """
+import importlib, pkgutil, sys
+import taskscope.analysis
+for each in list(pkgutil.walk_packages(taskscope.analysis.__path__, "taskscope.analysis.")):
+    for name in [name for name in sys.modules if name.startswith("taskscope.analysis")]:
+        del sys.modules[name]
+    importlib.import_module(each.name)
+"""
+
+
+def test_every_module_of_the_analysis_may_be_the_first_to_be_imported() -> None:
+    """A circle through a package, which imports its own modules, is not seen above."""
+    done = subprocess.run([sys.executable, "-c", EACH_FIRST], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
