@@ -6,6 +6,7 @@ Tasks parked at one place share both, so 100,000 tasks take tens of megabytes.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
@@ -17,7 +18,7 @@ from taskscope.model import snapshot as form
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from taskscope.agent.agent import Agent
     from taskscope.agent.inspect.walk import Job
@@ -82,8 +83,6 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
 
     sample = yield from agent.sampler.full(agent.interval)
     out(_head(agent, sample))
-    loops = yield from agent.loops()
-    out([("loops", wire.pack(loops))])
     for record in list(agent.registry.by_id.values()):
         kept = [*record.first_stacks, *record.last_stacks] if with_stacks else []
         out([("sites", [wire.pack(record.site)])])
@@ -92,7 +91,9 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
             out([("site_stacks", [row])])
         if spent():
             yield
-    yield from _tasks(agent, out, intern, with_stacks=with_stacks)
+    live = yield from _tasks(agent, out, intern, with_stacks=with_stacks)
+    loops = yield from agent.watch.describe(live)
+    out([("loops", wire.pack(loops))])
     yield from _threads(agent, out, intern)
     ended = yield from agent.ended(requests.Ended(limit=10_000))
     out([("ended", wire.pack(ended)), ("failures", wire.pack(agent.registry.failures.every()))])
@@ -127,19 +128,23 @@ def _head(agent: Agent, sample: model.Sample) -> list[Part]:
 
 def _tasks(
     agent: Agent, out: Callable[[list[Part]], None], intern: _Interner, *, with_stacks: bool
-) -> Job[None]:
+) -> Job[Mapping[int, int]]:
+    """How many there are, by loop."""
     rows: list[dict[str, Any]] = []
+    live: Counter[int] = Counter()
     for task in live_tasks(agent.registry.task_records()):
         if task is not None:
             rows.append(_task(agent, task, intern, with_stacks=with_stacks))
         if task is None:
             yield  # before the rows are encoded, so that encoding counts against the next slice
         if rows and (task is None or len(rows) >= ROWS):
+            live.update([row["loop"] for row in rows])
             out([*intern.take(), ("tasks", rows)])
             rows = []
         del task
-    if rows:
-        out([*intern.take(), ("tasks", rows)])
+    live.update([row["loop"] for row in rows])
+    out([*intern.take(), ("tasks", rows)])
+    return live
 
 
 def _task(agent: Agent, task: object, intern: _Interner, *, with_stacks: bool) -> dict[str, Any]:

@@ -179,12 +179,11 @@ def describe_raw(raw: tuple[tuple[CodeType, int], ...]) -> tuple[model.Frame, ..
 
 
 def state_of(task: object) -> TaskState:
-    state = futures.state_of(task)
-    if state == "CANCELLED":
+    if not futures.is_done(task):
+        return "running" if is_running(futures.coroutine(task)) else "pending"
+    if futures.state_of(task) == "CANCELLED":
         return "cancelled"
-    if state == "FINISHED":
-        return "failed" if futures.field(task, "_exception") is not None else "finished"
-    return "running" if is_running(futures.coroutine(task)) else "pending"
+    return "failed" if futures.field(task, "_exception") is not None else "finished"
 
 
 def is_running(coro: object) -> bool:

@@ -44,12 +44,14 @@ class Wait(NamedTuple):
 class Recognised(NamedTuple):
     """A recognised primitive, its frame's position in the chain, and the wait's name.
 
-    ``text``: the library function that waits, if user code does not, and the primitive.
+    ``text``: the library function that waits, if user code does not, and the primitive.  ``timed``: the
+    innermost frame is that of ``asyncio.sleep``.
     """
 
     rule: primitives.Rule
     at: int
     text: str
+    timed: bool = False
 
 
 def recognise(frames: list[FrameType]) -> Recognised | None:
@@ -65,7 +67,7 @@ def recognise(frames: list[FrameType]) -> Recognised | None:
         rules = primitives.ANYIO if "/anyio/" in file else primitives.ASYNCIO
         rule = rules.get((file.rpartition("/")[2], text(frame.f_code.co_qualname)))
         if rule is not None and (found is None or found.rule.wait != "dns"):
-            found = Recognised(rule, index, rule.text)
+            found = Recognised(rule, index, rule.text, timed=_is_sleep(frames[0]))
     if found is None:
         return None
     library = naming.library_function(frames[found.at :])
@@ -83,9 +85,9 @@ def describe(
         return Wait("running", "running") if running else Wait("ready", "ready to run")
     if known is None:
         return _by_future(waiter, frames)
-    rule, at, name = known
+    rule, at, name, timed = known
     if rule.wait == "sleep":
-        return Wait(rule.wait, name, "", None, _sleep_left(task, frames[0]))
+        return Wait(rule.wait, name, "", None, _sleep_left(task, frames[0]) if timed else None)
     detail = _detail(rule, frames[at]) if detailed else ""
     if detailed and not detail and rule.detail is primitives.completed:
         detail = f"{size(todo_before_3_13(task)) or 0} left"
@@ -198,9 +200,11 @@ def _job(callback: object) -> str:
     return f"in {clip(name)}" if name else ""
 
 
+def _is_sleep(frame: FrameType) -> bool:
+    return origins.name_of(frame.f_code) == "sleep" and "/asyncio/" in origins.file_of(frame.f_code)
+
+
 def _sleep_left(task: object, frame: FrameType) -> float | None:
     """Seconds until the timer of ``asyncio.sleep`` fires; None if the loop's clock is unknown."""
-    if origins.name_of(frame.f_code) != "sleep" or "/asyncio/" not in origins.file_of(frame.f_code):
-        return None
     left = timers.left(variables_of(frame).get("h"), futures.loop_of(task))
     return left if left is not None and left < FOREVER else None
