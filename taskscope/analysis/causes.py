@@ -32,6 +32,9 @@ _OTHERS: tuple[Wait, ...] = ("socket", "subprocess", "dns", "server", "task", "g
 another moves when that one does."""
 
 
+_UNHELD = "is referenced only by what it waits for", "are referenced only by what they wait for"
+_DROPPED = "is known to nobody else", "are known to nobody else"
+
 SHOWN_ON = 2
 """Descriptors given as evidence."""
 
@@ -126,11 +129,7 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
             "was left running by a wait or gather that has returned",
             "were left running by a wait or gather that has returned",
         ),
-        (
-            facts.unheld,
-            "is referenced only by what it waits for",
-            "are referenced only by what they wait for",
-        ),
+        (facts.unheld, *(_DROPPED if thread else _UNHELD)),
         (facts.awaited, "is awaited by another task", "are awaited by other tasks"),
         (facts.cycles, "is part of an await cycle", "are part of an await cycle"),
     ):

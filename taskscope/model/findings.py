@@ -133,13 +133,12 @@ class SiteFacts:
 
     ``alive[i]`` live tasks were born at or before ``cuts[i]``.  ``sampled`` tasks (the oldest and the
     newest) were inspected, and of these: ``orphans`` were created by ``creators`` tasks that have ended,
-    ``rootless`` outside any task, ``cancelling`` were
-    cancelled, ``awaited`` are awaited by another task, ``unheld`` are referenced only by the loop,
-    ``left`` were left running by a wait or gather that has returned, ``looping`` are inside a loop of their
-    own coroutine, ``conditional`` in one that they may leave in any round, ``cycles`` are part of an await
-    cycle.  ``examples`` are serials, oldest first, ``descriptors`` some of those they
-    wait on.  ``reach`` is None where time, the kernel or a
-    thread ends the wait, ``older`` where no task is older than the agent.
+    ``rootless`` outside any task, ``cancelling`` were cancelled, ``awaited`` are awaited by another task,
+    ``unheld`` are referenced only by the loop (threads: nobody else could tell them to end), ``left`` were
+    left running by a wait or gather that has returned, ``looping`` are inside a loop of their own coroutine,
+    ``conditional`` in one that they may leave in any round, ``cycles`` are part of an await cycle.
+    ``examples`` are serials, oldest first, ``descriptors`` some of those they wait on.  ``reach`` is None
+    where time, the kernel or a thread ends the wait, ``older`` where no task is older than the agent.
     """
 
     site: int

@@ -20,15 +20,19 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14", "3.15"])
 def test_only_those_threads_are_called_stuck_that_nothing_can_wake(version: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    found = reaches(require(version), tmp_path)
-    assert len(found) > 20
-    for name, reach in found.items():
+    found = facts(require(version), tmp_path)
+    assert len(found) > 30
+    for name, each in found.items():
+        reach = each.get("reach")
         stuck = reach["stuck"] if reach is not None else 0
         assert stuck == (2 if name.startswith("stuck_") else 0), name
+        if name.startswith(("dropped_", "kept_")):
+            assert each["unheld"] == (2 if name.startswith("dropped_") else 0), name
+            assert each["looping"] == 2, name
 
 
-def reaches(python: Path, tmp_path: Path) -> dict[str, dict[str, Any] | None]:
-    """By the name of the way: whether its threads can be woken."""
+def facts(python: Path, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """By the name of the way: what is found out about its threads."""
     child = subprocess.Popen(
         [python, WAYS],
         stdin=subprocess.PIPE,
@@ -43,8 +47,6 @@ def reaches(python: Path, tmp_path: Path) -> dict[str, dict[str, Any] | None]:
             with AgentClient(told["agent"]) as client:
                 client.ask("threads")  # what another request remembers of them must not count as a way
                 client.ask("waits")
-                return {
-                    name: client.ask("facts", site=site).get("reach") for name, site in told["sites"].items()
-                }
+                return {name: client.ask("facts", site=site) for name, site in told["sites"].items()}
         finally:
             child.kill()

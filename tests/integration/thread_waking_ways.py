@@ -1,6 +1,8 @@
 """Threads that nothing can wake, and look-alikes; run by ``test_agent_stuck_threads.py``.
 
-The name of each way begins with what is true of its threads: ``stuck``; ``woken``, something may wake them.
+The name of each way begins with what is true of its threads: ``stuck``; ``woken``, something may wake them;
+``dropped``, they look again and again whether to end, but nobody has them who could tell them; ``kept``,
+somebody has.
 """
 
 import gc
@@ -212,6 +214,109 @@ def woken_by_its_timeout() -> int:
 @way
 def woken_by_a_descriptor() -> int:
     return started(thread(os.read, os.pipe()[0], 1))
+
+
+class Poller:
+    """Looks whether to go on, like many clients of brokers."""
+
+    def __init__(self) -> None:
+        self.running = True
+        self.event = threading.Event()
+        self.thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        self.loop()
+
+    def loop(self) -> None:
+        while self.running:
+            self.event.wait(600)
+
+
+class OwnPoller(threading.Thread):
+    """Likewise, as a thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopped.is_set():
+            self.stopped.wait(600)
+
+
+def poll(stopped: threading.Event) -> None:
+    while not stopped.is_set():
+        stopped.wait(600)
+
+
+@way
+def dropped_with_its_event() -> int:
+    return started(thread(poll, threading.Event()))
+
+
+@way
+def dropped_with_its_object() -> int:
+    return started(thread(Poller().begin))
+
+
+@way
+def dropped_with_its_object_that_knows_it() -> int:
+    poller = Poller()
+    poller.thread = thread(poller.begin)
+    return started(poller.thread)
+
+
+@way
+def dropped_with_itself() -> int:
+    return started(OwnPoller())
+
+
+@way
+def kept_with_its_object() -> int:
+    held.append(Poller())
+    return started(thread(held[-1].begin))
+
+
+@way
+def kept_with_its_object_that_knows_it() -> int:
+    held.append(Poller())
+    held[-1].thread = thread(held[-1].begin)
+    return started(held[-1].thread)
+
+
+@way
+def kept_itself() -> int:
+    held.append(OwnPoller())
+    return started(held[-1])
+
+
+@way
+def kept_by_its_event() -> int:
+    held.append(threading.Event())
+    return started(thread(poll, held[-1]))
+
+
+@way
+def kept_by_its_closure() -> int:
+    running, event = True, threading.Event()
+
+    def work() -> None:
+        while running:
+            event.wait(600)
+
+    def stop() -> None:
+        nonlocal running
+        running = False
+
+    held.append(stop)
+    return started(thread(work))
+
+
+@way
+def kept_weakly() -> int:
+    made = OwnPoller()
+    held.append(weakref.ref(made))
+    return started(made)
 
 
 def innermost(ident: int) -> str:

@@ -505,6 +505,22 @@ def test_event_loops_that_have_nothing_to_do_are_permanent() -> None:
     assert strength(polls, "thread") == Strength.NONE
 
 
+def test_threads_on_connections_of_their_own_that_nobody_has_are_permanent() -> None:
+    def polls(*remotes: str, unheld: int = 16, looping: int = 16) -> tuple[SiteFacts, SiteFacts]:
+        on = tuple(Descriptor(at, "tcp", "10.0.0.2:80", remote) for at, remote in enumerate(remotes))
+        later, before = facts(16, group("socket", 16), unheld=unheld, looping=looping, descriptors=on)
+        return dataclasses.replace(later, marks=()), dataclasses.replace(before, marks=())
+
+    opened, accepted = ("10.0.0.1:443", "10.0.0.1:443"), ("10.0.0.7:5001", "10.0.0.7:5002")
+    assert strength(polls(*opened), "thread") == Strength.PERMANENT
+    found = cause(polls(*opened), "thread")
+    assert "nobody has them who could tell them to end" in found.text
+    assert "all 16 sampled threads are known to nobody else" in found.evidence
+    for others in (polls(*accepted), polls(*opened, unheld=0), polls(*opened, looping=0)):
+        assert strength(others, "thread") == Strength.NONE
+        assert "who could tell them" not in cause(others, "thread").text
+
+
 def test_threads_that_nothing_can_wake_are_proven() -> None:
     found = facts(9, group("event", 9), reach=Reach(60.0, 0.01, 9, stuck=2))
     assert strength(found, "thread") == Strength.PROVEN

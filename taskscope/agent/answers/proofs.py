@@ -116,6 +116,13 @@ class Proofs:
             known.monotonic, round(known.cost, 6), len(idents[:MOST]), len(proven), 0, 0, (), 0
         )
 
+    def dropped(self, record: SiteRecord, idents: Sequence[int]) -> Job[int]:
+        """How many of these threads of a site nobody else has; all, if so many as were looked at."""
+        looked_at = idents[:MOST]
+        known = yield from self._ask(("dropped", record.id), partial(_dropped_threads, looked_at))
+        found: int = known.found
+        return len(idents) if found >= len(looked_at) else found
+
     def of_task(self, serial: int, task: OwnRef, records: Iterable[SiteRecord]) -> Job[stuck.Waking | None]:
         """Whether one task can be woken; None if it has moved on."""
         chunk = futures.chunk_of(task())
@@ -221,6 +228,16 @@ def _stuck_threads(idents: Sequence[int]) -> Job[Sequence[OwnRef]]:
         yield
         if beyond_reach.is_stuck(reference, stacks.current_frames().get(ident)):
             found.append(reference)
+        yield
+    return found
+
+
+def _dropped_threads(idents: Sequence[int]) -> Job[int]:
+    """How many threads nobody else refers to."""
+    references = [OwnRef(each) for each in known_threads() if ident_of(each) in idents]
+    found = 0
+    for reference in references:
+        found += beyond_reach.is_dropped(reference, stacks.current_frames().get(ident_of(reference()) or 0))
         yield
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from taskscope import model
@@ -10,6 +11,7 @@ from taskscope.agent.answers.proofs import PROVABLE
 from taskscope.agent.answers.wakeups import listens, thread_marks
 from taskscope.agent.inspect import origins, stacks
 from taskscope.agent.inspect.paths import is_in_loop
+from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ def thread_facts(
             pools.setdefault(thread.executor.id, []).append(thread.executor)
     reach = yield from proofs.of_threads(record, [each.ident for each in ours if each.wait in WAKEABLE])
     keeper = yield from proofs.keeper(record, records)
+    dropped = 0
+    if keeper is None:
+        dropped = yield from proofs.dropped(record, [each.ident for each in ours])
     frames = stacks.current_frames()
     looping = sum(1 for each in ours if _loops(frames.get(each.ident)))
     frames.clear()
@@ -76,6 +81,7 @@ def thread_facts(
         descriptors=tuple(on for thread in ours[:MAX_EXAMPLES] for on in thread.descriptors[:1]),
         marks=tuple(thread_marks(each for each in ours if _is_marked(each))),
         looping=looping,
+        unheld=dropped,
         reach=reach,
         keeper=keeper,
         older=older_threads(ours),
@@ -89,13 +95,14 @@ def _is_marked(thread: model.Thread) -> bool:
 
 
 def _loops(frame: FrameType | None) -> bool:
-    """Whether a thread is not expected to end: what it was started with is inside a loop, or runs an event
-    loop until that is stopped.
+    """Whether a thread is not expected to end: what it was started with, or another method of the same object
+    that this calls, is inside a loop; or it runs an event loop until that is stopped.
     """
     frames = stacks.thread_frames(frame)
-    begun = (each for each in reversed(frames) if not origins.file_of(each.f_code).endswith("/threading.py"))
-    first = next(begun, None)
-    if first is None or is_in_loop(first.f_code, first.f_lasti):
-        return first is not None
+    begun = [each for each in reversed(frames) if not origins.file_of(each.f_code).endswith("/threading.py")]
+    owner = variables_of(begun[0]).get("self") if begun else None
+    own = takewhile(lambda each: owner is not None and variables_of(each).get("self") is owner, begun)
+    if any(is_in_loop(each.f_code, each.f_lasti) for each in (*begun[:1], *own)):
+        return True
     names = {origins.name_of(each.f_code) for each in frames if "/asyncio/" in origins.file_of(each.f_code)}
     return "run_forever" in names and "run_until_complete" not in names

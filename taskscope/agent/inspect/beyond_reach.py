@@ -4,10 +4,13 @@ What it waits for is inspected with everything around it, as for tasks (see ``is
 thread's own running functions are subtracted.  The interpreter does not list those: each variable holds one,
 each ``with`` of the standard library one more, and so does ``Thread.run`` to what it calls with which
 arguments.  A reference that is not explained is somebody else's, who may wake the thread.
+
+Likewise for any thread: whether somebody else has it, or what it works for, and could tell it to end.
 """
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 from collections import Counter
@@ -42,6 +45,9 @@ _WAITS = frozenset(
 )
 """Functions that wait in a ``with`` of what they wait for.  The innermost is ``Condition.wait``."""
 
+_SIGNALS = (threading.Event, threading.Condition, queue.Queue)
+"""What others may set to tell a thread to end."""
+
 _CALLS = sys.version_info < (3, 12)
 """Whether ``Thread.run`` keeps what it calls, and the arguments, on its stack even if that is in Python."""
 
@@ -66,23 +72,62 @@ def is_stuck(thread: OwnRef, frame: FrameType | None) -> bool:
     frames = stacks.thread_frames(frame)
     if not frames or len(frames) > MAX_FRAMES or _name(frames[0]) != ("threading.py", "Condition.wait"):
         return False
-    around = Island([])
-    around.add(thread())
-    own: Counter[int] = Counter()
-    if len(around.things) < 2 or not _add_own(around, own, frames):
+    if any(_name(each) in _WAITS and variables_of(each).get("timeout") is not None for each in frames):
         return False
-    _add_bookkeeping(own, around.things[1], frames)
+    known = _surroundings(thread, frames)
+    if known is None:
+        return False
+    around, own = known
     condition = around.at.get(id(variables_of(frames[0]).get("self")))
     return condition is not None and _grow(around) and condition not in _reached(around, own)
 
 
+def is_dropped(thread: OwnRef, frame: FrameType | None) -> bool:
+    """Whether nobody else has a thread, the object whose method it runs, or a signal it may look at.
+
+    False if that is uncertain: what is left out, if there is too much around it, counts as somebody else.
+    """
+    frames = stacks.thread_frames(frame)
+    begun = next((each for each in reversed(frames) if _name(each)[0] != "threading.py"), None)
+    if begun is None or begun.f_code.co_freevars or len(frames) > MAX_FRAMES:
+        return False  # who shares its variables could change them
+    known = _surroundings(thread, frames)
+    if known is None:
+        return False
+    around, own = known
+    _grow(around)
+    return _told_by(around, begun).isdisjoint(_reached(around, own))
+
+
+def _told_by(around: Island, begun: FrameType) -> set[int]:
+    """Indexes of what can tell a thread to end: itself, what its function was given, and signals at hand.
+
+    Reading ``__dict__`` of an object could make one, and the references around it others than those found.
+    """
+    things, origin, variables = around.things, around.origin, variables_of(begun)
+    given = (id(variables.get(each)) for each in begun.f_code.co_varnames[: begun.f_code.co_argcount])
+    owners = {1, *(around.at[each] for each in given if each in around.at)}
+    named = {at for at, each in enumerate(things) if type(each) is dict and origin[at] in owners}
+    signals = {at for at, each in enumerate(things) if is_a(each, _SIGNALS)}
+    return owners | {at for at in signals if origin[at] in {0} | owners | named}
+
+
+def _surroundings(thread: OwnRef, frames: list[FrameType]) -> tuple[Island, Counter[int]] | None:
+    """A thread, index 1, with what its functions refer to, and how often; None if that is uncertain."""
+    around = Island([])
+    around.add(thread())
+    own: Counter[int] = Counter()
+    if len(around.things) < 2 or not _add_own(around, own, frames):
+        return None
+    _add_bookkeeping(own, around.things[1], frames)
+    return around, own
+
+
 def _add_own(around: Island, own: Counter[int], frames: list[FrameType]) -> bool:
-    """Adds what the thread's functions refer to, and how often; False if it may wake up by itself."""
+    """Adds what the thread's functions refer to, and how often; False if that cannot be read."""
     for frame in frames:
-        known, variables = _name(frame), variables_of(frame)
+        variables = variables_of(frame)
         if not variables and frame.f_code.co_nlocals:
-            return False  # they cannot be read
-        if known in _WAITS and variables.get("timeout") is not None:
             return False
         cells = (*frame.f_code.co_cellvars, *frame.f_code.co_freevars)  # held by others as well
         for name, each in variables.items():
@@ -112,7 +157,7 @@ def _grow(around: Island) -> bool:
     place = 1
     while place < len(around.things):
         for each in inside(around.things[place]):
-            around.add(each)
+            around.add(each, place)
         place += 1
         if place > MOST:
             return False

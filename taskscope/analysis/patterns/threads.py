@@ -66,6 +66,8 @@ def _endless_thread(seen: Clues) -> Said | None:
         else "every thread started here stays"
     )
     how = f"they are kept by {seen.kept_by}" if seen.unread else ""
+    if _nobody_can_end(seen):
+        how = "nobody has them who could tell them to end"
     if seen.proven:
         how = "nothing can wake them, as no living code can reach what they wait for"
     return said(stay, how, where_they_wait(seen))
@@ -82,9 +84,19 @@ def _waits_inside(seen: Clues) -> Strength | None:
         return Strength.UNLIKELY
     if seen.comes:
         return Strength.NONE
+    if _nobody_can_end(seen):
+        return Strength.PERMANENT
     wait = seen.group.wait if seen.group is not None else "unknown"
     idle_loops = wait == "descriptors" and seen.most(seen.compared)  # of no others is told how often they run
     return Strength.PERMANENT if wait in _INSIDE or idle_loops else None
+
+
+def _nobody_can_end(seen: Clues) -> bool:
+    """Whether each goes round in a loop on a connection that the program has opened, and nobody has it.
+
+    A connection that came in ends with the other side.
+    """
+    return seen.most(seen.facts.unheld) and seen.most(seen.facts.looping) and seen.outgoing
 
 
 THREAD_NEVER_TOLD_TO_END = SitePattern(
