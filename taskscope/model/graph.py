@@ -20,6 +20,7 @@ __all__ = [
     "FullPool",
     "FullSlots",
     "Holder",
+    "UnreadOutput",
     "WaitEdge",
     "WaitGraph",
     "WaitNode",
@@ -167,6 +168,19 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadOutput:
+    """A child ``process`` that has waited since ``since`` for room in a pipe, which is ``on`` at our end.
+
+    Nobody reads it at the moment; ``waiter`` waits for the child to end.
+    """
+
+    waiter: WaitNode
+    process: WaitNode
+    since: float
+    on: tuple[Descriptor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WaitGraph:
     """The part of the graph in which nothing can continue by itself, at one moment.
 
@@ -180,6 +194,7 @@ class WaitGraph:
     full: tuple[FullPool, ...] = ()
     ending: Ending | None = None
     slots: tuple[FullSlots, ...] = ()
+    unread: tuple[UnreadOutput, ...] = ()
 
 
 def deadlocked(nodes: Iterable[WaitNode], edges: Iterable[WaitEdge]) -> set[int]:

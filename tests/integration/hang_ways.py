@@ -466,6 +466,35 @@ asyncio.run(main())
 )
 """Two workers that sleep, and three tasks whose jobs wait behind them."""
 
+UNREAD = (
+    _START
+    + """
+async def watch():
+    code = "print('x' * 1_000_000)"
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=-1)
+    say()
+    await child.wait()
+async def tick():
+    while True: await asyncio.sleep(0.1)
+async def main(): await asyncio.gather(watch(), tick())
+asyncio.run(main())
+"""
+)
+"""A child that fills its pipe, whose end a task awaits, while the rest goes on."""
+
+POLLED = UNREAD.replace(
+    "    say()", "    threading.Thread(target=poll, args=(child,), daemon=True).start(); say()"
+).replace(
+    "async def tick",
+    """def poll(child):
+    import select
+    poll = select.poll()
+    poll.register(child._transport.get_pipe_transport(1).get_extra_info("pipe"), select.POLLPRI)
+    poll.poll()
+async def tick""",
+)
+"""Likewise, but a thread waits for that pipe."""
+
 HEALTHY = {
     "a child that takes its time for what it gets": """
 child = subprocess.Popen(["sh", "-c", "sleep 60; cat"], stdin=-1, stdout=-1)

@@ -1,6 +1,6 @@
 """The wait graph: what can never continue is a hang, with both lines; what only waits long is not.
 
-Shows: deadlock, deadlocked with itself, owner gone, cannot end, cancel swallowed
+Shows: deadlock, deadlocked with itself, owner gone, cannot end, cancel swallowed, output not read
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.analysis.onset import Onset
-from taskscope.analysis.patterns import deadlocks
+from taskscope.analysis.patterns import deadlocks, outputs
 from taskscope.analysis.patterns.cancels import PATIENCE, swallowed
 from taskscope.analysis.patterns.pattern import ProcessFacts
 from taskscope.attach.presence import agent_in
@@ -36,8 +36,10 @@ from tests.integration.hang_ways import (
     HEALTHY,
     IN_BYTECODE,
     NOT_AWAITED,
+    POLLED,
     PROGRAMS,
     SWALLOWED,
+    UNREAD,
 )
 from tests.pythons import require
 
@@ -233,3 +235,32 @@ def test_watch_says_hang_soon_after_attaching_and_fails() -> None:
         )
     assert done.returncode == 1, done.stderr
     assert "HANG" in done.stdout
+
+
+async def graph_of(program: str, seconds: float, version: str) -> WaitGraph:
+    """The graph once something is told of a child's output, or after some seconds."""
+    with running(program, python=str(require(version))) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            end = time.monotonic() + seconds
+            while not (graph := await source.ask(requests.Waits())).unread and time.monotonic() < end:
+                await asyncio.sleep(0.1)
+    return graph
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+async def test_a_child_whose_output_nobody_reads_is_suspected_while_the_rest_goes_on(version: str) -> None:
+    graph = await graph_of(UNREAD, 40, version)
+    assert graph.nodes == ()
+    assert outputs.unread(graph) == (), "somebody may come and read it"
+    later = replace(graph, monotonic=graph.monotonic + outputs.PATIENCE)
+    (finding,) = outputs.unread(later)
+    assert (finding.level, finding.site.function) == ("suspect", "watch")
+    pid = finding.evidence["pid"]
+    assert finding.text.startswith(f"task Task-2 waits for process {pid} (python")
+    assert finding.cause is not None
+    assert finding.cause.evidence[-1].startswith("the pipe, at our end: fd ")
+
+
+async def test_of_one_whose_pipe_is_watched_nothing_is_said() -> None:
+    assert (await graph_of(POLLED, 8, "3.11")).unread == ()

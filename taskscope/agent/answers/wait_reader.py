@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from taskscope.agent.answers.ending import EndingWatch
 from taskscope.agent.answers.graph import Look
 from taskscope.agent.answers.unreached import Unreached
+from taskscope.agent.answers.unread import UnreadOutputs
 from taskscope.agent.inspect.stillness import Stillness
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class WaitReader:
         self._agent_thread = agent_thread
         self._still = Stillness()
         self._ending = EndingWatch()
+        self._unread = UnreadOutputs(registry, self._still)
         self._unreached = Unreached(registry, lambda: [loop for _, loop in watch.loops()])
 
     def since(self, serial: int) -> float | None:
@@ -40,9 +42,10 @@ class WaitReader:
         yield from look.threads(self._agent_thread())
         yield from look.tasks()
         yield from look.channels(self._agent_thread())
+        unread = yield from self._unread.look(self._agent_thread())
         self._still.looked()
         yield from look.holders(self._agent_thread())
         look.rest()
         yield from look.unreached(self._unreached)
         graph = yield from look.graph()
-        return replace(graph, ending=(yield from self._ending.look()))
+        return replace(graph, ending=(yield from self._ending.look()), unread=unread)

@@ -138,10 +138,10 @@ def _on(number: int, events: int) -> On:
     return On(number, bool(events & _IN), bool(events & _OUT))
 
 
-def watched_by(epoll: int, process: int | str = "self") -> tuple[On, ...]:
+def watched_by(epoll: int, process: int | str = "self", most: int | None = MOST) -> tuple[On, ...]:
     """What an epoll descriptor watches.  Raises OSError."""
     lines = (each.split() for each in system.contents(f"/proc/{process}/fdinfo/{epoll}").split(b"\n"))
-    return tuple(_on(int(each[1]), int(each[3], 16)) for each in lines if each[:1] == [b"tfd:"])[:MOST]
+    return tuple(_on(int(each[1]), int(each[3], 16)) for each in lines if each[:1] == [b"tfd:"])[:most]
 
 
 def _memory(address: int, length: int, process: int | str) -> bytes:

@@ -1,7 +1,7 @@
 """The output of a child fills its pipe and is read in a while, by a timer, while its end is awaited.
 
 Healthy.
-Looks like: deadlock
+Looks like: deadlock, output not read
 """
 
 import asyncio
