@@ -78,15 +78,17 @@ class ResourceReader:
         self._everywhere = False  # it came to its end
 
     def resources(self, query: requests.Resources) -> Job[model.Resources]:
+        of_threads = not {"executor", "primitive"}.isdisjoint(query.kinds)
+        threads = (yield from self._threads()) if of_threads else ()
         walks: dict[ResourceKind, Job[list[model.Resource]]] = {
             "context": self._contexts(),
             "loop": self._loops(search=query.keeps > 0),
-            "executor": self._executors(),
+            "executor": self._executors(threads),
             "transport": self._transports(query.keeps),
             "generator": self._generators(),
             "subprocess": _subprocesses(),
             "descriptor": _descriptors(),
-            "primitive": self._primitives(),
+            "primitive": waited_things.rows(self._registry, self._since, threads),
         }
         rows: list[model.Resource] = []
         for kind, walk in walks.items():
@@ -195,9 +197,9 @@ class ResourceReader:
                 yield
         self._others = others
 
-    def _executors(self) -> Job[list[model.Resource]]:
+    def _executors(self, threads: Iterable[model.Thread]) -> Job[list[model.Resource]]:
         pools: dict[int, list[model.Thread]] = defaultdict(list)
-        for thread in (yield from self._threads()):
+        for thread in threads:
             if thread.executor is not None:
                 pools[thread.executor.id].append(thread)
         yield
@@ -226,10 +228,6 @@ class ResourceReader:
             record.site.frame if record is not None else None,
             users=sum(each.queued for each in known),
         )
-
-    def _primitives(self) -> Job[list[model.Resource]]:
-        threads = yield from self._threads()
-        return (yield from waited_things.rows(self._registry, self._since, threads))
 
     def _transports(self, least: int) -> Job[list[model.Resource]]:
         groups: dict[_Group, list[Connection]] = defaultdict(list)

@@ -10,6 +10,7 @@ from textual.content import Content
 
 from taskscope import text as fmt
 from taskscope.model import requests
+from taskscope.model.vocabulary import RESOURCE_KINDS
 from taskscope.tui import resource_rows
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.resource_rows import KINDS, SHORT, TIMER, Changes, Row
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from taskscope.model import Frame, Timers
+    from taskscope.model.vocabulary import ResourceKind
     from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
 
 KEEPS = 5
 """Fewest of a group of which it is asked what keeps them, and what timers keep alive."""
+
+QUICK: tuple[ResourceKind, ...] = ("loop", "transport", "generator", "subprocess", "descriptor")
+"""Kinds that take no walk over all tasks and threads: they are on the screen first."""
 
 COLUMNS = (
     Column("kind", "kind", 9, sortable=False),
@@ -112,13 +117,13 @@ class ResourcesScreen(DetailScreen):
 
     async def load(self) -> None:
         if not self._rows:  # counts come at once, what keeps them takes seconds where there is much
-            await self._look(keeps=0)
-        await self._look(keeps=KEEPS)
+            await self._look(QUICK, keeps=0)
+        await self._look(RESOURCE_KINDS, keeps=KEEPS)
 
-    async def _look(self, *, keeps: int) -> None:
+    async def _look(self, kinds: tuple[ResourceKind, ...], *, keeps: int) -> None:
         source = self.context.source
         timers = await source.ask(requests.Timers(keeps=keeps))
-        resources = await source.ask(requests.Resources(keeps=keeps))
+        resources = await source.ask(requests.Resources(kinds, keeps))
         self._rows = resource_rows.rows_of(timers, resources)
         self._changes.add(timers.monotonic, self._rows)
         self._hidden = _hidden(timers)
