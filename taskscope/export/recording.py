@@ -115,7 +115,7 @@ class RecordingWriter:
             try:
                 self._write(self._ending())
                 os.fsync(self._file)
-                if not self.written and not self.continued:
+                if not (self.written or self.continued or self._is_nameless):
                     Path(self.path).unlink(missing_ok=True)
             except OSError as error:
                 raise self._cannot(error) from None

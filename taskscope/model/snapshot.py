@@ -90,6 +90,17 @@ class TaskRow:
     parked: Place | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EndedParent:
+    """A task that has ended, and started one that lives, or one of these here.  ``site`` 0: unknown."""
+
+    serial: int
+    parent: int
+    site: int
+    name: str
+    coroutine: str
+
+
 FrameRow = tuple[str, int, str, words.Origin]
 """File, line, function, origin."""
 
@@ -124,6 +135,7 @@ SECTIONS = (
     Section("frames", FrameRow, needed=True),
     Section("stacks", tuple[int, ...], needed=True),
     Section("tasks", TaskRow, needed=True, stacks=("stack",)),
+    Section("ended_parents", EndedParent),
     Section("threads", Thread, stacks=("stack", "creation"), without=("frame",)),
     Section("ended", Ended),
     Section("failures", Failure),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import model
 from taskscope.checked import unpack, unpack_all
+from taskscope.model.snapshot import EndedParent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,6 +68,10 @@ class Archive:
     @cached_property
     def ended(self) -> dict[int, model.Ended]:
         return {each.serial: each for each in self.many(model.Ended, "ended")}
+
+    @cached_property
+    def ended_parents(self) -> dict[int, EndedParent]:
+        return {each.serial: each for each in self.many(EndedParent, "ended_parents")}
 
     def select(self, sites: Sequence[int] | None) -> list[Record]:
         """Tasks of these sites (None: all), oldest first."""
@@ -127,11 +132,15 @@ class Archive:
         while serial not in seen:
             seen.add(serial)
             record, past = self.by_serial.get(serial), self.ended.get(serial)
+            known = self.ended_parents.get(serial)
             if record is not None:
                 found.append(
                     model.Ancestor(serial, record["site"], record["name"], record["coroutine"], live=True)
                 )
                 serial = record["parent"]
+            elif known is not None:
+                found.append(model.Ancestor(serial, known.site, known.name, known.coroutine, live=False))
+                serial = known.parent
             elif past is not None:
                 found.append(model.Ancestor(serial, past.site, past.name, past.coroutine, live=False))
             else:

@@ -43,6 +43,9 @@ _NO: dict[type[Request[Any]], str] = {
     requests.Tasks: "not recorded at this time: a recording lists the oldest tasks of the worst sites",
     requests.Task: "not recorded at this time: a recording has the oldest tasks of the worst sites",
     requests.Thread: "not recorded at this time: a recording has the stacks of a few threads",
+    requests.Ended: "not recorded at this time",
+    requests.Timers: "not recorded at this time: timers are recorded every five minutes",
+    requests.Resources: "not recorded at this time: resources are recorded every five minutes",
 }
 
 
@@ -298,10 +301,20 @@ class RecordedSource:
         raise NotAvailable(_NO[requests.Tasks])
 
     async def _ended(self, query: requests.Ended) -> tuple[model.Ended, ...]:
+        return self._whatever(requests.Ended)[: query.limit]
+
+    async def _timers(self, query: requests.Timers) -> model.Timers:
+        return self._whatever(requests.Timers)
+
+    async def _resources(self, query: requests.Resources) -> model.Resources:
+        return self._whatever(requests.Resources)
+
+    def _whatever(self, kind: type[Request[T]]) -> T:
+        """The answer to a request of that kind, with whatever parameters it was recorded."""
         for known in self._moment.answers:
-            if isinstance(known, requests.Ended):
-                return self._recorded(known)[: query.limit]
-        raise NotAvailable("not recorded at this time")
+            if isinstance(known, kind):
+                return self._recorded(known)
+        raise NotAvailable(_NO[kind])
 
     async def _source(self, query: requests.Source) -> model.SourceLines:
         """As it was recorded; else the file as it is on this machine now."""

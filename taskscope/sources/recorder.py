@@ -47,6 +47,12 @@ DETAILS_SOON = 5.0
 DETAILS_KEPT = 900.0
 """Seconds for which details are repeated."""
 
+RESOURCES_EVERY = 300.0
+"""Seconds between looks at timers and other resources, which cost the target a walk over its objects."""
+
+KEEPS = 20
+"""Fewest timers, or resources, of a group of which it is told what they keep alive."""
+
 MAX_ANSWER, MAX_ANSWERS = 256 << 10, 1 << 20
 """Bytes of one answer, and of those that a new member repeats."""
 
@@ -66,7 +72,7 @@ class Recorder:
         self._answers: dict[Request[Any], tuple[float, bytes]] = {}
         self._found = b""
         self._verdict: object = None
-        self._verdict_at = self._details_at = self._member_at = float("-inf")
+        self._verdict_at = self._details_at = self._resources_at = self._member_at = float("-inf")
         self._first_bytes = 0
         self._looking: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
@@ -169,6 +175,10 @@ class Recorder:
         found = Details(self._source)
         with contextlib.suppress(SourceError):  # the samples tell why
             await found.look(self.findings, counts)
+            if self._state.now >= self._resources_at + RESOURCES_EVERY:
+                self._resources_at = self._state.now
+                for whole in (requests.Timers(keeps=KEEPS), requests.Resources(keeps=KEEPS)):
+                    await found.ask(whole)
         for question, answer in found.told.items():
             self._note(question, answer)
 

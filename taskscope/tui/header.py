@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -94,6 +95,9 @@ def _identity(context: Context, colours: Palette) -> list[Part]:
 def _connection(context: Context, colours: Palette) -> list[Part]:
     store, sample = context.store, context.store.sample
     parts = [(0, _state(context, colours))]
+    if context.state is State.SAVED and sample is not None:
+        ago = fmt.age(time.time() - sample.wall)
+        parts.append((2, Text(f"{fmt.moment(sample.wall)}, {ago} ago", colours.text)))
     if (capture := context.capture) is not None:
         amount = f"{fmt.age(capture.seconds)} {fmt.bytes(capture.written)}"
         parts.insert(0, (1, Text(f"▶ rec {amount}", colours.warning)))

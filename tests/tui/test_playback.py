@@ -44,6 +44,8 @@ async def test_it_opens_at_the_end_with_the_verdict(path: str, size: tuple[int, 
     async with running(RecordedSource(path), size) as (_, pilot):
         screen = await shown_at(pilot, SECONDS)
         assert "▣ recording" in screen
+        day = time.strftime("%Y-%m-%d", time.localtime(WALL))
+        assert (f"   {day} {at(SECONDS)}, " in screen and " ago" in screen) or size[0] < 100
         assert " LEAK " in screen
         assert "executor.py:231 record_failure" in screen
         slider = next(line for line in screen.split("\n") if "●" in line)
@@ -125,6 +127,9 @@ async def test_a_view_shows_what_was_recorded_and_says_what_was_not(path: str) -
         await pilot.press("2")
         await until_shown(pilot, "5 threads")
         await pilot.press("6")
+        await until_shown(pilot, "650 timers")
+        await until_shown(pilot, "Session.expire")
+        await pilot.press("7")
         await until_shown(pilot, "not recorded at this time")
         await pilot.press("2")
         await until_shown(pilot, "5 threads")

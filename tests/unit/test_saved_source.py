@@ -9,6 +9,7 @@ import pytest
 from taskscope import model, wire
 from taskscope.export.snapshot import save
 from taskscope.model import requests
+from taskscope.model.snapshot import EndedParent
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.saved import SavedSource
 
@@ -103,6 +104,19 @@ async def test_pages_end_exactly_where_the_list_does(tmp_path: Path) -> None:
         each.serial for each in (await source.ask(requests.Tasks(limit=3, order="newest", after=2))).tasks
     ] == [1]
     assert await source.ask(requests.Tasks(sites=(2,))) == model.TaskPage((), 0, None)
+
+
+async def test_the_parents_of_an_ended_parent_are_known(tmp_path: Path) -> None:
+    parents = [EndedParent(7, 5, 2, "gone", "other"), EndedParent(5, 4, 2, "long gone", "other")]
+    source = await opened(
+        tmp_path, [task(8, parent=7, orphan=True), task(4)], ended_parents=wire.pack(parents)
+    )
+    detail = await source.ask(requests.Task(8))
+    assert detail.created_by == (
+        model.Ancestor(7, 2, "gone", "other", live=False),
+        model.Ancestor(5, 2, "long gone", "other", live=False),
+        model.Ancestor(4, 1, "t4", "work", live=True),
+    )
 
 
 async def test_an_ended_parent_stands_in_the_tree_as_a_ghost(tmp_path: Path) -> None:

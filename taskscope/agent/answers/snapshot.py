@@ -29,6 +29,8 @@ KEEPS = 20
 ROWS = 100
 """Tasks per part."""
 
+MAX_ENDED_PARENTS = 100_000
+
 Part = tuple[str, Any]
 
 
@@ -68,6 +70,35 @@ class _Interner:
         parts: list[Part] = [("frames", self._new_frames), ("stacks", self._new_stacks)]
         self._new_frames, self._new_stacks = [], []
         return [part for part in parts if part[1]]
+
+
+class _EndedParents:
+    """Collects the parents of live tasks that have ended, each once; ``take`` returns those added since."""
+
+    def __init__(self) -> None:
+        self._told: set[int] = set()
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, task: object) -> None:
+        lineage = futures.lineage_of(task)
+        while lineage is not None and not lineage.live and lineage.serial not in self._told:
+            if len(self._told) == MAX_ENDED_PARENTS:
+                return
+            self._told.add(lineage.serial)
+            record, parent = lineage.chunk.site if lineage.chunk is not None else None, lineage.parent
+            row = form.EndedParent(
+                lineage.serial,
+                parent.serial if parent is not None else 0,
+                record.id if record is not None else queries.NO_SITE,
+                lineage.name,
+                record.site.coroutine if record is not None else "",
+            )
+            self._rows.append(wire.pack(row))
+            lineage = parent
+
+    def take(self) -> list[Part]:
+        rows, self._rows = self._rows, []
+        return [("ended_parents", rows)] if rows else []
 
 
 def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: bool = True) -> Job[int]:
@@ -132,18 +163,20 @@ def _tasks(
     """How many there are, by loop."""
     rows: list[dict[str, Any]] = []
     live: Counter[int] = Counter()
+    parents = _EndedParents()
     for task in live_tasks(agent.registry.task_records()):
         if task is not None:
             rows.append(_task(agent, task, intern, with_stacks=with_stacks))
+            parents.add(task)
         if task is None:
             yield  # before the rows are encoded, so that encoding counts against the next slice
         if rows and (task is None or len(rows) >= ROWS):
             live.update([row["loop"] for row in rows])
-            out([*intern.take(), ("tasks", rows)])
+            out([*intern.take(), ("tasks", rows), *parents.take()])
             rows = []
         del task
     live.update([row["loop"] for row in rows])
-    out([*intern.take(), ("tasks", rows)])
+    out([*intern.take(), ("tasks", rows), *parents.take()])
     return live
 
 
