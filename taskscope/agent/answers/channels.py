@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 6
 """How far other processes are followed: each waits for the next."""
 
-MAX_PROCESSES, MAX_ACTORS = 50, 200
-"""Other processes followed; tasks and threads whose variables are searched for descriptors."""
+MAX_PROCESSES, MAX_NEEDS, MAX_ACTORS = 50, 200, 200
+"""Other processes and descriptors followed; tasks and threads whose variables are searched for the latter."""
 
 
 class Need(NamedTuple):
@@ -124,7 +124,8 @@ class Channels:
         need = Need(pid, number, reads)
         if need not in self._keys:
             self._keys[need] = "channel", len(self._keys)
-            self._needs.append(need)
+            if len(self._keys) <= MAX_NEEDS:
+                self._needs.append(need)
         return Edge(key, self._keys[need], "waits")
 
     def _to_process(self, key: Key, pid: int) -> Edge:
@@ -141,9 +142,7 @@ class Channels:
             return
         if not processes.are_readable():
             return  # whoever cannot be seen may have the other end too
-        calls = [call for ident, native in natives.items() if ident != agent
-                 if (call := system_calls.of_thread(native)) is not None]  # fmt: skip
-        used = {each for call in calls for each in call.on}
+        used = yield from _used(natives, agent)
         having: dict[Key, set[int]] = {}
         for _ in range(MAX_ROUNDS):
             pids, self._pids = self._pids, []
@@ -152,12 +151,14 @@ class Channels:
                 if spent():
                     yield
             needs, self._needs = self._needs, []
-            ends = {each: other_ends.other_end(each.number, each.pid or "self") for each in needs}
-            held = yield from other_ends.held_by({each for each in ends.values() if each is not None})
+            ends = yield from _other_ends(needs)
+            held = yield from other_ends.held_by(set(ends.values()))
             if not having and any(each.here for found in held.values() for each in found):
                 having = yield from self._having()
             for need, end in ends.items():
-                self._add_channel(need, held.get(end, ()) if end is not None else (), used, having)
+                self._add_channel(need, held.get(end, ()), used, having)
+                if spent():
+                    yield
             if not self._needs and not self._pids:
                 return
 
@@ -227,6 +228,28 @@ class Channels:
             found[key] = yield from handles.reached_by(own)
             del frames, own
         return found
+
+
+def _used(natives: Mapping[int | None, int], agent: int) -> Job[set[On]]:
+    """What the threads of this process wait on."""
+    found: set[On] = set()
+    for ident, native in natives.items():
+        call = system_calls.of_thread(native) if ident != agent else None
+        found.update(call.on if call is not None else ())
+        if spent():
+            yield
+    return found
+
+
+def _other_ends(needs: Iterable[Need]) -> Job[dict[Need, other_ends.End]]:
+    found: dict[Need, other_ends.End] = {}
+    for need in needs:
+        end = other_ends.other_end(need.number, need.pid or "self")
+        if end is not None:
+            found[need] = end
+        if spent():
+            yield
+    return found
 
 
 def _is_own(frame: FrameType) -> bool:

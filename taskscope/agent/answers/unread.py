@@ -53,9 +53,12 @@ class UnreadOutputs:
         if not blocked or not processes.are_readable():
             return ()
         held = yield from other_ends.held_by({each.end for each in blocked})
-        calls = [system_calls.of_thread(native) for ident, native in _natives() if ident != agent]
-        yield
-        used = {on.number for call in calls if call is not None for on in call.on} | set(_polled())
+        used = set(_polled())
+        for ident, native in _natives():
+            call = system_calls.of_thread(native) if ident != agent else None
+            used.update(on.number for on in (call.on if call is not None else ()))
+            if spent():
+                yield
         told = []
         for each in blocked:
             ends = held.get(each.end, ())

@@ -37,14 +37,12 @@ def is_secluded(loops: Iterable[object]) -> Job[bool]:
     if any(callable(each) for each in handlers):
         return False
     for loop in loops:
-        if not is_quiescent(loop):
+        if not (yield from is_quiescent(loop)):
             return False
-        if spent():
-            yield
     return True
 
 
-def is_quiescent(loop: object) -> bool:
+def is_quiescent(loop: object) -> Job[bool]:
     """Whether a loop has nothing to run, no timer, and no descriptor whose other end is elsewhere."""
     if turns.length(loop, "_ready") != 0:
         return False
@@ -57,7 +55,12 @@ def is_quiescent(loop: object) -> bool:
     ):
         return False
     known = registered_of(loop)
-    return known is not None and all(_is_of_this_machine(each.number) for each in known)
+    for each in known or ():
+        if not _is_of_this_machine(each.number):
+            return False
+        if spent():
+            yield
+    return known is not None
 
 
 def _is_of_this_machine(number: int) -> bool:
