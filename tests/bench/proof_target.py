@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import taskscope
@@ -88,7 +89,8 @@ async def main(objects: int) -> None:
         assert {each.fate for each in answer.values()} == {name}
     sites = [record for record in agent.registry.task_records() if record.live > 2]
     for record in sites:
-        assert cost("what keeps them", keepers.keeper_of(record, [], loops)) is not None
+        is_wanted = partial(proofs._is_task_of, record)
+        assert cost("what keeps them", keepers.keeper_of(is_wanted, [], loops)) is not None
     sites = [record.id for record in sites]
     print(json.dumps({"costs": costs, "sites": sites, "agent": agent.server.listener.path}), flush=True)
     late: list[float] = []

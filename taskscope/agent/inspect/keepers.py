@@ -110,22 +110,22 @@ def keeper_of(
 
 def begin(around: Island, others: Iterable[ref[object]]) -> Job[None]:
     """Adds the modules and the tasks that a search starts from."""
-    for names in list(_modules()):
-        around.add(names)
+    for names in _modules():
+        if names is not None:
+            around.add(names)
         if spent():
             yield
     for reference in others:
         around.add(reference())
 
 
-def _modules() -> Iterator[object]:
-    """The dictionaries of the program's own modules; an interactive one has no file."""
+def _modules() -> Iterator[object | None]:
+    """The dictionaries of the program's own modules, None for others; an interactive one has no file."""
     for module in list(sys.modules.values()):
-        if is_a(module, ModuleType):
-            names = attributes_of(module)
-            file = text(names.get("__file__"))
-            if origins.origin(file) == "user" if file else module is sys.modules.get("__main__"):
-                yield names
+        names = attributes_of(module) if is_a(module, ModuleType) else {}
+        file = text(names.get("__file__"))
+        own = origins.origin(file) == "user" if file else module is sys.modules.get("__main__")
+        yield names if own else None
 
 
 def some(thing: object) -> list[object]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sysconfig
 from collections import defaultdict, deque
-from itertools import repeat
+from itertools import chain, filterfalse, repeat
 from operator import is_
 from types import CellType, CoroutineType
 from typing import TYPE_CHECKING, NamedTuple
@@ -112,10 +112,13 @@ def _look(
         counts = {id: around.known_outside[around.at[id]] for id in wanted}
         counted = set(around.at)
         rest = yield from around.without(sight.reached)
+        yield from around.release()
         del sight, around
         fates = yield from _fates(rest)
         found |= {serial: Waking(fates[serial]) for serial in found.keys() & fates.keys()}
         found |= yield from _owned(wanted, counts, counted, others, loops, fates)
+    else:
+        yield from around.release()
     return found
 
 
@@ -167,13 +170,14 @@ class Sight:
     def __init__(self, around: Island) -> None:
         self._island = around
         self._held: set[int] = set()
-        self._from: dict[int, int] = {}  # index → the index through which it was first reached
+        # Of a fixed size: to enlarge a set or dictionary of 10,000 takes up to a millisecond.
+        self._from = [0] * len(around.things)  # the index through which each was first reached; 0: none
         self._why: dict[int, str] = {}
         self._waits: dict[int, list[int]] = defaultdict(list)
         self._awaits: dict[int, list[int]] = defaultdict(list)
         self._runs: dict[int, int] = {}  # index of a coroutine → that of the task which runs it
         self._closed: set[int] = set()  # those of these tasks that have not been reached
-        self.reached: set[int] = set()
+        self.reached = bytearray(len(around.things))  # whether each index was
         self.live: set[int] = set()
 
     def look(self) -> Job[None]:
@@ -184,7 +188,7 @@ class Sight:
             if spent():
                 yield
         self._held = yield from self._island.held()
-        yield from self._spread([*lively, *(self._held - self._island.waiting)])
+        yield from self._spread(chain(lively, filterfalse(self._island.waiting.__contains__, self._held)))
 
     def stuck(self) -> set[int]:
         """Indexes of tasks that nothing can wake."""
@@ -215,11 +219,13 @@ class Sight:
             return False
         return True
 
-    def _spread(self, begin: list[int]) -> Job[None]:
+    def _spread(self, begin: Iterable[int]) -> Job[None]:
         """Marks everything reachable from the objects at these indexes."""
         pending: deque[int] = deque()  # nearest first: the shortest path has the best names
         for place in begin:
-            self._reach(place, None, pending)
+            self._reach(place, 0, pending)
+            if not place & 63 and spent():
+                yield
         while pending:
             place = pending.popleft()
             thing = self._island.things[place]
@@ -232,24 +238,23 @@ class Sight:
             if spent():
                 yield
 
-    def _reach(self, place: int, origin: int | None, pending: deque[int]) -> None:
+    def _reach(self, place: int, origin: int, pending: deque[int]) -> None:
         """A task that is reached may continue, and so may those it awaits and those that await it.
 
         Whoever has a coroutine that a task runs, such as ``asyncio.run``, has no access to its variables.
         """
-        if place in self.reached or self._runs.get(place, -1) in self._closed:
+        if self.reached[place] or self._runs.get(place, -1) in self._closed:
             return
-        self.reached.add(place)
+        self.reached[place] = True
         pending.append(place)
-        if origin is not None:
-            self._from[place] = origin
+        self._from[place] = origin
         if place in self._island.waiting:
             self.live.add(place)
             self._closed.discard(place)
-            for awaited in self._awaits[place]:
+            for awaited in self._awaits.get(place, ()):
                 self._why.setdefault(awaited, "a task that awaits it")
                 self._reach(awaited, place, pending)
-        for task in self._waits[place]:
+        for task in self._waits.get(place, ()):  # no list for each of 20,000: garbage would be collected
             self._reach(task, place, pending)
 
     def heed_timers(self, loops: list[object]) -> Job[None]:
@@ -271,8 +276,7 @@ class Sight:
     def _led(self, timer: object) -> set[int]:
         """The tasks that a timer leads to, other than through a future."""
         found: set[int] = set()
-        seen = {id(timer)}
-        level = [timer]
+        seen, level = {id(timer)}, [timer]
         for _ in range(TIMER_DEPTH):
             following = []
             for each in level:
@@ -304,27 +308,26 @@ class Sight:
 
     def is_timed(self, place: int) -> bool:
         """Whether a timer will wake or cancel a task, whatever else may."""
-        at: int | None = place
-        while at is not None:
+        at = place
+        while at:
             if self._why.get(at) == BY_TIMER or referents.is_timer(self._island.things[at]):
                 return True
-            at = self._from.get(at)
+            at = self._from[at]
         return False
 
     def by(self, place: int) -> str:
         """What may wake a task."""
         if place in self._why:
             return self._why[place]
-        things = self._island.things
-        at = self._from.get(place)
+        things, at = self._island.things, self._from[place]
         nearer: object = None
-        while at is not None:
+        while at:
             thing = things[at]
             name = _name(thing, nearer) if nearer is not None else ""
             if name:
                 return name
-            beyond = self._from.get(at)
-            of_object = beyond is not None and thing is attributes_of(things[beyond])
+            beyond = self._from[at]
+            of_object = beyond != 0 and thing is attributes_of(things[beyond])
             if not of_object and type(thing) is not CellType:
                 nearer = thing
             at = beyond
