@@ -123,9 +123,14 @@ async def test_nothing_of_the_agent_stays_referenced(directory: Path) -> None:
         gc.collect()
         return all(reference() is None for reference in gone)
 
-    until(freed)
-    task.cancel()
-    await asyncio.wait([task])
+    try:
+        until(freed)
+    except AssertionError:
+        left = [each for reference in gone if (each := reference()) is not None]
+        pytest.fail(f"referred to by {[(type(each), repr(each)[:200]) for each in gc.get_referrers(*left)]}")
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def test_a_task_is_not_kept_alive() -> None:
