@@ -16,16 +16,10 @@ import socket
 import sys
 from pathlib import Path
 
-_BEGIN = """\
-import os, sys
-if os.fork():
-    os._exit(0)
-os.closerange({first}, 1 << 20)
-sys.path.insert(0, {house!r})
-from taskscope.commands.companion import main
-main({settings!r})
-"""
-"""What the new interpreter runs.  It leaves its parent at once, and what that left open for its children."""
+_BEGIN = "import sys; sys.path.insert(0, {!r}); from taskscope.companion import run; run()"
+
+HANDOVER = "TASKSCOPE_COMPANION"
+"""Environment variable that carries the settings: others could read them in the arguments."""
 
 LISTENING = 3
 """The descriptor of the listening socket in the companion."""
@@ -74,7 +68,6 @@ def start(path: str, on: tuple[str, ...], listener: socket.socket | None) -> Non
         raise OSError(f"{executable or 'this program'} is no python that could run a companion")
     house = str(Path(__file__).resolve().parents[1])
     settings = json.dumps({"path": path, "on": on, "listens": listener is not None})
-    code = _BEGIN.format(house=house, settings=settings, first=LISTENING + (listener is not None))
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (posix.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     ]
@@ -84,13 +77,29 @@ def start(path: str, on: tuple[str, ...], listener: socket.socket | None) -> Non
         actions += [(posix.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
     if listener is not None:
         actions.append((posix.POSIX_SPAWN_DUP2, listener.fileno(), LISTENING))
+    environment = {**os.environ, HANDOVER: settings}
     launcher = posix.posix_spawn(
-        executable, [executable, "-I", "-c", code], dict(os.environ), file_actions=actions, setsid=True
+        executable,
+        [executable, "-I", "-c", _BEGIN.format(house)],
+        environment,
+        file_actions=actions,
+        setsid=True,
     )
     try:
         posix.waitpid(launcher, 0)
     except ChildProcessError:  # a handler of the program has waited for it
         pass
+
+
+def run() -> None:
+    """Runs in the companion, which leaves its parent first, and what that left open for its children."""
+    if os.fork():
+        os._exit(0)
+    settings = json.loads(os.environ.pop(HANDOVER))
+    os.closerange(LISTENING + settings["listens"], 1 << 20)
+    from taskscope.commands.companion import main
+
+    main(settings["path"], settings["on"], socket.socket(fileno=LISTENING) if settings["listens"] else None)
 
 
 def _is_open(number: int) -> bool:

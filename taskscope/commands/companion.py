@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.rules import parse_all
 from taskscope.commands.common import say
 from taskscope.commands.patrol import Patrol, until_told
-from taskscope.companion import LISTENING
 from taskscope.sources.base import SourceError
 from taskscope.sources.following import watch
 from taskscope.sources.live import LiveSource
 
 if TYPE_CHECKING:
+    import socket
+
     from taskscope.sources.following import Looker
 
 
-def main(text: str) -> None:
-    """Runs until the agent is gone.  ``text``: the settings as JSON."""
-    settings = json.loads(text)
-    listener = socket.socket(fileno=LISTENING) if settings["listens"] else None
+def main(path: str, on: list[str], listener: socket.socket | None) -> None:
+    """Runs until the agent at ``path`` is gone."""
     place = listener.getsockname() if listener is not None else None
     try:
-        asyncio.run(until_told(_run(settings["path"], settings["on"], listener)))
+        asyncio.run(until_told(_run(path, on, listener)))
     finally:
         if isinstance(place, str):
             Path(place).unlink(missing_ok=True)

@@ -146,37 +146,26 @@ def opens(path: Path) -> bool:
     return asyncio.run(walked()) > 0
 
 
-def kill_at_random(pid: int, folder: Path, chance: random.Random) -> None:
-    """Kills a watch whose three rules fire at once; half of the time while it starts."""
-    words = "growth=1%/200ms,most=1000/h"
-    on = [
-        word
-        for kind in ("snapshot", "record", "report")
-        for word in ("--on", words, f"{kind}:{folder / kind}")
-    ]
-    before = [len(files(folder / kind)) for kind in ("snapshot", "record", "report")]
-    with watching(str(pid), *on) as child:
-        if chance.random() < 0.7:
-            until(
-                lambda: (
-                    [len(files(folder / kind)) for kind in ("snapshot", "record", "report")] != before
-                    or child.poll() is not None
-                )
-            )
+def kill_at_random(pid: int, folder: Path, kind: str, chance: random.Random) -> None:
+    """Kills a watch whose rule fires at its first sample, at any moment from then on."""
+    on = "fds=0.01%,most=1000/h", f"{kind}:{folder}"
+    before = len(files(folder))
+    with watching(str(pid), "--on", *on) as child:
+        assert child.stderr is not None
+        assert "watching" in child.stderr.readline()
+        if chance.random() < 0.5:
+            until(lambda: len(files(folder)) > before)
         time.sleep(chance.random() / 2)
         child.kill()
         child.wait()
-    for kind in ("snapshot", "record", "report"):
-        assert all(opens(each) for each in files(folder / kind) if not each.name.startswith("."))
-        assert not [each.name for each in files(folder / kind) if each.name.startswith(".")]
+    assert all(map(opens, files(folder)))  # no other file is there, hidden or not
 
 
 def test_killed_at_any_moment_there_are_only_whole_files(tmp_path: Path) -> None:
     chance = random.Random(3)
     with running(GROWING, "--interval", "100ms") as target:
-        for _ in range(3):
-            kill_at_random(target.pid, tmp_path, chance)
-    assert sum(1 for _ in tmp_path.rglob("taskscope-*"))
+        for kind in ("snapshot", "record", "report"):
+            kill_at_random(target.pid, tmp_path / kind, kind, chance)
 
 
 @pytest.mark.attack
@@ -184,9 +173,10 @@ def test_killed_at_any_moment_there_are_only_whole_files(tmp_path: Path) -> None
 def test_killed_at_fifty_moments_there_are_only_whole_files(tmp_path: Path) -> None:
     chance = random.Random(5)
     with running(GROWING, "--interval", "100ms") as target:
-        for _ in range(50):
-            kill_at_random(target.pid, tmp_path, chance)
-    print({kind: len(files(tmp_path / kind)) for kind in ("snapshot", "record", "report")})
+        for number in range(51):
+            kind = ("snapshot", "record", "report")[number % 3]
+            kill_at_random(target.pid, tmp_path / kind, kind, chance)
+    print({each.name: len(files(each)) for each in tmp_path.iterdir()})
 
 
 @pytest.mark.parametrize("verb", [("watch", "1"), ("run",)])
@@ -238,3 +228,34 @@ def test_rules_write_no_report_of_watch() -> None:
     done = taskscope("watch", "1", "--on", "leak", "report:/nowhere", "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "taskscope watch: --on writes no report: leave out --json\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_night_of_crashes_and_a_leak_leaves_the_files_that_explain_it_and_no_more(tmp_path: Path) -> None:
+    """The service is killed again and again, and captures itself from inside."""
+    command = [sys.executable, "-m", "taskscope", "run", "--name", "night"]
+    on = [
+        "--on",
+        "growth=5%/1s,leak,most=3/h",
+        f"report:{tmp_path}",
+        "--on",
+        "leak",
+        f"snapshot:{tmp_path}/s",
+    ]
+    for crash in (True, True, True, False):
+        with subprocess.Popen([*command, *on, "-c", GROWING], stderr=subprocess.DEVNULL) as child:
+            before = len(log(tmp_path))
+            if crash:
+                until(partial(_logs_more, tmp_path, before), 60)
+            else:
+                until(lambda: files(tmp_path / "s"), 100)
+            child.kill()
+    assert len(files(tmp_path, ".html")) == 3
+    (saved,) = files(tmp_path / "s")
+    leaks = [each for each in snapshot.load(saved)["findings"] if each["level"] == "leak"]
+    assert leaks[0]["coroutine"] == "forgotten"
+
+
+def _logs_more(folder: Path, before: int) -> bool:
+    return len(log(folder)) > before

@@ -90,7 +90,10 @@ def test_a_histogram_adds_up() -> None:
 
 def test_sites_beyond_the_bound_are_summed_with_their_number() -> None:
     many = range(1, 3 * MAX_OWN + 1)
-    found = shown(sample(10, [counts(id, 2, 5) for id in many], map(site, many)))
+    found = shown(
+        sample(10, [counts(id, 2, 4) for id in many], map(site, many)),
+        sample(11, [counts(id, 2, 5) for id in many]),
+    )
     named = parsed(found)
     own = {each.labels["site"] for each in named["taskscope_site_live"].samples}
     assert len(own) == MAX_OWN + 1
