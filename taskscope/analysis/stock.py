@@ -95,8 +95,10 @@ def _of_connections(row: Resource, _: Pile[Resource]) -> Strength:
     return Strength.PERMANENT if forgotten else _by_keeper(row)
 
 
-def _of_ended(row: Resource, _: Pile[Resource]) -> Strength:
+def _of_ended(row: Resource, pile: Pile[Resource]) -> Strength:
     """One that has ended only has to be waited for; that may happen when the last of a batch has ended."""
+    if row.since is not None and row.since - pile.since > (pile.now - pile.since) / 2:
+        return Strength.IN_USE  # those of the first half of the watch are gone
     if row.keeper is not None and row.keeper.unread:
         return Strength.REPEATED
     return Strength.NONE if row.users else Strength.UNLIKELY  # a thread is waiting for one

@@ -20,11 +20,11 @@ class Resource:
     """``count`` things that are alike.
 
     ``name``: of a context variable, a class, a pool, a command; ``detail``: what it holds or is for.
-    ``frame``: the line that made them, or at which they stand.  ``users``: tasks and timers whose context has
+    ``frame``: the line that made them, or at which they stand. ``users``: tasks and timers whose context has
     a value of the variable, jobs that wait for the pool, living threads that made the loops, or who waits for
-    the primitives; the longest of them has not moved ``since`` then.  ``each``: bytes of one.  ``alone``: of
-    ``inspected`` ones, those that only the event loop refers to.  ``keeper``: the container that most are in.
-    ``variables``: context variables of that name.
+    the primitives. ``since``: the longest of these has not moved since then; the oldest child started then.
+    ``each``: bytes of one. ``alone``: of ``inspected`` ones, those that only the event loop refers to.
+    ``keeper``: the container that most are in. ``variables``: context variables of that name.
     """
 
     kind: words.ResourceKind

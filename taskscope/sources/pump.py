@@ -53,9 +53,12 @@ WAITS_SOON = 5.0
 TIMERS_SOON, MANY_TIMERS = 5.0, 20_000
 """Seconds between looks at the timers while some pile up; longer if there are more than so many."""
 
-STOCK_SOON, STOCK_LATE, STOCK_SHARE = 5.0, 60.0, 0.05
+STOCK_SOON, STOCK_LATE, STOCK_SHARE = 5.0, 20.0, 0.05
 """Seconds between counts of other resources: while some pile up, at most; share of the time that counting may
 take, which is mostly pauses."""
+
+UNEVEN = 0.618
+"""Looks at equal distances would see what rises and falls as regularly only rise."""
 
 AWAKE = 0.02
 """Share of a core that a process uses from which its loops are looked at: a crowded machine may leave no more
@@ -98,6 +101,7 @@ class Pump:
         self._threads: tuple[Thread, ...] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
+        self._turn = 0.0
         self._next_waits = self._next_timers = self._next_stock = self._next_turns = 0.0
 
     async def samples(self, interval: float = 0.0) -> AsyncIterator[Sample]:
@@ -270,7 +274,9 @@ class Pump:
         took = time.monotonic() - begun
         if judged.wanted is not None:
             judged.inspect(await self._source.ask(judged.wanted))
-        return max(STOCK_SOON if judged.growing else NOTE_EVERY, min(took / STOCK_SHARE, STOCK_LATE))
+        every = max(STOCK_SOON if judged.growing else NOTE_EVERY, min(took / STOCK_SHARE, STOCK_LATE))
+        self._turn = (self._turn + UNEVEN) % 1.0
+        return every * (0.6 + 0.8 * self._turn)
 
 
 async def _apart(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:

@@ -135,6 +135,12 @@ def test_zombies_are_only_suspected_while_a_thread_waits_for_a_child() -> None:
     assert levels(watch(ZOMBIE, steady, 200)) == {"leak"}
 
 
+def test_zombies_of_which_the_oldest_is_young_are_waited_for_now_and_then() -> None:
+    """However the looks fall: of those that rise and fall as regularly they may only see the rise."""
+    assert levels(watch(ZOMBIE, steady, 300, since=lambda second: 1000.0 + second - 15)) == set()
+    assert "leak" in levels(watch(ZOMBIE, steady, 300, since=lambda _: 990.0))
+
+
 def test_a_context_variable_made_again_and_again_is_a_leak() -> None:
     said = watch(CONTEXT, steady, 70, variables=steady)
     (finding,) = said[-1]

@@ -117,7 +117,7 @@ class ResourceReader:
             return partial(registered.is_one_of, row=row)
         if row.kind == "subprocess":
             ended = row.state == "ended"
-            pids = (each.pid for each in children.of_this_process() if each[1:] == (row.name, ended))
+            pids = (each.pid for each in children.of_this_process() if each[1:3] == (row.name, ended))
             return partial(children.is_handle_of, frozenset(pids))
         if row.kind == "loop" and row.state == "stopped" and row.frame is not None:
             return self._is_stopped_loop
@@ -282,12 +282,15 @@ class ResourceReader:
 
 def _subprocesses() -> Job[list[model.Resource]]:
     counted: Counter[tuple[str, bool]] = Counter()
+    oldest: dict[tuple[str, bool], float] = {}
     for each in children.of_this_process():
-        counted[each.name, each.ended] += 1
+        key = each.name, each.ended
+        counted[key] += 1
+        oldest[key] = min(each.started, oldest.get(key, each.started))
         if spent():
             yield
     return [
-        model.Resource("subprocess", name, count, "ended" if ended else "running")
+        model.Resource("subprocess", name, count, "ended" if ended else "running", since=oldest[name, ended])
         for (name, ended), count in counted.items()
     ]
 

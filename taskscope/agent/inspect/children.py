@@ -15,11 +15,12 @@ MOST = 1_000
 
 
 class Child(NamedTuple):
-    """``ended``: it has ended, and its status was not fetched."""
+    """``ended``: it has ended, and its status was not fetched.  ``started``: in seconds since boot."""
 
     pid: int
     name: str
     ended: bool
+    started: float
 
 
 def of_this_process() -> Iterator[Child]:
@@ -47,7 +48,10 @@ def is_handle_of(pids: Container[int], thing: object) -> bool:
 def _child(pid: str) -> Child | None:
     said = _contents(f"/proc/{pid}/stat")
     name, _, rest = said.partition("(")[2].rpartition(")")
-    return Child(int(pid), name, rest.split()[0] == "Z") if pid.isdigit() and rest.split() else None
+    fields = rest.split()
+    if not pid.isdigit() or len(fields) < 20:
+        return None
+    return Child(int(pid), name, fields[0] == "Z", int(fields[19]) / system.sysconf("SC_CLK_TCK"))
 
 
 def _words(path: str) -> list[str]:
