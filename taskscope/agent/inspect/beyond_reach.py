@@ -108,7 +108,7 @@ def _told_by(around: Island, begun: FrameType) -> set[int]:
     given = (id(variables.get(each)) for each in begun.f_code.co_varnames[: begun.f_code.co_argcount])
     owners = {1, *(around.at[each] for each in given if each in around.at)}
     named = {at for at, each in enumerate(things) if type(each) is dict and origin[at] in owners}
-    signals = {at for at, each in enumerate(things) if is_a(each, _SIGNALS)}
+    signals = {at for at, each in enumerate(things) if issubclass(type(each), _SIGNALS)}
     return owners | {at for at in signals if origin[at] in {0} | owners | named}
 
 
