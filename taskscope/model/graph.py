@@ -21,6 +21,7 @@ __all__ = [
     "FullSlots",
     "Holder",
     "UnreadOutput",
+    "Unreturned",
     "WaitEdge",
     "WaitGraph",
     "WaitNode",
@@ -152,6 +153,24 @@ class FullSlots:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreturned:
+    """Slots of a semaphore or lock, or items of a queue, that were taken and that nobody will give back.
+
+    ``size``: slots (0: unknown), or items not done.  ``waiting`` tasks wait, at ``lines``, most first; none
+    has moved since ``since``.  ``takers``: how many take them at which line; of slots, those whose code gives
+    them back only if nothing fails; of items, where consumers wait for more.
+    """
+
+    kind: words.Lost
+    name: str
+    size: int
+    since: float
+    waiting: int
+    lines: tuple[WaitingAt, ...]
+    takers: tuple[WaitingAt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """A process that is ending, and waits.
 
@@ -195,6 +214,7 @@ class WaitGraph:
     ending: Ending | None = None
     slots: tuple[FullSlots, ...] = ()
     unread: tuple[UnreadOutput, ...] = ()
+    unreturned: tuple[Unreturned, ...] = ()
 
 
 def deadlocked(nodes: Iterable[WaitNode], edges: Iterable[WaitEdge]) -> set[int]:

@@ -30,6 +30,7 @@ __all__ = [
     "Interruption",
     "Known",
     "Level",
+    "Lost",
     "Matched",
     "NodeKind",
     "Order",
@@ -159,6 +160,9 @@ child processes of multiprocessing."""
 Gone = Literal["", "fork", "thread", "task", "nobody"]
 """Why nothing gives a lock back: its owner stayed behind at a fork, or is a thread or task that has ended.
 Of a task, ``nobody``: nothing that lives can reach what it waits for."""
+
+Lost = Literal["slots", "items"]
+"""What was taken and is not given back: slots of a semaphore or lock, items of a queue."""
 
 Interruption = Literal["", "finaliser", "signal handler", "collector"]
 """What may run code in the middle of other code of the same thread."""

@@ -17,6 +17,7 @@ from taskscope.agent.answers.channels import Channels
 from taskscope.agent.answers.full_pools import FullPools
 from taskscope.agent.answers.full_slots import SlotOwners
 from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
+from taskscope.agent.answers.unreturned import Unreturned
 from taskscope.agent.inspect import futures, holdings, processes, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.island import OwnRef
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from taskscope.agent.answers.nodes import Key
     from taskscope.agent.answers.unreached import Unreached
+    from taskscope.agent.answers.unreturned import GiversRead
     from taskscope.agent.counts.loops import LoopWatch
     from taskscope.agent.counts.registry import Registry
     from taskscope.agent.inspect.stillness import Stillness
@@ -68,6 +70,7 @@ class Look:
         self._turning: set[int] = set()  # threads that sleep in a loop, which goes on running tasks
         self._secluded = False  # whether nothing else can make anything move
         self._enclosed = False  # likewise, but for tasks and threads that move
+        self._unreturned = Unreturned()
         self._channels = Channels(self._nodes, self._edges, still, registry)
 
     # -- who waits -----------------------------------------------------------------------------
@@ -143,6 +146,7 @@ class Look:
         if since < self._now and not stacks.is_running(futures.coroutine(task)):
             self._add(("task", serial), since, waited.by_task(task))
             self._add_any(("task", serial), since, waited.of_task_by_anybody, task)
+            self._unreturned.note(task, since)
             thread = blocked.get(id(futures.loop_of(task)))
             if thread is not None:
                 self._nodes.setdefault(("task", serial), Node("task", since))
@@ -205,6 +209,11 @@ class Look:
         still = {serial: since for _, serial in wanted if (since := self._still.of_task(serial)) is not None}
         for serial in (yield from proofs.among(still)):
             self._nodes["task", serial] = Node("task", still[serial], gone="nobody")
+
+    def unreturned(self, read: GiversRead, agent: int) -> Job[tuple[model.Unreturned, ...]]:
+        """What was taken and nobody will give back."""
+        found = yield from self._unreturned.found(self._sampled, read, agent)
+        return () if self._partial else found
 
     def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[Edge]:
         if how == "waits":

@@ -9,6 +9,7 @@ from taskscope.agent.answers.ending import EndingWatch
 from taskscope.agent.answers.graph import Look
 from taskscope.agent.answers.unreached import Unreached
 from taskscope.agent.answers.unread import UnreadOutputs
+from taskscope.agent.answers.unreturned import GiversRead
 from taskscope.agent.inspect.stillness import Stillness
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class WaitReader:
         self._still = Stillness()
         self._ending = EndingWatch()
         self._unread = UnreadOutputs(registry, self._still)
+        self._givers = GiversRead()
         self._unreached = Unreached(registry, lambda: [loop for _, loop in watch.loops()])
 
     def since(self, serial: int) -> float | None:
@@ -48,4 +50,6 @@ class WaitReader:
         look.rest()
         yield from look.unreached(self._unreached)
         graph = yield from look.graph()
-        return replace(graph, ending=(yield from self._ending.look()), unread=unread)
+        unreturned = yield from look.unreturned(self._givers, self._agent_thread())
+        ending = yield from self._ending.look()
+        return replace(graph, ending=ending, unread=unread, unreturned=unreturned)

@@ -134,6 +134,22 @@ def line_calling(code: CodeType, names: Sequence[str]) -> int | None:
     return None
 
 
+def loads(code: CodeType) -> dict[str, int]:
+    """How often each name is loaded: of a variable, a function or a method."""
+    found: dict[str, int] = {}
+    for each in _shown(code).instructions:
+        if each.opname in _ATTRIBUTES or each.opname.startswith(_NAMES):
+            for name in each.argval if isinstance(each.argval, tuple) else (each.argval,):
+                found[str(name)] = found.get(str(name), 0) + 1
+    return found
+
+
+def lines_of_calls(code: CodeType, name: str) -> list[int]:
+    """The lines at which a function or method of that name is called, once per instruction."""
+    called = (each for each in _shown(code).instructions if each.opname.startswith("CALL"))
+    return [_line(each) for each in called if name_at(code, each.offset) == name]
+
+
 class Taken(NamedTuple):
     """Something that a frame has taken and will give back; ``thing`` None: the bytecode does not name it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import FunctionType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from taskscope.agent.inspect import awaiting, blocking, futures, origins, stacks, waits
 from taskscope.agent.inspect.looking import attribute, called, items, seconds, size, text
@@ -37,6 +37,17 @@ _LEAVING: dict[tuple[str, str], EndingHow] = {
 }
 
 _SHUTDOWN = "BaseEventLoop.shutdown_default_executor"
+
+
+Kind = Literal["acquire", "get", "join"]
+"""To take a slot or an item, or for all items to be done."""
+
+_TAKING: dict[str, Kind] = {
+    "Semaphore.acquire": "acquire",
+    "Lock.acquire": "acquire",
+    "Queue.get": "get",
+    "Queue.join": "join",
+}
 
 
 class Ahead(NamedTuple):
@@ -100,6 +111,17 @@ def _acquired(frames: list[FrameType]) -> object:
             queue = variables_of(frame).get("self")
             return queue if size(attribute(queue, "_queue")) == 0 else None
     return None
+
+
+def taken_from(frames: list[FrameType]) -> tuple[Kind | None, object]:
+    """The semaphore, lock or queue of asyncio that a suspended task waits to take from, or to be done."""
+    for frame in frames:
+        file, name = origins.file_of(frame.f_code), text(frame.f_code.co_qualname)
+        if not origins.is_plumbing(file):
+            break
+        if "/asyncio/" in file and name in _TAKING:
+            return _TAKING[name], variables_of(frame).get("self")
+    return None, None
 
 
 def job_awaited_by(task: object) -> object:

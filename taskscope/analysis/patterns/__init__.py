@@ -25,6 +25,7 @@ from taskscope.analysis.patterns import (
     stock,
     threads,
     timers,
+    unreturned,
     waiting,
 )  # fmt: skip
 
@@ -63,6 +64,7 @@ OF_ENDED: Pattern = ownership.ENDED_TASKS_KEPT
 """Why ended tasks of a site stay."""
 
 OF_PROCESS: tuple[ProcessPattern, ...] = (
+    *unreturned.PATTERNS,
     *deadlocks.PATTERNS,
     endings.ENDS_SLOWLY,
     *spins.PATTERNS,

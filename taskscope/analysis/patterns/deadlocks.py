@@ -19,6 +19,7 @@ from taskscope.analysis.patterns.chains import (
     steps,
 )
 from taskscope.analysis.patterns.pattern import ProcessPattern, place
+from taskscope.analysis.patterns.unreturned import lines_of
 
 if TYPE_CHECKING:
     from taskscope.model import Finding, WaitEdge, WaitGraph, WaitNode
@@ -75,7 +76,12 @@ def _ownerless(graph: WaitGraph | None) -> tuple[Finding, ...]:
     if graph is None or not graph.nodes:
         return ()
     seen = Chains(graph)
-    chains = {each[-1].waiter: each for each in _to_rest(seen) if _is_of_lock(seen, each)}
+    explained = lines_of(graph)
+    chains = {
+        each[-1].waiter: each
+        for each in _to_rest(seen)
+        if _is_of_lock(seen, each) and seen.nodes[each[-2].waiter].frame not in explained
+    }
     return findings_of(OWNER_GONE, [_standstill(seen, graph.monotonic, each) for each in chains.values()])
 
 
@@ -84,7 +90,8 @@ def _standstills(graph: WaitGraph | None) -> tuple[Finding, ...]:
     if graph is None or not graph.nodes:
         return ()
     seen = Chains(graph)
-    chains = _to_rest(seen)
+    explained = lines_of(graph)
+    chains = [each for each in _to_rest(seen) if seen.nodes[each[-1].waiter].frame not in explained]
     if any(_is_of_lock(seen, each) for each in chains):
         chains = []
     cases = [_standstill(seen, graph.monotonic, each) for each in _told(chains)[:1]]
