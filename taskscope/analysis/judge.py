@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth, patterns
+from taskscope.analysis.bystanders import without_bystanders
 from taskscope.analysis.churn import Churn
 from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.kept import Kept
@@ -235,12 +236,14 @@ class Judge:
         judged = [each for each in of_sites if each is not None]
         found = without_passengers(judged, self._watched, self.now)
         found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].strength, -each.rate_per_min))
-        serious = [each for each in found if each.level != "info"]
-        infos = [each for each in found if each.level == "info"]
         climbs = self.climbs()
         self.churn.look(self.now, self._watched, self.state.sites, self.resources.levels(self.now))
+        of_process = self._process_findings(climbs)
+        found = without_bystanders(found, of_process, self._waits, self._watched)
+        serious = [each for each in found if each.level != "info"]
+        infos = [each for each in found if each.level == "info"]
         told = (
-            *self._process_findings(climbs)[:MAX_INFO],
+            *of_process[:MAX_INFO],
             *(with_resources(each, climbs) for each in serious),
             *infos[:MAX_INFO],
         )

@@ -7,7 +7,6 @@ tasks and locks are referenced weakly, everything else by number.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from taskscope.agent.answers.full_slots import SlotOwners
 from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
 from taskscope.agent.answers.unreturned import Unreturned
 from taskscope.agent.inspect import futures, holdings, processes, stacks, task_facts, turns, waited
-from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, items
 from taskscope.agent.inspect.seclusion import is_secluded, registered_of
@@ -212,8 +210,7 @@ class Look:
 
     def unreturned(self, read: GiversRead, agent: int) -> Job[tuple[model.Unreturned, ...]]:
         """What was taken and nobody will give back."""
-        found = yield from self._unreturned.found(self._sampled, read, agent)
-        return () if self._partial else found
+        return () if self._partial else (yield from self._unreturned.found(self._sampled, read, agent))
 
     def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[Edge]:
         if how == "waits":
@@ -392,7 +389,7 @@ class Look:
             self._now,
             tuple(described),
             tuple(
-                self._with_interruption(each, held.get((each.waiter, each.on)))
+                standing.with_interruption(each, held.get((each.waiter, each.on)), self._edges)
                 for each in between_kept
                 if each.waiter in shown and each.on in shown
             ),
@@ -400,10 +397,3 @@ class Look:
             tuple(self._pools.found(self._standing, self._now)),
             slots=slots,
         )
-
-    def _with_interruption(self, edge: model.WaitEdge, held: Edge | None) -> model.WaitEdge:
-        """Adds what ran in between if a thread waits for a lock that it holds."""
-        if held is None or not any(held.on == each.waiter and each.on == held.waiter for each in self._edges):
-            return edge
-        found = between(stacks.current_frames().get(held.on[1]), held.frame)
-        return replace(edge, interrupted=found.what, by=found.by)

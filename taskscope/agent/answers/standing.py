@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from taskscope import model
 from taskscope.agent.inspect import awaiting, futures, stacks, swallowing
 from taskscope.agent.inspect.blocking import activity
+from taskscope.agent.inspect.interruptions import between
 from taskscope.agent.inspect.looking import attribute, text
 from taskscope.agent.inspect.threads import ident_of, known_threads
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import FrameType
 
-    from taskscope.agent.answers.nodes import Key, Node
+    from taskscope.agent.answers.nodes import Edge, Key, Node
     from taskscope.agent.counts.registry import Registry
 
 MAX_CANCELLED = 20
@@ -107,3 +108,11 @@ def line_of(frames: list[FrameType]) -> model.Frame | None:
 def _at(node: model.WaitNode, frames: list[FrameType]) -> model.WaitNode:
     stack = stacks.describe(stacks.outside_plumbing(frames))
     return replace(node, frame=model.library_line(stack), user_frame=model.user_line(stack))
+
+
+def with_interruption(edge: model.WaitEdge, held: Edge | None, edges: list[Edge]) -> model.WaitEdge:
+    """Adds what ran in between if a thread waits for a lock that it holds."""
+    if held is None or not any(held.on == each.waiter and each.on == held.waiter for each in edges):
+        return edge
+    found = between(stacks.current_frames().get(held.on[1]), held.frame)
+    return replace(edge, interrupted=found.what, by=found.by)

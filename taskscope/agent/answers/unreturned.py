@@ -1,7 +1,7 @@
 """Slots and items that were taken, and that nobody who lives will give back.
 
-A semaphore without a free slot, a queue whose items are not all done: somebody has them, unless no function of
-the program that would give them back is running or suspended (see ``inspect/giving.py``).
+A semaphore without a free slot, a queue whose items are not all done: somebody has them, unless no function
+of the program that would give them back is running or suspended (see ``inspect/giving.py``).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from taskscope.agent.inspect.walk import Job
     from taskscope.agent.inspect.waited import Kind
+    from taskscope.agent.inspect.walk import Job
 
 STILL = 8.0
 """Seconds for which a task has waited before it is worth reading code."""
@@ -99,8 +99,8 @@ class Unreturned:
             kind, thing = waited.taken_from(frames)
             own = stacks.outside_plumbing(frames)
             if kind is not None:
-                self._note_waiter(kind, thing, own, known)
-            if known.may_have(own[1:] if kind in ("acquire", "get") else own):
+                self._note_waiter(kind, thing, own)
+            if known.may_have(known.behind(own) if kind in ("acquire", "get") else own):
                 return False
             del task, thing
         for ident, frame in stacks.current_frames().items():
@@ -110,7 +110,7 @@ class Unreturned:
                 yield
         return True
 
-    def _note_waiter(self, kind: Kind, thing: object, own: list[FrameType], known: giving.Givers) -> None:
+    def _note_waiter(self, kind: Kind, thing: object, own: list[FrameType]) -> None:
         used = self._used.get(id(thing))
         line = standing.line_of(own)
         if used is None or used.thing() is not thing or line is None:
@@ -120,10 +120,9 @@ class Unreturned:
             return
         used.waiting += 1
         used.lines[line] += 1
-        code = own[0].f_code
-        at = giving.unguarded(code, giving.SLOTS) if kind == "acquire" and code in known.codes else None
+        at = giving.unguarded(own[0].f_code, giving.SLOTS) if kind == "acquire" else None
         if at is not None:
-            used.takers[origins.frame_of(code, at)] += 1
+            used.takers[origins.frame_of(own[0].f_code, at)] += 1
 
 
 def _told(used: _Used) -> model.Unreturned | None:

@@ -7,6 +7,7 @@ values, without calling the program's code.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import BuiltinMethodType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -148,6 +149,17 @@ def lines_of_calls(code: CodeType, name: str) -> list[int]:
     """The lines at which a function or method of that name is called, once per instruction."""
     called = (each for each in _shown(code).instructions if each.opname.startswith("CALL"))
     return [_line(each) for each in called if name_at(code, each.offset) == name]
+
+
+def awaits(code: CodeType, name: str) -> bool:
+    """Whether the result of calling a function or method of that name is awaited at once."""
+    instructions = _shown(code).instructions
+    return any(
+        each.opname.startswith("CALL")
+        and after.opname == "GET_AWAITABLE"
+        and name_at(code, each.offset) == name
+        for each, after in pairwise(instructions)
+    )
 
 
 class Taken(NamedTuple):

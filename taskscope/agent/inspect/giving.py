@@ -1,7 +1,7 @@
 """Which of the program's functions give back what was taken: a slot of a semaphore, an item of a queue.
 
-Whoever has something stands in a function that gives it back, or in one that calls such a function: unless one
-is handed on, to be called later.  All this shows in the code.
+Whoever has something stands in a function that gives it back, or in one that calls such a function: unless
+one is handed on, to be called later.  All this shows in the code.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ MAX_ROUNDS = 8
 
 
 class Pair(NamedTuple):
-    """The methods that take, and the one that gives back."""
+    """The method that takes, and is awaited, and the one that gives back."""
 
-    takes: frozenset[str]
+    takes: str
     gives: str
 
 
-SLOTS = Pair(frozenset(("acquire",)), "release")
-ITEMS = Pair(frozenset(("get", "get_nowait")), "task_done")
+SLOTS = Pair("acquire", "release")
+ITEMS = Pair("get", "task_done")
 
 
 class Givers(NamedTuple):
-    """``names``: what is called to give back.  ``codes``: the functions that take and give back."""
+    """``names``: what is called to give back; ``takers``: what is awaited to take."""
 
     names: frozenset[str]
-    codes: frozenset[CodeType]
+    takers: frozenset[str]
 
     def may_have(self, frames: Iterable[FrameType]) -> bool:
         """Whether one of these frames may have taken something that it gives back."""
@@ -58,34 +58,35 @@ class Givers(NamedTuple):
             for each in frames
         )
 
+    def behind(self, frames: list[FrameType]) -> list[FrameType]:
+        """Of a task that waits to take something: the frames but those that only take."""
+        at = 0
+        while at < len(frames) and (at == 0 or frames[at - 1].f_code.co_name in self.takers):
+            at += 1
+        return frames[at:]
+
 
 def givers(pair: Pair) -> Job[Givers | None]:
     """None: it may be given back by what nobody waits to call."""
-    codes: list[CodeType] = []
-    for code in _codes_of_program():
-        if code is not None:
-            codes.append(code)
-        if len(codes) > MAX_CODES:
-            return None
-        if spent():
-            yield
-    names, complete = {pair.gives}, set()
-    for _ in range(MAX_ROUNDS):
-        before = len(names)
+    codes = yield from _all_codes()
+    names, takers = {pair.gives}, {pair.takes}
+    for _ in range(MAX_ROUNDS if len(codes) <= MAX_CODES else 0):
+        more: tuple[set[str], set[str]] = set(), set()
         for code in codes:
-            mentioned = names.intersection(_mentioned(code))
-            if mentioned:
-                if _is_given_on(code, mentioned, pair):
-                    return None
-                if pair.gives in mentioned and not pair.takes.isdisjoint(code.co_names):
-                    complete.add(code)
-                else:
-                    names.add(code.co_name)
+            mentioned = set(_mentioned(code))
+            gives = names & mentioned
+            if gives and _is_given_on(code, gives, pair):
+                return None
+            takes = bool(takers & mentioned) and any(calls.awaits(code, each) for each in takers & mentioned)
+            if takes != bool(gives):
+                more[takes].add(code.co_name)
             if spent():
                 yield
-        if len(names) == before:
-            called = set().union(*(calls.loads(each) for each in codes if names & set(_mentioned(each))))
-            return Givers(frozenset(names), frozenset(complete)) if names <= called else None
+        if more[0] <= names and more[1] <= takers:
+            called = (calls.loads(each) for each in codes if not names.isdisjoint(_mentioned(each)))
+            return Givers(frozenset(names), frozenset(takers)) if names <= set().union(*called) else None
+        names |= more[0]
+        takers |= more[1]
     return None
 
 
@@ -94,7 +95,7 @@ def unguarded(code: CodeType, pair: Pair) -> int | None:
 
     ``finally`` is compiled twice, and a handler has a call of its own.
     """
-    taken = [line for name in pair.takes for line in calls.lines_of_calls(code, name)]
+    taken = calls.lines_of_calls(code, pair.takes)
     return taken[0] if len(taken) == 1 and len(calls.lines_of_calls(code, pair.gives)) == 1 else None
 
 
@@ -106,6 +107,19 @@ def _is_given_on(code: CodeType, names: set[str], pair: Pair) -> bool:
         return True
     loaded = calls.loads(code)
     return any(loaded.get(each, 0) > len(calls.lines_of_calls(code, each)) for each in names)
+
+
+def _all_codes() -> Job[list[CodeType]]:
+    """The functions of the program, up to one more than ``MAX_CODES``."""
+    codes: list[CodeType] = []
+    for code in _codes_of_program():
+        if code is not None:
+            codes.append(code)
+        if len(codes) > MAX_CODES:
+            break
+        if spent():
+            yield
+    return codes
 
 
 def _mentioned(code: CodeType) -> Iterator[str]:

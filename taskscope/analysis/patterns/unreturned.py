@@ -54,16 +54,22 @@ def _lost_slots(lost: Unreturned, now: float) -> Finding:
 
 def _never_done(lost: Unreturned, now: float) -> Finding:
     idle = sum(each.tasks for each in lost.takers)
-    consumers = f"all {idle:,} consumers wait for the next item" if idle > 1 else "its consumer waits for more"
+    consumers = (
+        f"all {idle:,} consumers wait for the next item" if idle > 1 else "its consumer waits for more"
+    )
     consumers = consumers if idle else "nobody takes from it"
     return _finding(
         NEVER_DONE,
         lost,
         lost.lines[0].frame,
-        f"{_have_waited(lost, now)} in join() for {wording.plural(lost.size, 'item')} that nobody will mark done",
+        f"{_have_waited(lost, now)} in join() for {wording.plural(lost.size, 'item')} that nobody will mark"
+        " done",
         said(f"a task_done() is missing: the queue is empty, and {consumers}"),
         (
-            *(f"{_waiting(each)} for the next item of the {lost.name} at {_at(each)}" for each in lost.takers),
+            *(
+                f"{_waiting(each)} for the next item of the {lost.name} at {_at(each)}"
+                for each in lost.takers
+            ),
             *(f"{_waiting(each)} in join() at {_at(each)}" for each in lost.lines),
         ),
     )
@@ -88,7 +94,9 @@ def _finding(
 
 def _have_waited(lost: Unreturned, now: float) -> str:
     have = "has" if lost.waiting == 1 else "have"
-    return f"{wording.plural(lost.waiting, 'task')} {have} waited for at least {wording.age(now - lost.since)}"
+    return (
+        f"{wording.plural(lost.waiting, 'task')} {have} waited for at least {wording.age(now - lost.since)}"
+    )
 
 
 def _waiting(line: WaitingAt) -> str:
@@ -114,7 +122,7 @@ NEVER_DONE = ProcessPattern(
     noun="queue",
     verb=" whose join() never ends",
     explanation="join() waits until task_done() was called once for every item, however its work went.",
-    remedy="Call task_done() in finally, right around what follows get(), also where the loop continues or fails.",
+    remedy="Call task_done() in a finally around all that follows get(): no continue or error passes it by.",
 )
 
 PATTERNS = (SLOTS_LOST, NEVER_DONE)
