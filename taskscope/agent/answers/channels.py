@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
     from taskscope.model.vocabulary import EdgeKind
 
-MAX_ROUNDS = 6
-"""How far other processes are followed: each waits for the next."""
+BATCH = 10
+"""Descriptors followed at a time: most often the first few show that somebody can continue."""
 
 MAX_PROCESSES, MAX_NEEDS, MAX_ACTORS = 50, 200, 200
 """Other processes and descriptors followed; tasks and threads whose variables are searched for the latter."""
@@ -137,30 +137,41 @@ class Channels:
     # -- who has to read or write --------------------------------------------------------------
 
     def follow(self, natives: Mapping[int | None, int], agent: int) -> Job[None]:
-        """Adds the other ends, and the processes that are waited for."""
+        """Adds the other ends, and the processes that are waited for.
+
+        All of them are needed for a standstill, so the first that can continue ends the search.
+        """
         if not self._needs and not self._pids:
             return
         if not processes.are_readable():
             return  # whoever cannot be seen may have the other end too
         used = yield from _used(natives, agent)
         having: dict[Key, set[int]] = {}
-        for _ in range(MAX_ROUNDS):
-            pids, self._pids = self._pids, []
-            for pid in pids:
-                self._add_process(pid)
-                if spent():
-                    yield
-            needs, self._needs = self._needs, []
+        while self._needs or self._pids:
+            if not (yield from self._add_processes()):
+                return
+            needs, self._needs = self._needs[:BATCH], self._needs[BATCH:]
             ends = yield from _other_ends(needs)
             held = yield from other_ends.held_by(set(ends.values()))
             if not having and any(each.here for found in held.values() for each in found):
                 having = yield from self._having()
-            for need, end in ends.items():
-                self._add_channel(need, held.get(end, ()), used, having)
+            for need in needs:
+                self._add_channel(need, held.get(ends[need], ()) if need in ends else (), used, having)
+                if self._keys[need] not in self._nodes:
+                    return
                 if spent():
                     yield
-            if not self._needs and not self._pids:
-                return
+
+    def _add_processes(self) -> Job[bool]:
+        """Whether none of them can continue."""
+        pids, self._pids = self._pids, []
+        for pid in pids:
+            self._add_process(pid)
+            if ("process", pid) not in self._nodes:
+                return False
+            if spent():
+                yield
+        return True
 
     def _add_process(self, pid: int) -> None:
         """Adds another process if all its threads wait for what has no time-out."""
