@@ -132,7 +132,7 @@ class Recorder:
     def _note_findings(self, now: float) -> None:
         """Notes the findings if they differ from the last ones."""
         verdict = [
-            (each.level, each.kind, each.id, each.why, each.cause and each.cause.pattern)
+            (each.level, each.kind, each.id, each.site, each.why, each.cause and each.cause.pattern)
             for each in self.findings
         ]
         if verdict == self._verdict and now < self._verdict_at + FINDINGS_EVERY:
