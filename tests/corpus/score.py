@@ -18,7 +18,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from taskscope.model import Finding
     from taskscope.sources.base import Source
 
-_ATTACHING = threading.Lock()
-"""``ast.parse`` of 3.11 fails at times if two threads are in it."""
+_ATTACHING = asyncio.Lock()
+"""One at a time, on a machine that all programs share; who waits takes none of the threads that judge."""
 
 APART = 0.7
 """Seconds between the starts of two programs, so that they do not wait for each other's imports."""
@@ -123,14 +122,14 @@ async def reach(pid: int) -> Source:
     """A source on the process; it may still be starting."""
     for _ in range(20):
         with contextlib.suppress(SourceError, AttachError):
-            return await asyncio.to_thread(_reach, pid)
+            return await _reach(pid)
         await asyncio.sleep(1)
-    return await asyncio.to_thread(_reach, pid)
+    return await _reach(pid)
 
 
-def _reach(pid: int) -> Source:
-    with _ATTACHING:
-        return resolve(str(pid))
+async def _reach(pid: int) -> Source:
+    async with _ATTACHING:
+        return await asyncio.to_thread(resolve, str(pid))
 
 
 async def judged(pid: int) -> AsyncGenerator[tuple[float, tuple[Finding, ...]]]:

@@ -4,7 +4,7 @@ Leak: start_blocking_portal.run_blocking_portal, start_blocking_portal.run_porta
 Line: anyio/from_thread.py run_blocking_portal
 Rate: 30
 Needs: anyio
-Shows: thread never told to end
+Shows: thread never told to end, held by a growing container
 """
 
 import time
