@@ -513,6 +513,7 @@ child.stdin.write(b"x" * 1_000_000)
     "a queue to a process that is full": """
 import multiprocessing
 def work(jobs):
+    signal.alarm(90)  # nobody else ends it after a kill
     while jobs.get(): time.sleep(60)
 jobs = multiprocessing.Queue(1)
 multiprocessing.Process(target=work, args=(jobs,), daemon=True).start()
