@@ -190,13 +190,15 @@ class Ending:
 class UnreadOutput:
     """A child ``process`` that has waited since ``since`` for room in a pipe, which is ``on`` at our end.
 
-    Nobody reads it at the moment; ``waiter`` waits for the child to end.
+    Nobody reads it at the moment; ``waiter`` waits for the child to end.  ``alone``: only its own functions
+    lead to the pipe, so nobody will read it.
     """
 
     waiter: WaitNode
     process: WaitNode
     since: float
     on: tuple[Descriptor, ...] = ()
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

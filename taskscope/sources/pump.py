@@ -253,7 +253,7 @@ class Pump:
         """Returns the seconds until the next look: fewer while a loop seems to spin."""
         if sample.cpu is None:
             return 0.0  # it takes two samples to know
-        awake = sample.cpu - (sample.agent_cpu or 0.0) >= AWAKE
+        awake = bool(self.judge.spins.found) or sample.cpu - (sample.agent_cpu or 0.0) >= AWAKE
         self.judge.spins.note(await self._source.ask(requests.Turns()) if awake else ())
         return TURNS_SOON if self.judge.spins.found else NOTE_EVERY
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from taskscope.analysis.judge import Judge
 from taskscope.analysis.patterns.spins import LASTING, QUICK, SOON, busy_waiting, spinning, undrained
-from taskscope.analysis.spinning import Spinning, Spins
+from taskscope.analysis.spinning import GRACE, Spinning, Spins
 from taskscope.model import Callback, Descriptor, Frame, LoopTurns, Rearmed
 from taskscope.text import asides
 from tests.unit.shapes import hello
@@ -87,7 +87,7 @@ def test_it_is_followed_from_look_to_look_and_begins_anew_after_one_that_does_no
     assert since_of(spins, turns(15, replace(REARMED, counts=False))) == [9.5]
     assert [each.lasted for each in spins.found] == [5.5]
     assert since_of(spins, replace(turns(18), looks=5)) == [9.5], "too few looks to say anything"
-    assert since_of(spins, turns(20)) == []
+    assert since_of(spins, replace(turns(20), callbacks=CALLBACKS[1:])) == []
     assert since_of(spins, turns(25, REARMED)) == [24.5]
 
 
@@ -133,3 +133,25 @@ def test_one_at_its_end_is_told_as_such_and_one_with_room_is_no_more_than_a_susp
     assert told(ended, LASTING) == [("spin", why)]
     why = "fd 7, pipe, has room on every poll; nothing changes"
     assert told(replace(ended, writes=True), LASTING) == [("suspect", why)]
+
+
+def test_what_a_crowded_machine_hides_for_a_while_goes_on() -> None:
+    spins = Spins()
+    spins.note([turns(100, ASKS)])
+    hidden = replace(turns(110), iterations=None, callbacks=(Callback("Device.ask", DELIVER, 200),))
+    spins.note([hidden])
+    spins.note([replace(turns(120, ASKS), iterations=None)])
+    (found,) = spins.found
+    assert (found.lasted, found.turns.iterations) == (20.5, 41_234.5)
+    spins.note([replace(hidden, monotonic=120 + GRACE + 1)])
+    assert spins.found == ()
+    spins.note([turns(200, ASKS)])
+    spins.note([replace(hidden, monotonic=205, asleep=1)])
+    assert spins.found == ()
+
+
+def test_tasks_that_ask_at_the_same_line_are_one_busy_wait() -> None:
+    both = [Spinning(turns(100, ASKS), replace(ASKS, task=number), 0) for number in (1, 2)]
+    (found,) = busy_waiting(both)
+    assert found.cause is not None
+    assert found.cause.evidence[-1] == "1 more at the same line"

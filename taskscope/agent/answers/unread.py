@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope import model
 from taskscope.agent.answers import standing
-from taskscope.agent.inspect import futures, handles, open_files, other_ends, processes, system_calls
+from taskscope.agent.inspect import (
+    beyond_reach,
+    futures,
+    handles,
+    open_files,
+    other_ends,
+    processes,
+    stacks,
+    system_calls,
+)
+from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.threads import ident_of, known_threads, native_id, native_ids
 from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.system import clock, system
@@ -67,9 +77,13 @@ class UnreadOutputs:
                 if waiter is not None:
                     child = model.WaitNode(0, "process", processes.name_of(each.pid), each.pid)
                     on = open_files.describe(ends[0].number)
-                    told.append(
-                        model.UnreadOutput(waiter, child, each.since, (on,) if on is not None else ())
+                    alone = waiter.kind == "thread" and _alone_has(
+                        waiter.number, {end.number for end in ends}
                     )
+                    told.append(
+                        model.UnreadOutput(waiter, child, each.since, (on,) if on is not None else (), alone)
+                    )
+                yield
         return tuple(told)
 
     def _blocked(self, pid: int) -> _Blocked | None:
@@ -96,9 +110,15 @@ class UnreadOutputs:
                 return standing.with_task(model.WaitNode(0, "task", ""), serial, task)
         for ident, native in _natives():
             call = system_calls.of_thread(native)
-            if call is not None and call.pid == pid:
+            if call is not None and call.endless and call.pid == pid:
                 return standing.with_thread(model.WaitNode(0, "thread", ""), ident)
         return None
+
+
+def _alone_has(ident: int, numbers: set[int]) -> bool:
+    """Whether nobody but this thread has these descriptors, which waits for ever."""
+    thread = next((OwnRef(each) for each in known_threads() if ident_of(each) == ident), None)
+    return thread is not None and beyond_reach.alone_has(thread, stacks.current_frames().get(ident), numbers)
 
 
 def _natives() -> list[tuple[int, int]]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MOST, SECONDS = 200, 0.03
 """Iterations counted, and most seconds spent on them."""
 
-PATIENCE = 0.15
-"""Seconds after which a loop is left that still has not run it."""
+PATIENCE = 1.0
+"""Seconds after which a loop is left that still has not run it: on a crowded machine it takes a while."""
 
 
 def paced(part: Part, loop: Any) -> Job[float | None]:

@@ -18,7 +18,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 from weakref import getweakrefs
 
-from taskscope.agent.inspect import calls, origins, stacks
+from taskscope.agent.inspect import calls, handles, origins, stacks
 from taskscope.agent.inspect.island import Island, OwnRef, inside, is_known_weakly
 from taskscope.agent.inspect.looking import attribute, is_a, text
 from taskscope.agent.inspect.threads import ident_of
@@ -97,6 +97,17 @@ def is_dropped(thread: OwnRef, frame: FrameType | None) -> bool:
     around, own = known
     _grow(around)
     return _told_by(around, begun).isdisjoint(_reached(around, own))
+
+
+def alone_has(thread: OwnRef, frame: FrameType | None, numbers: set[int]) -> bool:
+    """Whether only a thread's own functions lead to what stands for these descriptors; False if uncertain."""
+    frames = stacks.thread_frames(frame)
+    known = _surroundings(thread, frames) if frames and len(frames) <= MAX_FRAMES else None
+    if known is None or not _grow(known[0]):
+        return False
+    around, own = known
+    having = {at for at, each in enumerate(around.things) if not numbers.isdisjoint(handles.numbers_of(each))}
+    return bool(having) and having.isdisjoint(_reached(around, own))
 
 
 def _told_by(around: Island, begun: FrameType) -> set[int]:

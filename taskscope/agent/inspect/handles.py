@@ -56,7 +56,7 @@ def reached_by(frames: list[FrameType]) -> Job[set[int]]:
     seen = {id(each) for each in queue}
     found: set[int] = set()
     for thing in queue:  # which grows
-        found.update(_numbers(thing))
+        found.update(numbers_of(thing))
         if len(queue) < MAX_OBJECTS:
             new = [each for each in gc.get_referents(thing)[:MAX_OBJECTS] if _leads_on(each)]
             queue += [each for each in new if id(each) not in seen]
@@ -73,7 +73,8 @@ def _leads_on(thing: object) -> bool:
     return not (is_a(thing, FrameType) or futures.is_task(thing) or turns.is_legible(thing))
 
 
-def _numbers(thing: object) -> Iterable[int]:
+def numbers_of(thing: object) -> Iterable[int]:
+    """The descriptors that an object stands for."""
     if is_a(thing, _socket.socket):
         return [here for here in [_socket.socket.fileno(thing)] if here >= 0]
     if is_a(thing, FileIO):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from taskscope.analysis.spinning import Spinning
-    from taskscope.model import Cause, Descriptor, Finding
+    from taskscope.model import Cause, Descriptor, Finding, Frame
     from taskscope.model.vocabulary import Level
 
 SOON, LASTING = 4.5, 9.0
@@ -30,13 +30,14 @@ def spinning(spins: Iterable[Spinning]) -> tuple[Finding, ...]:
 
 
 def busy_waiting(spins: Iterable[Spinning]) -> tuple[Finding, ...]:
-    """One finding per callback or task that runs in every iteration and changes nothing."""
-    idle = [
-        each
-        for each in _queued(spins)
-        if not (each.rearmed.ended or each.rearmed.changes or each.rearmed.counts)
-    ]
-    return tuple(_busy(each) for each in idle if each.lasted >= LASTING and _is_quick(each))
+    """One finding per line of callbacks or tasks that run in every iteration and change nothing."""
+    idle: dict[tuple[int, Frame], list[Spinning]] = {}
+    for each in _queued(spins):
+        rearmed = each.rearmed
+        quiet = not (rearmed.ended or rearmed.changes or rearmed.counts)
+        if quiet and each.lasted >= LASTING and _is_quick(each):
+            idle.setdefault((each.turns.loop, rearmed.user_frame or rearmed.frame), []).append(each)
+    return tuple(_busy(first, len(more)) for first, *more in idle.values())
 
 
 def undrained(spins: Iterable[Spinning]) -> tuple[Finding, ...]:
@@ -72,7 +73,7 @@ def _spin(spin: Spinning) -> Finding:
     )
 
 
-def _busy(spin: Spinning) -> Finding:
+def _busy(spin: Spinning, more: int) -> Finding:
     rearmed = spin.rearmed
     again = "yields and asks again" if rearmed.of_task else "queues itself again"
     return _about(
@@ -81,7 +82,7 @@ def _busy(spin: Spinning) -> Finding:
         f"event loop {spin.turns.loop} never sleeps: {rearmed.function} runs {_pace(spin)}",
         BUSY_WAIT.cause(
             said(f"{rearmed.function} {again} in every iteration", more="nothing changes"),
-            tuple(_evidence(spin)),
+            (*_evidence(spin), *([f"{more:,} more at the same line"] if more else [])),
         ),
     )
 
