@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from taskscope.agent.counts import cpu, stranded
+from taskscope.agent.counts import cpu, own_work, stranded
 from taskscope.agent.counts.stall import Stall, StallLog
 from taskscope.agent.counts.watched_loop import Probe, Tally, WatchedLoop
 from taskscope.agent.inspect import turns
@@ -235,6 +235,8 @@ class LoopWatch:
     def _overslept(self, watched: WatchedLoop, loop: Any, turn: Turn, now: float) -> None:
         watched.note(now - watched.found, now)
         if watched.stall is None and now - watched.found >= OVERSLEPT:
+            if own_work.wakes(loop, turn, watched.since, self.log.collected_here):
+                return
             stall = watched.stall = self.log.add(
                 Stall(watched.id, "asleep", watched.since, turn.begun is None)
             )

@@ -136,11 +136,15 @@ SETTLED = 0.5
 
 
 class StallLog:
-    """The latest stalls.  ``collections``: when the garbage collector ran for long."""
+    """The latest stalls.  ``collections``: when the garbage collector ran for long.
+
+    ``collected_here``: when it last ran in our thread.
+    """
 
     def __init__(self) -> None:
         self._stalls: deque[Stall] = deque(maxlen=KEPT)
         self.collections: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self.collected_here = 0.0
         self._seen = 0.0  # the end of the last collection considered
 
     def add(self, stall: Stall) -> Stall:

@@ -1,6 +1,7 @@
-"""Long runs of the garbage collector: when they began and ended.
+"""Long runs of the garbage collector: when they began and ended; and those in our thread.
 
-The interpreter tells this to callbacks only, so one is added, while a client is there to be told.
+The interpreter tells this to callbacks only, so one is added.  Those in our thread may queue work in a loop
+that sleeps (see ``counts/own_work.py``), whether or not there is a client.
 """
 
 from __future__ import annotations
@@ -8,11 +9,10 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any
 
-from taskscope.system import clock
+from taskscope.system import clock, system
 
 if TYPE_CHECKING:
-    from collections import deque
-
+    from taskscope.agent.counts.stall import StallLog
     from taskscope.agent.hooks.parts import Link, Part
 
 OLDEST = 2
@@ -23,43 +23,47 @@ LONG = 0.02
 
 
 class CollectorHook:
-    """``found``: where each long collection is noted, as begin and end."""
+    """``log``: where each long collection is noted, as begin and end."""
 
-    def __init__(self, part: Part, found: deque[tuple[float, float]]) -> None:
+    def __init__(self, part: Part, log: StallLog) -> None:
         self._part = part
-        self._found = found
+        self._log = log
         self._began = 0.0
 
-    def follow(self, *, watched: bool) -> None:
-        """Adds the callback if there is a client, removes it if there is none any more."""
-        if watched and not self._part.armed:
+    def follow(self) -> None:
+        """Adds the callback, unless it is there.  Called in our thread."""
+        if not self._part.armed:
             self._part.arm(self._arm)
-        elif not watched and self._part.armed:
-            self._part.undo()
 
     def _arm(self) -> None:
-        callback = _callback(self._part.link(self._note))
+        callback = _callback(self._part.link(self._note), system.get_ident())
         self._part.on_undo(_remove, callback)
         gc.callbacks.append(callback)
 
-    def _note(self, phase: str) -> None:
-        """Runs in the thread that collects."""
+    def _note(self, phase: str, *, here: bool, oldest: bool) -> None:
+        """Runs in the thread that collects; ``here``: in ours."""
         now = clock.monotonic()
+        if here:
+            self._log.collected_here = now
+        if not oldest:
+            return
         if phase == "start":
             self._began = now
         elif now - self._began >= LONG:
-            self._found.append((self._began, now))
+            self._log.collections.append((self._began, now))
 
 
-def _callback(link: Link) -> Any:
+def _callback(link: Link, ours: int) -> Any:
     """Called twice per collection, most of which are of the youngest objects: these cost 0.1 µs."""
+    get_ident = system.get_ident
 
     def callback(phase: str, info: Any) -> None:
-        if info["generation"] == OLDEST:
+        oldest, here = info["generation"] == OLDEST, get_ident() == ours
+        if oldest or here:
             note = link.before
             if note is not None:
                 try:
-                    note(phase)
+                    note(phase, here=here, oldest=oldest)
                 except Exception as error:  # noqa: BLE001  (an outer edge: the interpreter would print it)
                     link.fail(error)
 

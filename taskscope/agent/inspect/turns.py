@@ -131,12 +131,7 @@ def _asleep(loop: Any, thread: int, names: Mapping[str, Any], now: float) -> Tur
     if "event_list" in names or (type(timeout) in (int, float) and timeout <= 0):
         return Turn(thread, "between")
     ready, timers = variable(loop, "_ready"), variable(loop, "_scheduled")
-    timer: Any = None
-    try:
-        timer = timers[0] if type(timers) is list else None
-        head = ready[0] if type(ready) is deque else None
-    except IndexError:
-        head = None
+    timer, head = _first(timers, list), _first(ready, deque)
     begun = None
     if type(timer) is sys.modules["asyncio"].TimerHandle and _goes_by_the_clock(loop):
         if head is None and not timer._cancelled and timer._when < now:
@@ -145,6 +140,15 @@ def _asleep(loop: Any, thread: int, names: Mapping[str, Any], now: float) -> Tur
     if head is None:
         return Turn(thread, "idle", begun)
     return Turn(thread, "overslept", begun, ref(head), 0, _task_of(head))
+
+
+def _first(queue: Any, kind: type[Any]) -> Any:
+    """The first item; None if there is none (any more)."""
+    try:
+        first: Any = queue[0] if type(queue) is kind else None
+    except IndexError:
+        return None
+    return first
 
 
 def _task_of(handle: Any) -> Any:
