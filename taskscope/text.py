@@ -242,7 +242,12 @@ def asides(finding: Finding) -> list[str]:
         said.append(f"through {frame(finding.via)}")
     if finding.known != "exact":
         timer = finding.kind == "timer"
-        why = "a timer does not say which line armed it" if timer else "these tasks are older than the agent"
+        things = "threads" if finding.kind == "thread" else "tasks"
+        why = (
+            "a timer does not say which line armed it"
+            if timer
+            else f"these {things} are older than the agent"
+        )
         said.append(f"the line is a guess: {why}")
     return said
 

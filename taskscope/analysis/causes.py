@@ -74,14 +74,15 @@ def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bo
     if seen.proven:
         return Strength.PROVEN
     shown = pattern.strength_of(seen) if pattern is not None else None
-    if used and seen.most(seen.parked(*_GIVEN)) and shown in (None, Strength.UNLIKELY, Strength.NONE):
+    given = seen.parked(*_GIVEN) + seen.facts.sharing
+    if used and seen.most(given) and shown in (None, Strength.UNLIKELY, Strength.NONE):
         return Strength.IN_USE
     if shown is not None:
         return shown
     if _abandoned(seen, never=never):
         return Strength.PERMANENT
-    given = seen.most(seen.parked(*_GIVEN)) and seen.some(seen.advanced)  # others of them may idle for long
-    if given or (seen.compared and not seen.stand_still):
+    served = seen.most(seen.parked(*_GIVEN)) and seen.some(seen.advanced)  # others of them may idle for long
+    if served or (seen.compared and not seen.stand_still):
         return Strength.UNLIKELY
     if seen.most(seen.facts.awaited) and not seen.apart:
         return Strength.UNLIKELY

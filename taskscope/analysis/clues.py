@@ -27,6 +27,7 @@ class Clues:
     two counts.  ``served``: the oldest task has ended since.  ``workers``: some have waited on a queue.
     ``comes``: see ``Moves``.  ``kept_by``: see the function.  ``keeper_grows``: that container has gained
     entries since.  ``counts``: of the site, as far as they are known.  ``starter``: the function at its line.
+    ``opened``: what that line has a library start, ``Connection.keepalive``; "" if it starts code of its own.
     """
 
     facts: SiteFacts
@@ -40,6 +41,7 @@ class Clues:
     keeper_grows: bool = False
     counts: Counts = Counts()  # noqa: RUF009 (frozen)
     starter: str = ""
+    opened: str = ""
 
     @property
     def what_is_kept(self) -> str:
@@ -157,7 +159,15 @@ def clues(
         keeper_grows(facts, before),
         counts or Counts(),
         site.frame.function,
+        site.coroutine if _is_of_a_library(site, facts) else "",
     )
+
+
+def _is_of_a_library(site: Site, facts: SiteFacts) -> bool:
+    """Whether a line of the program calls a library that starts a coroutine of its own, behind that line."""
+    group = facts.groups[0] if facts.groups else None
+    behind = site.via is not None and site.via.origin == "library" and site.frame.origin == "user"
+    return behind and group is not None and group.frame.origin == "library"
 
 
 def kept_by(facts: SiteFacts, before: SiteFacts | None) -> str:

@@ -234,8 +234,8 @@ class Judge:
         """The current findings, worst first."""
         of_sites = (self._finding(id, each) for id, each in self._watched.items() if not each.calm)
         judged = [each for each in of_sites if each is not None]
+        judged.sort(key=lambda each: (rank(each.level), -self._watched[each.id].strength, -each.rate_per_min))
         found = without_passengers(judged, self._watched, self.now)
-        found.sort(key=lambda each: (rank(each.level), -self._watched[each.id].strength, -each.rate_per_min))
         climbs = self.climbs()
         self.churn.look(self.now, self._watched, self.state.sites, self.resources.levels(self.now))
         of_process = self._process_findings(climbs)

@@ -1,4 +1,8 @@
-"""Ended tasks that stay only because tasks that leak keep what they belong to: one leak, not two."""
+"""What grows only because something else does: one finding, not several.
+
+Ended tasks may stay because tasks that leak keep what they belong to.  And each connection, say, may have
+several tasks: if none of these is a leak, one suspect stands for all.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +15,50 @@ from taskscope.analysis.likeness import moves_together, moving
 from taskscope.analysis.resources import TOGETHER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from taskscope.analysis.likeness import Moving
     from taskscope.analysis.watched_site import WatchedSite
     from taskscope.model import Finding
+
+PAIRED = 0.05
+"""Largest difference, as a share, between the gains of two sites that have one task each per connection."""
 
 
 def without_passengers(
     found: Sequence[Finding], watched: Mapping[int, WatchedSite], now: float
 ) -> list[Finding]:
-    """The findings, of which those on passengers are notes.
+    """The findings, strongest first, of which those on passengers are notes.
 
     Passengers are kept within other objects, and their number grows in step with the live tasks of a leak.
     """
     leaks = [each for each in found if each.level == "leak" and not _of_ended(each)]
-    return [_noted(each, leaks, watched, now) for each in found] if leaks else list(found)
+    noted = [_noted(each, leaks, watched, now) for each in found] if leaks else list(found)
+    return list(_one_for_all(noted, watched, now))
+
+
+def _one_for_all(
+    found: Sequence[Finding], watched: Mapping[int, WatchedSite], now: float
+) -> Iterator[Finding]:
+    """The findings, of which suspects that grow in step with an earlier one, task by task, are notes."""
+    first: list[tuple[Finding, Moving]] = []
+    for each in found:
+        if each.level != "suspect" or _of_ended(each):
+            yield each
+            continue
+        own = moving(watched[each.id].whole.bins(now))
+        like = next((other for other, its in first if _are_pairs(own, its)), None)
+        if like is None:
+            first.append((each, own))
+            yield each
+        else:
+            with_it = f"{each.text}, in step with the suspect at {wording.place(like)}"
+            yield replace(each, level="info", text=with_it, until_told=None)
+
+
+def _are_pairs(one: Moving, other: Moving) -> bool:
+    likeness, ratio = moves_together(one, other)
+    return likeness >= TOGETHER and abs(ratio - 1) <= PAIRED
 
 
 def _of_ended(finding: Finding) -> bool:

@@ -40,6 +40,15 @@ class PiledUp:
     grown: Grown
     delay: float | None
 
+    @property
+    def again(self) -> bool:
+        """Whether most do what another one does as well."""
+        return are_again(self.kept, self.group.live)
+
+
+def are_again(kept: KeptByTimers, live: int) -> bool:
+    return kept.again >= max(2, MOST * live)
+
 
 @dataclass(slots=True)
 class _Timers(Pile[TimerGroup]):
@@ -106,7 +115,7 @@ class PilingTimers(Piles[TimerGroup]):
             return None
         delay, kept = pile.delay(self._started), pile.kept
         grown = pile.judged(
-            _strength(kept, delay),
+            _strength(kept, pile.latest.live, delay),
             self._started,
             past=pile.past(delay, self._started) if delay is not None else None,
             takes={"rss": kept.each},
@@ -115,8 +124,10 @@ class PilingTimers(Piles[TimerGroup]):
         return PiledUp(pile.latest, kept, grown, delay) if grown is not None else None
 
 
-def _strength(kept: KeptByTimers, delay: float | None) -> Strength:
-    """How strongly what they keep alive shows that they are of no use."""
+def _strength(kept: KeptByTimers, live: int, delay: float | None) -> Strength:
+    """How strongly what they keep alive, or what another one does as well, shows that they are of no use."""
+    if are_again(kept, live):
+        return Strength.PERMANENT if delay is not None else Strength.NONE
     if not kept.inspected or kept.alone < MOST * kept.inspected:
         return Strength.IN_USE  # others use what they hold: that may be load
     if kept.closed >= MOST * kept.inspected:

@@ -136,7 +136,10 @@ class SiteFacts:
     ``rootless`` outside any task, ``cancelling`` were cancelled, ``awaited`` are awaited by another task,
     ``unheld`` are referenced only by the loop (threads: nobody else could tell them to end), ``left`` were
     left running by a wait or gather that has returned, ``looping`` are inside a loop of their own coroutine,
-    ``conditional`` in one that they may leave in any round, ``cycles`` are part of an await cycle.
+    ``conditional`` in one that they may leave in any round, ``limited`` in one of so many rounds at most,
+    ``retrying`` sleep in one that only the outcome of another call ends, ``cycles`` are part of an await
+    cycle.
+    Of threads, ``sharing`` are at work on what they took from one queue, to which they come back.
     ``examples`` are serials, oldest first, ``descriptors`` some of those they wait on.  ``reach`` is None
     where time, the kernel or a thread ends the wait, ``older`` where no task is older than the agent.
     """
@@ -155,6 +158,9 @@ class SiteFacts:
     left: int = 0
     looping: int = 0
     conditional: int = 0
+    limited: int = 0
+    retrying: int = 0
+    sharing: int = 0
     cycles: int = 0
     marks: tuple[Mark, ...] = ()
     bound: tuple[Bound, ...] = ()

@@ -17,7 +17,9 @@ class KeptByTimers:
     ``type``: of the object whose method they call, "" if they call a function.  ``objects``: how many
     different such objects.  ``alone``: of how many timers that object, or an argument, is kept alive by
     nothing else.  ``each``: bytes that one timer alone keeps alive, on average.  ``closed``: how many of the
-    objects belong to a closed connection.
+    objects belong to a closed connection.  ``again``: how many of the group's timers, all of them, would do
+    what another pending one does too: call the same method or function with the same objects; ``of``: the
+    type of these.
     """
 
     inspected: int
@@ -26,6 +28,8 @@ class KeptByTimers:
     alone: int
     each: int
     closed: int = 0
+    again: int = 0
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,23 @@ async def main():
 asyncio.run(main())
 """
 
+READ_AT_ONE_PACE = """
+import asyncio
+async def pages(queue):
+    for _ in range(12): await queue.put(0)
+async def read(queue):
+    asyncio.create_task(pages(queue))
+    for _ in range(12):
+        await queue.get()
+        await asyncio.sleep(0.1)
+async def main():
+    async with asyncio.TaskGroup() as group:
+        while True:
+            group.create_task(read(asyncio.Queue(2)))
+            await asyncio.sleep(0.2)
+asyncio.run(main())
+"""
+
 
 async def findings(
     program: str, version: str, enough: Callable[[list[Finding]], bool], seconds: float = 40
@@ -229,7 +246,7 @@ async def test_the_wrong_thread_is_told_while_the_loop_runs_a_task_and_of_uvloop
 
 
 async def test_of_what_only_looks_like_one_nothing_is_said() -> None:
-    programs = dict.fromkeys((RIGHT_THREAD, FAILS_NOW_AND_THEN, SLEEPS, ANSWERED), "3.11")
+    programs = dict.fromkeys((RIGHT_THREAD, FAILS_NOW_AND_THEN, SLEEPS, ANSWERED, READ_AT_ONE_PACE), "3.11")
     if find_spec("uvloop"):
         programs[RIGHT_THREAD.replace("asyncio.run(main())", "import uvloop; uvloop.run(main())")] = ""
     seen = await asyncio.gather(*(findings(*each, never, 16) for each in programs.items()))

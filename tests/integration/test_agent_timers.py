@@ -93,6 +93,10 @@ async def test_what_only_a_timer_keeps_is_told_with_its_size(version: str) -> No
     popped = groups["dict.pop"].kept
     assert popped is not None
     assert (popped.alone, popped.each < 200) == (0, True)  # what a dict of others' holds is not its own
+    over = groups["Logins.over"].kept
+    assert over is not None
+    assert (over.again, over.of) == (30, "dict")
+    assert {each.again for each in (session, flush, hub, inside, popped)} == {0}
     assert groups["elsewhere"].kept is None  # fewer than asked for
 
 

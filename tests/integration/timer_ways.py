@@ -68,6 +68,12 @@ class Flag:
     def clear(self):
         pass
 
+class Logins:
+    def touch(self, loop, login):
+        loop.call_later(1900, self.over, login)  # arms Logins.over
+    def over(self, login):
+        pass
+
 class Two:
     def first(self, loop):
         loop.call_later(800, self.ring)
@@ -98,6 +104,9 @@ async def main():
         nested(loop, kept)
         cache[f"entry {number}"] = bytearray(5_000)
         loop.call_later(1800, cache.pop, f"entry {number}", None)
+    logins, names = Logins(), [{"name": number} for number in range(10)]
+    for number in range(30):
+        logins.touch(loop, names[number % 10])
     for number in range(3):
         through_a_helper(loop)
         two.first(loop)
@@ -114,6 +123,7 @@ DEBUG = f"{WAYS}asyncio.run(main(), debug=True)\n"
 EXPECTED = {
     "Session.expire": (30, "Session.opened"),
     "Hub.drop": (30, "Hub.note"),
+    "Logins.over": (30, "Logins.touch"),
     "flush": (30, "later"),
     "tick": (30, "later"),
     "beat": (30, "later"),

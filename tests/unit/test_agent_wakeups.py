@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import queue
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ import pytest
 
 from taskscope.agent.answers.wakeups import listens, thread_marks
 from taskscope.agent.inspect import system_calls
+from taskscope.agent.inspect.stacks import thread_frames
+from taskscope.agent.inspect.taking import at_work
 from taskscope.model import Thread
 
 if TYPE_CHECKING:
@@ -95,3 +99,24 @@ def test_a_thread_listens_to_a_peer_if_no_timeout_ends_its_wait(timeout: float |
     assert done.wait(10)
     for end in (here, there):
         end.close()
+
+
+def test_threads_at_work_on_what_one_queue_gave_them_are_told_apart() -> None:
+    shared, own, done = queue.Queue[int](), queue.Queue[int](), threading.Event()
+    begun = threading.Barrier(5)
+
+    def work(source: queue.Queue[int]) -> None:
+        while source.get():
+            begun.wait(10)
+            done.wait(10)
+
+    workers = [thread(functools.partial(work, each)) for each in (shared, shared, shared, shared, own)]
+    for source in (shared, shared, shared, own):  # one of the workers gets nothing
+        source.put(1)
+    begun.wait(10)
+    frames = sys._current_frames()
+    stacks = {each.ident: thread_frames(frames[each.ident]) for each in workers}
+    assert len(at_work(stacks) & {each.ident for each in workers[:4]}) == len(at_work(stacks)) == 3
+    done.set()
+    for source in (shared, shared, shared, shared, own):
+        source.put(0)

@@ -549,3 +549,47 @@ def test_a_quarter_that_was_given_something_shows_that_the_others_may_be_too() -
     assert strength(facts(40, group("socket", 40), moved=12)) == Strength.UNLIKELY
     assert strength(facts(40, group("socket", 40), moved=5)) == Strength.NONE
     assert strength(facts(40, group("future", 40), moved=12)) == Strength.NONE
+
+
+RETRIES = facts(40, group("sleep", 40), moved=30, looping=40, retrying=40)
+AT_WORK = facts(40, group("sleep", 40), moved=40, looping=40, sharing=40)
+
+
+def test_retries_without_a_limit_are_named_whatever_keeps_them() -> None:
+    assert cause(RETRIES).pattern == "retried without a limit"
+    orphans = facts(40, group("sleep", 40), moved=30, looping=40, retrying=40, orphans=40)
+    assert cause(orphans).pattern == "retried without a limit"
+    assert strength(orphans) == Strength.PERMANENT
+
+
+def test_tries_with_a_limit_are_load() -> None:
+    limited = facts(40, group("sleep", 40), moved=10, looping=40, limited=40, orphans=40)
+    assert cause(limited).pattern == "limited rounds"
+    assert strength(limited) == Strength.IN_USE
+
+
+def test_threads_that_work_off_one_queue_are_load() -> None:
+    assert cause(AT_WORK, "thread").pattern == "workers at work"
+    assert explain(site(0, "thread"), *AT_WORK, used=True)[1] == Strength.IN_USE
+    stuck = facts(40, group("sleep", 40), looping=40, sharing=40)
+    assert cause(stuck, "thread").pattern == "thread never told to end"
+
+
+def test_what_a_library_starts_behind_a_line_was_opened_there_and_not_closed() -> None:
+    inside = Frame("/lib/ws.py", 822, "Connection.keepalive", "library")
+    waits = dataclasses.replace(group("sleep", 40), frame=inside)
+    later, before = facts(40, waits, moved=10, looping=40, orphans=40)
+    line = site(0, "task")
+    opened = dataclasses.replace(
+        line,
+        frame=dataclasses.replace(line.frame, origin="user"),
+        coroutine="Connection.keepalive",
+        via=dataclasses.replace(inside, line=864),
+    )
+    named, _ = explain(opened, later, before)
+    assert named is not None
+    assert named.pattern == "opened and not closed"
+    assert "each belongs to a Connection" in named.text
+    own, _ = explain(dataclasses.replace(opened, via=None), later, before)
+    assert own is not None
+    assert own.pattern == "orphan"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,7 @@ CLOSED = KeptByTimers(inspected=6, type="Http", objects=6, alone=6, each=25_000,
 ALONE = KeptByTimers(inspected=6, type="Job", objects=6, alone=6, each=25_000)
 IN_USE = KeptByTimers(inspected=6, type="Session", objects=6, alone=0, each=700)
 ARGUMENTS = KeptByTimers(inspected=6, type="Hub", objects=1, alone=6, each=4_000)
+ARMED_AGAIN = replace(IN_USE, again=10_000, of="Login")
 NOTHING = KeptByTimers(inspected=6, type="", objects=0, alone=0, each=300)
 
 
@@ -117,6 +119,14 @@ def test_a_past_of_timers_with_one_delay_is_growth_that_was_watched(kept: KeptBy
 @pytest.mark.parametrize("kept", [IN_USE, NOTHING])
 def test_timers_of_what_others_use_are_nothing(kept: KeptByTimers) -> None:
     assert levels(watch(armed(19.0, 7200.0), 600, kept)) == set()
+
+
+def test_timers_that_do_what_others_do_are_a_leak_though_what_they_hold_is_in_use() -> None:
+    (finding,) = watch(armed(3.0, 3600.0, since=2.0), 15, ARMED_AGAIN)[-1]
+    assert finding.level == "leak"
+    assert finding.cause is not None
+    assert finding.cause.text.startswith("timers are armed again, and the earlier ones are not cancelled")
+    assert levels(watch(armed(3.0, 3600.0, since=2.0), 90, replace(ARMED_AGAIN, again=100))) == set()
 
 
 def test_timers_due_soon_are_nothing() -> None:

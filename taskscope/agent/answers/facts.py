@@ -16,7 +16,7 @@ from taskscope.agent.answers.groups import ParkedTally, parked_key
 from taskscope.agent.answers.older import Counter, older_tasks
 from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.answers.thread_facts import MAX_EXAMPLES, MAX_GROUPS, MAX_OBJECTS, thread_facts
-from taskscope.agent.inspect import futures, races, stacks, task_facts
+from taskscope.agent.inspect import futures, races, retries, stacks, task_facts
 from taskscope.agent.inspect.holdings import references_of_exits
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
@@ -40,7 +40,7 @@ WAITED_ON = 1 if sys.version_info < (3, 14) else 2
 
 FLAGS = (
     *("orphans", "rootless", "cancelling", "awaited", "unheld", "left"),
-    *("looping", "conditional", "cycles"),
+    *("looping", "conditional", "limited", "retrying", "cycles"),
 )
 
 LOOKS_A_SITE, LOOK_GAP = 8, 5.0
@@ -270,6 +270,9 @@ class _Tally:
             self.creators.add(lineage.serial)
         ends = task_facts.is_awaited(task), task_facts.is_cancelling(task)
         place = task_facts.place_of_task(task)
+        frames = stacks.await_chain(futures.coroutine(task))
+        where = stacks.parked(task, frames)
+        tries = retries.tries_of(frames, place)
         left = (self.raced and (orphan or unheld)) or races.is_left_by_gather(task)
         for name, holds in (
             ("unheld", unheld),
@@ -280,10 +283,11 @@ class _Tally:
             ("left", left and not any(ends)),
             ("looping", place is not None and place.comes_back),
             ("conditional", place is not None and place.leaves),
+            ("limited", tries.limited),
+            ("retrying", tries.endless and where is not None and where.wait == "sleep"),
             ("cycles", task_facts.in_cycle(task)),
         ):
             self.flags[name] += holds
-        where = stacks.parked(task, stacks.await_chain(futures.coroutine(task)))
         if where is not None:
             self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
             if where.wait in proofs.PROVABLE and len(self.provable) < proofs.MOST:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from itertools import islice
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope import model
 from taskscope.agent.inspect import futures, stacks
+from taskscope.agent.inspect.looking import text
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
     from taskscope.agent.counts.registry import Registry
     from taskscope.agent.inspect.walk import Job
     from taskscope.model.vocabulary import Wait
@@ -39,6 +43,19 @@ LOOKED_AT = 20
 
 _OWN_PACE: tuple[Wait, ...] = ("sleep", "ready", "running", "unknown")
 """Waits that end a task at its own pace: of these, equal lifetimes say nothing."""
+
+_SETS_ONE = ("timeout", "wait_for", "fail_after", "move_on_after", "deadline")
+"""What a function mentions that limits how long something may take."""
+
+
+class _Life(NamedTuple):
+    birth: float
+    end: float
+    cut_short: bool
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.birth
 
 
 def read(registry: Registry) -> Job[model.Mishaps]:
@@ -67,25 +84,27 @@ def read(registry: Registry) -> Job[model.Mishaps]:
     )
 
 
-def _lives(registry: Registry) -> Job[dict[int, list[tuple[float, float]]]]:
-    """Births and ends of tasks that ended recently, by site."""
+def _lives(registry: Registry) -> Job[dict[int, list[_Life]]]:
+    """The tasks that ended recently, by site: ``cut_short`` are those that failed or were cancelled."""
     since = clock.monotonic() - RECENT
-    found: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    found: dict[int, list[_Life]] = defaultdict(list)
     for _, site, _, outcome, _, birth, end in list(registry.ended):
         if birth is not None and end >= since and outcome in ("finished", "failed", "cancelled"):
-            found[site].append((birth, end))
+            found[site].append(_Life(birth, end, outcome != "finished"))
         if spent():
             yield
     return found
 
 
-def _timed_out(registry: Registry, site: int, lives: list[tuple[float, float]]) -> model.TimedOut | None:
-    typical = median(end - birth for birth, end in lives)
-    alike = [end for birth, end in lives if abs(end - birth - typical) <= ALIKE * typical]
+def _timed_out(registry: Registry, site: int, lives: list[_Life]) -> model.TimedOut | None:
+    """Lives of one length, and a time-out: those that end were cut short, or those that live may be."""
+    typical = median(each.seconds for each in lives)
+    alike = [each for each in lives if abs(each.seconds - typical) <= ALIKE * typical]
     if typical < SHORTEST or len(alike) < max(ENOUGH, MOST * len(lives)):
         return None
     record = registry.by_id[site]
     waiting: Counter[tuple[Wait, str, model.Frame, model.Frame | None]] = Counter()
+    seen = sum(each.cut_short for each in alike) >= MOST * len(alike)
     for reference in islice(record.references(), LOOKED_AT):
         task = reference()
         if task is not None and not futures.is_done(task):
@@ -93,11 +112,24 @@ def _timed_out(registry: Registry, site: int, lives: list[tuple[float, float]]) 
             parked = stacks.parked(task, frames)
             if parked is not None:
                 waiting[parked.wait, parked.text, parked.frame, parked.user_frame] += 1
-    if not waiting:
+                seen = seen or any(_mentions_a_timeout(each.f_code) for each in frames)
+    if not waiting or not seen:
         return None
-    ((wait, text, frame, user), count), *_ = waiting.most_common(1)
+    ((wait, what, frame, user), count), *_ = waiting.most_common(1)
     if wait in _OWN_PACE or count < MOST * waiting.total():
         return None
+    ends = [each.end for each in alike]
     return model.TimedOut(
-        site, len(lives), len(alike), typical, wait, text, frame, user, min(alike), max(alike)
+        site, len(lives), len(alike), typical, wait, what, frame, user, min(ends), max(ends)
     )
+
+
+def _mentions_a_timeout(code: CodeType) -> bool:
+    return any(each in name.lower() for name in _names(code) for each in _SETS_ONE)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Variables, attributes and keyword arguments."""
+    for group in (code.co_names, code.co_varnames, *code.co_consts):
+        if type(group) is tuple:
+            yield from map(text, group)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from taskscope import model
 from taskscope.agent.answers.older import older_threads
 from taskscope.agent.answers.proofs import PROVABLE
-from taskscope.agent.answers.wakeups import listens, thread_marks
-from taskscope.agent.inspect import origins, stacks
+from taskscope.agent.answers.wakeups import MOST, listens, thread_marks
+from taskscope.agent.inspect import origins, stacks, taking
 from taskscope.agent.inspect.paths import is_in_loop
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import clock
@@ -53,6 +53,8 @@ def thread_facts(
         dropped = yield from proofs.dropped(record, [each.ident for each in ours])
     frames = stacks.current_frames()
     looping = sum(1 for each in ours if _loops(frames.get(each.ident)))
+    looked_at = ours[:MOST]
+    busy = taking.at_work({each.ident: stacks.thread_frames(frames.get(each.ident)) for each in looked_at})
     frames.clear()
     return model.SiteFacts(
         record.id,
@@ -79,8 +81,9 @@ def thread_facts(
         ),
         examples=tuple(thread.ident for thread in ours[:MAX_EXAMPLES]),
         descriptors=tuple(on for thread in ours[:MAX_EXAMPLES] for on in thread.descriptors[:1]),
-        marks=tuple(thread_marks(each for each in ours if _is_marked(each))),
+        marks=tuple(thread_marks((each for each in ours if each.ident in busy or _is_marked(each)), busy)),
         looping=looping,
+        sharing=len(busy) * len(ours) // max(1, len(looked_at)),
         unheld=dropped,
         reach=reach,
         keeper=keeper,

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import math
 from array import array
-from types import FunctionType
+from collections import Counter
+from enum import Enum
+from types import FunctionType, NoneType
 from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.inspect import alone, arming, futures, origins, timers, turns
 from taskscope.agent.inspect.island import OwnRef
-from taskscope.agent.inspect.looking import attribute, called, column, innermost, owner_of, written
+from taskscope.agent.inspect.looking import (
+    attribute,
+    called,
+    class_name,
+    column,
+    innermost,
+    is_a,
+    items,
+    owner_of,
+    written,
+)
 from taskscope.agent.inspect.walk import spent
 from taskscope.model import requests
 from taskscope.system import clock
@@ -39,6 +51,12 @@ INSPECTED = 6
 
 FRESH = 10.0
 """Seconds for which it is remembered what they keep alive: several clients may ask."""
+
+MAX_ARGUMENTS = 8
+"""Arguments compared; a timer with more of them is as good as the same."""
+
+_VALUES = (str, bytes, int, float, tuple, frozenset, Enum, FunctionType, type, NoneType)
+"""Types of arguments that are no object of their own."""
 
 MAX_KNOWN = 2_000
 """Groups remembered by number."""
@@ -159,7 +177,7 @@ class TimerReader:
         handle = callback = owner = None
         kept, number = None, self._number(key, function)
         if not of_tasks and 0 < least <= group.live:
-            kept = yield from self._kept(number, group)
+            kept = yield from self._kept(number, key, group)
         return model.TimerGroup(
             id=number,
             function=name,
@@ -175,16 +193,17 @@ class TimerReader:
             kept=kept,
         )
 
-    def _kept(self, number: int, group: _Group) -> Job[model.KeptByTimers]:
+    def _kept(self, number: int, key: _Key, group: _Group) -> Job[model.KeptByTimers]:
         then, kept = self._kept_then.get(number, (-FRESH, None))
         if kept is None or clock.monotonic() - then >= FRESH:
-            kept = yield from self._inspected(group)
+            kept = yield from self._inspected(key, group)
             if len(self._kept_then) >= MAX_GROUPS:
                 self._kept_then.clear()
             self._kept_then[number] = clock.monotonic(), kept
         return kept
 
-    def _inspected(self, group: _Group) -> Job[model.KeptByTimers]:
+    def _inspected(self, key: _Key, group: _Group) -> Job[model.KeptByTimers]:
+        again, of = yield from self._again(key)
         loops = [loop for _, loop in self._watch.loops()]
         seen: list[alone.Kept] = []
         for reference in group.some():
@@ -199,7 +218,38 @@ class TimerReader:
             alone=sum(each.alone for each in seen),
             each=sum(each.size for each in seen) // count,
             closed=sum(each.closed for each in seen),
+            again=again,
+            of=of,
         )
+
+    def _again(self, wanted: _Key) -> Job[tuple[int, str]]:
+        """How many timers of a group do what another one does as well, and the type that most share."""
+        alike: Counter[tuple[int, ...]] = Counter()
+        types: dict[tuple[int, ...], str] = {}
+        known: dict[int, tuple[str, _Key]] = {}
+        for loop in [loop for _, loop in self._watch.loops()]:
+            place = 0
+            while handles := _part(loop, place):
+                place += STEP
+                for handle in handles:
+                    callback = attribute(handle, "_callback")
+                    traced = attribute(handle, "_source_traceback")
+                    if callback is None or _key(callback, traced, handle, known) != wanted:
+                        continue
+                    with_what = attribute(handle, "_args")
+                    does, kind = _does(callback, with_what)
+                    if kind:
+                        alike[does] += 1
+                        types[does] = kind
+                del handles, handle, callback
+                traced = with_what = None
+                if spent():
+                    yield
+        twice: Counter[str] = Counter()
+        for does, count in alike.items():
+            twice[types[does]] += count if count > 1 else 0
+        ((kind, _), *_) = twice.most_common(1) or [("", 0)]
+        return twice.total(), kind
 
     def _number(self, key: _Key, function: object) -> int:
         known = self._numbers.get(key)
@@ -255,6 +305,16 @@ def _key(callback: object, trace: object, handle: object, known: dict[int, tuple
     if found is None or found[0] is not name or found[1][2] is not traced:
         found = known[number] = name, (number, written(name), traced)
     return found[1]
+
+
+def _does(callback: object, arguments: object) -> tuple[tuple[int, ...], str]:
+    """What a timer would do, by ``id``, and the type of the object that it does it with.
+
+    Several calls with the same value may well be meant, so that "" stands for those.
+    """
+    owner, given = owner_of(callback), items(arguments, MAX_ARGUMENTS)
+    subject = next((each for each in given or [owner] if not any(is_a(each, kind) for kind in _VALUES)), None)
+    return (id(owner), *map(id, given)), class_name(subject) if subject is not None else ""
 
 
 def _is_at(code: CodeType, frame: model.Frame) -> bool:

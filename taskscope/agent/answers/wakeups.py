@@ -15,7 +15,7 @@ from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from types import FrameType
 
 MOST = 50
@@ -34,12 +34,12 @@ def listens(thread: model.Thread) -> bool:
     return call is not None and call.endless
 
 
-def thread_marks(threads: Iterable[model.Thread]) -> Iterator[model.Mark]:
-    """Their marks, which change whenever they run."""
+def thread_marks(threads: Iterable[model.Thread], busy: Container[int] = ()) -> Iterator[model.Mark]:
+    """Their marks, which change whenever they run.  ``busy``: those at work, which no timeout wakes."""
     frames = stacks.current_frames()
     for thread in islice(threads, MOST):
         runs = _runs(thread.native_id)
-        if runs is not None and not _has_timeout(frames.get(thread.ident)):
+        if runs is not None and (thread.ident in busy or not _has_timeout(frames.get(thread.ident))):
             yield model.Mark(thread.ident, runs)
     frames.clear()
 

@@ -179,16 +179,25 @@ def _owner(around: Island, at: int) -> int:
 
 def _described(around: Island, at: int, met: list[int]) -> Job[Found]:
     things = around.things
-    thing, owner = things[at], _owner(around, at)
+    thing, named, within, owner = things[at], things[at], "", _owner(around, at)
+    if owner and _is_inside_another(around, owner):
+        named, within, owner = things[owner], "[…]", _owner(around, owner)
     holder = things[owner] if owner else None
     module = module_of(type(holder)) if _is_of_the_program(holder) else ""
     ended = [things[place] for place in met if place in around.waiting and futures.is_done(things[place])]
     each = sum(map(weights.of_outcome, ended)) // len(ended) if ended else None
-    name = _name(holder, thing)
-    emptied = holder is not None and (yield from removals.takes_out(holder, thing))
+    name = _name(holder, named)
+    name += within if name else ""
+    emptied = holder is not None and (yield from removals.takes_out(holder, named))
     entry = _entry(around, at, met[0])
     keeper = Keeper(name, class_name(thing), size(thing) or 0, module, each, entry, emptied)
     return Found(keeper, place_of(around, at))
+
+
+def _is_inside_another(around: Island, owner: int) -> bool:
+    """Whether the owner of a container is one as well, which has an owner: the lists in a dictionary."""
+    thing = around.things[owner]
+    return id(type(thing)) in GROWING and not referents.is_globals(thing) and around.origin[owner] != 0
 
 
 def _entry(around: Island, at: int, place: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from taskscope.agent.inspect.caches import Cache
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from dis import Instruction
     from types import CodeType
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 MAX_PLACES = 2_000
 """Functions whose places are cached."""
+
+HEAD = 12
+"""Instructions from the name of a ``range`` to the loop over it."""
 
 _ENDS = ("JUMP", "RETURN_VALUE", "RETURN_CONST", "RERAISE", "RAISE")
 """Name prefixes of instructions that do not fall through to the next."""
@@ -26,12 +30,15 @@ class Place(NamedTuple):
 
     ``comes_back``: a path leads from it back to it.  ``first``: no other ``await`` can precede it.
     ``leaves``: it comes back, but it may also leave the loop next, without another ``await`` and without an
-    exception: the loop has a condition.
+    exception: the loop has a condition.  ``counted``: a ``range`` limits the rounds.  ``retried``: nothing
+    does, and another ``await`` of the loop is what may leave it next.
     """
 
     comes_back: bool
     first: bool
     leaves: bool = False
+    counted: bool = False
+    retried: bool = False
 
 
 _places: Cache[dict[int, Place]] = Cache(MAX_PLACES)
@@ -79,12 +86,35 @@ def _look(code: CodeType, place: int) -> Place:
         ends = [each.offset for each in instructions if each.opname.startswith("RETURN_")]
         outside = _reached(ends, _turned(regular)) - _reached([place], sources)
         waits: Ways = {each.offset: [] for each in instructions if each.opname == "SEND"}
-        return Place(comes_back, first=False, leaves=not outside.isdisjoint(_reached(done, regular | waits)))
+        straight = regular | waits
+        leaves = not outside.isdisjoint(_reached(done, straight))
+        round_ = _reached([place], ways) & _reached([place], sources)
+        counted = any(
+            at in round_ and at not in _reached([over], regular) for at, over in _counts(instructions)
+        )
+        others = (regular.get(each.argval, [])[1:] for each in _awaits(instructions) if each.offset in round_)
+        retried = not leaves and any(not outside.isdisjoint(_reached(each, straight)) for each in others)
+        return Place(comes_back, first=False, leaves=leaves, counted=counted, retried=retried and not counted)
     before = _reached([each for each in sources.get(back.argval, []) if each != back.offset], sources)
     return Place(
         comes_back,
         first=before.isdisjoint({each.offset for each in instructions if each.opname == "YIELD_VALUE"}),
     )
+
+
+def _counts(instructions: list[Instruction]) -> Iterator[tuple[int, int]]:
+    """Where a ``for`` over a ``range`` takes the next item, and where it goes once there is none."""
+    named = -HEAD
+    for at, each in enumerate(instructions):
+        if each.argval == "range":
+            named = at
+        elif each.opname == "FOR_ITER" and at - named < HEAD:
+            yield each.offset, each.argval
+
+
+def _awaits(instructions: list[Instruction]) -> Iterator[Instruction]:
+    """The jump back of each ``await`` to its SEND."""
+    return (each for each in instructions if "NO_INTERRUPT" in each.opname)
 
 
 def _ways_through(code: CodeType) -> tuple[list[Instruction], Ways, Ways]:

@@ -40,6 +40,9 @@ OF_TASKS: tuple[SitePattern, ...] = (
     conclusive.STUCK_HANDING_OVER,
     conclusive.SLEEPER_PER_EVENT,
     conclusive.NOBODY_CAN_SET_IT,
+    conclusive.RETRIED_WITHOUT_LIMIT,
+    conclusive.LIMITED_ROUNDS,
+    ownership.NOT_CLOSED,
     ownership.ORPHANED_LOOPS,
     ownership.STARTED_TWICE,
     ownership.FIRE_AND_FORGET,
@@ -56,6 +59,7 @@ OF_TASKS: tuple[SitePattern, ...] = (
 OF_THREADS: tuple[SitePattern, ...] = (
     threads.POOL_PER_CALL,
     threads.ONE_POOL,
+    threads.WORKERS_AT_WORK,
     threads.THREAD_NEVER_TOLD_TO_END,
 )
 """Likewise for threads."""

@@ -9,22 +9,29 @@ from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.pattern import UNKNOWN, ProcessPattern, line_finding, place, said
 
 if TYPE_CHECKING:
-    from taskscope.model import Awaiter, Cancelled, Finding, WaitGraph
+    from collections.abc import Sequence
+
+    from taskscope.model import Awaiter, Cancelled, Finding, Frame, WaitGraph
 
 PATIENCE = 20.0
 """Seconds that a task may take to clean up."""
 
 
 def swallowed(graph: WaitGraph | None) -> tuple[Finding, ...]:
-    """One finding per task, longest first."""
+    """One finding per line that catches it, or that they are at if that is unknown; the longest first."""
     if graph is None:
         return ()
     late = [each for each in graph.cancelled if graph.monotonic - (each.task.since or 0.0) >= PATIENCE]
     late.sort(key=lambda each: each.task.since or 0.0)
-    return tuple(_finding(each, graph.monotonic) for each in late)
+    alike: dict[Frame | None, list[Cancelled]] = {}
+    for each in late:
+        alike.setdefault(each.caught or each.task.frame, []).append(each)
+    return tuple(_finding(each, graph.monotonic) for each in alike.values())
 
 
-def _finding(cancelled: Cancelled, now: float) -> Finding:
+def _finding(every: Sequence[Cancelled], now: float) -> Finding:
+    """``every``: alike, the longest first."""
+    cancelled = every[0]
     task, caught = cancelled.task, cancelled.caught
     where = task.frame or UNKNOWN
     since = task.since or 0.0
@@ -41,8 +48,10 @@ def _finding(cancelled: Cancelled, now: float) -> Finding:
         where,
         task.user_frame,
         Onset(since, at_least=True),
-        f"task {task.name} was cancelled{times} at least {wording.age(now - since)} ago and still runs",
+        f"task {task.name} was cancelled{times} at least {wording.age(now - since)} ago and still runs"
+        + (f", as do at least {len(every) - 1:,} more" if len(every) > 1 else ""),
         {
+            "count": len(every),
             "task": task.number,
             "waiting": task.waiting,
             "requests": cancelled.requests,
@@ -55,6 +64,7 @@ def _finding(cancelled: Cancelled, now: float) -> Finding:
                 *(_awaits(each) for each in cancelled.awaiters),
             ),
         ),
+        live=len(every),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.clues import MOST
-from taskscope.analysis.patterns.pattern import Said, SitePattern, said
+from taskscope.analysis.patterns.pattern import Said, SitePattern, said, where_they_wait
 from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _sleepers(seen: Clues) -> Said | None:
     facts = seen.facts
     if not seen.most(seen.parked("sleep")) or seen.some(facts.looping) or seen.most(facts.awaited):
         return None
-    if not seen.stand_still or seen.turns_over:
+    if not seen.stand_still or seen.turns_over or seen.some(facts.retrying + facts.limited):
         return None
     kept = "awaits or keeps" if seen.most(facts.unheld) else "awaits"
     return said("one sleeper per event", "each just sleeps, then exits", f"nothing {kept} it")
@@ -126,6 +126,48 @@ SLEEPER_PER_EVENT = SitePattern(
         "Keep the deadlines in a list or deque and let one ticker task process them, or use "
         "loop.call_later; stop the ticker with the service."
     ),
+)
+
+
+def _retrying(seen: Clues) -> Said | None:
+    if not seen.most(seen.facts.retrying):
+        return None
+    again = "tried again and again, without a limit"
+    return said(again, "each sleeps, then calls again, until the call succeeds", where_they_wait(seen))
+
+
+RETRIED_WITHOUT_LIMIT = SitePattern(
+    name="retried without a limit",
+    check=_retrying,
+    explanation=(
+        "Each goes round in a loop that only the outcome of a call ends: it calls, sleeps and calls again. "
+        "What fails for good is tried for ever."
+    ),
+    remedy=(
+        "Limit the attempts or the time, and give up at once on an answer that will not change (such as 404 "
+        "or 410): then log or store what was not done."
+    ),
+    only_names=True,
+)
+
+
+def _counted(seen: Clues) -> Said | None:
+    if not seen.most(seen.facts.limited) or not seen.most(seen.parked("sleep")):
+        return None
+    return said(
+        "their rounds are limited", "each sleeps, goes on, and ends after so many", where_they_wait(seen)
+    )
+
+
+LIMITED_ROUNDS = SitePattern(
+    name="limited rounds",
+    check=_counted,
+    strength=Strength.IN_USE,
+    explanation=(
+        "A range or a policy of retries limits how often each of these goes round: it ends by itself. While "
+        "what they try fails, there are more of them."
+    ),
+    remedy="Look at what fails; if there are too many of them, allow fewer rounds or a shorter time.",
 )
 
 

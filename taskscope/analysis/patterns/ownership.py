@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def _orphaned_loops(seen: Clues) -> Said | None:
     if not seen.orphaned or not seen.most(seen.facts.looping):
         return None
-    return said("orphaned", "their creator has ended, they still run")
+    kept = f"{seen.what_is_kept} kept by {seen.kept_by}" if seen.keeper_grows else ""
+    return said("orphaned", "their creator has ended, they still run", kept)
 
 
 def _not_in_use(seen: Clues) -> Strength | None:
@@ -34,8 +35,31 @@ ORPHANED_LOOPS = SitePattern(
     strength=_not_in_use,
     explanation="The task that created these has ended and nothing else ends them, so each round adds one.",
     remedy=(
-        "Store the task on its owner, cancel it when the owner ends, and wait for it; a TaskGroup does all "
-        "three."
+        "Store the task on its owner, cancel it when the owner ends, and wait for it (a TaskGroup does all "
+        "three); take what it subscribed to out of where that is kept."
+    ),
+)
+
+
+def _not_closed(seen: Clues) -> Said | None:
+    if not seen.opened or not seen.orphaned or not seen.most(seen.facts.looping):
+        return None
+    what, _, _ = seen.opened.rpartition(".")
+    each = f"each belongs to a {what}" if what else "each belongs to what was opened"
+    return said("opened here and never closed", each, "their creator has ended, they still run")
+
+
+NOT_CLOSED = replace(
+    ORPHANED_LOOPS,
+    name="opened and not closed",
+    check=_not_closed,
+    explanation=(
+        "This line opens something of a library's that has a task of its own. The task that opened it has "
+        "ended without closing it, so it stays, with its task and its connection."
+    ),
+    remedy=(
+        "Open it in an async with block, or close it in finally; or open one for the whole service and share "
+        "it."
     ),
 )
 

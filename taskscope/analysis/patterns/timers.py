@@ -58,6 +58,9 @@ def _sentence(timers: PiledUp, now: float) -> str:
 
 def _cause(timers: PiledUp) -> Said:
     kept = timers.kept
+    if timers.again:
+        same = f"most call {timers.group.function} for the same {kept.of} as another one"
+        return said("timers are armed again, and the earlier ones are not cancelled", same)
     holds = f"each keeps {_what(kept)} alive for {wording.seconds(_delay(timers))}"
     return said("timers are armed and never cancelled", more=holds)
 
@@ -84,7 +87,10 @@ def _evidence(timers: PiledUp, now: float) -> tuple[str, ...]:
     lines.append(f"due in {first} to {last}")
     if kept.closed:
         lines.append(f"the connection of {_of(kept.closed, kept)} is closed")
-    lines.append(f"nothing but the timer keeps what it holds, in {_of(kept.alone, kept)}")
+    if kept.again:
+        lines.append(f"{kept.again:,} of {group.live:,} do what another one does too, for the same {kept.of}")
+    if not timers.again:
+        lines.append(f"nothing but the timer keeps what it holds, in {_of(kept.alone, kept)}")
     lines += [f"{place(each)} in {each.function} may arm them too" for each in group.armed[1:]]
     return tuple(lines)
 
@@ -102,8 +108,8 @@ TIMERS_PILE_UP = ProcessPattern(
     verb=" piling up timers",
     explanation="A timer keeps alive what it calls, and all that refers to, until it is due or cancelled.",
     remedy=(
-        "Cancel the timer on every path on which its object is done with, errors included; or let one timer "
-        "look after all objects."
+        "Cancel the timer on every path on which its object is done with, errors included, and before it is "
+        "armed again; or let one timer look after all objects."
     ),
 )
 

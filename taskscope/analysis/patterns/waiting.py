@@ -79,12 +79,12 @@ LOCK_NOT_RELEASED = SitePattern(
 def _peer(seen: Clues) -> Said | None:
     if not seen.most(seen.parked("socket")) or not seen.stand_still or not seen.compared:
         return None
-    return said("they wait on sockets that never receive data", more=where_they_wait(seen))
+    return said("they wait on sockets that have received nothing since", more=where_they_wait(seen))
 
 
 WAITS_FOR_A_PEER = SitePattern(
     name="waits for a peer",
     check=_peer,
-    explanation="They wait on a socket whose peer sends nothing more.",
+    explanation="They wait on sockets whose peers have sent nothing for a while.",
     remedy="Read with a timeout, use keep-alive, and close the connection when its session ends.",
 )

@@ -1,7 +1,7 @@
 """Eighty devices report for the first time within two minutes; each has a poller from then on.
 
 Healthy.
-Looks like: held by a growing container
+Looks like: held by a growing container, limited rounds
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """One executor of thirty: a job lasts half a minute or so and one comes every two seconds.
 
 Healthy.
-Looks like: pool per call, pool saturated
+Looks like: pool per call, pool saturated, workers at work
 """
 
 import random

@@ -2,6 +2,7 @@
 
 Healthy.
 Needs: websockets
+Looks like: opened and not closed
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 Leak: deliver
 Rate: 30
 Needs: tenacity
-Shows: orphan, fire and forget
+Shows: retried without a limit
 """
 
 import asyncio
