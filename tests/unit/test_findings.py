@@ -54,6 +54,15 @@ def levels(said: list[tuple[float, tuple[Finding, ...]]]) -> set[str]:
     return {finding.level for _, findings in said for finding in findings}
 
 
+def test_suspects_that_grow_in_step_are_one() -> None:
+    """Each connection has two tasks, say; another line grows at its own pace."""
+    one, other = ramp(60, 100, 90, 700), ramp(60, 37, 61, 700)
+    _, said = watch(one, one, other, seconds=80)
+    suspects = [{each.id for each in found if each.level == "suspect"} for at, found in said if at >= 15]
+    assert suspects
+    assert all(each == {0, 2} for each in suspects)
+
+
 HEALTHY: dict[str, Callable[[], tuple[Sequence[Life], float]]] = {
     "a pool from start-up": lambda: (pool(50), 0),
     "a pool that comes up over 20 s": lambda: (pool(200, over=20), 0),

@@ -7,9 +7,23 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis.judge import Judge
 from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.cancels import swallowed
 from taskscope.analysis.patterns.overload import crowded, saturated
 from taskscope.analysis.patterns.stalls import RECENT, stalled
-from taskscope.model import Counts, Executor, Frame, FullPool, Loop, Sample, Stall, Thread, WaitingAt
+from taskscope.model import (
+    Cancelled,
+    Counts,
+    Executor,
+    Frame,
+    FullPool,
+    Loop,
+    Sample,
+    Stall,
+    Thread,
+    WaitGraph,
+    WaitingAt,
+    WaitNode,
+)
 from tests.unit.shapes import hello
 
 if TYPE_CHECKING:
@@ -135,3 +149,17 @@ def test_a_limit_reached_before_anybody_looked_was_so_for_at_least_that_long() -
     judge.feed(sample(1.0, 256))
     (found,) = judge.findings()
     assert found.since_at_least
+
+
+def test_tasks_that_swallow_cancel_at_one_line_are_one_finding() -> None:
+    def cancelled(number: int, caught: Frame) -> Cancelled:
+        node = WaitNode(0, "task", f"Task-{number}", number, OTHER, since=10.0 + number)
+        return Cancelled(node, 1, caught)
+
+    every = [cancelled(2, USER), cancelled(1, USER), cancelled(3, OTHER), cancelled(4, USER)]
+    found = swallowed(WaitGraph(100.0, cancelled=tuple(every)))
+    assert [each.live for each in found] == [3, 1]
+    assert (
+        found[0].text == "task Task-1 was cancelled at least 1m29s ago and still runs, as do at least 2 more"
+    )
+    assert found[1].text.endswith("and still runs")
