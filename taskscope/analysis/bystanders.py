@@ -23,12 +23,14 @@ def without_bystanders(
     if graph is None or not any(each.level == "hang" and each.kind == "deadlock" for each in hangs):
         return list(found)
     lines = _lines_of(graph)
-    return [each for each in found if each.why != "stuck" or not _is_part(watched[each.id], lines)]
+    told = ("stuck", "long-lived")
+    return [each for each in found if each.why not in told or not _is_part(watched[each.id], lines)]
 
 
 def _lines_of(graph: WaitGraph) -> _Lines:
     frames = [each.user_frame or each.frame for each in graph.nodes]
     frames += [line.frame for each in graph.unreturned for line in (*each.lines, *each.takers)]
+    frames += [each.waiter.user_frame for each in graph.unread if each.alone]
     return frozenset((each.file, each.line) for each in frames if each is not None)
 
 

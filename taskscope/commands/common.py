@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentTypeError
+from contextlib import contextmanager
+from threading import Timer
+from typing import TYPE_CHECKING
 
 from taskscope.text import parsed_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TARGET_HELP = "a pid, a name given to start() or run --name, a socket path, a snapshot or recording, or aiomonitor://HOST:PORT"
 
@@ -49,6 +55,18 @@ def duration(text: str) -> float:
     if seconds is None:
         raise ArgumentTypeError(f"{text!r} is not a duration like 500ms, 30s, 10m or 6h")
     return seconds
+
+
+@contextmanager
+def waiting(text: str, after: float = 0.5) -> Iterator[None]:
+    """Says on stderr what is going on if it takes longer than ``after`` seconds, terminal or not."""
+    timer = Timer(after, say, (text,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def say(text: str) -> None:

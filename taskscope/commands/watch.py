@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import RULES_HELP, TARGET_HELP, UsageError, duration, say
+from taskscope.commands.common import RULES_HELP, TARGET_HELP, UsageError, duration, say, waiting
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -237,8 +237,9 @@ async def _watch(options: Namespace, samples: Samples, lines: Lines | None) -> O
     from taskscope.commands.observe import Observation, observe
     from taskscope.sources.resolve import resolve
 
-    source = resolve(options.target, progress=say)
-    observation = Observation(source, await source.open())
+    with waiting(f"attaching to {options.target}…"):
+        source = resolve(options.target, progress=say)
+        observation = Observation(source, await source.open())
     progress = _progress(options.seconds)
 
     if lines is not None:

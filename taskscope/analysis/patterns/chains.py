@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.pattern import UNKNOWN, ProcessPattern, line_finding, place
-from taskscope.model import deadlocked
+from taskscope.model import deadlocked, user_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from taskscope.model import Finding, Frame, WaitEdge, WaitGraph, WaitNode
+    from taskscope.analysis.patterns.pattern import ProcessFacts
+    from taskscope.model import Finding, Frame, Stall, WaitEdge, WaitGraph, WaitNode
 
 STILL = 9.0
 """Seconds for which none may have moved: a wait that a timeout ends sooner is not a hang."""
@@ -136,7 +138,7 @@ def _is_idle(nodes: Mapping[int, WaitNode], chain: list[WaitEdge]) -> bool:
 
 
 class Case(NamedTuple):
-    """``edges``: the steps, from the one that waits at ``node``."""
+    """``steps``: from the one that waits at ``node``.  ``of_lock``: somebody holds a lock or a slot."""
 
     node: WaitNode
     text: str
@@ -145,6 +147,41 @@ class Case(NamedTuple):
     since: float
     stuck: int
     waiting: int
+    of_lock: bool = False
+
+
+def dated(process: ProcessFacts) -> WaitGraph | None:
+    """The wait graph, where threads that hold up their loop have waited as long as that.
+
+    The tasks that need the loop have not moved since then either.
+    """
+    graph = process.waits
+    if graph is None:
+        return None
+    held = {each: stall.began for stall in process.stalls if (each := holding_line(stall)) is not None}
+    threads = {
+        node.id: held[node.user_frame]
+        for node in graph.nodes
+        if node.kind == "thread" and node.user_frame in held
+    }
+    began = {
+        **{
+            each.waiter: threads[each.on] for each in graph.edges if each.how == "loop" and each.on in threads
+        },
+        **threads,
+    }
+    nodes = (
+        replace(each, since=min(each.since, began[each.id]))
+        if each.id in began and each.since is not None
+        else each
+        for each in graph.nodes
+    )
+    return replace(graph, nodes=tuple(nodes))
+
+
+def holding_line(stall: Stall) -> Frame | None:
+    """The program's line that holds a loop up now; None if it is over, or something else does."""
+    return user_line(stall.stack) if stall.why == "held" and not stall.over else None
 
 
 def counted(nodes: Iterable[WaitNode]) -> str:
@@ -208,6 +245,8 @@ def named(node: WaitNode) -> str:
         return node.name
     if node.kind == "lock":
         return f"{node.name} #{node.id}"
+    if node.kind == "pool" and node.name:
+        return f"the pool {node.name}"
     size = f" of {node.size:,}" if node.size is not None else ""
     return f"the {node.name or node.kind}{size}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
@@ -11,6 +12,7 @@ from taskscope.analysis.patterns.chains import (
     Case,
     Chains,
     counted,
+    dated,
     findings_of,
     named,
     shown,
@@ -44,7 +46,13 @@ def _circles(graph: WaitGraph | None, *, alone: bool) -> tuple[Finding, ...]:
         for circle in seen.circles()
         if not _is_leaving(circle) and (len(members := seen.members(circle)) == 1) == alone
     ]
-    return findings_of(ITSELF if alone else DEADLOCK, cases)
+    if not alone:
+        return findings_of(DEADLOCK, cases)
+    return tuple(
+        finding
+        for pattern, locks in ((ITSELF, True), (ON_ITS_OWN, False))
+        for finding in findings_of(pattern, [each for each in cases if each.of_lock == locks])
+    )
 
 
 def _is_leaving(circle: list[WaitEdge]) -> bool:
@@ -169,7 +177,8 @@ def _case(seen: Chains, now: float, circle: list[WaitEdge], members: list[WaitNo
         text = f"{counted(members)} have waited for each other {for_long}"
         cause = "none of them can continue before another does"
     waiting = seen.waiting_for(each.id for each in members)
-    return Case(at, text, steps(seen, circle), cause, since, len(members), waiting)
+    of_lock = any(each.kind in ("lock", "slots") for each in things)
+    return Case(at, text, steps(seen, circle), cause, since, len(members), waiting, of_lock)
 
 
 def _interruption(circle: list[WaitEdge]) -> str:
@@ -212,7 +221,7 @@ def _orphaned(graph: WaitGraph | None) -> tuple[Finding, ...]:
 
 DEADLOCK = ProcessPattern(
     name="deadlock",
-    find=lambda process: _circles(process.waits, alone=False) + _standstills(process.waits),
+    find=lambda process: _circles(dated(process), alone=False) + _standstills(dated(process)),
     noun="deadlock",
     explanation="They wait in a cycle: each holds, or has to do, what another one waits for.",
     remedy=(
@@ -223,13 +232,22 @@ DEADLOCK = ProcessPattern(
 
 ITSELF = ProcessPattern(
     name="deadlocked with itself",
-    find=lambda process: _circles(process.waits, alone=True),
+    find=lambda process: _circles(dated(process), alone=True),
     noun="self-deadlock",
     explanation="It waits for something that only it can do or release; a plain lock is not reentrant.",
     remedy=(
         "Use an RLock, or release the lock before calling what takes it again; await what runs in the same "
         "loop or pool. A finaliser or a signal handler must not take locks: let it put items into a "
         "queue.SimpleQueue, which is reentrant."
+    ),
+)
+
+ON_ITS_OWN = replace(
+    ITSELF,
+    explanation="It waits for something that only it can do.",
+    remedy=(
+        "Await what runs in the same loop instead of asking for its result(), or call from another thread; "
+        "read a pipe while it is written; never wait in a pool's worker for a job of the same pool."
     ),
 )
 

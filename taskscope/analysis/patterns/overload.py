@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.chains import Chains
 from taskscope.analysis.patterns.pattern import UNKNOWN, ProcessPattern, place, process_finding
 from taskscope.model import Frame, is_full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from taskscope.model import Finding, FullPool, FullSlots, Holder, Loop, Thread, WaitGraph, WaitingAt
 
@@ -41,15 +42,28 @@ def crowded(loops: Iterable[Loop], threads: Sequence[Thread], since: Onset) -> t
     )
 
 
-def saturated(threads: Iterable[Thread], now: float, full: Iterable[FullPool] = ()) -> tuple[Finding, ...]:
-    """One finding per pool whose workers are all busy while jobs wait."""
+def saturated(
+    threads: Iterable[Thread], now: float, full: Iterable[FullPool] = (), hung: Container[str] = ()
+) -> tuple[Finding, ...]:
+    """One finding per pool whose workers are all busy while jobs wait; ``hung``: those in a deadlock."""
     pools: dict[int, list[Thread]] = defaultdict(list)
     for thread in threads:
         if thread.executor is not None:
             pools[thread.executor.id].append(thread)
     known = {each.id: each for each in full}
     return tuple(
-        _pool_finding(workers, now, known.get(id)) for id, workers in pools.items() if is_full(workers)
+        _pool_finding(workers, now, known.get(id))
+        for id, workers in pools.items()
+        if is_full(workers) and (workers[0].executor is None or workers[0].executor.name not in hung)
+    )
+
+
+def _hung_pools(graph: WaitGraph | None) -> set[str]:
+    """Pools whose workers wait for each other: more of them would not help."""
+    return (
+        {each.name for each in Chains(graph).nodes.values() if each.kind == "pool"}
+        if graph is not None
+        else set()
     )
 
 
@@ -179,7 +193,10 @@ CALLBACKS_QUEUE_UP = ProcessPattern(
 POOL_SATURATED = ProcessPattern(
     name="pool saturated",
     find=lambda process: saturated(
-        process.threads, process.now, process.waits.full if process.waits is not None else ()
+        process.threads,
+        process.now,
+        process.waits.full if process.waits is not None else (),
+        _hung_pools(process.waits),
     ),
     noun="saturated pool",
     explanation="Jobs arrive faster than the workers finish them, so they pile up.",

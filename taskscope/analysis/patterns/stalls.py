@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.onset import Onset
+from taskscope.analysis.patterns.chains import Chains, holding_line
 from taskscope.analysis.patterns.pattern import (
     UNKNOWN,
     ProcessPattern,
@@ -20,7 +21,7 @@ from taskscope.model import Finding, Frame, user_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from taskscope.model import Stall
+    from taskscope.model import Stall, WaitGraph
     from taskscope.model.vocabulary import Reason, Shortage
 
 RECENT = 600.0
@@ -123,11 +124,13 @@ LOST_WAKE_UP = ProcessPattern(
 )
 
 
-def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
+def stalled(stalls: Iterable[Stall], now: float, graph: WaitGraph | None = None) -> tuple[Finding, ...]:
     """One finding per line that blocked a loop, longest total first.
 
-    A loop with many ready callbacks is overloaded, not blocked by a line (see ``overload``).
+    A loop with many ready callbacks is overloaded, not blocked by a line (see ``overload``).  Where a thread
+    is part of a hang, that says more.
     """
+    hung = {each.user_frame for each in Chains(graph).nodes.values()} if graph is not None else set()
     by_line: dict[tuple[str, int], list[Stall]] = defaultdict(list)
     for stall in stalls:
         held = stall.why == "held" and not stall.queued
@@ -136,6 +139,7 @@ def stalled(stalls: Iterable[Stall], now: float) -> tuple[Finding, ...]:
             and not is_pause(stall)
             and not is_collection(stall)
             and stall.began + stall.duration >= now - RECENT
+            and (holding_line(stall) is None or holding_line(stall) not in hung)
         ):
             frame = _blocking_frame(stall.stack)
             by_line[frame.file, frame.line].append(stall)
@@ -192,7 +196,7 @@ def _at_least(stall: Stall) -> str:
 
 LOOP_HELD = ProcessPattern(
     name="loop held",
-    find=lambda process: stalled(process.stalls, process.now),
+    find=lambda process: stalled(process.stalls, process.now, process.waits),
     noun="line",
     verb=" blocked the event loop",
     explanation="While a callback or a coroutine runs without an await, no other task of its loop runs.",
