@@ -86,15 +86,15 @@ def _look(code: CodeType, place: int) -> Place:
         ends = [each.offset for each in instructions if each.opname.startswith("RETURN_")]
         outside = _reached(ends, _turned(regular)) - _reached([place], sources)
         waits: Ways = {each.offset: [] for each in instructions if each.opname == "SEND"}
-        straight = regular | waits
-        leaves = not outside.isdisjoint(_reached(done, straight))
+        onward = _reached(list(outside), _turned(regular | waits))  # what leads out without an ``await``
+        leaves = not onward.isdisjoint(done)
         round_ = _reached([place], ways) & _reached([place], sources)
         counted = any(
             at in round_ and at not in _reached([over], regular) for at, over in _counts(instructions)
         )
         others = (regular.get(each.argval, [])[1:] for each in _awaits(instructions) if each.offset in round_)
-        retried = not leaves and any(not outside.isdisjoint(_reached(each, straight)) for each in others)
-        return Place(comes_back, first=False, leaves=leaves, counted=counted, retried=retried and not counted)
+        retried = not (leaves or counted) and any(not onward.isdisjoint(each) for each in others)
+        return Place(comes_back, first=False, leaves=leaves, counted=counted, retried=retried)
     before = _reached([each for each in sources.get(back.argval, []) if each != back.offset], sources)
     return Place(
         comes_back,
