@@ -42,6 +42,25 @@ both.wait()
 say()
 """,
     ),
+    "threads that signals wake now and then": (
+        "deadlock",
+        "take",
+        """
+a, b, both = threading.Lock(), threading.Lock(), threading.Barrier(3)
+def take(first, second):
+    with first:
+        both.wait()
+        with second: pass
+signal.signal(signal.SIGUSR1, lambda *_: None)
+threads = [threading.Thread(target=take, args=pair, daemon=True) for pair in ((a, b), (b, a))]
+for thread in threads: thread.start()
+both.wait()
+say()
+while True:
+    for thread in threads: signal.pthread_kill(thread.ident, signal.SIGUSR1)
+    time.sleep(0.02)
+""",
+    ),
     "a lock held across an await, wanted by a thread": (
         "deadlock",
         "work",
@@ -336,6 +355,7 @@ fill()
 IN_BYTECODE = (
     "tasks, two locks",
     "threads, two locks",
+    "threads that signals wake now and then",
     "a lock held across an await, wanted by a thread",
     "a queue that lends connections, and workers",
     "a finaliser",
@@ -528,6 +548,27 @@ def work():
 for _ in range(4): threading.Thread(target=work, daemon=True).start()
 say()
 work()
+""",
+    "threads that give up on a lock, and try again": """
+a, b, both = threading.Lock(), threading.Lock(), threading.Barrier(3)
+def take(first, second):
+    with first:
+        both.wait()
+        while not second.acquire(timeout=0.02): pass
+for pair in ((a, b), (b, a)): threading.Thread(target=take, args=pair, daemon=True).start()
+both.wait()
+say()
+threading.Event().wait()
+""",
+    "a lock passed on between two threads": """
+a, b = threading.Lock(), threading.Lock()
+def take():
+    while True:
+        with a:
+            with b: time.sleep(0.01)
+for _ in range(3): threading.Thread(target=take, daemon=True).start()
+say()
+threading.Event().wait()
 """,
     "a full pool that drains": """
 pool = ThreadPoolExecutor(2)

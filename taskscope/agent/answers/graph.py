@@ -16,6 +16,7 @@ from taskscope.agent.answers.channels import Channels
 from taskscope.agent.answers.full_pools import FullPools
 from taskscope.agent.answers.full_slots import SlotOwners
 from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
+from taskscope.agent.answers.returning import Returning
 from taskscope.agent.answers.unreturned import Unreturned
 from taskscope.agent.inspect import futures, holdings, processes, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.island import OwnRef
@@ -69,6 +70,7 @@ class Look:
         self._secluded = False  # whether nothing else can make anything move
         self._enclosed = False  # likewise, but for tasks and threads that move
         self._unreturned = Unreturned()
+        self._returning = Returning(still, self._now)
         self._channels = Channels(self._nodes, self._edges, still, registry)
 
     # -- who waits -----------------------------------------------------------------------------
@@ -94,6 +96,8 @@ class Look:
                 if still and not (leaving and self._add_leaving(ident, since or 0.0, frame)):
                     self._add(("thread", ident), since or 0.0, waited.by_thread(frame))
                     self._add_any(("thread", ident), since or 0.0, waited.of_thread_by_anybody, frame)
+                elif not still and (back := self._returning.note(ident, native, frame)) is not None:
+                    self._add(("thread", ident), back, waited.by_thread(frame))
                 if self._secluded and ident not in loops and since is not None:
                     self._channels.add_thread(ident, native, since, still=still)
             del frame
@@ -154,10 +158,8 @@ class Look:
 
     def _loops(self) -> list[tuple[object, int]]:
         """Loops with the thread that runs each."""
-        found = [(loop, turns.claimed_thread(loop)) for _, loop in self._watch.loops()]
-        return [
-            (loop, thread) for loop, thread in found if thread is not None and not self._watch.is_copy(loop)
-        ]
+        ours = (loop for _, loop in self._watch.loops() if not self._watch.is_copy(loop))
+        return [(each, thread) for each in ours if (thread := turns.claimed_thread(each)) is not None]
 
     def _sampled(self) -> Iterator[Any | None]:
         """The tasks looked at; None wherever a pause is due, as in ``live_tasks``."""
@@ -261,7 +263,8 @@ class Look:
             thing = reference()
             if thing is not None:
                 self._add_thing(number, slots_of(thing), found[number])
-                if not found[number] and self._is_left_behind(thing):
+                waiting = {edge.waiter[1] for edge in self._edges if edge.on == ("thing", number)}
+                if not found[number] and is_left_behind(thing, stacks.current_frames(), waiting):
                     self._nodes["thing", number].gone = "fork"
             del thing
             if spent():
@@ -335,10 +338,6 @@ class Look:
             elif pool.most is None or len(pool.workers) >= pool.most:
                 self._edges += [Edge(("pool", number), ("thread", each), "runs") for each in pool.workers]
 
-    def _is_left_behind(self, lock: object) -> bool:
-        waiting = {edge.waiter[1] for edge in self._edges if edge.on == ("thing", id(lock))}
-        return is_left_behind(lock, stacks.current_frames(), waiting)
-
     # -- the answer ----------------------------------------------------------------------------
 
     def _stays(self, key: Key, node: Node) -> bool:
@@ -364,9 +363,10 @@ class Look:
         ]
         yield
         kept = model.deadlocked(nodes, edges)
-        moved = set()
-        for key, node in self._nodes.items():
-            if numbers[key] in kept and not self._stays(key, node):
+        stuck = [key for key in self._nodes if numbers[key] in kept]
+        moved = {numbers[each] for each in self._returning.moved(stuck, self._edges)}
+        for key in stuck:
+            if key not in self._returning and not self._stays(key, self._nodes[key]):
                 moved.add(numbers[key])
             if spent():
                 yield

@@ -31,6 +31,8 @@ class Stillness:
         self._seen_processes: dict[int, tuple[tuple[int, ...], float]] = {}
         self._seen_tasks: dict[int, _Place] = {}
         self._seen_threads: dict[int, tuple[tuple[int, ...], float]] = {}
+        self._places: dict[int, tuple[tuple[int, int], float]] = {}
+        self._seen_places: dict[int, tuple[tuple[int, int], float]] = {}
 
     def task(self, serial: int, task: object) -> float:
         """Since when it has waited for the same future at the same instruction."""
@@ -59,18 +61,26 @@ class Stillness:
 
     def thread(self, ident: int, native: int, frame: FrameType) -> float | None:
         """Since when it has been at the same instruction without running; None if it runs now."""
-        rests = _at_rest(native)
+        rests = at_rest(native)
         if rests is None:
             return None
-        mark = id(frame), frame.f_lasti, *rests
+        now, place = clock.monotonic(), (id(frame), frame.f_lasti)
+        mark = *place, *rests
         known = self._threads.get(ident)
-        since = known[1] if known is not None and known[0] == mark else clock.monotonic()
+        since = known[1] if known is not None and known[0] == mark else now
         self._seen_threads[ident] = mark, since
+        there = self._places.get(ident)
+        self._seen_places[ident] = there if there is not None and there[0] == place else (place, now)
         return since
+
+    def returned(self, ident: int) -> float | None:
+        """Since when every look has found it at this instruction, though it may have run in between."""
+        there = self._seen_places.get(ident)
+        return there[1] if there is not None else None
 
     def process(self, pid: int, natives: Sequence[int]) -> float | None:
         """Since when none of the threads of another process has run; None if one runs now."""
-        rests = [_at_rest(each, pid) for each in natives]
+        rests = [at_rest(each, pid) for each in natives]
         marks = tuple([count for each in rests if each is not None for count in each])
         if not natives or None in rests:
             return None
@@ -84,6 +94,7 @@ class Stillness:
         self._tasks, self._seen_tasks = self._seen_tasks, {}
         self._cancelled, self._seen_cancelled = self._seen_cancelled, {}
         self._threads, self._seen_threads = self._seen_threads, {}
+        self._places, self._seen_places = self._seen_places, {}
         self._processes, self._seen_processes = self._seen_processes, {}
 
 
@@ -96,7 +107,7 @@ def switches(native: int) -> tuple[int, ...]:
     return _switches_in(_status(native))
 
 
-def _at_rest(native: int, process: int | str = "self") -> tuple[int, ...] | None:
+def at_rest(native: int, process: int | str = "self") -> tuple[int, ...] | None:
     """A thread's context switches, which change whenever it moves; None if it runs or this is unknown."""
     values = _status(native, process)
     return None if values.get(b"State", b"R").strip().startswith(b"R") else _switches_in(values)
