@@ -10,7 +10,7 @@ from taskscope.text import plural
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from taskscope.export.tasks import TaskStream
     from taskscope.sources.base import Source
@@ -64,6 +64,7 @@ async def _export(options: Namespace, write: Write) -> str:
     from taskscope.sources.recorded import RecordedSource
     from taskscope.sources.resolve import resolve
     from taskscope.sources.saved import SavedSource
+    from taskscope.wire import WireError
 
     source = resolve(options.target, progress=say)
     try:
@@ -72,15 +73,19 @@ async def _export(options: Namespace, write: Write) -> str:
         if not isinstance(source, RecordedSource):
             return await _tasks(source, options.format, write)
         if options.format == "trace":
-            from taskscope.sources.traced import write_trace
+            from taskscope.sources.traced import RecordedTrace
 
-            return plural(write_trace(source, write), "task")
+            trace = RecordedTrace(source, write)
+            await _told(source, trace.steps())
+            return plural(trace.tasks, "task")
         if options.format != "csv":
             raise CommandError(
                 f"a recording does not hold the stacks of all tasks; for --format {options.format} give a "
                 "process or a snapshot"
             )
-        return _samples(source, write)
+        return await _samples(source, write)
+    except WireError as error:
+        raise CommandError(f"cannot export {options.target}: it is damaged: {error}") from None
     finally:
         await source.close()
 
@@ -162,12 +167,32 @@ async def _feed(source: Source, stream: TaskStream) -> None:
     stream.whole(await source.ask(requests.Snapshot()))
 
 
-def _samples(source: RecordedSource, write: Write) -> str:
+async def _samples(source: RecordedSource, write: Write) -> str:
     from taskscope.export import csv_file
 
     number = 0
+
+    def rows() -> Iterator[float]:
+        nonlocal number
+        for sample in source.every_sample():
+            write(csv_file.of_sample(sample))
+            number += 1
+            yield sample.wall
+
     write(csv_file.row(csv_file.SAMPLES))
-    for sample in source.every_sample():
-        write(csv_file.of_sample(sample))
-        number += 1
+    await _told(source, rows())
     return plural(number, "sample")
+
+
+async def _told(source: RecordedSource, moments: Iterable[float]) -> None:
+    """Goes through a recording, says now and then how far it is, and lets Ctrl-C interrupt it."""
+    import asyncio
+    import time
+
+    said = time.monotonic()
+    for moment in moments:
+        await asyncio.sleep(0)
+        if time.monotonic() >= said + SAY_EVERY:
+            said = time.monotonic()
+            share = (moment - source.begin) / max(source.end - source.begin, 1.0)
+            say(f"{min(max(share, 0.0), 1.0):.0%} of the recording")

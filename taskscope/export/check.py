@@ -51,7 +51,7 @@ def check(snapshot: Mapping[str, Any]) -> dict[str, Any]:
         if section.of is TaskRow:
             _in("tasks", check_tasks, value, stacks)
         elif section.stacks:
-            _in(section.name, _with_stacks, section, value, stacks)
+            _in(section.name, check_with_stacks, section, value, stacks)
         elif is_dataclass(section.of):
             _in(section.name, unpack_all if section.rows else unpack, section.of, value)
     if type(whole["taskscope"]) is not str:
@@ -142,8 +142,8 @@ _FRAMELESS: dict[type, dict[str, Any]] = {model.Thread: {"frame": None}, model.S
 """Placeholders for the frames of a row, which it holds as a stack number."""
 
 
-def _with_stacks(section: Section, rows: Any, stacks: range) -> None:
-    """Checks rows that refer to stacks by number."""
+def check_with_stacks(section: Section, rows: Any, stacks: range) -> None:
+    """Ensures that these are rows of the section that refer to stacks by number.  Raises WireError."""
     if type(rows) is not list:
         raise WireError("is not a list")
     for row in rows:

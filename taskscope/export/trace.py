@@ -89,7 +89,7 @@ class Trace:
         self._position[span.serial] = len(self._columns[0])
         groups, parents, begins, ends = self._columns
         groups.append(group)
-        parents.append(span.parent)
+        parents.append(span.parent if span.parent.bit_length() < 64 else 0)  # no agent counts that far
         begins.append(begin)
         ends.append(begin + lasts)
 

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
 from taskscope.checked import unpack, unpack_all
+from taskscope.export.check import check_with_stacks
 from taskscope.export.tasks import TaskStream
 from taskscope.export.trace import Span, Trace
 from taskscope.model import Ended, Sample, Stall
-from taskscope.model.snapshot import Agent
+from taskscope.model.snapshot import SECTIONS, Agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+STALLS = next(each for each in SECTIONS if each.name == "stalls")
 
 OLDER = "before the agent"
 """How a span says that it began earlier than shown."""
@@ -40,6 +43,8 @@ class TraceStream(TaskStream):
             for each in unpack_all(Ended, value):
                 self._ended(each)
         elif section == "stalls":
+            if type(value) is not list:
+                raise wire.WireError("stalls: is not a list")
             self._stalls += value  # their stacks may come later
 
     def take(self, row: dict[str, Any], stack: int | None) -> None:
@@ -55,6 +60,7 @@ class TraceStream(TaskStream):
 
     def close(self) -> None:
         """Writes the end."""
+        check_with_stacks(STALLS, self._stalls, range(len(self.stacks)))
         for row in self._stalls:
             packed = {**row, "stack": wire.pack(self.stack(row.get("stack")))}
             stall = unpack(Stall, packed)

@@ -14,7 +14,7 @@ from taskscope.model.recording import Found, Start
 from taskscope.sources.rpc import unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from taskscope.model import Ended, Hello, Stall, Task
     from taskscope.sources.recorded import RecordedSource
@@ -30,24 +30,37 @@ POINTS = 1_000
 """Values of a site's count, at most, over the whole recording."""
 
 
-def write_trace(source: RecordedSource, write: Callable[[bytes], object]) -> int:
-    """Writes the trace of an opened recording; returns the number of tasks in it."""
-    fold: _Fold | None = None
-    for kind, value in source.every_line():
-        try:
-            if kind == "start":
-                hello = unpack(Start, value).hello
-                fold = fold or _Fold(Trace(write, hello.process), (source.end - source.begin) / POINTS)
-                fold.begin(hello)
-            elif fold is not None:
-                fold.feed(kind, value)
-        except wire.WireError:
-            source.damaged += 1
-    if fold is None:
-        return 0
-    fold.flush()
-    fold.trace.close()
-    return fold.trace.spans
+class RecordedTrace:
+    """The trace of an opened recording, written step by step."""
+
+    def __init__(self, source: RecordedSource, write: Callable[[bytes], object]) -> None:
+        self.tasks = 0
+        """Tasks in it, once it is complete."""
+        self._source = source
+        self._write = write
+
+    def steps(self) -> Iterator[float]:
+        """Writes it; yields the moments that it has come to, so that whoever waits can tell how far it is."""
+        source = self._source
+        fold: _Fold | None = None
+        for kind, value in source.every_line():
+            try:
+                if kind == "start":
+                    hello = unpack(Start, value).hello
+                    fold = fold or _Fold(
+                        Trace(self._write, hello.process), (source.end - source.begin) / POINTS
+                    )
+                    fold.begin(hello)
+                elif fold is not None:
+                    fold.feed(kind, value)
+                    yield fold.wall
+            except wire.WireError:
+                source.damaged += 1
+        if fold is None:
+            return
+        fold.flush()
+        fold.trace.close()
+        self.tasks = fold.trace.spans
 
 
 class _Fold:
@@ -55,6 +68,8 @@ class _Fold:
 
     def __init__(self, trace: Trace, step: float) -> None:
         self.trace = trace
+        self.wall = 0.0
+        """When the last sample was taken."""
         self._step = step
         self._since: float | None = None
         self._offset = 0.0  # from the target's monotonic clock to the epoch
@@ -87,7 +102,7 @@ class _Fold:
                 self._answer(unpacked(_KINDS[method], answer), seen)
 
     def _sample(self, sample: Sample) -> None:
-        self._offset = sample.wall - sample.monotonic
+        self.wall, self._offset = sample.wall, sample.wall - sample.monotonic
         self.trace.sites.update((site.id, site) for site in sample.new_sites)
         self.trace.sample(sample)
         for each in sample.sites:

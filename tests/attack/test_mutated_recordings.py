@@ -16,7 +16,7 @@ from taskscope.export.recording_file import RecordingFile
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.recorded import RecordedSource
-from taskscope.sources.traced import write_trace
+from taskscope.sources.traced import RecordedTrace
 from tests.attack.mutations import encoded, mutated
 from tests.recordings import record
 
@@ -67,7 +67,7 @@ async def walk(path: Path) -> str:
         await source.advance(7)
     await source.next_finding()
     list(source.every_sample())
-    write_trace(source, lambda data: None)
+    list(RecordedTrace(source, lambda data: None).steps())
     source.texts(sample.new_sites)
     await source.close()
     return "read"

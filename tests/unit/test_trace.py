@@ -8,12 +8,14 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from taskscope import model, wire
 from taskscope.export.trace import Span, Trace
 from taskscope.export.trace_stream import TraceStream
 from taskscope.model.snapshot import Agent, Times
 from taskscope.sources.recorded import RecordedSource
-from taskscope.sources.traced import write_trace
+from taskscope.sources.traced import RecordedTrace
 from tests.recordings import record
 from tests.trace_format import Events, check
 from tests.tui.fake_source import BOOT, EXECUTOR, WALL, FakeSource
@@ -91,22 +93,41 @@ def test_what_lies_before_the_target_is_put_at_its_start() -> None:
     assert (one["ts"], one["dur"]) == (0, 3e6)
 
 
+@pytest.mark.parametrize("stalls", [7, [7], [{"loop": 0}], [None]])
+def test_stalls_that_are_none_are_damage(stalls: object) -> None:
+    stream = TraceStream(lambda data: None)
+
+    def feed() -> None:
+        stream.part("stalls", stalls)
+        stream.close()
+
+    with pytest.raises(wire.WireError, match="is not|missing"):
+        feed()
+
+
+def test_a_parent_beyond_all_numbers_is_nobody() -> None:
+    assert written(lambda trace: trace.span(span(1, 0, 3, parent=2**63)))
+
+
 def test_a_recording_shows_its_tasks_counts_stalls_and_findings(tmp_path: Path) -> None:
     asyncio.run(record(tmp_path / "a.rec", 130, FakeSource(start=5)))
     source = RecordedSource(str(tmp_path / "a.rec"))
     hello = asyncio.run(source.open())
     parts: list[bytes] = []
-    tasks = write_trace(source, parts.append)
+    trace = RecordedTrace(source, parts.append)
+    moments = list(trace.steps())
     events = check(json.loads(b"".join(parts)))
     asyncio.run(source.close())
     spans = [each for each in events if each["ph"] == "X" and each["cat"] == "task"]
-    assert len(spans) == tasks > 20
+    assert len(spans) == trace.tasks > 20
     assert any(each["args"].get("ended") == "failed" for each in spans)
     counts = Counter(each["name"] for each in events if each["ph"] == "C")
     assert counts["tasks"] == 131
     assert "live: executor.py:231 record_failure (decay_after)" in counts
     assert any(each["ph"] == "i" and each["name"] == "LEAK executor.py:231 record_failure" for each in events)
     assert any(each.get("cat") == "stall" for each in events)
+    assert moments == sorted(moments)
+    assert (moments[0], moments[-1]) == (source.begin, source.end)
     latest = (source.end - hello.process.started_wall) * 1e6
     assert all(each["ts"] + each["dur"] <= latest + 1e6 for each in spans)
 
