@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from taskscope.text import parsed_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
 TARGET_HELP = "a pid, a name given to start() or run --name, a socket path, a snapshot or recording, or aiomonitor://HOST:PORT"
 
@@ -42,9 +42,12 @@ def exit_status(error: Exception) -> int | None:
     from taskscope.export.recording import RecordingError
     from taskscope.export.snapshot import SnapshotError
     from taskscope.sources.base import SourceError
+    from taskscope.sources.following import NotRunningError
 
     if isinstance(error, CommandError):
         return error.status
+    if isinstance(error, NotRunningError):
+        return UsageError.status
     expected = (SourceError, EndpointError, AttachError, SnapshotError, RecordingError)
     return 3 if isinstance(error, expected) else None
 
@@ -67,6 +70,20 @@ def waiting(text: str, after: float = 0.5) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+async def until_told(running: Awaitable[int | None]) -> int:
+    """Runs it until it ends, its time is up, or a signal says so; returns the exit status."""
+    import asyncio
+    import signal
+
+    task = asyncio.ensure_future(running)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task or 0
+    except (asyncio.CancelledError, TimeoutError):
+        return 0
 
 
 def say(text: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.rules import parse_all
-from taskscope.commands.common import say
-from taskscope.commands.patrol import Patrol, until_told
+from taskscope.commands.common import say, until_told
+from taskscope.commands.patrol import Patrol
 from taskscope.sources.base import SourceError
 from taskscope.sources.following import watch
 from taskscope.sources.live import LiveSource

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from taskscope.model.state import SiteState
     from taskscope.sources.base import Silence, Source
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, and what whoever started us sends: both end the watch, and what is to be printed is printed."""
+
 QUIET = 5.0
 """Seconds without a sample that count as a result themselves."""
 
@@ -182,14 +185,15 @@ async def observe(
     told: Callable[[Sample], None],
     say: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Feeds samples to ``observation`` (and ``told``) until time is up, Ctrl-C, or the target ends.
+    """Feeds samples to ``observation`` (and ``told``) until time is up, a signal says so, or the target ends.
 
     ``say`` gets a sentence when samples stop, and when they resume.
     """
-    begun, ctrl_c = time.monotonic(), asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ctrl_c.set)
+    begun, told_to_end = time.monotonic(), asyncio.Event()
+    for number in ENDING:
+        asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
     watching = asyncio.create_task(_feed(observation, seconds, interval, told))
-    leaving = asyncio.create_task(ctrl_c.wait())
+    leaving = asyncio.create_task(told_to_end.wait())
     listening = asyncio.create_task(_listen(observation, say))
     try:
         await asyncio.wait([watching, leaving], timeout=seconds + 1, return_when=asyncio.FIRST_COMPLETED)
@@ -203,7 +207,8 @@ async def observe(
         await asyncio.wait([watching, leaving, listening])
         observation.end_silence()
         observation.watched = time.monotonic() - begun
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        for number in ENDING:
+            asyncio.get_running_loop().remove_signal_handler(number)
 
 
 async def _listen(observation: Observation, say: Callable[[str], None]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.triggers import Triggers
 from taskscope.commands.capture import FAILURES, Capture, Refused, Scene
-from taskscope.commands.common import UsageError, say
+from taskscope.commands.common import UsageError, say, until_told
 from taskscope.model import requests
 from taskscope.model.state import TargetState
 from taskscope.sources.base import NotAvailable, SourceError
@@ -17,7 +16,7 @@ from taskscope.sources.following import connections, watch
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from taskscope.analysis.judge import Judge
     from taskscope.analysis.rules import Rule
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 _OF_REPORTS = (
     "max_growth", "max_percent", "max_memory_percent", "limits", "baseline", "ignore", "json",
-    "junit", "github",
+    "follow", "junit", "github",
 )  # fmt: skip
 """Options of ``watch`` that say what its report holds."""
 
@@ -57,16 +56,6 @@ def main(options: Namespace) -> int:
             await watch_by_name(options.target, options.interval, rules, tell)
 
     return asyncio.run(until_told(run()))
-
-
-async def until_told(running: Awaitable[None]) -> int:
-    """Runs it until it ends, its time is up, or a signal says so; returns the exit status."""
-    task = asyncio.ensure_future(running)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError, TimeoutError):
-        await task
-    return 0
 
 
 async def watch_by_name(target: str, interval: float, rules: Sequence[Rule], tell: Say) -> None:

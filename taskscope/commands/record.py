@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
-from taskscope.commands.common import TARGET_HELP, UsageError, duration, say
+from taskscope.commands.common import TARGET_HELP, duration, say, until_told
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from taskscope.export.recording import RecordingWriter
     from taskscope.model import Hello
     from taskscope.sources.base import Source
-
-AGAIN = 1.0
-"""Seconds between two searches for the restarted target."""
 
 
 def register(parser: ArgumentParser) -> None:
@@ -48,21 +45,11 @@ def main(options: Namespace) -> int:
     """Records, then says what is in the file."""
     import asyncio
 
-    return asyncio.run(_until_told(_Recording(options)))
+    return asyncio.run(until_told(_Recording(options).run()))
 
 
-async def _until_told(recording: _Recording) -> int:
-    """Runs it until it ends by itself, at Ctrl-C, or at SIGTERM."""
-    import asyncio
-    import signal
-
-    running = asyncio.ensure_future(recording.run())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
-    try:
-        return await running
-    except asyncio.CancelledError:
-        return 0
+def _tell(text: str) -> None:
+    say(f"taskscope record: {text}")
 
 
 class _Recording:
@@ -76,40 +63,40 @@ class _Recording:
     async def run(self) -> int:
         """The exit status.  Raises SourceError, RecordingError."""
         import asyncio
-        from contextlib import closing
+        from contextlib import aclosing, closing
 
         from taskscope.export.recording import RecordingWriter
+        from taskscope.sources.following import connections
 
-        source, hello = await self._connected()
-        try:
-            with closing(RecordingWriter(self._options.output)) as writer:
+        options = self._options
+        async with aclosing(connections(options.target, _tell, again=options.follow)) as found:
+            source, hello = await anext(found)  # no file is made for a target that is not there
+            with closing(RecordingWriter(options.output)) as writer:
                 if writer.continued:
-                    say(f"taskscope record: continuing {self._options.output}")
+                    _tell(f"continuing {options.output}")
                 try:
                     async with asyncio.timeout(None) as self._limit:
-                        return await self._record_all(source, hello, writer)
+                        status = await self._record(source, hello, writer)
+                        async for source, hello in found:
+                            status = await self._record(source, hello, writer)
+                        return status
                 except TimeoutError:
                     return 0
                 finally:
                     self._say_what_is_there(writer)
-        finally:
-            await source.close()
 
-    async def _record_all(self, source: Source, hello: Hello, writer: RecordingWriter) -> int:
-        """Records until the target is gone for good."""
+    async def _record(self, source: Source, hello: Hello, writer: RecordingWriter) -> int:
+        """Records until the target is gone; returns the status if that is the end."""
         from taskscope.sources.base import AgentGone, TargetGone
         from taskscope.sources.recorder import Recorder
 
-        while True:
-            try:
-                async for _ in Recorder(source, hello, writer).record(self._options.interval):
-                    self._note()
-            except TargetGone as gone:
-                say(f"taskscope record: {gone}")
-                if not self._options.follow:
-                    return 3 if isinstance(gone, AgentGone) else 0
-            await source.close()
-            source, hello = await self._back()
+        try:
+            async for _ in Recorder(source, hello, writer).record(self._options.interval):
+                self._note()
+        except TargetGone as gone:
+            _tell(str(gone))
+            return 3 if isinstance(gone, AgentGone) and not self._options.follow else 0
+        return 0
 
     def _note(self) -> None:
         """Counts a sample; the duration begins with the first one."""
@@ -119,37 +106,10 @@ class _Recording:
         if self._samples == 1 and not math.isinf(self._options.seconds):
             self._limit.reschedule(asyncio.get_running_loop().time() + self._options.seconds)
 
-    async def _connected(self) -> tuple[Source, Hello]:
-        import asyncio
-
-        from taskscope.sources.resolve import resolve
-
-        source = await asyncio.to_thread(resolve, self._options.target, progress=say)
-        if not source.live:
-            raise UsageError(f"record needs a running process; {self._options.target} is a file")
-        try:
-            return source, await source.open()
-        except BaseException:
-            await source.close()
-            raise
-
-    async def _back(self) -> tuple[Source, Hello]:
-        """Waits until the target is back."""
-        import asyncio
-
-        from taskscope.sources.base import SourceError
-
-        while True:
-            await asyncio.sleep(AGAIN)
-            try:
-                return await self._connected()
-            except SourceError:
-                continue
-
     def _say_what_is_there(self, writer: RecordingWriter) -> None:
         path = self._options.output
         if not self._samples and not writer.continued:
-            say(f"taskscope record: no sample came; {path} was not written")
+            _tell(f"no sample came; {path} was not written")
             return
         say(
             f"{path}: {plural(self._samples, 'sample')}, {fmt.bytes(writer.written)}; "

@@ -60,10 +60,10 @@ def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.description = (
         "Samples a process without the app, then prints what grew, leaks, hangs and their causes.  Exits "
-        "with status 1 on a leak, a hang, a passed limit, or when samples stop coming.  Ctrl-C ends the "
-        "watch early and still prints the report.  PATTERN is a shell pattern, matched against the "
-        "coroutine, the function and file.py:line.  With --on it watches until it is told to end, through "
-        "restarts of a named process, and acts by itself."
+        "with status 1 on a leak, a hang, a passed limit, or when samples stop coming.  Ctrl-C or "
+        "SIGTERM ends the watch early and still prints the report.  PATTERN is a shell pattern, matched "
+        "against the coroutine, the function and file.py:line.  With --on it watches until it "
+        "is told to end, through restarts of a named process, and acts by itself."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
     parser.add_argument(

@@ -28,22 +28,26 @@ def comes_back(target: str) -> bool:
     return not (target.isascii() and target.isdigit())
 
 
-async def connections(target: str, say: Say) -> AsyncGenerator[tuple[Source, Hello], None]:
+async def connections(
+    target: str, say: Say, *, again: bool = True
+) -> AsyncGenerator[tuple[Source, Hello], None]:
     """Each connection to ``target``; one that has ended is followed by the next, for ever.
 
     A pid gets one, and raises SourceError if there is none; a name that is not there yet is waited for.
+    Without ``again`` a name is treated like a pid.
     """
+    again = again and comes_back(target)
     told = ""
     while True:
         try:
             source = await asyncio.to_thread(resolve, target, progress=say)
             if not source.live:
-                raise NotRunningError(f"{target} is a file; it takes a running process")
+                raise NotRunningError(f"this needs a running process; {target} is a file")
             hello = await _opened(source)
         except NotRunningError:
             raise
         except SourceError as error:
-            if not comes_back(target):
+            if not again:
                 raise
             if str(error) != told:
                 told = str(error)
@@ -55,7 +59,7 @@ async def connections(target: str, say: Say) -> AsyncGenerator[tuple[Source, Hel
             finally:
                 with contextlib.suppress(SourceError):
                     await source.close()
-            if not comes_back(target):
+            if not again:
                 return
         await asyncio.sleep(AGAIN)
 

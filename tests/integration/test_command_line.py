@@ -94,6 +94,7 @@ def test_the_version_is_printed() -> None:
         (["watch", "x", "--max-percent", "many"], "'many' is not a percentage"),
         (["diff", "a.json"], "B"),
         (["watch", "1", "--follow"], "--follow needs --json"),
+        (["watch", "1", "--follow", "--on", "leak", "true"], "--on writes no report: leave out --follow"),
         (["diff", "a.json", "b.json", "--format", "xml"], "xml"),
         (["demo", "nothing"], "'nothing'; choose from orders"),
         (["demo", "--speed", "-1"], "'-1' is not a speed multiplier"),
@@ -221,6 +222,18 @@ def test_a_stream_that_was_cut_has_no_end(growing: int) -> None:
         rest = watcher.stdout.read().splitlines()
     assert first["event"] == "start"
     assert not any('"event":"end"' in line for line in rest)
+
+
+def test_a_stream_that_was_told_to_end_has_an_end(growing: int) -> None:
+    command = [sys.executable, "-m", "taskscope", "watch", str(growing), "--json", "--follow"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watcher:
+        assert watcher.stdout is not None
+        while json.loads(watcher.stdout.readline())["event"] != "sample":
+            pass
+        watcher.terminate()
+        *_, last = watcher.stdout.read().splitlines()
+        end = json.loads(last)
+        assert (end["event"], end["status"]) == ("end", watcher.wait(20))
 
 
 def is_judged(stderr: str) -> bool:
