@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import TARGET_HELP, CommandError, UsageError, say
+from taskscope.commands.common import TARGET_HELP, CommandError, UsageError, say, until_told
 
 if TYPE_CHECKING:
+    import asyncio
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from taskscope.sources.base import Source
     from taskscope.sources.exposition import Exposition
+
+MAX_PROCESSES = 100
+"""Processes of one name that are shown."""
 
 FIRST = 5.0
 """Seconds to wait for the first sample of a target that is printed once."""
@@ -21,9 +25,9 @@ def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.description = (
         "Prints metrics of processes as OpenMetrics text, or serves them: counts by creation site, threads, "
-        "descriptors, memory, loop latency, stalls, findings, seconds to each limit.  A named target may end "
-        "and come back: taskscope_up tells.  --rules and --dashboard print what to give to Prometheus and "
-        "Grafana."
+        "descriptors, memory, loop latency, stalls, findings, seconds to each limit.  A name means every "
+        "process that has it; these may end and come back: taskscope_up tells.  --rules and "
+        "--dashboard print what to give to Prometheus and Grafana."
     )
     parser.add_argument("targets", metavar="TARGET", nargs="*", help=TARGET_HELP)
     parser.add_argument(
@@ -48,8 +52,6 @@ def main(options: Namespace) -> int:
         raise UsageError("no TARGET given")
     if options.listen is None:
         return asyncio.run(_once(options.targets))
-    from taskscope.commands.patrol import until_told
-
     return asyncio.run(until_told(_serve(options.targets, options.listen)))
 
 
@@ -72,7 +74,8 @@ async def _once(targets: Sequence[str]) -> int:
     from taskscope.sources.resolve import resolve
 
     found: list[Exposition] = []
-    for target in dict.fromkeys(targets):
+    meant = [each for target in targets for each in (_named(target) or [target])]
+    for target in dict.fromkeys(meant):
         source = await asyncio.to_thread(resolve, target, progress=say)
         try:
             found.append(await _glance(source, target))
@@ -110,35 +113,94 @@ async def _serve(targets: Sequence[str], address: str) -> None:
 
     from taskscope.commands.serving import PATH, serve
     from taskscope.companion import AddressError, listening
-    from taskscope.sources.exposition import Exposition
 
-    expositions = {target: Exposition(target) for target in targets}
     try:
         listener = listening(address)
     except AddressError as error:
         raise UsageError(str(error)) from None
+    shown = [_Shown(target) for target in dict.fromkeys(targets)]
     host, port, *_ = listener.getsockname()
-    server = await serve(listener, expositions.values)
-    say(f"taskscope metrics: http://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
+    server = await serve(listener, lambda: [each for target in shown for each in target.expositions])
+    _tell(f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
     async with server, asyncio.TaskGroup() as group:
-        for target, exposition in expositions.items():
-            group.create_task(_follow(target, exposition, lambda text: say(f"taskscope metrics: {text}")))
+        for target in shown:
+            group.create_task(target.follow(group))
         await server.serve_forever()
 
 
-async def _follow(target: str, exposition: Exposition, tell: Callable[[str], None]) -> None:
-    """Shows every process that ``target`` comes to name; what goes wrong is told, and shows as up 0."""
-    import contextlib
+def _tell(text: str) -> None:
+    say(f"taskscope metrics: {text}")
 
-    from taskscope.sources.base import SourceError
-    from taskscope.sources.following import connections, watch
 
-    try:
-        async with contextlib.aclosing(connections(target, tell)) as following:
-            async for source, hello in following:
-                try:
-                    await watch(source, hello, 0.0, [exposition])
-                except SourceError as gone:
-                    tell(str(gone))
-    except SourceError as error:  # a pid that is not there
-        tell(str(error))
+def _named(name: str) -> list[str]:
+    """The processes of that name, by pid."""
+    from taskscope.sources.resolve import agents_named
+
+    return [str(pid) for pid in sorted({point.pid for point in agents_named(name)})[:MAX_PROCESSES]]
+
+
+class _Shown:
+    """A TARGET that is served.  A name may mean several processes: workers of one service, say."""
+
+    def __init__(self, target: str) -> None:
+        from taskscope.sources.exposition import Exposition
+
+        self.expositions = [Exposition(target)]
+        """One for each process that runs, or has ended and has no successor yet."""
+        self._target = target
+        self._followed: dict[str, Exposition] = {}
+        self._told = ""
+
+    async def follow(self, group: asyncio.TaskGroup) -> None:
+        """Shows every process that the target comes to mean; what goes wrong is told, and shows as up 0."""
+        import asyncio
+
+        from taskscope.sources.following import AGAIN
+        from taskscope.sources.resolve import is_name
+
+        if not is_name(self._target):
+            await self._watch(self._target, self.expositions[0])
+            return
+        while True:
+            found = await asyncio.to_thread(_named, self._target)
+            if not found and not self._followed:
+                self._tell(f"waiting for {self._target}: no agent has that name")
+            for pid in set(found) - self._followed.keys():
+                self._followed[pid] = self._free()
+                group.create_task(self._watch(pid, self._followed[pid]))
+            await asyncio.sleep(AGAIN)
+
+    def _free(self) -> Exposition:
+        """That of a process that has ended, else a new one."""
+        from taskscope.sources.exposition import Exposition
+
+        used = {id(each) for each in self._followed.values()}
+        free = next((each for each in self.expositions if id(each) not in used), None)
+        if free is None:
+            free = Exposition(self._target)
+            self.expositions.append(free)
+        return free
+
+    async def _watch(self, target: str, exposition: Exposition) -> None:
+        import contextlib
+
+        from taskscope.sources.base import SourceError
+        from taskscope.sources.following import connections, watch
+
+        try:
+            async with contextlib.aclosing(connections(target, _tell)) as following:
+                async for source, hello in following:
+                    try:
+                        await watch(source, hello, 0.0, [exposition])
+                    except SourceError as gone:
+                        _tell(str(gone))
+        except SourceError as error:  # a pid that is not there
+            self._tell(str(error))
+        finally:
+            self._followed.pop(target, None)
+
+    def _tell(self, text: str) -> None:
+        """Says it once as long as nothing else is to be said."""
+        if text != self._told:
+            self._told = text
+            _tell(text)

@@ -53,6 +53,15 @@ def resolve(target: str, *, inject: bool = True, progress: Progress = lambda tex
     raise SourceError(f"{target} is neither a socket nor a snapshot nor a recording")
 
 
+def is_name(target: str) -> bool:
+    """Whether it can only be the name of agents: now or later, of one or several."""
+    try:
+        Path(target).stat()
+    except (OSError, ValueError):
+        return "/" not in target and not (target.isascii() and target.isdigit())
+    return False
+
+
 def saved(path: str) -> SavedSource | RecordedSource:
     """The source for a file: a recording by its first bytes, else a snapshot."""
     try:
@@ -80,10 +89,15 @@ def agent_of(pid: int, *, inject: bool, progress: Progress = lambda text: None) 
     raise SourceError(_why_none_can_come(pid) or _WITHOUT_AGENT.format(pid))
 
 
-def agent_named(name: str) -> Endpoint:
-    """This user's only agent named ``name`` (for root: any user's).  Raises SourceError."""
+def agents_named(name: str) -> list[Endpoint]:
+    """This user's agents named ``name`` (for root: any user's); none if it is a pid, a path or an address."""
     everywhere = {point.path: point for uid in _uids() for point in endpoint.listing(uid)}.values()
-    found = [point for point in everywhere if point.name == name and endpoint.answers(point.path)]
+    return [point for point in everywhere if point.name == name and endpoint.answers(point.path)]
+
+
+def agent_named(name: str) -> Endpoint:
+    """The only one named ``name``.  Raises SourceError."""
+    found = agents_named(name)
     if not found:
         looks_like_path = "/" in name or name.endswith((".json", ".gz", ".rec", ".sock"))
         if looks_like_path:

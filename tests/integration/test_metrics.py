@@ -88,6 +88,27 @@ def test_a_target_that_ends_is_a_state_and_one_that_returns_is_seen_again() -> N
         assert samples(get(url))
 
 
+def test_a_name_means_every_process_that_has_it() -> None:
+    options = ("--name", "workers", "--interval", "100ms")
+    with (
+        serving("workers") as url,
+        running(STANDING, *options) as first,
+        running(STANDING, *options) as second,
+    ):
+        pids = {str(first.pid), str(second.pid)}
+
+        def up() -> dict[str, float]:
+            return {pid: value for (name, pid), value in samples(get(url)).items() if name == "taskscope_up"}
+
+        until(lambda: up() == dict.fromkeys(pids, 1))
+        once = taskscope("metrics", "workers")
+        assert {pid for name, pid in samples(once.stdout) if name == "taskscope_tasks"} == pids
+        first.kill()
+        until(lambda: up() == {str(first.pid): 0, str(second.pid): 1})
+        with running(STANDING, *options) as third:  # in its place
+            until(lambda: up() == {str(third.pid): 1, str(second.pid): 1})
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [
