@@ -54,8 +54,12 @@ _OF_A_TARGET = frozenset(
         "console",
         "try_console",
         "interval",
+        "not_live",
     )
 ) | {"overview", "view"}
+
+_OF_LIVE = frozenset(("pause", "resume", "snapshot", "record", "console", "try_console", "interval"))
+"""Actions that a file has no use for: their keys say so there, and are not listed."""
 
 GARBAGE = (50_000, 20, 100)
 """Thresholds of the garbage collector.  The app keeps some hundred thousand objects for its lifetime; at
@@ -89,6 +93,7 @@ class TaskScopeApp(App[None]):
         Binding("c", "console", "Console"),
         Binding("c", "try_console", "Console", show=False),
         Binding("i", "interval", "Change the interval", show=False),
+        Binding("space,w,R,c,i", "not_live", show=False),
         Binding("1", "overview", "Overview", show=False),
         Binding("2", "view('threads')", "Threads", show=False),
         Binding("3", "view('ended')", "Ended tasks", show=False),
@@ -182,6 +187,10 @@ class TaskScopeApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.connection is None:
             return action not in _OF_A_TARGET
+        if action in _OF_LIVE or action == "not_live":
+            live = self.context.source.live
+            if live == (action == "not_live"):
+                return False
         if action in ("pause", "resume"):
             return self.context.store.paused == (action == "resume")
         return action != "console" or self._has_console()
@@ -189,9 +198,7 @@ class TaskScopeApp(App[None]):
     def _has_console(self) -> bool:
         """Whether a console is likely enough to list its key; c tries in any case."""
         hello = self.context.store.hello
-        if hello is None or not self.context.source.live:
-            return False
-        return hello.control or hello.arrived == "aiomonitor"
+        return hello is not None and (hello.control or hello.arrived == "aiomonitor")
 
     async def on_unmount(self) -> None:
         if self.connection is not None:
@@ -317,6 +324,9 @@ class TaskScopeApp(App[None]):
 
             Capture(context, hello.process)
         self._tell()
+
+    def action_not_live(self) -> None:
+        self.context.status("This key is for a live target, and this is a file.")
 
     def action_console(self) -> None:
         from taskscope.tui import console

@@ -21,15 +21,18 @@ EVERYWHERE = """\
 Everywhere
 1 to 7     overview, threads, ended tasks, stalls, loops, resources,
            CPU; t: trees
-space      pauses the display; the target keeps running
 b          marks a baseline; B clears it; D lists what changed since
-w          saves a snapshot in the working directory
-R          starts and stops a recording there
-c          opens aiomonitor's console in the target; asks before it starts one
-i          changes the sampling interval
 M          shows past messages
 ctrl+p     lists all commands and themes
 ctrl+z     suspends the app; q quits it"""
+
+LIVE = """\
+On a live target
+space      pauses the display; the target keeps running
+w          saves a snapshot in the working directory
+R          starts and stops a recording there
+c          opens aiomonitor's console in the target; asks before it starts one
+i          changes the sampling interval"""
 
 RECORDING = """\
 A recording shows one moment of it.  What was not recorded is said

@@ -124,7 +124,11 @@ class ViewScreen(Screen[None]):
         getattr(self.context.playback, what)(*given)
 
     def action_explain(self) -> None:
-        from taskscope.tui.help import EVERYWHERE, RECORDING, HelpScreen
+        from taskscope.tui.help import EVERYWHERE, LIVE, RECORDING, HelpScreen
 
-        everywhere = EVERYWHERE if self.context.playback is None else f"{RECORDING}\n\n{EVERYWHERE}"
-        self.app.push_screen(HelpScreen(str(self.TITLE or "help"), f"{self.EXPLAINS}\n\n{everywhere}"))
+        pages = [self.EXPLAINS, EVERYWHERE]
+        if self.context.source.live:
+            pages.append(LIVE)
+        elif self.context.playback is not None:
+            pages.insert(1, RECORDING)
+        self.app.push_screen(HelpScreen(str(self.TITLE or "help"), "\n\n".join(pages)))

@@ -54,6 +54,16 @@ async def test_it_opens_at_the_end_with_the_verdict(path: str, size: tuple[int, 
         assert len(slider) == size[0]
 
 
+async def test_keys_for_live_targets_say_so_and_are_not_listed(path: str) -> None:
+    async with running(RecordedSource(path), (160, 40)) as (app, pilot):
+        screen = await shown_at(pilot, SECONDS)
+        assert " w Save" not in screen
+        for key in "wRci":
+            await pilot.press(key)
+            await until_shown(pilot, "This key is for a live target, and this is a file.")
+            app.context.status("")
+
+
 async def test_steps_go_back_and_on(path: str) -> None:
     async with running(RecordedSource(path), (160, 40)) as (_, pilot):
         await shown_at(pilot, SECONDS)
