@@ -96,15 +96,20 @@ def side(path: Path) -> Side:
     return asyncio.run(side_of(RecordedSource(str(path))))
 
 
+async def record_both(pids: Sequence[int], paths: Sequence[Path]) -> list[list[tuple[float, Verdicts]]]:
+    """What was said live of the leaky and of the fixed one, side by side."""
+    return await asyncio.gather(*map(record, pids, paths))
+
+
 @pytest.mark.parametrize("name", SPEED)
 def test_replay_is_as_live_was_and_diff_names_the_guilty_line(name: str, tmp_path: Path) -> None:
-    paths = {"leaky": tmp_path / "leaky.rec", "fixed": tmp_path / "fixed.rec"}
-    for kind, path in paths.items():
-        with demo(name, *(["--fixed"] if kind == "fixed" else [])) as pid:
-            live = asyncio.run(record(pid, path))
+    paths = [tmp_path / "leaky.rec", tmp_path / "fixed.rec"]
+    with demo(name) as leaking, demo(name, "--fixed") as mended:
+        both = asyncio.run(record_both([leaking, mended], paths))
+    for path, live in zip(paths, both, strict=True):
         shown = asyncio.run(replay(path, [wall for wall, _ in live[::5]]))
-        assert shown == live[::5], kind
-    leaky, fixed = side(paths["leaky"]), side(paths["fixed"])
+        assert shown == live[::5], path.name
+    leaky, fixed = map(side, paths)
     guilty = next(each for each in leaky.findings if each.level in FAULTS and each.id)
     assert not [each for each in fixed.findings if each.level in FAULTS]
     for before, after in ((leaky, fixed), (fixed, leaky)):
