@@ -32,6 +32,12 @@ async def use(seats, work):
         seats.release()
 """
 
+WITH = """
+async def inside(seats, work):
+    async with seats:
+        await work()
+"""
+
 BY_CALLS = """
 async def take(seats):
     await seats.acquire()
@@ -164,6 +170,20 @@ async def test_slots_are_lost_unless_somebody_may_have_one(program: Any, text: s
         assert (lost.kind, lost.size, lost.waiting) == ("slots", 2, 1)
         _give(seats)
         assert await _found(waiter) == ()
+    finally:
+        holder.cancel()
+        waiter.cancel()
+        await asyncio.gather(holder, waiter, return_exceptions=True)
+
+
+async def test_whoever_is_inside_a_with_has_a_slot(program: Any) -> None:
+    module, gate, seats = program(TOGETHER + WITH), asyncio.Event(), asyncio.Semaphore(1)
+    holder = asyncio.create_task(module.inside(seats, gate.wait))
+    await asyncio.sleep(0)
+    waiter = asyncio.create_task(module.inside(seats, gate.wait))
+    try:
+        assert await _found(holder, waiter) == ()
+        assert len(await _found(waiter)) == 1
     finally:
         holder.cancel()
         waiter.cancel()

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.answers import standing
-from taskscope.agent.inspect import futures, giving, origins, stacks, waited
+from taskscope.agent.inspect import futures, giving, holdings, origins, stacks, waited
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, number, size
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
     from taskscope.agent.inspect.waited import Kind
@@ -86,7 +86,8 @@ class Unreturned:
             used = [each for each in self._used.values() if each.kind == kind]
             known = (yield from read.of(pair)) if used else None
             if known is not None and (yield from self._nobody_has(tasks(), known, agent)):
-                found += [told for each in used if (told := _told(each)) is not None]
+                left = [each for each in used if each in self._used.values()]
+                found += [told for each in left if (told := _told(each)) is not None]
         return tuple(found)
 
     def _nobody_has(self, tasks: Iterator[object | None], known: giving.Givers, agent: int) -> Job[bool]:
@@ -102,13 +103,22 @@ class Unreturned:
                 self._note_waiter(kind, thing, own)
             if known.may_have(known.behind(own) if kind in ("acquire", "get") else own):
                 return False
+            self._forget_held(holdings.of_task(task))
             del task, thing
         for ident, frame in stacks.current_frames().items():
-            if ident != agent and known.may_have(stacks.thread_frames(frame)):
+            if ident == agent:
+                continue
+            if known.may_have(stacks.thread_frames(frame)):
                 return False
+            self._forget_held(each for each, _ in holdings.of_frames(frame))
             if spent():
                 yield
         return True
+
+    def _forget_held(self, held: Iterable[holdings.Holding]) -> None:
+        """Whoever is inside a ``with`` gives back as well, without naming it."""
+        for each in held:
+            self._used.pop(id(each.thing), None)
 
     def _note_waiter(self, kind: Kind, thing: object, own: list[FrameType]) -> None:
         used = self._used.get(id(thing))
