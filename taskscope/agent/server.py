@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from taskscope import endpoint, wire
 from taskscope.agent.clients import Client, Work
 from taskscope.agent.desk import Desk, as_sample
+from taskscope.agent.headroom import Headroom
 from taskscope.agent.hooks.parts import insist
 from taskscope.agent.inspect import threads
 from taskscope.agent.inspect.walk import PAUSE, begin_slice
@@ -49,6 +50,7 @@ class Server:
         self._desk = Desk(agent, self)
         self._clients: dict[int, Client] = {}
         self._work = Queue()
+        self._headroom = Headroom()
         self._poll = system.poll()
         make_room = partial(self._dismiss_idlest, EXHAUSTED)
         self.listener = Listener(agent.process.name, self._poll, agent.registry.drop, make_room)
@@ -184,6 +186,12 @@ class Server:
 
     def _rest(self, until: float) -> list[tuple[int, int]]:
         """Lets the program run; also measures how late we wake, which shows how late others would."""
+        self._headroom.give_back()
+        events = self._wait(until)
+        self._headroom.take()
+        return events
+
+    def _wait(self, until: float) -> list[tuple[int, int]]:
         now = clock.monotonic()
         if self._work:
             clock.sleep(PAUSE)  # polling the socket would round it up to a millisecond

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import weakref
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,3 +75,8 @@ async def test_the_search_keeps_nothing_alive() -> None:
 
     gc.collect()
     assert reference() is None
+
+
+def test_while_the_program_imports_asyncio_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncio", ModuleType("asyncio"))
+    assert run(older_loops.search([], [])).loops == []

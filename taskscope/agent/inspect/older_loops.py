@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import island, keepers, stacks
 from taskscope.agent.inspect.island import Island, inside
+from taskscope.agent.inspect.looking import attribute, is_a
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock, system
@@ -58,8 +59,8 @@ def search(known: list[object], tasks: Iterable[ref[object]]) -> Job[Found]:
 
 
 def _loop_classes() -> list[type]:
-    asyncio = sys.modules.get("asyncio")
-    classes: list[type] = [asyncio.BaseEventLoop] if asyncio is not None else []
+    base = attribute(sys.modules.get("asyncio"), "BaseEventLoop")  # absent while it is being imported
+    classes: list[type] = [base] if is_a(base, type) else []
     for each in classes:
         classes += type.__subclasses__(each)
     return classes

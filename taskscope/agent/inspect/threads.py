@@ -16,6 +16,11 @@ def known_threads() -> list[Any]:
     return list({id(thread): thread for thread in threads}.values())
 
 
+def is_known(ident: int, thread: object) -> bool:
+    """Whether ``threading`` still has this thread under that id."""
+    return thread is not None and vars(threading)["_active"].get(ident) is thread
+
+
 def ident_of(thread: object) -> int | None:
     """Python's thread id; None: not started."""
     return number(attribute(thread, "_ident"))
