@@ -101,6 +101,31 @@ def test_a_thread_listens_to_a_peer_if_no_timeout_ends_its_wait(timeout: float |
         end.close()
 
 
+ERRANDS = queue.Queue[threading.Event]()
+
+
+def run_errands() -> None:
+    while errand := ERRANDS.get():
+        if not errand.wait(10):
+            return
+
+
+def test_workers_of_a_queue_of_the_module_are_known() -> None:
+    done = threading.Event()
+    workers = {each.ident for each in (thread(run_errands), thread(run_errands))}
+    for _ in workers:
+        ERRANDS.put(done)
+    deadline = time.monotonic() + 10
+    while not workers <= at_work(
+        {ident: thread_frames(each) for ident, each in sys._current_frames().items() if ident in workers}
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    done.set()
+    for _ in workers:
+        ERRANDS.put(None)  # type: ignore[arg-type]
+
+
 def test_threads_at_work_on_what_one_queue_gave_them_are_told_apart() -> None:
     shared, own, done = queue.Queue[int](), queue.Queue[int](), threading.Event()
     begun = threading.Barrier(5)

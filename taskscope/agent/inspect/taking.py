@@ -8,7 +8,7 @@ from queue import Queue
 from typing import TYPE_CHECKING
 
 from taskscope.agent.inspect import origins
-from taskscope.agent.inspect.looking import attribute, is_a
+from taskscope.agent.inspect.looking import attribute, is_a, lookup
 from taskscope.agent.inspect.paths import is_in_loop
 from taskscope.agent.inspect.variables import variables_of
 
@@ -40,7 +40,8 @@ def _sources(frames: Sequence[FrameType]) -> Iterator[int]:
             return  # it may be in the call that takes the next, which is not written in Python
         names = variables_of(frame)
         owned = (attribute(names.get("self"), name) for name in code.co_names)
-        yield from (id(each) for each in (*names.values(), *owned) if _is_queue(each))
+        common = (lookup(frame.f_globals, name) for name in code.co_names)
+        yield from (id(each) for each in (*names.values(), *owned, *common) if _is_queue(each))
         return
 
 

@@ -56,7 +56,7 @@ ONE_POOL = SitePattern(
 
 
 def _at_work(seen: Clues) -> Said | None:
-    if not seen.most(seen.facts.sharing) or not seen.some(seen.advanced):
+    if not seen.most(seen.facts.sharing) or (seen.compared and not seen.some(seen.advanced)):
         return None
     return said(
         "workers of one queue, at work", "each takes the next item after its own", where_they_wait(seen)
@@ -66,7 +66,7 @@ def _at_work(seen: Clues) -> Said | None:
 WORKERS_AT_WORK = SitePattern(
     name="workers at work",
     check=_at_work,
-    strength=Strength.UNLIKELY,
+    strength=Strength.IN_USE,
     explanation="These threads take their work from one queue, and are given some: their number is load.",
     remedy="Limit how many may be started, and let idle ones end.",
 )
