@@ -119,7 +119,7 @@ def _verdicts(seen: Seen, lines: _Lines) -> Iterator[Block]:
     notes = [each for each in seen.findings if each.level == "info"]
     if not told:
         watched = fmt.age(seen.sample.monotonic - seen.hello.agent_since)
-        yield Paragraph(f"Nothing leaks or hangs as far as {watched} of observation show.")
+        yield Paragraph(f"Nothing leaks or hangs, as far as {watched} of observation shows.")
     for finding in told[:MAX_FINDINGS]:
         yield from _verdict(finding, seen, lines)
     if len(told) > MAX_FINDINGS:

@@ -92,3 +92,15 @@ def test_samples_that_end_in_another_order_than_they_began_leave_the_times_in_or
     for time in (1.0, 3.0, 2.0, 4.0):
         history.add(dataclasses.replace(BASE, monotonic=time))
     assert history.read(0.0).times == (1.0, 3.0, 4.0)
+
+
+def test_tasks_older_than_the_agent_were_there_however_late_they_are_found() -> None:
+    sites = SiteHistories(0.0)
+    for second, found in enumerate((100, 3_000, 8_000, 8_000)):
+        sites.add(1, float(second), found + second, found + second, found)
+    assert sites.read(1, 0.0).live == (8_000, 8_001, 8_002, 8_003)
+    sites.add(2, 4.0, 5, 5)
+    sites.add(1, 4.0, 4, 4)  # they were of the other site
+    sites.add(2, 5.0, 8_005, 8_005, 8_000)
+    assert sites.read(1, 0.0).live == (0, 1, 2, 3, 4)
+    assert sites.read(2, 0.0).live == (8_005,)

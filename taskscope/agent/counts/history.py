@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 
 from taskscope import model
@@ -25,11 +26,21 @@ class SiteHistories:
     def __init__(self, origin: float) -> None:
         self._origin = origin
         self._sites: dict[int, Series] = {}
+        self._adopted: dict[int, int] = {}  # where it is not 0
         self.nbytes = 0
         self.refused: set[int] = set()
 
-    def add(self, site: int, time: float, live: int, born: int) -> None:
-        """Notes the counts of a site that has changed."""
+    def add(self, site: int, time: float, live: int, born: int, adopted: int = 0) -> None:
+        """Notes the counts of a site that has changed.
+
+        ``adopted``: how many of its tasks are older than the agent.  They were there all the time, however
+        late they are found: their coming is not growth, also for who asks later.  Costs a walk over the
+        site's points whenever more are found.
+        """
+        moved = adopted - self._adopted.get(site, 0)
+        if moved:
+            self._adopted[site] = adopted
+            self._shift(site, moved)
         series = self._sites.get(site)
         if series is None:
             if len(self._sites) >= MAX_SITES:
@@ -42,6 +53,13 @@ class SiteHistories:
             before = series.nbytes
             series.append(int((time - self._origin) * TICKS), values)
             self.nbytes += series.nbytes - before
+
+    def _shift(self, site: int, count: int) -> None:
+        """Corrects the past by so many tasks that were there (negative: at another site)."""
+        series = self._sites.get(site)
+        if series is not None:
+            for column in series.columns:
+                column[:] = array(column.typecode, [min(max(0, each + count), _MOST) for each in column])
 
     def read(self, site: int, since: float) -> model.SiteHistory:
         """Points after ``since``, and the last one before it, so that its value is known."""

@@ -84,7 +84,7 @@ class Sampler:
             record.published = state
             counts = self._counts(record, births)
             changed.append(counts)
-            self.sites.add(record.id, now, counts.counts.live, counts.counts.born)
+            self.sites.add(record.id, now, counts.counts.live, counts.counts.born, counts.adopted)
         sample = self._assemble(now, interval, self._counts_of(self._totals), tuple(fresh), tuple(changed))
         self.history.add(sample)
         self._last = sample
