@@ -114,13 +114,14 @@ async def shown_by(
     from taskscope.sources.base import SourceError
     from taskscope.sources.details import Details
 
-    details, without = Details(source), []
+    details = Details(source)
     try:
         await details.look(findings, sample.sites)
     except SourceError as problem:
-        without.append(f"Some details are missing: {problem}.")
+        details.failed[str(problem)] = None
+    without = tuple(f"Some details are missing: {each}." for each in details.failed)
     history, sites = await _past(source, sample, findings)
-    return Seen(hello, sample, findings, details.told, history, sites, shown, tuple(without))
+    return Seen(hello, sample, findings, details.told, history, sites, shown, without)
 
 
 async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed:

@@ -85,9 +85,10 @@ def identify(snapshot: Any, path: str | Path) -> None:
         raise SnapshotError(f"{path} is not a TaskScope snapshot")
     schema, version = snapshot.get("schema"), snapshot.get("taskscope")
     if type(schema) is int and schema != SCHEMA and 0 < schema < 1000:
+        writer = wire.clean_text(version)[:40] if type(version) is str else "unknown"
         raise SnapshotError(
             f"{path} has snapshot schema {schema}, this TaskScope reads {SCHEMA}: "
-            f"read it with the version that wrote it ({version if type(version) is str else 'unknown'})"
+            f"read it with the version that wrote it ({writer})"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope.model import requests
-from taskscope.sources.base import NotAvailable
+from taskscope.sources.base import NotAvailable, SourceError, TargetGone, TargetSilent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,6 +44,8 @@ class Details:
 
     def __init__(self, source: Source) -> None:
         self.told: dict[Request[Any], Any] = {}
+        self.failed: dict[str, None] = {}
+        """What went wrong, in sentences; one answer that fails does not cost the others."""
         self._source = source
 
     async def ask(self, question: Request[T]) -> T | None:
@@ -51,6 +53,11 @@ class Details:
         try:
             answer = await self._source.ask(question)
         except NotAvailable:
+            return None
+        except (TargetGone, TargetSilent):
+            raise
+        except SourceError as problem:
+            self.failed[str(problem)] = None
             return None
         self.told[question] = answer
         return answer

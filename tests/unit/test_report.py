@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from taskscope.export.page import Chart, Code, Heading, Items, Paragraph, Table
 from taskscope.export.redact import redacted
 from taskscope.export.report import Seen, _steps, blocks, title
 from taskscope.model import requests
+from taskscope.sources.base import SourceError
 from taskscope.sources.details import Details
 from tests.tui.fake_source import BOOT, EXECUTOR, LEAK, FakeSource
 
@@ -50,6 +51,24 @@ async def _seen(finding: model.Finding = FINDING) -> Seen:
     await details.look((finding,), sample.sites)
     history, sites = await _past(source, sample, (finding,))
     return Seen(hello, sample, (finding,), details.told, history, sites, "Watched for 60 s.")
+
+
+class FailsOnTasks(FakeSource):
+    """An agent with a fault in one of its answers."""
+
+    async def ask(self, request: requests.Request[Any]) -> Any:
+        if isinstance(request, requests.Task):
+            raise SourceError("IndexError in task: index out of range")
+        return await super().ask(request)
+
+
+async def test_one_answer_that_fails_costs_no_other() -> None:
+    source = FailsOnTasks()
+    await source.open()
+    details = Details(source)
+    await details.look((FINDING,), source.sample(full=True).sites)
+    assert any(isinstance(question, requests.Source) for question in details.told)
+    assert list(details.failed) == ["IndexError in task: index out of range"]
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
             b'{"format": "taskscope-snapshot", "schema": 9, "taskscope": "7.0"}',
             r"schema 9, this TaskScope reads 1.*7\.0",
         ),
+        (
+            b'{"format": "taskscope-snapshot", "schema": 9, "taskscope": "' + b"x" * 10_000 + b'"}',
+            r"\(x{40}\)",
+        ),
         (gzip.compress(b"{}", mtime=0)[:-6], "damaged"),
         (b"\x1f\x8bnonsense", "damaged"),
     ],

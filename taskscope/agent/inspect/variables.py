@@ -46,11 +46,11 @@ def variables_of(frame: FrameType) -> dict[str, object]:
 
 
 def _just_entered(frame: FrameType) -> bool:
-    """Whether it has run nothing yet, or nothing since it was resumed."""
+    """Whether it has run nothing yet, or nothing since it was resumed; or that cannot be told."""
     import opcode
 
-    last = frame.f_lasti
-    if last < 0:
+    last, code = frame.f_lasti, frame.f_code.co_code
+    if not 0 <= last < len(code):
         return True
-    standing = opcode.opname[frame.f_code.co_code[last]]
+    standing = opcode.opname[code[last]]
     return standing == "RESUME" or (standing == "YIELD_VALUE" and frame.f_back is not None)
