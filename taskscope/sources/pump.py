@@ -24,7 +24,7 @@ from taskscope.sources.base import NotAvailable, SourceError, SourceMisbehaves, 
 from taskscope.sources.saved import SavedSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from taskscope.model import (
         Finding,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Renewal,
         Sample,
         SiteFacts,
+        Stall,
         Thread,
         Timers,
         WaitGraph,
@@ -63,6 +64,9 @@ UNEVEN = 0.618
 AWAKE = 0.02
 """Share of a core that a process uses from which its loops are looked at: a crowded machine may leave no more
 to one that spins."""
+
+LONG, RESTS = 2.0, 2.0
+"""Seconds from which a look is long, and how many times as long as it took the next one is put off."""
 
 TURNS_SOON = 5.0
 """Seconds between looks at loops while one seems to spin."""
@@ -97,12 +101,12 @@ class Pump:
         self._begun = False
         self._waiting: list[Sample] = []
         self._came = asyncio.Event()
-        self._next_note = 0.0
+        self._next: dict[str, float] = {}
+        self._stalls: tuple[Stall, ...] = ()
         self._threads: tuple[Thread, ...] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
         self._turn = 0.0
-        self._next_waits = self._next_timers = self._next_stock = self._next_turns = 0.0
 
     async def samples(self, interval: float = 0.0) -> AsyncIterator[Sample]:
         """The source's samples, at least ``interval`` apart, once the pictures have them.
@@ -222,32 +226,49 @@ class Pump:
                 break
 
     async def _note(self, sample: Sample) -> None:
-        stalls = await self._source.ask(requests.Stalls())
-        if sample.monotonic >= self._next_note:
-            self._next_note = sample.monotonic + NOTE_EVERY
-            self._threads = await self._source.ask(requests.Threads())
-            slow = (sample.loop_latency or 0.0) >= CROWDED
-            self._loops = await self._source.ask(requests.Loops()) if slow else ()  # a walk over all tasks
-        if sample.monotonic >= self._next_waits:
+        """Asks what it is time for.  Counts come first: they show growth, and are soon made."""
+        self._stalls = await self._source.ask(requests.Stalls())
+        try:
+            await self._look(sample, self._look_at_timers)
+            await self._look(sample, self._look_at_stock)
+            await self._look(sample, self._look_at_threads)
+            await self._look(sample, self._look_at_waits)
+            await self._look(sample, self._look_at_turns)
             with contextlib.suppress(NotAvailable):
-                self._waits = await self._source.ask(requests.Waits())
-            again = self._waits is not None and self._waits.nodes
-            self._next_waits = sample.monotonic + (WAITS_SOON if again else NOTE_EVERY)
+                for site in self.judge.churn.wanted(sample.monotonic):
+                    self.judge.churn.add(await self._source.ask(requests.Renewal(site)))
+        finally:
+            self.judge.note(self._stalls, self._threads, self._loops, self._waits)
+
+    async def _look(self, sample: Sample, how: Callable[[Sample], Awaitable[float]]) -> None:
+        """Looks if it is time, and settles when again: ``how`` says how many seconds later at the earliest.
+
+        In a slow target the looks that take long make room for the others.
+        """
+        name, begun, every = how.__name__, time.monotonic(), 0.0
+        if sample.monotonic < self._next.get(name, 0.0):
+            return
+        try:
             with contextlib.suppress(NotAvailable):
-                self.judge.note_mishaps(await self._source.ask(requests.Mishaps()))
-        if sample.monotonic >= self._next_timers:
-            with contextlib.suppress(NotAvailable):
-                self._next_timers = sample.monotonic + await self._look_at_timers()
-        if sample.monotonic >= self._next_stock:
-            with contextlib.suppress(NotAvailable):
-                self._next_stock = sample.monotonic + await self._look_at_stock()
-        if sample.monotonic >= self._next_turns:
-            with contextlib.suppress(NotAvailable):
-                self._next_turns = sample.monotonic + await self._look_at_turns(sample)
+                every = await how(sample)
+        finally:
+            took = time.monotonic() - begun
+            if took > LONG:
+                every = took + max(every, RESTS * took)
+            self._next[name] = sample.monotonic + every
+
+    async def _look_at_threads(self, sample: Sample) -> float:
+        self._threads = await self._source.ask(requests.Threads())
+        slow = (sample.loop_latency or 0.0) >= CROWDED
+        self._loops = await self._source.ask(requests.Loops()) if slow else ()  # a walk over all tasks
+        return NOTE_EVERY
+
+    async def _look_at_waits(self, _: Sample) -> float:
+        """Returns the seconds until the next look: fewer while some cannot continue."""
+        self._waits = await self._source.ask(requests.Waits())
         with contextlib.suppress(NotAvailable):
-            for site in self.judge.churn.wanted(sample.monotonic):
-                self.judge.churn.add(await self._source.ask(requests.Renewal(site)))
-        self.judge.note(stalls, self._threads, self._loops, self._waits)
+            self.judge.note_mishaps(await self._source.ask(requests.Mishaps()))
+        return WAITS_SOON if self._waits.nodes else NOTE_EVERY
 
     async def _look_at_turns(self, sample: Sample) -> float:
         """Returns the seconds until the next look: fewer while a loop seems to spin."""
@@ -257,7 +278,7 @@ class Pump:
         self.judge.spins.note(await self._source.ask(requests.Turns()) if awake else ())
         return TURNS_SOON if self.judge.spins.found else NOTE_EVERY
 
-    async def _look_at_timers(self) -> float:
+    async def _look_at_timers(self, _: Sample) -> float:
         """Returns the seconds until the next look: fewer while some pile up, more the more there are."""
         judged = self.judge.timers
         judged.add(timers := await self._source.ask(requests.Timers()))
@@ -266,7 +287,7 @@ class Pump:
         every = TIMERS_SOON if judged.growing else NOTE_EVERY
         return every * max(1.0, sum(each.live for each in timers.groups) / MANY_TIMERS)
 
-    async def _look_at_stock(self) -> float:
+    async def _look_at_stock(self, _: Sample) -> float:
         """Returns the seconds until the next look: fewer while some pile up, more the longer it takes."""
         judged, begun = self.judge.stock, time.monotonic()
         kinds = judged.kinds(self.judge.climbs())

@@ -65,7 +65,7 @@ async def test_it_is_told_with_its_cause(program: str, kind: str, pattern: str, 
         source = LiveSource(point.path)
         pump = Pump(source, await source.open())
         async for _ in pump.samples():
-            pump._next_note = 0.0  # look each time
+            pump._next.clear()  # look each time
             found = [each for each in await pump.judged() if each.kind == kind]
             if found:
                 break

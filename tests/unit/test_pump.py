@@ -1,11 +1,11 @@
-"""The pump between source and analysis: history comes in small pages, the largest sites first."""
+"""The pump between source and analysis: history comes in small pages, what is silent delays nothing else."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.model import Counts, History, Sample, SiteCounts, SiteHistory, requests
-from taskscope.sources.base import NotAvailable
+from taskscope.model import Counts, History, Resources, Sample, SiteCounts, SiteHistory, Timers, requests
+from taskscope.sources.base import NotAvailable, TargetSilent
 from taskscope.sources.pump import PAGE, PAST_SITES, Pump
 from taskscope.sources.saved import SavedSource
 from tests.unit.shapes import hello, site
@@ -60,3 +60,35 @@ async def test_the_past_of_many_sites_is_asked_for_in_small_pages_and_judged_at_
     assert sorted(asked) == list(range(50, count)), "those with the most tasks"
     leaking = {finding.id for finding in found if finding.level == "leak"}
     assert leaking == set(asked)
+
+
+class TooManyThreads(Remembering):
+    """A source that answers what is counted, but says nothing of threads in time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def stalls(self, query: requests.Stalls) -> tuple[()]:
+        return ()
+
+    async def timers(self, query: requests.Timers) -> Timers:
+        self.asked.append("timers")
+        return Timers(0.0)
+
+    async def resources(self, query: requests.Resources) -> Resources:
+        self.asked.append("resources")
+        return Resources(0.0)
+
+    async def threads(self, query: requests.Threads) -> NoReturn:
+        self.asked.append("threads")
+        raise TargetSilent("not in time")
+
+
+async def test_what_is_not_answered_in_time_keeps_nothing_else_from_being_counted() -> None:
+    source = TooManyThreads()
+    pump = Pump(source, hello())
+    for now in (1.0, 100.0):
+        pump.take(Sample(int(now), now, now, 1.0, Counts(), 1, 1, 1, 0.1, 0.0, 0.0, 9, True, (), ()))
+        await pump.judged()
+    assert source.asked == ["timers", "resources", "threads"] * 2
