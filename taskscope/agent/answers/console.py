@@ -94,7 +94,7 @@ class Console:
 
     def _start(self) -> Job[None]:
         self._permitted()
-        running = self._watch.running().values()
+        running = (yield from self._watch.running()).values()
         loop = next((loop for number, loop in self._watch.loops() if number in running), None)
         if loop is None:
             raise wire.RemoteError(wire.NOT_FOUND, "no event loop is running in this process")

@@ -69,6 +69,7 @@ class Look:
         self._turning: set[int] = set()  # threads that sleep in a loop, which goes on running tasks
         self._secluded = False  # whether nothing else can make anything move
         self._enclosed = False  # likewise, but for tasks and threads that move
+        self._runs: dict[int, int] = {}  # the thread of each loop
         self._unreturned = Unreturned()
         self._returning = Returning(still, self._now)
         self._channels = Channels(self._nodes, self._edges, still, registry)
@@ -81,6 +82,7 @@ class Look:
         self._natives = {ident_of(each): native_id(each, here) for each in known_threads()}
         idents = [each for each in stacks.current_frames() if each != agent]
         self._alive.update(idents)
+        self._runs = yield from turns.claims(self._watch.loops(), self._watch.born)
         all_known = len(here) <= len(idents) + 1
         leaving = all_known and waited.is_leaving(stacks.current_frames())
         loops = {thread: loop for loop, thread in self._loops()}
@@ -158,8 +160,7 @@ class Look:
 
     def _loops(self) -> list[tuple[object, int]]:
         """Loops with the thread that runs each."""
-        ours = (loop for _, loop in self._watch.loops() if not self._watch.is_copy(loop))
-        return [(each, thread) for each in ours if (thread := turns.claimed_thread(each)) is not None]
+        return [(loop, self._runs[id]) for id, loop in self._watch.loops() if id in self._runs]
 
     def _sampled(self) -> Iterator[Any | None]:
         """The tasks looked at; None wherever a pause is due, as in ``live_tasks``."""
@@ -377,9 +378,8 @@ class Look:
         waiting, shown = shown_of(between_kept, gone, numbers.get(REST))
         described = []
         for key, node in self._nodes.items():
-            if numbers[key] in shown:
-                waits = waiting[numbers[key]]
-                described.append(standing.described(numbers[key], key, node, waits, self._registry))
+            if (id := numbers[key]) in shown:
+                described.append(standing.described(id, key, node, waiting[id], self._registry))
             if spent():
                 yield
         owners = SlotOwners(self._registry, self._still, self._standing, self._now)

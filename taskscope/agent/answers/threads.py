@@ -25,7 +25,7 @@ from taskscope.agent.inspect.threads import (
     native_id,
     native_ids,
 )
-from taskscope.agent.inspect.walk import spent
+from taskscope.agent.inspect.walk import run, spent
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ThreadView:
         here = native_ids()
         known = yield from _by_ident()
         left = sorted({*stacks.current_frames(), *known}, reverse=True)
-        loops = self._watch.running()
+        loops = yield from self._watch.running()
         found: list[model.Thread] = []
         while left:
             found += self._some(left, known, loops, here)
@@ -101,7 +101,7 @@ class ThreadView:
         if thread is None and ident not in frames:
             frames.clear()
             return None
-        loops = self._watch.running()
+        loops = run(self._watch.running())
         frame = frames.get(ident)
         frames.clear()
         note = note_of(thread)

@@ -27,7 +27,7 @@ from taskscope.agent.counts import cpu, own_work, stranded
 from taskscope.agent.counts.stall import Stall, StallLog
 from taskscope.agent.counts.watched_loop import Probe, Tally, WatchedLoop
 from taskscope.agent.inspect import turns
-from taskscope.agent.inspect.walk import PAUSE, SLICE, spent
+from taskscope.agent.inspect.walk import PAUSE, SLICE, run, spent
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
@@ -127,14 +127,17 @@ class LoopWatch:
         """The thread in which each loop was made or last seen to run, by id."""
         return {each.id: each.thread for each in list(self._watched.values())}
 
-    def running(self) -> dict[int, int]:
-        """Ids of the running loops, by thread."""
-        frames, found = sys._current_frames(), {}
+    def running(self) -> Job[dict[int, int]]:
+        """Ids of the running loops, by thread: 20 microseconds each, and a leak may leave thousands."""
+        found: dict[int, int] = {}
         for watched in list(self._watched.values()):
-            turn = self._turn(watched, watched.reference(), frames)
-            if turn is not None:
-                found[turn.thread] = watched.id
-        frames.clear()  # avoids a reference cycle
+            loop = watched.reference()
+            if not turns.is_legible(loop) or turns.claimed_thread(loop) is not None:
+                turn = self._turn(watched, loop, sys._current_frames())
+                found |= {turn.thread: watched.id} if turn is not None else {}
+            loop = turn = None
+            if spent():
+                yield
         return found
 
     def _turn(self, watched: WatchedLoop, loop: Any, frames: Mapping[int, FrameType]) -> Turn | None:
@@ -160,7 +163,7 @@ class LoopWatch:
         self._idle = max(0.0, now - self._due - (cpu - self._cpu))
         if not self._round:
             self._round = list(self._watched.values())
-            self.log.collected(self.running, STALL, now)
+            self.log.collected(lambda: run(self.running()), STALL, now)
             self._wait, self._took = LOOK_EVERY, 0.0
         (frames := sys._current_frames()).pop(system.get_ident(), None)
         end = now
