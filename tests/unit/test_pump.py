@@ -39,7 +39,7 @@ class Remembering(SavedSource):
     async def facts(self, query: requests.Facts) -> NoReturn:
         raise NotAvailable("nothing")
 
-    async def stalls(self, query: requests.Stalls) -> NoReturn:
+    async def stalls(self, query: requests.Stalls) -> tuple[()]:
         raise NotAvailable("nothing")
 
 
