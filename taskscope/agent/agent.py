@@ -35,6 +35,7 @@ from taskscope.agent.hooks.parts import insist
 from taskscope.agent.hooks.presence import Presence
 from taskscope.agent.inspect import futures, looking, origins, stacks
 from taskscope.agent.inspect.walk import live_tasks, run
+from taskscope.agent.reply import part_senders
 from taskscope.agent.server import Server
 from taskscope.model import requests
 from taskscope.model.snapshot import add_part
@@ -356,7 +357,7 @@ class Agent:
 
     def _snapshot(self, query: requests.Snapshot, send: Callable[[bytes], None]) -> Job[dict[str, int]]:
         yield from self.settled(ARRIVAL)
-        parts = yield from snapshot.snapshot(self, _part_sender(send), with_stacks=query.stacks)
+        parts = yield from snapshot.snapshot(self, *part_senders(send), with_stacks=query.stacks)
         return {"parts": parts}
 
     def _set_interval(self, query: requests.SetInterval) -> Job[dict[str, float]]:
@@ -381,20 +382,14 @@ class Agent:
     def snapshot(self) -> dict[str, Any]:
         """The whole state, built synchronously, for the program itself."""
         result: dict[str, Any] = {}
-        run(snapshot.snapshot(self, partial(add_part, result)))
+        emit = partial(add_part, result)
+        run(snapshot.snapshot(self, emit, lambda name, value: _now(lambda: emit(name, wire.pack(value)))))
         return result
 
 
 def _now(function: Callable[[], Any]) -> Job[Any]:
     yield
     return function()
-
-
-def _part_sender(send: Callable[[bytes], None]) -> Callable[[str, Any], None]:
-    def emit(section: str, value: Any) -> None:
-        send(wire.request(None, "part", {"section": section, "value": value}))
-
-    return emit
 
 
 def _in_main_interpreter() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
@@ -20,16 +21,37 @@ ROWS = 25
 _HOLE = "@taskscope-hole@"
 
 
-def encoded(envelope: Callable[[Any], dict[str, Any]], value: Any) -> Job[bytes]:
-    """``envelope(value)`` as a line; long tuples of ``value`` are encoded in slices."""
+def encoded(envelope: Callable[[Any], dict[str, Any]], value: Any, *, named: bool = False) -> Job[bytes]:
+    """``envelope(value)`` as a line; long tuples of ``value`` are encoded in slices.
+
+    ``named``: with the names of all fields, as in files; else counts of sites are rows of numbers.
+    """
     head, _, tail = json.dumps(envelope(_HOLE), separators=(",", ":")).partition(f'"{_HOLE}"')
-    body = yield from _pieces(value)
+    body = yield from _pieces(value, named=named)
     return b"".join([head.encode(), *body, tail.encode(), b"\n"])
 
 
-def _pieces(value: Any) -> Job[list[bytes]]:
+def part_senders(
+    send: Callable[[bytes], None],
+) -> tuple[Callable[[str, Any], None], Callable[[str, Any], Job[None]]]:
+    """Two ways to send a part of a snapshot: at once, and in slices."""
+
+    def emit(section: str, value: Any) -> None:
+        send(wire.request(None, "part", {"section": section, "value": value}))
+
+    def emit_large(section: str, value: Any) -> Job[None]:
+        send((yield from encoded(partial(_as_part, section), value, named=True)))
+
+    return emit, emit_large
+
+
+def _as_part(section: str, value: object) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": "part", "params": {"section": section, "value": value}}
+
+
+def _pieces(value: Any, *, named: bool) -> Job[list[bytes]]:
     if isinstance(value, tuple):
-        return (yield from _rows(value))
+        return (yield from _rows(value, named=named))
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return [_dump(wire.pack(value))]
     parts: list[bytes] = []
@@ -37,15 +59,15 @@ def _pieces(value: Any) -> Job[list[bytes]]:
         parts.append((b"," if parts else b"{") + _dump(field.name) + b":")
         item = getattr(value, field.name)
         if isinstance(item, tuple):
-            parts.extend((yield from _rows(item)))
+            parts.extend((yield from _rows(item, named=named)))
         else:
             parts.append(_dump(wire.pack(item)))
     parts.append(b"}")
     return parts
 
 
-def _rows(rows: tuple[Any, ...]) -> Job[list[bytes]]:
-    pack = wire.pack_row if rows and isinstance(rows[0], model.SiteCounts) else wire.pack
+def _rows(rows: tuple[Any, ...], *, named: bool) -> Job[list[bytes]]:
+    pack = wire.pack_row if not named and rows and isinstance(rows[0], model.SiteCounts) else wire.pack
     parts = [b"["]
     start, count = 0, 1
     while start < len(rows):

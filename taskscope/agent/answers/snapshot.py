@@ -101,9 +101,18 @@ class _EndedParents:
         return [("ended_parents", rows)] if rows else []
 
 
-def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: bool = True) -> Job[int]:
-    """Emits every section in parts (see ``add_part``); returns how many."""
-    count = 0
+def snapshot(
+    agent: Agent,
+    emit: Callable[[str, Any], None],
+    emit_large: Callable[[str, Any], Job[None]],
+    *,
+    with_stacks: bool = True,
+) -> Job[int]:
+    """Emits every section in parts (see ``add_part``); returns how many.
+
+    ``emit_large``: for a value with a row per site, which takes several slices to pack.
+    """
+    count = 1
     intern = _Interner()
 
     def out(parts: list[Part]) -> None:
@@ -113,7 +122,9 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
             count += 1
 
     sample = yield from agent.sampler.full(agent.interval)
-    out(_head(agent, sample))
+    out(_head(agent))
+    yield from emit_large("sample", sample)
+    out([(section, []) for section in form.LISTS])
     for record in list(agent.registry.by_id.values()):
         kept = [*record.first_stacks, *record.last_stacks] if with_stacks else []
         out([("sites", [wire.pack(record.site)])])
@@ -143,7 +154,7 @@ def snapshot(agent: Agent, emit: Callable[[str, Any], None], *, with_stacks: boo
     return count
 
 
-def _head(agent: Agent, sample: model.Sample) -> list[Part]:
+def _head(agent: Agent) -> list[Part]:
     hello = agent.hello()
     return [
         ("format", form.FORMAT),
@@ -152,8 +163,6 @@ def _head(agent: Agent, sample: model.Sample) -> list[Part]:
         ("process", wire.pack(hello.process)),
         ("agent", wire.pack(form.Agent.of(hello))),
         ("time", wire.pack(form.Times(clock.wall(), clock.monotonic()))),
-        ("sample", wire.pack(sample)),
-        *((section, []) for section in form.LISTS),
     ]
 
 
