@@ -9,7 +9,7 @@ may need, which lowers the count; before it rests, it makes them again.  The pro
 without us, so its own next container starts the collection.  No setting of the collector changes.
 
 Not covered: a step that makes more than ``NEEDED`` containers, and answers that hold more than the reserve
-while the program makes none.  Cost: 0.2 µs, near the threshold up to 20 µs for each of our turns.
+while the program makes none.  Cost: 1 µs, near the threshold up to 25 µs for each of our turns.
 """
 
 from __future__ import annotations
