@@ -1,6 +1,8 @@
-"""Makes the pictures of the README: ``python -m tests.screenshots [--age SECONDS]``.
+"""Makes the pictures of the README: ``python -m tests.screenshots [live] [saved] [--age SECONDS]``.
 
-The real app on the real leaky order service, which runs for a while first so that there is something to see.
+The real app on the real leaky order service, which runs for a while first so that there is something to see;
+and what is saved of it: a recording, played and compared with one of the fixed service, and a report, in a
+real browser (``chromium``).
 """
 
 from __future__ import annotations
@@ -12,14 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.sources.resolve import resolve
+from taskscope.sources.sides import side_of
 from taskscope.tui.app import TaskScopeApp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from textual.pilot import Pilot
+
+    from taskscope.model.changes import Side
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
 SIZES = {"": (120, 36), "-80x24": (80, 24)}
@@ -37,8 +45,7 @@ async def shown(pilot: Pilot[None], text: str) -> None:
 
 async def take(pid: int, suffix: str, size: tuple[int, int]) -> None:
     """Overview, site and task at one size."""
-    app = TaskScopeApp(resolve(str(pid)))
-    app.terminal = "truecolor"  # whatever this one is
+    app = app_on(str(pid))
     async with app.run_test(size=size) as pilot:
         await shown(pilot, "LEAK")
         app.save_screenshot(f"overview{suffix}.svg", str(FOLDER))
@@ -55,24 +62,73 @@ async def take(pid: int, suffix: str, size: tuple[int, int]) -> None:
         app.save_screenshot("tree.svg", str(FOLDER))
 
 
+async def play(leaky: Path, fixed: Path) -> None:
+    """A recording while it plays, and what changed since the fixed service."""
+    async with app_on(leaky).run_test(size=SIZES[""]) as pilot:
+        await shown(pilot, "LEAK")
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await shown(pilot, "LEAK")
+        pilot.app.save_screenshot("replay.svg", str(FOLDER))
+    since = await side_of(resolve(str(fixed))), fixed.name
+    async with app_on(leaky, since).run_test(size=SIZES[""]) as pilot:
+        await shown(pilot, "LEAK")
+        await pilot.press("D")
+        await shown(pilot, "decay_after")
+        pilot.app.save_screenshot("diff.svg", str(FOLDER))
+
+
+def app_on(target: str | Path, baseline: tuple[Side, str] | None = None) -> TaskScopeApp:
+    app = TaskScopeApp(resolve(str(target)), baseline=baseline)
+    app.terminal = "truecolor"  # whatever this one is
+    return app
+
+
+def report(recording: Path) -> None:
+    """The first screen of the report, as a browser shows it."""
+    page = recording.with_name("report.html")
+    taskscope("report", str(recording), "-o", str(page))
+    browser = ("chromium", "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1000,1000")
+    subprocess.run([*browser, f"--screenshot={FOLDER / 'report.png'}", page.as_uri()], check=True)
+
+
+def taskscope(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "taskscope", *words], check=True)
+
+
+@contextmanager
+def orders(*options: str) -> Iterator[int]:
+    """The pid of a service."""
+    command = [sys.executable, "-m", "taskscope", "demo", "orders", "--headless", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        _, pid, _ = demo.stdout.readline().split()
+        try:
+            yield int(pid)
+        finally:
+            demo.terminate()
+
+
 def main() -> None:
     """Starts the service, waits, and takes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("which", nargs="*", choices=("live", "saved"), default=["live", "saved"])
     parser.add_argument("--age", type=float, default=100.0, help="seconds that the service runs first")
-    age = parser.parse_args().age
+    given = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "taskscope", "demo", "orders", "--headless"]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TASKSCOPE_DIR"] = folder
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
-            assert demo.stdout is not None
-            _, pid, _ = demo.stdout.readline().split()
-            try:
-                time.sleep(age)
+        if "live" in given.which:
+            with orders() as pid:
+                time.sleep(given.age)
                 for suffix, size in SIZES.items():
-                    asyncio.run(take(int(pid), suffix, size))
-            finally:
-                demo.terminate()
+                    asyncio.run(take(pid, suffix, size))
+        if "saved" in given.which:
+            leaky, fixed = Path(folder, "leaky.rec"), Path(folder, "fixed.rec")
+            for path, options in ((leaky, ()), (fixed, ("--fixed",))):
+                with orders(*options) as pid:
+                    taskscope("record", str(pid), "-o", str(path), "--for", f"{given.age:g}s")
+            asyncio.run(play(leaky, fixed))
+            report(leaky)
 
 
 if __name__ == "__main__":

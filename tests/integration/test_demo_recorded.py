@@ -6,12 +6,14 @@ import asyncio
 import subprocess
 import sys
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from taskscope.analysis.diff import compare
 from taskscope.attach.presence import agent_in
+from taskscope.demo import SYSTEMS
 from taskscope.export.recording import RecordingWriter
 from taskscope.sources.live import LiveSource
 from taskscope.sources.recorded import RecordedSource
@@ -20,7 +22,6 @@ from taskscope.sources.sides import side_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from taskscope.model import Finding
     from taskscope.model.changes import Side
@@ -111,6 +112,7 @@ def test_replay_is_as_live_was_and_diff_names_the_guilty_line(name: str, tmp_pat
         assert shown == live[::5], path.name
     leaky, fixed = map(side, paths)
     guilty = next(each for each in leaky.findings if each.level in FAULTS and each.id)
+    assert (Path(guilty.site.file).name, guilty.site.function.rpartition(".")[2]) in SYSTEMS[name].guilty
     assert not [each for each in fixed.findings if each.level in FAULTS]
     for before, after in ((leaky, fixed), (fixed, leaky)):
         first = compare(before, after).sites[0]
