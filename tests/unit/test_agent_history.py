@@ -7,6 +7,7 @@ import itertools
 
 from taskscope import model
 from taskscope.agent.counts.history import MAX_SITES, SITE_TIERS, SiteHistories
+from taskscope.agent.counts.joined import summed
 from taskscope.model.series import ProcessSeries, Series
 
 BASE = model.Sample(0, 0.0, 0.0, 1.0, model.Counts(), 1, None, None, None, None, None, None)
@@ -99,8 +100,14 @@ def test_tasks_older_than_the_agent_were_there_however_late_they_are_found() -> 
     for second, found in enumerate((100, 3_000, 8_000, 8_000)):
         sites.add(1, float(second), found + second, found + second, found)
     assert sites.read(1, 0.0).live == (8_000, 8_001, 8_002, 8_003)
-    sites.add(2, 4.0, 5, 5)
-    sites.add(1, 4.0, 4, 4)  # they were of the other site
-    sites.add(2, 5.0, 8_005, 8_005, 8_000)
-    assert sites.read(1, 0.0).live == (0, 1, 2, 3, 4)
-    assert sites.read(2, 0.0).live == (8_005,)
+
+
+def test_tasks_that_came_from_another_site_are_in_its_past() -> None:
+    sites = SiteHistories(0.0)
+    sites.add(1, 0.0, 50, 50, 50)
+    sites.add(1, 1.0, 55, 55, 55)
+    sites.add(2, 2.0, 56, 56, 55, lambda _: (1,))
+    sites.add(1, 2.0, 0, 0)
+    sites.add(2, 3.0, 60, 60, 58, lambda _: (1,))  # three more were found
+    past = summed(sites.read(2, 0.0), sites.read(1, 0.0))
+    assert past.live == (55, 59, 60)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.model.series import LONGEST, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 TICKS = 10
 """Moments are kept in tenths of seconds, as whole numbers of four bytes."""
@@ -26,21 +30,33 @@ class SiteHistories:
     def __init__(self, origin: float) -> None:
         self._origin = origin
         self._sites: dict[int, Series] = {}
-        self._adopted: dict[int, int] = {}  # where it is not 0
+        self._adopted: dict[int, int] = {}
+        self._found: dict[int, int] = {}
         self.nbytes = 0
         self.refused: set[int] = set()
 
-    def add(self, site: int, time: float, live: int, born: int, adopted: int = 0) -> None:
+    def add(
+        self,
+        site: int,
+        time: float,
+        live: int,
+        born: int,
+        adopted: int = 0,
+        older: Callable[[int], Iterable[int]] = lambda _: (),
+    ) -> None:
         """Notes the counts of a site that has changed.
 
         ``adopted``: how many of its tasks are older than the agent.  They were there all the time, however
-        late they are found: their coming is not growth, also for who asks later.  Costs a walk over the
-        site's points whenever more are found.
+        late they are found: their coming is not growth, also for who asks later.  Those that came from an
+        ``older`` site, which is counted under this one now, are in the past of that one.  Costs a walk over
+        the site's points whenever more are found.
         """
-        moved = adopted - self._adopted.get(site, 0)
-        if moved:
+        if adopted != self._adopted.get(site, 0):
             self._adopted[site] = adopted
-            self._shift(site, moved)
+            found = adopted - sum(self._found.get(each, 0) for each in older(site))
+            if (moved := found - self._found.get(site, 0)) > 0:
+                self._found[site] = found
+                self._shift(site, moved)
         series = self._sites.get(site)
         if series is None:
             if len(self._sites) >= MAX_SITES:
@@ -55,11 +71,11 @@ class SiteHistories:
             self.nbytes += series.nbytes - before
 
     def _shift(self, site: int, count: int) -> None:
-        """Corrects the past by so many tasks that were there (negative: at another site)."""
+        """Corrects the past by so many tasks that were there."""
         series = self._sites.get(site)
         if series is not None:
             for column in series.columns:
-                column[:] = array(column.typecode, [min(max(0, each + count), _MOST) for each in column])
+                column[:] = array(column.typecode, [min(int(each) + count, _MOST) for each in column])
 
     def read(self, site: int, since: float) -> model.SiteHistory:
         """Points after ``since``, and the last one before it, so that its value is known."""

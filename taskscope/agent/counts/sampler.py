@@ -84,7 +84,14 @@ class Sampler:
             record.published = state
             counts = self._counts(record, births)
             changed.append(counts)
-            self.sites.add(record.id, now, counts.counts.live, counts.counts.born, counts.adopted)
+            self.sites.add(
+                record.id,
+                now,
+                counts.counts.live,
+                counts.counts.born,
+                counts.adopted,
+                self._registry.joined.older,
+            )
         sample = self._assemble(now, interval, self._counts_of(self._totals), tuple(fresh), tuple(changed))
         self.history.add(sample)
         self._last = sample
