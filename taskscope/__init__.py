@@ -6,11 +6,11 @@ standard library.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as `typing` has it, which takes 10 ms to import
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from socket import socket
+    from typing import Any
 
     from taskscope.agent.agent import Agent
     from taskscope.asgi import MetricsApp
@@ -135,12 +135,16 @@ def attach(target: int | str, *, inject: bool = True) -> Attaching:
 
     ``with taskscope.attach(4121) as service: print(service.findings())``.  Its methods give the objects of
     `taskscope.model`: ``process``, ``state()``, ``findings()``, ``tasks()``, ``task(serial)``,
-    ``stack(serial)``, ``threads()`` and ``ask(request)``; after ``async with`` they are awaited.
+    ``stack(serial)``, ``threads()`` and ``ask(request)``.  After ``async with``, ``tasks()`` takes ``async
+    for``, the other methods are awaited, and ``process`` stays an attribute.
 
     target: a pid, or what ``taskscope attach`` takes (a name, a socket, a snapshot, a recording).
     inject: whether a process without an agent gets one, which stays when this ends.
 
-    Entering and every method raise taskscope.sources.base.SourceError; its message says what to do.
+    Entering and every method raise SourceError (``from taskscope.sources.base import SourceError``); its
+    message says what to do.  Two subclasses in the same module: TargetGone once the process has ended, and
+    NotAvailable for what the target does not have, such as ``task(serial)`` of a task that has ended since it
+    was listed.  ``stack(serial)`` is empty then.
     """
     from taskscope.sources.attached import Attaching
 

@@ -1,26 +1,25 @@
-"""The command line: imports only the given verb's module, and reports expected failures in one sentence."""
+"""The command line: imports only the given verb's module, and reports expected failures in one sentence.
+
+Whatever takes time to import is imported inside the functions, where Ctrl-C is caught.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from argparse import ArgumentParser
-from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
 
 from taskscope import __version__
 from taskscope.commands import VERBS
 
+TYPE_CHECKING = False  # as `typing` has it, which takes 10 ms to import
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Sequence
     from types import ModuleType
 
-
-class _Parser(ArgumentParser):
-    """An ArgumentParser that reports a usage error in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to stdout fails with; the verbs say themselves which of their files cannot be written."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,14 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _guarded(verb: str, words: list[str]) -> int:
     """Runs ``verb`` and returns its exit status; an expected failure is one sentence on stderr."""
     try:
+        _open_streams()
         status = _call(verb, words)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader closed the pipe.  Python flushes stdout again at exit: send that to /dev/null.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader closed the pipe
         return 0
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
@@ -59,11 +58,32 @@ def _guarded(verb: str, words: list[str]) -> int:
     except Exception as error:
         from taskscope.commands.common import exit_status, say
 
+        if isinstance(error, OSError) and error.errno in _UNWRITTEN and error.filename is None:
+            _discard_output()
+            say(f"taskscope {verb}: cannot write the output: {error.strerror}")
+            return 3
         expected = exit_status(error)
         if expected is None:
             raise
         say(f"taskscope {verb}: {error}")
         return expected
+
+
+def _open_streams() -> None:
+    """Puts /dev/null where stdin, stdout or stderr is closed, lest a file of ours take its number."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdin = sys.stdin or open(0)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115
+
+
+def _discard_output() -> None:
+    """Sends what is left of the output to /dev/null, as Python flushes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unknown(verb: str) -> int:
@@ -82,13 +102,17 @@ def _call(verb: str, words: list[str]) -> int:
         if error.name != f"taskscope.commands.{verb}":
             raise
         return _unknown(verb)
-    parser = _Parser(prog=f"taskscope {verb}", allow_abbrev=False)
+    from taskscope.commands.parser import Parser
+
+    parser = Parser(prog=f"taskscope {verb}", allow_abbrev=False)
     module.register(parser)
     status: int = module.main(parser.parse_args(words))
     return status
 
 
 def _module(verb: str) -> ModuleType:
+    from importlib import import_module
+
     return import_module(f"taskscope.commands.{verb}")
 
 
@@ -96,8 +120,10 @@ def _overview() -> ArgumentParser:
     """The parser of ``taskscope`` itself, which lists the verbs without importing them."""
     from importlib.util import find_spec
 
+    from taskscope.commands.parser import Parser
+
     present = {verb: text for verb, text in VERBS.items() if find_spec(f"taskscope.commands.{verb}")}
-    parser = _Parser(
+    parser = Parser(
         prog="taskscope",
         allow_abbrev=False,
         usage="taskscope [--theme NAME] [VERB ...]",

@@ -39,11 +39,11 @@ class UnorderedError(Exception):
 def feed(path: str | Path, take: Callable[[str, Any], None]) -> None:
     """Passes the parts of the snapshot in ``path`` to ``take``, which may raise WireError.
 
-    Raises SnapshotError; and UnorderedError, before any task is passed on.
+    Raises SnapshotError, and UnorderedError before any task is passed on; an OSError is that of ``take``.
     """
     seen: dict[str, Any] = {}
     with _said(path):
-        for section, value in _parts(_Scanner(pieces_of(path))):
+        for section, value in _parts(_Scanner(_pieces(path))):
             if section not in ("format", "schema", "taskscope") and "known" not in seen:
                 identify(seen, path)
                 seen["known"] = True
@@ -62,10 +62,15 @@ def feed(path: str | Path, take: Callable[[str, Any], None]) -> None:
 def _said(path: str | Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise SnapshotError(f"cannot read {path}: {error.strerror or error}") from None
     except WireError as error:
         raise SnapshotError(f"{path} is damaged: {error}") from None
+
+
+def _pieces(path: str | Path) -> Iterator[bytes]:
+    try:
+        yield from pieces_of(path)
+    except OSError as error:
+        raise SnapshotError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _parts(scanner: _Scanner) -> Iterator[Part]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taskscope.model import requests
 from taskscope.model.state import TargetState
-from taskscope.sources.base import SourceError
+from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.sources.pump import Pump
 from taskscope.sources.resolve import resolve
 
@@ -98,12 +98,18 @@ class AsyncAttached:
                 return
 
     async def task(self, serial: int) -> model.TaskDetail:
-        """One task: its stack, what it waits for, who awaits it, what created it."""
+        """One task: its stack, what it waits for, who awaits it, what created it.
+
+        Raises NotAvailable if it has ended.
+        """
         return await self.ask(requests.Task(serial))
 
     async def stack(self, serial: int) -> tuple[model.Frame, ...]:
-        """The await stack of a task, innermost frame first."""
-        return (await self.task(serial)).stack
+        """The await stack of a task, innermost frame first; empty if it has ended, or was not recorded."""
+        try:
+            return (await self.task(serial)).stack
+        except NotAvailable:
+            return ()
 
     async def threads(self) -> tuple[model.Thread, ...]:
         """All threads; for the stack of one, ask ``requests.Thread(ident)``."""
@@ -194,11 +200,14 @@ class Attached:
             yield task
 
     def task(self, serial: int) -> model.TaskDetail:
-        """One task: its stack, what it waits for, who awaits it, what created it."""
+        """One task: its stack, what it waits for, who awaits it, what created it.
+
+        Raises NotAvailable if it has ended.
+        """
         return self._run(self._inner.task(serial))
 
     def stack(self, serial: int) -> tuple[model.Frame, ...]:
-        """The await stack of a task, innermost frame first."""
+        """The await stack of a task, innermost frame first; empty if it has ended, or was not recorded."""
         return self._run(self._inner.stack(serial))
 
     def threads(self) -> tuple[model.Thread, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 import taskscope
 from taskscope.model import requests
-from taskscope.sources.base import SourceError, TargetGone
+from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 from tests.integration.children import STANDING, running, says
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ def test_a_program_reads_another_process(child: subprocess.Popen[str]) -> None:
         assert len(list(service.tasks())) == 324
         assert service.stack(sleepers[0].serial)[-1].function == "sleeper"
         assert service.task(sleepers[0].serial).task.name == sleepers[0].name
+        ended = 10**9
+        assert service.stack(ended) == ()
+        with pytest.raises(NotAvailable, match="has ended"):
+            service.task(ended)
         assert any(thread.name == "MainThread" for thread in service.threads())
         assert not [each for each in service.findings() if each.level != "info"]
         assert service.ask(requests.Loops())

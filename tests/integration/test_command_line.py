@@ -364,6 +364,30 @@ def test_a_reader_who_leaves_early_is_no_error(pid: int) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ('{"format":', "", 0)
 
 
+def test_output_that_cannot_be_written_is_one_sentence() -> None:
+    done = in_bash("ps > /dev/full")
+    said = "taskscope ps: cannot write the output: No space left on device\n"
+    assert (done.stderr, done.returncode) == (said, 3)
+
+
+def test_closed_streams_are_no_error() -> None:
+    done = in_bash("ps <&- >&- 2>&-")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_ctrl_c_is_caught_before_anything_slow_is_imported() -> None:
+    code = "import sys, taskscope.__main__; print({'typing', 'argparse', 're'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=REPO, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout == "set()\n"
+
+
+def in_bash(words: str) -> subprocess.CompletedProcess[str]:
+    command = f"{sys.executable} -m taskscope {words}"
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=30)
+
+
 def test_ctrl_c_is_quiet(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)  # so that the snapshot waits
     try:

@@ -42,6 +42,20 @@ def test_it_is_what_was_written(
     assert read(path) == load(path)
 
 
+def test_who_takes_the_parts_may_fail(tmp_path: Path, whole: dict[str, Any]) -> None:
+    """A reader of our output who leaves says nothing about the file."""
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(whole))
+
+    def take(section: str, value: object) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        snapshot_parts.feed(path, take)
+    with pytest.raises(SnapshotError, match=r"cannot read .*: No such file"):
+        snapshot_parts.feed(tmp_path / "b.json", take)
+
+
 def test_no_part_is_large(tmp_path: Path, whole: dict[str, Any]) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(whole))
