@@ -84,6 +84,8 @@ def _seen(observation: Observation) -> Check:
         failures.append(observation.ended)
     elif observation.last is None and not failures:
         failures.append(observation.ended or "no sample received")
+    elif not observation.judged and not failures:
+        failures.append("samples came, but no verdict: the target answers too slowly; watch longer")
     return Check("samples came throughout", "; ".join(failures))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
 from taskscope.model.state import TargetState
-from taskscope.sources.base import AgentGone, Observed, TargetGone
+from taskscope.sources.base import AgentGone, Observed, Silence, TargetGone
 from taskscope.sources.pump import Pump
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from taskscope.model import Finding, Hello, Process, Sample
     from taskscope.model.state import SiteState
-    from taskscope.sources.base import Silence, Source
+    from taskscope.sources.base import Source
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what whoever started us sends: both end the watch, and what is to be printed is printed."""
@@ -32,7 +32,16 @@ HALTED = ("stopped", "traced")
 SAID_AGAIN = 30.0
 """Seconds after which a lasting silence is reported again."""
 
+LATE = 2.5
+"""Intervals without a sample that count as well, if they are longer."""
+
 LOOK_EVERY = 0.5
+
+PATIENCE = 0.5
+"""Seconds that a sample is held back for the verdict on it: long answers stop no samples."""
+
+LAST = 5.0
+"""Seconds that the only verdict may take when the watch is over."""
 
 MAX_SILENCES = 100
 
@@ -108,11 +117,15 @@ class Observation:
         self.watched = 0.0
         """Seconds by our clock, with samples or without."""
         self.silences: list[Silence] = []
+        self.judged = False
+        """Whether there has been a verdict."""
         self._silence: Silence | None = None
         self._said = 0.0
+        self._heard = time.monotonic()
 
     def apply(self, sample: Sample) -> None:
         self.first = self.first or sample
+        self._heard = time.monotonic()
         change = self.state.apply(sample)
         self.tasks.add(sample.monotonic, sample.tasks.live)
         if sample.rss is not None:
@@ -152,6 +165,16 @@ class Observation:
     async def judge(self) -> None:
         """Judges on every sample, so that levels that must last are seen to."""
         self.findings = await self.pump.judged()
+        self.judged = True
+
+    def silence(self, interval: float) -> Silence | None:
+        """The silence that the source tells of; else none came here for as long, whatever the source says."""
+        told = self.source.silence() if isinstance(self.source, Observed) else None
+        seconds = time.monotonic() - self._heard
+        interval = max(interval, self.last.interval if self.last is not None else 0.0)
+        if told is not None or seconds < max(QUIET, LATE * interval):
+            return told
+        return Silence(seconds, "silent", "none came from the target, for a reason that is not known")
 
     def hear(self, silence: Silence | None) -> str:
         """Records how long no sample has come; returns what to report about it, or nothing."""
@@ -194,9 +217,11 @@ async def observe(
         asyncio.get_running_loop().add_signal_handler(number, told_to_end.set)
     watching = asyncio.create_task(_feed(observation, seconds, interval, told))
     leaving = asyncio.create_task(told_to_end.wait())
-    listening = asyncio.create_task(_listen(observation, say))
+    listening = asyncio.create_task(_listen(observation, interval, say))
     try:
         await asyncio.wait([watching, leaving], timeout=seconds + 1, return_when=asyncio.FIRST_COMPLETED)
+        if observation.first is not None and not observation.judged and not leaving.done():
+            await asyncio.wait([watching, leaving], timeout=LAST, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             watching.result()
     except TargetGone as gone:
@@ -205,17 +230,17 @@ async def observe(
         for task in (watching, leaving, listening):
             task.cancel()
         await asyncio.wait([watching, leaving, listening])
+        observation.hear(observation.silence(interval))
         observation.end_silence()
         observation.watched = time.monotonic() - begun
         for number in ENDING:
             asyncio.get_running_loop().remove_signal_handler(number)
 
 
-async def _listen(observation: Observation, say: Callable[[str], None]) -> None:
+async def _listen(observation: Observation, interval: float, say: Callable[[str], None]) -> None:
     """Watches for silences, which no sample would reveal."""
-    source = observation.source
-    while isinstance(source, Observed):
-        sentence = observation.hear(source.silence())
+    while observation.source.live:
+        sentence = observation.hear(observation.silence(interval))
         if sentence:
             say(sentence)
         await asyncio.sleep(LOOK_EVERY)
@@ -224,10 +249,27 @@ async def _listen(observation: Observation, say: Callable[[str], None]) -> None:
 async def _feed(
     observation: Observation, seconds: float, interval: float, told: Callable[[Sample], None]
 ) -> None:
-    begin = None
-    async for sample in observation.pump.samples(interval):
-        await observation.judge()
-        told(sample)
-        begin = sample.monotonic if begin is None else begin
-        if sample.monotonic - begin >= seconds - interval / 10:
-            return
+    begin, judging = None, None
+    try:
+        async for sample in observation.pump.samples(interval):
+            if judging is None or judging.done():
+                judging = asyncio.create_task(observation.judge())
+            await _settled(judging, PATIENCE)
+            told(sample)
+            begin = sample.monotonic if begin is None else begin
+            over = sample.monotonic - begin - seconds + interval / 10
+            if over >= 0 and (observation.judged or over >= LAST):
+                return
+        if judging is not None:
+            await _settled(judging, LAST)
+    finally:
+        if judging is not None:
+            judging.cancel()
+            await asyncio.wait([judging])
+
+
+async def _settled(judging: asyncio.Task[None], patience: float) -> None:
+    """Waits so long for a verdict.  Raises what it raised."""
+    done, _ = await asyncio.wait([judging], timeout=patience)
+    for each in done:
+        each.result()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import itertools
 import time
 from argparse import ArgumentTypeError
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -13,7 +15,7 @@ from taskscope import wire
 from taskscope.commands.common import duration
 from taskscope.commands.contract import finding_of_contract
 from taskscope.commands.gate import Limits, checks
-from taskscope.commands.observe import MAX_POINTS, LiveCounts, Observation
+from taskscope.commands.observe import MAX_POINTS, LiveCounts, Observation, observe
 from taskscope.commands.summary import report
 from taskscope.commands.watch import percentage, rate
 from taskscope.model import (
@@ -31,6 +33,9 @@ from taskscope.model import (
 )
 from taskscope.sources.base import NotAvailable, Silence
 from taskscope.sources.saved import SavedSource
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PROCESS = Process(1, "svc", "3.11.7", "cpython", "/python", ("svc.py",), "host", "me", "/", 0.0)
 HELLO = Hello(wire.PROTOCOL, "0.1.0", PROCESS, 1.0, False, 0.0, 0.0, 1000.0)
@@ -313,3 +318,51 @@ def test_a_stop_is_reported_at_once_and_forgiven_if_it_is_short() -> None:
     assert observation.hear(Silence(1, "stopped", "C")) == "no samples for 1 s: C"
     assert observation.hear(None) == "samples resumed after 1 s"
     assert observation.silences == []
+
+
+class Paced(Silent):
+    """Sends a sample every 20 ms, ``until`` one of them; what it is asked takes ``slow`` seconds."""
+
+    def __init__(self, until: int = 10**6, slow: float = 0.0) -> None:
+        super().__init__("")
+        self._until, self._slow = until, slow
+
+    async def samples(self) -> AsyncIterator[Sample]:
+        for number in itertools.count():
+            if number == self._until:
+                await asyncio.Event().wait()
+            yield sample(number / 50, {1: 5}, (1,))
+            await asyncio.sleep(0.02)
+
+    async def stalls(self, query: requests.Stalls) -> NoReturn:
+        await asyncio.sleep(self._slow)
+        raise NotAvailable("nothing")
+
+
+async def told(source: Paced, seconds: float) -> tuple[Observation, list[Sample]]:
+    observation = Observation(source, dataclasses.replace(HELLO, interval=0.01))
+    told: list[Sample] = []
+    await observe(observation, seconds, 0.01, told.append)
+    return observation, told
+
+
+async def test_samples_go_on_while_long_answers_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskscope.commands.observe.PATIENCE", 0.01)
+    monkeypatch.setattr("taskscope.commands.observe.LAST", 0.0)
+    observation, samples = await told(Paced(slow=60.0), 0.3)
+    assert len(samples) > 2
+    (failure,) = [each.failure for each in checks(observation, Limits()) if each.failure]
+    assert failure.startswith("samples came, but no verdict")
+
+
+@pytest.mark.parametrize("until", [0, 1])
+async def test_no_samples_at_the_beginning_or_at_the_end_is_a_silence(
+    until: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskscope.commands.observe.QUIET", 0.5)
+    monkeypatch.setattr("taskscope.commands.observe.LATE", 0.0)
+    observation, samples = await told(Paced(until), 0.1)
+    assert len(samples) == until
+    (silence,) = observation.silences
+    assert silence.seconds >= 0.5
+    assert checks(observation, Limits())[0].failure.startswith("no samples for 1 s")
