@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
     "context": 3,
     "start": True,
     "keeps": 2,
+    "kinds": ["context", "loop"],
 }
 """Likely ones, by parameter."""
 

@@ -149,12 +149,14 @@ def test_it_follows_a_target_that_restarts(tmp_path: Path) -> None:
         child = recorder("phoenix", path, "--follow", "--interval", "100ms")
         until(lambda: size(path) > 0)
         target.kill()
+    assert child.stderr is not None
+    while "waiting for phoenix" not in child.stderr.readline():
+        assert child.poll() is None
     before = size(path)
     with running(GROWING, "--name", "phoenix", "--interval", "100ms") as again:
         until(lambda: size(path) > before)
         child.send_signal(signal.SIGTERM)
         said = child.communicate(timeout=30)[1].splitlines()
-        assert any("waiting for phoenix" in each for each in said), said
         assert said[-1].endswith("plays it")
         assert child.returncode == 0
         first, last = asyncio.run(walked(path))

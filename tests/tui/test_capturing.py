@@ -106,5 +106,5 @@ async def test_a_saved_state_is_not_recorded(tmp_path: Path) -> None:
     async with running(fake, (120, 30)) as (_, pilot):
         await until_shown(pilot, "saved state")
         await pilot.press("R")
-        await until_shown(pilot, "Only a live target can be recorded.")
+        await until_shown(pilot, "This key is for a live target, and this is a file.")
     assert not list(tmp_path.iterdir())

@@ -31,8 +31,8 @@ MAX_OBJECTS = 2_000
 PATIENCE = 0.002
 """Seconds of work per task."""
 
-MAX_BLOCKS = 200_000
-"""Allocated blocks up to which the heap is searched: three passes of up to 3 ms, during which the program is
+MAX_BLOCKS = 250_000
+"""Allocated blocks up to which the heap is searched: three passes of up to 4 ms, during which the program is
 stopped.  A full garbage collection takes five times as long.
 """
 
