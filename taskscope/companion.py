@@ -28,13 +28,17 @@ _ADDRESS = re.compile(r"(?:(?P<host>[^:\[\]]*|\[[0-9a-fA-F:.]+\]):)?(?P<port>\d{
 
 
 class AddressError(OSError):
-    """Nobody can listen there; the message says why."""
+    """Nobody can listen there, or it is no address; the message says why."""
+
+
+class TakenError(AddressError):
+    """It is an address, but nobody can listen there now."""
 
 
 def listening(address: str) -> socket.socket:
     """A socket that listens at ``HOST:PORT`` (without HOST: on the loopback) or ``unix:PATH``.
 
-    Raises AddressError.
+    Raises AddressError, and TakenError if it is an address.
     """
     try:
         if address.startswith("unix:"):
@@ -58,7 +62,7 @@ def listening(address: str) -> socket.socket:
         raise
     except (OSError, UnicodeError) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        raise AddressError(f"cannot listen at {address}: {why}") from None
+        raise TakenError(f"cannot listen at {address}: {why}") from None
 
 
 def start(path: str, on: tuple[str, ...], listener: socket.socket | None) -> None:

@@ -296,12 +296,17 @@ def forecast(projection: Projection) -> str:
 
 
 def since(finding: Finding, sample: Sample | None) -> str:
-    """The wall-clock time it began, ``~`` if estimated, or ``before`` it; with the date if a day ago."""
+    """The wall-clock time it began, ``~`` if estimated, or ``before`` it; with the date if a day ago.
+
+    ``before`` names the minute that follows: the one that runs then is not over, or may not even have begun
+    when the process did.
+    """
     if sample is None:
         return UNKNOWN
     ago = sample.monotonic - finding.since
     spelling = "%H:%M" if ago < _DAY else "%d %b %H:%M"
-    clock = time.strftime(spelling, time.localtime(sample.wall - ago))
+    began = sample.wall - ago + (60 if finding.since_at_least else 0)
+    clock = time.strftime(spelling, time.localtime(began))
     if finding.since_estimated:
         clock = f"{IMPUTED}{clock}"
     return f"before {clock}" if finding.since_at_least else clock

@@ -112,7 +112,7 @@ class _Reader:
         """Raises RuleError."""
         name, equals, value = word.partition("=")
         if name not in WORDS:
-            raise RuleError(f"{word!r} is no word of a rule; they are {', '.join(WORDS)}")
+            raise RuleError(f"unknown word {word!r} in a rule; the words are {', '.join(WORDS)}")
         if name in _LEVELS and not equals:
             self.levels.add(name)
         elif name == "stall" and not equals:

@@ -27,6 +27,9 @@ MAX_THREADS = 200
 
 _ASKS = 15.0  # least switches per second of a thread that waits for the GIL: 200, or 30 on a busy machine
 _BUSY = 0.5  # cores from which a thread counts as busy
+_GIVES_UP = (" in futex", " in epoll_wait", " in epoll_pwait", " in epoll_pwait2")
+"""Where a thread that holds the GIL hardly ever waits: locks, event loops."""
+
 _TICK = os.sysconf("SC_CLK_TCK")
 _X86_64 = {
     0: "read", 1: "write", 7: "poll", 17: "pread64", 23: "select", 34: "pause", 35: "nanosleep",
@@ -138,10 +141,10 @@ class Outside:
             if deadlock:
                 return Condition("held", deadlock, for_good=True)
             holder = busiest if cores[busiest] >= _BUSY else self._suspect(threads, asking)
-            return Condition(
-                "held",
-                f"process {self.pid} runs no Python: a C call holds the GIL ({self._doing(holder, cores)})",
-            )
+            if holder is not None:
+                doing = self._doing(holder, cores)
+                text = f"process {self.pid} runs no Python: a C call holds the GIL ({doing})"
+                return Condition("held", text)
         if "R" in still.values():
             return Condition("starved", f"process {self.pid} is ready to run but gets no CPU time")
         total = f", {sum(cores.values()):.0%} of a core" if cores else ""
@@ -152,9 +155,13 @@ class Outside:
             "but its agent does not answer",
         )
 
-    def _suspect(self, threads: dict[int, _Thread], asking: list[int]) -> int:
-        """The likely holder of the GIL if no thread is busy: one not asking for it, the main thread first."""
-        return next((tid for tid in (self.pid, *threads) if tid in threads and tid not in asking), self.pid)
+    def _suspect(self, threads: dict[int, _Thread], asking: list[int]) -> int | None:
+        """The likely holder of the GIL if no thread is busy: one not asking for it, the main thread first.
+
+        None: each waits where Python gives it up, so those that seem to ask sleep briefly by themselves.
+        """
+        others = (tid for tid in (self.pid, *threads) if tid in threads and tid not in asking)
+        return next((tid for tid in others if self._place(tid) not in _GIVES_UP), None)
 
     def _name(self, tid: int) -> str:
         return "its main thread" if tid == self.pid else f"its thread {tid}"

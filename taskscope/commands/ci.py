@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Xml
 
-from taskscope.commands.common import CommandError
+from taskscope.commands.common import written
+from taskscope.export.whole import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +33,8 @@ def write_junit(path: str, target: str, seconds: float, found: Sequence[Check]) 
             case.set("line", str(each.place.line))
         if each.failure:
             Xml.SubElement(case, "failure", message=each.failure).text = _where(each)
-    document = Xml.ElementTree(suite)
-    try:
-        document.write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror}") from None
+    with written(path):
+        write_whole(Path(path), Xml.tostring(suite, encoding="utf-8", xml_declaration=True))
 
 
 def annotation(check: Check) -> str:

@@ -52,6 +52,27 @@ def exit_status(error: Exception) -> int | None:
     return 3 if isinstance(error, expected) else None
 
 
+@contextmanager
+def written(path: str) -> Iterator[None]:
+    """Raises CommandError, with the reason, if ``path`` cannot be written."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def check_writable(path: str) -> None:
+    """Raises CommandError if ``path`` cannot be written, before work is done that would be lost."""
+    from pathlib import Path
+
+    from taskscope.export import whole
+
+    with written(path):
+        whole.check_writable(Path(path))
+
+
 def duration(text: str) -> float:
     """Seconds in ``500ms``, ``30s``, ``10m`` or ``6h``, as an argparse ``type``."""
     seconds = parsed_seconds(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskscope.commands.common import TARGET_HELP, CommandError, say
+from taskscope.commands.common import TARGET_HELP, CommandError, say, written
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -48,13 +48,8 @@ def main(options: Namespace) -> int:
         asyncio.run(_export(options, sys.stdout.buffer.write))
         sys.stdout.buffer.flush()
         return 0
-    try:
-        with writing(Path(options.output)) as file:
-            said = asyncio.run(_export(options, file.write))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise CommandError(f"cannot write {options.output}: {error.strerror or error}") from None
+    with written(options.output), writing(Path(options.output)) as file:
+        said = asyncio.run(_export(options, file.write))
     say(f"{options.output}: {said}")
     return 0
 
@@ -77,7 +72,7 @@ async def _export(options: Namespace, write: Write) -> str:
 
             trace = RecordedTrace(source, write)
             await _told(source, trace.steps())
-            return plural(trace.tasks, "task")
+            return f"{plural(trace.tasks, 'task')}, {plural(trace.samples, 'sample')}"
         if options.format != "csv":
             raise CommandError(
                 f"a recording does not hold the stacks of all tasks; for --format {options.format} give a "

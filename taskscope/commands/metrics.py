@@ -112,10 +112,12 @@ async def _serve(targets: Sequence[str], address: str) -> None:
     import asyncio
 
     from taskscope.commands.serving import PATH, serve
-    from taskscope.companion import AddressError, listening
+    from taskscope.companion import AddressError, TakenError, listening
 
     try:
         listener = listening(address)
+    except TakenError as error:
+        raise CommandError(str(error)) from None
     except AddressError as error:
         raise UsageError(str(error)) from None
     shown = [_Shown(target) for target in dict.fromkeys(targets)]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import TARGET_HELP, CommandError, UsageError, duration, say
+from taskscope.commands.common import (
+    TARGET_HELP,
+    CommandError,
+    UsageError,
+    check_writable,
+    duration,
+    say,
+    written,
+)
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -63,6 +71,8 @@ def main(options: Namespace) -> int:
     suffix = Path(options.output).suffix.lower()
     if options.output != "-" and suffix not in (".html", ".htm", ".md"):
         raise UsageError(f"report writes .html or .md, not {options.output}")
+    if options.output != "-":
+        check_writable(options.output)
     seen = asyncio.run(_seen(options))
     if options.redact:
         from taskscope.export.redact import redacted
@@ -72,10 +82,8 @@ def main(options: Namespace) -> int:
     if options.output == "-":
         print(text)
         return 0
-    try:
+    with written(options.output):
         write_whole(Path(options.output), text.encode("utf-8", "replace"))
-    except OSError as error:
-        raise CommandError(f"cannot write {options.output}: {error.strerror or error}") from None
     say(f"{options.output}: {title(seen)}")
     return 0
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import RULES_HELP, TARGET_HELP, UsageError, duration, say, waiting
+from taskscope.commands.common import (
+    RULES_HELP,
+    TARGET_HELP,
+    CommandError,
+    UsageError,
+    check_writable,
+    duration,
+    say,
+    waiting,
+)
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -148,6 +158,10 @@ def main(options: Namespace) -> int:
         options.max_memory_percent,
         tuple(options.limits),
     )
+    if options.junit:
+        check_writable(options.junit)
+    if options.baseline and not Path(options.baseline).exists():
+        raise CommandError(f"no such file: {options.baseline}")
     baseline = asyncio.run(read_side(options.baseline)) if options.baseline else None
     samples = Samples()
     lines = _lines() if options.follow else None

@@ -61,7 +61,7 @@ def title(seen: Seen) -> str:
 def blocks(seen: Seen) -> list[Block]:
     """The whole report."""
     lines = _Lines(seen.told)
-    return [
+    whole = (
         Heading(1, title(seen)),
         Paragraph(f"{_when(seen)} {seen.shown}".strip()),
         *_verdicts(seen, lines),
@@ -70,7 +70,23 @@ def blocks(seen: Seen) -> list[Block]:
         *_details(seen, lines),
         *_stalls(seen, lines),
         *_process(seen),
-    ]
+    )
+    return list(_without_empty(whole))
+
+
+def _without_empty(page: Sequence[Block]) -> Iterator[Block]:
+    """Leaves out lists without items, and headings (other than of findings) with nothing below."""
+    full = [each for each in page if each != Items(())]
+    for block, following in zip(full, [*full[1:], None], strict=True):
+        level = _level(block)
+        last = following is None or 0 < _level(following) <= level
+        if not (isinstance(block, Heading) and last and not block.badge):
+            yield block
+
+
+def _level(block: Block) -> int:
+    """That of a heading; 0 for anything else."""
+    return block.level if isinstance(block, Heading) else 0
 
 
 class _Lines:
@@ -227,7 +243,7 @@ def _details(seen: Seen, lines: _Lines) -> Iterator[Block]:
 
 
 def _site(site: int, detail: Any, seen: Seen, lines: _Lines) -> Iterator[Block]:
-    for stack in detail.stacks[:1]:
+    for stack in [each for each in detail.stacks if each.frames][:1]:
         yield Paragraph("innermost line first", "Created by")
         yield lines.steps(stack.frames)
     parked = seen.told.get(requests.Parked((site,)))
@@ -300,7 +316,8 @@ def _stalls(seen: Seen, lines: _Lines) -> Iterator[Block]:
     yield Heading(2, "When the event loop did not run")
     for stall in longest:
         at = _clock(stall.began, seen)
-        yield Paragraph(f"from {at} on; innermost line first", fmt.latency(stall.duration))
+        order = "; innermost line first" if stall.stack else "; its stack was not seen"
+        yield Paragraph(f"from {at} on{order}", fmt.latency(stall.duration))
         yield lines.steps(stall.stack)
 
 

@@ -90,9 +90,22 @@ def agent_of(pid: int, *, inject: bool, progress: Progress = lambda text: None) 
 
 
 def agents_named(name: str) -> list[Endpoint]:
-    """This user's agents named ``name`` (for root: any user's); none if it is a pid, a path or an address."""
-    everywhere = {point.path: point for uid in _uids() for point in endpoint.listing(uid)}.values()
-    return [point for point in everywhere if point.name == name and endpoint.answers(point.path)]
+    """This user's agents named ``name`` (for root: any user's); none if it is a pid, a path or an address.
+
+    Our TASKSCOPE_DIR goes first; a process without it has its agent in a standard directory.
+    """
+    for folders in (endpoint.candidates, endpoint.standard):
+        listed = (
+            point
+            for uid in _uids()
+            for folder in folders(uid)
+            for point in endpoint.listing_in(folder, (uid,))
+        )
+        named = {point.path: point for point in listed if point.name == name}
+        found = [point for point in named.values() if endpoint.answers(point.path)]
+        if found:
+            return found
+    return []
 
 
 def agent_named(name: str) -> Endpoint:

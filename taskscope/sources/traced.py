@@ -36,6 +36,8 @@ class RecordedTrace:
     def __init__(self, source: RecordedSource, write: Callable[[bytes], object]) -> None:
         self.tasks = 0
         """Tasks in it, once it is complete."""
+        self.samples = 0
+        """Samples in it, so far."""
         self._source = source
         self._write = write
 
@@ -53,6 +55,7 @@ class RecordedTrace:
                     fold.begin(hello)
                 elif fold is not None:
                     fold.feed(kind, value)
+                    self.samples += kind == "sample"
                     yield fold.wall
             except wire.WireError:
                 source.damaged += 1

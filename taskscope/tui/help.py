@@ -35,13 +35,13 @@ c          opens aiomonitor's console in the target; asks before it starts one
 i          changes the sampling interval"""
 
 RECORDING = """\
-A recording shows one moment of it.  What was not recorded is said
-to be so: details are there for the worst sites, as they were at
-most a minute before.
+The app shows one moment of the recording.  It holds details of the
+worst sites only, at most a minute older than that moment; where
+something was not recorded, the app says so.  A click on the line
+below goes to that moment.
 [ and ]    10 seconds back, on; { and }: five minutes
 n          goes to where the next finding begins
-space      plays, stops; < and >: slower, faster
-a click on the line below goes to that moment"""
+space      plays, stops; < and >: slower, faster"""
 
 _TERM = re.compile(r"(\S(?:.{0,12}?[^\s.;:,])?) {2,}(\S.*)")
 """A line of a list: a term, two or more spaces, its explanation."""

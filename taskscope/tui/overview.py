@@ -58,7 +58,7 @@ oldest     age of the oldest live task; median: half are younger
 born/s     tasks started per second; end/s: ended per second, over the last 5 seconds
 err        tasks that ended with an exception, since the agent started
 10 min     live over the last ten minutes (less for a young target), scaled from zero to its maximum;
-           births where tasks come and go, and in all rows while these are sorted by births
+           births instead where tasks come and go, and in all rows if sorted by births
 ·          long-lived: the oldest is past the threshold ([ and ] change it); a fact, not a fault
 !          a finding: tasks pile up here.  LEAK: they grow for longer than start-up explains, and stay;
            SUSPECT: it is too early to judge, or some of them end.  The line above the table says where,

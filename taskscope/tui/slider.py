@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from taskscope.tui.playback import Playback
 
 KEYS = (
-    Binding("space", "playback('toggle')", "Play"),
+    Binding("space", "playback('toggle')", "Play/stop"),
     Binding("left_square_bracket", f"playback('step', {-STEP})", "Back 10 s"),
     Binding("right_square_bracket", f"playback('step', {STEP})", "On 10 s"),
     Binding("left_curly_bracket", f"playback('step', {-LEAP})", "Back 5 min", show=False),

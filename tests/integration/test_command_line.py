@@ -364,6 +364,14 @@ def test_a_reader_who_leaves_early_is_no_error(pid: int) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ('{"format":', "", 0)
 
 
+def test_files_are_looked_at_before_the_watching(tmp_path: Path) -> None:
+    """Else the unknown name would be the first thing to fail."""
+    missing = tmp_path / "missing" / "x"
+    assert "cannot write" in refused(3, "watch", "nobody", "--junit", f"{missing}.xml")
+    assert "cannot write" in refused(3, "report", "nobody", "-o", f"{missing}.md")
+    assert "no such file: base" in refused(3, "watch", "nobody", "--baseline", "base")
+
+
 def test_output_that_cannot_be_written_is_one_sentence() -> None:
     done = in_bash("ps > /dev/full")
     said = "taskscope ps: cannot write the output: No space left on device\n"

@@ -119,7 +119,10 @@ def test_a_recording_gives_a_row_for_each_sample_and_no_stacks(pid: int, tmp_pat
     rows = list(csv.DictReader(io.StringIO(exported(path, "csv"))))
     assert 2 <= len(rows) <= 4
     assert {row["tasks"] for row in rows} == {"324"}
-    events = check(json.loads(exported(path, "trace")))
+    trace = tmp_path / "a.trace"
+    done = taskscope("export", str(path), "--format", "trace", "-o", str(trace))
+    assert re.search(rf"tasks?, {len(rows)} samples\n$", done.stderr)
+    events = check(json.loads(trace.read_bytes()))
     assert {each["args"]["value"] for each in events if each["name"] == "tasks"} == {324}
     done = taskscope("export", str(path), "--format", "folded")
     assert (done.returncode, done.stdout) == (3, "")

@@ -183,12 +183,12 @@ def test_killed_at_fifty_moments_there_are_only_whole_files(tmp_path: Path) -> N
 def test_a_rule_that_cannot_be_read_is_one_sentence_and_status_2(verb: tuple[str, ...]) -> None:
     done = taskscope(*verb, "--on", "leek", "report:/nowhere", *(["-c", "pass"] if verb == ("run",) else []))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"taskscope {verb[0]}: 'leek' is no word of a rule")
+    assert done.stderr.startswith(f"taskscope {verb[0]}: unknown word 'leek' in a rule")
     assert done.stderr.count("\n") == 1
 
 
 def test_start_refuses_a_rule_and_leaves_nothing() -> None:
-    with pytest.raises(api.StartError, match="'leek' is no word of a rule"):
+    with pytest.raises(api.StartError, match="unknown word 'leek' in a rule"):
         api.start(on="leek report:/nowhere")
     assert api._agent is None
 

@@ -151,9 +151,9 @@ def test_the_queue_says_how_full_it_is_and_who_waits() -> None:
     ("moved", "said"),
     [
         (0, "none of 40 re-checked has moved"),
-        (1, "1 of 40 re-checked has moved"),
-        (9, "9 of 40 re-checked have moved"),
-        (40, "all 40 re-checked have moved"),
+        (1, "1 of 40 re-checked has run since"),
+        (9, "9 of 40 re-checked have run since"),
+        (40, "all 40 re-checked have run since"),
     ],
 )
 def test_the_number_of_moved_tasks_reads_right(moved: int, said: str) -> None:
@@ -514,7 +514,7 @@ def test_threads_on_connections_of_their_own_that_nobody_has_are_permanent() -> 
     opened, accepted = ("10.0.0.1:443", "10.0.0.1:443"), ("10.0.0.7:5001", "10.0.0.7:5002")
     assert strength(polls(*opened), "thread") == Strength.PERMANENT
     found = cause(polls(*opened), "thread")
-    assert "nobody has them who could tell them to end" in found.text
+    assert "nothing that could tell them to end refers to them" in found.text
     assert "all 16 sampled threads are known to nobody else" in found.evidence
     for others in (polls(*accepted), polls(*opened, unheld=0), polls(*opened, looping=0)):
         assert strength(others, "thread") == Strength.NONE

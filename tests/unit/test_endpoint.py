@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope import endpoint
+from taskscope.sources.resolve import agents_named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +102,19 @@ def test_a_socket_without_room_for_us_is_neither_stale_nor_nobodys(folder: Path)
             assert [point.path for point in endpoint.listing()] == [path]
             with pytest.raises(endpoint.BusyError):
                 endpoint.peer(path)
+
+
+def test_a_name_is_looked_for_in_the_standard_directories_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TASKSCOPE_DIR may be set for us and not for the process."""
+    standard = tmp_path / "standard"
+    standard.mkdir(0o700)
+    monkeypatch.setattr(endpoint, "standard", lambda uid, root="": (str(standard),))
+    with listen(f"{standard}/12.orders.sock"):
+        assert [point.pid for point in agents_named("orders")] == [12]
+        with listen(socket_path(34, "orders")):
+            assert [point.pid for point in agents_named("orders")] == [34]
 
 
 def test_where_one_directory_takes_no_socket_the_next_one_does(

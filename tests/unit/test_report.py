@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from taskscope import model
+from taskscope import text as fmt
 from taskscope.commands.report import _past
 from taskscope.export.html import html
 from taskscope.export.markdown import markdown, plain
@@ -144,6 +145,27 @@ def test_each_step_has_its_file_line_and_source(seen: Seen) -> None:
     assert "- /srv/orders/executor.py:244 in decay_after:  line_244()" in text
     assert "nothing awaits it" in text
     assert "2 others looked at wait alike" in text
+
+
+def test_what_has_no_content_is_left_out(seen: Seen) -> None:
+    told: dict[Any, Any] = {
+        question: tuple(dataclasses.replace(each, stack=()) for each in answer)
+        if isinstance(question, requests.Stalls)
+        else dataclasses.replace(answer, stacks=(), failures=())
+        for question, answer in seen.told.items()
+        if isinstance(question, (requests.Site, requests.Stalls))
+    }
+    text = markdown(blocks(dataclasses.replace(seen, told=told)))
+    assert "its stack was not seen" in text
+    assert "innermost line first" not in text
+    assert "## Started at" not in text
+
+
+def test_what_began_before_the_first_look_is_said_to_have_begun_before_the_next_minute(seen: Seen) -> None:
+    sample = dataclasses.replace(seen.sample, monotonic=100.0, wall=1_700_000_030.0)
+    began = dataclasses.replace(FINDING, since=90.0)
+    assert fmt.since(began, sample)[-2:] == "13"
+    assert fmt.since(dataclasses.replace(began, since_at_least=True), sample)[-2:] == "14"
 
 
 def test_the_html_is_whole_and_needs_nothing_else(seen: Seen) -> None:

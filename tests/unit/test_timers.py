@@ -129,6 +129,12 @@ def test_timers_that_do_what_others_do_are_a_leak_though_what_they_hold_is_in_us
     assert levels(watch(armed(3.0, 3600.0, since=2.0), 90, replace(ARMED_AGAIN, again=100))) == set()
 
 
+def test_a_few_timers_that_are_armed_twice_are_no_evidence() -> None:
+    (finding,) = watch(armed(3.0, 3600.0, since=2.0), 15, replace(CLOSED, again=4, of="Http"))[-1]
+    assert finding.cause is not None
+    assert not [each for each in finding.cause.evidence if "another one" in each]
+
+
 def test_timers_due_soon_are_nothing() -> None:
     assert levels(watch(armed(50.0, 30.0), 200)) == set()
     assert levels(watch(armed(50.0, 200.0), 400)) == set()

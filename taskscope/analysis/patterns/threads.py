@@ -84,7 +84,7 @@ def _endless_thread(seen: Clues) -> Said | None:
     )
     how = f"they are kept by {seen.kept_by}" if seen.unread else ""
     if _nobody_can_end(seen):
-        how = "nobody has them who could tell them to end"
+        how = "nothing that could tell them to end refers to them"
     if seen.proven:
         how = "nothing can wake them, as no living code can reach what they wait for"
     return said(stay, how, where_they_wait(seen))
@@ -121,5 +121,8 @@ THREAD_NEVER_TOLD_TO_END = SitePattern(
     check=_endless_thread,
     strength=_waits_inside,
     explanation="Threads are started repeatedly, and those that stay wait until they are told to end.",
-    remedy="Give it a stop event, set it when its owner ends, and join the thread.",
+    remedy=(
+        "Tell it to end when its owner does, then join it: set an event that it checks; if it waits on a "
+        "socket, shut that down (`shutdown(SHUT_RDWR)`), or give its reads a time-out."
+    ),
 )

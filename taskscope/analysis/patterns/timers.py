@@ -87,9 +87,9 @@ def _evidence(timers: PiledUp, now: float) -> tuple[str, ...]:
     lines.append(f"due in {first} to {last}")
     if kept.closed:
         lines.append(f"the connection of {_of(kept.closed, kept)} is closed")
-    if kept.again:
+    if timers.again:
         lines.append(f"{kept.again:,} of {group.live:,} do what another one does too, for the same {kept.of}")
-    if not timers.again:
+    else:
         lines.append(f"nothing but the timer keeps what it holds, in {_of(kept.alone, kept)}")
     lines += [f"{place(each)} in {each.function} may arm them too" for each in group.armed[1:]]
     return tuple(lines)
@@ -106,7 +106,7 @@ TIMERS_PILE_UP = ProcessPattern(
     find=lambda process: piled_up(process.timers, process.now, process.climbs),
     noun="line",
     verb=" piling up timers",
-    explanation="A timer keeps alive what it calls, and all that refers to, until it is due or cancelled.",
+    explanation="Until it is due or cancelled, a timer keeps what it calls and all that this refers to.",
     remedy=(
         "Cancel the timer on every path on which its object is done with, errors included, and before it is "
         "armed again; or let one timer look after all objects."

@@ -42,9 +42,9 @@ HANG      tasks or threads that wait for each other, or for something
           that is gone
 SPIN      a loop runs the same callback in every iteration, for
           something that has ended, and never sleeps
-LEAK      grows and keeps what it gains, for longer than start-up
-          explains, or its tasks show why they never end
-          or tasks that start their successors, and ever more of them
+LEAK      grows for longer than start-up explains and keeps what it
+          gains, or its tasks show why they never end; also chains
+          of tasks that renew themselves and grow in number
 SUSPECT   grows, but it is too early to judge, or some of it ends;
           code that asks in every iteration and changes nothing
 info      worth knowing, not a fault: long-lived but flat, stopped
