@@ -204,7 +204,8 @@ def shortened(text: str, width: int) -> str:
         name = name.partition(".")[2]
         if cell_len(short := f"{place}{space}…{name}") <= width:
             return short
-    return set_cell_size(f"{place}{space}…{name}" if name != text else text, max(0, width - 1)) + "…"
+    text = f"{place}{space}{name}"
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"
 
 
 def site(where: Site) -> str:

@@ -324,7 +324,8 @@ def test_of_a_long_place_the_classes_go_first() -> None:
     place = "executor.py:44 DecayingFailures.record_failure"
     assert shortened(place, 50) == place
     assert shortened(place, 31) == "executor.py:44 …record_failure"
-    assert shortened(place, 20) == "executor.py:44 …rec…"
+    assert shortened(place, 29) == "executor.py:44 record_failure"
+    assert shortened(place, 20) == "executor.py:44 reco…"
     assert shortened("x", 0) == "…" or shortened("x", 1) == "x"
 
 
