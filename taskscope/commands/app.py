@@ -38,15 +38,14 @@ def add_baseline(parser: ArgumentParser) -> None:
 
 
 def baseline_of(options: Namespace) -> tuple[Side, str] | None:
-    """What to compare with, and its name.  Raises SourceError."""
+    """What to compare with, and its name.  Raises CommandError, SourceError."""
     if options.baseline is None:
         return None
-    import asyncio
     from pathlib import PurePath
 
-    from taskscope.commands.diff import read_side
+    from taskscope.commands.diff import read_baseline
 
-    return asyncio.run(read_side(options.baseline)), PurePath(options.baseline).name
+    return read_baseline(options.baseline), PurePath(options.baseline).name
 
 
 def _theme(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import say
+from taskscope.commands.common import CommandError, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -48,6 +48,16 @@ def main(options: Namespace) -> int:
 
 async def _read(*targets: str) -> list[Side]:
     return [await read_side(target) for target in targets]
+
+
+def read_baseline(path: str) -> Side:
+    """The side that a file holds.  Raises CommandError if it is not there, SourceError."""
+    import asyncio
+    from pathlib import Path
+
+    if not Path(path).exists():
+        raise CommandError(f"no such file: {path}")
+    return asyncio.run(read_side(path))
 
 
 async def read_side(target: str) -> Side:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.commands.common import (
     RULES_HELP,
     TARGET_HELP,
-    CommandError,
     UsageError,
     check_writable,
     duration,
@@ -144,7 +142,7 @@ def main(options: Namespace) -> int:
         return patrol.main(options)
     import asyncio
 
-    from taskscope.commands.diff import read_side
+    from taskscope.commands.diff import read_baseline
     from taskscope.commands.gate import Limits, checks, kept
 
     if options.follow and not options.json:
@@ -160,9 +158,7 @@ def main(options: Namespace) -> int:
     )
     if options.junit:
         check_writable(options.junit)
-    if options.baseline and not Path(options.baseline).exists():
-        raise CommandError(f"no such file: {options.baseline}")
-    baseline = asyncio.run(read_side(options.baseline)) if options.baseline else None
+    baseline = read_baseline(options.baseline) if options.baseline else None
     samples = Samples()
     lines = _lines() if options.follow else None
     observation = asyncio.run(_watch(options, samples, lines))

@@ -123,6 +123,6 @@ THREAD_NEVER_TOLD_TO_END = SitePattern(
     explanation="Threads are started repeatedly, and those that stay wait until they are told to end.",
     remedy=(
         "Tell it to end when its owner does, then join it: set an event that it checks; if it waits on a "
-        "socket, shut that down (`shutdown(SHUT_RDWR)`), or give its reads a time-out."
+        "socket, shut that down (`shutdown(SHUT_RDWR)`), or give its reads a timeout."
     ),
 )
