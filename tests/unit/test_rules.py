@@ -34,9 +34,9 @@ def test_several_rules_are_read_from_strings() -> None:
 @pytest.mark.parametrize(
     ("words", "do", "said"),
     [
-        ("leek", "report:/a", "'leek' is no word of a rule"),
-        ("", "report:/a", "'' is no word of a rule"),
-        ("leak,", "report:/a", "'' is no word of a rule"),
+        ("leek", "report:/a", "unknown word 'leek' in a rule"),
+        ("", "report:/a", "unknown word '' in a rule"),
+        ("leak,", "report:/a", "unknown word '' in a rule"),
         ("leak=3", "report:/a", "'leak=3': leak takes no value"),
         ("fds", "report:/a", "'fds' is not like fds=90%"),
         ("fds=900%", "report:/a", "'fds=900%' is not like fds=90%"),
