@@ -2,7 +2,7 @@
 
 Leak: Ledger.post
 Rate: 60
-Shows: lock not released
+Shows: lock not released, slots lost
 """
 
 import asyncio
@@ -14,7 +14,7 @@ class Ledger:
         self.entries = []
 
     async def post(self, amount):
-        await self.lock.acquire()
+        await self.lock.acquire()  # LEAK
         await asyncio.sleep(0.01)
         self.entries.append(100 / amount)
         self.lock.release()
