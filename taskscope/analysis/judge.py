@@ -21,7 +21,7 @@ from taskscope.analysis.passengers import without_passengers
 from taskscope.analysis.patterns.mishaps import lost_cause
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.patterns.pattern import ProcessFacts
-from taskscope.analysis.questions import ASK_EVERY, Questions
+from taskscope.analysis.questions import Questions, as_if_asked
 from taskscope.analysis.resources import Resources, with_resources
 from taskscope.analysis.spinning import Spins
 from taskscope.analysis.stock import Stock
@@ -155,19 +155,12 @@ class Judge:
         return self._questions.ranked(self.now)
 
     def looks(self, looks: Iterable[SiteFacts]) -> None:
-        """Adds facts that other clients fetched, oldest first per site, as if this judge had asked.
-
-        Those less than ``ASK_EVERY`` apart are dropped: little moves in that time.
-        """
+        """Adds facts that other clients fetched, oldest first per site, as if this judge had asked."""
         of_site: dict[int, list[SiteFacts]] = defaultdict(list)
         for each in looks:
             of_site[each.site].append(each)
         for site, seen in of_site.items():
-            chosen: list[SiteFacts] = []
-            for each in reversed(seen):
-                if not chosen or chosen[-1].monotonic - each.monotonic >= ASK_EVERY:
-                    chosen.append(each)
-            for each in reversed(chosen):
+            for each in as_if_asked(seen):
                 self.facts(each)
             if site in self._watched:
                 self._watched[site].asked = seen[-1].monotonic

@@ -11,9 +11,10 @@ from taskscope.analysis.cohorts import SETTLE
 from taskscope.model import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from taskscope.analysis.watched_site import WatchedSite
+    from taskscope.model import SiteFacts
 
 QUESTIONS, IDLE_QUESTIONS = 8, 2
 """Most sites asked about at a time; of those, sites that show no sign of a leak."""
@@ -27,6 +28,18 @@ long-lived."""
 
 CALM = 500
 """Calm sites that are considered at a time; more take turns."""
+
+
+def as_if_asked(looks: Sequence[SiteFacts]) -> list[SiteFacts]:
+    """The newest of these looks at one site, and those before that are at least ``ASK_EVERY`` apart.
+
+    Oldest first.  Little moves in less time.
+    """
+    chosen: list[SiteFacts] = []
+    for each in reversed(looks):
+        if not chosen or chosen[-1].monotonic - each.monotonic >= ASK_EVERY:
+            chosen.append(each)
+    return chosen[::-1]
 
 
 class Questions:

@@ -16,16 +16,14 @@ the program is seen running in it: it is awake, and will check its queue anyway.
 
 from __future__ import annotations
 
-import contextvars
 import itertools
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope.agent.counts import cpu, own_work, stranded
 from taskscope.agent.counts.stall import Stall, StallLog
-from taskscope.agent.counts.watched_loop import Probe, Tally, WatchedLoop
+from taskscope.agent.counts.watched_loop import Tally, WatchedLoop
 from taskscope.agent.inspect import turns
 from taskscope.agent.inspect.walk import PAUSE, SLICE, run, spent
 from taskscope.system import clock, system
@@ -264,7 +262,7 @@ class LoopWatch:
         watched.thread = turn.thread
         if probe is None:
             if turn.doing == "calling":
-                self._hand_over(watched, loop, now)
+                watched.hand_over(loop, now)
                 watched.delay = cpu.delay_of(watched.native_id())
             else:
                 watched.idle = now
@@ -280,17 +278,6 @@ class LoopWatch:
             watched.stall.paused = watched.paused
             self.log.measure(watched.stall, now)
         return LOOK_EVERY
-
-    @staticmethod
-    def _hand_over(watched: WatchedLoop, loop: Any, now: float) -> None:
-        """Schedules a callback on a loop that is awake, in a new context: threads cannot share one."""
-        call = turns.builtin_method(loop, "call_soon_threadsafe")
-        if call is not None:
-            probe = Probe(now)
-            with suppress(RuntimeError):  # closed meanwhile
-                probe.handle = call(probe, context=contextvars.Context())
-                watched.probe = probe
-                watched.stand(None, now)
 
     def _pause(self, watched: WatchedLoop, now: float) -> None:
         """Accounts for time in which the process got no CPU."""

@@ -5,9 +5,11 @@ Weak references only.
 
 from __future__ import annotations
 
+import contextvars
 import sys
 from bisect import bisect_left
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -133,6 +135,16 @@ class WatchedLoop:
             self.thread, self.mark, self.calls = turn.thread, turn.mark, turn.calls
             if turn.begun is not None:
                 self.since = turn.begun
+
+    def hand_over(self, loop: Any, now: float) -> None:
+        """Schedules a callback on a loop that is awake, in a new context: threads cannot share one."""
+        call = turns.builtin_method(loop, "call_soon_threadsafe")
+        if call is not None:
+            probe = Probe(now)
+            with suppress(RuntimeError):  # closed meanwhile
+                probe.handle = call(probe, context=contextvars.Context())
+                self.probe = probe
+                self.stand(None, now)
 
     def native_id(self) -> int:
         """The kernel's id of its thread; 0: unknown."""
