@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.model import Cause, Finding, Frame, Projection, Sample, Site
+    from taskscope.model import Cause, Finding, Frame, Judged, Projection, Sample, Site
     from taskscope.model.vocabulary import Resource
 
 UNKNOWN = "–"
@@ -311,3 +311,12 @@ def since(finding: Finding, sample: Sample | None) -> str:
     if finding.since_estimated:
         clock = f"{IMPUTED}{clock}"
     return f"before {clock}" if finding.since_at_least else clock
+
+
+def early(judged: Judged) -> str:
+    """Why there is no verdict yet, and what to do."""
+    if judged.wait:
+        takes = age(judged.seconds + judged.wait)
+        return f"Too early to judge: watched for {age(judged.seconds)}, a verdict takes {takes}"
+    grow = "1 place grows and has" if judged.growing == 1 else f"{judged.growing:,} places grow and have"
+    return f"Too early to judge: {grow} no verdict yet"

@@ -28,6 +28,7 @@ from taskscope.analysis.stock import Stock
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.timers import PilingTimers
 from taskscope.analysis.track import LENGTH, RECENT, Track
+from taskscope.analysis.unjudged import judged
 from taskscope.analysis.verdict import Verdict, judge
 from taskscope.analysis.watched_site import FEW, WatchedSite, growth_finding, info_finding, inherit
 from taskscope.model import Counts, Finding, SiteCounts, requests
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from taskscope.model import (
         Hello,
         History,
+        Judged,
         Loop,
         Mishaps,
         Sample,
@@ -77,6 +79,7 @@ class Judge:
         self._watched: dict[int, WatchedSite] = {}
         self._questions = Questions(self._watched, self._since, long_lived)
         self._fed = 0
+        self._first: float | None = None  # when the first sample was taken
         self._stalls: tuple[Stall, ...] = ()
         self._threads: Sequence[Thread] = ()
         self._loops: tuple[Loop, ...] = ()
@@ -129,6 +132,7 @@ class Judge:
             inherit(self._watched, sample.sites, self._kind_of)
         change = self.state.apply(sample)
         self._fed += 1
+        self._first = sample.monotonic if self._first is None else self._first
         self.resources.feed(sample)
         self._note_latency(sample.monotonic, sample.loop_latency)
         for state in change.counted:
@@ -242,6 +246,11 @@ class Judge:
         )
         ranked = sorted(told, key=lambda each: rank(each.level))
         return tuple(replace(each, since_wall=round(self.state.wall(each.since), 3)) for each in ranked)
+
+    @property
+    def judged(self) -> Judged:
+        """How far it has come."""
+        return judged(self._watched.values(), self.now if self._first is None else self._first, self.now)
 
     def pasts(self) -> dict[int, Past]:
         """What is known of sites from before the agent."""

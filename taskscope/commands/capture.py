@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.rules import Rule
     from taskscope.analysis.triggers import Event
-    from taskscope.model import Finding, Hello
+    from taskscope.model import Finding, Hello, Judged
     from taskscope.model.state import TargetState
     from taskscope.sources.base import Source
 
@@ -56,6 +56,7 @@ class Scene:
     hello: Hello
     state: TargetState
     findings: tuple[Finding, ...]
+    judged: Judged | None = None
 
 
 class Refused(Exception):
@@ -122,7 +123,7 @@ class Capture:
         whole = scene.state.whole()
         assert whole is not None
         shown = f"Written by the rule {self.rule.text!r}."
-        seen = await shown_by(scene.source, scene.hello, whole, scene.findings, shown)
+        seen = await shown_by(scene.source, scene.hello, whole, scene.findings, scene.judged, shown)
         data = (await asyncio.to_thread(page, seen, ".html")).encode("utf-8", "replace")
         written(await self._write(folder, word, ".html", scene, data))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from taskscope import wire
 
 if TYPE_CHECKING:
-    from taskscope.model import Finding, Frame
+    from taskscope.model import Finding, Frame, Judged
 
 
 def finding_of_contract(finding: Finding) -> dict[str, Any]:
@@ -33,3 +33,8 @@ def finding_of_contract(finding: Finding) -> dict[str, Any]:
 
 def _place(frame: Frame | None) -> dict[str, Any] | None:
     return None if frame is None else {"file": frame.file, "line": frame.line, "function": frame.function}
+
+
+def judged_of_contract(judged: Judged) -> dict[str, Any]:
+    """Whether the absence of findings means anything yet."""
+    return {"judged_seconds": round(judged.seconds, 3), "too_early": judged.early}

@@ -84,7 +84,7 @@ def _seen(observation: Observation) -> Check:
         failures.append(observation.ended)
     elif observation.last is None and not failures:
         failures.append(observation.ended or "no sample received")
-    elif not observation.judged and not failures:
+    elif not (observation.judged or observation.ended or failures):
         failures.append("samples came, but no verdict: the target answers too slowly; watch longer")
     return Check("samples came throughout", "; ".join(failures))
 
@@ -134,7 +134,8 @@ def _findings(observation: Observation, limits: Limits) -> Iterator[Check]:
         each for each in kept(observation.findings, limits.ignore) if rank(each.level) <= rank(limits.fail_on)
     ]
     if not found:
-        yield Check("nothing leaks or hangs")
+        early = observation.pump.judge.judged.early
+        yield Check("too early to judge leaks and hangs" if early else "nothing leaks or hangs")
     for each in found:
         cause = f": {each.cause.text}" if each.cause is not None else ""
         yield Check(f"{each.level} in {each.coroutine}", f"{each.text}{cause}", each.user_site or each.site)

@@ -98,7 +98,7 @@ class Patrol:
         hello, sample = self._state.hello, self._state.sample
         assert hello is not None
         assert sample is not None
-        scene = Scene(source, hello, self._state, findings)
+        scene = Scene(source, hello, self._state, findings, judge.judged)
         stalls = await self._stalls(source)
         for guard in self._guards:
             guard.look(sample, scene, stalls)

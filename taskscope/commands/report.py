@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from taskscope.export.report import Seen
-    from taskscope.model import Finding, Hello, History, Sample, SiteHistory
+    from taskscope.model import Finding, Hello, History, Judged, Sample, SiteHistory
     from taskscope.sources.base import Source
 
-    Observed = tuple[Sample, tuple[Finding, ...], str]
+    Observed = tuple[Sample, tuple[Finding, ...], Judged | None, str]
 
 WATCH = 20.0
 """Seconds that a process is watched."""
@@ -108,17 +108,25 @@ async def _seen(options: Namespace) -> Seen:
     source = resolve(options.target, progress=say)
     try:
         hello = await source.open()
-        sample, findings, shown = await (_watched if source.live else _saved)(source, hello, options)
-        return await shown_by(source, hello, sample, findings, shown)
+        found = await (_watched if source.live else _saved)(source, hello, options)
+        return await shown_by(source, hello, *found)
     finally:
         await source.close()
 
 
 async def shown_by(
-    source: Source, hello: Hello, sample: Sample, findings: tuple[Finding, ...], shown: str
+    source: Source,
+    hello: Hello,
+    sample: Sample,
+    findings: tuple[Finding, ...],
+    judged: Judged | None,
+    shown: str,
 ) -> Seen:
     """Asks for the details and the past that a report on ``findings`` needs."""
+    from contextlib import suppress
+
     from taskscope.export.report import Seen
+    from taskscope.model import requests
     from taskscope.sources.base import SourceError
     from taskscope.sources.details import Details
 
@@ -127,9 +135,12 @@ async def shown_by(
         await details.look(findings, sample.sites)
     except SourceError as problem:
         details.failed[str(problem)] = None
+    if judged is None:
+        with suppress(SourceError):
+            details.told[requests.Timers()] = await source.ask(requests.Timers())
     without = tuple(f"Some details are missing: {each}." for each in details.failed)
     history, sites = await _past(source, sample, findings)
-    return Seen(hello, sample, findings, details.told, history, sites, shown, without)
+    return Seen(hello, sample, findings, details.told, history, sites, shown, without, judged)
 
 
 async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed:
@@ -142,12 +153,12 @@ async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed
     if sample is None:
         raise CommandError("no sample came; watch for longer than the agent's interval")
     shown = f"Watched for {max(observation.watched, observation.seconds):.0f} s."
-    return sample, observation.findings, shown
+    return sample, observation.findings, observation.pump.judge.judged, shown
 
 
 async def _saved(source: Source, hello: Hello, options: Namespace) -> Observed:
     sample = await anext(source.samples())
-    return sample, getattr(source, "findings", ()), "Made from a file."
+    return sample, getattr(source, "findings", ()), getattr(source, "judged", None), "Made from a file."
 
 
 async def _past(

@@ -122,9 +122,13 @@ def _none(observation: Observation) -> str:
         for each in observation.pump.judge.climbs()
         if each.resource == "rss" and each.sustained and growth.is_rising(each.slope.rate, each.used)
     ]
+    rising = "".join(f"; memory rises by {fmt.bytes(rate)}/min" for rate in rates)
+    judged = observation.pump.judge.judged
+    if judged.early:
+        return f"{fmt.early(judged)}{rising}; watch longer."
     found = "No finding on tasks or threads" if rates else "No findings"
     samples = " while samples came" if observation.silences else ""
-    return f"{found}{samples}{''.join(f'; memory rises by {fmt.bytes(rate)}/min' for rate in rates)}."
+    return f"{found}{samples}{rising}."
 
 
 def _finding(finding: Finding, last: Sample | None) -> list[str]:

@@ -290,12 +290,13 @@ def _print_json(observation: Observation, samples: Samples) -> None:
     import json
 
     from taskscope import wire
-    from taskscope.commands.contract import finding_of_contract
+    from taskscope.commands.contract import finding_of_contract, judged_of_contract
 
     said = {
         "target": wire.pack(observation.process),
         "samples": wire.pack(samples.kept),
         "findings": [finding_of_contract(finding) for finding in observation.findings],
+        **judged_of_contract(observation.pump.judge.judged),
         "silences": wire.pack(observation.silences),
         "ended": observation.ended or None,
     }

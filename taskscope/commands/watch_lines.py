@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from taskscope import __version__, wire
-from taskscope.commands.contract import finding_of_contract
+from taskscope.commands.contract import finding_of_contract, judged_of_contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +40,25 @@ class Lines:
         """A sample, then what changed in the findings."""
         self.samples += 1
         self._line("sample", sample=wire.pack(sample))
+        self._changes(findings)
+
+    def end(self, observation: Observation, checks: Sequence[Check]) -> None:
+        """What the last verdict changed; then the last line: the final findings, and what failed."""
+        self._changes(observation.findings)
+        failed = [check.failure for check in checks if check.failure]
+        self._line(
+            "end",
+            samples=self.samples,
+            seconds=round(observation.watched, 3),
+            **judged_of_contract(observation.pump.judge.judged),
+            findings=[finding_of_contract(finding) for finding in observation.findings],
+            silences=wire.pack(observation.silences),
+            ended=observation.ended or None,
+            failed=failed,
+            status=1 if failed else 0,
+        )
+
+    def _changes(self, findings: Sequence[Finding]) -> None:
         now = {_key(finding): finding for finding in findings}
         for key in self._told.keys() - now.keys():
             self._line("cleared", finding=self._told.pop(key))
@@ -49,20 +68,6 @@ class Lines:
             self._told[key] = packed
             if not isinstance(known, dict) or _verdict(known) != _verdict(packed):
                 self._line("finding", finding=packed)
-
-    def end(self, observation: Observation, checks: Sequence[Check]) -> None:
-        """The last line: the final findings, and what failed."""
-        failed = [check.failure for check in checks if check.failure]
-        self._line(
-            "end",
-            samples=self.samples,
-            seconds=round(observation.watched, 3),
-            findings=[finding_of_contract(finding) for finding in observation.findings],
-            silences=wire.pack(observation.silences),
-            ended=observation.ended or None,
-            failed=failed,
-            status=1 if failed else 0,
-        )
 
     def _line(self, event: str, **fields: Any) -> None:
         self._write(json.dumps({"event": event, **fields}, separators=(",", ":")))

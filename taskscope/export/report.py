@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from taskscope.export.page import Block
-    from taskscope.model import Failure, Finding, Frame, Hello, History, Sample, Site, SiteHistory
+    from taskscope.model import Failure, Finding, Frame, Hello, History, Judged, Sample, Site, SiteHistory
     from taskscope.model.requests import Request
+
+MANY_TIMERS = 100
+"""From so many on, a group of timers that was not judged is named."""
 
 MAX_FINDINGS, MAX_SITES, MAX_STACKS = 10, 30, 3
 BADGES = {"hang": "HANG", "leak": "LEAK", "suspect": "SUSPECT", "info": "INFO"}
@@ -46,6 +49,8 @@ class Seen:
     """What it was made from, and how long that was watched."""
     without: tuple[str, ...] = field(default=())
     """What had to be left out, as sentences."""
+    judged: Judged | None = None
+    """How far the judgement had come; None: the file does not tell."""
 
 
 def title(seen: Seen) -> str:
@@ -55,7 +60,13 @@ def title(seen: Seen) -> str:
         if finding.level in words:
             words[finding.level] += 1
     told = ", ".join(fmt.plural(number, word) for word, number in words.items() if number)
-    return f"{seen.hello.process.name}: {told or 'no leak or hang found'}"
+    return f"{seen.hello.process.name}: {told or _no_finding(seen.judged)}"
+
+
+def _no_finding(judged: Judged | None) -> str:
+    if judged is None:
+        return "no leak or hang in the file"
+    return "too early to judge" if judged.early else "no leak or hang found"
 
 
 def blocks(seen: Seen) -> list[Block]:
@@ -134,8 +145,7 @@ def _verdicts(seen: Seen, lines: _Lines) -> Iterator[Block]:
     told = [each for each in seen.findings if each.level != "info"]
     notes = [each for each in seen.findings if each.level == "info"]
     if not told:
-        watched = fmt.age(seen.sample.monotonic - seen.hello.agent_since)
-        yield Paragraph(f"Nothing leaks or hangs, as far as {watched} of observation shows.")
+        yield Paragraph(_nothing(seen))
     for finding in told[:MAX_FINDINGS]:
         yield from _verdict(finding, seen, lines)
     if len(told) > MAX_FINDINGS:
@@ -143,6 +153,30 @@ def _verdicts(seen: Seen, lines: _Lines) -> Iterator[Block]:
     if notes:
         yield Heading(2, "Also noted")
         yield Items(tuple(f"{fmt.place(each)}: {each.text}" for each in notes[:MAX_FINDINGS]))
+
+
+def _nothing(seen: Seen) -> str:
+    """What the absence of findings means."""
+    judged = seen.judged
+    if judged is None:
+        return (
+            "The file holds no finding of a leak or a hang.  If it was made in a single look, that is no "
+            "all-clear: what takes several looks, as timers and other resources do, has no verdict in it.  "
+            f"Watch the process for that.{_timers(seen)}"
+        )
+    if judged.early:
+        return f"{fmt.early(judged)}.  Watch for longer."
+    return f"Nothing was found to leak or hang in {fmt.age(judged.seconds)} of watching."
+
+
+def _timers(seen: Seen) -> str:
+    """The biggest group of timers, which a single look does not judge."""
+    timers = seen.told.get(requests.Timers())
+    biggest = max(timers.groups, key=lambda each: each.live, default=None) if timers is not None else None
+    if biggest is None or biggest.live < MANY_TIMERS:
+        return ""
+    armed = f", armed at {fmt.frame(biggest.armed[0])}" if biggest.armed else ""
+    return f"  Its biggest group of timers has {biggest.live:,}: {biggest.function}{armed}."
 
 
 def _verdict(finding: Finding, seen: Seen, lines: _Lines) -> Iterator[Block]:

@@ -11,10 +11,12 @@ from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolv
 from taskscope.model.tasks import ParkedGroup  # noqa: TC001  (field types are resolved at run time)
 
 __all__ = [
+    "ENOUGH",
     "MOST_BOUND",
     "Bound",
     "Cause",
     "Finding",
+    "Judged",
     "Keeper",
     "Mark",
     "Older",
@@ -251,3 +253,28 @@ class Finding:
     def why(self) -> words.Reason | None:
         """Kept in the evidence, so that it is in files and in JSON."""
         return self.evidence.get("why")
+
+
+ENOUGH = 18.0
+"""Seconds that a first verdict takes: a watch of 20 s has them, whatever its start took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How far a judgement has come: whether the absence of findings means anything yet.
+
+    ``seconds``: the time that was judged, not the age of the counts.  ``growing``: how many sites grow and
+    have no verdict yet.
+    """
+
+    seconds: float
+    growing: int = 0
+
+    @property
+    def wait(self) -> float:
+        """Seconds until a first verdict on what grows."""
+        return max(0.0, ENOUGH - self.seconds)
+
+    @property
+    def early(self) -> bool:
+        return self.wait > 0 or self.growing > 0

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from taskscope.model import (
         Finding,
         Hello,
+        Judged,
         Loop,
         LoopTurns,
         Mishaps,
@@ -156,6 +157,11 @@ class Pump:
         if not self._source.live:
             return getattr(self._source, "findings", ())
         return await asyncio.to_thread(self._findings)
+
+    @property
+    def progress(self) -> Judged | None:
+        """How far the judgement has come; None: a saved state is not judged here."""
+        return self.judge.judged if self._source.live else None
 
     def _findings(self) -> tuple[Finding, ...]:
         begun = time.thread_time()

@@ -7,7 +7,7 @@ import contextlib
 import time as clock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from taskscope import wire
+from taskscope import model, wire
 from taskscope.checked import unpack
 from taskscope.export.recording import RecordingError
 from taskscope.export.recording_file import LATEST, RecordingFile
@@ -23,7 +23,6 @@ from taskscope.sources.saved import source_here
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
-    from taskscope import model
     from taskscope.model.requests import Request
 
 T = TypeVar("T")
@@ -115,6 +114,11 @@ class RecordedSource:
     def findings(self) -> tuple[model.Finding, ...]:
         """The findings at the moment shown, worst first."""
         return self._moment.findings
+
+    @property
+    def judged(self) -> model.Judged:
+        """How long had been judged at the moment shown."""
+        return model.Judged(self.position - self.begin)
 
     def texts(self, sites: Iterable[model.Site]) -> dict[int, str]:
         """The text of the lines of sites as it was then, where it is known."""

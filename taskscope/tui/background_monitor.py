@@ -58,7 +58,7 @@ class BackgroundMonitor:
             await pump.came()
             findings = await pump.judged()
             if not store.paused:
-                store.findings.take(findings)
+                store.findings.take(findings, pump.progress)
                 store.reconstruct(pump.judge.pasts())
                 self._changed()
             await asyncio.sleep(max(EVERY, FRUGAL * pump.cost))

@@ -18,14 +18,11 @@ from taskscope.model.vocabulary import RESOURCES, rank
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.model import Finding, Projection
+    from taskscope.model import Finding, Judged, Projection
     from taskscope.model.vocabulary import Reason, Resource
     from taskscope.tui.dismissed import Dismissed
     from taskscope.tui.store import Store
     from taskscope.tui.theme import Palette
-
-EARLY = 20.0
-"""Seconds to watch before the absence of findings means anything."""
 
 BADGES = {"hang": "HANG", "spin": "SPIN", "leak": "LEAK", "suspect": "SUSPECT", "info": "info"}
 _NOTED: dict[Reason | None, tuple[str, str]] = {
@@ -45,12 +42,15 @@ class Findings:
         self.dismissed: Dismissed | None = None
         self.every: tuple[Finding, ...] = ()
         self.judged = False
+        self.progress: Judged | None = None
+        """How far the judgement has come; None: a file, which does not tell."""
         self.version = 0
         """Changes with every verdict and dismissal."""
         self._of_site: dict[int, Finding] = {}
 
-    def take(self, findings: Sequence[Finding]) -> None:
+    def take(self, findings: Sequence[Finding], progress: Judged | None = None) -> None:
         """Replaces the verdicts by newer ones."""
+        self.progress = progress
         self.every = tuple(findings)
         self._of_site = {finding.id: finding for finding in reversed(self.every) if finding.id}
         self.judged = True
@@ -144,19 +144,23 @@ def causes(finding: Finding) -> tuple[str, ...]:
 
 def calm(findings: Findings, store: Store) -> str:
     """The line shown while there is no leak or suspect."""
+    progress = findings.progress
     watched = store.now - store.hello.agent_since if store.hello else 0.0
+    watched = progress.seconds if progress is not None else watched
     if not findings.judged:
         return "judging …" if store.sample else ""
     parts = []
     if climbs := climbing(findings):
         parts += [f"{each.text[0].upper()}{each.text[1:]}" for each in climbs]
         parts.append("no task or thread grows with it (f says where to look)")
-    elif store.hello is not None and watched < EARLY:
-        parts.append(f"Too early to judge; verdict in {fmt.age(EARLY - watched)}")
     else:
         rising = [fmt.RESOURCE[name] for name in RESOURCES if _rises(store, name)]
-        what = "task or thread leak" if rising else "leak"
-        parts.append(f"No {what} found (watched {fmt.age(watched)})")
+        if progress is not None and progress.early:
+            wait = f"Too early to judge; verdict in {fmt.age(progress.wait)}"
+            parts.append(wait if progress.wait else fmt.early(progress))
+        else:
+            what = "task or thread leak" if rising else "leak"
+            parts.append(f"No {what} found (watched {fmt.age(watched)})")
         parts += [f"{' and '.join(rising)} rising"] if rising else []
     flat = [each for each in findings.notes if each.why == "plateau"]
     told = flat if len(flat) == 1 else []  # in its own words: there is room

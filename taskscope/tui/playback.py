@@ -135,10 +135,10 @@ class Playback:
             if sample.full:
                 store.jump(source.hello)
             store.apply(sample)
-            store.findings.take(source.findings)
+            store.findings.take(source.findings, source.judged)
             if sample.full:
                 await self._recall(sample)
-        store.findings.take(source.findings)
+        store.findings.take(source.findings, source.judged)
         store.version += 1
         self._changed()
 

@@ -262,7 +262,15 @@ def test_watch_fails_when_a_limit_is_passed(pid: int, growing: int) -> None:
 def test_watch_json_has_the_fields_of_the_contract(growing: int) -> None:
     done = taskscope("watch", "growing", "--for", "3s", "--interval", "200ms", "--json")
     seen = json.loads(done.stdout)
-    assert set(seen) == {"target", "samples", "findings", "silences", "ended"}
+    assert set(seen) == {
+        "target",
+        "samples",
+        "findings",
+        "judged_seconds",
+        "too_early",
+        "silences",
+        "ended",
+    }
     assert seen["target"]["pid"] == growing
     full, *changes = [each["full"] for each in seen["samples"]]
     assert full

@@ -147,7 +147,7 @@ async def test_a_young_target_is_not_called_healthy() -> None:
             return 1
 
     async with running(Still(start=4)) as (_, pilot):
-        await until_shown(pilot, "Too early to judge; verdict in 16s")
+        await until_shown(pilot, "Too early to judge; verdict in 18s")
 
 
 async def test_the_list_tells_the_evidence_and_enter_opens_the_site() -> None:
@@ -395,7 +395,7 @@ async def test_no_leak_is_never_said_beside_memory_that_rises() -> None:
     async with running(Swelling(start=60)) as (app, pilot):
         screen = await until_shown(pilot, "MB/min")
         assert "rss 220 MB ▲ 119 MB/min" in screen
-        await until_shown(pilot, "No task or thread leak found (watched 1m00s); memory rising")
+        await until_shown(pilot, "Too early to judge; verdict in 18s; memory rising")
     async with running(Swelling(start=400)) as (app, pilot):
         assert "No leak" not in await until_shown(pilot, "emory grows by 120 MB/min")
         assert app

@@ -70,3 +70,16 @@ def test_of_many_sites_without_a_sign_of_a_leak_few_are_asked_about_at_a_time() 
         judge.findings()
     assert max(asked_at_once) == IDLE_QUESTIONS
     assert asked == {*range(len(old)), growing}
+
+
+def test_it_is_too_early_while_a_site_has_made_one_step_that_may_be_the_first_of_many() -> None:
+    steps = Lives([(0.0, 1e9)] * 100 + [(25.0, 1e9)] * 60)
+    judge = Judge(hello())
+    early = {}
+    for sample in samples([steps], 0.0, 60):
+        judge.feed(sample)
+        judge.findings()
+        early[round(sample.monotonic)] = (judge.judged.early, judge.judged.growing)
+    assert (early[5], early[22]) == ((True, 0), (False, 0))
+    assert early[32] == (True, 1)
+    assert early[58] == (False, 0)

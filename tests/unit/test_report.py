@@ -246,7 +246,29 @@ def test_redacted_it_names_no_host_user_directory_argument_or_message(seen: Seen
 
 
 def test_without_findings_it_says_so(seen: Seen) -> None:
-    calm = dataclasses.replace(seen, findings=())
+    calm = dataclasses.replace(seen, findings=(), judged=model.Judged(20.0))
     text = markdown(blocks(calm))
     assert text.startswith("# orders: no leak or hang found")
-    assert "Nothing leaks or hangs" in text
+    assert "Nothing was found to leak or hang in 20s of watching" in text
+
+
+@pytest.mark.parametrize(
+    ("judged", "said"),
+    [
+        (model.Judged(2.0), "watched for 2.0s, a verdict takes 18s.  Watch for longer"),
+        (model.Judged(40.0, growing=2), "2 places grow and have no verdict yet.  Watch for longer"),
+    ],
+)
+def test_a_watch_that_was_too_brief_is_no_all_clear(seen: Seen, judged: model.Judged, said: str) -> None:
+    text = markdown(blocks(dataclasses.replace(seen, findings=(), judged=judged)))
+    assert text.startswith("# orders: too early to judge")
+    assert f"Too early to judge: {said}" in text
+
+
+def test_a_file_is_no_all_clear_for_timers_and_names_most_of_them(seen: Seen) -> None:
+    group = model.TimerGroup(1, "Sessions.expire", EXECUTOR, (EXECUTOR,), "exact", False, 50_956, 0.0, 3600.0)
+    told = {**seen.told, requests.Timers(): model.Timers(0.0, (group,))}
+    text = markdown(blocks(dataclasses.replace(seen, findings=(), told=told)))
+    assert text.startswith("# orders: no leak or hang in the file")
+    assert "as timers and other resources do, has no verdict in it" in text
+    assert "has 50,956: Sessions.expire, armed at executor.py:231" in text

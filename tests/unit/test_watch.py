@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import json
 import time
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, NoReturn
@@ -18,6 +19,7 @@ from taskscope.commands.gate import Limits, checks
 from taskscope.commands.observe import MAX_POINTS, LiveCounts, Observation, observe
 from taskscope.commands.summary import report
 from taskscope.commands.watch import percentage, rate
+from taskscope.commands.watch_lines import Lines
 from taskscope.model import (
     Cause,
     Counts,
@@ -173,7 +175,7 @@ async def test_the_report_names_places_and_growth() -> None:
     assert "svc  pid 1  Python 3.11.7  watched for 30 s" in text
     assert "1,005  +1,000   +2,000" in text
     assert "main.py:7 handle  work1" in text
-    assert "No findings." in text
+    assert "Too early to judge: 1 place grows and has no verdict yet; watch longer." in text
 
 
 async def test_the_table_names_the_line_of_the_program_and_that_of_the_library() -> None:
@@ -277,7 +279,8 @@ async def test_a_forecast_is_in_text_and_json_of_the_finding() -> None:
     ("grows", "said"),
     [
         (40, "No finding on tasks or threads; memory rises by 60 MB/min."),
-        (9, "No findings."),  # it has only begun
+        (9, "Too early to judge: watched for 8.0s, a verdict takes 18s; watch longer."),
+        (21, "No findings."),  # it has only begun
     ],
 )
 async def test_no_findings_is_not_said_while_memory_keeps_rising(grows: int, said: str) -> None:
@@ -366,3 +369,16 @@ async def test_no_samples_at_the_beginning_or_at_the_end_is_a_silence(
     (silence,) = observation.silences
     assert silence.seconds >= 0.5
     assert checks(observation, Limits())[0].failure.startswith("no samples for 1 s")
+
+
+@pytest.mark.parametrize(("seconds", "early"), [(2, True), (20, False)])
+async def test_the_last_line_and_the_checks_tell_whether_it_was_too_early(seconds: int, early: bool) -> None:
+    observation = await observed(*(sample(at, {1: 5}, (1,)) for at in range(seconds + 1)))
+    lines: list[str] = []
+    found = checks(observation, Limits())
+    observation.findings = (FINDING,)
+    Lines(lines.append).end(observation, found)
+    begins, end = map(json.loads, lines)
+    assert (begins["event"], begins["finding"]) == ("finding", end["findings"][0])
+    assert (end["judged_seconds"], end["too_early"], end["status"]) == (seconds, early, 0)
+    assert found[-1].name == ("too early to judge leaks and hangs" if early else "nothing leaks or hangs")
