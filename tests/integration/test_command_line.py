@@ -197,8 +197,14 @@ def test_diff_says_what_grew_came_and_went(pid: int, growing: int, tmp_path: Pat
 
 
 def test_watch_follows_in_lines_with_a_start_and_an_end(growing: int) -> None:
-    done = taskscope("watch", str(growing), "--json", "--follow", "--for", "2s", "--interval", "200ms")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    command = [sys.executable, "-m", "taskscope", "watch", str(growing), "--json", "--follow"]
+    lines: list[dict[str, Any]] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watcher:
+        assert watcher.stdout is not None
+        while not lines or lines[-1].get("finding", {}).get("coroutine") != "forgotten":
+            lines.append(json.loads(watcher.stdout.readline()))
+        watcher.terminate()
+        lines += map(json.loads, watcher.stdout)
     start, *middle, end = lines
     assert (start["event"], start["version"], start["target"]["pid"]) == ("start", 1, growing)
     assert {each["event"] for each in middle} <= {"sample", "finding", "cleared"}
@@ -206,11 +212,9 @@ def test_watch_follows_in_lines_with_a_start_and_an_end(growing: int) -> None:
     assert end["samples"] == len(samples) >= 2
     assert samples[0]["full"]
     assert samples[-1]["tasks"]["live"] > samples[0]["tasks"]["live"]
-    told = [each["finding"] for each in middle if each["event"] == "finding"]
-    assert any(each["coroutine"] == "forgotten" for each in told)
-    assert (end["event"], end["status"]) == ("end", done.returncode)
+    assert (end["event"], end["status"]) == ("end", watcher.returncode)
     assert end["findings"][0]["coroutine"] == "forgotten"
-    assert bool(end["failed"]) == bool(done.returncode)
+    assert bool(end["failed"]) == bool(watcher.returncode)
 
 
 def test_a_stream_that_was_cut_has_no_end(growing: int) -> None:
