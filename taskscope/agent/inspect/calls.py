@@ -31,7 +31,21 @@ _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 _ENTERS = ("BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL")
 _TAKES, _GIVES_BACK = frozenset(("acquire", "get")), frozenset(("release", "put", "put_nowait"))
 
-_AWAITING = frozenset(("CALL", "GET_AWAITABLE", "LOAD_CONST", "SEND", "YIELD_VALUE", "RESUME"))
+_AWAITING = frozenset(
+    (
+        "CALL",
+        "GET_AWAITABLE",
+        "LOAD_CONST",
+        "LOAD_COMMON_CONSTANT",
+        "PUSH_NULL",
+        "SEND",
+        "YIELD_VALUE",
+        "RESUME",
+    )
+)
+"""Between the entry of an ``async with`` and the point at which it is suspended.  3.15 loads None as a common
+constant, above a null.
+"""
 
 NEAR = 40
 """Instructions between taking something and the ``try`` that gives it back, or ``with`` and its block."""
