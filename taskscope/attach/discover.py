@@ -6,13 +6,13 @@ from ``/proc`` without touching the process.
 
 from __future__ import annotations
 
+import functools
 import os
+import pwd
 import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 from taskscope import wire
 from taskscope.attach import peers, procfs
@@ -24,6 +24,7 @@ _EXECUTABLE = re.compile(r"(?:python|pypy)[\d.]*t?(?: \(deleted\))?$")
 _LIBRARY = re.compile(r"/libpython\d")
 _VERSION = re.compile(r"python(\d)\.(\d+)")
 _LONGEST_COMMAND = 200
+_TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,14 @@ _last_cpu: dict[int, tuple[float, float]] = {}
 def processes() -> tuple[PythonProcess, ...]:
     """Every Python process but this one, likeliest targets first."""
     found: list[PythonProcess] = []
-    for pid in psutil.pids():
+    for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
         if pid == os.getpid():
             continue
         try:
             build = _build(pid)
             if build is not None:
-                found.append(_look(psutil.Process(pid), build))
-        except (psutil.Error, OSError):
+                found.append(_look(pid, build))
+        except OSError:
             continue  # it has just ended
     for gone in _last_cpu.keys() - {process.pid for process in found}:
         del _last_cpu[gone]
@@ -124,26 +125,40 @@ def _asyncio(maps: str) -> bool | None:
     return False if "/lib-dynload/" in maps else None  # without lib-dynload it may be built in
 
 
-def _look(process: psutil.Process, build: _Build) -> PythonProcess:
-    with process.oneshot():
-        pid, started, times = process.pid, process.create_time(), process.cpu_times()
-        uid = process.uids().effective
-        agent = agent_in(pid)
-        return PythonProcess(
-            pid=pid,
-            user=wire.clean_text(process.username()),
-            command=wire.clean_text(readable(process.cmdline()) or process.name()),
-            started=started,
-            rss=process.memory_info().rss,
-            cpu=_cpu(pid, started, times.user + times.system),
-            threads=process.num_threads(),
-            python=build.python,
-            agent=agent.name if agent is not None else None,
-            asyncio=build.asyncio,
-            obstacle="" if agent is not None else _obstacle(pid, uid, build.python),
-            own=uid == os.geteuid(),
-            monitor=peers.monitor_of(pid) if build.may_be_monitored else "",
-        )
+def _look(pid: int, build: _Build) -> PythonProcess:
+    status, usage = procfs.status(pid), procfs.usage(pid)
+    uid = int(status["Uid"].split()[1])
+    started = _booted() + usage.started / _TICK
+    agent = agent_in(pid)
+    return PythonProcess(
+        pid=pid,
+        user=_user(int(status["Uid"].split()[0])),
+        command=wire.clean_text(readable(procfs.command(pid)) or status["Name"]),
+        started=started,
+        rss=procfs.resident(pid),
+        cpu=_cpu(pid, started, usage.cpu / _TICK),
+        threads=usage.threads,
+        python=build.python,
+        agent=agent.name if agent is not None else None,
+        asyncio=build.asyncio,
+        obstacle="" if agent is not None else _obstacle(pid, uid, build.python),
+        own=uid == os.geteuid(),
+        monitor=peers.monitor_of(pid) if build.may_be_monitored else "",
+    )
+
+
+@functools.cache
+def _booted() -> float:
+    """When this machine started, in wall seconds."""
+    found = re.search(r"^btime (\d+)", Path("/proc/stat").read_text(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def _user(uid: int) -> str:
+    try:
+        return wire.clean_text(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return str(uid)
 
 
 def readable(command: list[str]) -> str:

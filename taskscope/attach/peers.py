@@ -7,13 +7,14 @@ default ports.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 import select
 import socket
+import sys
 from pathlib import Path
-
-import psutil
 
 PATIENCE = 0.2
 """Timeout per port in seconds."""
@@ -35,6 +36,8 @@ _QUESTION = b"GET /api/version HTTP/1.0\r\n\r\n"
 _TELNET = b"\xff"
 _MY_TERMINAL = b"\xff\xfa\x18\x00dumb\xff\xf0"
 _END_OF_INPUT = b"\x04"
+_LISTENS = "0A"
+"""The state of a listening socket in the kernel's tables."""
 
 
 def may_run_monitor(maps: str) -> bool:
@@ -58,15 +61,29 @@ def listening(pid: int) -> list[tuple[str, int]]:
     try:
         if os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"):  # noqa: PTH115
             return []  # a container: here the same number is another process's port
-        connections = psutil.Process(pid).net_connections("tcp")
-    except (psutil.Error, OSError):
+        sockets = {os.readlink(each.path) for each in os.scandir(f"/proc/{pid}/fd")}  # noqa: PTH115
+        rows = [line.split() for name in ("tcp", "tcp6") for line in _table(pid, name)]
+    except OSError:
         return []
-    found = {
-        (_EVERYWHERE.get(each.laddr.ip, each.laddr.ip), each.laddr.port)
-        for each in connections
-        if each.status == psutil.CONN_LISTEN
-    }
-    return sorted(each for each in found if each[0] == "::1" or each[0].startswith("127."))
+    found = {_address(row[1]) for row in rows if row[3] == _LISTENS and f"socket:[{row[9]}]" in sockets}
+    own = {(_EVERYWHERE.get(host, host), port) for host, port in found}
+    return sorted(each for each in own if each[0] == "::1" or each[0].startswith("127."))
+
+
+def _table(pid: int, name: str) -> list[str]:
+    """The sockets in the network of a process; none without IPv6, say.  Raises PermissionError."""
+    try:
+        return Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
+    except FileNotFoundError:
+        return []
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port from the kernel's ``0100007F:4E85``: words of 32 bits in the machine's byte order."""
+    host, _, port = text.partition(":")
+    words = re.findall("." * 8, host)
+    packed = b"".join(int(word, 16).to_bytes(4, sys.byteorder) for word in words)
+    return str(ipaddress.ip_address(packed)), int(port, 16)
 
 
 def is_monitor(host: str, port: int) -> bool:
@@ -118,26 +135,6 @@ def _take_leave(connection: socket.socket) -> None:
     connection.settimeout(LEAVING)
     while connection.recv(4096):
         pass
-
-
-def listeners(port: int) -> list[int]:
-    """Visible processes of this machine that listen on TCP ``port``."""
-    every = psutil.net_connections("tcp")
-    found = {each.pid for each in every if each.status == psutil.CONN_LISTEN and _port(each.laddr) == port}
-    return sorted(pid for pid in found if pid is not None)
-
-
-def peer(port: int) -> int | None:
-    """The process on this machine at the other end of our connection to ``port``."""
-    own = {_port(each.laddr) for each in psutil.Process().net_connections("tcp") if _port(each.raddr) == port}
-    for each in psutil.net_connections("tcp"):
-        if _port(each.laddr) == port and _port(each.raddr) in own and each.pid is not None:
-            return int(each.pid)
-    return None
-
-
-def _port(address: tuple[object, ...]) -> object:
-    return address[1] if address else None
 
 
 def maps_of(pid: int) -> str:

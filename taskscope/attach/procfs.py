@@ -49,8 +49,34 @@ def ended(pid: int) -> bool:
 
 def start_time(pid: int) -> int:
     """When the process started, in clock ticks since boot: together with the pid, its identity."""
+    return usage(pid).started
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """``started`` and ``cpu`` are clock ticks: since boot, and used so far by all its threads."""
+
+    started: int
+    cpu: int
+    threads: int
+
+
+def usage(pid: int) -> Usage:
+    """What a process uses.  The kernel does not escape its name, which stands before these fields."""
     stat = Path(f"/proc/{pid}/stat").read_bytes()
-    return int(stat[stat.rindex(b")") + 2 :].split()[19])
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return Usage(started=int(fields[19]), cpu=int(fields[11]) + int(fields[12]), threads=int(fields[17]))
+
+
+def command(pid: int) -> list[str]:
+    """Its command line; empty for a kernel thread."""
+    text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    return text.removesuffix("\0").split("\0") if text else []
+
+
+def resident(pid: int) -> int:
+    """Bytes of its memory that are in RAM."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def threads(pid: int) -> tuple[int, ...]:

@@ -42,8 +42,8 @@ class HostProcess:
         if not _is_here(host):
             return
         try:
-            pid = peers.peer(port)
-            pids = peers.listeners(port)
+            pid = _peer(port)
+            pids = _listeners(port)
             if pid is not None:
                 self._process = psutil.Process(pid)
                 self._process.cpu_percent()
@@ -129,6 +129,26 @@ class HostProcess:
             started_wall=process.create_time(),
             fd_limit=_fd_limit(process.pid),
         )
+
+
+def _listeners(port: int) -> list[int]:
+    """Visible processes of this machine that listen on TCP ``port``."""
+    every = psutil.net_connections("tcp")
+    found = {each.pid for each in every if each.status == psutil.CONN_LISTEN and _port(each.laddr) == port}
+    return sorted(pid for pid in found if pid is not None)
+
+
+def _peer(port: int) -> int | None:
+    """The process on this machine at the other end of our connection to ``port``."""
+    own = {_port(each.laddr) for each in psutil.Process().net_connections("tcp") if _port(each.raddr) == port}
+    for each in psutil.net_connections("tcp"):
+        if _port(each.laddr) == port and _port(each.raddr) in own and each.pid is not None:
+            return int(each.pid)
+    return None
+
+
+def _port(address: tuple[object, ...]) -> object:
+    return address[1] if address else None
 
 
 def _fd_limit(pid: int) -> int | None:
