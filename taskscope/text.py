@@ -11,10 +11,10 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from taskscope.model import Cause, Finding, Frame, Judged, Projection, Sample, Site
-    from taskscope.model.vocabulary import Resource
+    from taskscope.model.vocabulary import Level, Resource
 
 UNKNOWN = "–"
 IMPUTED = "~"
@@ -311,6 +311,13 @@ def since(finding: Finding, sample: Sample | None) -> str:
     if finding.since_estimated:
         clock = f"{IMPUTED}{clock}"
     return f"before {clock}" if finding.since_at_least else clock
+
+
+def levels(found: Mapping[Level, int] | None) -> str:
+    """How many findings of each level, worst first."""
+    if found is None:
+        return UNKNOWN
+    return ", ".join(plural(number, level) for level, number in found.items()) or "none"
 
 
 def early(judged: Judged) -> str:

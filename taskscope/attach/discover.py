@@ -11,12 +11,16 @@ import os
 import pwd
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taskscope import wire
-from taskscope.attach import peers, procfs
+from taskscope.attach import family, peers, procfs
 from taskscope.attach.presence import agent_in
+
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import Role
 
 OLDEST = (3, 11)
 
@@ -34,7 +38,7 @@ class PythonProcess:
 
     ``agent``: its agent's name, None if it has none.  ``asyncio``: whether it is loaded, None if unknown.
     ``obstacle``: why it cannot be attached to, empty if it can.  ``monitor``: the TARGET of the aiomonitor it
-    seems to run, empty if none.
+    seems to run, empty if none.  ``parent``: the nearest Python process above it, 0 if there is none.
     """
 
     pid: int
@@ -50,6 +54,8 @@ class PythonProcess:
     obstacle: str
     own: bool
     monitor: str = ""
+    parent: int = 0
+    role: Role = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,21 @@ def processes() -> tuple[PythonProcess, ...]:
             continue  # it has just ended
     for gone in _last_cpu.keys() - {process.pid for process in found}:
         del _last_cpu[gone]
-    return tuple(sorted(found, key=_unlikely))
+    return tuple(sorted(_related(found), key=_unlikely))
+
+
+def _related(found: list[PythonProcess]) -> list[PythonProcess]:
+    """The processes, each with its parent among them and what it is for that one."""
+    above, by_pid = family.parents(), {each.pid: each for each in found}
+    related = []
+    for each in found:
+        parent = by_pid.get(family.ancestor(each.pid, above, by_pid))
+        if parent is None:
+            related.append(each)
+            continue
+        role = family.role_beside(each.command, each.role, parent.command, parent.role)
+        related.append(replace(each, parent=parent.pid, role=role))
+    return related
 
 
 def _unlikely(process: PythonProcess) -> tuple[object, ...]:
@@ -129,11 +149,11 @@ def _look(pid: int, build: _Build) -> PythonProcess:
     status, usage = procfs.status(pid), procfs.usage(pid)
     uid = int(status["Uid"].split()[1])
     started = _booted() + usage.started / _TICK
-    agent = agent_in(pid)
+    agent, command = agent_in(pid), procfs.command(pid)
     return PythonProcess(
         pid=pid,
         user=_user(int(status["Uid"].split()[0])),
-        command=wire.clean_text(readable(procfs.command(pid)) or status["Name"]),
+        command=wire.clean_text(readable(command) or status["Name"]),
         started=started,
         rss=procfs.resident(pid),
         cpu=_cpu(pid, started, usage.cpu / _TICK),
@@ -144,6 +164,7 @@ def _look(pid: int, build: _Build) -> PythonProcess:
         obstacle="" if agent is not None else _obstacle(pid, uid, build.python),
         own=uid == os.geteuid(),
         monitor=peers.monitor_of(pid) if build.may_be_monitored else "",
+        role=family.role_by(command),
     )
 
 

@@ -1,4 +1,4 @@
-"""``taskscope ps``: lists the Python processes on this machine, those with an agent first."""
+"""``taskscope ps``: lists the Python processes on this machine as a tree, those with an agent first."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from taskscope import model
     from taskscope.attach.discover import PythonProcess
+    from taskscope.sources.glance import Glance
 
 
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
-    parser.description = "Lists the Python processes on this machine, those with an agent first."
+    parser.description = (
+        "Lists the Python processes on this machine, those with an agent first, children below their "
+        "parents.  The findings are what the agent's memory shows at once; `taskscope watch` takes longer "
+        "and says more."
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
 
@@ -47,26 +51,30 @@ async def _rows(found: tuple[PythonProcess, ...]) -> list[dict[str, Any]]:
     from taskscope.sources.base import SourceMisbehaves
     from taskscope.sources.glance import glance
 
-    async def look(process: PythonProcess) -> model.Sample | None:
+    async def look(process: PythonProcess) -> Glance | None:
         try:
             return await glance(process)
         except SourceMisbehaves as error:
             say(f"taskscope ps: {error}")
             return None
 
-    samples = await asyncio.gather(*map(look, found))
-    return [_row(process, sample) for process, sample in zip(found, samples, strict=True)]
+    seen = await asyncio.gather(*map(look, found))
+    return [_row(process, each) for process, each in zip(found, seen, strict=True)]
 
 
-def _row(process: PythonProcess, sample: model.Sample | None) -> dict[str, Any]:
+def _row(process: PythonProcess, seen: Glance | None) -> dict[str, Any]:
+    sample = seen.sample if seen is not None else None
     return {
         "pid": process.pid,
+        "parent": process.parent or None,
+        "role": process.role or None,
         "user": process.user,
         "command": process.command,
         "python": process.python or None,
         "agent": process.agent,
         "tasks": sample.tasks.live if sample else None,
         "threads": sample.threads if sample else process.threads,
+        "findings": seen.levels if seen is not None else None,
         "rss": process.rss,
         "cpu": round(process.cpu, 4),
         "started": process.started,
@@ -78,8 +86,9 @@ def _row(process: PythonProcess, sample: model.Sample | None) -> dict[str, Any]:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     from taskscope import text as fmt
+    from taskscope.attach.family import tree
 
-    heads = ("PID", "PYTHON", "AGENT", "TASKS", "THREADS", "RSS", "COMMAND")
+    heads = ("PID", "PYTHON", "AGENT", "TASKS", "THREADS", "RSS", "FINDINGS", "COMMAND")
     table = [
         (
             str(row["pid"]),
@@ -88,16 +97,21 @@ def _print(rows: list[dict[str, Any]]) -> None:
             fmt.count(row["tasks"]),
             str(row["threads"]),
             fmt.bytes(row["rss"]),
-            row["command"] + "".join(f"  ({row[note]})" for note in ("obstacle", "monitor") if row[note]),
+            fmt.levels(row["findings"]),
+            branch + row["command"] + _notes(row),
         )
-        for row in rows
+        for branch, row in tree(rows, lambda row: row["pid"], lambda row: row["parent"] or 0)
     ]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     widths = [max(map(len, column)) for column in zip(heads, *table, strict=True)]
     for line in (heads, *table):
-        left = (0, 1, 2, 6)
+        left = (0, 1, 2, 6, 7)
         cells = [
             cell.ljust(width) if index in left else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         print("  ".join(cells).rstrip()[:room])
+
+
+def _notes(row: dict[str, Any]) -> str:
+    return "".join(f"  ({row[note]})" for note in ("role", "obstacle", "monitor") if row[note])

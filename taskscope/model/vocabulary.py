@@ -32,6 +32,7 @@ __all__ = [
     "Level",
     "Lost",
     "Matched",
+    "MemberState",
     "NodeKind",
     "Order",
     "Origin",
@@ -42,6 +43,7 @@ __all__ = [
     "Resource",
     "ResourceKind",
     "ResourceState",
+    "Role",
     "Shortage",
     "SiteKind",
     "StallWhy",
@@ -173,6 +175,14 @@ Became = Literal["came", "grew", "same", "shrank", "went"]
 Matched = Literal["line", "moved", "edited", "path"]
 """How a site of another observation was found again: the same line; the same function, where the line has
 moved or reads differently; the same file in another folder."""
+
+Role = Literal["", "forked", "spawned", "fork server", "resource tracker"]
+"""What a Python process is for the one that started it, as its command line tells; the last two belong to
+multiprocessing itself and run nothing of the program."""
+
+MemberState = Literal["found", "attached", "helper", "refused", "ended"]
+"""Of a process in a group.  ``found``: its agent has not answered yet; ``helper``: one of multiprocessing's
+own, left alone; ``refused``: it cannot be attached to."""
 
 ProcessState = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
 """How a process is that says nothing.  ``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call

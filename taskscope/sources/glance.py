@@ -1,36 +1,61 @@
-"""One sample of an agent without staying connected: for lists of processes."""
+"""A look at an agent without staying connected: for lists of processes."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from taskscope.model.vocabulary import LEVELS
 from taskscope.sources.base import SourceError, SourceMisbehaves
 from taskscope.sources.live import LiveSource
+from taskscope.sources.pump import Pump
 
 if TYPE_CHECKING:
     from taskscope import model
     from taskscope.attach.discover import PythonProcess
+    from taskscope.model.vocabulary import Level
 
 PATIENCE = 2.0
 """Timeout per agent in seconds, so the list does not wait for a stuck one."""
 
 
-async def glance(process: PythonProcess) -> model.Sample | None:
-    """One sample; None without an agent, or if it does not answer in time.  Raises SourceMisbehaves."""
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One sample, and the verdicts on it and on what the agent remembers; None: there was no time for one."""
+
+    sample: model.Sample
+    findings: tuple[model.Finding, ...] | None = None
+
+    @property
+    def levels(self) -> dict[Level, int] | None:
+        """How many findings there are by level, worst first, without notes."""
+        if self.findings is None:
+            return None
+        found = Counter(each.level for each in self.findings)
+        return {level: found[level] for level in LEVELS if found[level] and level != "info"}
+
+
+async def glance(process: PythonProcess) -> Glance | None:
+    """One look; None without an agent, or if it does not answer in time.  Raises SourceMisbehaves."""
     from taskscope.attach.presence import agent_in
 
     point = agent_in(process.pid) if process.agent is not None else None
     if point is None:
         return None
-    source = LiveSource(point.path, patience=PATIENCE)
+    source, seen = LiveSource(point.path, patience=PATIENCE), None
     try:
         async with asyncio.timeout(2 * PATIENCE):  # it may answer and then send no sample
-            await source.open()
-            return await anext(source.samples())
+            hello = await source.open()
+            sample = await anext(source.samples())
+            seen = Glance(sample)
+            pump = Pump(source, hello)
+            pump.take(sample)
+            return Glance(sample, await pump.judged())
     except SourceMisbehaves:
         raise
     except (SourceError, TimeoutError):
-        return None
+        return seen
     finally:
         await source.close()

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from taskscope.attach.discover import PythonProcess
     from taskscope.sources.aiomonitor.source import AiomonitorSource
     from taskscope.sources.base import Source
+    from taskscope.sources.glance import Glance
     from taskscope.tui.connection import Reconnect
 
 
 def local_targets() -> Targets:
     """The Python processes on this machine."""
-    return Targets(_processes, _open, coming_back, _tasks)
+    return Targets(_processes, _open, coming_back, _glance)
 
 
 def coming_back(source: Source) -> Reconnect | None:
@@ -69,14 +70,13 @@ def _processes() -> Sequence[PythonProcess]:
     return processes()
 
 
-async def _tasks(process: PythonProcess) -> int | None:
+async def _glance(process: PythonProcess) -> Glance | None:
     from taskscope.sources.glance import glance
 
     try:
-        sample = await glance(process)
+        return await glance(process)
     except SourceMisbehaves:
         return None
-    return sample.tasks.live if sample else None
 
 
 def _open(process: PythonProcess) -> Source:

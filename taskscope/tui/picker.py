@@ -14,6 +14,8 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from taskscope import text as fmt
+from taskscope.attach.family import tree
+from taskscope.model.vocabulary import LEVELS
 from taskscope.sources.base import SourceError
 from taskscope.tui.filter_field import FilterField
 from taskscope.tui.keys import KeyBar
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
 
     from taskscope.attach.discover import PythonProcess
     from taskscope.sources.base import Source
+    from taskscope.sources.glance import Glance
     from taskscope.tui.connection import Reconnect
     from taskscope.tui.context import Voice
     from taskscope.tui.line_list import LineList
+    from taskscope.tui.theme import Palette
 
     Key = tuple[int, float]
     """Pid and start time: pids are reused."""
@@ -41,13 +45,14 @@ LOOK_EVERY = 3.0
 """Seconds between two scans of the processes; a scan costs about 10 ms per hundred."""
 
 ASK_EVERY = 15.0
-"""Seconds between two requests to the same agent for its number of tasks."""
+"""Seconds between two looks at the same agent."""
 
 COLUMNS = (
     Column("pid", "pid", 7, align="right"),
     Column("agent", "agent", 10, flex=1, sortable=False),
     Column("asyncio", "asyncio", 7, priority=2),
     Column("tasks", "tasks", 7, align="right", priority=1),
+    Column("findings", "findings", 8, priority=2),
     Column("user", "user", 8, priority=5),
     Column("python", "python", 6, priority=6, sortable=False),
     Column("up", "up", 6, align="right", priority=4),
@@ -58,11 +63,12 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-The Python processes on this machine, likeliest targets first.
+The Python processes on this machine, likeliest targets first, children below their parents.
 
 agent      the name of its agent; –: none; aiomonitor: it runs that instead
 asyncio    whether it has loaded asyncio; –: unknown
 tasks      live tasks, as its agent counts them
+findings   what the agent's memory shows at once; the process opened and watched may show more
 cpu        cores used since the last scan
 
 Enter opens the process under the cursor; the line below the list says how.  If the process has no
@@ -76,13 +82,13 @@ opens nothing.
 class Targets:
     """Lists the processes and opens one, off the app's loop since both may block.
 
-    ``tasks`` asks the agent of a process for its number of live tasks; None if that fails.
+    ``glance`` looks at what the agent of a process knows; None if that fails.
     """
 
     processes: Callable[[], Sequence[PythonProcess]]
     open: Callable[[PythonProcess], Source]
     reconnect: Callable[[Source], Reconnect | None]
-    tasks: Callable[[PythonProcess], Awaitable[int | None]]
+    glance: Callable[[PythonProcess], Awaitable[Glance | None]]
 
 
 class PickerScreen(Screen[None]):
@@ -119,7 +125,8 @@ class PickerScreen(Screen[None]):
         )
         self._sort = ""
         self._filter = ""
-        self._tasks: dict[Key, int | None] = {}
+        self._branches: dict[Key, str] = {}
+        self._seen: dict[Key, Glance | None] = {}
         self._asked: dict[Key, float] = {}
 
     def compose(self) -> ComposeResult:
@@ -150,14 +157,17 @@ class PickerScreen(Screen[None]):
     async def _look(self) -> None:
         self._found = await asyncio.to_thread(self._targets.processes)
         self._show()
-        await self._count_tasks()
+        await self._glance()
 
     def _show(self) -> None:
         """Shows matching processes, sorted.  From then on, the cursor belongs to its process."""
         table, words = self._table, self._filter.lower().split()
         shown = [each for each in self._found if _matches(each, words)]
         if self._sort:
-            shown.sort(key=lambda each: _VALUES[self._sort](each, self._tasks.get(key_of(each))))
+            shown.sort(key=lambda each: _VALUES[self._sort](each, self._seen.get(key_of(each))))
+        placed = tree(shown, lambda each: each.pid, lambda each: each.parent)
+        self._branches = {key_of(each): branch for branch, each in placed}
+        shown = [each for _, each in placed]
         was = table.cursor_row
         table.show_empty(
             f"Nothing matches “{self._filter}”.  Esc clears the filter."
@@ -171,7 +181,7 @@ class PickerScreen(Screen[None]):
             self._gone = was.pid, key_of(shown[table.cursor])
         self._advise(table.cursor_row)
 
-    async def _count_tasks(self) -> None:
+    async def _glance(self) -> None:
         now = time.monotonic()
         due = [
             each
@@ -180,23 +190,29 @@ class PickerScreen(Screen[None]):
         ]
         for process in due:
             self._asked[key_of(process)] = now
-            self._tasks[key_of(process)] = await self._targets.tasks(process)
+            self._seen[key_of(process)] = await self._targets.glance(process)
             self._table.refresh_rows()
 
     def _cells(self, process: PythonProcess) -> Sequence[Cell]:
         colours = palette(self.app.theme_variables)
+        key, seen = key_of(process), self._seen.get(key_of(process))
+        command = Text(self._branches.get(key, ""), colours.dim)
+        command.append(process.command, colours.dim if process.obstacle else colours.text)
+        if process.role:
+            command.append(f"  {process.role}", colours.dim)
         return (
             str(process.pid),
             Text(process.agent, colours.accent) if process.agent else _without_agent(process),
             fmt.UNKNOWN if process.asyncio is None else "yes" if process.asyncio else "no",
-            fmt.count(self._tasks.get(key_of(process))),
+            fmt.count(seen.sample.tasks.live if seen is not None else None),
+            _findings(seen, colours),
             process.user,
             process.python or fmt.UNKNOWN,
             fmt.age(time.time() - process.started),
             fmt.bytes(process.rss),
             fmt.percent(process.cpu),
             fmt.count(process.threads),
-            Text(process.command, colours.dim if process.obstacle else colours.text),
+            command,
         )
 
     def on_line_list_row_highlighted(self, event: LineList.RowHighlighted) -> None:
@@ -272,10 +288,13 @@ def key_of(process: PythonProcess) -> Key:
     return process.pid, process.started
 
 
-_VALUES: dict[str, Callable[[PythonProcess, int | None], float | str]] = {
+_VALUES: dict[str, Callable[[PythonProcess, Glance | None], float | str | tuple[int, ...]]] = {
     "pid": lambda process, _: process.pid,
     "asyncio": lambda process, _: -1 if process.asyncio else 0 if process.asyncio is None else 1,
-    "tasks": lambda _, tasks: 1 if tasks is None else -tasks,
+    "tasks": lambda _, seen: 1 if seen is None else -seen.sample.tasks.live,
+    "findings": lambda _, seen: (
+        tuple(-(seen.levels or {}).get(level, 0) for level in LEVELS) if seen else (1,)
+    ),
     "user": lambda process, _: process.user,
     "up": lambda process, _: process.started,
     "rss": lambda process, _: -process.rss,
@@ -317,6 +336,13 @@ def _about_monitor(process: PythonProcess) -> str:
         f"No agent in {process.pid}.  Enter injects one.  It seems to run aiomonitor, which shows less but "
         f"needs no agent: taskscope attach {process.monitor}"
     )
+
+
+def _findings(seen: Glance | None, colours: Palette) -> Text:
+    levels = seen.levels if seen is not None else None
+    alarm = any(level != "suspect" for level in levels or ())
+    style = colours.alarm if alarm else colours.warning if levels else colours.dim
+    return Text(fmt.levels(levels), style)
 
 
 def _without_agent(process: PythonProcess) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
 from taskscope.attach.discover import PythonProcess, processes, readable
+from taskscope.attach.family import below
 from tests.integration.children import STANDING, running, says
 from tests.pythons import installed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IDLE = "print('idle', flush=True); __import__('time').sleep(3600)"
 
@@ -132,3 +138,38 @@ def test_looking_at_forty_processes_takes_little_of_our_time() -> None:
     assert {child.pid for child in children} <= found
     assert spent < 0.2
     print(f"{spent * 1000:.0f} ms of CPU for {len(found)} Python processes")
+
+
+STARTS = """
+import multiprocessing, sys
+def work(): print("works", flush=True); __import__("time").sleep(3600)
+def main():
+    started = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+    started.start()
+    started.join()
+if __name__ == "__main__": main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "roles"),
+    [
+        ("fork", {"forked"}),
+        ("spawn", {"spawned", "resource tracker"}),
+        ("forkserver", {"forked", "fork server", "resource tracker"}),
+    ],
+)
+def test_the_processes_of_multiprocessing_stand_below_their_parent(
+    method: str, roles: set[str], tmp_path: Path
+) -> None:
+    (program := tmp_path / "starts.py").write_text(STARTS)
+    command = [sys.executable, str(program), method]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        says(child, "works")
+        try:
+            of_pid = {each.pid: each.parent for each in processes()}
+            family = below(child.pid, of_pid) - {child.pid}
+            assert {each.role for each in processes() if each.pid in family} == roles
+        finally:
+            for pid in [*family, child.pid]:
+                os.kill(pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach.discover import PythonProcess
 from taskscope.sources.base import SourceError
+from taskscope.sources.glance import Glance
 from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.picker import PickerScreen, Targets
 from tests.tui.fake_source import FakeSource
@@ -56,10 +57,10 @@ async def picking(
             raise SourceError(f"no agent in process {chosen.pid}: start it with `taskscope run`")
         return source
 
-    async def tasks(_: PythonProcess) -> int | None:
-        return 1234
+    async def glance(_: PythonProcess) -> Glance | None:
+        return Glance(source.sample(), ())
 
-    app = TaskScopeApp(targets=Targets(lambda: rows, open_one, lambda _: None, tasks))
+    app = TaskScopeApp(targets=Targets(lambda: rows, open_one, lambda _: None, glance))
     async with app.run_test(size=(100, 24)) as pilot:
         yield app, pilot, source
 
@@ -157,3 +158,24 @@ async def test_keys_of_a_target_do_nothing_in_the_picker() -> None:
         assert isinstance(app.screen, PickerScreen)
         await pilot.press("question_mark")
         await until_shown(pilot, "likeliest targets first")
+
+
+WORKERS = (
+    process(10, "gunicorn shop:app", agent="shop"),
+    process(77, "elsewhere.py"),
+    dataclasses.replace(process(12, "gunicorn shop:app", agent="shop"), parent=10, role="forked"),
+    dataclasses.replace(process(11, "gunicorn shop:app", agent="shop"), parent=10, role="forked"),
+)
+
+
+async def test_workers_stand_below_the_process_that_started_them() -> None:
+    async with picking(WORKERS) as (_, pilot, _source):
+        screen = await until_shown(pilot, "elsewhere.py")
+        assert [line.split()[0].strip("▌") or line.split()[1] for line in screen.splitlines()[2:6]] == [
+            "10",
+            "12",
+            "11",
+            "77",
+        ]
+        assert "├─ gunicorn shop:app  forked" in screen
+        assert "└─ gunicorn shop:app  forked" in screen
