@@ -134,9 +134,9 @@ def attach(target: int | str, *, inject: bool = True) -> Attaching:
     """Connects to another process, to read it as the app does: with ``with``, or with ``async with``.
 
     ``with taskscope.attach(4121) as service: print(service.findings())``.  Its methods give the objects of
-    `taskscope.model`: ``process``, ``state()``, ``findings()``, ``tasks()``, ``task(serial)``,
-    ``stack(serial)``, ``threads()`` and ``ask(request)``.  After ``async with``, ``tasks()`` takes ``async
-    for``, the other methods are awaited, and ``process`` stays an attribute.
+    `taskscope.model`: ``process``, ``state()``, ``findings()``, ``judged()``, ``tasks()``,
+    ``task(serial)``, ``stack(serial)``, ``threads()`` and ``ask(request)``.  After ``async with``,
+    ``tasks()`` takes ``async for``, the other methods are awaited, and ``process`` stays an attribute.
 
     target: a pid, or what ``taskscope attach`` takes (a name, a socket, a snapshot, a recording).
     inject: whether a process without an agent gets one, which stays when this ends.

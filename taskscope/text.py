@@ -321,7 +321,9 @@ def levels(found: Mapping[Level, int] | None) -> str:
 
 
 def early(judged: Judged) -> str:
-    """Why there is no verdict yet, and what to do."""
+    """Why the absence of findings means nothing yet."""
+    if not judged.seconds:
+        return f"Too early to judge: seen in a single look, a verdict takes {age(judged.wait)} of watching"
     if judged.wait:
         takes = age(judged.seconds + judged.wait)
         return f"Too early to judge: watched for {age(judged.seconds)}, a verdict takes {takes}"

@@ -1,7 +1,8 @@
 """What grows only because something else does: one finding, not several.
 
 Ended tasks may stay because tasks that leak keep what they belong to.  And each connection, say, may have
-several tasks: if none of these is a leak, one suspect stands for all.
+several tasks: if none of these is a leak, one suspect stands for all.  Leaks that one call starts one each of
+name each other: each tells a part of what is most likely one fault.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from taskscope.analysis.likeness import moves_together, moving
 from taskscope.analysis.resources import TOGETHER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from taskscope.analysis.likeness import Moving
     from taskscope.analysis.watched_site import WatchedSite
@@ -34,7 +35,7 @@ def without_passengers(
     """
     leaks = [each for each in found if each.level == "leak" and not _of_ended(each)]
     noted = [_noted(each, leaks, watched, now) for each in found] if leaks else list(found)
-    return list(_one_for_all(noted, watched, now))
+    return list(_named_together(_one_for_all(noted, watched, now), watched, now))
 
 
 def _one_for_all(
@@ -54,6 +55,24 @@ def _one_for_all(
         else:
             with_it = f"{each.text}, in step with the suspect at {wording.place(like)}"
             yield replace(each, level="info", text=with_it, until_told=None)
+
+
+def _named_together(
+    found: Iterable[Finding], watched: Mapping[int, WatchedSite], now: float
+) -> Iterator[Finding]:
+    """The findings, of which leaks that grow in step with an earlier one of the same call say so."""
+    first: dict[tuple[str, str], Finding] = {}
+    for each in found:
+        call = each.site.file, each.site.function
+        if each.level != "leak" or _of_ended(each) or first.setdefault(call, each) is each:
+            yield each
+            continue
+        own, its = (moving(watched[one.id].whole.bins(now)) for one in (each, first[call]))
+        if _are_pairs(own, its):
+            place = wording.place(first[call])
+            yield replace(each, text=f"{each.text}, in step with the leak at {place}, most likely one fault")
+        else:
+            yield each
 
 
 def _are_pairs(one: Moving, other: Moving) -> bool:

@@ -17,7 +17,7 @@ from taskscope.commands.common import CommandError
 from taskscope.commands.contract import finding_of_contract
 from taskscope.export.evidence import HOUR, Folder, FolderBusyError
 from taskscope.export.recording import RecordingError, RecordingWriter
-from taskscope.export.snapshot import SnapshotError, packed
+from taskscope.export.snapshot import SnapshotError, packed, set_verdict
 from taskscope.export.whole import write_whole
 from taskscope.model import requests
 from taskscope.sources.base import Repeatable, SourceError
@@ -56,7 +56,7 @@ class Scene:
     hello: Hello
     state: TargetState
     findings: tuple[Finding, ...]
-    judged: Judged | None = None
+    judged: Judged
 
 
 class Refused(Exception):
@@ -113,7 +113,7 @@ class Capture:
 
     async def _snapshot(self, folder: Folder, word: str, scene: Scene, written: Written) -> None:
         snapshot = await scene.source.ask(requests.Snapshot())
-        snapshot["findings"] = wire.pack(scene.findings)
+        set_verdict(snapshot, scene.findings, scene.judged)
         data = await asyncio.to_thread(packed, snapshot, compress=True)
         written(await self._write(folder, word, ".json.gz", scene, data))
 

@@ -43,6 +43,10 @@ class Check:
     place: Frame | None = None
 
 
+TOO_EARLY = Check("too early to judge leaks and hangs")
+"""It passes: a short watch may be there for its limits alone."""
+
+
 def checks(observation: Observation, limits: Limits, baseline: Sample | None = None) -> tuple[Check, ...]:
     """All checks, passed or failed: whether samples came, each limit, each hang, spin and leak.
 
@@ -134,8 +138,7 @@ def _findings(observation: Observation, limits: Limits) -> Iterator[Check]:
         each for each in kept(observation.findings, limits.ignore) if rank(each.level) <= rank(limits.fail_on)
     ]
     if not found:
-        early = observation.pump.judge.judged.early
-        yield Check("too early to judge leaks and hangs" if early else "nothing leaks or hangs")
+        yield TOO_EARLY if observation.pump.progress.early else Check("nothing leaks or hangs")
     for each in found:
         cause = f": {each.cause.text}" if each.cause is not None else ""
         yield Check(f"{each.level} in {each.coroutine}", f"{each.text}{cause}", each.user_site or each.site)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from taskscope.commands.common import (
     TARGET_HELP,
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from taskscope.export.report import Seen
     from taskscope.model import Finding, Hello, History, Judged, Sample, SiteHistory
-    from taskscope.sources.base import Source
+    from taskscope.sources.base import Source, Verdicts
 
-    Observed = tuple[Sample, tuple[Finding, ...], Judged | None, str]
+    Observed = tuple[Sample, tuple[Finding, ...], Judged, str]
 
 WATCH = 20.0
 """Seconds that a process is watched."""
@@ -119,7 +119,7 @@ async def shown_by(
     hello: Hello,
     sample: Sample,
     findings: tuple[Finding, ...],
-    judged: Judged | None,
+    judged: Judged,
     shown: str,
 ) -> Seen:
     """Asks for the details and the past that a report on ``findings`` needs."""
@@ -135,12 +135,12 @@ async def shown_by(
         await details.look(findings, sample.sites)
     except SourceError as problem:
         details.failed[str(problem)] = None
-    if judged is None:
+    if not judged.seconds:
         with suppress(SourceError):
             details.told[requests.Timers()] = await source.ask(requests.Timers())
     without = tuple(f"Some details are missing: {each}." for each in details.failed)
     history, sites = await _past(source, sample, findings)
-    return Seen(hello, sample, findings, details.told, history, sites, shown, without, judged)
+    return Seen(hello, sample, findings, details.told, history, sites, shown, judged, without)
 
 
 async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed:
@@ -153,12 +153,13 @@ async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed
     if sample is None:
         raise CommandError("no sample came; watch for longer than the agent's interval")
     shown = f"Watched for {max(observation.watched, observation.seconds):.0f} s."
-    return sample, observation.findings, observation.pump.judge.judged, shown
+    return sample, observation.findings, observation.pump.progress, shown
 
 
 async def _saved(source: Source, hello: Hello, options: Namespace) -> Observed:
     sample = await anext(source.samples())
-    return sample, getattr(source, "findings", ()), getattr(source, "judged", None), "Made from a file."
+    saved = cast("Verdicts", source)
+    return sample, saved.findings, saved.judged, "Made from a file."
 
 
 async def _past(

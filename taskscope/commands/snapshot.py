@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope.commands.common import TARGET_HELP, say
-from taskscope.model import requests
-from taskscope.text import plural
+from taskscope.model import Judged, requests
+from taskscope.text import early, plural
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -29,12 +29,22 @@ def main(options: Namespace) -> int:
     from taskscope.export.snapshot import save, text
 
     snapshot = asyncio.run(_take(options.target, stacks=not options.no_stacks))
+    _warn(snapshot)
     if options.output is None:
         print(text(snapshot))
         return 0
     size = save(snapshot, options.output)
     say(f"{options.output}: {plural(len(snapshot.get('tasks', ())), 'task')}, {size:,} bytes")
     return 0
+
+
+def _warn(snapshot: dict[str, Any]) -> None:
+    """Says if the absence of findings in it means nothing."""
+    from taskscope.checked import unpack
+
+    judged = unpack(Judged, snapshot["judged"])
+    if judged.early and all(each["level"] == "info" for each in snapshot["findings"]):
+        say(f"{early(judged)}.")
 
 
 async def _take(target: str, *, stacks: bool) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _none(observation: Observation) -> str:
         if each.resource == "rss" and each.sustained and growth.is_rising(each.slope.rate, each.used)
     ]
     rising = "".join(f"; memory rises by {fmt.bytes(rate)}/min" for rate in rates)
-    judged = observation.pump.judge.judged
+    judged = observation.pump.progress
     if judged.early:
         return f"{fmt.early(judged)}{rising}; watch longer."
     found = "No finding on tasks or threads" if rates else "No findings"

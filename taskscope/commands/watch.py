@@ -15,7 +15,7 @@ from taskscope.commands.common import (
     say,
     waiting,
 )
-from taskscope.text import plural
+from taskscope.text import early, plural
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -188,12 +188,15 @@ def _print_text(observation: Observation, baseline: Side | None) -> None:
 
 
 def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) -> None:
-    """Reports failed checks on stderr, and in the formats asked for."""
+    """Reports failed checks and missing verdicts on stderr, and the checks in the formats asked for."""
     from taskscope.commands import ci
+    from taskscope.commands.gate import TOO_EARLY
 
     for check in found:
         if check.failure:
             say(ci.annotation(check) if options.github else f"taskscope watch: {check.failure}")
+    if TOO_EARLY in found:
+        say(f"taskscope watch: {early(observation.pump.progress)}; that it passed is no all-clear")
     if options.junit:
         ci.write_junit(options.junit, options.target, observation.watched, found)
 
@@ -296,7 +299,7 @@ def _print_json(observation: Observation, samples: Samples) -> None:
         "target": wire.pack(observation.process),
         "samples": wire.pack(samples.kept),
         "findings": [finding_of_contract(finding) for finding in observation.findings],
-        **judged_of_contract(observation.pump.judge.judged),
+        **judged_of_contract(observation.pump.progress),
         "silences": wire.pack(observation.silences),
         "ended": observation.ended or None,
     }

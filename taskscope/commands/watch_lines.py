@@ -50,7 +50,7 @@ class Lines:
             "end",
             samples=self.samples,
             seconds=round(observation.watched, 3),
-            **judged_of_contract(observation.pump.judge.judged),
+            **judged_of_contract(observation.pump.progress),
             findings=[finding_of_contract(finding) for finding in observation.findings],
             silences=wire.pack(observation.silences),
             ended=observation.ended or None,

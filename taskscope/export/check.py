@@ -69,6 +69,7 @@ def _absent(sample: model.Sample) -> dict[str, Any]:
         "timers": wire.pack(model.Timers(0.0)),
         "resources": wire.pack(model.Resources(0.0)),
         "history": {name: [] for name in model.History.__slots__},
+        "judged": wire.pack(model.Judged(0.0)),
     }
 
 

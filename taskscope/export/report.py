@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from taskscope import text as fmt
-from taskscope.export.page import Chart, Code, Heading, Items, Paragraph, Table
+from taskscope.export.page import Chart, Heading, Items, Paragraph, Table
+from taskscope.export.stacks import Lines, is_near, newest_and_first
 from taskscope.model import requests
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 MANY_TIMERS = 100
 """From so many on, a group of timers that was not judged is named."""
 
-MAX_FINDINGS, MAX_SITES, MAX_STACKS = 10, 30, 3
+MAX_FINDINGS, MAX_SITES, MAX_STACKS, MAX_CALLERS = 10, 30, 3, 5
 BADGES = {"hang": "HANG", "leak": "LEAK", "suspect": "SUSPECT", "info": "INFO"}
 
 _CHARTS = (
@@ -44,13 +45,13 @@ class Seen:
     findings: tuple[Finding, ...]
     told: Mapping[Request[Any], Any]
     history: History
-    sites: tuple[SiteHistory, ...] = ()
-    shown: str = ""
+    sites: tuple[SiteHistory, ...]
+    shown: str
     """What it was made from, and how long that was watched."""
+    judged: Judged
+    """How far the judgement had come."""
     without: tuple[str, ...] = field(default=())
     """What had to be left out, as sentences."""
-    judged: Judged | None = None
-    """How far the judgement had come; None: the file does not tell."""
 
 
 def title(seen: Seen) -> str:
@@ -60,18 +61,13 @@ def title(seen: Seen) -> str:
         if finding.level in words:
             words[finding.level] += 1
     told = ", ".join(fmt.plural(number, word) for word, number in words.items() if number)
-    return f"{seen.hello.process.name}: {told or _no_finding(seen.judged)}"
-
-
-def _no_finding(judged: Judged | None) -> str:
-    if judged is None:
-        return "no leak or hang in the file"
-    return "too early to judge" if judged.early else "no leak or hang found"
+    none = "too early to judge" if seen.judged.early else "no leak or hang found"
+    return f"{seen.hello.process.name}: {told or none}"
 
 
 def blocks(seen: Seen) -> list[Block]:
     """The whole report."""
-    lines = _Lines(seen.told)
+    lines = Lines(seen.told)
     whole = (
         Heading(1, title(seen)),
         Paragraph(f"{_when(seen)} {seen.shown}".strip()),
@@ -100,48 +96,10 @@ def _level(block: Block) -> int:
     return block.level if isinstance(block, Heading) else 0
 
 
-class _Lines:
-    """The source lines that were read."""
-
-    def __init__(self, told: Mapping[Request[Any], Any]) -> None:
-        self._files: dict[str, dict[int, str]] = {}
-        for question, answer in told.items():
-            if isinstance(question, requests.Source):
-                numbered = dict(enumerate(answer.lines, answer.first))
-                self._files.setdefault(answer.file, {}).update(numbered)
-
-    def at(self, frame: Frame) -> str:
-        """The text of a line; "" if it was not read."""
-        return self._files.get(frame.file, {}).get(frame.line, "").strip()
-
-    def around(self, frame: Frame, context: int = 5) -> Iterator[Block]:
-        """The lines around one."""
-        known = self._files.get(frame.file, {})
-        first = last = frame.line
-        if frame.line not in known:
-            return
-        while first - 1 in known and first > frame.line - context:
-            first -= 1
-        while last + 1 in known and last < frame.line + context:
-            last += 1
-        lines = tuple(known[number] for number in range(first, last + 1))
-        yield Code(f"{frame.file}:{frame.line} in {frame.function}", first, lines, frame.line)
-
-    def steps(self, stack: Sequence[Frame], most: int = 20) -> Items:
-        """A stack, one step a line, innermost first."""
-        said = []
-        for frame in stack[:most]:
-            text = self.at(frame)
-            said.append(f"{frame.file}:{frame.line} in {frame.function}{f':  {text}' if text else ''}")
-        if len(stack) > most:
-            said.append(f"({most} of {len(stack)} steps)")
-        return Items(tuple(said))
-
-
 # -- what is wrong
 
 
-def _verdicts(seen: Seen, lines: _Lines) -> Iterator[Block]:
+def _verdicts(seen: Seen, lines: Lines) -> Iterator[Block]:
     told = [each for each in seen.findings if each.level != "info"]
     notes = [each for each in seen.findings if each.level == "info"]
     if not told:
@@ -157,20 +115,13 @@ def _verdicts(seen: Seen, lines: _Lines) -> Iterator[Block]:
 
 def _nothing(seen: Seen) -> str:
     """What the absence of findings means."""
-    judged = seen.judged
-    if judged is None:
-        return (
-            "The file holds no finding of a leak or a hang.  If it was made in a single look, that is no "
-            "all-clear: what takes several looks, as timers and other resources do, has no verdict in it.  "
-            f"Watch the process for that.{_timers(seen)}"
-        )
-    if judged.early:
-        return f"{fmt.early(judged)}.  Watch for longer."
-    return f"Nothing was found to leak or hang in {fmt.age(judged.seconds)} of watching."
+    if seen.judged.early:
+        return f"{fmt.early(seen.judged)}.  Watch for longer.{_timers(seen)}"
+    return f"Nothing was found to leak or hang in {fmt.age(seen.judged.seconds)} of watching."
 
 
 def _timers(seen: Seen) -> str:
-    """The biggest group of timers, which a single look does not judge."""
+    """The biggest group of timers, where it was asked for: a single look does not judge it."""
     timers = seen.told.get(requests.Timers())
     biggest = max(timers.groups, key=lambda each: each.live, default=None) if timers is not None else None
     if biggest is None or biggest.live < MANY_TIMERS:
@@ -179,7 +130,7 @@ def _timers(seen: Seen) -> str:
     return f"  Its biggest group of timers has {biggest.live:,}: {biggest.function}{armed}."
 
 
-def _verdict(finding: Finding, seen: Seen, lines: _Lines) -> Iterator[Block]:
+def _verdict(finding: Finding, seen: Seen, lines: Lines) -> Iterator[Block]:
     yield Heading(2, fmt.place(finding), BADGES[finding.level])
     since = fmt.since(finding, seen.sample)
     coroutine = f"{finding.coroutine}: " if finding.coroutine else ""
@@ -197,6 +148,7 @@ def _verdict(finding: Finding, seen: Seen, lines: _Lines) -> Iterator[Block]:
     else:
         yield Paragraph("Not recognised; the evidence below shows where these tasks wait.", "Cause")
     yield from lines.around(where)
+    yield from _course(finding, where, seen, lines)
     evidence = [*(cause.evidence if cause is not None else ()), *fmt.moves(finding)]
     if finding.projection is not None:
         evidence.append(fmt.forecast(finding.projection))
@@ -206,6 +158,21 @@ def _verdict(finding: Finding, seen: Seen, lines: _Lines) -> Iterator[Block]:
     past = next((each for each in seen.sites if each.site == finding.id), None)
     if past is not None and len(past.times) > 1:
         yield _chart("live, started at this line", *_steps(past, seen.sample.monotonic), fmt.count, seen)
+
+
+def _course(finding: Finding, where: Frame, seen: Seen, lines: Lines) -> Iterator[Block]:
+    """Who called the guilty line, the newest time that is known, and where what it started waits."""
+    detail = seen.told.get(requests.Site(finding.id))
+    for newest in newest_and_first(detail.stacks if detail is not None else ())[:1]:
+        own = [frame for frame in newest.frames if frame.origin == "user"]
+        callers = own[own.index(where) + 1 :] if where in own else []
+        if callers:
+            yield Paragraph(" ← ".join(map(fmt.frame, callers[:MAX_CALLERS])), "Called from")
+    parked = seen.told.get(requests.Parked((finding.id,))) or ()
+    for group in [each for each in parked if each.frame and not is_near(where, each.frame)][:1]:
+        of = f"{fmt.count(group.live)} of {fmt.count(sum(each.live for each in parked))}"
+        yield Paragraph(f"{of}, for {group.text}", "Where they wait")
+        yield from lines.around(group.frame)
 
 
 # -- what shows it
@@ -261,10 +228,12 @@ def _place(site: Site) -> str:
     return f"{fmt.THREAD} {fmt.own_and_site(site)}" if site.kind == "thread" else fmt.own_and_site(site)
 
 
-def _details(seen: Seen, lines: _Lines) -> Iterator[Block]:
+def _details(seen: Seen, lines: Lines) -> Iterator[Block]:
+    """The sites with findings; without any, those with most live tasks."""
     named = {site.id: site for site in seen.sample.new_sites}
+    guilty = {finding.id for finding in seen.findings if finding.id and finding.level != "info"}
     for question, answer in seen.told.items():
-        if isinstance(question, requests.Site) and question.site in named:
+        if isinstance(question, requests.Site) and question.site in (guilty & set(named) or named):
             yield Heading(2, f"Started at {_place(named[question.site])}")
             yield from _site(question.site, answer, seen, lines)
     threads = [(q, a) for q, a in seen.told.items() if isinstance(q, requests.Thread) and a.stack]
@@ -276,9 +245,10 @@ def _details(seen: Seen, lines: _Lines) -> Iterator[Block]:
     yield from _graph(seen)
 
 
-def _site(site: int, detail: Any, seen: Seen, lines: _Lines) -> Iterator[Block]:
-    for stack in [each for each in detail.stacks if each.frames][:1]:
-        yield Paragraph("innermost line first", "Created by")
+def _site(site: int, detail: Any, seen: Seen, lines: Lines) -> Iterator[Block]:
+    stacks = newest_and_first(detail.stacks)
+    for stack, when in zip(stacks, ("most recently", "at first") if stacks[1:] else ("",), strict=False):
+        yield Paragraph("innermost line first", f"Created by, {when}".rstrip(", "))
         yield lines.steps(stack.frames)
     parked = seen.told.get(requests.Parked((site,)))
     if parked:
@@ -301,7 +271,7 @@ def _failure(failure: Failure) -> str:
     return f"{fmt.plural(failure.count, 'time')} {failure.error} at {at}"
 
 
-def _task(alike: Sequence[Any], seen: Seen, lines: _Lines) -> Iterator[Block]:
+def _task(alike: Sequence[Any], seen: Seen, lines: Lines) -> Iterator[Block]:
     """One of some tasks that are suspended alike."""
     detail, others = alike[0], len(alike) - 1
     task = detail.task
@@ -342,7 +312,7 @@ def _graph(seen: Seen) -> Iterator[Block]:
     yield Items(tuple(said))
 
 
-def _stalls(seen: Seen, lines: _Lines) -> Iterator[Block]:
+def _stalls(seen: Seen, lines: Lines) -> Iterator[Block]:
     stalls = seen.told.get(requests.Stalls()) or ()
     longest = sorted(stalls, key=lambda each: -each.duration)[:3]
     if not longest:

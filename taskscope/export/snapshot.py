@@ -17,7 +17,9 @@ from taskscope.export.whole import write_whole
 from taskscope.model.snapshot import FORMAT, SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from taskscope.model import Finding, Judged
 
 MAX_BYTES = 192 << 20
 """Bytes of a snapshot, decompressed: one of 300,000 tasks takes half of that."""
@@ -36,6 +38,11 @@ PIECE = 1 << 18
 
 class SnapshotError(Exception):
     """Not a snapshot, or it cannot be read or written; the message is for the user."""
+
+
+def set_verdict(snapshot: dict[str, Any], findings: Sequence[Finding], judged: Judged) -> None:
+    """Sets what was found, and how far the judgement had come."""
+    snapshot["findings"], snapshot["judged"] = wire.pack(findings), wire.pack(judged)
 
 
 def text(snapshot: Mapping[str, Any]) -> str:

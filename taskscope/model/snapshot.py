@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskscope.model import vocabulary as words
-from taskscope.model.findings import Finding
+from taskscope.model.findings import Finding, Judged
 from taskscope.model.process import Hello, Loop, Process, Stall
 from taskscope.model.resources import Resources
 from taskscope.model.sites import Failure, History, Sample, Site, SiteHistory
@@ -145,6 +145,7 @@ SECTIONS = (
     Section("history", History, rows=False),
     Section("site_history", SiteHistory),
     Section("findings", Finding),
+    Section("judged", Judged, rows=False),
 )
 """In the order they are written: what identifies a file comes first."""
 

@@ -44,7 +44,8 @@ class AsyncAttached:
         self._state = TargetState()
         self._findings: tuple[model.Finding, ...] = ()
         self._over: SourceError | None = None
-        self._sampled, self._judged = asyncio.Event(), asyncio.Event()
+        self._progress: model.Judged
+        self._sampled, self._verdict = asyncio.Event(), asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -79,9 +80,17 @@ class AsyncAttached:
         return whole
 
     async def findings(self) -> tuple[model.Finding, ...]:
-        """What leaks, hangs or spins, worst first, judged on all samples so far."""
-        await self._ready(self._judged)
+        """What leaks, hangs or spins, worst first, judged on all samples so far.
+
+        That there are none means nothing while ``judged()`` is ``early``.
+        """
+        await self._ready(self._verdict)
         return self._findings
+
+    async def judged(self) -> model.Judged:
+        """How far the judgement has come: its ``seconds``, and whether it is too ``early`` for a verdict."""
+        await self._ready(self._verdict)
+        return self._progress
 
     async def tasks(
         self, sites: Sequence[int] | None = None, order: Order = "oldest"
@@ -131,12 +140,12 @@ class AsyncAttached:
         try:
             async for _ in pump.samples():
                 self._sampled.set()
-                self._findings = await pump.judged()
-                self._judged.set()
+                self._findings, self._progress = await pump.judged(), pump.progress
+                self._verdict.set()
         except SourceError as over:
             self._over = over
             self._sampled.set()
-            self._judged.set()
+            self._verdict.set()
 
     def apply(self, sample: model.Sample) -> None:
         """The next sample, from the pump."""
@@ -190,8 +199,15 @@ class Attached:
         return self._run(self._inner.state())
 
     def findings(self) -> tuple[model.Finding, ...]:
-        """What leaks, hangs or spins, worst first, judged on all samples so far."""
+        """What leaks, hangs or spins, worst first, judged on all samples so far.
+
+        That there are none means nothing while ``judged()`` is ``early``.
+        """
         return self._run(self._inner.findings())
+
+    def judged(self) -> model.Judged:
+        """How far the judgement has come: its ``seconds``, and whether it is too ``early`` for a verdict."""
+        return self._run(self._inner.judged())
 
     def tasks(self, sites: Sequence[int] | None = None, order: Order = "oldest") -> Iterator[model.Task]:
         """All live tasks, or those of some sites, fetched page by page while you iterate."""

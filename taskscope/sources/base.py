@@ -99,6 +99,18 @@ class Observed(Protocol):
         """Since when no sample has arrived, and why; None while they arrive or none are expected."""
 
 
+class Verdicts(Source, Protocol):
+    """A source that is not ``live``: the verdicts of its time are in it."""
+
+    @property
+    def findings(self) -> tuple[model.Finding, ...]:
+        """Worst first."""
+
+    @property
+    def judged(self) -> model.Judged:
+        """How far the judgement had come."""
+
+
 @runtime_checkable
 class Repeatable(Protocol):
     """A source of a running process that can be connected to more than once."""

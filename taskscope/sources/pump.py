@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from taskscope import wire
 from taskscope.analysis.judge import Judge
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.retrospect import ARRIVING, whole_sample
 from taskscope.checked import unpack
+from taskscope.export.snapshot import set_verdict
 from taskscope.model import History, SiteHistory, requests
 from taskscope.model.series import LONGEST
 from taskscope.model.state import merge
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
         Timers,
         WaitGraph,
     )
-    from taskscope.sources.base import Source
+    from taskscope.sources.base import Source, Verdicts
 
 PAST_SITES = 200
 """Sites whose history is fetched on arrival, most live tasks first."""
@@ -97,6 +98,7 @@ class Pump:
         self.cost = 0.0
         """Seconds of CPU time that the last verdicts took."""
         self._source = source
+        self._saved = None if source.live else cast("Verdicts", source)
         self._hello = hello
         self._pictures = pictures
         self._begun = False
@@ -154,14 +156,14 @@ class Pump:
                 raise
             except SourceError:
                 pass
-        if not self._source.live:
-            return getattr(self._source, "findings", ())
+        if self._saved is not None:
+            return self._saved.findings
         return await asyncio.to_thread(self._findings)
 
     @property
-    def progress(self) -> Judged | None:
-        """How far the judgement has come; None: a saved state is not judged here."""
-        return self.judge.judged if self._source.live else None
+    def progress(self) -> Judged:
+        """How far the judgement has come; for a saved state, that saved with it."""
+        return self._saved.judged if self._saved is not None else self.judge.judged
 
     def _findings(self) -> tuple[Finding, ...]:
         begun = time.thread_time()
@@ -318,14 +320,14 @@ async def _apart(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterat
 
 
 async def add_findings(source: Source, snapshot: dict[str, Any]) -> None:
-    """Fills the findings of a fresh snapshot of ``source``.  Raises as `Pump.judged`."""
+    """Judges a fresh snapshot of ``source``, in this one look.  Raises as `Pump.judged`."""
     try:
         hello, sample = whole_sample(snapshot)
     except (KeyError, wire.WireError):
         return  # an agent of another version, which leaves out something we need
     pump = Pump(_Taken(snapshot, source), hello)
     pump.take(sample)
-    snapshot["findings"] = wire.pack(await pump.judged())
+    set_verdict(snapshot, await pump.judged(), pump.progress)
 
 
 class _Taken(SavedSource):

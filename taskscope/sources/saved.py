@@ -75,6 +75,11 @@ class SavedSource(Answering):
         """The findings saved in the snapshot, worst first."""
         return self._archive.many(model.Finding, "findings")
 
+    @property
+    def judged(self) -> model.Judged:
+        """How far the judgement had come when the snapshot was taken."""
+        return unpack(model.Judged, self._archive.raw["judged"])
+
     def texts(self, sites: Iterable[model.Site]) -> dict[int, str]:
         """The text of the lines of sites as it was then, where it is known."""
         return {each.site: each.text for each in self._archive.many(SiteLine, "site_lines")}

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from taskscope import wire
 from taskscope.agent.inspect.walk import run
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.retrospect import ARRIVING, judge_of
+from taskscope.export.snapshot import set_verdict
 from taskscope.model import requests
 
 if TYPE_CHECKING:
@@ -33,5 +33,5 @@ def snapshot(agent: Agent) -> dict[str, Any]:
     slow = (state["sample"]["loop_latency"] or 0.0) >= CROWDED
     loops = run(agent.loops()) if slow else ()
     judge.note(agent.watch.stalls(), run(agent.thread_view.all()), loops)
-    state["findings"] = wire.pack(judge.findings())
+    set_verdict(state, judge.findings(), judge.judged)
     return state

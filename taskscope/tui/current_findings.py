@@ -36,30 +36,27 @@ REVERSED = Style(reverse=True)
 
 
 class Findings:
-    """The newest verdicts, worst first.  ``judged``: whether there has been one."""
+    """The newest verdicts, worst first."""
 
     def __init__(self) -> None:
         self.dismissed: Dismissed | None = None
         self.every: tuple[Finding, ...] = ()
-        self.judged = False
         self.progress: Judged | None = None
-        """How far the judgement has come; None: a file, which does not tell."""
+        """How far the judgement has come; None: there has been none."""
         self.version = 0
         """Changes with every verdict and dismissal."""
         self._of_site: dict[int, Finding] = {}
 
-    def take(self, findings: Sequence[Finding], progress: Judged | None = None) -> None:
+    def take(self, findings: Sequence[Finding], progress: Judged | None) -> None:
         """Replaces the verdicts by newer ones."""
         self.progress = progress
         self.every = tuple(findings)
         self._of_site = {finding.id: finding for finding in reversed(self.every) if finding.id}
-        self.judged = True
         self.version += 1
 
     def forget(self) -> None:
         """Clears the verdicts: the target is another one."""
-        self.take(())
-        self.judged = False
+        self.take((), None)
 
     def toggle(self, finding: Finding) -> bool:
         """Dismisses a finding or restores it; returns whether it is dismissed now.  Raises DismissedError."""
@@ -142,12 +139,10 @@ def causes(finding: Finding) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in (cause(finding), *shorter) if text))
 
 
-def calm(findings: Findings, store: Store) -> str:
-    """The line shown while there is no leak or suspect."""
+def calm(findings: Findings, store: Store, *, live: bool) -> str:
+    """The line shown while there is no leak or suspect.  ``live``: whether a verdict is still to come."""
     progress = findings.progress
-    watched = store.now - store.hello.agent_since if store.hello else 0.0
-    watched = progress.seconds if progress is not None else watched
-    if not findings.judged:
+    if progress is None:
         return "judging …" if store.sample else ""
     parts = []
     if climbs := climbing(findings):
@@ -155,12 +150,12 @@ def calm(findings: Findings, store: Store) -> str:
         parts.append("no task or thread grows with it (f says where to look)")
     else:
         rising = [fmt.RESOURCE[name] for name in RESOURCES if _rises(store, name)]
-        if progress is not None and progress.early:
+        if progress.early:
             wait = f"Too early to judge; verdict in {fmt.age(progress.wait)}"
-            parts.append(wait if progress.wait else fmt.early(progress))
+            parts.append(wait if live and progress.wait else fmt.early(progress))
         else:
             what = "task or thread leak" if rising else "leak"
-            parts.append(f"No {what} found (watched {fmt.age(watched)})")
+            parts.append(f"No {what} found (watched {fmt.age(progress.seconds)})")
         parts += [f"{' and '.join(rising)} rising"] if rising else []
     flat = [each for each in findings.notes if each.why == "plateau"]
     told = flat if len(flat) == 1 else []  # in its own words: there is room

@@ -83,7 +83,8 @@ class FindingsPanel(Widget):
         store, colours = self.context.store, palette(self.app.theme_variables)
         top, width = store.findings.top, self.size.width
         if not top:
-            calm = textwrap.wrap(found.calm(store.findings, store), max(20, width - 2)) or [""]
+            said = found.calm(store.findings, store, live=self.context.source.live)
+            calm = textwrap.wrap(said, max(20, width - 2)) or [""]
             style = colours.text if found.climbing(store.findings) else colours.dim
             return [(None, Text(f" {line}", style)) for line in calm]
         shown = top[: self.most]

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
-from taskscope import wire
 from taskscope.export import snapshot
 from taskscope.model import requests
 
@@ -24,8 +23,9 @@ async def save(context: Context) -> None:
     hello = context.store.hello
     if state is None or hello is None:
         return
-    if context.store.findings.judged:  # save what the screen shows, not what one look finds
-        state["findings"] = wire.pack(context.store.findings.every)
+    found = context.store.findings
+    if found.progress is not None:  # save what the screen shows, not what one look finds
+        snapshot.set_verdict(state, found.every, found.progress)
     path = file_name(hello.process, "json")
     try:
         size = await asyncio.to_thread(snapshot.save, state, path)

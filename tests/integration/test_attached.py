@@ -44,6 +44,7 @@ def test_a_program_reads_another_process(child: subprocess.Popen[str]) -> None:
             service.task(ended)
         assert any(thread.name == "MainThread" for thread in service.threads())
         assert not [each for each in service.findings() if each.level != "info"]
+        assert service.judged().early
         assert service.ask(requests.Loops())
     assert set(threading.enumerate()) <= before
 
@@ -67,6 +68,7 @@ def test_a_file_is_read_alike(child: subprocess.Popen[str], tmp_path: Path) -> N
         assert saved.state().tasks.live == 324
         assert len(list(saved.tasks())) == 324
         assert saved.findings() == ()
+        assert saved.judged().early
 
 
 def test_what_cannot_be_attached_to_is_one_sentence() -> None:

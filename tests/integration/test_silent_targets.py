@@ -102,9 +102,10 @@ def test_a_watch_says_at_once_that_the_target_is_stopped_and_resumes_with_it() -
         target.send_signal(signal.SIGCONT)
         until(watch, "samples resumed")
         watch.send_signal(signal.SIGINT)
-        out, _ = watch.communicate(timeout=20)
+        out, err = watch.communicate(timeout=20)
     assert "Too early to judge: watched for" in out
     assert watch.returncode == 0  # it was short
+    assert "that it passed is no all-clear" in err
 
 
 def test_a_stopped_target_is_not_waited_for() -> None:

@@ -11,6 +11,7 @@ from taskscope.tui.app import TaskScopeApp
 from tests.tui.fake_source import FakeSource
 from tests.tui.running import SIZES, running
 from tests.tui.screen_text import screen_text, until, until_shown
+from tests.tui.test_findings import Saved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,8 +102,7 @@ async def test_a_folder_that_cannot_be_written_is_said(
 
 
 async def test_a_saved_state_is_not_recorded(tmp_path: Path) -> None:
-    fake = FakeSource()
-    fake.live = False
+    fake = Saved()
     async with running(fake, (120, 30)) as (_, pilot):
         await until_shown(pilot, "saved state")
         await pilot.press("R")

@@ -45,6 +45,7 @@ class Saved(FakeSource):
         super().__init__(start=250)
         self.live = False
         self.findings = findings
+        self.judged = model.Judged(250.0)
 
     async def samples(self) -> AsyncIterator[model.Sample]:
         yield self.sample(full=True)
@@ -103,6 +104,13 @@ async def test_all_is_well_in_one_calm_line() -> None:
     async with running(Saved(finding(STREAMS, "info", evidence={"why": "long-lived"}))) as (_, pilot):
         screen = await until_shown(pilot, "No leak found (watched 4m10s); 1 long-lived site")
         assert " !  " not in screen
+
+
+async def test_a_snapshot_of_a_single_look_is_no_all_clear() -> None:
+    saved = Saved()
+    saved.judged = model.Judged(0.0)
+    async with running(saved) as (_, pilot):
+        await until_shown(pilot, "Too early to judge: seen in a single look, a verdict takes 18s of watching")
 
 
 @pytest.mark.parametrize(
@@ -332,7 +340,7 @@ def test_of_a_long_place_the_classes_go_first() -> None:
 def test_the_app_has_no_findings_before_it_has_judged() -> None:
     app = TaskScopeApp(FakeSource())
     assert app.connection is None
-    assert found.calm(Store().findings, Store()) == ""
+    assert found.calm(Store().findings, Store(), live=True) == ""
 
 
 def climb(level: Level, projection: model.Projection | None = None) -> model.Finding:

@@ -100,7 +100,7 @@ async def test_where_nothing_is_known_nothing_is_shown() -> None:
     async with running(AttachedLate(dated=False)) as (app, pilot):
         assert app.connection is not None
         findings = app.connection.context.store.findings
-        await until(pilot, lambda: findings.judged)
+        await until(pilot, lambda: findings.progress is not None)
         screen = await until_shown(pilot, "1 min")
         assert "~▂" not in screen
         await pilot.press("enter")

@@ -18,6 +18,7 @@ from taskscope.export.markdown import markdown, plain
 from taskscope.export.page import Chart, Code, Heading, Items, Paragraph, Table
 from taskscope.export.redact import redacted
 from taskscope.export.report import Seen, _steps, blocks, title
+from taskscope.export.stacks import Lines
 from taskscope.model import requests
 from taskscope.sources.base import SourceError
 from taskscope.sources.details import Details
@@ -51,7 +52,8 @@ async def _seen(finding: model.Finding = FINDING) -> Seen:
     details = Details(source)
     await details.look((finding,), sample.sites)
     history, sites = await _past(source, sample, (finding,))
-    return Seen(hello, sample, (finding,), details.told, history, sites, "Watched for 60 s.")
+    shown = "Watched for 60 s."
+    return Seen(hello, sample, (finding,), details.told, history, sites, shown, model.Judged(60.0))
 
 
 class FailsOnTasks(FakeSource):
@@ -265,10 +267,28 @@ def test_a_watch_that_was_too_brief_is_no_all_clear(seen: Seen, judged: model.Ju
     assert f"Too early to judge: {said}" in text
 
 
-def test_a_file_is_no_all_clear_for_timers_and_names_most_of_them(seen: Seen) -> None:
+def test_a_single_look_is_no_all_clear_and_names_most_of_the_timers(seen: Seen) -> None:
     group = model.TimerGroup(1, "Sessions.expire", EXECUTOR, (EXECUTOR,), "exact", False, 50_956, 0.0, 3600.0)
     told = {**seen.told, requests.Timers(): model.Timers(0.0, (group,))}
-    text = markdown(blocks(dataclasses.replace(seen, findings=(), told=told)))
-    assert text.startswith("# orders: no leak or hang in the file")
-    assert "as timers and other resources do, has no verdict in it" in text
+    text = markdown(blocks(dataclasses.replace(seen, findings=(), told=told, judged=model.Judged(0.0))))
+    assert text.startswith("# orders: too early to judge")
+    assert "seen in a single look, a verdict takes 18s of watching" in text
     assert "has 50,956: Sessions.expire, armed at executor.py:231" in text
+
+
+def test_the_newest_caller_is_named_and_the_first_if_it_differs(seen: Seen) -> None:
+    def stack(serial: int, caller: str) -> model.CreationStack:
+        return model.CreationStack(serial, (EXECUTOR, model.Frame("/srv/orders/main.py", 7, caller)))
+
+    question = requests.Site(LEAK)
+    detail = dataclasses.replace(seen.told[question], stacks=(stack(1, "start"), stack(900, "restart")))
+    text = markdown(blocks(dataclasses.replace(seen, told={**seen.told, question: detail})))
+    assert "**Called from:** main.py:7 restart\n" in text
+    assert text.index("**Created by, most recently:**") < text.index("**Created by, at first:**")
+
+
+def test_steps_that_only_run_the_program_are_counted() -> None:
+    user, plain = EXECUTOR, model.Frame("/lib/asyncio/events.py", 80, "_run", "stdlib")
+    said = Lines({}).steps([plain] * 5 + [user] + [plain] * 5 + [user] + [plain] * 3)
+    assert len(said.texts) == 5 + 1 + 1 + 1 + 3
+    assert said.texts[6] == "(5 steps in the standard library)"

@@ -93,7 +93,8 @@ class FindingsScreen(ViewScreen):
         if findings.version == self._version:
             return
         self._version = findings.version
-        table.show_empty(f"No findings: {found.calm(findings, self.context.store)}.")
+        calm = found.calm(findings, self.context.store, live=self.context.source.live)
+        table.show_empty(f"No findings: {calm}.")
         table.show([*findings.top, *findings.notes, *findings.hidden])
         self.query_one(EvidencePanel).show(table.cursor_row)
 
