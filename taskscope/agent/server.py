@@ -149,14 +149,17 @@ class Server:
             if delay:
                 self._delayed.acquire(timeout=delay)
             self._serve()
+            if self._agent.exiting:
+                self._tell_all("exiting", {})
         except Exception as error:  # noqa: BLE001  (an outer edge: the program must continue)
             self._agent.tell("agent thread", error)
-            self._take_leave(f"the agent failed and has left the process, which still runs: {error!r}")
+            why = f"the agent failed and has left the process, which still runs: {error!r}"
+            self._tell_all("leaving", {"reason": why})
 
-    def _take_leave(self, reason: str) -> None:
-        """Tells clients why the connection ends; without a reason they assume the process ended."""
+    def _tell_all(self, method: str, params: dict[str, str]) -> None:
+        """Tells clients why the connection ends; otherwise they assume that the process was killed."""
         for client in list(self._clients.values()):
-            self.send(client, wire.request(None, "leaving", {"reason": reason}))
+            self.send(client, wire.request(None, method, params))
 
     def _serve(self) -> None:
         next_look = next_tick = clock.monotonic()

@@ -26,8 +26,9 @@ def register(parser: ArgumentParser) -> None:
     parser.description = (
         "Prints metrics of processes as OpenMetrics text, or serves them: counts by creation site, threads, "
         "descriptors, memory, loop latency, stalls, findings, seconds to each limit.  A name means every "
-        "process that has it; these may end and come back: taskscope_up tells.  --rules and "
-        "--dashboard print what to give to Prometheus and Grafana."
+        "process that has it; these may end and come back.  taskscope_up is 0 for one that was killed or "
+        "does not answer; one that exits is left out while others of its name run.  --rules and --dashboard "
+        "print what to give to Prometheus and Grafana."
     )
     parser.add_argument("targets", metavar="TARGET", nargs="*", help=TARGET_HELP)
     parser.add_argument(
@@ -148,7 +149,7 @@ class _Shown:
         from taskscope.sources.exposition import Exposition
 
         self.expositions = [Exposition(target)]
-        """One for each process that runs, or has ended and has no successor yet."""
+        """One for each process that runs, or was killed and has no successor yet; one at least."""
         self._target = target
         self._followed: dict[str, Exposition] = {}
         self._told = ""
@@ -186,20 +187,24 @@ class _Shown:
     async def _watch(self, target: str, exposition: Exposition) -> None:
         import contextlib
 
-        from taskscope.sources.base import SourceError
+        from taskscope.sources.base import SourceError, TargetExited
         from taskscope.sources.following import connections, watch
 
+        exited = False
         try:
             async with contextlib.aclosing(connections(target, _tell)) as following:
                 async for source, hello in following:
                     try:
                         await watch(source, hello, 0.0, [exposition])
                     except SourceError as gone:
+                        exited = isinstance(gone, TargetExited)
                         _tell(str(gone))
         except SourceError as error:  # a pid that is not there
             self._tell(str(error))
         finally:
             self._followed.pop(target, None)
+            if exited and self._followed:  # as with a discovered target: it is one fewer, not one down
+                self.expositions.remove(exposition)
 
     def _tell(self, text: str) -> None:
         """Says it once as long as nothing else is to be said."""

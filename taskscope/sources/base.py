@@ -27,6 +27,10 @@ class TargetGone(SourceError):
     """The target (or its agent) has ended; data received so far stays valid."""
 
 
+class TargetExited(TargetGone):
+    """The target has ended by itself: it was not killed."""
+
+
 class AgentGone(TargetGone):
     """The process still runs but is no longer observed: it called exec, or the agent left."""
 

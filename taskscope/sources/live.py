@@ -218,6 +218,8 @@ class LiveSource:
             self._take_sample(message.params)
         elif message.method == "leaving":
             self._client.farewell = wire.clean_text(str(message.params.get("reason")))
+        elif message.method == "exiting":
+            self._client.exits = True
         elif message.method == "part":
             self._take_part(message.params.get("section"), message.params.get("value"))
 

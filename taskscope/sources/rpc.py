@@ -21,6 +21,7 @@ from taskscope.sources.base import (
     NotAvailable,
     SourceError,
     SourceMisbehaves,
+    TargetExited,
     TargetGone,
     TargetSilent,
 )
@@ -73,6 +74,8 @@ class RpcClient:
         self.over: SourceError | None = TargetGone("not connected yet")
         """Why the connection is over; None while it is open."""
         self.farewell = ""
+        self.exits = False
+        """Whether the agent has said that the process exits."""
         """The agent's reason if it left on purpose."""
         self.received = 0
         """Bytes received so far."""
@@ -252,7 +255,7 @@ class RpcClient:
             await asyncio.sleep(0.02)
             condition = self.condition()
         if condition is None or self._outside is None or condition.state == "ended":
-            return TargetGone("the target has ended")
+            return (TargetExited if self.exits else TargetGone)("the target has ended")
         if condition.state == "replaced":
             return AgentGone(condition.text)
         return AgentGone(f"process {self._outside.pid} still runs, but its agent has closed the connection")

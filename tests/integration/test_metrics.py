@@ -107,6 +107,8 @@ def test_a_name_means_every_process_that_has_it() -> None:
         until(lambda: up() == {str(first.pid): 0, str(second.pid): 1})
         with running(STANDING, *options) as third:  # in its place
             until(lambda: up() == {str(third.pid): 1, str(second.pid): 1})
+            third.send_signal(signal.SIGINT)  # it exits: one fewer, none down
+            until(lambda: up() == {str(second.pid): 1})
 
 
 @pytest.mark.parametrize(
