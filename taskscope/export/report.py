@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
 
 from taskscope import text as fmt
@@ -164,15 +165,19 @@ def _course(finding: Finding, where: Frame, seen: Seen, lines: Lines) -> Iterato
     """Who called the guilty line, the newest time that is known, and where what it started waits."""
     detail = seen.told.get(requests.Site(finding.id))
     for newest in newest_and_first(detail.stacks if detail is not None else ())[:1]:
-        own = [frame for frame in newest.frames if frame.origin == "user"]
-        callers = own[own.index(where) + 1 :] if where in own else []
-        if callers:
+        if callers := _callers(newest.frames, where):
             yield Paragraph(" ← ".join(map(fmt.frame, callers[:MAX_CALLERS])), "Called from")
     parked = seen.told.get(requests.Parked((finding.id,))) or ()
     for group in [each for each in parked if each.frame and not is_near(where, each.frame)][:1]:
         of = f"{fmt.count(group.live)} of {fmt.count(sum(each.live for each in parked))}"
         yield Paragraph(f"{of}, for {group.text}", "Where they wait")
         yield from lines.around(group.frame)
+
+
+def _callers(stack: Sequence[Frame], where: Frame) -> list[Frame]:
+    """Who called a line, innermost first, up to where the event loop takes over."""
+    outer = dropwhile(lambda frame: frame != where, stack)
+    return list(takewhile(lambda frame: frame.origin != "stdlib", outer))[1:]
 
 
 # -- what shows it

@@ -367,3 +367,29 @@ def test_looking_keeps_nothing_alive(watched: Watched) -> None:
 def test_a_site_that_is_not_known_is_refused(watched: Watched) -> None:
     with pytest.raises(NotFoundError, match="site 99"):
         walk.run(watched.finder.facts(requests.Facts(99)))
+
+
+def test_after_a_question_the_next_birth_tells_who_starts_them_now(watched: Watched) -> None:
+    service = Service()
+
+    def spawn() -> None:
+        service.kept.add(asyncio.ensure_future(service.decay()))
+
+    def at_first() -> None:
+        spawn()
+
+    def later() -> None:
+        spawn()
+
+    async def main() -> None:
+        for _ in range(10):
+            at_first()
+        watched.facts("decay")
+        for _ in range(10):
+            later()
+        record = next(each for each in watched.registry.task_records() if "decay" in each.site.coroutine)
+        callers = [{code.co_name for code, _ in raw} for _, raw in record.last_stacks]
+        assert any("later" in names for names in callers)
+        await settle()
+
+    run(main)

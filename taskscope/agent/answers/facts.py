@@ -70,6 +70,7 @@ class FactFinder:
         record = self._registry.by_id.get(site)
         if record is None:
             raise NotFoundError(f"site {site} is unknown")
+        record.room = 0  # whoever asks wants to know who starts them now: the next birth takes its stack
         cuts = sorted(query.cuts)
         if record.site.kind == "thread":
             threads, records = (yield from self._threads()), self._registry.task_records()
