@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, combinations, pairwise
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING
 
@@ -91,12 +91,13 @@ def slope(times: Sequence[float], values: Sequence[float]) -> Slope:
         picks = [round(i * (count - 1) / (MAX_POINTS - 1)) for i in range(MAX_POINTS)]
         times, values = [times[i] for i in picks], [values[i] for i in picks]
         count = MAX_POINTS
-    slopes = sorted(
-        (values[j] - values[i]) / (times[j] - times[i]) * 60
-        for i in range(count)
-        for j in range(i + 1, count)
-        if times[j] > times[i]
-    )
+    points = list(zip(times, values, strict=True))
+    slopes = [
+        (value - before) / (time - earlier) * 60
+        for (earlier, before), (time, value) in combinations(points, 2)
+        if time > earlier
+    ]
+    slopes.sort()
     if not slopes:
         return Slope(0.0, 0.0, 0.0)
     spread = _Z * math.sqrt(count * (count - 1) * (2 * count + 5) / 18) / 2
@@ -120,10 +121,7 @@ def percent(values: Sequence[float]) -> float | None:
 
 def kept(values: Sequence[int]) -> list[int]:
     """At each moment, the minimum from then on."""
-    least = list(values)
-    for i in range(len(least) - 2, -1, -1):
-        least[i] = min(least[i], least[i + 1])
-    return least
+    return list(accumulate(reversed(values), min))[::-1]
 
 
 def measure(bins: Sequence[Bin], now: float) -> Growth | None:

@@ -15,6 +15,7 @@ from taskscope.analysis.bystanders import without_bystanders
 from taskscope.analysis.churn import Churn
 from taskscope.analysis.first_sight import FirstSight, extended
 from taskscope.analysis.kept import Kept
+from taskscope.analysis.kin import Kin
 from taskscope.analysis.mishaps import MishapTrack
 from taskscope.analysis.onset import BEGINNING, Onset, onset
 from taskscope.analysis.passengers import without_passengers
@@ -75,8 +76,8 @@ class Judge:
         self._since = hello.agent_since
         self._started = hello.monotonic - (hello.wall - hello.process.started_wall)
         self._interval = hello.interval
-        self._kin: dict[tuple[str, str], set[int]] = {}
         self._watched: dict[int, WatchedSite] = {}
+        self._kin = Kin(self.state.sites, self._watched)
         self._questions = Questions(self._watched, self._since, long_lived)
         self._fed = 0
         self._first: float | None = None  # when the first sample was taken
@@ -98,7 +99,7 @@ class Judge:
     def learn(self, sites: Iterable[Site]) -> None:
         """Adds sites known beforehand; samples carry the new ones."""
         for state in self.state.learn(sites):
-            self._kin.setdefault((state.site.kind, state.site.coroutine), set()).add(state.site.id)
+            self._kin.add(state.site)
 
     def past(
         self,
@@ -380,6 +381,9 @@ class Judge:
         if track.recent:
             earlier = [bin.high for bin in watched.whole.bins(self.now) if bin.time < reading.begun]
             highest = max(earlier, default=0)
+        replaced = 0
+        if reading.gained > 1:
+            replaced = self._kin.replaced(watched.counts.site, self.now, recent=track.recent)
         return judge(
             reading,
             survival,
@@ -387,22 +391,5 @@ class Judge:
             uptime=reading.begun - self._started,
             record=reading.live > highest,
             seen_since=self._since,
-            replaced=self._replaced(watched, recent=track.recent) if reading.gained > 1 else 0,
+            replaced=replaced,
         )
-
-    def _replaced(self, watched: WatchedSite, *, recent: bool) -> int:
-        """How many tasks of the same coroutine that predate the agent have ended since.
-
-        Their creation site is inferred, so they are not in this site's series.
-        """
-        sites = self.state.sites
-        state = sites.get(watched.counts.site)
-        site = state.site if state is not None else None
-        kin = self._kin[site.kind, site.coroutine] if site is not None and site.known == "exact" else set()
-        older = [id for id in kin if id in sites and sites[id].site.known != "exact" and id in self._watched]
-        ended = 0
-        for each in older:
-            track = self._watched[each].recent if recent else self._watched[each].whole
-            bins = track.bins(self.now)
-            ended += max(bin.high for bin in bins) - bins[-1].live
-        return ended // max(1, len(kin) - len(older))

@@ -7,7 +7,7 @@ resolution when full, so it always spans its whole life.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LENGTH = 150
 """Bins kept.  Even, since a full track merges pairs; 150 bins take about 7 kB per site."""
@@ -19,8 +19,7 @@ SLACK = 16
 """Bins that a recent track keeps beyond that, so that it need not drop one for each it adds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
+class Bin(NamedTuple):
     """From ``time`` until the next bin: lowest, highest and last live count, and the totals at its end."""
 
     time: float
@@ -96,16 +95,15 @@ class Track:
             self._span(int((now - self.origin) / self.width))
         last = max(int((now - self.origin) / self.width), self._index[-1])
         first = max(self._index[0], last - LENGTH + 1) if self.recent else self._index[0]
+        origin, width = self.origin, self.width
         filled: list[Bin] = []
-        for row, index in enumerate(self._index):
-            until = self._index[row + 1] if row + 1 < len(self._index) else last + 1
-            live, born, ended = self._live[row], self._born[row], self._ended[row]
+        until = (*self._index[1:], last + 1)
+        for (index, low, high, live, born, ended), end in zip(zip(*self._columns()), until, strict=True):
             if index >= first:
-                filled.append(Bin(self._time(index), self._low[row], self._high[row], live, born, ended))
-            filled += [
-                Bin(self._time(gap), live, live, live, born, ended)
-                for gap in range(max(index + 1, first), until)
-            ]
+                filled.append(Bin(origin + index * width, low, high, live, born, ended))
+            if index + 1 < end:
+                gaps = range(max(index + 1, first), end)
+                filled += [Bin(origin + gap * width, live, live, live, born, ended) for gap in gaps]
         return filled
 
     def _span(self, index: int) -> None:
@@ -116,9 +114,6 @@ class Track:
 
     def _columns(self) -> tuple[array[int], ...]:
         return self._index, self._low, self._high, self._live, self._born, self._ended
-
-    def _time(self, index: int) -> float:
-        return self.origin + index * self.width
 
     def _forget(self, index: int) -> None:
         """Drops bins before ``index`` except the last, which is in force until the next."""
