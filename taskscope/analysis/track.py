@@ -20,7 +20,10 @@ SLACK = 16
 
 
 class Bin(NamedTuple):
-    """From ``time`` until the next bin: lowest, highest and last live count, and the totals at its end."""
+    """From ``time`` until the next bin: lowest, highest and last live count, and the totals at its end.
+
+    A tuple, as it is made a third faster than a frozen dataclass: each judgement makes hundreds.
+    """
 
     time: float
     low: int
@@ -97,8 +100,9 @@ class Track:
         first = max(self._index[0], last - LENGTH + 1) if self.recent else self._index[0]
         origin, width = self.origin, self.width
         filled: list[Bin] = []
+        rows = zip(*self._columns(), strict=True)
         until = (*self._index[1:], last + 1)
-        for (index, low, high, live, born, ended), end in zip(zip(*self._columns()), until, strict=True):
+        for (index, low, high, live, born, ended), end in zip(rows, until, strict=True):
             if index >= first:
                 filled.append(Bin(origin + index * width, low, high, live, born, ended))
             if index + 1 < end:
