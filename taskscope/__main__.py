@@ -1,16 +1,11 @@
 """The command line: imports only the given verb's module, and reports expected failures in one sentence.
 
-Whatever takes time to import is imported inside the functions, where Ctrl-C is caught.
+Everything is imported inside the functions, where Ctrl-C is caught.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
-
-from taskscope import __version__
-from taskscope.commands import VERBS
 
 TYPE_CHECKING = False  # as `typing` has it, which takes 10 ms to import
 if TYPE_CHECKING:
@@ -18,18 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What a write to stdout fails with; the verbs say themselves which of their files cannot be written."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status: 0 to 3, or 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"]:  # unguarded: exceptions belong to the program
+        return _call("run", words[1:])
+    try:
+        return _main(words)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _main(words: list[str]) -> int:
+    from taskscope.commands import VERBS
+
     if not words or words[0].partition("=")[0] == "--theme":
         return _guarded("attach", words)
     if words[0] in VERBS:
-        if words[0] == "run":  # unguarded: exceptions belong to the program
-            return _call("run", words[1:])
         return _guarded(words[0], words[1:])
     if words[0].startswith("-"):
         _overview().parse_args(words)  # exits
@@ -44,8 +45,6 @@ def _guarded(verb: str, words: list[str]) -> int:
         status = _call(verb, words)
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         _discard_output()  # the reader closed the pipe
         return 0
@@ -58,7 +57,7 @@ def _guarded(verb: str, words: list[str]) -> int:
     except Exception as error:
         from taskscope.commands.common import exit_status, say
 
-        if isinstance(error, OSError) and error.errno in _UNWRITTEN and error.filename is None:
+        if isinstance(error, OSError) and _is_of_stdout(error):
             _discard_output()
             say(f"taskscope {verb}: cannot write the output: {error.strerror}")
             return 3
@@ -69,8 +68,17 @@ def _guarded(verb: str, words: list[str]) -> int:
         return expected
 
 
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether a write to stdout failed; the verbs say themselves which of their files cannot be written."""
+    import errno
+
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 def _open_streams() -> None:
     """Puts /dev/null where stdin, stdout or stderr is closed, lest a file of ours take its number."""
+    import os
+
     if None not in (sys.stdin, sys.stdout, sys.stderr):
         return
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
@@ -83,11 +91,15 @@ def _open_streams() -> None:
 
 def _discard_output() -> None:
     """Sends what is left of the output to /dev/null, as Python flushes it once more at exit."""
+    import os
+
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unknown(verb: str) -> int:
     from difflib import get_close_matches
+
+    from taskscope.commands import VERBS
 
     meant = get_close_matches(verb, VERBS, 1)
     hint = f"did you mean {meant[0]}?" if meant else "see taskscope --help"
@@ -120,6 +132,8 @@ def _overview() -> ArgumentParser:
     """The parser of ``taskscope`` itself, which lists the verbs without importing them."""
     from importlib.util import find_spec
 
+    from taskscope import __version__
+    from taskscope.commands import VERBS
     from taskscope.commands.parser import Parser
 
     present = {verb: text for verb, text in VERBS.items() if find_spec(f"taskscope.commands.{verb}")}

@@ -1,8 +1,8 @@
 """What grows only because something else does: one finding, not several.
 
 Ended tasks may stay because tasks that leak keep what they belong to.  And each connection, say, may have
-several tasks: if none of these is a leak, one suspect stands for all.  Leaks that one call starts one each of
-name each other: each tells a part of what is most likely one fault.
+several tasks: if none of these is a leak, one suspect stands for all.  If one call starts one each of
+what leaks, the second names the first: each tells a part of what is most likely one fault.
 """
 
 from __future__ import annotations
@@ -60,18 +60,21 @@ def _one_for_all(
 def _named_together(
     found: Iterable[Finding], watched: Mapping[int, WatchedSite], now: float
 ) -> Iterator[Finding]:
-    """The findings, of which leaks that grow in step with an earlier one of the same call say so."""
-    first: dict[tuple[str, str], Finding] = {}
+    """The findings, of which those that grow in step with an earlier leak of the same call say so."""
+    leaks: dict[tuple[str, str], Finding] = {}
     for each in found:
         call = each.site.file, each.site.function
-        if each.level != "leak" or _of_ended(each) or first.setdefault(call, each) is each:
+        leak = leaks.get(call)
+        if each.level == "info" or _of_ended(each):
             yield each
-            continue
-        own, its = (moving(watched[one.id].whole.bins(now)) for one in (each, first[call]))
-        if _are_pairs(own, its):
-            place = wording.place(first[call])
-            yield replace(each, text=f"{each.text}, in step with the leak at {place}, most likely one fault")
+        elif leak is not None and _are_pairs(
+            *(moving(watched[of.id].whole.bins(now)) for of in (each, leak))
+        ):
+            with_it = f"{each.text}, in step with the leak at {wording.place(leak)}, most likely one fault"
+            yield replace(each, text=with_it)
         else:
+            if each.level == "leak":
+                leaks.setdefault(call, each)
             yield each
 
 
