@@ -47,12 +47,13 @@ def explain(
     workers: bool = False,
     never: bool = False,
     used: bool = False,
+    some: bool = False,
     comes: bool = False,
     counts: Counts | None = None,
 ) -> tuple[Cause | None, Strength]:
     """The cause, with its evidence, and how strong that is; None if nothing was sampled.
 
-    ``workers``, ``comes`` and ``counts``: see ``Clues``.  ``never`` and ``used``: see ``Moves``.
+    ``workers``, ``comes`` and ``counts``: see ``Clues``.  ``never``, ``used`` and ``some``: see ``Moves``.
     """
     if facts is None or not facts.sampled:
         return None, Strength.NONE
@@ -67,30 +68,32 @@ def explain(
             if not each.only_names:
                 break
     cause = replace(cause, proof="; ".join(_proofs(facts.reach)), held=_held(seen))
-    return cause, _strength(pattern, seen, never=never, used=used)
+    return cause, _strength(pattern, seen, never=never, used=used, some=some)
 
 
-def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bool) -> Strength:
+def _strength(pattern: SitePattern | None, seen: Clues, *, never: bool, used: bool, some: bool) -> Strength:
     if seen.proven:
         return Strength.PROVEN
     shown = pattern.strength_of(seen) if pattern is not None else None
-    given = seen.parked(*_GIVEN) + seen.facts.sharing
-    if used and seen.most(given) and shown in (None, Strength.UNLIKELY, Strength.NONE):
+    served = seen.parked(*_GIVEN) + seen.facts.sharing
+    if used and seen.most(served) and shown in (None, Strength.UNLIKELY, Strength.NONE):
         return Strength.IN_USE
     if shown is not None:
         return shown
     if _abandoned(seen, never=never):
         return Strength.PERMANENT
-    served = seen.most(seen.parked(*_GIVEN)) and seen.some(seen.advanced)  # others of them may idle for long
-    if served or (seen.compared and not seen.stand_still):
+    given = some and seen.most(seen.parked(*_GIVEN))  # others of them may idle for long
+    if given or seen.most(seen.parked("socket")):
+        return Strength.OPEN_ENDED
+    if seen.compared and not seen.stand_still:
         return Strength.UNLIKELY
-    if seen.most(seen.facts.awaited) and not seen.apart:
+    if seen.at_rest or (seen.most(seen.facts.awaited) and not seen.apart):
         return Strength.UNLIKELY
-    if seen.at_rest:
-        return Strength.UNLIKELY
-    if seen.timed or seen.comes:
+    if seen.timed:
+        return Strength.OPEN_ENDED
+    if seen.comes or not never or seen.most(seen.parked(*_OTHERS)):
         return Strength.NONE
-    return Strength.PERMANENT if never and not seen.most(seen.parked(*_OTHERS)) else Strength.NONE
+    return Strength.PERMANENT
 
 
 def _abandoned(seen: Clues, *, never: bool) -> bool:

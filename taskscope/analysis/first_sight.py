@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from taskscope.analysis.growth import start_up
-from taskscope.analysis.moves import WATCHED
-from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, Bin
 
 if TYPE_CHECKING:
@@ -85,25 +83,14 @@ class FirstSight:
         if facts.older is not None:
             self._counter = max(self._counter, facts.older.counter)
 
-    def past(
-        self,
-        facts: SiteFacts | None,
-        counts: SiteCounts,
-        strength: Strength,
-        now: float,
-        cohorts: Cohorts,
-    ) -> Past | None:
+    def past(self, facts: SiteFacts | None, counts: SiteCounts, now: float, cohorts: Cohorts) -> Past | None:
         """When a site's older tasks were born; None if that is unknown or proves nothing.
 
         If many of them have ended since, but those that had settled do not (``cohorts``), it is the past of
-        these.  For tasks in use births prove nothing, and use shows only after a while.
+        these.
         """
         older = facts.older if facts is not None else None
-        if (
-            older is None
-            or strength < Strength.NONE
-            or (strength == Strength.NONE and now - self._since < WATCHED)
-        ):
+        if older is None:
             return None
         whole = self._all_of(counts.adopted, older.live, (facts.monotonic if facts else now) - self._since)
         settled = cohorts.settled(self._since)
@@ -154,15 +141,8 @@ class FirstSight:
         return tuple(self._started + span * _without_burst(part, burst, slow) for part in parts)
 
     def _by_rate(self, older: Older, counts: SiteCounts, now: float) -> tuple[float, ...] | None:
-        """Evenly spread births, if the present growth, over the life of the process, makes those that live.
-
-        Only sound for a site whose older tasks do not end: then the number that lives was once 0.
-        """
-        span, grown = self._since - self._started, counts.counts.live - older.live
-        if grown < FEWEST or not _even(grown, older.live * (now - self._since) / span):
-            return None
-        told = min(len(older.births), older.live)
-        return tuple(self._started + span * (at + 0.5) / told for at in range(told))
+        grown, told = counts.counts.live - older.live, len(older.births)
+        return evenly(older.live, grown, told, self._started, self._since, now)
 
     def _all_stay(self, older: Older, past: Past, counts: SiteCounts, now: float) -> bool:
         """Whether nearly all tasks that the site started since its oldest live one still live.
@@ -185,6 +165,21 @@ class FirstSight:
         """
         expected = max(0.01, before * seconds / max(1.0, self._since - self._started))
         return _odds(max(0, before - now), 0.05 * expected + 0.01, expected) >= ODDS
+
+
+def evenly(
+    older: int, grown: int, told: int, started: float, since: float, now: float
+) -> tuple[float, ...] | None:
+    """Evenly spread births, if the present growth, over the life of the process, makes those that live.
+
+    ``older``: how many there were at ``since``; ``grown``: by how many they are more ``now``; ``told``: how
+    many births at most.  Only sound for what does not end: then the number that lives was once 0.
+    """
+    span = since - started
+    if grown < FEWEST or older <= 0 or span <= 0 or not _even(grown, older * (now - since) / span):
+        return None
+    told = min(told, older)
+    return tuple(started + span * (at + 0.5) / told for at in range(told))
 
 
 def _burst(parts: Sequence[float]) -> float:

@@ -334,8 +334,8 @@ class Judge:
         strength = watched.strength
         coming = self.now <= watched.adopted  # older ones still are: the next sample may tell more
         watched.judged = None if coming else watched.judged
-        known = watched.facts if watched.unseen <= FEW and not coming else None
-        watched.past = self._first_sight.past(known, watched.counts, strength, self.now, watched.cohorts)
+        known = watched.facts if watched.may_stay and watched.unseen <= FEW and not coming else None
+        watched.past = self._first_sight.past(known, watched.counts, self.now, watched.cohorts)
         survival = watched.survival
         result = self._verdict(watched, watched.whole, survival, strength)
         begun = watched.reading.begun if watched.reading is not None else self._since

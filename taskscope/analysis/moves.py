@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskscope.analysis.clues import SOME
+
 if TYPE_CHECKING:
     from taskscope.model import SiteFacts
 
@@ -62,6 +64,12 @@ class Moves:
         old = [serial for serial, (since, _) in self._first.items() if self.now - since >= WATCHED]
         stood = sum(1 for serial in old if serial not in self._moved)
         return len(old) > 1 and stood <= FEW * len(old)
+
+    @property
+    def some(self) -> bool:
+        """Whether a good part of those seen more than once has moved: others of them may idle for long."""
+        again = [serial for serial, (since, _) in self._first.items() if since < self.now]
+        return bool(again) and sum(serial in self._moved for serial in again) >= SOME * len(again)
 
     @property
     def comes(self) -> bool:

@@ -8,10 +8,12 @@ from enum import IntEnum
 class Strength(IntEnum):
     """The stronger, the shorter growth is watched before it is a leak (see ``verdict``)."""
 
-    BOUNDED = -3
+    BOUNDED = -4
     """Their number is bounded, which overrules the count."""
-    IN_USE = -2
+    IN_USE = -3
     """All of them are given work now and then: their number is load, whatever it is."""
+    OPEN_ENDED = -2
+    """Others end them, or a timer does: until some have ended, nobody knows how long they live."""
     UNLIKELY = -1
     """Probably a pool, work in progress, or soon collected."""
     NONE = 0

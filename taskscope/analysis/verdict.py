@@ -24,6 +24,7 @@ PATIENCE = {
     Strength.PERMANENT: 45.0,
     Strength.NONE: 140.0,
     Strength.UNLIKELY: 165.0,
+    Strength.OPEN_ENDED: 165.0,
     Strength.IN_USE: 165.0,
 }
 """Seconds of growth before it is a leak.
@@ -38,6 +39,7 @@ RISES = {
     Strength.PERMANENT: 3,
     Strength.NONE: 5,
     Strength.UNLIKELY: 8,
+    Strength.OPEN_ENDED: 8,
     Strength.IN_USE: 8,
 }
 """Separate gains needed; fewer over a longer watch."""
@@ -107,6 +109,8 @@ def _doubt(growth: Growth, strength: Strength, seen_since: float, *, record: boo
         return "below its earlier peak"
     if strength == Strength.IN_USE:
         return "in use"
+    if strength == Strength.OPEN_ENDED and not _some_ended(growth):
+        return "none ends"
     if growth.rises < RISES_IN_THE_PAST and growth.last < seen_since:
         return "too early"
     return None
@@ -152,7 +156,12 @@ def _by_counts(growth: Growth, strength: Strength, uptime: float) -> Verdict:
 
 def _some_end(growth: Growth, strength: Strength) -> bool:
     """Whether some tasks end, and it is still open whether ends will grow with the live count."""
-    return strength < Strength.CANNOT_END and growth.ended > max(2, 0.03 * growth.gained) and growth.pace > -1
+    return strength < Strength.CANNOT_END and _some_ended(growth) and growth.pace > -1
+
+
+def _some_ended(growth: Growth) -> bool:
+    """Whether enough have ended to show how long they live."""
+    return growth.ended > max(2, 0.03 * growth.gained)
 
 
 def _some_of(survival: Survival) -> bool:

@@ -115,6 +115,7 @@ class WatchedSite:
             workers=moves.workers,
             never=moves.never,
             used=moves.used,
+            some=moves.some,
             comes=moves.comes,
             counts=self.counts.counts,
         )
@@ -150,6 +151,11 @@ class WatchedSite:
         known = self.facts.older.live if self.facts is not None and self.facts.older is not None else 0
         older = self.counts.adopted - self.counts.counts.ended
         return max(0.0, 1 - known / older) if self.counts.adopted > 1 and older > 0 else 0.0
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether births prove anything: not of tasks in use, and it takes a while to see that none is."""
+        return self.strength > Strength.NONE or (self.strength == Strength.NONE and self.moves.never)
 
     def wants_older(self, now: float) -> bool:
         """Whether to ask about older tasks: about the first at once, about all when no more come."""

@@ -125,7 +125,8 @@ the wrong loop or thread, other resources that pile up."""
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",
     "follows load",
-    "only one step so far", "too early", "slows down", "some end", "in use", "below its earlier peak",
+    "only one step so far", "too early", "slows down", "none ends", "some end", "in use",
+    "below its earlier peak",
     "keeps", "some stay", "stuck",
 ]  # fmt: skip
 """What decided on the reading of a site: those for ``flat``, for ``suspect``, for ``leak``."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import pytest
 
 from taskscope.analysis.judge import Judge
-from taskscope.model import Counts, Older, Sample, SiteCounts, SiteFacts
+from taskscope.model import Counts, Mark, Older, Sample, SiteCounts, SiteFacts
 from taskscope.text import since
 from tests.unit.shapes import arrivals, churn, daily, hello, pool, ramp, sawtooth, site, steady, steps
 
@@ -247,3 +247,23 @@ def test_tasks_in_use_are_not_judged_by_their_past() -> None:
         facts = late.facts(now, ())
         judge.facts(replace(facts, orphans=0, looping=0, awaited=facts.live))
         assert all(each.level != "leak" for each in judge.findings())
+
+
+@pytest.mark.parametrize(("looks", "leak"), [((0, 3), False), ((0, 3, 20), True)])
+def test_that_none_is_in_use_shows_only_between_looks(looks: tuple[int, ...], leak: bool) -> None:
+    """A busy target may answer late: until it has, nothing is known of those that it had not told of."""
+    late = Late(steady(1, 400))
+    judge = Judge(hello(CAME))
+    judge.learn([site(0)])
+    shown = set()
+    for tick in range(30):
+        now = CAME + tick
+        total = late.counts(now)
+        judge.feed(
+            Sample(tick, now, 1.0, 1.0, total.counts, 1, 9, 9, 0.1, 0.0, 0.0, 9, tick == 0, (), (total,))
+        )
+        if tick in looks:
+            marks = tuple(Mark(serial, serial) for serial in range(late.counts(now).counts.live))
+            judge.facts(replace(late.facts(now, ()), orphans=0, looping=0, marks=marks))
+        shown |= {each.level for each in judge.findings()}
+    assert ("leak" in shown) == leak

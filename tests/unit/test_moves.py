@@ -43,6 +43,16 @@ def test_tasks_that_are_not_known_long_say_nothing() -> None:
     assert not moves.never
 
 
+def test_a_good_part_that_moved_at_any_time_is_remembered() -> None:
+    """However late the looks come: between the last two of them none need have moved."""
+    moves = Moves()
+    moves.add(look(0, {serial: serial for serial in range(12)}))
+    assert not moves.some
+    for at, moved in ((20, 2), (40, 3), (60, 3)):
+        moves.add(look(at, {serial: serial + (100 if serial < moved else 0) for serial in range(12)}))
+        assert moves.some == (moved == 3)
+
+
 def test_tasks_that_ended_are_forgotten() -> None:
     moves = Moves()
     moves.add(look(0, {1: 1, 2: 2, 3: 3}))

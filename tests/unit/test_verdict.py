@@ -53,6 +53,10 @@ def test_the_stronger_the_evidence_the_sooner_a_leak_is_called(
     assert levels(every(gap, 300), strength, 300)[within] == "leak"
 
 
+def test_what_lasts_as_long_as_others_want_is_no_leak_before_some_have_ended() -> None:
+    assert "leak" not in levels(every(1, 600), Strength.OPEN_ENDED, 600)
+
+
 def test_tasks_that_nothing_can_wake_are_a_leak_at_once_whether_or_not_they_grow() -> None:
     assert set(levels([0.0, 0.0], Strength.PROVEN, 10)[3:]) == {"leak"}
 
