@@ -45,13 +45,15 @@ HALF = 0.5
 class Grown:
     """What is said of a pile that grows.
 
-    ``takes``: what each of them takes of what the process may use up.
+    ``past``: of it before it was counted, as far as that is known.  ``takes``: what each of them takes of
+    what the process may use up.
     """
 
     reading: Growth
     verdict: Verdict
     level: Reading
     since: Onset
+    past: Past | None
     takes: Mapping[Supply, float]
 
 
@@ -96,7 +98,8 @@ class Pile(Generic[T]):
     ) -> Grown | None:
         """The verdict; None if it does not grow.  ``born``: when the first of them was made, if known."""
         bins = self.track.bins(self.now)
-        if past is not None and strength >= Strength.PERMANENT:
+        past = past if strength >= Strength.PERMANENT else None
+        if past is not None:
             bins = extended(bins, past)
         reading = growth.measure(bins, self.now)
         if reading is None:
@@ -115,8 +118,8 @@ class Pile(Generic[T]):
             return None
         begun = min(max(started, reading.since if born is None else born), reading.since)
         seen = reading.since - self.since > 2 * max(reading.gap, BIN)
-        onset = Onset(begun, at_least=born is None and not seen)
-        return Grown(reading, verdict, self.level.shown, onset, takes or {})
+        onset = Onset(begun, at_least=born is None and past is None and not seen)
+        return Grown(reading, verdict, self.level.shown, onset, past, takes or {})
 
 
 class Piles(Generic[T]):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.clues import MOST
+from taskscope.analysis.first_sight import Past, evenly
 from taskscope.analysis.piles import Pile, Piles
 from taskscope.analysis.strength import Strength
 from taskscope.model import Resource, requests
@@ -33,7 +34,10 @@ LARGE = 1 << 20
 """Bytes that values of a context variable must gain: less is noise."""
 
 AGAIN = 10
-"""Context variables of one name from which they are made again and again."""
+"""More context variables of one name than before, from which they are made again and again."""
+
+TOLD = 60
+"""Most births of which the past is made."""
 
 _READER = "StreamReaderProtocol"
 """asyncio's protocol of streams: what arrives waits until somebody reads it."""
@@ -116,7 +120,7 @@ def _of_contexts(row: Resource, pile: Pile[Resource]) -> Strength:
     carried = (row.users or 0) / max(1, first.users or 0)
     if carried > 1 and carried**2 > weight_of(row) / max(1, weight_of(first)):  # that is most of the growth
         return Strength.IN_USE
-    made = (row.variables or 0) >= max(AGAIN, 2 * (first.variables or 0))
+    made = (row.variables or 0) - (first.variables or 0) >= AGAIN
     return Strength.PERMANENT if made else Strength.NONE
 
 
@@ -145,6 +149,20 @@ class _Resources(Pile[Resource]):
     def worth(self) -> bool:
         enough = self.latest.kind != "context" or self.track.gain >= LARGE
         return enough and self.latest.count >= self.judged_as.fewest
+
+    def add(self, latest: Resource, count: int, now: float) -> None:
+        """Adds a look.  Older ones that were found only now are no growth."""
+        found = latest.older - self.latest.older
+        if found > 0:
+            self.track.shift(found)
+            self.first = replace(self.first, count=self.first.count + found)
+        Pile.add(self, latest, count, now)
+
+    def past(self, started: float) -> Past | None:
+        """When those of the first look were made, if as fast as now: sound of what does not end."""
+        older, now = self.judged_as.amount(self.first), self.judged_as.amount(self.latest)
+        births = evenly(older, now - older, TOLD, started, self.since, self.now)
+        return Past(births, older, started, self.since, "the present rate") if births is not None else None
 
     def inspect(self, row: Resource, now: float) -> None:
         """Adds what keeps them."""
@@ -223,7 +241,8 @@ class Stock(Piles[Resource]):
         elif pile.known is None and row.kind != "context":
             return None
         judged = pile.judged_as
-        grown = pile.judged(judged.strength(row, pile), self._started, takes=judged.takes(row))
+        strength, past = judged.strength(row, pile), pile.past(self._started)
+        grown = pile.judged(strength, self._started, past=past, takes=judged.takes(row))
         if grown is None:
             return None
         more = judged.amount(row) - judged.amount(pile.first)

@@ -25,6 +25,7 @@ class Resource:
     the primitives. ``since``: the longest of these has not moved since then; the oldest child started then.
     ``each``: bytes of one. ``alone``: of ``inspected`` ones, those that only the event loop refers to.
     ``keeper``: the container that most are in. ``variables``: context variables of that name.
+    ``older``: of ``count``, those that were there before the agent, which took a search to find.
     """
 
     kind: words.ResourceKind
@@ -40,6 +41,7 @@ class Resource:
     keeper: Keeper | None = None
     variables: int | None = None
     since: float | None = None
+    older: int = 0
 
     @property
     def label(self) -> str:

@@ -47,10 +47,14 @@ def watch(
     seconds: int,
     keeper: Keeper | None = None,
     threads: tuple[Thread, ...] = (),
+    started: float = 0.0,
     **more: Callable[[float], Any],
 ) -> list[tuple[Finding, ...]]:
-    """What is said at each look, every five seconds, of so many; ``more``: other fields at that time."""
-    judged, said = Stock(0.0), []
+    """What is said at each look, every five seconds, of so many; ``more``: other fields at that time.
+
+    ``started``: when the process did; the first look is at 1,000.
+    """
+    judged, said = Stock(started), []
     for second in range(0, seconds, 5):
         now = 1000.0 + second
         fields: dict[str, Any] = {name: of(second) for name, of in more.items()}
@@ -121,6 +125,35 @@ def test_what_fills_up_goes_up_and_down_or_is_few_is_nothing(row: Resource) -> N
     assert "leak" not in levels(watch(row, lambda second: min(12, int(second / 2)), 300, READ))
     assert "leak" not in levels(watch(row, lambda second: 5 + int(second) % 40, 300, READ))
     assert levels(watch(row, lambda second: 1 + (second > 60), 300, READ)) == set()
+
+
+@pytest.mark.parametrize("row", [LOOP, GENERATOR, STREAM, ZOMBIE, CHILD])
+def test_what_cannot_end_and_grew_as_fast_before_is_a_leak_within_fifteen_seconds(row: Resource) -> None:
+    def as_ever(second: float) -> int:
+        return 100 + int(second)
+
+    (finding,) = watch(row, as_ever, 20, ONLY_FILLED, started=900.0)[-1]
+    assert (finding.level, finding.since_estimated, finding.since_at_least) == ("leak", True, False)
+    assert finding.since == pytest.approx(900, abs=5)
+    faster = watch(row, as_ever, 40, ONLY_FILLED, started=500.0)  # they were started with the service
+    assert "leak" not in levels(faster)
+    assert "leak" not in levels(watch(row, as_ever, 40, EMPTIED, started=900.0))
+
+
+def test_older_loops_that_are_found_late_are_no_growth_and_tell_of_the_past() -> None:
+    """A search finds them, after the first look."""
+
+    def older(second: float) -> int:
+        return 100 * (second >= 10)
+
+    still = watch(LOOP, lambda second: 5 + older(second), 100, ONLY_FILLED, started=900.0, older=older)
+    assert levels(still) == set()
+    grows = watch(
+        LOOP, lambda second: 1 + int(second) + older(second), 30, ONLY_FILLED, started=900.0, older=older
+    )
+    assert [each.level for each in grows[-1]] == ["leak"]
+    assert grows[-1][0].cause is not None
+    assert "100 are older than the agent, presumably made there too" in grows[-1][0].cause.evidence
 
 
 def test_a_loop_for_each_thread_is_nothing() -> None:

@@ -175,13 +175,16 @@ class ResourceReader:
         if search and clock.monotonic() - self._searched >= SEARCH_EVERY:
             self._searched = clock.monotonic()
             yield from self._search()
+        older: Counter[tuple[str, ResourceState, model.Frame | None]] = Counter()
         for kind, count in self._others.items():
-            counted[kind, "stopped", None] += count
+            made = {key[2] for key in counted if key[:2] == (kind, "stopped") and key[2] is not None}
+            older[kind, "stopped", made.pop() if len(made) == 1 else None] = count
+        counted.update(older)
         return [
             model.Resource(
-                "loop", kind, count, state, frame=frame, users=len(makers[kind, state, frame] & living)
+                "loop", key[0], count, key[1], frame=key[2], users=len(makers[key] & living), older=older[key]
             )
-            for (kind, state, frame), count in counted.items()
+            for key, count in counted.items()
         ]
 
     def _search(self) -> Job[None]:

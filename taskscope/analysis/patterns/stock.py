@@ -61,6 +61,7 @@ class StockPattern(ProcessPattern):
             },
             self.cause(self._sentence(pile), tuple(self._evidence(pile))),
             projection=projection,
+            since_estimated=pile.grown.past is not None,
             share=pile.share,
         )
 
@@ -76,8 +77,10 @@ class StockPattern(ProcessPattern):
         return said(self.what, more=f"kept in {keeper.name}" if keeper is not None and keeper.name else "")
 
     def _evidence(self, pile: PiledResource) -> Iterator[str]:
-        row = pile.row
+        row, past = pile.row, pile.grown.past
         yield from self.sees(row)
+        if past is not None:
+            yield "at this rate there were none when the process started"
         kept = keeper_as_text(row.keeper, grows=pile.keeper_grows)
         if kept:
             yield f"kept in {kept}"
@@ -98,6 +101,8 @@ def _site(row: Resource) -> Frame:
 
 def _of_loop(row: Resource) -> Iterator[str]:
     yield f"{row.label}, neither running nor closed; each takes 3 descriptors"
+    if row.older and row.frame is not None:
+        yield f"{row.older:,} are older than the agent, presumably made there too"
     if row.frame is None:
         yield "where they were made is unknown: they are older than the agent"
     if not row.users:
