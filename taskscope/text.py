@@ -29,13 +29,17 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _DAY = 86400.0
 
+MOST_PIDS = 8
+"""Processes named in a sentence."""
+
+
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def plural(number: int, noun: str) -> str:
-    """``1 stall``, ``2,000 stalls``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    """``1 stall``, ``2,000 stalls``, ``3 processes``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
 
 
 def be(number: int, *, past: bool = False) -> str:
@@ -234,7 +238,7 @@ _DOES = {"timer": "armed", "resource": "made", "churn": "armed", "spin": "queues
 
 def asides(finding: Finding) -> list[str]:
     """Notes on the line itself: that it is in a library, behind a helper, a guess."""
-    said = []
+    said = [among(finding)] if finding.of > 1 else []
     if finding.user_site is not None and finding.user_site != finding.site:
         does = _DOES.get(finding.kind) or ("started" if finding.id else "waits")
         begun = "behind it" if finding.kind == "spin" else "called from"
@@ -251,6 +255,17 @@ def asides(finding: Finding) -> list[str]:
         )
         said.append(f"the line is a guess: {why}")
     return said
+
+
+def among(finding: Finding) -> str:
+    """In how many processes of a group it is; which, if not in all."""
+    number, every = len(finding.processes), finding.of
+    if every < 2:
+        return ""
+    pids = ", ".join(map(str, finding.processes[:MOST_PIDS])) + ", …" * (number > MOST_PIDS)
+    if number == 1:
+        return f"only in {pids}, of {every} processes"
+    return f"in {number} of {every} processes" + (f": {pids}" if number < every else "")
 
 
 def proofs(cause: Cause) -> list[str]:

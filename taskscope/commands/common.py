@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 from taskscope.text import parsed_seconds
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Awaitable, Iterator
+
+    from taskscope.sources.base import Source
 
 TARGET_HELP = "a pid, a name given to start() or run --name, a socket path, a snapshot or recording, or aiomonitor://HOST:PORT"
 
+GROUP_HELP = "several, or a pattern like 'shop*' for the names and commands of ps, are one group"
+CHILDREN_HELP = "with every Python process below TARGET, those that come later too"
 
 RULES_HELP = (
     "when any of RULES is the case (leak, hang, spin, suspect, stall=5s, fds=90%%, memory=80%%, "
@@ -33,6 +38,19 @@ class UsageError(CommandError):
     """The arguments are invalid; the message quotes the offending one."""
 
     status = 2
+
+
+def add_targets(parser: ArgumentParser) -> None:
+    """Adds TARGET…, which `source_of` reads: several are watched as one group."""
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help=f"{TARGET_HELP}; {GROUP_HELP}")
+    parser.add_argument("--children", action="store_true", help=CHILDREN_HELP)
+
+
+def source_of(options: Namespace) -> Source:
+    """The source of what `add_targets` has read, not yet opened.  Raises SourceError."""
+    from taskscope.sources.group import observed
+
+    return observed(options.targets, children=options.children, progress=say)
 
 
 def exit_status(error: Exception) -> int | None:

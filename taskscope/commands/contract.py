@@ -28,6 +28,7 @@ def finding_of_contract(finding: Finding) -> dict[str, Any]:
         "evidence": finding.evidence,
         "cause": None if cause is None else {"pattern": cause.pattern, "text": cause.text},
         "projection": wire.pack(finding.projection),
+        "processes": list(finding.processes),
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from taskscope import text as fmt
 from taskscope.analysis.diff import compare
 from taskscope.model.changes import Side
 from taskscope.model.vocabulary import rank
@@ -141,4 +142,6 @@ def _findings(observation: Observation, limits: Limits) -> Iterator[Check]:
         yield TOO_EARLY if observation.pump.progress.early else Check("nothing leaks or hangs")
     for each in found:
         cause = f": {each.cause.text}" if each.cause is not None else ""
-        yield Check(f"{each.level} in {each.coroutine}", f"{each.text}{cause}", each.user_site or each.site)
+        where = f" ({fmt.among(each)})" if each.of > 1 else ""
+        text = f"{each.text}{where}{cause}"
+        yield Check(f"{each.level} in {each.coroutine}", text, each.user_site or each.site)

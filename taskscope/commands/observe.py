@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from taskscope.analysis import growth
 from taskscope.model.state import TargetState
 from taskscope.sources.base import AgentGone, Observed, Silence, TargetGone
+from taskscope.sources.group import GroupSource
 from taskscope.sources.pump import Pump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.model import Finding, Hello, Process, Sample
+    from taskscope.model.members import Member
     from taskscope.model.state import SiteState
     from taskscope.sources.base import Source
 
@@ -152,6 +154,11 @@ class Observation:
 
     def recall(self, past: object) -> None:
         """History from before the watch is for the judge alone."""
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The processes, if it is a group."""
+        return self.source.members() if isinstance(self.source, GroupSource) else ()
 
     @property
     def process(self) -> Process:

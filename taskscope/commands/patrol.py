@@ -43,6 +43,8 @@ def main(options: Namespace) -> int:
     given = [name for name in _OF_REPORTS if getattr(options, name)]
     if given:
         raise UsageError(f"--on writes no report: leave out --{given[0].replace('_', '-')}")
+    if len(options.targets) > 1 or options.children:
+        raise UsageError("--on watches one TARGET; start one watch for each process")
     try:
         rules = tuple(parse(*each) for each in options.on)
     except RuleError as error:
@@ -53,7 +55,7 @@ def main(options: Namespace) -> int:
 
     async def run() -> None:
         async with asyncio.timeout(options.seconds):
-            await watch_by_name(options.target, options.interval, rules, tell)
+            await watch_by_name(options.targets[0], options.interval, rules, tell)
 
     return asyncio.run(until_told(run()))
 

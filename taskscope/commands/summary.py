@@ -9,10 +9,14 @@ from rich.cells import cell_len
 
 from taskscope import text as fmt
 from taskscope.analysis import growth
+from taskscope.sources.group import GroupSource
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taskscope.commands.observe import Observation, Seen
     from taskscope.model import Finding, Sample
+    from taskscope.model.members import Member
 
 MAX_SITES = 30
 WIDTH = 80
@@ -27,16 +31,41 @@ def report(observation: Observation) -> str:
         return "\n".join(silences or ["No sample received; watch for longer than the agent's interval."])
     process, last = observation.process, observation.last
     watched = f"watched for {max(observation.watched, observation.seconds):.0f} s"
+    members = observation.members
+    who = _count(observation) if members else f"pid {process.pid}"
     lines = [
-        f"{process.name}  pid {process.pid}  Python {process.python}  {watched}",
+        f"{process.name}  {who}  Python {process.python}  {watched}",
         *_totals(observation, last),
         *silences,
         "",
+        *([*_members(members), ""] if members else ()),
         *_table(observation),
         "",
         *_findings(observation),
     ]
     return "\n".join(lines)
+
+
+def _count(observation: Observation) -> str:
+    from taskscope.export.members import count
+
+    assert isinstance(observation.source, GroupSource)
+    return count(observation.members, observation.source.ended)
+
+
+def _members(members: Sequence[Member]) -> list[str]:
+    """The processes as a table; why one refused is wrapped, not cut."""
+    from taskscope.export.members import HEADS, rows
+
+    table = [HEADS, *rows(members)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
+    lines = []
+    for *numbers, said in table:
+        begin = "  ".join(cell.rjust(width) for cell, width in zip(numbers, widths, strict=True)) + "  "
+        lines += textwrap.wrap(begin + said, WIDTH, subsequent_indent=" " * 8, drop_whitespace=False) or [
+            begin
+        ]
+    return [line.rstrip() for line in lines]
 
 
 def _silences(observation: Observation) -> list[str]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from taskscope.commands.common import (
     RULES_HELP,
-    TARGET_HELP,
     UsageError,
+    add_targets,
     check_writable,
     duration,
     say,
+    source_of,
     waiting,
 )
 from taskscope.text import early, plural
@@ -73,7 +74,7 @@ def register(parser: ArgumentParser) -> None:
         "against the coroutine, the function and file.py:line.  With --on it watches until it "
         "is told to end, through restarts of a named process, and acts by itself."
     )
-    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    add_targets(parser)
     parser.add_argument(
         "--for",
         dest="seconds",
@@ -198,7 +199,7 @@ def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) 
     if TOO_EARLY in found:
         say(f"taskscope watch: {early(observation.pump.progress)}; that it passed is no all-clear")
     if options.junit:
-        ci.write_junit(options.junit, options.target, observation.watched, found)
+        ci.write_junit(options.junit, " ".join(options.targets), observation.watched, found)
 
 
 class Samples:
@@ -248,10 +249,9 @@ def _lines() -> Lines:
 async def _watch(options: Namespace, samples: Samples, lines: Lines | None) -> Observation:
     from taskscope.commands.gate import kept
     from taskscope.commands.observe import Observation, observe
-    from taskscope.sources.resolve import resolve
 
-    with waiting(f"attaching to {options.target}…"):
-        source = resolve(options.target, progress=say)
+    with waiting(f"attaching to {' '.join(options.targets)}…"):
+        source = source_of(options)
         observation = Observation(source, await source.open())
     progress = _progress(options.seconds)
 
@@ -301,6 +301,7 @@ def _print_json(observation: Observation, samples: Samples) -> None:
         "findings": [finding_of_contract(finding) for finding in observation.findings],
         **judged_of_contract(observation.pump.progress),
         "silences": wire.pack(observation.silences),
+        "processes": wire.pack(observation.members),
         "ended": observation.ended or None,
     }
     print(json.dumps(said))

@@ -53,6 +53,7 @@ class Lines:
             **judged_of_contract(observation.pump.progress),
             findings=[finding_of_contract(finding) for finding in observation.findings],
             silences=wire.pack(observation.silences),
+            processes=wire.pack(observation.members),
             ended=observation.ended or None,
             failed=failed,
             status=1 if failed else 0,

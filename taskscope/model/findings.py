@@ -221,7 +221,8 @@ class Finding:
     ``since_wall`` the same in seconds since the epoch.  ``since_at_least``: it began then or earlier, before
     the first observation.  ``evidence``: numbers by name.  ``until_told``: seconds until a suspect gets its
     final verdict.  ``via``: the helper through which the site starts what it starts.  ``since_estimated``: it
-    rests on the births of tasks older than the agent, which are estimates.
+    rests on the births of tasks older than the agent, which are estimates.  ``processes``: of a group, the
+    pids that have it, of ``of`` that were judged, and ``id`` is the group's number for the site.
     """
 
     level: words.Level
@@ -243,6 +244,8 @@ class Finding:
     since_wall: float | None = None
     via: Frame | None = None
     since_estimated: bool = False
+    processes: tuple[int, ...] = ()
+    of: int = 0
 
     @property
     def counts(self) -> bool:

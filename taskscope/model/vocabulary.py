@@ -34,6 +34,7 @@ __all__ = [
     "Matched",
     "MemberState",
     "NodeKind",
+    "Odd",
     "Order",
     "Origin",
     "Outcome",
@@ -184,6 +185,9 @@ multiprocessing itself and run nothing of the program."""
 MemberState = Literal["found", "attached", "helper", "refused", "ended"]
 """Of a process in a group.  ``found``: its agent has not answered yet; ``helper``: one of multiprocessing's
 own, left alone; ``refused``: it cannot be attached to."""
+
+Odd = Literal["", "silent", "idle"]
+"""How a process of a group differs from the others: it says nothing, it never started a task."""
 
 ProcessState = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
 """How a process is that says nothing.  ``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from taskscope import model
+    from taskscope.analysis.judge import Judge
     from taskscope.model.requests import Request
     from taskscope.model.vocabulary import ProcessState
 
@@ -113,6 +114,14 @@ class Verdicts(Source, Protocol):
     @property
     def judged(self) -> model.Judged:
         """How far the judgement had come."""
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """A source that has its own way to judge what it shows."""
+
+    def judge(self, hello: model.Hello) -> Judge:
+        """Gets the samples, says what is wrong."""
 
 
 @runtime_checkable

@@ -21,7 +21,7 @@ from taskscope.model import History, SiteHistory, requests
 from taskscope.model.series import LONGEST
 from taskscope.model.state import merge
 from taskscope.sources.archive import Archive
-from taskscope.sources.base import NotAvailable, SourceError, SourceMisbehaves, TargetGone
+from taskscope.sources.base import Judging, NotAvailable, SourceError, SourceMisbehaves, TargetGone
 from taskscope.sources.saved import SavedSource
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Pump:
     """Watches one source for a judge and for ``pictures``."""
 
     def __init__(self, source: Source, hello: Hello, *pictures: Picture) -> None:
-        self.judge = Judge(hello)
+        self.judge = source.judge(hello) if isinstance(source, Judging) else Judge(hello)
         self.cost = 0.0
         """Seconds of CPU time that the last verdicts took."""
         self._source = source
@@ -190,6 +190,8 @@ class Pump:
             await asyncio.to_thread(self.judge.feed, sample)
         else:
             self.judge.feed(sample)
+        if begun and sample.full and isinstance(self._source, Judging):  # its past is another one now
+            await self._remember(sample)
         if begun:
             await self._ask()
         else:

@@ -258,6 +258,7 @@ def test_a_finding_has_exactly_the_fields_of_the_contract() -> None:
         "evidence": {"n": 1},
         "cause": {"pattern": "sleeper per event", "text": "one sleeper per event"},
         "projection": None,
+        "processes": [],
     }
 
 

@@ -1,0 +1,64 @@
+"""The processes of a group in words: for the report of ``watch`` and for pages."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from taskscope import text as fmt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taskscope.model.members import Member
+    from taskscope.model.vocabulary import Odd
+
+HEADS = ("PID", "ROLE", "TASKS", "THREADS", "RSS", "CPU", "LOOP P99", "FINDINGS", "STATE")
+MOST = 40
+"""Processes listed."""
+
+ODD: dict[Odd, str] = {
+    "silent": "says nothing",
+    "idle": "has started no task, unlike the others",
+}
+
+
+def state(member: Member) -> str:
+    """How it is, with the reason."""
+    if member.state == "ended" and member.ended is not None:
+        at = time.strftime("%H:%M:%S", time.localtime(member.ended))
+        return f"ended {at} after {fmt.age(member.ended - member.began)}: {member.why}"
+    if member.odd:
+        return f"{member.state}, {ODD[member.odd]}"
+    return f"{member.state}: {member.why}" if member.why else member.state
+
+
+def cells(member: Member) -> tuple[str, ...]:
+    """One row, as `HEADS`."""
+    levels = fmt.levels(member.levels) if member.state in ("attached", "ended") else fmt.UNKNOWN
+    return (
+        str(member.pid or fmt.UNKNOWN),
+        member.role,
+        fmt.count(member.tasks),
+        fmt.count(member.threads),
+        fmt.bytes(member.rss),
+        fmt.percent(member.cpu),
+        fmt.latency(member.loop_latency),
+        levels,
+        state(member),
+    )
+
+
+def rows(members: Sequence[Member]) -> list[tuple[str, ...]]:
+    """The rows, without those of multiprocessing's own processes."""
+    return [cells(each) for each in members if each.state != "helper"][:MOST]
+
+
+def count(members: Sequence[Member], ended: int) -> str:
+    """How many there are of which kind."""
+    live = sum(each.state == "attached" for each in members)
+    refused = sum(each.state == "refused" for each in members)
+    parts = [fmt.plural(live, "process")]
+    parts += [f"{ended} ended"] if ended else []
+    parts += [f"{refused} refused"] if refused else []
+    return ", ".join(parts)

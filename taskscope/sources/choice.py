@@ -1,0 +1,119 @@
+"""Which processes a group consists of: a tree, several targets, all whose name or command fits a pattern."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope.attach.family import below, parents
+from taskscope.sources.base import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from taskscope.attach.discover import PythonProcess
+    from taskscope.model.vocabulary import Role
+
+PATTERN = frozenset("*?[")
+STARTS = 2.0
+"""Seconds in which a process gets an agent by itself: a forked child after one."""
+
+HELPERS: tuple[Role, ...] = ("resource tracker", "fork server")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A process that belongs to the group.  ``target``: what `resolve` takes; ``key``: its identity.
+
+    ``pid``: 0 while only its target is known.  ``young``: seconds until it is known that no agent comes
+    by itself.
+    """
+
+    key: object
+    target: str
+    pid: int = 0
+    command: str = ""
+    role: Role = ""
+    parent: int = 0
+    young: float = 0.0
+
+    @property
+    def helper(self) -> bool:
+        """Whether it runs nothing of the program."""
+        return self.role in HELPERS
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``targets`` as given; ``children``: with everything below them.  A pattern is for ``ps``'s list."""
+
+    targets: tuple[str, ...]
+    children: bool = False
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.targets)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether processes may come when none is left."""
+        return any(map(is_pattern, self.targets))
+
+    def find(self, living: Iterable[int] = ()) -> list[Found]:
+        """The processes now, with the children of those ``living`` ones that belong to it.  May block."""
+        from taskscope.attach.discover import processes
+
+        every, above = processes(), parents() if self.children else {}
+        found: dict[object, Found] = {}
+        for target in self.targets:
+            for each in self._meant(target, every, above, living):
+                found.setdefault(each.key, each)
+        return list(found.values())
+
+    def _meant(
+        self, target: str, every: Sequence[PythonProcess], above: Mapping[int, int], living: Iterable[int]
+    ) -> list[Found]:
+        if is_pattern(target):
+            return [_found(each) for each in every if _fits(each, target)]
+        pid = _pid_of(target)
+        if not self.children:
+            known = next((_found(each) for each in every if each.pid == pid), None)
+            return [replace(known or Found(target, target, pid), target=target)]
+        family = {each for one in (pid, *living) for each in below(one, above)} if pid else set()
+        return [_found(each) for each in sorted(every, key=lambda each: each.pid) if each.pid in family]
+
+
+def is_pattern(target: str) -> bool:
+    """Whether it names processes by a pattern: a file of that name goes first."""
+    return bool(PATTERN.intersection(target)) and not Path(target).exists()
+
+
+def _fits(process: PythonProcess, pattern: str) -> bool:
+    return fnmatchcase(process.agent or "", pattern) or fnmatchcase(process.command, pattern)
+
+
+def _found(process: PythonProcess) -> Found:
+    return Found(
+        (process.pid, process.started),
+        str(process.pid),
+        process.pid,
+        process.command,
+        process.role,
+        process.parent,
+        0.0 if process.agent is not None else max(0.0, STARTS - (time.time() - process.started)),
+    )
+
+
+def _pid_of(target: str) -> int:
+    """The pid that a target means now; 0 if that shows only when it is connected to."""
+    from taskscope.sources.resolve import agent_named, is_name
+
+    if target.isascii() and target.isdigit():
+        return int(target)
+    try:
+        return agent_named(target).pid if is_name(target) else 0
+    except SourceError:
+        return 0

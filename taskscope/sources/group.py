@@ -1,0 +1,319 @@
+"""Several processes of one service as one source: what a group shows, how it follows its members.
+
+A group is a `Source`, so whatever watches one process watches a group: app, ``watch``, ``report`` and
+``metrics`` need to know it only where they show processes.
+
+- Who belongs to it is asked every second (`choice.Choice`): a tree, several targets, a pattern.  Each process
+  gets a number that is never used again, and an attendant (`members.Attendant`): its own connection, pump and
+  judge.  At most `AT_ONCE` are being attached to at a time; one that refuses is a row that says why.
+- A sample of the group is the sum of its members' newest, once a second by our clock: counts and gauges are
+  added, of latencies the worst is shown.  A member's times are shifted by how far its clock is from ours.
+- Sites are merged by line, function and coroutine (`analysis.merged`), and have the group's numbers.  A line
+  that has moved because a member runs another version of the file is the same site if its text is the same
+  and the file reads differently at the old place, which is asked of that member once.
+- When a process ends, its live tasks count as ended in the totals, and its row stays with its last findings;
+  the series keep what it had.  One that comes with a past (its agent is older than our connection) adds it to
+  the series, of which the pump's pictures are told again.
+- Nobody judges the sums: a group's findings are its members', merged, with the pids that have them.  Who has
+  far more of a site than the others is an outlier (`analysis.outliers`): a mark, not a verdict.
+- Questions about a site go to the member where it is worst.  Those about a whole process (threads, loops,
+  trees, tasks by serial) are refused with the advice to open one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from taskscope import __version__, wire
+from taskscope.analysis.judge import Judge
+from taskscope.analysis.outliers import never_started
+from taskscope.model import Hello, Judged, requests
+from taskscope.sources.base import Answering, NotAvailable, SourceError, TargetGone
+from taskscope.sources.choice import Choice, Found, is_pattern
+from taskscope.sources.gathered import Gathered, siblings
+from taskscope.sources.members import Attendant
+from taskscope.sources.resolve import resolve
+from taskscope.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+
+    from taskscope.model import Finding, History, Process, Sample, SiteHistory
+    from taskscope.model.members import Member
+    from taskscope.model.requests import Request
+    from taskscope.sources.base import Silence, Source
+
+INTERVAL = 1.0
+"""Seconds between samples, and between looks for processes that came."""
+
+AT_ONCE = 4
+"""Processes attached to at a time."""
+
+PATIENCE = 30.0
+"""Seconds that the first sample waits for those that are still being attached to, once there is one."""
+
+MAX_ENDED = 200
+"""Processes that have ended and are still listed; the others are only counted."""
+
+
+class GroupSource(Answering):
+    """The processes of ``choice``.  ``connect`` makes the source of one; it may block.
+
+    ``progress`` gets sentences about processes that are being attached to.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        choice: Choice,
+        connect: Callable[[Found], Source],
+        progress: Callable[[str], None] = lambda text: None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.choice = choice
+        self.progress = progress
+        self.gathered = Gathered(self._live)
+        self.ended = 0
+        """Processes that were attached to, and have ended since."""
+        self._connect = connect
+        self._patience = patience
+        self._attendants: dict[object, Attendant] = {}
+        self._past: list[Attendant] = []
+        self._working: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._number = 0
+
+    # -- source ------------------------------------------------------------------------------------
+
+    async def open(self) -> Hello:
+        """Attaches to all that are there.  Raises SourceError if none of them lets us."""
+        begun, told = time.monotonic(), 0
+        try:
+            await self._look()
+            self._start(self._keep_looking())
+            while not all(each.settled for each in self._attendants.values()):
+                live = len(self._live())
+                if live and time.monotonic() - begun > self._patience:
+                    break
+                if live != told:
+                    self.progress(f"attached to {live} of {len(self._attendants)} processes")
+                told = live
+                await asyncio.sleep(0.05)
+            hello = self._hello()
+            injected = sum(
+                each.hello.arrived == "injected" for each in self._live() if each.hello is not None
+            )
+            if injected:
+                stay = f"agents stay in {plural(injected, 'process')}, idle, until `taskscope detach PID`"
+                self.progress(stay)
+            return hello
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        self.gathered.close()
+        working, self._working = self._working, set()
+        for task in working:
+            task.cancel()
+        if working:
+            await asyncio.wait(working)
+
+    async def samples(self) -> AsyncIterator[Sample]:
+        """A full sample, then one a second: full again if the past has changed.
+
+        TargetGone: all have ended, and no other can come.
+        """
+        yield self.gathered.sample(INTERVAL, full=True)
+        recalled = 0
+        while True:
+            await asyncio.sleep(INTERVAL)
+            if not (self._attendants or self.choice.lasting):
+                raise TargetGone(f"all {self.ended} processes have ended")
+            self._compare()
+            before, recalled = recalled, self.gathered.recalled_at
+            yield self.gathered.sample(INTERVAL, full=recalled != before)
+
+    def silence(self) -> Silence | None:
+        """None: the group's own samples always come; each member tells of itself."""
+        return None
+
+    def judge(self, hello: Hello) -> Judge:
+        """Who says what is wrong: the members' judges together."""
+        return _GroupJudge(hello, self)
+
+    def refusal(self, request: Request[Any]) -> str:
+        return f"{request.method.replace('_', ' ')} is shown for one process: open one of the group"
+
+    # -- its members -------------------------------------------------------------------------------
+
+    def _live(self) -> list[Attendant]:
+        return [each for each in self._attendants.values() if each.live]
+
+    @property
+    def attendants(self) -> tuple[Attendant, ...]:
+        """Those that are there, then those that have ended, latest first."""
+        return (*self._attendants.values(), *reversed(self._past))
+
+    def members(self) -> tuple[Member, ...]:
+        """How they are now, in the order of `attendants`."""
+        return tuple(each.shown() for each in self.attendants)
+
+    def another(self, pid: int) -> Source | None:
+        """A connection of its own to a member, not yet opened; None if it is not attached to."""
+        member = next((each for each in self._live() if each.pid == pid), None)
+        return self._connect(member.found) if member is not None else None
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            with contextlib.suppress(SourceError):
+                await self._look()
+
+    async def _look(self) -> None:
+        """Admits those that came, and lists those that have ended apart."""
+        living = [each.pid for each in self._attendants.values() if each.state == "attached"]
+        found = await asyncio.to_thread(self.choice.find, living)
+        there = {each.key for each in found}
+        for key, each in list(self._attendants.items()):
+            if key not in there and each.state != "attached":
+                each.gone()
+            if each.state == "ended":
+                del self._attendants[key]
+                self._past.append(each)
+                self.ended += each.hello is not None
+        del self._past[:-MAX_ENDED]
+        known: set[object] = {each.found.key for each in self.attendants}
+        known |= {each.found.target for each in self.attendants}  # a pid that has ended is no other process
+        for one in found:
+            if one.key not in known:
+                self._number += 1
+                member = self._attendants[one.key] = Attendant(self._number, one, self.gathered)
+                if not one.helper:
+                    self._start(member.attend(self._connect, self._room))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    def _compare(self) -> None:
+        """Marks who is not like the others."""
+        for peers in siblings(self._live()):
+            idle = never_started({each: each.sample.tasks.born for each in peers if each.sample is not None})
+            for each in peers:
+                each.odd = "silent" if each.silent else "idle" if each in idle else ""
+
+    def _hello(self) -> Hello:
+        there = [each.hello for each in self._live() if each.hello is not None]
+        if not there:
+            whys = dict.fromkeys(each.why for each in self.attendants if each.why)
+            raise SourceError("; ".join(whys) or f"no process is meant by {self.choice.name}")
+        now, wall = time.monotonic(), time.time()
+        since = min(each.agent_since + each.wall - each.monotonic for each in there)
+        return replace(
+            there[0],
+            protocol=wire.PROTOCOL,
+            taskscope=__version__,
+            process=self._process([each.process for each in there]),
+            interval=INTERVAL,
+            control=False,
+            agent_since=since - wall + now,
+            monotonic=now,
+            wall=wall,
+            notes=(),
+        )
+
+    def _process(self, every: Sequence[Process]) -> Process:
+        """The first one stands for all, with a common name and no limits: they are each one's own."""
+        names = list(dict.fromkeys(each.name for each in every))
+        return replace(
+            every[0],
+            name=names[0] if self.choice.children else ", ".join(names),
+            started_wall=min(each.started_wall for each in every),
+            fd_limit=None,
+            memory_limit=None,
+            thread_limit=None,
+        )
+
+    # -- answers -----------------------------------------------------------------------------------
+
+    async def history(self, query: requests.History) -> History:
+        return self.gathered.history(query.seconds)
+
+    async def site_history(self, query: requests.SiteHistory) -> tuple[SiteHistory, ...]:
+        return self.gathered.site_history(query.sites, query.seconds)
+
+    async def set_interval(self, query: requests.SetInterval) -> None:
+        for each in self._live():
+            with contextlib.suppress(SourceError):
+                if each.source is not None:
+                    await each.source.ask(query)
+
+    async def source(self, query: requests.Source) -> Any:
+        """A place in the code, as any member has it."""
+        for each in self._live():
+            with contextlib.suppress(NotAvailable):
+                if each.source is not None:
+                    return await each.source.ask(query)
+        raise NotAvailable("no process of the group has that file")
+
+
+def observed(
+    targets: Sequence[str],
+    *,
+    children: bool = False,
+    inject: bool = True,
+    progress: Callable[[str], None] = lambda text: None,
+    patience: float = PATIENCE,
+) -> Source:
+    """The source for what a command line names: one target, or a group.  Raises SourceError as `resolve`."""
+    if len(targets) == 1 and not children and not is_pattern(targets[0]):
+        return resolve(targets[0], inject=inject, progress=progress)
+
+    def connect(found: Found) -> Source:
+        source = resolve(found.target, inject=inject)
+        if not source.live:
+            raise SourceError(f"{found.target} is a file; a group is of running processes")
+        return source
+
+    return GroupSource(Choice(tuple(dict.fromkeys(targets)), children), connect, progress, patience)
+
+
+class _GroupJudge(Judge):
+    """Passes on what the members' judges say; it judges nothing itself."""
+
+    def __init__(self, hello: Hello, group: GroupSource) -> None:
+        super().__init__(hello)
+        self._group = group
+
+    def past(self, *_: object) -> None:
+        """Each member's judge knows its past."""
+
+    def feed(self, sample: Sample) -> None:
+        self.state.apply(sample)
+
+    def questions(self) -> tuple[requests.Facts, ...]:
+        return ()
+
+    def suspected(self) -> tuple[int, ...]:
+        return ()
+
+    def findings(self) -> tuple[Finding, ...]:
+        return self._group.gathered.findings()
+
+    @property
+    def judged(self) -> Judged:
+        """As far as the member that is least far."""
+        every = [each.judged or Judged(0.0) for each in self._group.attendants if each.live]
+        if not every:
+            return Judged(0.0)
+        return Judged(min(each.seconds for each in every), sum(each.growing for each in every))
+
+    def climbs(self) -> tuple[()]:
+        return ()

@@ -1,0 +1,215 @@
+"""One process of a group: its connection, its judge, and what was last seen of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from taskscope.model.members import Member
+from taskscope.model.state import TargetState
+from taskscope.model.vocabulary import LEVELS
+from taskscope.sources.base import AgentGone, Observed, SourceError, TargetGone
+from taskscope.sources.pump import Pump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.model import Finding, Hello, History, Judged, Sample, SiteCounts, SiteHistory
+    from taskscope.model.state import Change
+    from taskscope.model.vocabulary import Level, MemberState, Odd
+    from taskscope.sources.base import Source
+    from taskscope.sources.choice import Found
+
+QUIET = 5.0
+"""Seconds without a sample after which a process counts as silent."""
+
+TRIES, AGAIN = 3, 10.0
+"""Attempts to attach to a process, and seconds between them."""
+
+JUDGED_EVERY = 2.0
+FRUGAL = 100.0
+"""Seconds between two verdicts on a process, and as a multiple of the CPU time that one takes."""
+
+
+class Attendant:
+    """Attends to one process from when it is found until it has ended.
+
+    ``number``: its number in the group, never used again.  ``news`` is told of every sample, of the past,
+    and of the end.
+    """
+
+    def __init__(self, number: int, found: Found, news: News) -> None:
+        self.number = number
+        self.found = found
+        self.state: MemberState = "helper" if found.helper else "found"
+        self.why = f"multiprocessing's {found.role}, left alone" if found.helper else ""
+        self.began = time.time()
+        self.ended: float | None = None
+        self.odd: Odd = ""
+        self.findings: tuple[Finding, ...] = ()
+        self.judged: Judged | None = None
+        self.source: Source | None = None
+        self.joined = 0.0
+        """Since when it counts, by our clock."""
+        self.shift = 0.0
+        """Leads from its clock to ours."""
+        self._seen = TargetState()
+        self._news = news
+
+    @property
+    def sample(self) -> Sample | None:
+        return self._seen.sample
+
+    @property
+    def hello(self) -> Hello | None:
+        return self._seen.hello
+
+    def counts(self, site: int) -> SiteCounts | None:
+        """Its own newest counts of a site."""
+        state = self._seen.sites.get(site)
+        return state.counts if state is not None else None
+
+    @property
+    def pid(self) -> int:
+        return self.found.pid or (self.hello.process.pid if self.hello is not None else 0)
+
+    @property
+    def live(self) -> bool:
+        """Whether it is attached to, and a first sample has come."""
+        return self.state == "attached" and self.sample is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is known how it is."""
+        return self.state != "found" and (self.state != "attached" or self.sample is not None)
+
+    def shown(self) -> Member:
+        """How it is now."""
+        sample, hello = self.sample if self.live else None, self.hello
+        found = Counter(each.level for each in self.findings)
+        levels: dict[Level, int] = {level: found[level] for level in LEVELS[:-1] if found[level]}
+        return Member(
+            self.pid,
+            hello.process.name if hello is not None else "",
+            self.found.command or (hello.process.name if hello is not None else self.found.target),
+            self.found.role,
+            self.found.parent,
+            self.state,
+            self.why,
+            self.began,
+            self.ended,
+            sample.tasks.live if sample else None,
+            sample.threads if sample else None,
+            sample.rss if sample else None,
+            sample.cpu if sample else None,
+            sample.loop_latency if sample else None,
+            levels,
+            self.odd,
+        )
+
+    @property
+    def silent(self) -> str:
+        """Why no samples come; "" while they do."""
+        silence = self.source.silence() if isinstance(self.source, Observed) and self.live else None
+        return silence.text if silence is not None and silence.seconds >= QUIET else ""
+
+    # -- its life ----------------------------------------------------------------------------------
+
+    async def attend(self, connect: Callable[[Found], Source], room: asyncio.Semaphore) -> None:
+        """Connects when there is room, and follows the process until it is gone.
+
+        One that refuses may only be starting, or running another program from now on: it is tried again.
+        """
+        for tries in range(TRIES):
+            if tries:
+                await asyncio.sleep(AGAIN)
+            try:
+                await self._attend(connect, room)
+            except AgentGone as lost:
+                self._end("refused", str(lost))
+            except TargetGone as gone:
+                self._end("ended", str(gone))
+                return
+            except SourceError as problem:
+                self._end("refused", str(problem))
+            if self.state == "ended":
+                return
+
+    async def _attend(self, connect: Callable[[Found], Source], room: asyncio.Semaphore) -> None:
+        await asyncio.sleep(self.found.young)
+        try:
+            async with room:
+                self.source = await asyncio.to_thread(connect, self.found)
+                hello = await self.source.open()
+            self._begin(hello)
+            await self._follow(hello)
+        finally:
+            if self.source is not None:
+                with contextlib.suppress(SourceError):
+                    await self.source.close()
+
+    def gone(self) -> None:
+        """The process is no longer there."""
+        if self.state != "ended":
+            self._end("ended", "the process has ended")
+
+    def _begin(self, hello: Hello) -> None:
+        self._seen.begin(hello)
+        self.shift = (hello.wall - hello.monotonic) - (time.time() - time.monotonic())
+        self.state, self.why, self.ended = "attached", "", None
+        self.joined = time.monotonic()
+
+    async def _follow(self, hello: Hello) -> None:
+        assert self.source is not None
+        pump = Pump(self.source, hello, self)
+        judging = asyncio.create_task(self._judge(pump), name="taskscope-judging")
+        try:
+            async for _ in pump.samples():
+                pass
+        finally:
+            judging.cancel()
+            await asyncio.wait([judging])
+
+    async def _judge(self, pump: Pump) -> None:
+        with contextlib.suppress(SourceError):  # the samples tell why
+            while True:
+                await pump.came()
+                self.findings = await pump.judged()
+                self.judged = pump.progress
+                self._news.judged(self)
+                await asyncio.sleep(max(JUDGED_EVERY, FRUGAL * pump.cost))
+
+    def _end(self, state: MemberState, why: str) -> None:
+        """What it leaves behind stays: its last findings too."""
+        known = self.state == "attached"
+        self.state, self.why = state, why
+        self.ended = time.time()
+        if known:
+            self._news.ended(self)
+
+    # -- a picture (see `sources.pump`) ------------------------------------------------------------
+
+    def apply(self, sample: Sample) -> None:
+        self._news.sampled(self, sample, self._seen.apply(sample))
+
+    def recall(self, past: History | tuple[SiteHistory, ...]) -> None:
+        self._news.recalled(self, past)
+
+
+class News:
+    """Who wants to know what becomes of members."""
+
+    def sampled(self, member: Attendant, sample: Sample, change: Change) -> None:
+        """A sample, and what it changed."""
+
+    def recalled(self, member: Attendant, past: History | tuple[SiteHistory, ...]) -> None:
+        """What its agent remembers."""
+
+    def judged(self, member: Attendant) -> None:
+        """It has new findings."""
+
+    def ended(self, member: Attendant) -> None:
+        """It was attached to, and is gone."""

@@ -1,0 +1,106 @@
+"""Several processes as one: found, followed, merged; real workers, of which one leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from taskscope.sources.base import SourceError
+from taskscope.sources.group import GroupSource, observed
+from tests.integration.children import taskscope
+from tests.integration.groups import workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from taskscope.model import Sample
+
+
+async def until(group: GroupSource, condition: Callable[[Sample], bool]) -> Sample:
+    """The first sample of which it is true."""
+    async with asyncio.timeout(50):
+        async for sample in group.samples():
+            if condition(sample):
+                return sample
+    raise AssertionError("the samples ended")
+
+
+def group_of(*targets: str, children: bool = True) -> GroupSource:
+    group = observed(targets, children=children)
+    assert isinstance(group, GroupSource)
+    return group
+
+
+@pytest.mark.timeout(180)
+def test_watch_names_the_process_that_leaks(tmp_path: Path) -> None:
+    with workers(tmp_path) as service:
+        done = taskscope(
+            "watch", "--children", str(service.parent.pid), "--for", "20s", "--json", timeout=170
+        )
+    told: dict[str, Any] = json.loads(done.stdout)
+    (leak,) = [each for each in told["findings"] if each["level"] == "leak"]
+    assert (leak["coroutine"], leak["processes"]) == ("forgotten", [service.leaking])
+    assert f"only in {service.leaking}, of 4 processes" in done.stderr
+    attached = {each["pid"]: each["role"] for each in told["processes"] if each["state"] == "attached"}
+    assert attached == {service.parent.pid: "", **dict.fromkeys(service.pids, "forked")}
+    assert done.returncode == 1
+
+
+async def test_counts_are_summed_and_the_outlier_is_marked(tmp_path: Path) -> None:
+    with workers(tmp_path, "fork", "--name", "shop") as service:
+        group = group_of(str(service.parent.pid))
+        await group.open()
+        try:
+
+            def marked(_: Sample) -> bool:
+                leaks = [id for id, each in sites.items() if each.coroutine == "forgotten"]
+                return any(group.gathered.spread(id).outliers == {service.leaking} for id in leaks)
+
+            sites = group.gathered.sites.sites
+            sample = await until(group, marked)
+            each = [one.tasks or 0 for one in group.members()]
+            assert abs(sample.tasks.live - sum(each)) <= 8
+            handled = next(id for id, each in sites.items() if each.coroutine == "handle")
+            assert set(group.gathered.spread(handled).live) == set(service.pids)
+        finally:
+            await group.close()
+
+
+async def test_a_worker_that_ends_stays_listed_and_its_tasks_count_as_ended(tmp_path: Path) -> None:
+    with workers(tmp_path, "fork", "--name", "shop") as service:
+        group = group_of(*map(str, service.pids), children=False)
+        await group.open()
+        try:
+            born = (await until(group, lambda sample: sample.tasks.born > 100)).tasks.born
+            service.end_first()
+            after = await until(group, lambda _: group.ended == 1)
+            ended = next(each for each in group.members() if each.pid == service.pids[0])
+            assert (ended.state, ended.why) == ("ended", "the target has ended")
+            assert ended.ended is not None
+            assert ended.ended > ended.began
+            assert after.tasks.born >= born
+            assert after.tasks.live == after.tasks.born - after.tasks.ended
+        finally:
+            await group.close()
+
+
+async def test_what_cannot_be_attached_to_is_a_row_that_says_why(tmp_path: Path) -> None:
+    with workers(tmp_path, "fork", "--name", "shop") as service:
+        group = group_of(str(service.pids[0]), "nobody-has-this-name", children=False)
+        await group.open()
+        try:
+            refused = next(each for each in group.members() if each.state == "refused")
+            assert refused.why.startswith("no agent is named 'nobody-has-this-name'")
+        finally:
+            await group.close()
+
+
+async def test_a_group_of_nobody_is_refused_with_the_reasons() -> None:
+    with pytest.raises(SourceError, match=r"no agent is named 'x1'.*no agent is named 'x2'"):
+        await group_of("x1", "x2", children=False).open()
+    with pytest.raises(SourceError, match=r"no process is meant by nobody-like-this\*"):
+        await group_of("nobody-like-this*", children=False).open()
