@@ -12,8 +12,12 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
 
@@ -57,6 +61,14 @@ def require(version: str) -> Path:
     if path is None:
         pytest.skip(f"no Python {version} here (PATH, ~/.pyenv/versions, $TASKSCOPE_PYTHONS)")
     return path
+
+
+def versions(*some: str) -> list[ParameterSet]:
+    """Parameters of a test: these versions, or all.  Those between the oldest and the newest that are here
+    have the mark ``versions``, so they run only if asked for."""
+    wanted = some or SUPPORTED
+    between = [each for each in wanted if each in installed()][1:-1]
+    return [pytest.param(each, marks=pytest.mark.versions if each in between else ()) for each in wanted]
 
 
 NEWEST = next((version for version in reversed(SUPPORTED) if version in installed()), SUPPORTED[-1])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.packages import require as require_packages
-from tests.pythons import NEWEST, SUPPORTED, installed, require
+from tests.pythons import NEWEST, installed, require, versions
 
 WAYS = Path(__file__).with_name("creation_ways.py")
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def test_anyio_under_an_eager_factory(tmp_path: Path) -> None:
     _check(_run(sys.executable, "eager", tmp_path, "anyio"), {"foreign", "wait_for"})
 
 
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", versions())
 @pytest.mark.parametrize("mode", ["default", "foreign-after", "eager"])
 def test_sites_on_other_versions(mode: str, version: str, tmp_path: Path) -> None:
     python = require(version)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.packages import require
-from tests.pythons import SUPPORTED
 from tests.pythons import require as require_python
+from tests.pythons import versions
 
 WAYS = Path(__file__).with_name("loop_ways.py")
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def run(command: list[Any], tmp_path: Path, *path: Path) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", versions())
 def test_every_task_of_every_loop_is_accounted_for(version: str, tmp_path: Path) -> None:
     answer = run([require_python(version), "-W", "error", WAYS], tmp_path)
     kinds, snapshot = answer["kinds"], answer["snapshot"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.pythons import SUPPORTED, installed
+from tests.pythons import installed, versions
 
 WEB = Path(__file__).with_name("web_services.py")
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ FOUR_LOOPS = """
 """
 
 
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", versions())
 def test_four_loops_in_four_threads(version: str, tmp_path: Path) -> None:
     if version not in installed():
         pytest.skip(f"no Python {version} here")

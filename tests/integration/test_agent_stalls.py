@@ -21,7 +21,7 @@ from taskscope.attach.presence import agent_in
 from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from tests.integration.children import running, says
-from tests.pythons import require
+from tests.pythons import require, versions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -178,7 +178,7 @@ async def test_a_loop_that_sleeps_with_nothing_to_do_has_lost_nothing_and_is_not
         assert await source.ask(requests.Stalls()) == ()
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.13", "3.15"])
+@pytest.mark.parametrize("version", versions("3.11", "3.13", "3.15"))
 async def test_a_stall_is_as_long_as_it_was(version: str) -> None:
     async with watched(HELD, version=version) as (child, source):
         await _held(child, source, at_least=False)

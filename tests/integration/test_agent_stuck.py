@@ -16,7 +16,7 @@ from taskscope.attach.inject import ensure_agent
 from taskscope.sources.live import LiveSource
 from taskscope.sources.pump import Pump
 from tests.agent_client import AgentClient
-from tests.pythons import require
+from tests.pythons import require, versions
 
 if TYPE_CHECKING:
     from taskscope import model
@@ -95,7 +95,7 @@ def test_one_that_nothing_can_wake_is_noted() -> None:
     assert finding.text == "nothing can wake 1 task: no living code can reach what it waits for"
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.14"])
+@pytest.mark.parametrize("version", versions("3.11", "3.12", "3.14"))
 def test_only_those_are_called_stuck_that_nothing_can_wake(version: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     found = fates(require(version), tmp_path)

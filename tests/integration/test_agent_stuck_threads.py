@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests.agent_client import AgentClient
-from tests.pythons import require
+from tests.pythons import require, versions
 
 WAYS = Path(__file__).with_name("thread_waking_ways.py")
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14", "3.15"])
+@pytest.mark.parametrize("version", versions())
 def test_only_those_threads_are_called_stuck_that_nothing_can_wake(version: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     found = facts(require(version), tmp_path)

@@ -19,7 +19,7 @@ import pytest
 import taskscope
 from taskscope.agent.inspect.walk import run
 from tests import pythons
-from tests.pythons import SUPPORTED
+from tests.pythons import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,7 +115,7 @@ WAITS: dict[str, list[str]] = {
 """The word for it."""
 
 
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", versions())
 def test_what_threads_wait_for(version: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     done = subprocess.run(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import taskscope
-from tests.pythons import SUPPORTED, require
+from tests.pythons import require, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,7 +156,7 @@ async def test_a_second_start_of_the_agent_counts_anew() -> None:
     assert (counts["born"], counts["finished"], counts["live"]) == (1, 1, 0)
 
 
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", versions())
 def test_the_program_sees_the_same(version: str, directory: Path) -> None:
     """repr, debug tracebacks, warnings of lost tasks: as without us, down to the letter."""
     code = """
@@ -297,7 +297,8 @@ def test_a_forked_child_gets_an_agent_of_its_own(directory: Path) -> None:
     assert child(code, directory, warn="ignore") is True
 
 
-def test_importing_costs_the_standard_library_only(directory: Path) -> None:
+@pytest.mark.parametrize("version", versions())
+def test_importing_costs_the_standard_library_only(version: str, directory: Path) -> None:
     code = """
         import sys, sysconfig
         sys.path.insert(0, ROOT)
@@ -309,19 +310,13 @@ def test_importing_costs_the_standard_library_only(directory: Path) -> None:
         assert not foreign and "site-packages" not in "".join(files), foreign
         assert "asyncio" not in sys.modules
     """
-    for version in SUPPORTED:
-        from tests.pythons import installed
-
-        python = installed().get(version)
-        if python is None:
-            continue
-        program = textwrap.dedent(code).replace("ROOT", repr(str(ROOT)))
-        done = subprocess.run(
-            [python, "-I", "-S", "-c", program],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env={"TASKSCOPE_DIR": str(directory), "PATH": os.environ["PATH"]},
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    program = textwrap.dedent(code).replace("ROOT", repr(str(ROOT)))
+    done = subprocess.run(
+        [require(version), "-I", "-S", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={"TASKSCOPE_DIR": str(directory), "PATH": os.environ["PATH"]},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ import pytest
 
 from taskscope.attach.inject import ensure_agent
 from taskscope.sources.live import LiveSource
-from tests.pythons import SUPPORTED, installed
+from tests.pythons import installed, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def view(pid: int, until: str) -> tuple[Any, Any]:
     return asyncio.run(asyncio.wait_for(first_view(endpoint.path, until), 15))
 
 
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", versions())
 def test_older_tasks_stand_at_the_line_that_starts_them(version: str, tmp_path: Path) -> None:
     if version not in installed():
         pytest.skip(f"no Python {version} here")

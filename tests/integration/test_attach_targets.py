@@ -34,7 +34,7 @@ def settled(value: Callable[[], object], wanted: object) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("version", pythons.SUPPORTED)
+@pytest.mark.parametrize("version", pythons.versions())
 def test_every_version_is_attached_to_and_left_as_it_was(version: str) -> None:
     with targets.running(pythons.require(version), "asyncio idle") as program:
         before = program.threads(), program.descriptors()

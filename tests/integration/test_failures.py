@@ -12,7 +12,7 @@ from taskscope.attach.presence import agent_in
 from taskscope.model import requests
 from taskscope.sources.live import LiveSource
 from tests.integration.children import running, says, taskscope
-from tests.pythons import require
+from tests.pythons import require, versions
 
 if TYPE_CHECKING:
     from taskscope.model import SiteDetail
@@ -55,7 +55,7 @@ async def detail(path: str) -> SiteDetail:
     return found
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.13", "3.14"])
+@pytest.mark.parametrize("version", versions("3.11", "3.13", "3.14"))
 def test_rare_errors_stay_among_thousands_and_hold_nothing(version: str) -> None:
     with running(FAILING, python=str(require(version))) as child:
         says(child, "gone")

@@ -15,7 +15,7 @@ from taskscope.attach import frames, mutexes
 from taskscope.attach.diagnosis import never_again
 from taskscope.attach.target import examine
 from tests.integration.children import taskscope
-from tests.pythons import SUPPORTED, require
+from tests.pythons import require, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ while True: time.sleep(0.1)
 
 @pytest.fixture
 def program(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
-    version, *arguments = request.param
+    version, *arguments = request.param.split()
     file = tmp_path / "service.py"
     file.write_text(PROGRAM)
     with subprocess.Popen([require(version), str(file), *arguments]) as child:
@@ -54,7 +54,7 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
             child.kill()
 
 
-@pytest.mark.parametrize("program", [(each,) for each in SUPPORTED], indirect=True)
+@pytest.mark.parametrize("program", versions(), indirect=True)
 def test_the_owner_of_the_mutex_and_the_holder_of_the_gil_are_named(program: int) -> None:
     end = time.monotonic() + 40
     while (found := never_again(program)) is None:
@@ -77,7 +77,7 @@ def test_the_owner_of_the_mutex_and_the_holder_of_the_gil_are_named(program: int
     assert len(os.listdir(f"/proc/{program}/task")) == threads, "it was left alone"
 
 
-@pytest.mark.parametrize("program", [("3.11", "apart")], indirect=True)
+@pytest.mark.parametrize("program", ["3.11 apart"], indirect=True)
 def test_threads_that_only_compete_for_a_mutex_are_no_deadlock(program: int) -> None:
     end = time.monotonic() + 20
     seen = 0

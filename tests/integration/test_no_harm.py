@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pythons import require
+from tests.pythons import require, versions
 
 REPO = Path(__file__).parents[2]
 
@@ -160,7 +160,7 @@ interpreters.destroy(other)
 """
 
 
-@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14", "3.15"])
+@pytest.mark.parametrize("version", versions("3.12", "3.13", "3.14", "3.15"))
 def test_a_subinterpreter_is_refused_in_a_sentence(version: str, tmp_path: Path) -> None:
     said = run(SUBINTERPRETER, tmp_path, require(version))
     assert said == (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.attach.outside import Outside
-from tests.pythons import SUPPORTED, require
+from tests.pythons import require, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def becomes(outside: Outside, state: str) -> Condition:
     return seen
 
 
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", versions())
 def test_a_c_call_that_sleeps_with_the_gil_is_named_with_its_system_call(version: str) -> None:
     with program("ctypes.PyDLL(None).sleep(60)", str(require(version))) as child:
         outside = Outside(child.pid)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.agent_client import AgentClient
 from tests.integration.children import REPO
-from tests.pythons import SUPPORTED, require
+from tests.pythons import require, versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ def child(program: str, *arguments: str, python: Path | str = sys.executable) ->
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("version", SUPPORTED)
+@pytest.mark.parametrize("version", versions())
 def test_an_agent_in_a_program_that_replaces_the_clock_and_files_works(version: str, moment: str) -> None:
     with child(WATCHED, moment, python=require(version)) as target:
         assert target.stdout is not None

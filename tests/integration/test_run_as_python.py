@@ -216,7 +216,7 @@ ELSEWHERE = [
 @pytest.mark.parametrize(
     "version",
     [
-        pytest.param(each, marks=() if each == NEWEST else pytest.mark.attack)
+        pytest.param(each, marks=() if each == NEWEST else pytest.mark.versions)
         for each in SUPPORTED
         if not sys.version.startswith(f"{each}.")
     ],
