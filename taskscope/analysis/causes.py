@@ -167,12 +167,12 @@ def _of(count: int, seen: Clues, noun: str, one: str, many: str) -> str:
 def _moved(seen: Clues) -> str:
     compared, advanced = seen.compared, seen.advanced
     if compared == 1:
-        return f"the only re-checked one {'has run since' if advanced else 'has not moved'}"
+        return f"the only re-checked one {'has moved' if advanced else 'has not moved'}"
     if not advanced:
         return f"none of {compared:,} re-checked has moved"
     if advanced == compared:
-        return f"all {compared:,} re-checked have run since"
-    return f"{advanced:,} of {compared:,} re-checked {'has' if advanced == 1 else 'have'} run since"
+        return f"all {compared:,} re-checked have moved"
+    return f"{advanced:,} of {compared:,} re-checked {'has' if advanced == 1 else 'have'} moved"
 
 
 def _held(seen: Clues) -> str:

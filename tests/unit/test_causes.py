@@ -153,9 +153,9 @@ def test_the_queue_says_how_full_it_is_and_who_waits() -> None:
     ("moved", "said"),
     [
         (0, "none of 40 re-checked has moved"),
-        (1, "1 of 40 re-checked has run since"),
-        (9, "9 of 40 re-checked have run since"),
-        (40, "all 40 re-checked have run since"),
+        (1, "1 of 40 re-checked has moved"),
+        (9, "9 of 40 re-checked have moved"),
+        (40, "all 40 re-checked have moved"),
     ],
 )
 def test_the_number_of_moved_tasks_reads_right(moved: int, said: str) -> None:
