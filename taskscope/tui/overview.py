@@ -22,7 +22,7 @@ from taskscope.tui.slider import KEYS
 from taskscope.tui.store import GROUPINGS, WALKED
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
-from taskscope.tui.views import site_screen
+from taskscope.tui.views import finding_screen, site_screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,8 @@ err        tasks that ended with an exception, since the agent started
 !          a finding: tasks pile up here.  LEAK: they grow for longer than start-up explains, and stay;
            SUSPECT: it is too early to judge, or some of them end.  The line above the table says where,
            how fast, since when and why, and what hangs or spins (HANG, SPIN); Enter on the row, or f,
-           shows the evidence
+           shows the evidence.  What hangs or spins has no row: while it is the worst, Enter opens it
+           until you move the cursor
 thr        a line that starts threads, not tasks
 ~          a guess or an estimate, for tasks older than the agent: their site, age or past, which is dim
 –          unknown
@@ -252,19 +253,23 @@ class OverviewScreen(ViewScreen):
         self._ordering.touch(self.context.clock())
 
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
+        """Opens the row, or the worst finding if that has none and the cursor was left alone."""
         event.stop()
-        self._open(event.row)
+        worst = next(iter(self.context.store.findings.top), None)
+        if worst is None or worst.id or self.query_one(SiteTable).touched:
+            self._open(event.row)
+        else:
+            self.app.push_screen(finding_screen(self.context, worst))
 
     def _open(self, row: Row) -> None:
         self.app.push_screen(site_screen(self.context, row))
 
     def on_findings_panel_opened(self, event: FindingsPanel.Opened) -> None:
         event.stop()
-        row = self.context.store.site(event.finding.id) if event.finding else None
-        if row is None:
+        if event.finding is None:
             self.action_findings()
         else:
-            self._open(row)
+            self.app.push_screen(finding_screen(self.context, event.finding))
 
     def action_findings(self) -> None:
         from taskscope.tui.views.findings import FindingsScreen

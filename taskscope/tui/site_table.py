@@ -123,7 +123,8 @@ class SiteTable(LineTable[Row]):
     def __init__(self, context: Context) -> None:
         self.context = context
         self._colours: Palette | None = None
-        self._touched = False
+        self.touched = False
+        """Whether the user has moved the cursor."""
         self._read: dict[str, list[Cell]] = {}
         self._read_of: tuple[object, ...] = ()
         self._trends: dict[str, tuple[float, int, str, int]] = {}
@@ -164,11 +165,11 @@ class SiteTable(LineTable[Row]):
     def show(self, rows: Sequence[Row], *, first: int = 0, total: int | None = None) -> None:
         """Shows the rows; until the user moves the cursor, it stays on the top line."""
         super().show(rows, first=first, total=total)
-        if not self._touched and self.cursor != 0:
+        if not self.touched and self.cursor != 0:
             super().move_to(0)
 
     def move_to(self, index: int, *, scroll: bool = True) -> None:
-        self._touched = True
+        self.touched = True
         self.post_message(self.CursorMoved())
         super().move_to(index, scroll=scroll)
 

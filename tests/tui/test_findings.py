@@ -176,6 +176,24 @@ async def test_the_list_tells_the_evidence_and_enter_opens_the_site() -> None:
         await until_shown(pilot, "creation sites")
 
 
+async def test_enter_opens_a_hang_with_its_whole_chain_until_the_cursor_is_moved() -> None:
+    chain = tuple(f"worker {step} waits for a lock that worker {step + 1} holds" for step in range(30))
+    cause = model.Cause("deadlock", "they wait for each other in a circle", chain)
+    hang = finding(level="hang", id=0, kind="deadlock", text="30 threads wait for each other", cause=cause)
+    async with running(Saved(hang, finding())) as (_, pilot):
+        await until_shown(pilot, "HANG")
+        await pilot.press("enter")
+        await until_shown(pilot, "Why: they wait for each other in a circle")
+        await pilot.press("end")
+        await until_shown(pilot, "worker 29 waits for a lock that worker 30 holds")
+        await pilot.press("escape", "f")
+        await until_shown(pilot, "· worker 0 waits")
+        await pilot.press("enter", "end")
+        await until_shown(pilot, "worker 29 waits for a lock that worker 30 holds")
+        await pilot.press("escape", "escape", "down", "up", "enter")
+        await until_shown(pilot, "executor.py:231 record_failure   live 25,000")
+
+
 async def test_the_proof_and_what_holds_the_tasks_have_lines_of_their_own() -> None:
     cause = model.Cause(
         "nobody can set it",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from textual.screen import Screen
 
+    from taskscope.model import Finding
     from taskscope.tui.context import Context
     from taskscope.tui.rows import Row
     from taskscope.tui.views.site import SiteScreen
@@ -26,6 +27,16 @@ def site_screen(context: Context, row: Row) -> SiteScreen:
         return ThreadSiteScreen(context, row)
     only = Place(row.group, row.place) if isinstance(row, WalkedRow) and row.by == "parked" else None
     return SiteScreen(context, row, only)
+
+
+def finding_screen(context: Context, finding: Finding) -> Screen[None]:
+    """The view of a finding: its site, the resources for what piles up there, else its whole evidence."""
+    from taskscope.tui.views.findings import FindingScreen
+
+    if finding.kind in ("timer", "resource"):
+        return screen_of("resources", context)
+    row = context.store.site(finding.id)
+    return site_screen(context, row) if row is not None else FindingScreen(context, finding)
 
 
 def screen_of(name: str, context: Context) -> Screen[None]:

@@ -14,7 +14,7 @@ from taskscope.tui.evidence import EvidencePanel
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
-from taskscope.tui.views import site_screen
+from taskscope.tui.views import finding_screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +55,10 @@ dismissed known and accepted: not shown on the overview
 rate      live tasks gained per minute; since: when that began
 runs out  time until the process reaches a limit at this rate
 
-Enter opens the site, or of timers the resources.  d dismisses a site for this target; d again
-restores it.  Dismissed sites are kept in dismissed.json in your
+Enter opens the site; of timers and other resources, their list; of
+what has no site (a HANG, say), its whole evidence.  4 lists stalls,
+2 threads and pools.  d dismisses a finding for this target; d again
+restores it.  Dismissed ones are kept in dismissed.json in your
 config directory, by file, function and coroutine."""
 
 
@@ -118,17 +120,32 @@ class FindingsScreen(ViewScreen):
 
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
         event.stop()
-        row = self.context.store.site(event.row.id)
-        if event.row.kind in ("timer", "resource"):
-            from taskscope.tui.views.resources import ResourcesScreen
-
-            self.app.push_screen(ResourcesScreen(self.context))
-            return
-        if row is None:
-            self.context.error("This finding has no site: 4 lists stalls, 2 threads and pools.")
-            return
-        self.app.push_screen(site_screen(self.context, row))
+        self.app.push_screen(finding_screen(self.context, event.row))
 
     def action_toggle_finding(self) -> None:
         self.context.dismiss(self.query_one(LineTable).cursor_row)
         self.look()
+
+
+class FindingScreen(ViewScreen):
+    """All evidence for one finding that has no site: the chain of a hang, say."""
+
+    TITLE = "Finding"
+    EXPLAINS = EXPLAINS
+
+    def __init__(self, context: Context, finding: Finding) -> None:
+        super().__init__(context)
+        self._finding = finding
+
+    def body(self) -> ComposeResult:
+        yield EvidencePanel(self.context)
+
+    def on_mount(self) -> None:
+        self.query_one(EvidencePanel).focus()
+
+    def look(self) -> None:
+        """Shows the newest verdict; the last one stays once the finding has gone."""
+        key = found.key_of(self._finding)
+        every = self.context.store.findings.every
+        self._finding = next((each for each in every if found.key_of(each) == key), self._finding)
+        self.query_one(EvidencePanel).show(self._finding)
