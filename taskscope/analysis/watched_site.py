@@ -227,7 +227,7 @@ def _sentence(level: Level, verdict: Verdict, reading: Growth, watched: WatchedS
     text += f"; {reading.born:,} born and {reading.ended:,} ended in {wording.seconds(reading.window)}"
     text += ", partly estimated" if watched.past is not None and reading.begun < watched.past.since else ""
     text += f", {before:,} at the start" if before > 0 else ""
-    if level == "suspect":
+    if level == "suspect" and verdict.level != "leak":  # else it is about to be shown as one
         text += f"; verdict in {wording.seconds(verdict.until)}" if verdict.until else f"; {verdict.why}"
     return text
 
