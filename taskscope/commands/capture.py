@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
-from taskscope.commands.common import CommandError
+from taskscope.commands.common import CommandError, written
 from taskscope.commands.contract import finding_of_contract
 from taskscope.export.evidence import HOUR, Folder, FolderBusyError
 from taskscope.export.recording import RecordingError, RecordingWriter
@@ -83,16 +83,16 @@ class Capture:
             done(events[:1])
             return
         try:
-            with folder.claimed():
+            with written(str(folder.path)), folder.claimed():
                 if folder.is_full():
                     raise Refused(f"{self.rule.most} files were written within the hour")
 
-                def written(path: Path) -> None:
+                def at(path: Path) -> None:
                     done(events)
                     self.note(events, scene, str(path))
 
                 act = {"snapshot": self._snapshot, "report": self._report, "record": self._record}
-                await act[self.rule.do.kind](folder, events[0].word, scene, written)
+                await act[self.rule.do.kind](folder, events[0].word, scene, at)
         except FolderBusyError:
             raise Refused(f"another process writes to {folder.path}") from None
 
@@ -111,13 +111,13 @@ class Capture:
                 with contextlib.suppress(OSError):  # what is said stays
                     self._folder.log({**entry, "text": each.text, "file": what or None, "why_not": why_not})
 
-    async def _snapshot(self, folder: Folder, word: str, scene: Scene, written: Written) -> None:
+    async def _snapshot(self, folder: Folder, word: str, scene: Scene, at: Written) -> None:
         snapshot = await scene.source.ask(requests.Snapshot())
         set_verdict(snapshot, scene.findings, scene.judged)
         data = await asyncio.to_thread(packed, snapshot, compress=True)
-        written(await self._write(folder, word, ".json.gz", scene, data))
+        at(await self._write(folder, word, ".json.gz", scene, data))
 
-    async def _report(self, folder: Folder, word: str, scene: Scene, written: Written) -> None:
+    async def _report(self, folder: Folder, word: str, scene: Scene, at: Written) -> None:
         from taskscope.commands.report import page, shown_by
 
         whole = scene.state.whole()
@@ -125,7 +125,7 @@ class Capture:
         shown = f"Written by the rule {self.rule.text!r}."
         seen = await shown_by(scene.source, scene.hello, whole, scene.findings, scene.judged, shown)
         data = (await asyncio.to_thread(page, seen, ".html")).encode("utf-8", "replace")
-        written(await self._write(folder, word, ".html", scene, data))
+        at(await self._write(folder, word, ".html", scene, data))
 
     async def _write(self, folder: Folder, word: str, suffix: str, scene: Scene, data: bytes) -> Path:
         if not folder.make_room(len(data)):
@@ -135,7 +135,7 @@ class Capture:
         await asyncio.to_thread(write_whole, path, data)
         return path
 
-    async def _record(self, folder: Folder, word: str, scene: Scene, written: Written) -> None:
+    async def _record(self, folder: Folder, word: str, scene: Scene, at: Written) -> None:
         """Records for a while.  The file gets its name with its first sample."""
         from taskscope.sources.recorder import Recorder
 
@@ -155,7 +155,7 @@ class Capture:
                         async for _ in recorder.record(hello.interval):
                             if not self.recording:
                                 self.recording = str(path)
-                                written(path)
+                                at(path)
                             if writer.written > most:
                                 break
         except SourceError:

@@ -12,11 +12,14 @@ from taskscope.text import parsed_seconds
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Awaitable, Iterable, Iterator, Sequence
 
+    from taskscope.analysis.rules import Rule
     from taskscope.sources.base import Source
 
-TARGET_HELP = "a pid, a name given to start() or run --name, a socket path, a snapshot or recording, or aiomonitor://HOST:PORT"
+_RUNNING, _REMOTE = "a pid, a name given to start() or run --name, a socket path", "or aiomonitor://HOST:PORT"
+PROCESS_HELP = f"{_RUNNING}, {_REMOTE}"
+TARGET_HELP = f"{_RUNNING}, a snapshot or recording, {_REMOTE}"
 
 GROUP_HELP = "several, or a pattern like 'shop*' for the names and commands of ps, are one group"
 CHILDREN_HELP = "with every Python process below TARGET, those that come later too"
@@ -89,6 +92,24 @@ def check_writable(path: str) -> None:
 
     with written(path):
         whole.check_writable(Path(path))
+
+
+def checked_rules(given: Iterable[Sequence[str]]) -> list[Rule]:
+    """What ``--on`` was given.  Raises UsageError; CommandError if one of its folders cannot be written."""
+    from pathlib import Path
+    from tempfile import TemporaryFile
+
+    from taskscope.analysis.rules import RuleError, parse
+
+    try:
+        rules = [parse(words, do) for words, do in given]
+    except RuleError as error:
+        raise UsageError(str(error)) from None
+    for folder in (rule.do.argument for rule in rules if rule.do.kind != "command"):
+        with written(folder):
+            Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+            TemporaryFile(dir=folder).close()
+    return rules
 
 
 def duration(text: str) -> float:

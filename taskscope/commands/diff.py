@@ -24,7 +24,9 @@ def register(parser: ArgumentParser) -> None:
     )
     parser.add_argument("a", metavar="A", help="the earlier state: a snapshot, a recording or a process")
     parser.add_argument("b", metavar="B", help="the later one")
-    parser.add_argument("--format", choices=FORMATS, default="text", help=", ".join(FORMATS))
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", metavar="FORMAT", help=", ".join(FORMATS)
+    )
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="--format json")
 
 

@@ -33,7 +33,7 @@ def register(parser: ArgumentParser) -> None:
         "stdout."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
-    parser.add_argument("--format", required=True, choices=FORMATS, help=", ".join(FORMATS))
+    parser.add_argument("--format", required=True, choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument("-o", "--output", metavar="FILE", help="file to write, whole or not at all")
 
 

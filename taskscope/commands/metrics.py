@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import TARGET_HELP, CommandError, UsageError, say, until_told
+from taskscope.commands.common import PROCESS_HELP, CommandError, UsageError, say, until_told
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +30,7 @@ def register(parser: ArgumentParser) -> None:
         "does not answer; one that exits is left out while others of its name run.  --rules and --dashboard "
         "print what to give to Prometheus and Grafana."
     )
-    parser.add_argument("targets", metavar="TARGET", nargs="*", help=TARGET_HELP)
+    parser.add_argument("targets", metavar="TARGET", nargs="*", help=PROCESS_HELP)
     parser.add_argument(
         "--listen",
         metavar="HOST:PORT",

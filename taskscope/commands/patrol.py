@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis.triggers import Triggers
 from taskscope.commands.capture import FAILURES, Capture, Refused, Scene
-from taskscope.commands.common import UsageError, say, until_told
+from taskscope.commands.common import UsageError, checked_rules, say, until_told
 from taskscope.model import requests
 from taskscope.model.state import TargetState
 from taskscope.sources.base import NotAvailable, SourceError
@@ -38,17 +38,12 @@ RETRY = 30.0
 
 def main(options: Namespace) -> int:
     """``taskscope watch TARGET --on WORDS DO``: runs until told to end, or until a pid ends."""
-    from taskscope.analysis.rules import RuleError, parse
-
     given = [name for name in _OF_REPORTS if getattr(options, name)]
     if given:
         raise UsageError(f"--on writes no report: leave out --{given[0].replace('_', '-')}")
     if len(options.targets) > 1 or options.children:
         raise UsageError("--on watches one TARGET; start one watch for each process")
-    try:
-        rules = tuple(parse(*each) for each in options.on)
-    except RuleError as error:
-        raise UsageError(str(error)) from None
+    rules = checked_rules(options.on)
 
     def tell(text: str) -> None:
         say(f"taskscope watch: {text}")

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
-from taskscope.commands.common import TARGET_HELP, duration, say, until_told
+from taskscope.commands.common import PROCESS_HELP, duration, say, until_told
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def register(parser: ArgumentParser) -> None:
         "ends.  The file stays readable, whatever ends the recording; `taskscope open` plays it.  "
         "If FILE is a recording, it is continued."
     )
-    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    parser.add_argument("target", metavar="TARGET", help=PROCESS_HELP)
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="recording to write")
     parser.add_argument(
         "--for",

@@ -52,7 +52,7 @@ def register(parser: ArgumentParser) -> None:
         type=duration,
         default=WATCH,
         metavar="20s",
-        help="how long a process is watched",
+        help="how long a process is watched (default: 20s)",
     )
     parser.add_argument(
         "--redact",

@@ -18,7 +18,7 @@ from argparse import REMAINDER
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import RULES_HELP, UsageError, duration, say
+from taskscope.commands.common import RULES_HELP, CommandError, UsageError, checked_rules, duration, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -51,15 +51,15 @@ def main(options: Namespace) -> int:
     """Replaces this process by the program; returns only where the program runs in this process."""
     try:
         command = _command(options)
-        on = _rules(options)
-    except UsageError as error:
+        checked_rules(options.on or ())
+    except CommandError as error:
         say(f"taskscope run: {error}")
         return error.status
     start = {
         "name": options.name or _name(command),
         "interval": options.interval,
         "control": options.control,
-        "on": on,
+        "on": [f"{words} {do}" for words, do in options.on or ()],
         "metrics": options.metrics,
     }
     sys.stdout.flush()
@@ -71,20 +71,6 @@ def main(options: Namespace) -> int:
     from taskscope.commands import inside
 
     return inside.run(command, start)
-
-
-def _rules(options: Namespace) -> list[str]:
-    """The rules as ``start`` takes them.  Raises UsageError."""
-    if not options.on:
-        return []
-    from taskscope.analysis.rules import RuleError, parse_all
-
-    rules = [f"{words} {do}" for words, do in options.on]
-    try:
-        parse_all(rules)
-    except RuleError as error:
-        raise UsageError(str(error)) from None
-    return rules
 
 
 def _command(options: Namespace) -> list[str]:

@@ -15,7 +15,7 @@ from taskscope.model.snapshot import NAMES, SECTIONS
 from taskscope.wire import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     Part = tuple[str, Any]
@@ -42,7 +42,7 @@ def feed(path: str | Path, take: Callable[[str, Any], None]) -> None:
     Raises SnapshotError, and UnorderedError before any task is passed on; an OSError is that of ``take``.
     """
     seen: dict[str, Any] = {}
-    with _said(path):
+    with _said(path, seen):
         for section, value in _parts(_Scanner(_pieces(path))):
             if section not in ("format", "schema", "taskscope") and "known" not in seen:
                 identify(seen, path)
@@ -59,11 +59,12 @@ def feed(path: str | Path, take: Callable[[str, Any], None]) -> None:
 
 
 @contextmanager
-def _said(path: str | Path) -> Iterator[None]:
+def _said(path: str | Path, seen: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except WireError as error:
-        raise SnapshotError(f"{path} is damaged: {error}") from None
+        what = "damaged" if "known" in seen else "not a TaskScope snapshot"
+        raise SnapshotError(f"{path} is {what}: {error}") from None
 
 
 def _pieces(path: str | Path) -> Iterator[bytes]:

@@ -193,16 +193,27 @@ def test_start_refuses_a_rule_and_leaves_nothing() -> None:
     assert api._agent is None
 
 
-def test_a_folder_that_cannot_be_written_is_said_and_the_watch_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", [("watch", "1"), ("run",)])
+def test_a_folder_that_cannot_be_written_is_refused_at_once(verb: tuple[str, ...], tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
+    program = ["-c", "print('ran')"] if verb == ("run",) else []
+    done = taskscope(*verb, "--on", "leak", f"report:{blocked}/x", *program)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"taskscope {verb[0]}: cannot write {blocked}/x: Not a directory\n"
+
+
+def test_a_folder_that_goes_away_is_said_and_the_watch_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
     with (
         running(GROWING, "--interval", "100ms") as target,
-        watching(str(target.pid), "--on", "growth=1%/200ms", f"report:{blocked}/x") as watcher,
+        watching(str(target.pid), "--on", "growth=1%/1s", f"report:{folder}") as watcher,
     ):
         assert watcher.stderr is not None
         assert watcher.stderr.readline().startswith("taskscope watch: watching ")
-        assert "nothing done, " in watcher.stderr.readline()
+        folder.rmdir()
+        folder.touch()
+        assert f"nothing done, cannot write {folder}: File exists" in watcher.stderr.readline()
         assert watcher.poll() is None
 
 
