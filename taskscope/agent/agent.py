@@ -70,6 +70,8 @@ MAX_FAILURES = 50
 class Agent:
     """Everything inside the target.  One at a time; see ``taskscope.start``."""
 
+    lingers = float("inf")  # seconds without a client after which it leaves by itself
+
     def __init__(
         self, name: str | None, *, interval: float, control: bool, version: str, arrived: Arrived = "started"
     ) -> None:

@@ -162,9 +162,13 @@ class Server:
             self.send(client, wire.request(None, method, params))
 
     def _serve(self) -> None:
-        next_look = next_tick = clock.monotonic()
+        next_look = next_tick = visited = clock.monotonic()
         while not self._stopping:
             now = clock.monotonic()
+            if self._clients:
+                visited = now
+            elif now - visited >= self._agent.lingers:
+                return
             try:
                 if now >= next_look:
                     next_look = now + self._agent.look(self._late)

@@ -92,6 +92,7 @@ def start(payload: dict[str, Any]) -> dict[str, Any]:
         agent = modules[f"{package}.agent.agent"].Agent(
             None, interval=1.0, control=False, version=payload["taskscope"], arrived=payload["arrived"]
         )
+        agent.lingers = payload["lingers"]
         agent.on_stop = lambda: forget(modules)
         time.sleep(PAUSE)
         agent.start()

@@ -8,6 +8,8 @@ interpreter, which root must not, and its request cannot be withdrawn.
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,11 +45,16 @@ Progress = Callable[[str], None]
 
 
 def ensure_agent(
-    pid: int, *, timeout: float = TIMEOUT, progress: Progress = lambda text: None
+    pid: int,
+    *,
+    timeout: float = TIMEOUT,
+    lingers: float = math.inf,
+    progress: Progress = lambda text: None,
 ) -> endpoint.Endpoint:
     """The endpoint of the agent in process ``pid``, injected if necessary.
 
-    ``progress`` gets sentences for the user: how long a thread was stopped, what is awaited.
+    ``lingers``: seconds without a client after which an injected one leaves again.  ``progress`` gets
+    sentences for the user: how long a thread was stopped, what is awaited.
     Raises AttachError: the target is unchanged or, if the message says so, the agent starts later.
     """
     target = examine(pid, PATIENCE)
@@ -65,10 +72,15 @@ def ensure_agent(
             found = _Waiting(pid, timeout, progress).for_attempt()
             if found is not None:
                 return found
-    reply = _injected(target, timeout, progress, compiled=target.same_bytecode)
+    program = functools.partial(payload.program, "injected", LATEST_START, lingers=lingers)
+    reply = _injected(target, timeout, progress, program(compiled=target.same_bytecode))
     if reply.get("state") == "foreign":  # our version, but with different bytecode
-        reply = _injected(target, timeout, progress, compiled=False)
-    return _endpoint(target, reply, timeout, progress)
+        reply = _injected(target, timeout, progress, program(compiled=False))
+    point = _endpoint(target, reply, timeout, progress)
+    if reply.get("state") == "started":
+        until = f"`taskscope detach {pid}`" if math.isinf(lingers) else f"{lingers:g} s after its last client"
+        progress(f"the agent stays in process {pid}, idle, until {until}")
+    return point
 
 
 class _Waiting:
@@ -152,9 +164,8 @@ def _reason(pid: int, condition: Condition) -> str:
     return f"process {pid} has not run it yet" if condition.state == "silent" else condition.text
 
 
-def _injected(target: Target, timeout: float, progress: Progress, *, compiled: bool) -> dict[str, str]:
+def _injected(target: Target, timeout: float, progress: Progress, program: str) -> dict[str, str]:
     """Starts a thread in the target that starts the agent; its reply.  Raises AttachError."""
-    program = payload.program("injected", LATEST_START, compiled=compiled)
     waiting = _Waiting(target.pid, timeout, progress)
     with Injector(target, program, SAFE_POINT_SECONDS) as injector:
         while True:
@@ -202,6 +213,4 @@ def _endpoint(target: Target, reply: dict[str, str], timeout: float, progress: P
             f"process {pid} has an agent, but its socket cannot be found or reached",
             "attach as its user or as root, with its TASKSCOPE_DIR",
         )
-    if state == "started":
-        progress(f"the agent stays in process {pid}, idle, until `taskscope detach {pid}`")
     return found

@@ -12,11 +12,12 @@ import base64
 import functools
 import graphlib
 import marshal
+import math
 import re
 import time
 import zlib
+from importlib.resources import files
 from importlib.util import MAGIC_NUMBER
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskscope import __version__
@@ -25,12 +26,14 @@ from taskscope.parsing import parse
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
+    from importlib.resources.abc import Traversable
 
 PACKAGE = "_taskscope_agent"
 """The agent's package name inside a target it was injected into."""
 
-_ROOT = Path(__file__).resolve().parent.parent
-_PARTS = ("__init__.py", "model/*.py", "system.py", "wire.py", "endpoint.py", "agent/**/*.py")
+_PARTS = ("__init__.py", "model", "system.py", "wire.py", "endpoint.py", "agent")
+"""Files and folders.  They are read as resources: we may be in a zip file (``relay --bundle``)."""
+
 _IMPORT = re.compile(r"\b(from|import)(\s+)taskscope\b")
 _TYPING = re.compile(r"\bfrom(\s+)typing\b")
 
@@ -44,11 +47,12 @@ Piece = tuple[int, str] | bytes
 """Whole statements of a module: first line and source, or marshalled code."""
 
 
-def program(arrived: str, seconds: float, *, compiled: bool) -> str:
+def program(arrived: str, seconds: float, *, lingers: float = math.inf, compiled: bool) -> str:
     """Text with ``%(read)d``, ``%(write)d`` and ``%(inode)d`` as placeholders for the reply pipe.
 
-    It does nothing if run more than ``seconds`` from now.  ``compiled``: include this interpreter's bytecode,
-    so that the target need not compile while its threads wait for the GIL.
+    It does nothing if run more than ``seconds`` from now.  ``lingers``: seconds without a client after which
+    the agent leaves by itself.  ``compiled``: include this interpreter's bytecode, so that the target need
+    not compile while its threads wait for the GIL.
     """
     payload = {
         "package": PACKAGE,
@@ -56,6 +60,7 @@ def program(arrived: str, seconds: float, *, compiled: bool) -> str:
         "magic": MAGIC_NUMBER if compiled else None,
         "modules": pieces(compiled=compiled),
         "arrived": arrived,
+        "lingers": lingers,
         "deadline": time.time() + seconds,
     }
     return _text(payload)
@@ -65,7 +70,10 @@ def _text(payload: dict[str, Any]) -> str:
     unpack = "__import__('zlib').decompress(__import__('binascii').a2b_base64(b))"
     load = f"d={{}};exec(compile({unpack},'<taskscope>/attach/bootstrap.py','exec',0,True,2),d)"
     run = "d['begin'](p,(%(read)d,%(write)d,%(inode)d))"
-    packed = _packed(Path(bootstrap.__file__).read_bytes()), _packed(marshal.dumps(payload, _MARSHAL))
+    packed = (
+        _packed((files("taskscope.attach") / "bootstrap.py").read_bytes()),
+        _packed(marshal.dumps(payload, _MARSHAL)),
+    )
     # It runs in __main__: one exec with its own globals touches none of the program's names.
     names = '{{"b":"{}","p":"{}"}}'.format(*packed)
     return f'try:\n exec("{load};{run}",{names})\nexcept BaseException:\n {attempt.TAKEN_BACK}'
@@ -120,15 +128,22 @@ def modules() -> tuple[tuple[str, str], ...]:
     """Name and source of every module in the payload, each after those it imports when loaded."""
     sources: dict[str, str] = {}
     for part in _PARTS:
-        for path in sorted(_ROOT.glob(part)):
-            parts = path.relative_to(_ROOT).with_suffix("").parts
-            name = ".".join(("taskscope", *(part for part in parts if part != "__init__")))
-            sources[name] = path.read_text()
-    sources["taskscope.typing"] = (Path(__file__).parent / "lean_typing.py").read_text()
+        sources.update(_sources("taskscope", files("taskscope") / part))
+    sources["taskscope.typing"] = (files("taskscope.attach") / "lean_typing.py").read_text()
     trees = {name: parse(source) for name, source in sources.items()}
     needs = {name: _needs(tree, sources.keys()) - {name} for name, tree in trees.items()}
     order = graphlib.TopologicalSorter(needs).static_order()
     return tuple((_private(name), _renamed(sources[name], trees[name])) for name in order)
+
+
+def _sources(package: str, place: Traversable) -> Iterator[tuple[str, str]]:
+    """Name and source of the module at ``place``, or of each in that folder."""
+    name = f"{package}.{place.name.removesuffix('.py')}"
+    if place.is_dir():
+        for each in sorted(place.iterdir(), key=lambda each: each.name):
+            yield from _sources(name, each)
+    elif place.name.endswith(".py"):
+        yield name.removesuffix(".__init__"), place.read_text()
 
 
 def _private(name: str) -> str:

@@ -311,3 +311,14 @@ print(ensure_agent(int(sys.argv[1])).path)
         )
         assert done.stderr == ""
         AgentClient(done.stdout.strip()).detach()
+
+
+def test_an_agent_that_was_told_to_leaves_by_itself_after_its_last_client() -> None:
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        before = program.threads(), program.descriptors()
+        client = AgentClient(inject.ensure_agent(program.pid, lingers=0.5).path)
+        time.sleep(1.5)  # longer than it lingers: a client keeps it
+        assert client.live() == 6
+        client.close()
+        settled(lambda: (program.threads(), program.descriptors()), before)
+        settled(lambda: agent_in(program.pid), None)

@@ -46,11 +46,12 @@ def test_lines_stay_where_they_are() -> None:
 def test_imports_that_go_round_in_circles_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "agent").mkdir()
     (tmp_path / "__init__.py").write_text("")
     (tmp_path / "system.py").write_text("from taskscope import wire\n")
     (tmp_path / "wire.py").write_text("from taskscope import system\n")
-    monkeypatch.setattr(payload, "_ROOT", tmp_path)
+    monkeypatch.setattr(payload, "files", lambda package: tmp_path)
+    monkeypatch.setattr(payload, "_PARTS", ("__init__.py", "system.py", "wire.py"))
+    (tmp_path / "lean_typing.py").write_text("")
     with pytest.raises(ValueError, match="cycle"):
         payload.modules.__wrapped__()
 
