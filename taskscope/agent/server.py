@@ -165,7 +165,7 @@ class Server:
         next_look = next_tick = visited = clock.monotonic()
         while not self._stopping:
             now = clock.monotonic()
-            if self._clients:
+            if any(client.greeted for client in self._clients.values()):  # others only look who listens
                 visited = now
             elif now - visited >= self._agent.lingers:
                 return

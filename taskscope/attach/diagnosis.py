@@ -35,8 +35,11 @@ class Diagnosis:
 
 
 def diagnose(pid: int) -> Diagnosis:
-    """What attaching would do.  Raises AttachError if the process cannot be inspected."""
-    target = examine(pid)
+    """What attaching would do; without facts if the process cannot be inspected."""
+    try:
+        target = examine(pid)
+    except AttachError as error:
+        return Diagnosis((), error)
     facts = [
         Fact("python", f"CPython {'.'.join(map(str, target.version))}, {target.executable}"),
         Fact("permission", _permission(target)),

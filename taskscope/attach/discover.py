@@ -13,14 +13,11 @@ import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from taskscope import wire
 from taskscope.attach import family, peers, procfs
 from taskscope.attach.presence import agent_in
-
-if TYPE_CHECKING:
-    from taskscope.model.vocabulary import Role
+from taskscope.model.vocabulary import Role  # noqa: TC001  (checked.py reads the types at run time)
 
 OLDEST = (3, 11)
 

@@ -12,12 +12,9 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from taskscope.attach import deadlocks, procfs
-
-if TYPE_CHECKING:
-    from taskscope.model.vocabulary import ProcessState
+from taskscope.model.vocabulary import ProcessState  # noqa: TC001  (checked.py reads the types at run time)
 
 APART = 0.5
 """Least seconds between two looks that are compared."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from taskscope.commands.app import add_baseline, add_theme, baseline_of, has_terminal, needs_terminal
-from taskscope.commands.common import TARGET_HELP, UsageError, say
+from taskscope.commands.common import TARGET_HELP, UsageError, add_via, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -23,34 +24,29 @@ def register(parser: ArgumentParser) -> None:
         action="store_true",
         help="remove the agent on exit, unless the program started it itself; TARGET must be a pid",
     )
+    add_via(parser)
     add_theme(parser)
     add_baseline(parser)
 
 
 def main(options: Namespace) -> int:
     """Runs the app until the user quits."""
-    pid = int(options.target) if options.target is not None and options.target.isdecimal() else None
-    if options.detach_on_exit and pid is None:
+    if options.detach_on_exit and (options.target is None or not options.target.isdecimal()):
         raise UsageError("--detach-on-exit requires a pid as TARGET")
     if options.target is not None:
         from taskscope.sources.resolve import resolve
 
         # Fail before the app takes over the screen.
-        resolve(options.target, inject=has_terminal(), progress=say)
+        resolve(options.target, via=options.via, inject=has_terminal(), progress=say)
     baseline = baseline_of(options)
     needs_terminal("attach")
     from taskscope.tui.app import run
 
-    status = run(options.target, options.theme, baseline)
-    if options.detach_on_exit and pid is not None:
-        _detach(pid)
+    status = run(options.target, options.theme, baseline, options.via)
+    if options.detach_on_exit:
+        from taskscope.commands.detach import remove
+        from taskscope.sources.base import TargetGone
+
+        with contextlib.suppress(TargetGone):  # it has left already
+            remove(options.target, options.via, only_injected=True)
     return status
-
-
-def _detach(pid: int) -> None:
-    from taskscope.attach.presence import agent_in
-    from taskscope.commands.detach import remove
-
-    point = agent_in(pid)
-    if point is not None:
-        remove(point.path, pid, only_injected=True)

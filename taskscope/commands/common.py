@@ -21,6 +21,11 @@ _RUNNING, _REMOTE = "a pid, a name given to start() or run --name, a socket path
 PROCESS_HELP = f"{_RUNNING}, {_REMOTE}"
 TARGET_HELP = f"{_RUNNING}, a snapshot or recording, {_REMOTE}"
 
+VIA_HELP = (
+    "reach TARGET through COMMAND, which gives a shell or runs a program where it lives: 'ssh HOST', "
+    "'docker exec -i NAME', 'kubectl exec -i POD --'; taskscope (or its bundle, see relay) has to be there"
+)
+
 GROUP_HELP = "several, or a pattern like 'shop*' for the names and commands of ps, are one group"
 CHILDREN_HELP = "with every Python process below TARGET, those that come later too"
 
@@ -43,17 +48,29 @@ class UsageError(CommandError):
     status = 2
 
 
+def add_via(parser: ArgumentParser) -> None:
+    """Adds ``--via``, for the verbs that take a TARGET or list processes."""
+    parser.add_argument("--via", default="", metavar="COMMAND", help=VIA_HELP)
+
+
+def add_one_process(parser: ArgumentParser) -> None:
+    """Adds a TARGET that is one process, and ``--via``."""
+    parser.add_argument("target", metavar="PID", help="a pid, or the name of its agent")
+    add_via(parser)
+
+
 def add_targets(parser: ArgumentParser) -> None:
     """Adds TARGET…, which `source_of` reads: several are watched as one group."""
     parser.add_argument("targets", metavar="TARGET", nargs="+", help=f"{TARGET_HELP}; {GROUP_HELP}")
     parser.add_argument("--children", action="store_true", help=CHILDREN_HELP)
+    add_via(parser)
 
 
 def source_of(options: Namespace) -> Source:
     """The source of what `add_targets` has read, not yet opened.  Raises SourceError."""
     from taskscope.sources.group import observed
 
-    return observed(options.targets, children=options.children, progress=say)
+    return observed(options.targets, children=options.children, via=options.via, progress=say)
 
 
 def exit_status(error: Exception) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from taskscope.commands.common import add_one_process, say
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
@@ -13,43 +15,43 @@ if TYPE_CHECKING:
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.description = "Checks whether and how a process can be attached to.  Does not touch the process."
-    parser.add_argument("pid", type=int, metavar="PID", help="process id")
+    add_one_process(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object instead of text")
 
 
 def main(options: Namespace) -> int:
     """Prints what attaching would do.  Raises AttachError (status 3) if it cannot be done."""
-    from taskscope.attach.diagnosis import Diagnosis, diagnose
-    from taskscope.attach.errors import AttachError
+    from taskscope.attach.diagnosis import diagnose
+    from taskscope.sources.resolve import pid_of
 
-    try:
-        found = diagnose(options.pid)
-    except AttachError as obstacle:
-        if not options.json:
-            raise
-        found = Diagnosis((), obstacle)
-    if options.json:
-        _print_json(options.pid, found)
+    if options.via:
+        from taskscope.sources.via import reached
+
+        found = reached(options.via, say).diagnosis(options.target)
     else:
-        _print_text(options.pid, found)
+        found = diagnose(pid_of(options.target))
+    if options.json:
+        _print_json(options.target, found)
+    elif found.facts:
+        _print_text(options.target, found)
     if found.obstacle is not None:
         raise found.obstacle
     return 0
 
 
-def _print_text(pid: int, found: Diagnosis) -> None:
+def _print_text(target: str, found: Diagnosis) -> None:
     from taskscope.wire import clean_text
 
-    print(f"Process {pid} {'can' if found.obstacle is None else 'cannot'} be attached to.")
+    print(f"Process {target} {'can' if found.obstacle is None else 'cannot'} be attached to.")
     for fact in found.facts:
         print(f"  {fact.topic:<11} {clean_text(fact.text)}")
 
 
-def _print_json(pid: int, found: Diagnosis) -> None:
+def _print_json(target: str, found: Diagnosis) -> None:
     import json
 
     said = {
-        "pid": pid,
+        "pid": int(target) if target.isdigit() else None,
         "attachable": found.obstacle is None,
         "facts": {fact.topic: fact.text for fact in found.facts},
         "obstacle": None if found.obstacle is None else str(found.obstacle),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskscope.commands.common import TARGET_HELP, CommandError, say, written
+from taskscope.commands.common import TARGET_HELP, CommandError, add_via, say, written
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def register(parser: ArgumentParser) -> None:
         "stdout."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    add_via(parser)
     parser.add_argument("--format", required=True, choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     parser.add_argument("-o", "--output", metavar="FILE", help="file to write, whole or not at all")
 
@@ -61,7 +62,7 @@ async def _export(options: Namespace, write: Write) -> str:
     from taskscope.sources.saved import SavedSource
     from taskscope.wire import WireError
 
-    source = resolve(options.target, progress=say)
+    source = resolve(options.target, via=options.via, progress=say)
     try:
         if not isinstance(source, SavedSource):
             await source.open()

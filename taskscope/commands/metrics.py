@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import PROCESS_HELP, CommandError, UsageError, say, until_told
+from taskscope.commands.common import PROCESS_HELP, CommandError, UsageError, add_via, say, until_told
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,6 +31,7 @@ def register(parser: ArgumentParser) -> None:
         "print what to give to Prometheus and Grafana."
     )
     parser.add_argument("targets", metavar="TARGET", nargs="*", help=PROCESS_HELP)
+    add_via(parser)
     parser.add_argument(
         "--listen",
         metavar="HOST:PORT",
@@ -52,8 +53,8 @@ def main(options: Namespace) -> int:
     if not options.targets:
         raise UsageError("no TARGET given")
     if options.listen is None:
-        return asyncio.run(_once(options.targets))
-    return asyncio.run(until_told(_serve(options.targets, options.listen)))
+        return asyncio.run(_once(options.targets, options.via))
+    return asyncio.run(until_told(_serve(options.targets, options.listen, options.via)))
 
 
 def _packaged(*, dashboard: bool) -> str:
@@ -66,7 +67,7 @@ def _packaged(*, dashboard: bool) -> str:
     return (files("taskscope.export") / "alerts.yaml").read_text()
 
 
-async def _once(targets: Sequence[str]) -> int:
+async def _once(targets: Sequence[str], via: str) -> int:
     """Prints the metrics of targets that all have to be there.  Raises SourceError."""
     import asyncio
 
@@ -75,9 +76,9 @@ async def _once(targets: Sequence[str]) -> int:
     from taskscope.sources.resolve import resolve
 
     found: list[Exposition] = []
-    meant = [each for target in targets for each in (_named(target) or [target])]
+    meant = [each for target in targets for each in (_named(target, via) or [target])]
     for target in dict.fromkeys(meant):
-        source = await asyncio.to_thread(resolve, target, progress=say)
+        source = await asyncio.to_thread(resolve, target, via=via, progress=say)
         try:
             found.append(await _glance(source, target))
         finally:
@@ -109,7 +110,7 @@ async def _glance(source: Source, target: str) -> Exposition:
     return exposition
 
 
-async def _serve(targets: Sequence[str], address: str) -> None:
+async def _serve(targets: Sequence[str], address: str, via: str) -> None:
     import asyncio
 
     from taskscope.commands.serving import PATH, serve
@@ -121,7 +122,7 @@ async def _serve(targets: Sequence[str], address: str) -> None:
         raise CommandError(str(error)) from None
     except AddressError as error:
         raise UsageError(str(error)) from None
-    shown = [_Shown(target) for target in dict.fromkeys(targets)]
+    shown = [_Shown(target, via) for target in dict.fromkeys(targets)]
     host, port, *_ = listener.getsockname()
     server = await serve(listener, lambda: [each for target in shown for each in target.expositions])
     _tell(f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
@@ -135,22 +136,23 @@ def _tell(text: str) -> None:
     say(f"taskscope metrics: {text}")
 
 
-def _named(name: str) -> list[str]:
-    """The processes of that name, by pid."""
+def _named(name: str, via: str) -> list[str]:
+    """The processes of that name, by pid.  Raises SourceError."""
     from taskscope.sources.resolve import agents_named
 
-    return [str(pid) for pid in sorted({point.pid for point in agents_named(name)})[:MAX_PROCESSES]]
+    found = {point.pid for point in agents_named(name, via)}
+    return [str(pid) for pid in sorted(found)[:MAX_PROCESSES]]
 
 
 class _Shown:
     """A TARGET that is served.  A name may mean several processes: workers of one service, say."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, via: str) -> None:
         from taskscope.sources.exposition import Exposition
 
         self.expositions = [Exposition(target)]
         """One for each process that runs, or was killed and has no successor yet; one at least."""
-        self._target = target
+        self._target, self._via = target, via
         self._followed: dict[str, Exposition] = {}
         self._told = ""
 
@@ -161,11 +163,11 @@ class _Shown:
         from taskscope.sources.following import AGAIN
         from taskscope.sources.resolve import is_name
 
-        if not is_name(self._target):
+        if not is_name(self._target, self._via):
             await self._watch(self._target, self.expositions[0])
             return
         while True:
-            found = await asyncio.to_thread(_named, self._target)
+            found = await asyncio.to_thread(_named, self._target, self._via)
             if not found and not self._followed:
                 self._tell(f"waiting for {self._target}: no agent has that name")
             for pid in set(found) - self._followed.keys():
@@ -192,7 +194,7 @@ class _Shown:
 
         exited = False
         try:
-            async with contextlib.aclosing(connections(target, _tell)) as following:
+            async with contextlib.aclosing(connections(target, _tell, via=self._via)) as following:
                 async for source, hello in following:
                     try:
                         await watch(source, hello, 0.0, [exposition])

@@ -50,15 +50,17 @@ def main(options: Namespace) -> int:
 
     async def run() -> None:
         async with asyncio.timeout(options.seconds):
-            await watch_by_name(options.targets[0], options.interval, rules, tell)
+            await watch_by_name(options.targets[0], options.interval, rules, tell, options.via)
 
     return asyncio.run(until_told(run()))
 
 
-async def watch_by_name(target: str, interval: float, rules: Sequence[Rule], tell: Say) -> None:
+async def watch_by_name(
+    target: str, interval: float, rules: Sequence[Rule], tell: Say, via: str = ""
+) -> None:
     """Watches every process that ``target`` comes to name.  Raises SourceError if a pid is not there."""
     patrol = Patrol(rules, tell)
-    async with contextlib.aclosing(connections(target, tell)) as following:
+    async with contextlib.aclosing(connections(target, tell, via=via)) as following:
         async for source, hello in following:
             try:
                 await watch(source, hello, interval, [patrol])

@@ -6,6 +6,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+from taskscope.commands.common import add_via, say
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
@@ -20,6 +22,7 @@ def register(parser: ArgumentParser) -> None:
         "parents.  The findings are what the agent's memory shows at once; `taskscope watch` takes longer "
         "and says more."
     )
+    add_via(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
 
@@ -30,9 +33,14 @@ def main(options: Namespace) -> int:
     from taskscope import endpoint
     from taskscope.attach.discover import processes
 
-    endpoint.sweep()
-    found = processes()
-    rows = asyncio.run(_rows(found))
+    if options.via:
+        from taskscope.sources.via import reached
+
+        found = reached(options.via, say).processes()
+    else:
+        endpoint.sweep()
+        found = processes()
+    rows = asyncio.run(_rows(found, options.via))
     if options.json:
         import json
 
@@ -44,16 +52,15 @@ def main(options: Namespace) -> int:
     return 0
 
 
-async def _rows(found: tuple[PythonProcess, ...]) -> list[dict[str, Any]]:
+async def _rows(found: tuple[PythonProcess, ...], via: str) -> list[dict[str, Any]]:
     import asyncio
 
-    from taskscope.commands.common import say
     from taskscope.sources.base import SourceMisbehaves
     from taskscope.sources.glance import glance
 
     async def look(process: PythonProcess) -> Glance | None:
         try:
-            return await glance(process)
+            return await glance(process, via)
         except SourceMisbehaves as error:
             say(f"taskscope ps: {error}")
             return None

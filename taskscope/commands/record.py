@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
-from taskscope.commands.common import PROCESS_HELP, duration, say, until_told
+from taskscope.commands.common import PROCESS_HELP, add_via, duration, say, until_told
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def register(parser: ArgumentParser) -> None:
         "If FILE is a recording, it is continued."
     )
     parser.add_argument("target", metavar="TARGET", help=PROCESS_HELP)
+    add_via(parser)
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="recording to write")
     parser.add_argument(
         "--for",
@@ -69,7 +70,9 @@ class _Recording:
         from taskscope.sources.following import connections
 
         options = self._options
-        async with aclosing(connections(options.target, _tell, again=options.follow)) as found:
+        async with aclosing(
+            connections(options.target, _tell, via=options.via, again=options.follow)
+        ) as found:
             source, hello = await anext(found)  # no file is made for a target that is not there
             with closing(RecordingWriter(options.output)) as writer:
                 if writer.continued:

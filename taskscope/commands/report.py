@@ -9,6 +9,7 @@ from taskscope.commands.common import (
     TARGET_HELP,
     CommandError,
     UsageError,
+    add_via,
     check_writable,
     duration,
     say,
@@ -39,6 +40,7 @@ def register(parser: ArgumentParser) -> None:
         "recording, its end is shown."
     )
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    add_via(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -105,7 +107,7 @@ async def _seen(options: Namespace) -> Seen:
     """Watches the target, if it is a process, and asks for what the report needs."""
     from taskscope.sources.resolve import resolve
 
-    source = resolve(options.target, progress=say)
+    source = resolve(options.target, via=options.via, progress=say)
     try:
         hello = await source.open()
         found = await (_watched if source.live else _saved)(source, hello, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from taskscope.commands.common import TARGET_HELP, say
+from taskscope.commands.common import TARGET_HELP, add_via, say
 from taskscope.model import Judged, requests
 from taskscope.text import early, plural
 
@@ -16,6 +16,7 @@ def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.description = "Saves the whole state of a process as JSON: sites, tasks, threads, stacks, history."
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    add_via(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="file to write (default: stdout); .gz compresses"
     )
@@ -28,7 +29,7 @@ def main(options: Namespace) -> int:
 
     from taskscope.export.snapshot import save, text
 
-    snapshot = asyncio.run(_take(options.target, stacks=not options.no_stacks))
+    snapshot = asyncio.run(_take(options.target, options.via, stacks=not options.no_stacks))
     _warn(snapshot)
     if options.output is None:
         print(text(snapshot))
@@ -47,10 +48,10 @@ def _warn(snapshot: dict[str, Any]) -> None:
         say(f"{early(judged)}.")
 
 
-async def _take(target: str, *, stacks: bool) -> dict[str, Any]:
+async def _take(target: str, via: str, *, stacks: bool) -> dict[str, Any]:
     from taskscope.sources.resolve import resolve
 
-    source = resolve(target, progress=say)
+    source = resolve(target, via=via, progress=say)
     await source.open()
     try:
         return await source.ask(requests.Snapshot(stacks=stacks))

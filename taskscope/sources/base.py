@@ -36,6 +36,10 @@ class AgentGone(TargetGone):
     """The process still runs but is no longer observed: it called exec, or the agent left."""
 
 
+class ConnectionLost(AgentGone):
+    """The way to another machine has broken; what became of the process there is unknown."""
+
+
 class TargetSilent(SourceError):
     """The target does not answer now, but may later.  The message says why, if known."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach.family import below, parents
 from taskscope.sources.base import SourceError
+from taskscope.sources.via import reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,10 +49,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """``targets`` as given; ``children``: with everything below them.  A pattern is for ``ps``'s list."""
+    """``targets`` as given; ``children``: with everything below them.  A pattern is for ``ps``'s list.
+
+    ``via``: the command to whose far end all of them belong.
+    """
 
     targets: tuple[str, ...]
     children: bool = False
+    via: str = ""
 
     @property
     def name(self) -> str:
@@ -64,21 +69,29 @@ class Choice:
 
     def find(self, living: Iterable[int] = ()) -> list[Found]:
         """The processes now, with the children of those ``living`` ones that belong to it.  May block."""
-        from taskscope.attach.discover import processes
-
-        every, above = processes(), parents() if self.children else {}
+        every, above = self._every(), self._above() if self.children else {}
         found: dict[object, Found] = {}
         for target in self.targets:
             for each in self._meant(target, every, above, living):
                 found.setdefault(each.key, each)
         return list(found.values())
 
+    def _every(self) -> Sequence[PythonProcess]:
+        if self.via:
+            return reached(self.via).processes()
+        from taskscope.attach.discover import processes
+
+        return processes()
+
+    def _above(self) -> Mapping[int, int]:
+        return reached(self.via).parents() if self.via else parents()
+
     def _meant(
         self, target: str, every: Sequence[PythonProcess], above: Mapping[int, int], living: Iterable[int]
     ) -> list[Found]:
         if is_pattern(target):
             return [_found(each) for each in every if _fits(each, target)]
-        pid = _pid_of(target)
+        pid = _pid_of(target, self.via)
         if not self.children:
             known = next((_found(each) for each in every if each.pid == pid), None)
             return [replace(known or Found(target, target, pid), target=target)]
@@ -107,13 +120,15 @@ def _found(process: PythonProcess) -> Found:
     )
 
 
-def _pid_of(target: str) -> int:
+def _pid_of(target: str, via: str) -> int:
     """The pid that a target means now; 0 if that shows only when it is connected to."""
     from taskscope.sources.resolve import agent_named, is_name
 
     if target.isascii() and target.isdigit():
         return int(target)
     try:
+        if via:
+            return reached(via).find(target, inject=False).pid
         return agent_named(target).pid if is_name(target) else 0
     except SourceError:
         return 0

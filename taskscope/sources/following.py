@@ -29,7 +29,7 @@ def comes_back(target: str) -> bool:
 
 
 async def connections(
-    target: str, say: Say, *, again: bool = True
+    target: str, say: Say, *, via: str = "", again: bool = True
 ) -> AsyncGenerator[tuple[Source, Hello], None]:
     """Each connection to ``target``; one that has ended is followed by the next, for ever.
 
@@ -40,7 +40,7 @@ async def connections(
     told = ""
     while True:
         try:
-            source = await asyncio.to_thread(resolve, target, progress=say)
+            source = await asyncio.to_thread(resolve, target, via=via, progress=say)
             if not source.live:
                 raise NotRunningError(f"this needs a running process; {target} is a file")
             hello = await _opened(source)

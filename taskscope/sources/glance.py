@@ -7,15 +7,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from taskscope.attach.presence import agent_in
 from taskscope.model.vocabulary import LEVELS
 from taskscope.sources.base import SourceError, SourceMisbehaves
 from taskscope.sources.live import LiveSource
 from taskscope.sources.pump import Pump
+from taskscope.sources.reach import Socket
 
 if TYPE_CHECKING:
     from taskscope import model
     from taskscope.attach.discover import PythonProcess
     from taskscope.model.vocabulary import Level
+    from taskscope.sources.reach import Reach
 
 PATIENCE = 2.0
 """Timeout per agent in seconds, so the list does not wait for a stuck one."""
@@ -37,14 +40,12 @@ class Glance:
         return {level: found[level] for level in LEVELS if found[level] and level != "info"}
 
 
-async def glance(process: PythonProcess) -> Glance | None:
+async def glance(process: PythonProcess, via: str = "") -> Glance | None:
     """One look; None without an agent, or if it does not answer in time.  Raises SourceMisbehaves."""
-    from taskscope.attach.presence import agent_in
-
-    point = agent_in(process.pid) if process.agent is not None else None
-    if point is None:
+    reach = await asyncio.to_thread(_reach, process.pid, via) if process.agent is not None else None
+    if reach is None:
         return None
-    source, seen = LiveSource(point.path, patience=PATIENCE), None
+    source, seen = LiveSource(reach, patience=PATIENCE), None
     try:
         async with asyncio.timeout(2 * PATIENCE):  # it may answer and then send no sample
             hello = await source.open()
@@ -59,3 +60,16 @@ async def glance(process: PythonProcess) -> Glance | None:
         return seen
     finally:
         await source.close()
+
+
+def _reach(pid: int, via: str) -> Reach | None:
+    """The way to the agent of a process; None if it has just left."""
+    if not via:
+        point = agent_in(pid)
+        return Socket(point.path) if point is not None else None
+    from taskscope.sources.via import Way
+
+    try:
+        return Way.to(str(pid), via, inject=False)
+    except SourceError:
+        return None

@@ -268,21 +268,22 @@ def observed(
     targets: Sequence[str],
     *,
     children: bool = False,
+    via: str = "",
     inject: bool = True,
     progress: Callable[[str], None] = lambda text: None,
     patience: float = PATIENCE,
 ) -> Source:
     """The source for what a command line names: one target, or a group.  Raises SourceError as `resolve`."""
     if len(targets) == 1 and not children and not is_pattern(targets[0]):
-        return resolve(targets[0], inject=inject, progress=progress)
+        return resolve(targets[0], via=via, inject=inject, progress=progress)
 
     def connect(found: Found) -> Source:
-        source = resolve(found.target, inject=inject)
+        source = resolve(found.target, via=via, inject=inject)
         if not source.live:
             raise SourceError(f"{found.target} is a file; a group is of running processes")
         return source
 
-    return GroupSource(Choice(tuple(dict.fromkeys(targets)), children), connect, progress, patience)
+    return GroupSource(Choice(tuple(dict.fromkeys(targets)), children, via), connect, progress, patience)
 
 
 class _GroupJudge(Judge):

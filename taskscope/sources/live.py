@@ -1,11 +1,10 @@
-"""A running agent over its Unix socket: the client's end of the wire, in the caller's own event loop."""
+"""A running agent: the client's end of the wire, in the caller's own event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import dataclasses
-import re
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -17,14 +16,15 @@ from taskscope.model import requests
 from taskscope.model.snapshot import NAMES, SiteLine, add_part
 from taskscope.model.state import mentioned, merge
 from taskscope.sources.base import Silence, SourceError, TargetGone
-from taskscope.sources.impute import guesses
 from taskscope.sources.lines import texts
+from taskscope.sources.reach import Socket
 from taskscope.sources.rpc import RpcClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from taskscope.model.requests import Request
+    from taskscope.sources.reach import Reach
 
 T = TypeVar("T")
 
@@ -40,12 +40,9 @@ MAX_SITES = 2 * requests.MAX_SITES
 LATE = 2.5
 """Intervals without a sample after which the target counts as silent."""
 
-_ROOT = re.compile(r"/proc/\d+/root")
-"""The target's file system root, if it differs from ours (a container)."""
-
 
 class LiveSource:
-    """The agent that listens at ``path``.  ``patience``: timeout per answer in seconds.
+    """The agent at this socket, or at the end of this way.  ``patience``: timeout per answer in seconds.
 
     ``progress`` gets sentences for the user while an answer is late; it may be replaced.
     """
@@ -53,13 +50,17 @@ class LiveSource:
     live = True
 
     def __init__(
-        self, path: str, *, patience: float = 30.0, progress: Callable[[str], None] = lambda text: None
+        self,
+        reach: str | Reach,
+        *,
+        patience: float = 30.0,
+        progress: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.path = path
+        self.reach = Socket(reach) if isinstance(reach, str) else reach
         self._samples: deque[model.Sample] = deque()
         self._news = asyncio.Event()
         self.progress = progress
-        self._client = RpcClient(path, patience, self._receive, self._news.set, self._tell)
+        self._client = RpcClient(self.reach, patience, self._receive, self._news.set, self._tell)
         self._take: Callable[[str, Any], None] | None = None
         self._one_snapshot = asyncio.Lock()
         self._sites: set[int] = set()
@@ -88,7 +89,7 @@ class LiveSource:
 
     def another(self) -> LiveSource:
         """A source for the same agent, not yet opened."""
-        return LiveSource(self.path)
+        return LiveSource(self.reach)
 
     def silence(self) -> Silence | None:
         if self._sampled is None or self._client.over is not None:
@@ -181,11 +182,10 @@ class LiveSource:
 
             self._searching = asyncio.create_task(search(), name="taskscope-imputing")
 
-    async def _imputed(self, unknown: Sequence[model.Site]) -> list[model.Site]:
+    async def _imputed(self, unknown: Sequence[model.Site]) -> Sequence[model.Site]:
         """These sites with their likely lines, if the source shows any."""
         files = await self._client.ask(requests.Modules())
-        root = _ROOT.match(self.path)
-        return await asyncio.to_thread(guesses, root[0] if root else "", files, unknown)
+        return await self.reach.imputed(files, unknown)
 
     async def _impute_snapshot(self, snapshot: dict[str, Any]) -> None:
         packed: list[Any] = snapshot["sites"]

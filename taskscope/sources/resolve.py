@@ -5,6 +5,7 @@ The only place that knows what a TARGET may be, for every verb and the app.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import endpoint
 from taskscope.attach.presence import agent_in
+from taskscope.endpoint import Endpoint
 from taskscope.export.recording_file import is_recording
 from taskscope.sources.base import SourceError
 from taskscope.sources.live import LiveSource
@@ -21,7 +23,6 @@ from taskscope.sources.saved import SavedSource
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskscope.endpoint import Endpoint
     from taskscope.sources.base import Source
 
     Progress = Callable[[str], None]
@@ -29,37 +30,63 @@ if TYPE_CHECKING:
 _WITHOUT_AGENT = "no agent in process {}: `taskscope attach` in a terminal, `watch` and `snapshot` inject one"
 
 
-def resolve(target: str, *, inject: bool = True, progress: Progress = lambda text: None) -> Source:
+def resolve(
+    target: str, *, via: str = "", inject: bool = True, progress: Progress = lambda text: None
+) -> Source:
     """The source for ``target``, not yet opened.  Raises SourceError with the remedy.
 
     A process without an agent gets one injected unless ``inject`` is false; ``progress`` gets sentences
-    about that.
+    about that.  ``via``: the command to whose far end ``target`` belongs; a file is always one of ours.
     """
+    if via:
+        from taskscope.sources.via import Way
+
+        return LiveSource(Way.to(target, via, inject=inject, progress=progress), progress=progress)
     if target.startswith("aiomonitor://"):
         from taskscope.sources.aiomonitor.source import AiomonitorSource
 
         return AiomonitorSource.at(target)
-    if target.isascii() and target.isdigit():
-        return LiveSource(agent_of(int(target), inject=inject, progress=progress).path, progress=progress)
-    path = Path(target)
+    if not _is_pid(target) and _mode(target) and not stat.S_ISSOCK(_mode(target)):
+        if stat.S_ISREG(_mode(target)):
+            return saved(target)
+        raise SourceError(f"{target} is neither a socket nor a snapshot nor a recording")
+    return LiveSource(endpoint_of(target, inject=inject, progress=progress).path, progress=progress)
+
+
+def endpoint_of(
+    target: str, *, inject: bool, lingers: float = math.inf, progress: Progress = lambda text: None
+) -> Endpoint:
+    """Where the one agent listens that ``target`` means: a pid, a name or a socket.  Raises SourceError.
+
+    ``lingers``: see `ensure_agent`.
+    """
+    if _is_pid(target):
+        return agent_of(int(target), inject=inject, lingers=lingers, progress=progress)
+    if stat.S_ISSOCK(_mode(target)):
+        return Endpoint(target, 0, "")
+    return agent_named(target)
+
+
+def pid_of(target: str) -> int:
+    """The process that ``target`` means, with or without an agent.  Raises SourceError."""
+    return int(target) if _is_pid(target) else agent_named(target).pid
+
+
+def _is_pid(target: str) -> bool:
+    return target.isascii() and target.isdigit()
+
+
+def _mode(path: str) -> int:
+    """What kind of file is there; 0: none."""
     try:
-        mode = path.stat().st_mode
+        return Path(path).stat().st_mode
     except (OSError, ValueError):
-        return LiveSource(agent_named(target).path, progress=progress)
-    if stat.S_ISSOCK(mode):
-        return LiveSource(target, progress=progress)
-    if stat.S_ISREG(mode):
-        return saved(target)
-    raise SourceError(f"{target} is neither a socket nor a snapshot nor a recording")
+        return 0
 
 
-def is_name(target: str) -> bool:
+def is_name(target: str, via: str = "") -> bool:
     """Whether it can only be the name of agents: now or later, of one or several."""
-    try:
-        Path(target).stat()
-    except (OSError, ValueError):
-        return "/" not in target and not (target.isascii() and target.isdigit())
-    return False
+    return (bool(via) or not _mode(target)) and "/" not in target and not _is_pid(target)
 
 
 def saved(path: str) -> SavedSource | RecordedSource:
@@ -77,7 +104,9 @@ def _regular(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
-def agent_of(pid: int, *, inject: bool, progress: Progress = lambda text: None) -> Endpoint:
+def agent_of(
+    pid: int, *, inject: bool, lingers: float = math.inf, progress: Progress = lambda text: None
+) -> Endpoint:
     """Where the agent of process ``pid`` listens, in any container.  Raises SourceError."""
     found = agent_in(pid)
     if found is not None:
@@ -85,15 +114,19 @@ def agent_of(pid: int, *, inject: bool, progress: Progress = lambda text: None) 
     if not Path(f"/proc/{pid}").exists():
         raise SourceError(f"no such process: {pid}")
     if inject:
-        return _injected_into(pid, progress)
+        return _injected_into(pid, lingers, progress)
     raise SourceError(_why_none_can_come(pid) or _WITHOUT_AGENT.format(pid))
 
 
-def agents_named(name: str) -> list[Endpoint]:
+def agents_named(name: str, via: str = "") -> list[Endpoint]:
     """This user's agents named ``name`` (for root: any user's); none if it is a pid, a path or an address.
 
     Our TASKSCOPE_DIR goes first; a process without it has its agent in a standard directory.
     """
+    if via:
+        from taskscope.sources.via import reached
+
+        return list(reached(via).named(name))
     for folders in (endpoint.candidates, endpoint.standard):
         listed = (
             point
@@ -122,13 +155,13 @@ def agent_named(name: str) -> Endpoint:
     return found[0]
 
 
-def _injected_into(pid: int, progress: Progress) -> Endpoint:
+def _injected_into(pid: int, lingers: float, progress: Progress) -> Endpoint:
     """The agent injected into a process that has none."""
     from taskscope.attach.errors import AttachError
     from taskscope.attach.inject import ensure_agent
 
     try:
-        return ensure_agent(pid, progress=progress)
+        return ensure_agent(pid, lingers=lingers, progress=progress)
     except AttachError as error:
         raise SourceError(f"{error}{_other_way(pid)}") from None
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, get_args, get_origin
 
-from taskscope import endpoint, wire
-from taskscope.attach.outside import Outside
+from taskscope import wire
 from taskscope.checked import unpack, unpack_all
 from taskscope.model import requests
 from taskscope.sources.base import (
     AgentGone,
+    ConnectionLost,
     NotAvailable,
     SourceError,
     SourceMisbehaves,
@@ -25,19 +24,18 @@ from taskscope.sources.base import (
     TargetGone,
     TargetSilent,
 )
+from taskscope.sources.reach import LOOK_EVERY, refuse_halted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.attach.outside import Condition
     from taskscope.model.requests import Request
+    from taskscope.sources.reach import Looks, Reach
 
     Progress = Callable[[str], None]
 
 T = TypeVar("T")
-
-LOOK_EVERY = 0.5
-"""Seconds between looks from outside while a request is pending."""
 
 SAID_AFTER = 1.5
 """Seconds without an answer before the reason is reported."""
@@ -48,13 +46,12 @@ SAID_AGAIN = 10.0
 SAT_OUT = {"hello", "snapshot", "detach"}
 """Requests a person waits for; others run beside samples, whose absence is reported anyway."""
 
-_PARTING = 0.5  # seconds within which a process that closed the connection ends, or execs
 _CHUNK = 1 << 18
 _REFUSALS = {wire.NOT_FOUND, wire.FORBIDDEN, wire.NO_METHOD}
 
 
 class RpcClient:
-    """The connection to the agent at ``path``.
+    """The connection to the agent at the end of ``reach``.
 
     ``patience``: timeout per answer in seconds.  ``receive`` gets the agent's notifications; a SourceError it
     raises ends the connection.  ``ended`` is called when the connection ends.  ``progress`` gets sentences
@@ -63,13 +60,13 @@ class RpcClient:
 
     def __init__(
         self,
-        path: str,
+        reach: Reach,
         patience: float,
         receive: Callable[[wire.Request], None],
         ended: Callable[[], None],
         progress: Progress,
     ) -> None:
-        self.path = path
+        self._reach = reach
         self._progress = progress
         self.over: SourceError | None = TargetGone("not connected yet")
         """Why the connection is over; None while it is open."""
@@ -86,7 +83,7 @@ class RpcClient:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._progressed = 0.0
         self._said = 0.0
-        self._outside: Outside | None = None
+        self._outside: Looks | None = None
         self._reading: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -94,36 +91,12 @@ class RpcClient:
         """Connects.  Raises SourceError: nobody listens, not allowed, stopped."""
         try:
             async with asyncio.timeout(self._patience):
-                reader = await self._connect()
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise TargetGone(f"nobody listens at {self.path}: the process or its agent has ended") from None
-        except PermissionError:
-            raise SourceError(f"{self.path} belongs to another user: run as that user or root") from None
+                reached = await self._reach.connect()
         except TimeoutError:
-            raise TargetSilent(f"no connection to {self.path} within {self._patience:g} s") from None
-        except OSError as error:
-            raise SourceError(f"cannot connect to {self.path}: {error.strerror or error}") from None
+            raise TargetSilent(f"no connection to {self._reach.path} within {self._patience:g} s") from None
         self.over = None
-        self._reading = asyncio.create_task(self._read(reader), name="taskscope-reader")
-
-    async def _connect(self) -> asyncio.StreamReader:
-        """Connects, and retries while the backlog is full.  Raises OSError, SourceError."""
-        while True:
-            reader, self._writer = await asyncio.open_unix_connection(self.path)
-            connection = self._writer.get_extra_info("socket")
-            with contextlib.suppress(OSError):
-                connection.getpeername()  # fails if the backlog was full
-                deceit = endpoint.impostor(connection, self.path)
-                if deceit:
-                    self._writer.close()
-                    raise SourceError(deceit)
-                peer = endpoint.peer_of(connection)
-                self._outside = _outside_of(peer.pid if peer is not None else 0)
-                return reader
-            self._writer.close()
-            self._outside = self._outside or _outside_of(_pid_in(self.path))
-            self._refuse_halted()
-            await asyncio.sleep(LOOK_EVERY)
+        self._writer, self._outside = reached.writer, reached.outside
+        self._reading = asyncio.create_task(self._read(reached.reader), name="taskscope-reader")
 
     async def close(self) -> None:
         """Closes the connection; idempotent."""
@@ -192,7 +165,7 @@ class RpcClient:
             await asyncio.wait([answer], timeout=min(LOOK_EVERY, self._patience))
             if answer.done():
                 return
-            self._refuse_halted()
+            refuse_halted(self._outside)
             condition, now = self.condition(), time.monotonic()
             waited = now - max(begun, self._progressed)
             if waited >= self._patience:
@@ -205,12 +178,6 @@ class RpcClient:
             if waited >= SAID_AFTER and now - self._said >= SAID_AGAIN:
                 self._said = now
                 self._progress(f"no answer for {waited:.0f} s: {condition.text}; still waiting")
-
-    def _refuse_halted(self) -> None:
-        """Raises TargetSilent if the process is stopped and cannot answer until continued."""
-        condition = self.condition()
-        if condition is not None and condition.state in ("stopped", "traced"):
-            raise TargetSilent(condition.text)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         """Dispatches messages until the connection ends."""
@@ -247,7 +214,9 @@ class RpcClient:
         """Why the connection ended: the process ended, runs another program, or lost its agent."""
         if self.farewell:
             return TargetGone(self.farewell)
-        deadline = time.monotonic() + _PARTING
+        if self._reach.lost:
+            return ConnectionLost(self._reach.lost)
+        deadline = time.monotonic() + self._reach.parting
         condition = self.condition()
         while condition is not None and time.monotonic() < deadline:
             if condition.state in ("ended", "replaced"):
@@ -269,7 +238,7 @@ class RpcClient:
 
     def misbehaves(self, what: str) -> SourceMisbehaves:
         """The error for an agent that violates the protocol."""
-        who = f"of process {self._outside.pid}" if self._outside is not None else f"at {self.path}"
+        who = f"of process {self._outside.pid}" if self._outside is not None else f"at {self._reach.path}"
         return SourceMisbehaves(f"the agent {who} misbehaves: {what}")
 
 
@@ -287,19 +256,6 @@ def unpacked(kind: type[Request[T]], answer: Any) -> T:
     elif gives is not type(None):
         found = unpack(gives, answer)
     return cast("T", found)
-
-
-def _outside_of(pid: int) -> Outside | None:
-    return Outside(pid) if pid and Path("/proc/self/stat").exists() else None
-
-
-def _pid_in(path: str) -> int:
-    """The pid in the name of the socket ``path``; 0 if there is none."""
-    parts = Path(path).parts
-    if parts[:2] == ("/", "proc") and len(parts) > 3 and parts[3] == "root":
-        return int(parts[2]) if parts[2].isascii() and parts[2].isdigit() else 0
-    number = parts[-1].partition(".")[0] if parts else ""
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 11 else 0
 
 
 def _refused(error: wire.RemoteError) -> NoReturn:

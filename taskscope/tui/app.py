@@ -378,18 +378,20 @@ class TaskScopeApp(App[None]):
         yield from listed(self, screen)
 
 
-def run(target: str | None, theme: str = "dark", baseline: tuple[Side, str] | None = None) -> int:
+def run(
+    target: str | None, theme: str = "dark", baseline: tuple[Side, str] | None = None, via: str = ""
+) -> int:
     """Runs the app on ``target`` (None: on the picker) until the user quits; returns the exit status.
 
     Raises SourceError if the target cannot be found.
     """
     from taskscope.sources.resolve import resolve
-    from taskscope.tui.opening import coming_back, local_targets
+    from taskscope.tui.opening import coming_back, targets_of
 
     if target is None:
-        app = TaskScopeApp(targets=local_targets(), theme=theme, baseline=baseline)
+        app = TaskScopeApp(targets=targets_of(via), theme=theme, baseline=baseline)
     else:
-        source = resolve(target)
+        source = resolve(target, via=via)
         app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme, baseline=baseline)
     gc.set_threshold(*GARBAGE)
     app.run()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.sources.base import SourceError, SourceMisbehaves
+from taskscope.sources.base import SourceError, SourceMisbehaves, TargetGone
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import agent_named, resolve
+from taskscope.sources.via import Way, reached
 from taskscope.tui.picker import Targets
 
 if TYPE_CHECKING:
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
     from taskscope.tui.connection import Reconnect
 
 
-def local_targets() -> Targets:
-    """The Python processes on this machine."""
-    return Targets(_processes, _open, coming_back, _glance)
+def targets_of(via: str) -> Targets:
+    """The Python processes on this machine, or at the far end of ``via``."""
+    return Targets(partial(_processes, via), partial(_open, via=via), coming_back, partial(_glance, via=via))
 
 
 def coming_back(source: Source) -> Reconnect | None:
@@ -39,8 +41,11 @@ def coming_back(source: Source) -> Reconnect | None:
 
 
 def _agent_coming_back(gone: LiveSource) -> Reconnect:
-    """Finds an agent of the same name."""
-    name = Path(gone.path).name.partition(".")[2].removesuffix(".sock")
+    """Finds an agent of the same name; elsewhere, what the same TARGET means."""
+    way = gone.reach
+    if isinstance(way, Way):
+        return partial(_way_again, way)
+    name = Path(gone.reach.path).name.partition(".")[2].removesuffix(".sock")
 
     async def look() -> Source | None:
         try:
@@ -50,6 +55,13 @@ def _agent_coming_back(gone: LiveSource) -> Reconnect:
         return LiveSource(found.path)
 
     return look
+
+
+async def _way_again(way: Way) -> Source | None:
+    try:
+        return LiveSource(await asyncio.to_thread(way.again))
+    except TargetGone:
+        return None
 
 
 def _monitor_coming_back(gone: AiomonitorSource) -> Reconnect:
@@ -64,22 +76,24 @@ def _monitor_coming_back(gone: AiomonitorSource) -> Reconnect:
     return look
 
 
-def _processes() -> Sequence[PythonProcess]:
+def _processes(via: str) -> Sequence[PythonProcess]:
+    if via:
+        return reached(via).processes()
     from taskscope.attach.discover import processes
 
     return processes()
 
 
-async def _glance(process: PythonProcess) -> Glance | None:
+async def _glance(process: PythonProcess, via: str) -> Glance | None:
     from taskscope.sources.glance import glance
 
     try:
-        return await glance(process)
+        return await glance(process, via)
     except SourceMisbehaves:
         return None
 
 
-def _open(process: PythonProcess) -> Source:
-    if process.monitor and process.obstacle and not process.agent:
+def _open(process: PythonProcess, via: str = "") -> Source:
+    if process.monitor and process.obstacle and not process.agent and not via:
         return resolve(process.monitor)
-    return resolve(str(process.pid))
+    return resolve(str(process.pid), via=via)

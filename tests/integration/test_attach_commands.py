@@ -73,7 +73,7 @@ def test_a_refusal_is_one_sentence_and_status_3() -> None:
             assert told.returncode == 3
             assert "not CPython" in told.stderr
         child.kill()
-    assert taskscope("doctor", "me").returncode == 2
+    assert taskscope("doctor", "me").returncode == 3
 
 
 def test_doctor_says_that_a_process_is_stopped() -> None:
