@@ -52,6 +52,12 @@ START = "[asyncio.create_task(work()) for _ in range(40)]"
         (f"self._clients = {{Client(task) for task in {START}}}", "Hub._clients", "set", "__main__"),
         (f"self._by_name = dict(enumerate({START}))", "Hub._by_name", "dict", "__main__"),
         (f"self._by_name['a'] = {START}", "Hub._by_name[…]", "list", "__main__"),
+        (
+            f"self._by_name = {{at: [task] for at, task in enumerate({START})}}",
+            "Hub._by_name",
+            "dict",
+            "__main__",
+        ),
         (f"KEPT.extend({START})", "KEPT of module __main__", "list", ""),
         (f"kept = {START}", "kept in Hub.serve", "list", ""),
     ],

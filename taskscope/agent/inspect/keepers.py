@@ -48,6 +48,9 @@ FEW = 200
 ENOUGH = 20
 """Tasks of the site that end the search."""
 
+MAJORITY = 0.6
+"""Share of the tasks found that is most of them."""
+
 PLAIN = kinds(list, dict, set, deque, defaultdict, OrderedDict)
 """Containers that only the program's code empties."""
 
@@ -101,9 +104,7 @@ def keeper_of(
             yield
     if not met:
         return None
-    containers = {place: _container(around, place) for place in met}
-    chosen, _ = Counter(containers.values()).most_common(1)[0]
-    met = [place for place in met if containers[place] == chosen]
+    chosen, met = _shared(around, met)
     yield
     return (yield from _described(around, chosen, met)) if chosen else None
 
@@ -136,10 +137,23 @@ def some(thing: object) -> list[object]:
     return [*items(thing, FEW // 2), *last_items(thing, FEW // 2)]
 
 
-def _container(around: Island, place: int) -> int:
-    """The index of the container nearest to a task, not counting dictionaries of attributes; 0: none.
+def _shared(around: Island, met: list[int]) -> tuple[int, list[int]]:
+    """The index of the innermost container that most tasks are in, and those; 0: none.
 
-    Lists of who waits, such as a queue's getters, are part of the task's own wait and keep nothing.
+    If most share none, the one that has most of them.
+    """
+    within = {place: list(_containers(around, place)) or [0] for place in met}
+    counted = Counter(each for containers in within.values() for each in containers)
+    most = [each for each, count in counted.items() if count >= MAJORITY * len(met)]
+    chosen = max(most, default=0) or max(counted, key=counted.__getitem__, default=0)
+    return chosen, [place for place in met if chosen in within[place]]
+
+
+def _containers(around: Island, place: int) -> Iterator[int]:
+    """The indexes of the containers on the way to a task, innermost first.
+
+    Dictionaries of attributes do not count.  Lists of who waits, such as a queue's getters, are part of the
+    task's own wait and keep nothing.
     """
     at = waiter = _waiter(around, place)
     at = at or around.origin[place]
@@ -151,9 +165,8 @@ def _container(around: Island, place: int) -> int:
             and not referents.is_globals(thing)
             and not (waiter and _lists_waiters(around, at))
         ):
-            return at
+            yield at
         at = around.origin[at]
-    return 0
 
 
 def _waiter(around: Island, place: int) -> int:

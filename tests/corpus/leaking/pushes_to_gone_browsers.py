@@ -4,7 +4,7 @@ Leak: Board.push
 Line: tornado/gen.py convert_yielded, tornado/gen.py _wrap_awaitable, tornado/ioloop.py IOLoop._run_callback
 Rate: 45
 Needs: tornado
-Shows: nobody feeds it
+Shows: nobody feeds it, held by a growing container
 """
 
 import asyncio
