@@ -141,7 +141,11 @@ class SiteFacts:
     ``conditional`` in one that they may leave in any round, ``limited`` in one of so many rounds at most,
     ``retrying`` sleep in one that only the outcome of another call ends, ``cycles`` are part of an await
     cycle.
-    Of threads, ``sharing`` are at work on what they took from one queue, to which they come back.
+    They run on ``owners`` objects and wait on ``things``; ``bound`` and ``waits``: those of most tasks.
+    ``holder``: where the task waits that has the lock some of them wait for.  ``setter``: the line that
+    starts the threads which lead to what cancelled ones wait for.
+    Of threads, ``sharing`` are at work on what they took from one queue, to which they come back, and
+    ``closed`` read from a socket that the program has closed.
     ``examples`` are serials, oldest first, ``descriptors`` some of those they wait on.  ``reach`` is None
     where time, the kernel or a thread ends the wait, ``older`` where no task is older than the agent.
     """
@@ -174,6 +178,11 @@ class SiteFacts:
     older: Older | None = None
     keeper: Keeper | None = None
     descriptors: tuple[Descriptor, ...] = ()
+    owners: int = 0
+    things: int = 0
+    holder: ParkedGroup | None = None
+    setter: Frame | None = None
+    closed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

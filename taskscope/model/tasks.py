@@ -116,7 +116,10 @@ class TaskDetail:
 
 @dataclass(frozen=True, slots=True)
 class ParkedGroup:
-    """Tasks that wait at one place for one kind of thing.  ``frame`` is the user frame, if any."""
+    """Tasks that wait at one place for one kind of thing.  ``frame`` is the user frame, if any.
+
+    Of these, ``cancelling`` were cancelled and still run, and ``orphans`` were created by tasks that ended.
+    """
 
     key: str
     frame: Frame
@@ -126,6 +129,8 @@ class ParkedGroup:
     oldest: float | None
     remaining_min: float | None = None
     remaining_max: float | None = None
+    cancelling: int = 0
+    orphans: int = 0
 
 
 @dataclass(frozen=True, slots=True)

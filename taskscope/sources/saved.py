@@ -312,4 +312,6 @@ def _parked_group(key: str, members: list[tuple[model.Parked, Record]]) -> model
         earliest(record["birth"] for _, record in members),
         min(remaining, default=None),
         max(remaining, default=None),
+        sum(record.get("cancelling", 0) > 0 for _, record in members),
+        sum(record.get("orphan", False) for _, record in members),
     )

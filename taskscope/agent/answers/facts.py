@@ -11,15 +11,15 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
-from taskscope.agent.answers import proofs
+from taskscope.agent.answers import ahead, proofs
 from taskscope.agent.answers.groups import ParkedTally, parked_key
 from taskscope.agent.answers.older import Counter, older_tasks
+from taskscope.agent.answers.shared import Shared
 from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.answers.thread_facts import MAX_EXAMPLES, MAX_GROUPS, MAX_OBJECTS, thread_facts
 from taskscope.agent.inspect import futures, races, retries, stacks, task_facts
 from taskscope.agent.inspect.holdings import references_of_exits
 from taskscope.agent.inspect.island import OwnRef
-from taskscope.agent.inspect.looking import attribute, class_name, number, size
 from taskscope.agent.inspect.walk import live_tasks, spent
 from taskscope.model import requests
 from taskscope.system import clock
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from taskscope.agent.answers.proofs import Proofs
     from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
     from taskscope.agent.inspect.walk import Job
-    from taskscope.model.vocabulary import Wait
 
 SAMPLE = 100
 """Tasks inspected from each end of a site."""
@@ -99,16 +98,20 @@ class FactFinder:
             if task is None:
                 yield
             else:
-                tally.add_bound(task_facts.coroutines(task))
+                tally.shared.add_owner(task_facts.coroutines(task))
             del task
-        reach = yield from self._proofs.of_site(record, tally.provable, self._registry.task_records())
+        records = self._registry.task_records()
+        reach = yield from self._proofs.of_site(record, tally.provable, records)
         older = yield from older_tasks(record, self._counter)
         keeper = None
         held = tally.flags["unheld"] < tally.sampled and record.live > 1  # one task makes no pile
-        if held or tally.reachable or record.retained > 1:
-            keeper = yield from self._proofs.keeper(record, self._registry.task_records())
+        if held or tally.shared.reachable or record.retained > 1:
+            keeper = yield from self._proofs.keeper(record, records)
+        holder = yield from ahead.holder_of(tally.shared.lock, [record, *records])
+        setter = yield from ahead.setter_of(tally.shared.of_cancelled)
         live, marks = record.counts().live, tuple(seen.values())
-        return self._looked(tally.facts(site, live, alive, cuts, marks, reach, older, keeper))
+        found = tally.facts(site, live, alive, cuts, marks, reach, older, keeper, holder, setter)
+        return self._looked(found)
 
     def looks(self, query: requests.Looks) -> Job[tuple[model.SiteFacts, ...]]:
         """Earlier answers about these sites, oldest first, for clients that connect later."""
@@ -224,28 +227,6 @@ def _backward(chunks: list[Chunk]) -> Iterator[Any]:
         yield from reversed(list(chunk.values()))
 
 
-class _Bound:
-    """An object shared by several tasks.  Holds no reference: its id is used within one request only."""
-
-    __slots__ = ("arguments", "name", "runs")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.runs = 0
-        self.arguments: dict[tuple[int, ...], int] = {}
-
-
-class _Waited:
-    """An object that several tasks wait on; ``inside``: references held by these tasks."""
-
-    __slots__ = ("inside", "seen", "waiters")
-
-    def __init__(self) -> None:
-        self.inside = 0
-        self.waiters = 0
-        self.seen: model.WaitObject | None = None
-
-
 class _Tally:
     """Sums up what the tasks of a site have in common.  ``raced``: see ``races.starts_a_race``."""
 
@@ -254,8 +235,7 @@ class _Tally:
         self.sampled = 0
         self.creators: set[int] = set()
         self.flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
-        self.bound: dict[int, _Bound] = {}
-        self.waits: dict[int, _Waited] = {}
+        self.shared = Shared()
         self.groups: dict[str, ParkedTally] = {}
         self.examples: list[int] = []
         self.descriptors: list[model.Descriptor] = []
@@ -293,36 +273,12 @@ class _Tally:
             self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
             if where.wait in proofs.PROVABLE and len(self.provable) < proofs.MOST:
                 self.provable.append(OwnRef(task))
-        self._add_waited(task, chain, where.wait if where is not None else "unknown")
+        self.shared.add_waited(task, chain, where.wait if where is not None else "unknown", cancelled=ends[1])
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(futures.serial_of(task) or 0)
             if where is not None and where.descriptor is not None:
                 self.descriptors.append(where.descriptor)
         return chain
-
-    @property
-    def reachable(self) -> bool:
-        """Whether anything else refers to an object that tasks wait on."""
-        return any(each.seen is not None and each.seen.outside for each in self.waits.values())
-
-    def add_bound(self, chain: list[object]) -> None:
-        """Counts the ``self`` of the outermost method."""
-        bound = task_facts.bound_object(chain)
-        if bound is not None:
-            owner, arguments = bound
-            run = self.bound.setdefault(id(owner), _Bound(class_name(owner)))
-            run.runs += 1
-            run.arguments[arguments] = run.arguments.get(arguments, 0) + 1
-
-    def _add_waited(self, task: object, chain: list[object], wait: Wait) -> None:
-        probe = object()
-        thing = task_facts.waited_object(task, chain)
-        if thing is not None:
-            waited = self.waits.setdefault(id(thing), _Waited())
-            waited.waiters += 1
-            waited.inside += task_facts.references_in(task, chain, thing)
-            outside = sys.getrefcount(thing) - sys.getrefcount(probe) - waited.inside
-            waited.seen = _wait_object(thing, wait, waited.waiters, max(0, outside))
 
     def facts(
         self,
@@ -334,9 +290,9 @@ class _Tally:
         reach: model.Reach | None,
         older: model.Older | None,
         keeper: model.Keeper | None,
+        holder: model.ParkedGroup | None,
+        setter: model.Frame | None,
     ) -> model.SiteFacts:
-        bound = sorted(self.bound.values(), key=lambda each: -each.runs)[:MAX_OBJECTS]
-        waits = sorted(self.waits.values(), key=lambda each: -each.waiters)[:MAX_OBJECTS]
         groups = sorted(
             (tally.parked(key) for key, tally in self.groups.items()), key=lambda each: -each.live
         )
@@ -348,8 +304,12 @@ class _Tally:
             self.sampled,
             cuts=tuple(cuts),
             marks=marks,
-            bound=tuple(model.Bound(each.name, each.runs, max(each.arguments.values())) for each in bound),
-            waits=tuple(each.seen for each in waits if each.seen is not None),
+            bound=self.shared.owners(MAX_OBJECTS),
+            owners=len(self.shared.bound),
+            waits=self.shared.things(MAX_OBJECTS),
+            things=len(self.shared.waits),
+            holder=holder,
+            setter=setter,
             groups=tuple(groups[:MAX_GROUPS]),
             examples=tuple(self.examples),
             descriptors=tuple(self.descriptors),
@@ -359,21 +319,3 @@ class _Tally:
             creators=len(self.creators),
             **self.flags,
         )
-
-
-def _wait_object(thing: object, wait: Wait, waiters: int, outside: int) -> model.WaitObject:
-    """Sizes are read from asyncio's own queue attributes; other objects have none."""
-    getters = size(attribute(thing, "_getters"))
-    queued = size(attribute(thing, "_queue")) if getters is not None else None
-    if queued is None:
-        return model.WaitObject(wait, class_name(thing), waiters, outside=outside)
-    return model.WaitObject(
-        wait,
-        class_name(thing),
-        waiters,
-        queued,
-        number(attribute(thing, "_maxsize")),
-        getters,
-        size(attribute(thing, "_putters")),
-        outside,
-    )

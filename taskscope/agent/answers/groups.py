@@ -6,7 +6,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, TypeVar
 
 from taskscope import model
-from taskscope.agent.inspect import futures, stacks, waits
+from taskscope.agent.inspect import futures, stacks, task_facts, waits
 from taskscope.agent.inspect.walk import live_tasks
 from taskscope.system import clock
 
@@ -148,13 +148,17 @@ class ParkedTally:
         self.where = where
         self.shape = shape
         self.live = 0
+        self.cancelling = self.orphans = 0
         self.oldest: float | None = None
         self.least: float | None = None
         self.most: float | None = None
         self.sites: set[int] = set()
 
     def add(self, task: object, wait: model.Parked | waits.Wait) -> None:
+        lineage = futures.lineage_of(task)
         self.live += 1
+        self.cancelling += task_facts.is_cancelling(task)
+        self.orphans += lineage is not None and not lineage.live
         self.oldest = earlier(self.oldest, futures.birth_of(task))
         chunk = futures.chunk_of(task)
         if chunk is not None:
@@ -164,6 +168,8 @@ class ParkedTally:
 
     def merge(self, other: ParkedTally) -> None:
         self.live += other.live
+        self.cancelling += other.cancelling
+        self.orphans += other.orphans
         self.oldest = earlier(self.oldest, other.oldest)
         self.sites |= other.sites
         self._extend(other.least, other.most)
@@ -177,7 +183,16 @@ class ParkedTally:
     def parked(self, key: str) -> model.ParkedGroup:
         frame = self.where.user_frame or self.where.frame
         return model.ParkedGroup(
-            key, frame, self.where.wait, self.where.text, self.live, self.oldest, self.least, self.most
+            key,
+            frame,
+            self.where.wait,
+            self.where.text,
+            self.live,
+            self.oldest,
+            self.least,
+            self.most,
+            self.cancelling,
+            self.orphans,
         )
 
     def group(self, key: str) -> model.Group:

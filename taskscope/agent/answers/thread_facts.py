@@ -9,7 +9,7 @@ from taskscope import model
 from taskscope.agent.answers.older import older_threads
 from taskscope.agent.answers.proofs import PROVABLE
 from taskscope.agent.answers.wakeups import MOST, listens, thread_marks
-from taskscope.agent.inspect import origins, stacks, taking
+from taskscope.agent.inspect import closed, origins, stacks, taking
 from taskscope.agent.inspect.paths import is_in_loop
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import clock
@@ -55,6 +55,8 @@ def thread_facts(
     looping = sum(1 for each in ours if _loops(frames.get(each.ident)))
     looked_at = ours[:MOST]
     busy = taking.at_work({each.ident: stacks.thread_frames(frames.get(each.ident)) for each in looked_at})
+    readers = (stacks.thread_frames(frames.get(each.ident)) for each in ours if each.wait == "socket")
+    unwoken = sum(map(closed.reads_closed, readers))
     frames.clear()
     return model.SiteFacts(
         record.id,
@@ -85,6 +87,7 @@ def thread_facts(
         looping=looping,
         sharing=len(busy) * len(ours) // max(1, len(looked_at)),
         unheld=dropped,
+        closed=unwoken,
         reach=reach,
         keeper=keeper,
         older=older_threads(ours),
