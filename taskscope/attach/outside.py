@@ -27,6 +27,9 @@ _BUSY = 0.5  # cores from which a thread counts as busy
 _GIVES_UP = (" in futex", " in epoll_wait", " in epoll_pwait", " in epoll_pwait2")
 """Where a thread that holds the GIL hardly ever waits: locks, event loops."""
 
+_EXITING = 0x4
+"""The kernel's flag of a process that is ending."""
+
 _TICK = os.sysconf("SC_CLK_TCK")
 _X86_64 = {
     0: "read", 1: "write", 7: "poll", 17: "pread64", 23: "select", 34: "pause", 35: "nanosleep",
@@ -189,7 +192,8 @@ def _image(pid: int) -> _Image | None:
         name, fields = _stat(f"/proc/{pid}/stat")
     except (OSError, ValueError):
         return None
-    return None if fields[0] in "ZX" else _Image(int(fields[19]), int(fields[25]), name)
+    ends = fields[0] in "ZX" or int(fields[6]) & _EXITING  # it gives its stack back before it is a zombie
+    return None if ends else _Image(int(fields[19]), int(fields[25]), name)
 
 
 def _threads(pid: int) -> dict[int, _Thread]:

@@ -56,7 +56,7 @@ _OF_A_TARGET = frozenset(
         "interval",
         "not_live",
     )
-) | {"overview", "view"}
+) | {"overview", "view", "connect"}
 
 _OF_LIVE = frozenset(("pause", "resume", "snapshot", "record", "console", "try_console", "interval"))
 """Actions that a file has no use for: their keys say so there, and are not listed."""
@@ -92,6 +92,7 @@ class TaskScopeApp(App[None]):
         Binding("R", "record", "Record", show=False),
         Binding("c", "console", "Console"),
         Binding("c", "try_console", "Console", show=False),
+        Binding("C", "connect", "Connect again", show=False),
         Binding("i", "interval", "Change the interval", show=False),
         Binding("space,w,R,c,i", "not_live", show=False),
         Binding("1", "overview", "Overview", show=False),
@@ -334,6 +335,9 @@ class TaskScopeApp(App[None]):
         self.run_worker(console.enter(self, self.context), group="console", exclusive=True)
 
     action_try_console = action_console
+
+    def action_connect(self) -> None:
+        self.context.again.set()
 
     def action_messages(self) -> None:
         from taskscope.tui.message_log import MessageLog

@@ -43,9 +43,11 @@ class Banner(Widget):
 
 def sentence(context: Context) -> str:
     """The warning; empty while the data is live."""
-    if context.state in (State.ENDED, State.FAILED):
+    if context.state in (State.ENDED, State.LOST, State.FAILED):
         kept = "  Showing the last data" if context.store.sample else ""
         waiting = "; waiting for a restart." if context.waiting else "."
+        if context.state is State.LOST:
+            waiting = "; C connects again."
         return f"{context.reason}{kept}{waiting if kept else ''}"
     if context.state is State.CONNECTING:
         return context.reason

@@ -8,7 +8,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from taskscope.sources.base import Observed, SourceError, SourceMisbehaves, TargetGone, TargetSilent
+from taskscope.sources.base import (
+    ConnectionLost,
+    Observed,
+    SourceError,
+    SourceMisbehaves,
+    TargetGone,
+    TargetSilent,
+)
 from taskscope.sources.pump import Pump
 from taskscope.text import sentence
 from taskscope.tui.background_monitor import BackgroundMonitor
@@ -46,6 +53,8 @@ class Connection:
         while True:
             try:
                 await self._feed(hello or await self._opened())
+            except ConnectionLost as lost:
+                self._become(State.LOST, str(lost))
             except TargetGone as gone:
                 self._become(State.ENDED, str(gone))
             except SourceMisbehaves as problem:
@@ -97,19 +106,29 @@ class Connection:
     async def _wait_for(self, reconnect: Reconnect) -> tuple[Source, Hello]:
         """Waits for the target to come back and connects to it; shows why if it refuses."""
         self.context.waiting = True
+        self.context.again.clear()
         self._changed()
         try:
             while True:
+                lost = self.context.state is State.LOST
+                if lost:
+                    await self._told_to_connect()
                 try:
                     if (source := await reconnect()) is not None:
                         return source, await source.open()
                 except TargetGone:
                     pass  # it was just going
                 except SourceError as problem:
-                    self._become(State.ENDED, str(problem))
+                    self._become(State.LOST if lost else State.ENDED, str(problem))
                 await asyncio.sleep(RETRY)
         finally:
             self.context.waiting = False
+
+    async def _told_to_connect(self) -> None:
+        """Not by itself: a login may ask for a password."""
+        await self.context.again.wait()
+        self.context.again.clear()
+        self._become(State.CONNECTING, "connecting again…")
 
     async def _feed(self, hello: Hello) -> None:
         source = self.context.source

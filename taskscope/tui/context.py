@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class State(Enum):
     LIVE = "live"
     SAVED = "saved state"
     ENDED = "ended"
+    LOST = "connection lost"
     FAILED = "no connection"
 
 
@@ -124,6 +126,8 @@ class Context(Voice):
         """Why the connection is not live, in the source's words."""
         self.silence: Silence | None = None
         """Why no samples come; None while they do."""
+        self.again = asyncio.Event()
+        """Set by whoever wants a lost connection back."""
         self.waiting = False
         """Whether the app waits for the target to restart."""
         self.long_lived = 60.0

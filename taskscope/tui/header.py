@@ -37,6 +37,7 @@ _SIGNS = {
     State.LIVE: "●",
     State.SAVED: "▣",
     State.ENDED: "■",
+    State.LOST: "✕",
     State.FAILED: "✕",
 }
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.sources.base import SourceError, SourceMisbehaves, TargetGone
+from taskscope.sources.base import SourceError, SourceMisbehaves
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import agent_named, resolve
 from taskscope.sources.via import Way, reached
@@ -60,8 +60,10 @@ def _agent_coming_back(gone: LiveSource) -> Reconnect:
 async def _way_again(way: Way) -> Source | None:
     try:
         return LiveSource(await asyncio.to_thread(way.again))
-    except TargetGone:
-        return None
+    except SourceError:
+        if way.lost:
+            raise
+        return None  # only the process has ended: it may come back
 
 
 def _monitor_coming_back(gone: AiomonitorSource) -> Reconnect:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.model import requests
-from taskscope.sources.base import Answering, NotAvailable, TargetGone
+from taskscope.sources.base import Answering, NotAvailable, SourceError, TargetGone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -77,6 +77,7 @@ class FakeSource(Answering):
         self.others: list[FakeSource] = []
         self.sites = [*SITES, *(_quiet(100 + index) for index in range(quiet_sites))]
         self.stacks = True
+        self._why: SourceError = TargetGone("the target has ended")
         self._queue: asyncio.Queue[model.Sample | None] = asyncio.Queue()
         self._seq = 0
 
@@ -88,8 +89,9 @@ class FakeSource(Answering):
             self.seconds += 1
             self._queue.put_nowait(self.sample())
 
-    def end(self) -> None:
-        """The target ends."""
+    def end(self, why: SourceError | None = None) -> None:
+        """The target ends, or something else does."""
+        self._why = why or self._why
         self._queue.put_nowait(None)
 
     @property
@@ -132,7 +134,7 @@ class FakeSource(Answering):
         yield self.sample(full=True)
         while (sample := await self._queue.get()) is not None:
             yield sample
-        raise TargetGone("the target has ended")
+        raise self._why
 
     def sample(self, *, full: bool = False) -> model.Sample:
         self._seq += 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.sources.base import SourceError
+from taskscope.sources.base import ConnectionLost, SourceError
 from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.banner import Banner
 from taskscope.tui.overview import OverviewScreen
@@ -135,6 +135,36 @@ async def test_target_ends_and_comes_back() -> None:
         await until_shown(pilot, "● live")
         assert "25,000" not in screen_text(pilot.app)
         assert "has ended" not in screen_text(pilot.app)
+
+
+async def test_a_lost_connection_is_made_again_when_told_to() -> None:
+    first, second = FakeSource(start=250), FakeSource(start=251)
+    tries: list[Source | SourceError] = [SourceError("'ssh h' failed: Permission denied"), second]
+    tried = 0
+
+    async def reconnect() -> Source | None:
+        nonlocal tried
+        tried += 1
+        result = tries.pop(0)
+        if isinstance(result, SourceError):
+            raise result
+        return result
+
+    async with running(first, reconnect=reconnect) as (_, pilot):
+        await until_shown(pilot, "25,000")
+        first.end(ConnectionLost("connection lost: 'ssh h' has ended (Broken pipe)"))
+        screen = await until_shown(pilot, "✕ connection lost")
+        assert (
+            "Connection lost: 'ssh h' has ended (Broken pipe).  Showing the last data; C connects" in screen
+        )
+        assert "25,000" in screen
+        await pilot.pause(1.5)
+        assert tried == 0
+        await pilot.press("C")
+        await until_shown(pilot, "Permission denied.  Showing the last data; C connects again.")
+        await pilot.press("C")
+        await until_shown(pilot, "● live")
+        assert tried == 2
 
 
 async def test_without_a_way_back_the_data_stays() -> None:
