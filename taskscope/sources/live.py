@@ -155,11 +155,27 @@ class LiveSource:
         return snapshot
 
     async def parts(self, request: requests.Snapshot, take: Callable[[str, Any], None]) -> None:
-        """Passes on the parts of a snapshot as they come, unchecked.  ``take`` may raise WireError."""
+        """Passes on the parts of a snapshot as they come, unchecked.
+
+        ``take`` may raise WireError, or OSError, which then is raised here; either ends the connection.
+        """
+        failed: list[OSError] = []
+
+        def taken(section: str, value: Any) -> None:
+            try:
+                take(section, value)
+            except OSError as error:  # not the connection's
+                failed.append(error)
+                raise SourceError("the parts cannot be passed on") from None
+
         async with self._one_snapshot:  # parts do not name their snapshot
-            self._take, self._parts_from = take, self._client.received
+            self._take, self._parts_from = taken, self._client.received
             try:
                 await self._client.send(request)
+            except SourceError:
+                if failed:
+                    raise failed[0] from None
+                raise
             finally:
                 self._take = None
 

@@ -174,6 +174,25 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("output", "status", "said"),
+    [("pipe", 0, ""), ("/dev/full", 3, "cannot write the output: No space left")],
+)
+def test_where_the_rows_cannot_go_is_not_blamed_on_the_target(output: str, status: int, said: str) -> None:
+    with running(MANY, "--name", "many", arguments=["9000"]) as child:
+        says(child, "standing")
+        target = subprocess.PIPE if output == "pipe" else os.open(output, os.O_WRONLY)
+        command = [sys.executable, "-m", "taskscope", "export", str(child.pid), "--format", "csv"]
+        with subprocess.Popen(command, stdout=target, stderr=subprocess.PIPE, text=True) as exporter:
+            if exporter.stdout is not None:
+                exporter.stdout.readline()
+                exporter.stdout.close()
+            assert exporter.stderr is not None
+            told = exporter.stderr.read()
+        assert exporter.returncode == status
+        assert (said in told) if said else told == ""
+
+
 @pytest.mark.bench
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("format", ["folded", "speedscope", "trace", "csv"])
