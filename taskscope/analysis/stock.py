@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.clues import MOST
-from taskscope.analysis.first_sight import Past, evenly
+from taskscope.analysis.first_sight import REACH, Past, evenly
 from taskscope.analysis.piles import Pile, Piles
 from taskscope.analysis.strength import Strength
 from taskscope.model import Resource, requests
@@ -159,10 +159,16 @@ class _Resources(Pile[Resource]):
         Pile.add(self, latest, count, now)
 
     def past(self, started: float) -> Past | None:
-        """When those of the first look were made, if as fast as now: sound of what does not end."""
+        """When those of the first look were made, or would have been as fast as now.
+
+        Only sound of what does not end.
+        """
         older, now = self.judged_as.amount(self.first), self.judged_as.amount(self.latest)
-        births = evenly(older, now - older, TOLD, started, self.since, self.now)
-        return Past(births, older, started, self.since, "the present rate") if births is not None else None
+        births = tuple(birth for birth in self.first.births if birth <= self.since)
+        if births and self.since - births[0] >= REACH * (self.since - started):
+            return Past(births, older, started, self.since, "births")
+        even = evenly(older, now - older, TOLD, started, self.since, self.now)
+        return Past(even, older, started, self.since, "the present rate") if even is not None else None
 
     def inspect(self, row: Resource, now: float) -> None:
         """Adds what keeps them."""

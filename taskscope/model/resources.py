@@ -26,6 +26,7 @@ class Resource:
     ``each``: bytes of one. ``alone``: of ``inspected`` ones, those that only the event loop refers to.
     ``keeper``: the container that most are in. ``variables``: context variables of that name.
     ``older``: of ``count``, those that were there before the agent, which took a search to find.
+    ``births``: of children, when they were started, in order; an even sample.
     """
 
     kind: words.ResourceKind
@@ -42,6 +43,7 @@ class Resource:
     variables: int | None = None
     since: float | None = None
     older: int = 0
+    births: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:

@@ -140,6 +140,23 @@ def test_what_cannot_end_and_grew_as_fast_before_is_a_leak_within_fifteen_second
     assert "leak" not in levels(watch(row, as_ever, 40, EMPTIED, started=900.0))
 
 
+def test_children_are_judged_by_their_births_however_few_come_while_one_looks() -> None:
+    """The kernel knows when each was started."""
+    births = tuple(905.0 + 10 * at for at in range(10))
+
+    def said(seconds: int, count: Callable[[float], int], *told: float) -> set[str]:
+        found = watch(CHILD, count, seconds, ONLY_FILLED, started=900.0, births=lambda _: told)
+        return {each.level for each in found[-1]}
+
+    def slowly(second: float) -> int:
+        return 10 + int((second + 5) / 10)
+
+    assert said(25, slowly, *births) == {"leak"}
+    assert said(25, slowly) == {"suspect"}
+    assert said(25, slowly, *births[5:]) == {"suspect"}  # others may have ended before
+    assert said(100, lambda _: 10, *births) == set()
+
+
 def test_older_loops_that_are_found_late_are_no_growth_and_tell_of_the_past() -> None:
     """A search finds them, after the first look."""
 

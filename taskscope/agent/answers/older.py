@@ -34,7 +34,7 @@ def older_tasks(record: SiteRecord, counter: Counter) -> Job[model.Older | None]
     births: list[float | None] = []
     numbers: list[int | None] = []
     ends = list(accumulate(sizes))
-    for place in _evenly(live):
+    for place in evenly(live):
         at = bisect_right(ends, place)
         reference = chunks[at].reference(place - ends[at] + sizes[at])
         task = reference() if reference is not None else None
@@ -51,10 +51,10 @@ def older_threads(threads: Sequence[model.Thread]) -> model.Older | None:
     """The threads of a site that are older than the agent: their start was not observed."""
     births = sorted(each.birth for each in threads if each.parent is None and each.birth is not None)
     live = sum(1 for each in threads if each.parent is None)
-    return model.Older(live, tuple(births[place] for place in _evenly(len(births)))) if live else None
+    return model.Older(live, tuple(births[place] for place in evenly(len(births)))) if live else None
 
 
-def _evenly(count: int) -> list[int]:
+def evenly(count: int) -> list[int]:
     """Up to ``TOLD`` evenly spaced indexes, including the first and the last."""
     if count <= TOLD:
         return list(range(count))

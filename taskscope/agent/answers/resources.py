@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from taskscope import model
 from taskscope.agent.answers import waited_things
 from taskscope.agent.answers.definitions import Definitions
+from taskscope.agent.answers.older import evenly
 from taskscope.agent.answers.proofs import others_than
 from taskscope.agent.counts import descriptors
 from taskscope.agent.inspect import alone, children, contexts, older_loops, open_files, registered, turns
@@ -284,18 +285,18 @@ class ResourceReader:
 
 
 def _subprocesses() -> Job[list[model.Resource]]:
-    counted: Counter[tuple[str, bool]] = Counter()
-    oldest: dict[tuple[str, bool], float] = {}
+    births: dict[tuple[str, bool], list[float]] = defaultdict(list)
     for each in children.of_this_process():
-        key = each.name, each.ended
-        counted[key] += 1
-        oldest[key] = min(each.started, oldest.get(key, each.started))
+        births[each.name, each.ended].append(each.started)
         if spent():
             yield
-    return [
-        model.Resource("subprocess", name, count, "ended" if ended else "running", since=oldest[name, ended])
-        for (name, ended), count in counted.items()
-    ]
+    found = []
+    for (name, ended), times in births.items():
+        times.sort()
+        told = tuple(times[place] for place in evenly(len(times)))
+        state: ResourceState = "ended" if ended else "running"
+        found.append(model.Resource("subprocess", name, len(times), state, since=times[0], births=told))
+    return found
 
 
 def _descriptors() -> Job[list[model.Resource]]:

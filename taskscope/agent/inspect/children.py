@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect.looking import attribute, class_name, number
-from taskscope.system import system
+from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -15,7 +15,7 @@ MOST = 5_000
 
 
 class Child(NamedTuple):
-    """``ended``: it has ended, and its status was not fetched.  ``started``: in seconds since boot."""
+    """``ended``: it has ended, and its status was not fetched.  ``started``: monotonic, within 10 ms."""
 
     pid: int
     name: str
@@ -25,10 +25,10 @@ class Child(NamedTuple):
 
 def of_this_process() -> Iterator[Child]:
     """None where the kernel does not list them."""
-    left = MOST
+    left, boot = MOST, _boot()
     for thread in _listed("/proc/self/task"):
         for pid in _words(f"/proc/self/task/{thread}/children"):
-            child = _child(pid)
+            child = _child(pid, boot)
             if child is not None:
                 yield child
             left -= 1
@@ -45,13 +45,20 @@ def is_handle_of(pids: Container[int], thing: object) -> bool:
     )
 
 
-def _child(pid: str) -> Child | None:
+def _child(pid: str, boot: float) -> Child | None:
     said = _contents(f"/proc/{pid}/stat")
     name, _, rest = said.partition("(")[2].rpartition(")")
     fields = rest.split()
     if not pid.isdigit() or len(fields) < 20:
         return None
-    return Child(int(pid), name, fields[0] == "Z", int(fields[19]) / system.sysconf("SC_CLK_TCK"))
+    started = boot + int(fields[19]) / system.sysconf("SC_CLK_TCK")
+    return Child(int(pid), name, fields[0] == "Z", started)
+
+
+def _boot() -> float:
+    """When the machine was started, by the monotonic clock, which a machine that sleeps stops."""
+    up = _words("/proc/uptime")
+    return clock.monotonic() - float(up[0]) if up else 0.0
 
 
 def _words(path: str) -> list[str]:

@@ -61,7 +61,7 @@ class StockPattern(ProcessPattern):
             },
             self.cause(self._sentence(pile), tuple(self._evidence(pile))),
             projection=projection,
-            since_estimated=pile.grown.past is not None,
+            since_estimated=pile.grown.past is not None and pile.grown.past.rests_on != "births",
             share=pile.share,
         )
 
@@ -79,7 +79,7 @@ class StockPattern(ProcessPattern):
     def _evidence(self, pile: PiledResource) -> Iterator[str]:
         row, past = pile.row, pile.grown.past
         yield from self.sees(row)
-        if past is not None:
+        if past is not None and past.rests_on != "births":
             yield "at this rate there were none when the process started"
         kept = keeper_as_text(row.keeper, grows=pile.keeper_grows)
         if kept:
