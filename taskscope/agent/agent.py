@@ -108,7 +108,6 @@ class Agent:
         self.on_stop: Callable[[], None] = lambda: None
         self.exiting = False
         self._ended = False
-        self.arriving = False  # tasks older than the agent are still being registered
         self._known_sites = 0
         self._adoption: Job[Any] | None = None
         self._next_search = 0.0
@@ -195,7 +194,7 @@ class Agent:
 
     def _adopt(self, loops: list[Any]) -> None:
         self._adoption = adopt.adopt_tasks(self.registry, loops, self.watch.is_copy, self._born)
-        self.arriving = bool(loops)
+        self.registry.arriving = bool(loops)
 
     def forked(self) -> None:
         """In a forked child: the same hooks and counters, a new thread and socket.
@@ -222,8 +221,10 @@ class Agent:
     def tick(self) -> Job[model.Sample]:
         adoption, self._adoption = self._adoption, None
         if adoption is not None:
-            yield from adoption
-            self.arriving = False
+            try:
+                yield from adoption
+            finally:
+                self.registry.arriving = False
         elif self.presence.sees_tasks and clock.monotonic() >= self._next_search:
             self._next_search = float("inf")  # one at a time: the next tick may start before this one ends
             begun = clock.thread_time()
@@ -255,7 +256,7 @@ class Agent:
         Otherwise a first answer would report none.
         """
         end = clock.monotonic() + patience
-        while (self.arriving or self.watch.in_doubt) and clock.monotonic() < end:
+        while (self.registry.arriving or self.watch.in_doubt) and clock.monotonic() < end:
             yield
 
     def hello(self) -> model.Hello:

@@ -15,8 +15,8 @@ class Queue:
     def __init__(self) -> None:
         self._of: dict[Client | None, deque[Work]] = {}  # in the order of their turns
 
-    def __bool__(self) -> bool:
-        return bool(self._of)
+    def __len__(self) -> int:
+        return sum(map(len, self._of.values()))
 
     def add(self, work: Work) -> None:
         """Adds work at the end of its client's queue."""

@@ -22,7 +22,7 @@ from taskscope.agent.desk import Desk, as_sample
 from taskscope.agent.headroom import Headroom
 from taskscope.agent.hooks.parts import insist
 from taskscope.agent.inspect import threads
-from taskscope.agent.inspect.walk import PAUSE, begin_slice
+from taskscope.agent.inspect.walk import PAUSE, SLICE, begin_slice, left
 from taskscope.agent.listener import LOST, MAX_CLIENTS, RETRY, Listener, ignore
 from taskscope.agent.queue import Queue
 from taskscope.agent.reply import encoded
@@ -181,7 +181,7 @@ class Server:
                 clock.sleep(RETRY)
 
     def _turn(self, now: float, until: float) -> None:
-        """Serves the socket and the clients, and runs one slice of one job."""
+        """Serves the socket and the clients, and runs one slice."""
         self._look_for_lost(now)
         for number, events in self._rest(until):
             client = self._clients.get(number)
@@ -218,10 +218,14 @@ class Server:
         self.listener.look_after(now)
 
     def _step(self) -> None:
-        """Runs one slice of one job."""
-        if not self._work:
-            return
-        work = self._work.next()
+        """Runs one slice: of one job, or of several that soon pause."""
+        begin_slice(self._late)
+        for _ in range(len(self._work)):
+            self._work_on(self._work.next())
+            if left() < SLICE / 2:
+                break
+
+    def _work_on(self, work: Work) -> None:
         client = work.client
         if client is not None and client.lags and work.parks and not work.pointless:
             client.parked.append(work)
@@ -237,8 +241,7 @@ class Server:
             client.work.remove(work)
 
     def _advance(self, work: Work) -> bool:
-        """Runs one slice; True if it was the last."""
-        begin_slice()
+        """Runs a job until it pauses; True if it has ended."""
         try:
             next(work.job)
         except StopIteration:

@@ -282,7 +282,9 @@ class Judge:
                 watched.recent.add(self._since, 0, 0, 0)
         moved = counts.adopted - watched.counts.adopted
         if moved:  # the site of tasks older than the agent became known: that is not growth
+            sample = self.state.sample
             watched.adopted = time
+            watched.coming = time if sample is not None and sample.arriving else watched.coming
             watched.whole.shift(moved)
             watched.recent.shift(moved)
         before, watched.counts = watched.calm, counts
@@ -332,9 +334,10 @@ class Judge:
 
     def _judge(self, watched: WatchedSite) -> None:
         strength = watched.strength
-        coming = self.now <= watched.adopted  # older ones still are: the next sample may tell more
-        watched.judged = None if coming else watched.judged
-        known = watched.facts if watched.may_stay and watched.unseen <= FEW and not coming else None
+        if self.now <= watched.adopted:  # the next sample tells how many come without the older ones
+            watched.judged = None
+        complete = watched.unseen <= FEW and self.now > watched.coming
+        known = watched.facts if watched.may_stay and complete else None
         watched.past = self._first_sight.past(known, watched.counts, self.now, watched.cohorts)
         survival = watched.survival
         result = self._verdict(watched, watched.whole, survival, strength)

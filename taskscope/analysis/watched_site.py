@@ -55,7 +55,7 @@ class WatchedSite:
     it was last seen to gain entries.  ``changed``: counts or facts have come since it was last looked at;
     ``gains``: as it was then, its count had risen.  ``calm``:
     nothing can be said of it until they change.  ``added``: time of its newest point.  ``adopted``: when the
-    number of its older tasks last changed.
+    number of its older tasks last changed; ``coming``: likewise while more were being registered.
     """
 
     whole: Track
@@ -70,6 +70,7 @@ class WatchedSite:
     before: SiteFacts | None = None
     added: float = -1e9
     adopted: float = -1e9
+    coming: float = -1e9
     asked: float = -1e9
     judged: float | None = None
     level: ShownLevel = field(default_factory=ShownLevel)
@@ -159,7 +160,7 @@ class WatchedSite:
 
     def wants_older(self, now: float) -> bool:
         """Whether to ask about older tasks: about the first at once, about all when no more come."""
-        return self.unseen > (FEW if now > self.adopted else MANY)
+        return self.unseen > (FEW if now > self.coming else MANY)
 
     @property
     def seen_once(self) -> bool:

@@ -77,7 +77,7 @@ class Sample:
     ``cpu`` and ``agent_cpu`` are cores over the last interval (0.31 = 31 % of one core), ``rss`` and
     ``agent_memory`` bytes, ``loop_latency`` the highest p99 of any loop over the last minute, in seconds.
     None: unknown on this platform.  ``new_sites`` defines sites before they are counted.  ``process`` is set
-    when one of its limits changes.
+    when one of its limits changes.  ``arriving``: tasks older than the agent are still being registered.
     """
 
     seq: int
@@ -98,6 +98,7 @@ class Sample:
     dropped: dict[str, int] = field(default_factory=dict)
     disarmed: tuple[str, ...] = ()
     process: Process | None = None
+    arriving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,9 +236,14 @@ class Pump:
                 break
 
     async def _note(self, sample: Sample) -> None:
-        """Asks what it is time for.  Counts come first: they show growth, and are soon made."""
+        """Asks what it is time for.  Counts come first: they show growth, and are soon made.
+
+        While older tasks are being registered, walks would delay that, and see only some of them.
+        """
         self._stalls = await self._source.ask(requests.Stalls())
         try:
+            if sample.arriving:
+                return
             await self._look(sample, self._look_at_timers)
             await self._look(sample, self._look_at_stock)
             await self._look(sample, self._look_at_threads)

@@ -80,6 +80,7 @@ ALLOWED = {
     "calls:str": "of an instruction's argument, a name",
     "paths:isinstance": "of an instruction's argument",
     "paths:vars": "of what dis made of a function",
+    "futures:getattr": "of a task whose class is exactly asyncio's own",
     "futures:vars": "of asyncio's modules and classes",
     "groups:str": "of a site's number",
     "holders:str": "of a thread's number",

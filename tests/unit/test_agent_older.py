@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from taskscope.agent.agent import Agent
 from taskscope.agent.answers.older import TOLD, Counter, older_tasks
 from taskscope.agent.counts.process import thread_born
 from taskscope.agent.counts.registry import Registry
@@ -129,3 +130,35 @@ async def test_a_sites_older_tasks_are_reported_by_birth_and_number() -> None:
     assert all(birth is not None and 0.2 < time.monotonic() - birth < 5 for birth in older.births)
     for task in tasks:
         task.cancel()
+
+
+async def test_samples_say_how_long_older_tasks_are_being_registered() -> None:
+    tasks = [asyncio.create_task(asyncio.sleep(60)) for _ in range(3)]
+    await asyncio.sleep(0)
+    agent = Agent("x", interval=1.0, control=False, version="0")
+    agent.presence.arm()
+    try:
+        first = run(agent.sampler.full(1.0))
+        last = run(agent.tick())
+    finally:
+        agent._undo()
+    assert (first.arriving, last.arriving) == (True, False)
+    assert sum(each.adopted for each in last.sites) >= len(tasks)
+    for each in tasks:
+        each.cancel()
+
+
+async def test_only_coroutines_of_one_name_are_counted_together() -> None:
+    """The program may name a coroutine as it likes; the code alone does not tell them apart."""
+    one, other = once(), once()
+    other.__qualname__ = "another"  # type: ignore[attr-defined]
+    tasks = [asyncio.create_task(each) for each in (one, once(), other)]
+    await asyncio.sleep(0)
+    registry = Registry()
+    for each in tasks:
+        assert adopt.adopt(registry, each)
+    counted = {each.site.coroutine: each.adopted for each in registry.task_records()}
+    assert counted == {"once": 2, "another": 1}
+    for each in tasks:
+        each.cancel()
+        adopt.release(each)

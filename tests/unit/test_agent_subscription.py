@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.agent import Agent
-from taskscope.agent.clients import Client
+from taskscope.agent.clients import Client, Work
 from taskscope.agent.counts.descriptors import Channel
 from taskscope.agent.inspect import walk
 from taskscope.agent.inspect.walk import run
@@ -17,10 +18,43 @@ from taskscope.checked import unpack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from taskscope.agent.inspect.walk import Job
+
 
 def finish(job: Iterator[None]) -> None:
     for _ in job:
         pass
+
+
+def test_jobs_that_soon_pause_share_a_slice_and_long_ones_do_not() -> None:
+    """Where the machine is busy, a pause takes milliseconds: a job that waits would halve our speed."""
+    agent = Agent("unstarted", interval=1.0, control=False, version="0")
+    done: list[str] = []
+
+    def job(name: str, seconds: float) -> Job[None]:
+        while True:
+            done.append(name)
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                pass
+            yield
+
+    works = [
+        Work(None, None, job(*each), False) for each in (("waits", 0), ("walks", walk.SLICE), ("asks", 0))
+    ]
+    for each in works:
+        agent.server._work.add(each)
+    agent.server._step()
+    assert done == ["waits", "walks"]
+    agent.server._step()
+    assert done == ["waits", "walks", "asks", "waits", "walks"]
+
+
+def test_slices_are_longer_where_pauses_are_and_still_short() -> None:
+    walk.begin_slice(late=0.0)
+    usual = walk.left()
+    walk.begin_slice(late=walk.LATE)
+    assert usual <= walk.SLICE < walk.left() <= walk.LONGEST < 0.001
 
 
 def test_a_change_during_the_full_sample_is_sent_after_it() -> None:

@@ -101,7 +101,7 @@ def told_of(late: Late, seconds: int) -> list[Finding | None]:
         new = (site(0),) if tick == 0 else ()
         judge.feed(
             Sample(tick, now, 1000.0 + now, 1.0, total, 1, 10, 1 << 20, 0.1, 0.001, 0.0, 1 << 20,
-                   tick == 0, new, (counts,))
+                   tick == 0, new, (counts,), arriving=tick < late.adopting)
         )  # fmt: skip
         for asked in judge.questions():
             judge.facts(late.facts(judge.now, asked.cuts))
@@ -167,11 +167,11 @@ def test_older_tasks_are_judged_with_the_sample_after_the_last_that_registers_so
 def test_thousands_of_older_tasks_are_judged_when_the_last_is_registered() -> None:
     late = Late(steps(1600, 15, 400), known="numbers", adopting=6.4)
     late.cancelled = 0.5
-    said = told_of(late, 8)
-    assert [each for each in said[:8] if each is not None and each.level == "leak"] == []
-    assert said[8] is not None
-    assert said[8].level == "leak"
-    assert not said[8].since_at_least
+    said = told_of(late, 7)
+    assert [each for each in said[:7] if each is not None and each.level == "leak"] == []
+    assert said[7] is not None
+    assert said[7].level == "leak"
+    assert not said[7].since_at_least
 
 
 @pytest.mark.parametrize("known", KNOWN)

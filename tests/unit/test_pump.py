@@ -85,6 +85,19 @@ class TooManyThreads(Remembering):
         raise TargetSilent("not in time")
 
 
+async def test_while_older_tasks_are_being_registered_nothing_else_is_walked() -> None:
+    source = TooManyThreads()
+    pump = Pump(source, hello())
+    for now, arriving in ((1.0, True), (2.0, True), (3.0, False)):
+        pump.take(
+            Sample(
+                int(now), now, now, 1.0, Counts(), 1, 1, 1, 0.1, 0.0, 0.0, 9, True, (), (), arriving=arriving
+            )
+        )
+        await pump.judged()
+        assert source.asked == ([] if arriving else ["timers", "resources", "threads"])
+
+
 async def test_what_is_not_answered_in_time_keeps_nothing_else_from_being_counted() -> None:
     source = TooManyThreads()
     pump = Pump(source, hello())

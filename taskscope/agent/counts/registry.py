@@ -287,6 +287,7 @@ class Registry:
         self.failures = Failures()
         self.mishaps = MishapLog()
         self.joined = Joined()
+        self.arriving = False  # tasks older than the agent are still being registered
         self.counter = 0  # of asyncio's tasks, as the agent came, as far as is known
         self.dropped: defaultdict[str, int] = defaultdict(int)
         self._ids = itertools.count(1)

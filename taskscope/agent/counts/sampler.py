@@ -67,7 +67,7 @@ class Sampler:
     def sample(self, interval: float, *, watched: bool = True) -> Job[model.Sample]:
         """The next sample, with what changed.  An unchanged site costs one comparison."""
         yield from self._sweep(interval, SWEEP if watched else SWEEP_ALONE)
-        now = clock.monotonic()
+        now, arriving = clock.monotonic(), self._registry.arriving
         self._registry.joined.catch_up()
         births = self._threads.count()
         changed: list[model.SiteCounts] = []
@@ -92,7 +92,8 @@ class Sampler:
                 counts.adopted,
                 self._registry.joined.older,
             )
-        sample = self._assemble(now, interval, self._counts_of(self._totals), tuple(fresh), tuple(changed))
+        tasks = self._counts_of(self._totals)
+        sample = self._assemble(now, interval, tasks, tuple(fresh), tuple(changed), arriving=arriving)
         self.history.add(sample)
         self._last = sample
         return sample
@@ -134,7 +135,7 @@ class Sampler:
             yield from self.sample(interval)
         last = self._last
         assert last is not None
-        now, wall = clock.monotonic(), clock.wall()
+        now, wall, arriving = clock.monotonic(), clock.wall(), self._registry.arriving
         births = self._threads.count()
         counts: list[model.SiteCounts] = []
         sites: list[model.Site] = []
@@ -166,6 +167,7 @@ class Sampler:
             tuple(counts),
             last.dropped,
             last.disarmed,
+            arriving=arriving,
         )
 
     def _counts(self, record: SiteRecord, births: dict[int, list[float | None]]) -> model.SiteCounts:
@@ -183,6 +185,8 @@ class Sampler:
         tasks: model.Counts,
         fresh: tuple[model.Site, ...],
         changed: tuple[model.SiteCounts, ...],
+        *,
+        arriving: bool,
     ) -> model.Sample:
         usage = self.meter.read()
         own = clock.thread_time()
@@ -214,6 +218,7 @@ class Sampler:
             sites=changed,
             dropped=dropped,
             disarmed=tuple(self.disarmed),
+            arriving=arriving,
         )
 
     def _memory(self, live: int) -> int:

@@ -25,17 +25,27 @@ T = TypeVar("T")
 Job = Generator[None, None, T]
 """An answer in progress; every ``yield`` is a point to pause."""
 
-SLICE = 0.0003
-"""Seconds of work between pauses."""
+SLICE, LONGEST = 0.0003, 0.0006
+"""Seconds of work between pauses; at most, where each pause takes long."""
+
+LATE = 0.001
+"""Seconds by which a pause is too long, from which slices are longer.  Others wait for their turn as we do;
+and a walk would take ten times as long as its work.
+"""
 
 
 _end = 0.0
 
 
-def begin_slice() -> None:
-    """Call after each pause, before resuming a job."""
+def begin_slice(late: float = 0.0) -> None:
+    """Call after each pause, before resuming a job.  ``late``: seconds by which the pause was too long."""
     global _end  # noqa: PLW0603
-    _end = clock.perf_counter() + SLICE
+    _end = clock.perf_counter() + (LONGEST if late >= LATE else SLICE)
+
+
+def left() -> float:
+    """Seconds that the running job may go on."""
+    return _end - clock.perf_counter()
 
 
 def spent() -> bool:
