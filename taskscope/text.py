@@ -268,6 +268,12 @@ def among(finding: Finding) -> str:
     return f"in {number} of {every} processes" + (f": {pids}" if number < every else "")
 
 
+def among_shortly(finding: Finding) -> tuple[str, ...]:
+    """The same in ever fewer words."""
+    said = among(finding)
+    return (said, said.partition(", of")[0].partition(":")[0]) if said else ()
+
+
 def proofs(cause: Cause) -> list[str]:
     """That nothing can wake them, and what keeps them: a sentence each."""
     held = cause.held[:1].upper() + cause.held[1:]

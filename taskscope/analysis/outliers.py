@@ -25,12 +25,12 @@ def outliers(values: Mapping[Key, float]) -> frozenset[Key]:
     """Who has far more than the others.  Counts vary by about their square root for no reason at all."""
     if len(values) < FEWEST:
         return frozenset()
-    largest = sorted(values, key=lambda key: -values[key])[: len(values) // 2]
-    return frozenset(
-        key
-        for key in largest
-        if _far(values[key], [value for other, value in values.items() if other != key])
-    )
+    found: set[Key] = set()
+    for key in sorted(values, key=lambda key: -values[key])[: len(values) // 2]:
+        if not _far(values[key], [value for other, value in values.items() if other != key]):
+            break  # who has less is no farther from the others
+        found.add(key)
+    return frozenset(found)
 
 
 def _far(value: float, others: list[float]) -> bool:

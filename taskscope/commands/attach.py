@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from taskscope.commands.app import add_baseline, add_theme, baseline_of, has_terminal, needs_terminal
-from taskscope.commands.common import TARGET_HELP, UsageError, add_via, say
+from taskscope.commands.common import CHILDREN_HELP, GROUP_HELP, TARGET_HELP, UsageError, add_via, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.description = (
-        "Opens the app on a running process.  Without TARGET, lists the Python processes on this machine "
-        "to pick from."
+        "Opens the app on a running process, or on several as one group.  Without TARGET, lists the Python "
+        "processes on this machine to pick from."
     )
-    parser.add_argument("target", nargs="?", metavar="TARGET", help=TARGET_HELP)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"{TARGET_HELP}; {GROUP_HELP}")
+    parser.add_argument("--children", action="store_true", help=CHILDREN_HELP)
     parser.add_argument(
         "--detach-on-exit",
         action="store_true",
@@ -31,22 +32,25 @@ def register(parser: ArgumentParser) -> None:
 
 def main(options: Namespace) -> int:
     """Runs the app until the user quits."""
-    if options.detach_on_exit and (options.target is None or not options.target.isdecimal()):
-        raise UsageError("--detach-on-exit requires a pid as TARGET")
-    if options.target is not None:
-        from taskscope.sources.resolve import resolve
+    targets = options.targets
+    if options.detach_on_exit and (len(targets) != 1 or not targets[0].isdecimal() or options.children):
+        raise UsageError("--detach-on-exit requires one pid as TARGET")
+    if options.children and not targets:
+        raise UsageError("--children requires a TARGET")
+    if targets:
+        from taskscope.sources.group import observed
 
         # Fail before the app takes over the screen.
-        resolve(options.target, via=options.via, inject=has_terminal(), progress=say)
+        observed(targets, children=options.children, via=options.via, inject=has_terminal(), progress=say)
     baseline = baseline_of(options)
     needs_terminal("attach")
-    from taskscope.tui.app import run
+    from taskscope.tui.opening import run
 
-    status = run(options.target, options.theme, baseline, options.via)
+    status = run(targets, options.theme, baseline, children=options.children, via=options.via)
     if options.detach_on_exit:
         from taskscope.commands.detach import remove
         from taskscope.sources.base import TargetGone
 
         with contextlib.suppress(TargetGone):  # it has left already
-            remove(options.target, options.via, only_injected=True)
+            remove(targets[0], options.via, only_injected=True)
     return status

@@ -74,9 +74,9 @@ def main(options: Namespace) -> int:
             return 0
         if not has_terminal():
             return _watch(child.pid)
-        from taskscope.tui.app import run
+        from taskscope.tui.opening import run
 
-        return run(str(child.pid))
+        return run([str(child.pid)])
 
 
 def _list() -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import PROCESS_HELP, CommandError, UsageError, add_via, say, until_told
+from taskscope.commands.common import (
+    CHILDREN_HELP,
+    GROUP_HELP,
+    PROCESS_HELP,
+    CommandError,
+    UsageError,
+    add_via,
+    say,
+    until_told,
+)
 
 if TYPE_CHECKING:
     import asyncio
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
 
     from taskscope.sources.base import Source
     from taskscope.sources.exposition import Exposition
@@ -30,7 +38,8 @@ def register(parser: ArgumentParser) -> None:
         "does not answer; one that exits is left out while others of its name run.  --rules and --dashboard "
         "print what to give to Prometheus and Grafana."
     )
-    parser.add_argument("targets", metavar="TARGET", nargs="*", help=PROCESS_HELP)
+    parser.add_argument("targets", metavar="TARGET", nargs="*", help=f"{PROCESS_HELP}; {GROUP_HELP}")
+    parser.add_argument("--children", action="store_true", help=CHILDREN_HELP)
     add_via(parser)
     parser.add_argument(
         "--listen",
@@ -53,8 +62,8 @@ def main(options: Namespace) -> int:
     if not options.targets:
         raise UsageError("no TARGET given")
     if options.listen is None:
-        return asyncio.run(_once(options.targets, options.via))
-    return asyncio.run(until_told(_serve(options.targets, options.listen, options.via)))
+        return asyncio.run(_once(options))
+    return asyncio.run(until_told(_serve(options)))
 
 
 def _packaged(*, dashboard: bool) -> str:
@@ -67,7 +76,7 @@ def _packaged(*, dashboard: bool) -> str:
     return (files("taskscope.export") / "alerts.yaml").read_text()
 
 
-async def _once(targets: Sequence[str], via: str) -> int:
+async def _once(options: Namespace) -> int:
     """Prints the metrics of targets that all have to be there.  Raises SourceError."""
     import asyncio
 
@@ -76,7 +85,10 @@ async def _once(targets: Sequence[str], via: str) -> int:
     from taskscope.sources.resolve import resolve
 
     found: list[Exposition] = []
-    meant = [each for target in targets for each in (_named(target, via) or [target])]
+    via, children = options.via, options.children
+    meant = [
+        each for target in options.targets for each in (_meant(target, via, children=children) or [target])
+    ]
     for target in dict.fromkeys(meant):
         source = await asyncio.to_thread(resolve, target, via=via, progress=say)
         try:
@@ -110,19 +122,20 @@ async def _glance(source: Source, target: str) -> Exposition:
     return exposition
 
 
-async def _serve(targets: Sequence[str], address: str, via: str) -> None:
+async def _serve(options: Namespace) -> None:
     import asyncio
 
     from taskscope.commands.serving import PATH, serve
     from taskscope.companion import AddressError, TakenError, listening
 
     try:
-        listener = listening(address)
+        listener = listening(options.listen)
     except TakenError as error:
         raise CommandError(str(error)) from None
     except AddressError as error:
         raise UsageError(str(error)) from None
-    shown = [_Shown(target, via) for target in dict.fromkeys(targets)]
+    targets = dict.fromkeys(options.targets)
+    shown = [_Shown(target, options.via, children=options.children) for target in targets]
     host, port, *_ = listener.getsockname()
     server = await serve(listener, lambda: [each for target in shown for each in target.expositions])
     _tell(f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}")
@@ -136,23 +149,33 @@ def _tell(text: str) -> None:
     say(f"taskscope metrics: {text}")
 
 
-def _named(name: str, via: str) -> list[str]:
-    """The processes of that name, by pid.  Raises SourceError."""
+def _meant(target: str, via: str, *, children: bool) -> list[str]:
+    """The processes that a name, a pattern or a tree means now, by pid; none if it names one by itself.
+
+    Raises SourceError.
+    """
+    from taskscope.sources.choice import Choice, is_pattern
     from taskscope.sources.resolve import agents_named
 
-    found = {point.pid for point in agents_named(name, via)}
-    return [str(pid) for pid in sorted(found)[:MAX_PROCESSES]]
+    if children or is_pattern(target):
+        found = Choice((target,), children, via).find()
+        return [each.target for each in found if not (each.helper or each.young)][:MAX_PROCESSES]
+    named = {point.pid for point in agents_named(target, via)}
+    return [str(pid) for pid in sorted(named)[:MAX_PROCESSES]]
 
 
 class _Shown:
     """A TARGET that is served.  A name may mean several processes: workers of one service, say."""
 
-    def __init__(self, target: str, via: str) -> None:
+    def __init__(self, target: str, via: str, *, children: bool) -> None:
+        from taskscope.sources.choice import is_pattern
         from taskscope.sources.exposition import Exposition
+        from taskscope.sources.resolve import is_name
 
         self.expositions = [Exposition(target)]
         """One for each process that runs, or was killed and has no successor yet; one at least."""
-        self._target, self._via = target, via
+        self._target, self._via, self._children = target, via, children
+        self._several = children or is_pattern(target) or is_name(target, via)
         self._followed: dict[str, Exposition] = {}
         self._told = ""
 
@@ -161,15 +184,14 @@ class _Shown:
         import asyncio
 
         from taskscope.sources.following import AGAIN
-        from taskscope.sources.resolve import is_name
 
-        if not is_name(self._target, self._via):
+        if not self._several:
             await self._watch(self._target, self.expositions[0])
             return
         while True:
-            found = await asyncio.to_thread(_named, self._target, self._via)
+            found = await asyncio.to_thread(_meant, self._target, self._via, children=self._children)
             if not found and not self._followed:
-                self._tell(f"waiting for {self._target}: no agent has that name")
+                self._tell(f"waiting for {self._target}: no process is meant by that")
             for pid in set(found) - self._followed.keys():
                 self._followed[pid] = self._free()
                 group.create_task(self._watch(pid, self._followed[pid]))

@@ -28,9 +28,9 @@ def main(options: Namespace) -> int:
 
     asyncio.run(_try(options.file))  # fail before the app takes over the screen
     baseline = baseline_of(options)
-    from taskscope.tui.app import run
+    from taskscope.tui.opening import run
 
-    return run(options.file, options.theme, baseline)
+    return run([options.file], options.theme, baseline)
 
 
 async def _try(path: str) -> None:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
-from taskscope.commands.common import PROCESS_HELP, add_via, duration, say, until_told
+from taskscope.commands.common import UsageError, add_targets, duration, say, until_told
 from taskscope.text import plural
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def register(parser: ArgumentParser) -> None:
     parser.description = (
         "Records a process: every sample, the findings, and the stacks behind them, until Ctrl-C or until it "
         "ends.  The file stays readable, whatever ends the recording; `taskscope open` plays it.  "
-        "If FILE is a recording, it is continued."
+        "If FILE is a recording, it is continued.  Of several processes, FILE is a directory, which gets one "
+        "recording for each, also for those that come later."
     )
-    parser.add_argument("target", metavar="TARGET", help=PROCESS_HELP)
-    add_via(parser)
+    add_targets(parser)
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="recording to write")
     parser.add_argument(
         "--for",
@@ -46,7 +46,16 @@ def main(options: Namespace) -> int:
     """Records, then says what is in the file."""
     import asyncio
 
-    return asyncio.run(until_told(_Recording(options).run()))
+    from taskscope.sources.group import group_of
+
+    group = group_of(options.targets, children=options.children, via=options.via)
+    if group is None:
+        return asyncio.run(until_told(_Recording(options).run()))
+    if options.follow:
+        raise UsageError("--follow is for one TARGET; a group is followed anyway")
+    from taskscope.commands.record_group import GroupRecording
+
+    return asyncio.run(until_told(GroupRecording(group, options, _tell).run()))
 
 
 def _tell(text: str) -> None:
@@ -71,7 +80,7 @@ class _Recording:
 
         options = self._options
         async with aclosing(
-            connections(options.target, _tell, via=options.via, again=options.follow)
+            connections(options.targets[0], _tell, via=options.via, again=options.follow)
         ) as found:
             source, hello = await anext(found)  # no file is made for a target that is not there
             with closing(RecordingWriter(options.output)) as writer:

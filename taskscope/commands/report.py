@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from taskscope.commands.common import (
-    TARGET_HELP,
     CommandError,
     UsageError,
-    add_via,
+    add_targets,
     check_writable,
     duration,
     say,
+    source_of,
     written,
 )
 
@@ -39,8 +39,7 @@ def register(parser: ArgumentParser) -> None:
         "source.  The page needs no network and no script.  A process is watched for a while first; of a "
         "recording, its end is shown."
     )
-    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
-    add_via(parser)
+    add_targets(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -105,9 +104,7 @@ def page(seen: Seen, suffix: str) -> str:
 
 async def _seen(options: Namespace) -> Seen:
     """Watches the target, if it is a process, and asks for what the report needs."""
-    from taskscope.sources.resolve import resolve
-
-    source = resolve(options.target, via=options.via, progress=say)
+    source = source_of(options)
     try:
         hello = await source.open()
         found = await (_watched if source.live else _saved)(source, hello, options)
@@ -131,6 +128,7 @@ async def shown_by(
     from taskscope.model import requests
     from taskscope.sources.base import SourceError
     from taskscope.sources.details import Details
+    from taskscope.sources.group import GroupSource
 
     details = Details(source)
     try:
@@ -142,7 +140,8 @@ async def shown_by(
             details.told[requests.Timers()] = await source.ask(requests.Timers())
     without = tuple(f"Some details are missing: {each}." for each in details.failed)
     history, sites = await _past(source, sample, findings)
-    return Seen(hello, sample, findings, details.told, history, sites, shown, judged, without)
+    members = source.members() if isinstance(source, GroupSource) else ()
+    return Seen(hello, sample, findings, details.told, history, sites, shown, judged, without, members)
 
 
 async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed:

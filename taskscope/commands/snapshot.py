@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskscope.commands.common import TARGET_HELP, add_via, say
+from taskscope.commands.common import UsageError, add_targets, say, source_of, written
 from taskscope.model import Judged, requests
 from taskscope.text import early, plural
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from taskscope.sources.base import Source
+    from taskscope.sources.group import GroupSource
+
 
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
-    parser.description = "Saves the whole state of a process as JSON: sites, tasks, threads, stacks, history."
-    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
-    add_via(parser)
+    parser.description = (
+        "Saves the whole state of a process as JSON: sites, tasks, threads, stacks, history.  Of several "
+        "processes, -o names a directory, which gets one file for each."
+    )
+    add_targets(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="file to write (default: stdout); .gz compresses"
     )
@@ -28,8 +34,16 @@ def main(options: Namespace) -> int:
     import asyncio
 
     from taskscope.export.snapshot import save, text
+    from taskscope.sources.group import GroupSource
 
-    snapshot = asyncio.run(_take(options.target, options.via, stacks=not options.no_stacks))
+    source = source_of(options)
+    if isinstance(source, GroupSource):
+        if options.output is None:
+            raise UsageError("several processes need -o DIR, which gets one snapshot for each")
+        with written(options.output):
+            Path(options.output).mkdir(parents=True, exist_ok=True)
+        return asyncio.run(_take_each(source, options))
+    snapshot = asyncio.run(_take(source, stacks=not options.no_stacks))
     _warn(snapshot)
     if options.output is None:
         print(text(snapshot))
@@ -48,10 +62,34 @@ def _warn(snapshot: dict[str, Any]) -> None:
         say(f"{early(judged)}.")
 
 
-async def _take(target: str, via: str, *, stacks: bool) -> dict[str, Any]:
-    from taskscope.sources.resolve import resolve
+async def _take_each(group: GroupSource, options: Namespace) -> int:
+    """One file for each process of a group, in a directory; returns 3 if one is missing."""
+    from taskscope.commands.record_group import file_name
+    from taskscope.export.snapshot import save
+    from taskscope.sources.base import SourceError
 
-    source = resolve(target, via=via, progress=say)
+    missing = 0
+    await group.open()
+    try:
+        for each in group.attendants:
+            if each.source is None or each.hello is None or not each.live:
+                missing += each.state == "refused"
+                say(f"taskscope snapshot: {each.pid or each.found.target}: {each.why}")
+                continue
+            path = Path(options.output) / f"{file_name(each.hello.process.name, each.pid)}.json.gz"
+            try:
+                size = save(await each.source.ask(requests.Snapshot(stacks=not options.no_stacks)), str(path))
+            except SourceError as problem:
+                missing += 1
+                say(f"taskscope snapshot: {each.pid}: {problem}")
+            else:
+                say(f"{path}: {size:,} bytes")
+    finally:
+        await group.close()
+    return 3 if missing else 0
+
+
+async def _take(source: Source, *, stacks: bool) -> dict[str, Any]:
     await source.open()
     try:
         return await source.ask(requests.Snapshot(stacks=stacks))

@@ -11,6 +11,7 @@ from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
 
 from taskscope import text as fmt
+from taskscope.export.members import rows as rows_of
 from taskscope.export.page import Chart, Heading, Items, Paragraph, Table
 from taskscope.export.stacks import Lines, is_near, newest_and_first
 from taskscope.model import requests
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from taskscope.export.page import Block
     from taskscope.model import Failure, Finding, Frame, Hello, History, Judged, Sample, Site, SiteHistory
+    from taskscope.model.members import Member
     from taskscope.model.requests import Request
 
 MANY_TIMERS = 100
@@ -53,6 +55,8 @@ class Seen:
     """How far the judgement had come."""
     without: tuple[str, ...] = field(default=())
     """What had to be left out, as sentences."""
+    members: tuple[Member, ...] = ()
+    """The processes, if it is a group."""
 
 
 def title(seen: Seen) -> str:
@@ -73,6 +77,7 @@ def blocks(seen: Seen) -> list[Block]:
         Heading(1, title(seen)),
         Paragraph(f"{_when(seen)} {seen.shown}".strip()),
         *_verdicts(seen, lines),
+        *_members(seen),
         *_charts(seen),
         *_sites(seen),
         *_details(seen, lines),
@@ -181,6 +186,17 @@ def _callers(stack: Sequence[Frame], where: Frame) -> list[Frame]:
 
 
 # -- what shows it
+
+
+def _members(seen: Seen) -> Iterator[Block]:
+    """The processes of a group."""
+    yield Heading(2, "The processes")
+    head = ("pid", "role", "findings", "state", "tasks", "threads", "rss", "cpu", "loop p99")
+    rows = tuple(
+        (pid, role, found, state, *numbers) for pid, role, *numbers, found, state in rows_of(seen.members)
+    )
+    if rows:
+        yield Table(head, rows, 4)
 
 
 def _charts(seen: Seen) -> Iterator[Block]:

@@ -26,7 +26,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import __version__, wire
 from taskscope.analysis.judge import Judge
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from taskscope.model.members import Member
     from taskscope.model.requests import Request
     from taskscope.sources.base import Silence, Source
+
+T = TypeVar("T")
 
 INTERVAL = 1.0
 """Seconds between samples, and between looks for processes that came."""
@@ -80,7 +82,7 @@ class GroupSource(Answering):
         self.gathered = Gathered(self._live)
         self.ended = 0
         """Processes that were attached to, and have ended since."""
-        self._connect = connect
+        self.connect = connect
         self._patience = patience
         self._attendants: dict[object, Attendant] = {}
         self._past: list[Attendant] = []
@@ -153,7 +155,9 @@ class GroupSource(Answering):
     # -- its members -------------------------------------------------------------------------------
 
     def _live(self) -> list[Attendant]:
-        return [each for each in self._attendants.values() if each.live]
+        return [
+            each for each in list(self._attendants.values()) if each.live
+        ]  # a thread of the judge asks, too
 
     @property
     def attendants(self) -> tuple[Attendant, ...]:
@@ -164,10 +168,9 @@ class GroupSource(Answering):
         """How they are now, in the order of `attendants`."""
         return tuple(each.shown() for each in self.attendants)
 
-    def another(self, pid: int) -> Source | None:
-        """A connection of its own to a member, not yet opened; None if it is not attached to."""
-        member = next((each for each in self._live() if each.pid == pid), None)
-        return self._connect(member.found) if member is not None else None
+    def member(self, pid: int) -> Attendant | None:
+        """A member that is attached to."""
+        return next((each for each in self._live() if each.pid == pid), None)
 
     async def _keep_looking(self) -> None:
         while True:
@@ -195,7 +198,7 @@ class GroupSource(Answering):
                 self._number += 1
                 member = self._attendants[one.key] = Attendant(self._number, one, self.gathered)
                 if not one.helper:
-                    self._start(member.attend(self._connect, self._room))
+                    self._start(member.attend(self.connect, self._room))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -243,6 +246,24 @@ class GroupSource(Answering):
 
     # -- answers -----------------------------------------------------------------------------------
 
+    async def ask(self, request: Request[T]) -> T:
+        """Of a site, the answer of the member where it is worst, which has that member's own numbers."""
+        site = _site_of(request)
+        if site is None:
+            return await super().ask(request)
+        member = self.worst(site)
+        if member is None or member.source is None:
+            raise NotAvailable("no process of the group has anything of that line now")
+        own = self.gathered.sites.own(site, member.number)
+        asked: dict[str, Any] = {"site": own[0]} if hasattr(request, "site") else {"sites": own}
+        return await member.source.ask(replace(request, **asked))
+
+    def worst(self, site: int) -> Attendant | None:
+        """The member with most of a site, an outlier first."""
+        spread = self.gathered.spread(site)
+        pid = max(spread.live, key=lambda pid: (pid in spread.outliers, spread.live[pid]), default=0)
+        return self.member(pid)
+
     async def history(self, query: requests.History) -> History:
         return self.gathered.history(query.seconds)
 
@@ -264,6 +285,15 @@ class GroupSource(Answering):
         raise NotAvailable("no process of the group has that file")
 
 
+def _site_of(request: Request[Any]) -> int | None:
+    """The site that a question is about, if it is about one."""
+    if isinstance(request, requests.Site):
+        return request.site
+    if isinstance(request, (requests.Ages, requests.Parked, requests.Tasks)):
+        return request.sites[0] if request.sites and len(request.sites) == 1 else None
+    return None
+
+
 def observed(
     targets: Sequence[str],
     *,
@@ -274,8 +304,22 @@ def observed(
     patience: float = PATIENCE,
 ) -> Source:
     """The source for what a command line names: one target, or a group.  Raises SourceError as `resolve`."""
+    group = group_of(targets, children=children, via=via, inject=inject, progress=progress, patience=patience)
+    return group or resolve(targets[0], via=via, inject=inject, progress=progress)
+
+
+def group_of(
+    targets: Sequence[str],
+    *,
+    children: bool = False,
+    via: str = "",
+    inject: bool = True,
+    progress: Callable[[str], None] = lambda text: None,
+    patience: float = PATIENCE,
+) -> GroupSource | None:
+    """The group that a command line names; None if it names one process, or a file."""
     if len(targets) == 1 and not children and not is_pattern(targets[0]):
-        return resolve(targets[0], via=via, inject=inject, progress=progress)
+        return None
 
     def connect(found: Found) -> Source:
         source = resolve(found.target, via=via, inject=inject)

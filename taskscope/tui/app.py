@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import gc
+import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
 from textual.color import Color
 from textual.filter import Monochrome
 from textual.screen import ModalScreen, Screen
 
 from taskscope.model import requests
-from taskscope.sources.base import Repeatable
+from taskscope.sources.base import Repeatable, SourceError
 from taskscope.sources.recorded import RecordedSource
-from taskscope.tui import crash
+from taskscope.tui import crash, keys_of_app
 from taskscope.tui import theme as themes
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice
+from taskscope.tui.group import GroupScreen
 from taskscope.tui.legible import Legible, System
 from taskscope.tui.listed import listed
-from taskscope.tui.messages import StoreChanged
+from taskscope.tui.messages import ProcessChosen, StoreChanged
 from taskscope.tui.overview import OverviewScreen
 from taskscope.tui.pace import Pace
 from taskscope.tui.picker import PickerScreen
@@ -35,31 +36,13 @@ from taskscope.tui.views import screen_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from textual.binding import BindingType
     from textual.filter import LineFilter
 
     from taskscope.model.changes import Side
     from taskscope.sources.base import Source
     from taskscope.tui.connection import Reconnect
     from taskscope.tui.picker import Targets
-
-_OF_A_TARGET = frozenset(
-    (
-        "trees",
-        "baseline",
-        "unmark",
-        "pause",
-        "resume",
-        "snapshot",
-        "record",
-        "console",
-        "try_console",
-        "interval",
-        "not_live",
-    )
-) | {"overview", "view", "connect"}
-
-_OF_LIVE = frozenset(("pause", "resume", "snapshot", "record", "console", "try_console", "interval"))
-"""Actions that a file has no use for: their keys say so there, and are not listed."""
 
 GARBAGE = (50_000, 20, 100)
 """Thresholds of the garbage collector.  The app keeps some hundred thousand objects for its lifetime; at
@@ -82,32 +65,7 @@ class TaskScopeApp(App[None]):
     """
 
     TITLE = "taskscope"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "trees", "Trees"),
-        Binding("space", "pause", "Pause"),
-        Binding("space", "resume", "Resume"),
-        Binding("b", "baseline", "Baseline", show=False),
-        Binding("B", "unmark", "Clear baseline", show=False),
-        Binding("w", "snapshot", "Save"),
-        Binding("R", "record", "Record", show=False),
-        Binding("c", "console", "Console"),
-        Binding("c", "try_console", "Console", show=False),
-        Binding("C", "connect", "Connect again", show=False),
-        Binding("i", "interval", "Change the interval", show=False),
-        Binding("space,w,R,c,i", "not_live", show=False),
-        Binding("1", "overview", "Overview", show=False),
-        Binding("2", "view('threads')", "Threads", show=False),
-        Binding("3", "view('ended')", "Ended tasks", show=False),
-        Binding("4", "view('stalls')", "Stalls", show=False),
-        Binding("5", "view('loops')", "Loops", show=False),
-        Binding("6", "view('resources')", "Resources", show=False),
-        Binding("7", "view('cpu')", "CPU", show=False),
-        Binding("D", "view('changes')", "Changes since the baseline", show=False),
-        Binding("M", "messages", "Messages", show=False),
-        Binding("question_mark", "screen.explain", "Help"),
-        Binding("q", "quit", "Quit"),
-        Binding("ctrl+z", "suspend_process", "Suspend the app", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = keys_of_app.BINDINGS
 
     def __init__(
         self,
@@ -140,6 +98,8 @@ class TaskScopeApp(App[None]):
         self._pace = Pace()
         self._asked_at = float("-inf")
         self.connection: Connection | None = None
+        self._beneath: list[Connection] = []
+        """The group that the process in front was opened from."""
 
     def on_mount(self) -> None:
         self.theme = self._theme_at_first
@@ -157,18 +117,32 @@ class TaskScopeApp(App[None]):
         kept = [each for each in super().get_line_filters() if not isinstance(each, Monochrome)]
         return [*kept, self._readable[1]]
 
-    def _watch(self, source: Source, reconnect: Reconnect | None) -> None:
+    def _watch(self, source: Source, reconnect: Reconnect | None, opens: int | None = None) -> None:
+        """Shows a target, and the site ``opens`` of it."""
         context = Context(source, Store(self._clock), self._clock)
         if self._baseline is not None:
             context.store.compare_with(*self._baseline)
+        context.opens = opens
         if isinstance(source, RecordedSource):
             context.playback = Playback(context, source, self._changed)
         context.on_said = self._said
         if (before := self._voice_in_front()) is not None:
             context.said = before.said
-        self.connection = Connection(context, reconnect, self._changed)
-        self.push_screen(OverviewScreen(context))
-        self.run_worker(self.connection.run(), group="connection", exclusive=True)
+        if self.connection is not None:
+            self._beneath.append(self.connection)
+        self.connection = Connection(context, reconnect, partial(self._changed_of, context))
+        self.push_screen(OverviewScreen(context) if context.group is None else GroupScreen(context))
+        self.run_worker(self.connection.run(), group=self._connecting, exclusive=True)
+
+    @property
+    def _connecting(self) -> str:
+        """The name of the worker that connects what is in front."""
+        return f"connection {len(self._beneath)}"
+
+    def _changed_of(self, context: Context) -> None:
+        """A group goes on behind a process that was opened from it; it is drawn when it comes back."""
+        if self.connection is None or self.connection.context is context:
+            self._changed()
 
     def _voice(self) -> Voice:
         voice = Voice(self._clock)
@@ -187,8 +161,12 @@ class TaskScopeApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.connection is None:
-            return action not in _OF_A_TARGET
-        if action in _OF_LIVE or action == "not_live":
+            return action not in keys_of_app.OF_A_TARGET
+        if self.context.group is not None and self._of_one(action, parameters):
+            return False
+        if action == "one_process":
+            return self.context.group is not None
+        if action in keys_of_app.OF_LIVE or action == "not_live":
             live = self.context.source.live
             if live == (action == "not_live"):
                 return False
@@ -196,24 +174,50 @@ class TaskScopeApp(App[None]):
             return self.context.store.paused == (action == "resume")
         return action != "console" or self._has_console()
 
+    @staticmethod
+    def _of_one(action: str, parameters: tuple[object, ...]) -> bool:
+        """Whether the action needs one process."""
+        return action in keys_of_app.OF_ONE or (action == "view" and parameters != ("changes",))
+
     def _has_console(self) -> bool:
         """Whether a console is likely enough to list its key; c tries in any case."""
         hello = self.context.store.hello
         return hello is not None and (hello.control or hello.arrived == "aiomonitor")
 
     async def on_unmount(self) -> None:
-        if self.connection is not None:
-            await self.connection.leave()
+        for each in (self.connection, *self._beneath):
+            if each is not None:
+                await each.leave()
+
+    async def on_process_chosen(self, event: ProcessChosen) -> None:
+        """Opens one process of the group in front, on a connection of its own."""
+        group = self.context.group
+        if group is None:
+            return
+        member, site = group.member(event.pid), None
+        if member is None:
+            self.context.error(f"{event.pid} cannot be opened: it has ended, or was not attached to.")
+            return
+        if event.site is not None:
+            site = next(iter(group.gathered.sites.own(event.site, member.number)), None)
+        try:
+            source = await asyncio.to_thread(group.connect, member.found)
+        except SourceError as problem:
+            self.context.error(str(problem))
+            return
+        self._go(None)
+        self._watch(source, None, site)
 
     def on_picker_screen_target_chosen(self, event: PickerScreen.TargetChosen) -> None:
         self._watch(event.source, event.reconnect)
 
     async def on_overview_left(self) -> None:
-        """Goes back to the picker, if the app started there."""
-        if self._targets is None or self.connection is None:
+        """Goes back to the group that it was opened from, or to the picker, if the app started there."""
+        if self.connection is None or (self._targets is None and not self._beneath):
             return
-        connection, self.connection = self.connection, None
-        self.workers.cancel_group(self, "connection")
+        connection = self.connection
+        self.workers.cancel_group(self, self._connecting)
+        self.connection = self._beneath.pop() if self._beneath else None
         await connection.leave()
         self.pop_screen()
 
@@ -329,6 +333,9 @@ class TaskScopeApp(App[None]):
     def action_not_live(self) -> None:
         self.context.status("This key is for a live target, and this is a file.")
 
+    def action_one_process(self) -> None:
+        self.context.status("This key is for one process: Enter on a process or on a site opens one.")
+
     def action_console(self) -> None:
         from taskscope.tui import console
 
@@ -380,23 +387,3 @@ class TaskScopeApp(App[None]):
             if command.title in {"Theme", "Screenshot", "Quit"}:
                 yield command
         yield from listed(self, screen)
-
-
-def run(
-    target: str | None, theme: str = "dark", baseline: tuple[Side, str] | None = None, via: str = ""
-) -> int:
-    """Runs the app on ``target`` (None: on the picker) until the user quits; returns the exit status.
-
-    Raises SourceError if the target cannot be found.
-    """
-    from taskscope.sources.resolve import resolve
-    from taskscope.tui.opening import coming_back, targets_of
-
-    if target is None:
-        app = TaskScopeApp(targets=targets_of(via), theme=theme, baseline=baseline)
-    else:
-        source = resolve(target, via=via)
-        app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme, baseline=baseline)
-    gc.set_threshold(*GARBAGE)
-    app.run()
-    return app.return_code or 0

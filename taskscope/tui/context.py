@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from taskscope import text as fmt
 from taskscope.sources.base import SourceError
+from taskscope.sources.group import GroupSource
 from taskscope.text import sentence
 from taskscope.tui.dismissed import DismissedError
 
@@ -122,6 +123,8 @@ class Context(Voice):
         """What moves a recording; None: the app shows something else."""
         self.capture: Capture | None = None
         """The recording that is being made of it."""
+        self.opens: int | None = None
+        """The site to open as soon as it is known."""
         self.reason = ""
         """Why the connection is not live, in the source's words."""
         self.silence: Silence | None = None
@@ -137,6 +140,11 @@ class Context(Voice):
     def resumed(self) -> None:
         """The app runs again after it was suspended: it took no samples meanwhile."""
         self._resumed_at = self.clock()
+
+    @property
+    def group(self) -> GroupSource | None:
+        """The source, if it is several processes."""
+        return self.source if isinstance(self.source, GroupSource) else None
 
     @property
     def stale(self) -> bool:

@@ -131,6 +131,7 @@ class FindingsPanel(Widget):
             (0, (Text(place, colours.strong),)),
             (0, (Text(rate, found.style_of(finding, colours)),)),
             (3, (Text(f"{fmt.count(finding.live)} live" if finding.counts else "", colours.text),)),
+            (0, tuple(Text(each, colours.strong) for each in fmt.among_shortly(finding))),
         ]
 
     def _why(self, finding: Finding, colours: Palette) -> list[Part]:

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from taskscope import text as fmt
 from taskscope.analysis.growth import is_rising
 from taskscope.analysis.plateau import BAND
+from taskscope.export.members import count
 from taskscope.tui.context import State
 from taskscope.tui.theme import Palette, palette
 
@@ -79,7 +80,9 @@ def _identity(context: Context, colours: Palette) -> list[Part]:
         return parts
     process = hello.process
     parts.append((0, Text(process.name, colours.strong)))
-    parts.append((1, _pair("pid", str(process.pid), colours)))
+    group = context.group
+    who = _pair("pid", str(process.pid), colours)
+    parts.append((1, Text(count(group.members(), group.ended), colours.text) if group is not None else who))
     parts.append(
         (
             4,

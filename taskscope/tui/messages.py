@@ -26,5 +26,14 @@ class StoreChanged(Message):
     """The store or the connection changed.  Only the front screen gets it; others catch up when shown."""
 
 
+class ProcessChosen(Message):
+    """One process of a group was chosen, and maybe a site of the group to open in it."""
+
+    def __init__(self, pid: int, site: int | None = None) -> None:
+        super().__init__()
+        self.pid = pid
+        self.site = site
+
+
 class OverviewLeft(Message):
     """Esc was pressed with nothing left to clear."""

@@ -1,4 +1,4 @@
-"""Finds the app's targets: the processes on this machine, and a target that restarted."""
+"""Starts the app, and finds its targets: the processes on this machine, and a target that restarted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.sources.base import SourceError, SourceMisbehaves
+from taskscope.sources.group import observed
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import agent_named, resolve
 from taskscope.sources.via import Way, reached
@@ -17,15 +18,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskscope.attach.discover import PythonProcess
+    from taskscope.model.changes import Side
     from taskscope.sources.aiomonitor.source import AiomonitorSource
     from taskscope.sources.base import Source
     from taskscope.sources.glance import Glance
     from taskscope.tui.connection import Reconnect
 
 
+PATIENCE = 2.0
+"""Seconds that the first picture of a group waits for the last of its processes."""
+
+
 def targets_of(via: str) -> Targets:
     """The Python processes on this machine, or at the far end of ``via``."""
-    return Targets(partial(_processes, via), partial(_open, via=via), coming_back, partial(_glance, via=via))
+    return Targets(
+        partial(_processes, via),
+        partial(_open, via=via),
+        partial(_open_group, via=via),
+        coming_back,
+        partial(_glance, via=via),
+    )
 
 
 def coming_back(source: Source) -> Reconnect | None:
@@ -99,3 +111,33 @@ def _open(process: PythonProcess, via: str = "") -> Source:
     if process.monitor and process.obstacle and not process.agent and not via:
         return resolve(process.monitor)
     return resolve(str(process.pid), via=via)
+
+
+def _open_group(process: PythonProcess, via: str = "") -> Source:
+    return observed([str(process.pid)], children=True, via=via, patience=PATIENCE)
+
+
+def run(
+    targets: Sequence[str] = (),
+    theme: str = "dark",
+    baseline: tuple[Side, str] | None = None,
+    *,
+    children: bool = False,
+    via: str = "",
+) -> int:
+    """Runs the app on ``targets`` (none: on the picker) until the user quits; returns the exit status.
+
+    Raises SourceError if the target cannot be found.
+    """
+    import gc
+
+    from taskscope.tui.app import GARBAGE, TaskScopeApp
+
+    if not targets:
+        app = TaskScopeApp(targets=targets_of(via), theme=theme, baseline=baseline)
+    else:
+        source = observed(targets, children=children, via=via, patience=PATIENCE)
+        app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme, baseline=baseline)
+    gc.set_threshold(*GARBAGE)
+    app.run()
+    return app.return_code or 0

@@ -169,10 +169,14 @@ class OverviewScreen(ViewScreen):
 
     def _fit_charts(self) -> None:
         """Gives the charts what the table leaves; a new row takes a line back, an ended one leaves it."""
-        rows = len(self._every)
+        rows = self._lines()
         if rows >= self._most_rows:
             self._most_rows = rows
             self.query_one(Charts).styles.height = height_for(self.app.size.height, rows)
+
+    def _lines(self) -> int:
+        """Rows below the charts."""
+        return len(self._every)
 
     # -- drawing
 
@@ -180,6 +184,7 @@ class OverviewScreen(ViewScreen):
         self.query_one(Charts).look()
         self.query_one(FindingsPanel).look()
         store, table = self.context.store, self.query_one(SiteTable)
+        self._open_wanted()
         table.fit_columns()
         if self._past != store.past_version:  # more rates are known now
             self._past = store.past_version
@@ -202,6 +207,13 @@ class OverviewScreen(ViewScreen):
         table.show_empty(self._reason(len(every)))
         table.show(shown)
         self._caption(len(shown), len(every))
+
+    def _open_wanted(self) -> None:
+        """Opens the site that was chosen before the process was."""
+        row = self.context.store.site(self.context.opens) if self.context.opens is not None else None
+        if row is not None:
+            self.context.opens = None
+            self._open(row)
 
     def _caption(self, shown: int, total: int) -> None:
         count = fmt.count(total) if shown == total else f"{fmt.count(shown)} of {fmt.count(total)}"

@@ -14,9 +14,10 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from taskscope import text as fmt
-from taskscope.attach.family import tree
+from taskscope.attach.family import below, tree
 from taskscope.model.vocabulary import LEVELS
 from taskscope.sources.base import SourceError
+from taskscope.sources.choice import HELPERS
 from taskscope.tui.filter_field import FilterField
 from taskscope.tui.keys import KeyBar
 from taskscope.tui.line_table import Cell, Column, LineTable
@@ -71,7 +72,8 @@ tasks      live tasks, as its agent counts them
 findings   what the agent's memory shows at once; the process opened and watched may show more
 cpu        cores used since the last scan
 
-Enter opens the process under the cursor; the line below the list says how.  If the process has no
+Enter opens the process under the cursor, and with it as one group those below it; o opens it alone.
+The line below the list says how.  If the process has no
 agent, Enter injects one.  The cursor stays on its process: if that ends, the next Enter says so and
 opens nothing.
 
@@ -80,13 +82,14 @@ opens nothing.
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Lists the processes and opens one, off the app's loop since both may block.
+    """Lists the processes and opens one, or one with all below it, off the app's loop since they may block.
 
     ``glance`` looks at what the agent of a process knows; None if that fails.
     """
 
     processes: Callable[[], Sequence[PythonProcess]]
     open: Callable[[PythonProcess], Source]
+    open_group: Callable[[PythonProcess], Source]
     reconnect: Callable[[Source], Reconnect | None]
     glance: Callable[[PythonProcess], Awaitable[Glance | None]]
 
@@ -104,6 +107,7 @@ class PickerScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort"),
+        Binding("o", "open_alone", "Open it alone", show=False),
         Binding("escape", "back", "Clear", show=False),
     ]
 
@@ -221,7 +225,8 @@ class PickerScreen(Screen[None]):
         self._advise(event.row)
 
     def _advise(self, process: PythonProcess | None) -> None:
-        self.query_one(".advice", Static).update(Text(advice(process)))
+        below = self._below(process) if process is not None else 0
+        self.query_one(".advice", Static).update(Text(advice(process, below)))
         self.query_one(WholeLine).look()
 
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
@@ -233,11 +238,24 @@ class PickerScreen(Screen[None]):
             return
         self.voice.read()
         self.voice.status(f"Opening {event.row.pid} …")
-        self.run_worker(self._open(event.row), group="open", exclusive=True)
+        how = self._targets.open_group if self._below(event.row) else self._targets.open
+        self.run_worker(self._open(event.row, how), group="open", exclusive=True)
 
-    async def _open(self, process: PythonProcess) -> None:
+    def action_open_alone(self) -> None:
+        """Opens a process without those below it."""
+        row = self._table.cursor_row
+        if row is not None and self._gone is None:
+            self.voice.status(f"Opening {row.pid} …")
+            self.run_worker(self._open(row, self._targets.open), group="open", exclusive=True)
+
+    def _below(self, process: PythonProcess) -> int:
+        """How many processes below it run something of the program."""
+        family = below(process.pid, {each.pid: each.parent for each in self._found})
+        return sum(each.pid in family and each.role not in HELPERS for each in self._found) - 1
+
+    async def _open(self, process: PythonProcess, how: Callable[[PythonProcess], Source]) -> None:
         try:
-            source = await asyncio.to_thread(self._targets.open, process)
+            source = await asyncio.to_thread(how, process)
         except SourceError as problem:
             self.voice.error(str(problem))
             return
@@ -310,10 +328,13 @@ def _matches(process: PythonProcess, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
-def advice(process: PythonProcess | None) -> str:
-    """What Enter does with this process, or what to do instead."""
+def advice(process: PythonProcess | None, below: int = 0) -> str:
+    """What Enter does with this process, or what to do instead; ``below`` is how many processes are."""
     if process is None:
         return ""
+    if below:
+        rest = f"the {fmt.plural(below, 'process')} below it"
+        return f"Enter opens {process.pid} and {rest} as one group.  o opens {process.pid} alone."
     if process.agent:
         return f"Enter opens {process.agent} (pid {process.pid}), which runs an agent."
     if process.monitor:

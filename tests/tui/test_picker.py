@@ -57,10 +57,13 @@ async def picking(
             raise SourceError(f"no agent in process {chosen.pid}: start it with `taskscope run`")
         return source
 
+    def open_group(chosen: PythonProcess) -> Source:
+        raise SourceError(f"{chosen.pid} was to be opened as a group")
+
     async def glance(_: PythonProcess) -> Glance | None:
         return Glance(source.sample(), ())
 
-    app = TaskScopeApp(targets=Targets(lambda: rows, open_one, lambda _: None, glance))
+    app = TaskScopeApp(targets=Targets(lambda: rows, open_one, open_group, lambda _: None, glance))
     async with app.run_test(size=(100, 24)) as pilot:
         yield app, pilot, source
 

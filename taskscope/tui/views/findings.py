@@ -12,6 +12,7 @@ from taskscope.model import Finding
 from taskscope.tui import current_findings as found
 from taskscope.tui.evidence import EvidencePanel
 from taskscope.tui.line_table import Cell, Column, LineTable
+from taskscope.tui.messages import ProcessChosen
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
 from taskscope.tui.views import finding_screen
@@ -120,7 +121,10 @@ class FindingsScreen(ViewScreen):
 
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
         event.stop()
-        self.app.push_screen(finding_screen(self.context, event.row))
+        if event.row.processes:
+            self.post_message(ProcessChosen(event.row.processes[0], event.row.id or None))
+        else:
+            self.app.push_screen(finding_screen(self.context, event.row))
 
     def action_toggle_finding(self) -> None:
         self.context.dismiss(self.query_one(LineTable).cursor_row)

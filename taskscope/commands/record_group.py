@@ -1,0 +1,83 @@
+"""``taskscope record`` of a group: one recording for each process, in a directory, as they come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope import text as fmt
+from taskscope.commands.common import CommandError
+from taskscope.export.recording import RecordingWriter
+from taskscope.sources.base import SourceError
+from taskscope.sources.group import AT_ONCE, INTERVAL
+from taskscope.sources.recorder import Recorder
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from taskscope.sources.choice import Found
+    from taskscope.sources.group import GroupSource
+
+
+class GroupRecording:
+    """One run of the verb.  ``tell`` gets sentences."""
+
+    def __init__(self, group: GroupSource, options: Namespace, tell: Callable[[str], None]) -> None:
+        self._group = group
+        self._options = options
+        self._tell = tell
+        self._folder = Path(options.output)
+        self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._samples = self._files = 0
+
+    async def run(self) -> int:
+        """Records until told to end, until time is up, or until none is left."""
+        begun = time.monotonic()
+        try:
+            while time.monotonic() - begun < self._options.seconds:
+                found = await asyncio.to_thread(self._group.choice.find)
+                for each in found:
+                    if each.key not in self._tasks and not each.helper:
+                        self._tasks[each.key] = asyncio.create_task(self._record(each))
+                working = [task for task in self._tasks.values() if not task.done()]
+                if not (working or self._group.choice.lasting):
+                    break
+                await asyncio.wait([*working, asyncio.create_task(asyncio.sleep(INTERVAL))], timeout=INTERVAL)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if not self._files:
+            raise CommandError(f"no process of {self._group.choice.name} could be recorded")
+        self._tell(
+            f"{self._folder}: {fmt.plural(self._files, 'recording')}, {fmt.plural(self._samples, 'sample')}"
+        )
+        return 0
+
+    async def _record(self, found: Found) -> None:
+        await asyncio.sleep(found.young)
+        try:
+            async with self._room:
+                source = await asyncio.to_thread(self._group.connect, found)
+                hello = await source.open()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / f"{file_name(hello.process.name, hello.process.pid)}.rec"
+            try:
+                with contextlib.closing(RecordingWriter(str(path))) as writer:
+                    self._files += 1
+                    async for _ in Recorder(source, hello, writer).record(self._options.interval):
+                        self._samples += 1
+            finally:
+                await source.close()
+        except SourceError as problem:
+            self._tell(f"{found.pid or found.target}: {problem}")
+
+
+def file_name(name: str, pid: int) -> str:
+    """``orders-4121``: a name from a process is no path."""
+    return "".join(each if each.isalnum() or each in "-_." else "_" for each in name).lstrip(".") + f"-{pid}"

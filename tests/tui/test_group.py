@@ -1,0 +1,137 @@
+"""The view of a group: three made-up services as one, of which the second leaks faster."""
+
+from __future__ import annotations
+
+import re
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.analysis.outliers import LowWater
+from taskscope.sources import group
+from taskscope.sources.base import SourceError
+from taskscope.sources.choice import Choice, Found
+from taskscope.sources.group import GroupSource
+from taskscope.tui.group import GroupScreen
+from tests.tui.fake_source import FakeSource
+from tests.tui.running import SIZES, running
+from tests.tui.screen_text import screen_text, until, until_shown
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from textual.pilot import Pilot
+
+    from taskscope.sources.base import Source
+    from taskscope.tui.app import TaskScopeApp
+
+FAMILY = {4121: 2, 4122: 250, 4123: 2}
+"""Pids, and how many seconds each has leaked for."""
+
+
+class Family(Choice):
+    """Those of ``FAMILY`` under 4100, and one that refuses."""
+
+    def find(self, living: Iterable[int] = ()) -> list[Found]:
+        return [Found((pid, 0.0), str(pid), pid, "orders", "forked", 4100) for pid in (*FAMILY, 4999)]
+
+
+class Service:
+    """The sources of the members, as they are connected to."""
+
+    def __init__(self) -> None:
+        self.connected: dict[int, list[FakeSource]] = {}
+
+    def connect(self, found: Found) -> Source:
+        if found.pid not in FAMILY:
+            raise SourceError("another user's: run taskscope as that user or as root")
+        source = FakeSource(pid=found.pid, start=FAMILY[found.pid])
+        self.connected.setdefault(found.pid, []).append(source)
+        return source
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "INTERVAL", 0.1)
+
+
+@asynccontextmanager
+async def family(
+    size: tuple[int, int] = (100, 40),
+) -> AsyncIterator[tuple[TaskScopeApp, Pilot[None], Service]]:
+    service = Service()
+    source = GroupSource(Family(("4100",), children=True), service.connect)
+    async with running(source, size) as (app, pilot):
+        await until_shown(pilot, "executor.py:231")
+        yield app, pilot, service
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_sums_sites_and_processes_are_shown(size: tuple[int, int]) -> None:
+    async with family(size) as (_app, pilot, _):
+        screen = await until_shown(pilot, "25,400")  # 200 + 25,000 + 200
+        assert "3 processes, 1 refused" in screen
+        assert "3/3" in screen
+        if size == SIZES[0]:
+            assert "another user's" not in screen
+            await pilot.press("p")
+        screen = await until_shown(pilot, "refused: another")
+        assert [pid in screen for pid in ("4121", "4122", "4123", "4999")] == [True] * 4
+        if size == SIZES[0]:
+            assert "Δ/min" not in screen  # the sites make room
+            await pilot.press("p")
+            await until_shown(pilot, "creation sites")
+
+
+async def test_a_process_that_keeps_far_more_than_its_siblings_is_marked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LowWater, "WINDOW", 0.0)
+    async with family() as (_, pilot, _service):
+        await until_shown(pilot, "▲4122")
+
+
+async def test_enter_on_a_process_opens_it_and_escape_comes_back() -> None:
+    async with family() as (app, pilot, service):
+        await pilot.press("p", "j", "enter")
+        screen = await until_shown(pilot, "pid 4122")
+        assert "25,0" in screen
+        assert len(service.connected[4122]) == 2  # a connection of its own
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, GroupScreen))
+        assert service.connected[4122][1].closed
+        assert not service.connected[4122][0].closed
+        await until_shown(pilot, "3 processes, 1 refused")
+
+
+async def test_enter_on_a_site_opens_it_in_the_process_where_it_is_worst() -> None:
+    async with family() as (_, pilot, _service):
+        await pilot.press("enter")
+        screen = await until_shown(pilot, "pid 4122")
+        await until_shown(pilot, "live 25,000")
+        assert "decay_after" in screen
+        await pilot.press("escape", "escape")
+        await until_shown(pilot, "3 processes, 1 refused")
+
+
+async def test_a_process_that_cannot_be_opened_says_why() -> None:
+    async with family() as (app, pilot, _):
+        await pilot.press("p", "G", "enter")
+        await until_shown(pilot, "4999: refused: another user's")
+        assert isinstance(app.screen, GroupScreen)
+
+
+async def test_keys_for_one_process_say_so() -> None:
+    async with family() as (_, pilot, _service):
+        for key in ("t", "2", "w"):
+            await pilot.press(key)
+            await until_shown(pilot, "This key is for one process")
+
+
+async def test_one_that_ends_stays_listed_with_when() -> None:
+    async with family() as (app, pilot, service):
+        service.connected[4123][0].end()
+        await until_shown(pilot, "2 processes, 1 ended, 1 refused")
+        row = re.compile(r" 4123 .* ended \d\d:\d\d:\d\d after")
+        await until(pilot, lambda: row.search(screen_text(app)) is not None)
