@@ -80,12 +80,15 @@ class Link:
                 await writer.drain()
 
     async def _pump(self, channel: int, reader: asyncio.StreamReader) -> None:
-        """Passes on what a connection says, then its end unless the other side has ended it."""
+        """Passes on what a connection says, then its end, unless the other side has ended it.
+
+        If the link breaks meanwhile, the connection stays until `close`, when it is known why.
+        """
         with contextlib.suppress(OSError):
             while data := await reader.read(MAX_FRAME):
                 self._writer.write(self._frames.pack(channel, data))
                 await self._writer.drain()
-        if channel in self._channels:
+        if channel in self._channels and not self._writer.is_closing():
             self._writer.write(self._frames.pack(channel, b""))
             self._end(channel)
 

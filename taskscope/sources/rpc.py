@@ -194,7 +194,9 @@ class RpcClient:
         except SourceError as error:
             reason = error
         except OSError as error:
-            reason = TargetGone(f"the connection broke: {error.strerror or error}")
+            why = self._reach.lost
+            broke = TargetGone(f"the connection broke: {error.strerror or error}")
+            reason = ConnectionLost(why) if why else broke
         finally:
             self.end(reason)
 
