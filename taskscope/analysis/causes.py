@@ -33,7 +33,7 @@ another moves when that one does."""
 
 
 _UNHELD = "is referenced only by what it waits for", "are referenced only by what they wait for"
-_DROPPED = "is known to nobody else", "are known to nobody else"
+_DROPPED = "is referenced by no other code", "are referenced by no other code"
 
 SHOWN_ON = 2
 """Descriptors given as evidence."""
@@ -113,7 +113,7 @@ def _abandoned(seen: Clues, *, never: bool) -> bool:
 def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
     """Every observation worth a sentence, independent of the pattern."""
     facts, noun = seen.facts, "thread" if thread else "task"
-    lines = []
+    lines = list(_shared(seen))
     if seen.group is not None:
         place = f"parked at {parked_at(seen.group)}: {seen.group.text}{_left(seen.group)}"
         lines.append(_of(seen.group.live, seen, noun, f"is {place}", f"are {place}"))
@@ -140,39 +140,52 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
         if count:
             lines.append(_of(count, seen, noun, one, many))
     if not thread and not facts.awaited:
-        lines.append("no sampled task is awaited")
+        lines.append("none of them is awaited")
+    if facts.closed:
+        lines.append(_of(facts.closed, seen, noun, "reads from a closed socket", "read from a closed socket"))
     if seen.compared:
         lines.append(_moved(seen))
     if facts.reach is not None and facts.reach.by:
         lines.append(f"may be woken through {', '.join(facts.reach.by)}")
-    for bound in facts.bound[:1]:
-        if bound.runs > 1:
-            same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
-            least = "at least " if facts.live > MOST_BOUND else ""
-            lines.append(f"{least}{bound.runs:,} share one {bound.type}{same}")
     lines += [f"one waits on {on.text}" for on in facts.descriptors[:SHOWN_ON]]
-    lines += [_queue_state(wait) for wait in facts.waits[:1] if wait.size is not None]
+    lines += [_queue_state(facts, wait) for wait in facts.waits[:1] if wait.size is not None]
     return tuple(lines)
 
 
+def _shared(seen: Clues) -> Iterator[str]:
+    """Whose methods they run."""
+    facts = seen.facts
+    for bound in facts.bound[:1]:
+        same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
+        if bound.runs > 1 and facts.owners > 1:
+            known = min(facts.live, MOST_BOUND)
+            yield f"{known:,} run on {facts.owners:,} {bound.type}s, up to {bound.runs:,} on one{same}"
+        elif bound.runs > 1:
+            least = "at least " if facts.live > MOST_BOUND else ""
+            yield f"{least}{bound.runs:,} share one {bound.type}{same}"
+
+
 def _of(count: int, seen: Clues, noun: str, one: str, many: str) -> str:
-    """``all 200 sampled tasks are …`` or ``1 of 200 sampled tasks is …``; ``count`` is not 0."""
+    """``all 40 tasks are …``; ``1 of 200 tasks looked at is …`` if there are more; ``count`` is not 0."""
     sampled = seen.facts.sampled
+    looked_at = " looked at" if seen.facts.live > sampled else ""
     if sampled == 1:
-        return f"the only sampled {noun} {one}"
+        return f"the only {noun}{looked_at} {one}"
     share = f"all {sampled:,}" if count == sampled else f"{count:,} of {sampled:,}"
-    return f"{share} sampled {noun}s {one if count == 1 else many}"
+    return f"{share} {noun}s{looked_at} {one if count == 1 else many}"
 
 
 def _moved(seen: Clues) -> str:
     compared, advanced = seen.compared, seen.advanced
+    again = f"looked at again after {wording.seconds(seen.between)}"
+    asleep = ": their sleep is longer" if seen.most(seen.parked("sleep")) else ""
     if compared == 1:
-        return f"the only re-checked one {'has moved' if advanced else 'has not moved'}"
+        return f"the only one {again} {'has moved' if advanced else 'has not moved'}"
     if not advanced:
-        return f"none of {compared:,} re-checked has moved"
+        return f"none of {compared:,} {again} has moved{asleep}"
     if advanced == compared:
-        return f"all {compared:,} re-checked have moved"
-    return f"{advanced:,} of {compared:,} re-checked {'has' if advanced == 1 else 'have'} moved"
+        return f"all {compared:,} {again} have moved"
+    return f"{advanced:,} of {compared:,} {again} {'has' if advanced == 1 else 'have'} moved"
 
 
 def _held(seen: Clues) -> str:
@@ -202,13 +215,14 @@ def _proofs(reach: Reach | None) -> Iterator[str]:
             yield f"{share} traced {one if count == 1 else many}"
 
 
-def _queue_state(queue: WaitObject) -> str:
+def _queue_state(facts: SiteFacts, queue: WaitObject) -> str:
     bound = f" of {queue.maxsize:,}" if queue.maxsize else ""
     getters, putters = (
         wording.plural(queue.getters or 0, "getter"),
         wording.plural(queue.putters or 0, "putter"),
     )
-    return f"the queue holds {queue.size or 0:,}{bound}; {getters} and {putters} waiting"
+    which = f"they wait on {facts.things:,} queues, of which one" if facts.things > 1 else "the queue"
+    return f"{which} holds {queue.size or 0:,}{bound}; {getters} and {putters} waiting"
 
 
 def _left(group: ParkedGroup) -> str:

@@ -23,17 +23,20 @@ SOME = 0.25
 class Clues:
     """Facts, compared with the previous ones.
 
-    Of the ``compared`` tasks seen both times, ``advanced`` have moved.  ``cancelling``: the smaller of the
-    two counts.  ``served``: the oldest task has ended since.  ``workers``: some have waited on a queue.
-    ``comes``: see ``Moves``.  ``kept_by``: see the function.  ``keeper_grows``: that container has gained
-    entries since.  ``counts``: of the site, as far as they are known.  ``starter``: the function at its line.
-    ``opened``: what that line has a library start, ``Connection.keepalive``; "" if it starts code of its own.
+    Of the ``compared`` tasks seen both times, ``between`` seconds apart, ``advanced`` have moved.
+    ``cancelling``, ``closed``: the smaller of the two counts.  ``served``: the oldest task has ended since.
+    ``workers``: some have waited on a queue.  ``comes``: see ``Moves``.  ``kept_by``: see the function.
+    ``keeper_grows``: that container has gained entries since.  ``counts``: of the site, as far as they are
+    known.  ``starter``: the function at its line.  ``opened``: what that line has a library start,
+    ``Connection.keepalive``; "" if it starts code of its own.
     """
 
     facts: SiteFacts
     advanced: int
     compared: int
     cancelling: int
+    closed: int = 0
+    between: float = 0.0
     served: bool = False
     workers: bool = False
     comes: bool = False
@@ -42,6 +45,20 @@ class Clues:
     counts: Counts = Counts()  # noqa: RUF009 (frozen)
     starter: str = ""
     opened: str = ""
+
+    @property
+    def cleaning_up(self) -> ParkedGroup | None:
+        """Where most cancelled ones wait, if only these do: in their cleanup, not in the loop of all."""
+        most = max(self.facts.groups, key=lambda each: each.cancelling, default=None)
+        if most is None or not most.cancelling or most.cancelling < most.live:
+            return None
+        others = any(each.live > each.cancelling for each in self.facts.groups)
+        return most if others and most.cancelling >= MOST * self.facts.cancelling else None
+
+    @property
+    def kept(self) -> bool:
+        """Whether more than what they wait for refers to them, so that somebody could end them."""
+        return not self.most(self.facts.unheld)
 
     @property
     def what_is_kept(self) -> str:
@@ -145,6 +162,7 @@ def clues(
     both = [mark for mark in facts.marks if mark.serial in known and mark.known <= then]
     advanced = sum(1 for mark in both if known[mark.serial] != mark.where)
     cancelling = min(facts.cancelling, before.cancelling) if before is not None else 0
+    closed = min(facts.closed, before.closed) if before is not None else 0
     oldest = before.examples[:1] if before is not None else ()
     served = bool(oldest) and oldest[0] not in facts.examples
     return Clues(
@@ -152,6 +170,8 @@ def clues(
         advanced,
         len(both),
         cancelling,
+        closed,
+        facts.monotonic - then if before is not None else 0.0,
         served,
         workers,
         comes,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 OF_TASKS: tuple[SitePattern, ...] = (
     conclusive.AWAIT_CYCLE,
+    conclusive.HANGS_IN_CLEANUP,
     conclusive.GENERATIONS_OVERLAP,
     conclusive.LEFT_TO_THE_COLLECTOR,
     races.RACE_LOSER,  # the code names the cause, whatever the tasks wait for
@@ -43,8 +44,11 @@ OF_TASKS: tuple[SitePattern, ...] = (
     conclusive.RETRIED_WITHOUT_LIMIT,
     conclusive.LIMITED_ROUNDS,
     ownership.NOT_CLOSED,
+    ownership.ORPHANED_WORKERS,
+    ownership.KEPT_LOOPS,
     ownership.ORPHANED_LOOPS,
     ownership.STARTED_TWICE,
+    waiting.BEHIND_ONE,
     ownership.FIRE_AND_FORGET,
     waiting.NOBODY_FEEDS_IT,
     waiting.BLOCKING_CALL,
@@ -60,6 +64,7 @@ OF_THREADS: tuple[SitePattern, ...] = (
     threads.POOL_PER_CALL,
     threads.ONE_POOL,
     threads.WORKERS_AT_WORK,
+    threads.CLOSED_UNDER_IT,
     threads.THREAD_NEVER_TOLD_TO_END,
 )
 """Likewise for threads."""

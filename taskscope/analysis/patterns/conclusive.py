@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.clues import MOST
-from taskscope.analysis.patterns.pattern import Said, SitePattern, said, where_they_wait
+from taskscope.analysis.patterns.pattern import Said, SitePattern, parked_at, place, said, where_they_wait
 from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
@@ -45,7 +46,37 @@ GENERATIONS_OVERLAP = SitePattern(
         "cancel() is a request, not an end. The old tasks were cancelled but still run (they swallow "
         "CancelledError, or sit in a call that cannot be interrupted) while new ones start."
     ),
-    remedy="After cancel(), await the task before the next round; close what it is blocked on.",
+    remedy=(
+        "Raise CancelledError again, and end what the task is blocked on; then await it after cancel(), "
+        "before the next round."
+    ),
+)
+
+
+def _cleans_up(seen: Clues) -> Said | None:
+    where = seen.cleaning_up
+    if where is None or _generations(seen) is None:
+        return None
+    of = seen.facts.setter
+    until = f"what they wait for is up to the threads started at {place(of)}" if of is not None else ""
+    return said(
+        f"{seen.facts.cancelling:,} were cancelled and hang in their cleanup",
+        f"they wait at {parked_at(where)} ({where.text})",
+        until,
+    )
+
+
+HANGS_IN_CLEANUP = replace(
+    GENERATIONS_OVERLAP,
+    check=_cleans_up,
+    explanation=(
+        "cancel() has reached them, but in except or finally they await something that does not come, while "
+        "new ones start."
+    ),
+    remedy=(
+        "First end what they wait for, or give the cleanup a time-out.  Only then await them before the next "
+        "round: whoever awaits a task whose cleanup hangs, hangs as well."
+    ),
 )
 
 

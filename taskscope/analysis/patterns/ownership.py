@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis.patterns.pattern import Pattern, Said, SitePattern, said, where_they_wait
 from taskscope.analysis.strength import Strength
+from taskscope.model import MOST_BOUND
 
 if TYPE_CHECKING:
     from taskscope.analysis.clues import Clues
+    from taskscope.model import Bound
 
 
 def _orphaned_loops(seen: Clues) -> Said | None:
@@ -36,7 +38,41 @@ ORPHANED_LOOPS = SitePattern(
     explanation="The task that created these has ended and nothing else ends them, so each round adds one.",
     remedy=(
         "Store the task on its owner, cancel it when the owner ends, and wait for it (a TaskGroup does all "
-        "three); take what it subscribed to out of where that is kept."
+        "three)."
+    ),
+)
+
+KEPT_LOOPS = replace(
+    ORPHANED_LOOPS,
+    check=lambda seen: _orphaned_loops(seen) if seen.kept or seen.keeper_grows else None,
+    remedy=(
+        "They, or what they wait for, are stored already, but nobody ends them: cancel them when their owner "
+        "ends, await them, and remove them from where they are stored."
+    ),
+)
+
+
+def _orphaned_workers(seen: Clues) -> Said | None:
+    if not seen.most(seen.parked("queue.get")) or not seen.stand_still or _orphaned_loops(seen) is None:
+        return None
+    flag = (
+        "they do not see the condition of their loop while they wait"
+        if seen.most(seen.facts.conditional)
+        else ""
+    )
+    return said("orphaned workers", "their creator has ended, and no items come from their queue", flag)
+
+
+ORPHANED_WORKERS = replace(
+    ORPHANED_LOOPS,
+    check=_orphaned_workers,
+    explanation=(
+        "The task that created these has ended; they wait for an item that nobody puts. A flag that ends "
+        "their loop does not end the wait."
+    ),
+    remedy=(
+        "When their owner ends, put one end marker per worker (or use Queue.shutdown), or cancel them; then "
+        "await them."
     ),
 )
 
@@ -81,10 +117,17 @@ def _started_twice(seen: Clues) -> Said | None:
         return None  # workers of one pool, or children of one task
     if not seen.some(facts.unheld) and not seen.unread:
         return None  # a pool keeps all its workers; who starts a loop again keeps the last
-    times = f"at least {bound.same_arguments:,}"
-    return said(
-        "started again while it runs", f"{times} loops on one {bound.type}, started in {seen.starter}"
-    )
+    return said("started again while it runs", f"{_times(seen, bound)}, started in {seen.starter}")
+
+
+def _times(seen: Clues, bound: Bound) -> str:
+    """``4 loops on one X``; ``about 4 loops on each of 1,600 Xs``, where the oldest tasks cover them all."""
+    facts = seen.facts
+    each, inspected = facts.live / max(1, facts.owners), min(facts.live, MOST_BOUND)
+    if facts.owners > 1 and inspected >= 2 * facts.owners:
+        return f"about {each:,.0f} loops on each of {facts.owners:,} {bound.type}s"
+    least = "at least " if facts.live > MOST_BOUND or facts.owners > 1 else ""
+    return f"{least}{bound.same_arguments:,} loops on one {bound.type}"
 
 
 STARTED_TWICE = SitePattern(
@@ -92,8 +135,7 @@ STARTED_TWICE = SitePattern(
     check=_started_twice,
     strength=Strength.REPEATED,
     explanation=(
-        "The same loop runs several times on one object: it was started again without being stopped, or "
-        "whoever stopped it did not wait."
+        "The same loop runs several times on one object: it was started again before the last one had ended."
     ),
     remedy="Make a second start a no-op while the loop runs, and reset that guard when it exits.",
 )

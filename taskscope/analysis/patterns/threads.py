@@ -72,6 +72,31 @@ WORKERS_AT_WORK = SitePattern(
 )
 
 
+def _closed_under(seen: Clues) -> Said | None:
+    if seen.closed < max(2, seen.facts.sampled / 20):
+        return None  # connections just being closed
+    return said(
+        f"{seen.facts.closed:,} read from a socket that is closed already",
+        "close() does not wake a thread that reads",
+        where_they_wait(seen),
+    )
+
+
+CLOSED_UNDER_IT = SitePattern(
+    name="closed under its reader",
+    check=_closed_under,
+    strength=Strength.CANNOT_END,
+    explanation=(
+        "The program has closed the socket, but the thread is inside a read, which close() does not end: the "
+        "thread stays, and with it all that waits for its end."
+    ),
+    remedy=(
+        "Call shutdown(SHUT_RDWR) on the socket before close(): the read then returns at once.  Then join "
+        "the thread, or await what it sets at its end, before the next one is started."
+    ),
+)
+
+
 def _endless_thread(seen: Clues) -> Said | None:
     group = seen.group
     if group is None or group.wait == "running":
@@ -84,7 +109,7 @@ def _endless_thread(seen: Clues) -> Said | None:
     )
     how = f"they are kept by {seen.kept_by}" if seen.unread else ""
     if _nobody_can_end(seen):
-        how = "nothing that could tell them to end refers to them"
+        how = "no other code refers to them, so none can tell them to end"
     if seen.proven:
         how = "nothing can wake them, as no living code can reach what they wait for"
     return said(stay, how, where_they_wait(seen))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from taskscope.analysis.patterns.pattern import Said, SitePattern, said, where_they_wait
+from taskscope.analysis.patterns.pattern import Said, SitePattern, parked_at, said, where_they_wait
 from taskscope.analysis.strength import Strength
 
 if TYPE_CHECKING:
@@ -72,6 +73,31 @@ LOCK_NOT_RELEASED = SitePattern(
     remedy=(
         "Acquire it with async with, so every exit path releases it, and await nothing unbounded while "
         "holding it."
+    ),
+)
+
+
+def _behind_one(seen: Clues) -> Said | None:
+    holder = seen.facts.holder
+    if holder is None or not seen.compared or _locked(seen) is None or not seen.most(seen.parked("lock")):
+        return None
+    return said(
+        "all wait behind one",
+        f"it has the lock and waits at {parked_at(holder)} ({holder.text})",
+        f"{seen.parked('lock'):,} of {seen.facts.sampled:,} wait for the lock",
+    )
+
+
+BEHIND_ONE = replace(
+    LOCK_NOT_RELEASED,
+    check=_behind_one,
+    explanation=(
+        "The task inside the lock waits for something that does not come, so nobody else gets the lock: "
+        "whatever it protects has stopped."
+    ),
+    remedy=(
+        "Give what is awaited inside the lock a time-out (asyncio.timeout), so that one answer that does not "
+        "come stops nobody else; and bound how many may queue for the lock."
     ),
 )
 
