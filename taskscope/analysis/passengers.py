@@ -2,11 +2,13 @@
 
 Ended tasks may stay because tasks that leak keep what they belong to.  And each connection, say, may have
 several tasks: if none of these is a leak, one suspect stands for all.  If one call starts one each of
-what leaks, the second names the first: each tells a part of what is most likely one fault.
+what leaks, the second names the first: each tells a part of what is most likely one fault.  Tasks that wait
+for what leaking threads should do come after these.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,7 +37,27 @@ def without_passengers(
     """
     leaks = [each for each in found if each.level == "leak" and not _of_ended(each)]
     noted = [_noted(each, leaks, watched, now) for each in found] if leaks else list(found)
-    return list(_named_together(_one_for_all(noted, watched, now), watched, now))
+    told = list(_one_for_all(noted, watched, now))
+    roots = _roots(told, watched)
+    behind: dict[int, list[Finding]] = defaultdict(list)
+    for each in told:
+        if each.id in roots:
+            behind[roots[each.id].id].append(_following(each, roots[each.id]))
+    others = _named_together([each for each in told if each.id not in roots], watched, now)
+    return [one for each in others for one in (each, *behind.get(each.id, ()))]
+
+
+def _roots(found: Sequence[Finding], watched: Mapping[int, WatchedSite]) -> dict[int, Finding]:
+    """The findings on threads for which tasks of others wait, by the sites of these."""
+    serious = [each for each in found if each.level != "info" and not _of_ended(each)]
+    threads = {each.site: each for each in serious if each.kind == "thread"}
+    setters = {each.id: facts.setter for each in serious if (facts := watched[each.id].facts) is not None}
+    return {id: threads[line] for id, line in setters.items() if line in threads}
+
+
+def _following(finding: Finding, root: Finding) -> Finding:
+    text = f"{finding.text}; follows from the {root.level} at {wording.place(root)}"
+    return replace(finding, text=text)
 
 
 def _one_for_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -276,6 +277,8 @@ def with_resources(finding: Finding, climbs: Iterable[Climb]) -> Finding:
                 moves[each.resource] = {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
                 ahead += [climb.projection] if climb.projection is not None else []
     evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
+    end = finding.evidence.get("levels_off_in", math.inf)
+    ahead = [each for each in ahead if each.seconds < end]  # growth that ends sooner uses nothing up
     projection = min(ahead, key=lambda each: each.seconds, default=None)
     return replace(finding, evidence=evidence, projection=projection)
 

@@ -17,6 +17,7 @@ from taskscope.analysis.moves import Moves
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.pattern import Said
 from taskscope.analysis.plateau import plateau
+from taskscope.analysis.sentences import levelling, pace, sentence, stuck
 from taskscope.analysis.shown_level import ShownLevel
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, RECENT, Track
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 KEPT_AGAIN = 10.0
 """Seconds between requests about a site whose ended tasks are kept: the agent reuses its answer as long."""
-
-STEADY = 0.5
-"""Widest interval, as a share of the rate, that counts as steady."""
 
 FEW, MANY = 0.1, 0.5
 """Share of the older tasks that facts may leave out; share from which others are fetched while more come."""
@@ -95,7 +93,7 @@ class WatchedSite:
         self.calm = (
             counts.counts.live < 2
             and level.shown == level.other == "flat"
-            and not (self.grew or counts.counts.lost or _stuck(self.facts))
+            and not (self.grew or counts.counts.lost or stuck(self.facts))
             and counts.retained < FEWEST
             and counts.adopted < 2
         )
@@ -186,13 +184,14 @@ def growth_finding(site: Site, watched: WatchedSite) -> Finding:
     assert verdict is not None
     level = watched.level.shown
     assert level != "flat"
+    ahead = levelling(watched.facts, watched.cause, verdict.rate)
     return _about(
         site,
         watched,
         level,
         rate=verdict.rate,
         onset=watched.onset,
-        text=_sentence(level, verdict, reading, watched),
+        text=sentence(level, verdict, reading, watched) + (f"; {ahead.text}" if ahead is not None else ""),
         why=verdict.why,
         evidence={
             "rate_low": round(verdict.low, 2),
@@ -203,6 +202,7 @@ def growth_finding(site: Site, watched: WatchedSite) -> Finding:
             "watched_seconds": round(reading.window, 1),
             "steps": reading.steps,
             **_older(watched),
+            **(ahead.evidence if ahead is not None else {}),
         },
         until=verdict.until if level == "suspect" else None,
     )
@@ -213,32 +213,6 @@ def _older(watched: WatchedSite) -> dict[str, object]:
     older = watched.facts.older if watched.facts is not None else None
     told = {"past": watched.past.rests_on} if watched.past is not None else {}
     return {"older": older.live, **told} if older is not None else {}
-
-
-def _sentence(level: Level, verdict: Verdict, reading: Growth, watched: WatchedSite) -> str:
-    before = reading.live - reading.born + reading.ended
-    live, stuck = watched.counts.counts.live, _stuck(watched.facts)
-    pace = _pace(verdict, in_steps=reading.steps)
-    if verdict.why == "stuck":
-        proof = f"nothing can wake {'them' if stuck == live else f'at least {stuck:,}'}"
-        pace = f"{proof}, {pace}" if reading.gained else f"{proof}, not growing"
-    text = f"{live:,} live, {pace}"
-    if watched.past is not None:
-        text += f", {watched.past.count:,} from before the agent"
-    text += f"; {reading.born:,} born and {reading.ended:,} ended in {wording.seconds(reading.window)}"
-    text += ", partly estimated" if watched.past is not None and reading.begun < watched.past.since else ""
-    text += f", {before:,} at the start" if before > 0 else ""
-    if level == "suspect" and verdict.level != "leak":  # else it is about to be shown as one
-        text += f"; verdict in {wording.seconds(verdict.until)}" if verdict.until else f"; {verdict.why}"
-    return text
-
-
-def _pace(verdict: Verdict, *, in_steps: bool) -> str:
-    """``steadily`` if the interval is narrow; an interval that prints like the rate is omitted."""
-    rate, low, high = (wording.per_minute(each) for each in (verdict.rate, verdict.low, verdict.high))
-    steady = verdict.high - verdict.low <= STEADY * verdict.rate
-    shape = "in steps " if in_steps else "steadily " if steady else ""
-    return f"{shape}{rate}" + ("" if low == rate == high else f" ({low.removesuffix('/min')} to {high})")
 
 
 def info_finding(
@@ -261,7 +235,7 @@ def info_finding(
     elif watched.leaked and live and watched.reading is not None:
         text, why = f"stopped growing at {live:,} live", "plateau"
         onset = Onset(watched.reading.last)
-    elif live and _stuck(watched.facts) == 1:
+    elif live and stuck(watched.facts) == 1:
         text, why = "nothing can wake 1 task: no living code can reach what it waits for", "stuck"
     elif lost:
         text, why = f"{lost:,} {wording.be(lost, past=True)} destroyed while still waiting", "lost"
@@ -292,8 +266,8 @@ def _kept_finding(site: Site, watched: WatchedSite, now: float) -> Finding | Non
         return None
     reading, verdict = judged
     certain = verdict.level == "leak" and not emptied and _collects(watched, reading, now)
-    pace = _pace(verdict, in_steps=reading.steps)
-    text = f"{watched.counts.retained:,} are done but still referenced{_keeping(watched)}, {pace}"
+    speed = pace(verdict, reading)
+    text = f"{watched.counts.retained:,} are done but still referenced{_keeping(watched)}, {speed}"
     found = _about(
         site,
         watched,
@@ -329,11 +303,6 @@ def _keeping(watched: WatchedSite) -> str:
     each = facts.keeper.each
     size = f", {wording.bytes(each)} each" if each else ""
     return f" by {kept_by(facts, watched.before)}{size}"
-
-
-def _stuck(facts: SiteFacts | None) -> int:
-    """How many tasks are proven to be beyond waking."""
-    return facts.reach.stuck if facts is not None and facts.reach is not None else 0
 
 
 def _about(

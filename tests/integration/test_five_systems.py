@@ -27,11 +27,14 @@ LEAKS = {
     "orders": {"DecayingFailures.decay_after": ("sleeper per event", 6000.0)},
     "heartbeat": {"FeedClient.heartbeat": ("orphan", 36.0)},
     "restarts": {"ChaosController.run": ("started twice", 1600 * 60 / 22.5)},
-    "rotation": {"LogReader.write": ("generations overlap", 34.2)},
+    "rotation": {
+        "LogReader.read": ("closed under its reader", 34.2),
+        "LogReader.write": ("generations overlap", 34.2),
+    },
     "backend": {
         "Client.read": ("stuck handing over", 20.0),
         "Notices.deliver": ("fire and forget", 30.0),
-        "RiskMonitor.halt": ("fire and forget", 20.0),
+        "RiskMonitor.halt": ("lock not released", 20.0),
         "SignalProcessor.score": ("stuck handing over", 20.0),
         "CleanupService.work": ("orphan", 20.0),
     },

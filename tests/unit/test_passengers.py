@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,15 +11,35 @@ from taskscope.analysis.judge import Judge
 from taskscope.model import Counts, Frame, Sample, SiteCounts, SiteFacts
 from tests.unit.shapes import hello, site
 
+if TYPE_CHECKING:
+    from taskscope.model import Finding
+
 
 @pytest.mark.parametrize(
     ("function", "every", "one_fault"), [("start", 1, True), ("start", 2, False), ("other", 1, False)]
 )
 def test_the_second_of_a_pair_names_the_first(function: str, every: int, one_fault: bool) -> None:
+    leaks = pair(("start", function), every)
+    assert len(leaks) == 2
+    assert [", in step with the leak at reader.py:4" in each.text for each in leaks] == [False, one_fault]
+
+
+def test_tasks_that_wait_for_threads_come_after_these_and_follow_from_them() -> None:
+    tasks, threads = pair(("write", "start"), 1), pair(("write", "start"), 1, root=1)
+    assert [each.kind for each in tasks] == ["task", "task"]
+    assert [(each.kind, each.site.line) for each in threads] == [("thread", 41), ("task", 40)]
+    assert threads[1].text.endswith("; follows from the leak at thr reader.py:41 start")
+    assert "in step with" not in threads[1].text
+
+
+def pair(functions: tuple[str, str], every: int, root: int | None = None) -> list[Finding]:
+    """What is told of two sites; ``root``: that with the threads for which the tasks of the other wait."""
+    lines = [Frame("/app/reader.py", 40 + number, name) for number, name in enumerate(functions)]
     sites = [
-        replace(site(number), frame=Frame("/app/reader.py", 40 + number, name), user_frame=None)
-        for number, name in enumerate(("start", function))
+        replace(site(number, "thread" if number == root else "task"), frame=line, user_frame=None)
+        for number, line in enumerate(lines)
     ]
+    setter = lines[root] if root is not None else None
     judge = Judge(hello())
     for now in range(1, 91):
         live = [now, now // every]
@@ -28,8 +49,10 @@ def test_the_second_of_a_pair_names_the_first(function: str, every: int, one_fau
         for asked in judge.questions():
             alive = tuple(min(live[asked.site], int(cut)) for cut in asked.cuts)
             facts = SiteFacts(asked.site, float(now), live[asked.site], alive, 40, cuts=asked.cuts)
-            judge.facts(replace(facts, cancelling=40))
+            judge.facts(
+                replace(facts, closed=40)
+                if asked.site == root
+                else replace(facts, cancelling=40, setter=setter)
+            )
         findings = judge.findings()
-    leaks = [each for each in findings if each.level in ("leak", "suspect")]
-    assert len(leaks) == 2
-    assert [", in step with the leak at reader.py:4" in each.text for each in leaks] == [False, one_fault]
+    return [each for each in findings if each.level in ("leak", "suspect")]

@@ -54,12 +54,11 @@ def test_a_pattern_explains_itself_shortly_and_names_the_remedy(pattern: Pattern
     assert all(each.endswith(".") for each in (pattern.explanation, pattern.remedy))
 
 
-def test_one_name_means_one_thing() -> None:
-    """Where a pattern is looked for twice, on strong and on weak evidence, all else is the same."""
+def test_one_name_means_one_fault() -> None:
+    """A pattern may be looked for twice: what it proves is the same, how to mend it may depend on more."""
     said: dict[str, Pattern] = {}
     for pattern in EVERY:
         other = said.setdefault(pattern.name, pattern)
-        assert (other.explanation, other.remedy) == (pattern.explanation, pattern.remedy)
         if isinstance(pattern, SitePattern):
             assert isinstance(other, SitePattern)
             assert other.strength == pattern.strength

@@ -44,7 +44,10 @@ def said(what: str, how: str = "", more: str = "") -> Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """``name`` is stable output.  ``explanation``: what happens.  ``remedy``: the usual fix."""
+    """``name`` is stable output.  ``explanation``: what happens.  ``remedy``: the usual fix.
+
+    Patterns of one name are one fault, whose fix depends on what was seen.
+    """
 
     name: str
     explanation: str
