@@ -162,3 +162,21 @@ async def test_only_coroutines_of_one_name_are_counted_together() -> None:
     for each in tasks:
         each.cancel()
         adopt.release(each)
+
+
+async def test_a_named_task_in_its_first_sleep_has_a_birth_and_no_number() -> None:
+    registry = Registry()
+    coroutines = [once() for _ in range(20)] + [round_and_round() for _ in range(20)]
+    tasks = [asyncio.create_task(each, name=f"order {at}") for at, each in enumerate(coroutines)]
+    await asyncio.sleep(0.3)
+    run(adopt._adopt_all(registry, [ref(task) for task in tasks], lambda loop: False, time.monotonic() - 60))
+    told = {}
+    for record in registry.task_records():
+        older = run(older_tasks(record, Counter(registry)))
+        assert older is not None
+        assert older.numbers == (None,) * 20
+        told[record.site.coroutine] = older.births
+    assert all(birth is not None and 0.2 < time.monotonic() - birth < 5 for birth in told["once"])
+    assert told["round_and_round"] == (None,) * 20
+    for task in tasks:
+        task.cancel()

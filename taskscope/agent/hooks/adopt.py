@@ -49,7 +49,7 @@ RUN = 500
 """Tasks sorted at once."""
 
 ASKED = 1_000
-"""Evenly chosen tasks that are inspected for their birth: 20 ms, in slices."""
+"""Tasks that are inspected for their birth: 20 ms, in slices.  Of those with a number, evenly chosen ones."""
 
 NAMED = float("inf")
 """Stands for the number of a task that has a name."""
@@ -126,12 +126,13 @@ def adopt_tasks(
 def _adopt_all(
     registry: Registry, candidates: list[Any], is_copy: Callable[[Any], bool], born: float
 ) -> Job[int]:
-    adopted = 0
+    adopted = named = 0
     copies: dict[int, bool] = {}
     in_order = yield from _by_age(candidates)
     dates = Dates((yield from _hints(in_order)), born, clock.monotonic())
     in_order.reverse()
     for number, _, reference in _each(in_order):
+        named += number == NAMED
         registry.counter = max(registry.counter, int(number) if number < NAMED else 0)
         task = reference()
         if _is_unknown(task):
@@ -139,12 +140,19 @@ def _adopt_all(
             if id(loop) not in copies:
                 copies[id(loop)] = is_copy(loop)
             if not copies[id(loop)]:
-                span = dates.span(int(number)) if number < NAMED else None
-                adopted += adopt(registry, task, span.birth(clock.monotonic()) if span else None)
+                adopted += adopt(registry, task, _birth(task, number, dates, may_ask=named <= ASKED))
         del task
         if spent():
             yield
     return adopted
+
+
+def _birth(task: object, number: float, dates: Dates, *, may_ask: bool) -> float | None:
+    """The birth of a task, by its number; one that has a name may itself tell."""
+    if number < NAMED:
+        return dates.span(int(number)).birth(clock.monotonic())
+    told = hint(task) if may_ask else None
+    return told.moment if told is not None and told.exact else None
 
 
 def _by_age(references: list[Any]) -> Job[list[tuple[float, int, Any]]]:
