@@ -50,7 +50,7 @@ def _count(observation: Observation) -> str:
     from taskscope.export.members import count
 
     assert isinstance(observation.source, GroupSource)
-    return count(observation.members, observation.source.ended)
+    return count(observation.members, observation.source.left)
 
 
 def _members(members: Sequence[Member]) -> list[str]:

@@ -80,7 +80,7 @@ class GroupSource(Answering):
         self.choice = choice
         self.progress = progress
         self.gathered = Gathered(self._live)
-        self.ended = 0
+        self.left = 0
         """Processes that were attached to, and have ended since."""
         self.connect = connect
         self._patience = patience
@@ -136,7 +136,7 @@ class GroupSource(Answering):
         while True:
             await asyncio.sleep(INTERVAL)
             if not (self._attendants or self.choice.lasting):
-                raise TargetGone(f"all {self.ended} processes have ended")
+                raise TargetGone(f"all {self.left} processes have ended")
             self._compare()
             before, recalled = recalled, self.gathered.recalled_at
             yield self.gathered.sample(INTERVAL, full=recalled != before)
@@ -189,7 +189,7 @@ class GroupSource(Answering):
             if each.state == "ended":
                 del self._attendants[key]
                 self._past.append(each)
-                self.ended += each.hello is not None
+                self.left += each.hello is not None
         del self._past[:-MAX_ENDED]
         known: set[object] = {each.found.key for each in self.attendants}
         known |= {each.found.target for each in self.attendants}  # a pid that has ended is no other process

@@ -193,6 +193,8 @@ class RpcClient:
             reason = self.misbehaves(f"its message violates the protocol: {error}")
         except SourceError as error:
             reason = error
+        except ConnectionError:  # a process that is killed may reset it
+            reason = await self._parted()
         except OSError as error:
             why = self._reach.lost
             broke = TargetGone(f"the connection broke: {error.strerror or error}")

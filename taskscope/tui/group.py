@@ -181,7 +181,7 @@ class GroupScreen(OverviewScreen):
     def _caption(self, shown: int, total: int) -> None:
         group, alone = self.context.group, not self.query_one(SiteTable).display
         if alone and group is not None:
-            self.query_one(Caption).say(count(group.members(), group.ended))
+            self.query_one(Caption).say(count(group.members(), group.left))
         else:
             super()._caption(shown, total)
 

@@ -82,7 +82,7 @@ def _identity(context: Context, colours: Palette) -> list[Part]:
     parts.append((0, Text(process.name, colours.strong)))
     group = context.group
     who = _pair("pid", str(process.pid), colours)
-    parts.append((1, Text(count(group.members(), group.ended), colours.text) if group is not None else who))
+    parts.append((1, Text(count(group.members(), group.left), colours.text) if group is not None else who))
     parts.append(
         (
             4,

@@ -77,7 +77,7 @@ async def test_a_worker_that_ends_stays_listed_and_its_tasks_count_as_ended(tmp_
         try:
             born = (await until(group, lambda sample: sample.tasks.born > 100)).tasks.born
             service.end_first()
-            after = await until(group, lambda _: group.ended == 1)
+            after = await until(group, lambda _: group.left == 1)
             ended = next(each for each in group.members() if each.pid == service.pids[0])
             assert (ended.state, ended.why) == ("ended", "the target has ended")
             assert ended.ended is not None
@@ -104,3 +104,23 @@ async def test_a_group_of_nobody_is_refused_with_the_reasons() -> None:
         await group_of("x1", "x2", children=False).open()
     with pytest.raises(SourceError, match=r"no process is meant by nobody-like-this\*"):
         await group_of("nobody-like-this*", children=False).open()
+
+
+@pytest.mark.timeout(180)
+def test_each_verb_takes_a_group(tmp_path: Path) -> None:
+    with workers(tmp_path, "fork", "--name", "shop") as service:
+        tree = ("--children", str(service.parent.pid))
+        assert "several processes need -o DIR" in taskscope("snapshot", *tree).stderr
+        taskscope("snapshot", *tree, "-o", str(tmp_path / "snapshots"), timeout=90)
+        taskscope("record", *tree, "-o", str(tmp_path / "recordings"), "--for", "4s", timeout=90)
+        page = taskscope("report", *tree, "-o", "-", "--for", "4s", timeout=90).stdout
+        metrics = taskscope("metrics", *tree, timeout=90).stdout
+    pids = {service.parent.pid, *service.pids}
+    assert {each.name for each in (tmp_path / "snapshots").iterdir()} == {
+        f"shop-{pid}.json.gz" for pid in pids
+    }
+    assert {each.name for each in (tmp_path / "recordings").iterdir()} == {f"shop-{pid}.rec" for pid in pids}
+    assert "The processes" in page
+    for pid in pids:
+        assert f"| {pid} |" in page
+        assert f'name="shop",pid="{pid}"}} 1' in metrics
