@@ -121,12 +121,21 @@ class Outside:
             and self._place(tid) in ("", " in futex")
         ]
         still = {tid: new.state for tid, (past, new) in known.items() if past == new}
-        return self._judge(threads, cores, asking, still)
+        constant = [tid for tid, (past, new) in known.items() if past.switches == new.switches]
+        return self._judge(threads, cores, asking, still, constant)
 
     def _judge(
-        self, threads: dict[int, _Thread], cores: dict[int, float], asking: list[int], still: dict[int, str]
+        self,
+        threads: dict[int, _Thread],
+        cores: dict[int, float],
+        asking: list[int],
+        still: dict[int, str],
+        constant: list[int],
     ) -> Condition:
-        """``still``: the states of threads that have neither run nor slept between the looks."""
+        """``still``: the states of threads that have neither run nor slept between the looks.
+
+        ``constant``: threads that have not begun to sleep; they ran, or slept all the time.
+        """
         stuck = [tid for tid, state in still.items() if state == "D"]
         if stuck:
             where = self._place(stuck[0])
@@ -140,7 +149,7 @@ class Outside:
             deadlock = deadlocks.of_gil(self.pid, asking, still)
             if deadlock:
                 return Condition("held", deadlock, for_good=True)
-            holder = busiest if cores[busiest] >= _BUSY else self._suspect(threads, asking)
+            holder = busiest if cores[busiest] >= _BUSY else self._suspect(constant)
             if holder is not None:
                 doing = self._doing(holder, cores)
                 text = f"process {self.pid} runs no Python: a C call holds the GIL ({doing})"
@@ -155,12 +164,12 @@ class Outside:
             "but its agent does not answer",
         )
 
-    def _suspect(self, threads: dict[int, _Thread], asking: list[int]) -> int | None:
-        """The likely holder of the GIL if no thread is busy: one not asking for it, the main thread first.
+    def _suspect(self, constant: list[int]) -> int | None:
+        """The likely holder of the GIL if no thread is busy: the main thread first.
 
         None: each waits where Python gives it up, so those that seem to ask sleep briefly by themselves.
         """
-        others = (tid for tid in (self.pid, *threads) if tid in threads and tid not in asking)
+        others = (tid for tid in (self.pid, *constant) if tid in constant)
         return next((tid for tid in others if self._place(tid) not in _GIVES_UP), None)
 
     def _name(self, tid: int) -> str:

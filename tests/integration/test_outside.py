@@ -75,7 +75,7 @@ def test_a_c_call_that_computes_with_the_gil_is_named_with_its_thread() -> None:
         assert re.search(r"a C call holds the GIL \(its main thread (uses \d+% of a core|runs)\)", said)
 
 
-def test_a_thread_that_looks_as_if_it_asked_for_the_gil_accuses_no_event_loop() -> None:
+def test_a_thread_that_looks_as_if_it_asked_for_the_gil_accuses_nobody() -> None:
     impatient = """
 lock = threading.Lock(); lock.acquire()
 threading.Thread(target=lambda: [lock.acquire(timeout=0.005) for _ in range(9999)], daemon=True).start()
@@ -84,11 +84,13 @@ import select; select.epoll().poll(60)
     with program(impatient) as child:
         outside = Outside(child.pid)
         go_on(child)
-        give_up = time.monotonic() + 8
-        while not re.search(r"(of a core|GIL).* waits in epoll", (seen := outside.look()).text):
-            assert time.monotonic() < give_up, seen
+        said = set()
+        for _ in range(
+            25
+        ):  # from the eleventh on, whole windows are compared in which each is where it stays
+            said.add(outside.look().text)
             time.sleep(0.1)
-        assert seen.state == "silent"
+        assert not [each for each in said if "GIL" in each]
 
 
 def test_a_stopped_process_is_recognised_at_the_first_look_and_continues() -> None:
