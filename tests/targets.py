@@ -150,12 +150,6 @@ listener.bind(("127.0.0.1", 0))
 listener.listen()
 uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listener])
 """,
-    "C call": """
-import os, re
-print("ready", os.getpid())
-re.match("(a+)+b", "a" * 25)  # a second or two, and the GIL is held throughout
-__import__("time").sleep(3600)
-""",
 }
 
 

@@ -44,7 +44,16 @@ async def main():
 asyncio.run(main())
 """
 
-OTHER = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
+OTHER = """
+begun, never = threading.Lock(), threading.Lock()
+begun.acquire(), never.acquire()
+def other():
+    begun.release()
+    never.acquire()
+threading.Thread(target=other, daemon=True).start()
+begun.acquire()
+"""
+"""From then on it makes no object, so that it never runs the collector."""
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.14"])

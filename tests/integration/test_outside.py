@@ -115,6 +115,21 @@ def test_a_program_that_replaced_the_known_one_is_reported(then: str, name: str)
         assert said.startswith(f"process {child.pid} now runs another program ({name}")
 
 
+def test_a_process_whose_memory_is_being_freed_runs_no_other_program() -> None:
+    """It has no stack any more, and is no zombie yet."""
+    full = "kept = b'x' * (200 << 20); print('full', flush=True); input()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", full], stdin=pipe, stdout=pipe, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "full\n"
+        outside = Outside(child.pid)
+        child.kill()
+        seen = {"silent"}
+        while seen <= {"silent", "starved"}:
+            seen.add(outside.look().state)
+        assert seen <= {"silent", "starved", "ended"}
+
+
 def test_an_ended_process_and_one_that_waits_for_its_parent_have_ended() -> None:
     with program("") as child:
         outside = Outside(child.pid)

@@ -147,14 +147,14 @@ def test_it_follows_a_target_that_restarts(tmp_path: Path) -> None:
     with running(STANDING, "--name", "phoenix", "--interval", "100ms") as target:
         says(target, "standing")
         child = recorder("phoenix", path, "--follow", "--interval", "100ms")
-        until(lambda: size(path) > 0)
+        until(lambda: lines(path) > 1)
         target.kill()
     assert child.stderr is not None
     while "waiting for phoenix" not in child.stderr.readline():
         assert child.poll() is None
-    before = size(path)
+    before = lines(path)
     with running(GROWING, "--name", "phoenix", "--interval", "100ms") as again:
-        until(lambda: size(path) > before)
+        until(lambda: lines(path) > before)
         child.send_signal(signal.SIGTERM)
         said = child.communicate(timeout=30)[1].splitlines()
         assert said[-1].endswith("plays it")

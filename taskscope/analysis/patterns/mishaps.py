@@ -58,15 +58,15 @@ def _wrong_loops(track: MishapTrack) -> Iterator[Finding]:
 def _wrong_threads(track: MishapTrack) -> Iterator[Finding]:
     now = track.now
     for each in now.from_other_threads if now is not None else ():
-        if now is None or each.last < now.monotonic - RECENT:
-            continue
         site = track.sites.get(each.site)
-        where = site.frame if site is not None else UNKNOWN
+        if site is None or now is None or each.last < now.monotonic - RECENT:
+            continue  # a new site is named by the next sample
+        where = site.frame
         yield _finding(
             "suspect",
             "wrong thread",
             where,
-            site.user_frame if site is not None else None,
+            site.user_frame,
             each.count,
             each.first,
             f"{wording.plural(each.count, 'task')} created in thread {each.thread}, "
