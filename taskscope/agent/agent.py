@@ -88,7 +88,7 @@ class Agent:
         self._loops = self.presence.part("loops")
         self._born = process.born()
         self.watch = LoopWatch(self.tell, self._born)
-        self._collector = CollectorHook(self.presence.part("collector"), self.watch.log)
+        self.collector = CollectorHook(self.presence.part("collector"), self.watch.log)
         self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)
         self.proofs = Proofs(self.watch.loops, Uses(self.process.started_wall))
@@ -185,7 +185,6 @@ class Agent:
     def look(self, late: float) -> float:
         """Looks at the loops until that fails; returns the seconds until the next look."""
         if self._loops.armed:
-            self._collector.follow()
             try:
                 return self.watch.look(late)
             except Exception as error:  # noqa: BLE001  (an outer edge: samples continue)

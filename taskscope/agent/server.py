@@ -194,7 +194,11 @@ class Server:
     def _rest(self, until: float) -> list[tuple[int, int]]:
         """Lets the program run; also measures how late we wake, which shows how late others would."""
         self._headroom.give_back()
+        if not self.watched:
+            self._agent.collector.rest()
         events = self._wait(until)
+        if not self._stopping:
+            self._agent.collector.work()
         self._headroom.take()
         return events
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.analysis.patterns.stalls import collections, paused, stalled
-from tests.integration.children import running, says
+from tests.integration.children import says
 from tests.integration.test_agent_stalls import say, until, watched
 
 if TYPE_CHECKING:
@@ -141,20 +141,33 @@ async def test_without_cpu_no_line_is_to_blame() -> None:
     assert "a loop could have run once" in finding.text
 
 
-def test_the_callback_of_the_collector_goes_with_the_agent() -> None:
-    """It is there without a client, too: a collection in our thread may put work into a loop."""
-    program = HEAD + (
-        "import taskscope\n"
-        "def count():\n"
-        "    print(len(gc.callbacks), flush=True)\n"
-        "    taskscope.stop()\n"
-        "    print(len(gc.callbacks), flush=True)\n"
-        "main(count)"
-    )
-    with running(program, stdin=subprocess.PIPE) as child:
+async def test_the_callback_of_the_collector_is_there_while_somebody_watches() -> None:
+    """And while our thread works, whoever watches: a few of the looks see that."""
+    program = """
+import gc, sys, time
+import taskscope
+def share():
+    seen = 0
+    for _ in range(200):
+        seen += len(gc.callbacks)
+        time.sleep(0.001)
+    return round(seen / 200)
+print("standing", flush=True)
+for line in sys.stdin:
+    if line == "stop\\n":
+        taskscope.stop()
+    print(share(), flush=True)
+"""
+    async with watched(program) as (child, source):
         says(child, "standing")
         say(child)
+        says(child, "0")
+        await subscribed(source)
+        say(child)
         says(child, "1")
+        assert child.stdin is not None
+        child.stdin.write("stop\n")
+        child.stdin.flush()
         says(child, "0")
 
 

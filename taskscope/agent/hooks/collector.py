@@ -1,7 +1,8 @@
 """Long runs of the garbage collector: when they began and ended; and those in our thread.
 
-The interpreter tells this to callbacks only, so one is added.  Those in our thread may queue work in a loop
-that sleeps (see ``counts/own_work.py``), whether or not there is a client.
+The interpreter tells this to callbacks only, so one is added while a client is there to be told, and while
+our thread works: a collection there may queue work in a loop that sleeps (see ``counts/own_work.py``).  With
+nobody attached, the program's own collections cost what they did; else those of the youngest 1 µs more.
 """
 
 from __future__ import annotations
@@ -29,16 +30,29 @@ class CollectorHook:
         self._part = part
         self._log = log
         self._began = 0.0
+        self._callback: Any = None
+        self._there = False
 
-    def follow(self) -> None:
-        """Adds the callback, unless it is there.  Called in our thread."""
+    def work(self) -> None:
+        """Adds the callback, unless it is there.  Called in our thread, as it begins to work."""
         if not self._part.armed:
             self._part.arm(self._arm)
+        elif not self._there:
+            self._there = True
+            gc.callbacks.append(self._callback)
+
+    def rest(self) -> None:
+        """Takes it away, unless others follow: the interpreter would pass over the next of them."""
+        callbacks = gc.callbacks
+        if self._there and callbacks and callbacks[-1] is self._callback:
+            del callbacks[-1]
+            self._there = False
 
     def _arm(self) -> None:
-        callback = _callback(self._part.link(self._note), system.get_ident())
-        self._part.on_undo(_remove, callback)
-        gc.callbacks.append(callback)
+        self._callback = _callback(self._part.link(self._note), system.get_ident())
+        self._part.on_undo(_remove, self._callback)
+        self._there = True
+        gc.callbacks.append(self._callback)
 
     def _note(self, phase: str, *, here: bool, oldest: bool) -> None:
         """Runs in the thread that collects; ``here``: in ours."""
