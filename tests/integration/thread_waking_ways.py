@@ -244,6 +244,38 @@ class OwnPoller(threading.Thread):
             self.stopped.wait(600)
 
 
+class AskedPoller(Poller):
+    """Tells a function, made before its loop, who may change what it shares with that."""
+
+    def loop(self) -> None:
+        def stop() -> None:
+            self.running = False
+
+        held.append(stop)
+        super().loop()
+
+
+class HandingPoller(Poller):
+    """Likewise, a function without a name."""
+
+    def loop(self) -> None:
+        held.append(lambda: self.event.set())
+        super().loop()
+
+
+class LatePoller(Poller):
+    """Shares a variable with a function that it will make when it ends."""
+
+    def loop(self) -> None:
+        while self.running:
+            self.event.wait(600)
+
+        def stop() -> None:
+            self.running = False
+
+        held.append(stop)
+
+
 def poll(stopped: threading.Event) -> None:
     while not stopped.is_set():
         stopped.wait(600)
@@ -264,6 +296,21 @@ def dropped_with_its_object_that_knows_it() -> int:
     poller = Poller()
     poller.thread = thread(poller.begin)
     return started(poller.thread)
+
+
+@way
+def dropped_with_what_a_function_will_share() -> int:
+    return started(thread(LatePoller().begin))
+
+
+@way
+def kept_by_a_function_inside() -> int:
+    return started(thread(AskedPoller().begin))
+
+
+@way
+def kept_by_a_function_without_a_name() -> int:
+    return started(thread(HandingPoller().begin))
 
 
 @way

@@ -14,7 +14,7 @@ import queue
 import sys
 import threading
 from collections import Counter
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
 from weakref import getweakrefs
 
@@ -26,6 +26,7 @@ from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import spent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
 
     from taskscope.agent.inspect.walk import Job
@@ -136,19 +137,30 @@ def _surroundings(thread: OwnRef, frames: list[FrameType]) -> tuple[Island, Coun
 
 def _add_own(around: Island, own: Counter[int], frames: list[FrameType]) -> bool:
     """Adds what the thread's functions refer to, and how often; False if that cannot be read."""
+    in_cells: list[int] = []
     for frame in frames:
         variables = variables_of(frame)
         if not variables and frame.f_code.co_nlocals:
             return False
-        cells = (*frame.f_code.co_cellvars, *frame.f_code.co_freevars)  # held by others as well
+        cells = (*frame.f_code.co_cellvars, *frame.f_code.co_freevars)  # others may hold these
         for name, each in variables.items():
             around.add(each)
             if name not in cells:
                 own[id(each)] = 1 if _BORROWS else own[id(each)] + 1
+            elif _is_unshared(frame.f_code, name, variables):
+                in_cells.append(id(each))
+    own.update(in_cells)
     for frame in frames:
         for taken in calls.taken_in(frame) if _name(frame) in _WAITS else ():
             own[id(taken.thing)] += 1
     return True
+
+
+def _is_unshared(code: CodeType, name: str, variables: Mapping[str, object]) -> bool:
+    """Whether none of the functions inside that share a variable was made yet: each is still to be named."""
+    inner = [each for each in code.co_consts if type(each) is CodeType and name in each.co_freevars]
+    unmade = all(each.co_name in code.co_varnames and each.co_name not in variables for each in inner)
+    return name in code.co_cellvars and unmade
 
 
 def _add_bookkeeping(own: Counter[int], thread: object, frames: list[FrameType]) -> None:
