@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from taskscope.analysis.rules import Rule
     from taskscope.sources.base import Source
 
-_RUNNING, _REMOTE = "a pid, a name given to start() or run --name, a socket path", "or aiomonitor://HOST:PORT"
+_RUNNING = (
+    "a pid, a name given to start() or run --name, a socket path, docker:NAME, podman:NAME, cgroup:PATH"
+)
+_REMOTE = "or aiomonitor://HOST:PORT"
 PROCESS_HELP = f"{_RUNNING}, {_REMOTE}"
 TARGET_HELP = f"{_RUNNING}, a snapshot or recording, {_REMOTE}"
 

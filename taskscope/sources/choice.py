@@ -8,8 +8,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taskscope.attach.containers import is_container
 from taskscope.attach.family import below, parents
 from taskscope.sources.base import SourceError
+from taskscope.sources.resolve import pids_in
 from taskscope.sources.via import reached
 
 if TYPE_CHECKING:
@@ -91,6 +93,9 @@ class Choice:
     ) -> list[Found]:
         if is_pattern(target):
             return [_found(each) for each in every if _fits(each, target)]
+        if is_container(target):
+            inside = pids_in(target, self.via)
+            return [_found(each) for each in every if each.pid in inside]
         pid = _pid_of(target, self.via)
         if not self.children:
             known = next((_found(each) for each in every if each.pid == pid), None)

@@ -67,7 +67,7 @@ def _reach(pid: int, via: str) -> Reach | None:
     if not via:
         point = agent_in(pid)
         return Socket(point.path) if point is not None else None
-    from taskscope.sources.via import Way
+    from taskscope.sources.way import Way
 
     try:
         return Way.to(str(pid), via, inject=False)

@@ -24,7 +24,7 @@ from taskscope.sources.base import SourceError, TargetSilent
 from taskscope.sources.detaching import detach
 from taskscope.sources.link import Link
 from taskscope.sources.reach import Socket
-from taskscope.sources.resolve import agents_named, endpoint_of, pid_of
+from taskscope.sources.resolve import agents_named, endpoint_of, pid_of, pids_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,6 +68,7 @@ class Relay:
             "named": self._named,
             "processes": self._processes,
             "parents": self._parents,
+            "contained": self._contained,
             "open": self._open,
             "look": self._look,
             "impute": self._impute,
@@ -123,6 +124,9 @@ class Relay:
     async def _parents(self, _: relayed.Parents, __: Progress) -> relayed.Family:
         found = await asyncio.to_thread(parents)
         return relayed.Family(tuple(found.keys()), tuple(found.values()))
+
+    async def _contained(self, asked: relayed.Contained, _: Progress) -> relayed.Pids:
+        return relayed.Pids(tuple(await asyncio.to_thread(pids_in, asked.container)))
 
     async def _open(self, asked: relayed.Open, _: Progress) -> relayed.Connected:
         try:

@@ -48,6 +48,20 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
+class Contained:
+    """The processes of ``docker:NAME`` and the like; the answer is a `Pids`."""
+
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pids:
+    """Processes, Python or not."""
+
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """Connects a new channel to the agent at ``path``; the answer is a `Connected`."""
 
@@ -111,7 +125,7 @@ class Detach:
     only_injected: bool = False
 
 
-Asked = Find | Named | Processes | Parents | Open | Look | Impute | Doctor | Detach
+Asked = Find | Named | Processes | Parents | Contained | Open | Look | Impute | Doctor | Detach
 
 METHODS: dict[str, type[Asked]] = {kind.__name__.lower(): kind for kind in get_args(Asked)}
 

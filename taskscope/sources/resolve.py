@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope import endpoint
+from taskscope.attach.containers import is_container, members
+from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from taskscope.endpoint import Endpoint
 from taskscope.export.recording_file import is_recording
@@ -39,14 +41,19 @@ def resolve(
     about that.  ``via``: the command to whose far end ``target`` belongs; a file is always one of ours.
     """
     if via:
-        from taskscope.sources.via import Way
+        from taskscope.sources.way import Way
 
         return LiveSource(Way.to(target, via, inject=inject, progress=progress), progress=progress)
     if target.startswith("aiomonitor://"):
         from taskscope.sources.aiomonitor.source import AiomonitorSource
 
         return AiomonitorSource.at(target)
-    if not _is_pid(target) and _mode(target) and not stat.S_ISSOCK(_mode(target)):
+    if (
+        not _is_pid(target)
+        and not is_container(target)
+        and _mode(target)
+        and not stat.S_ISSOCK(_mode(target))
+    ):
         if stat.S_ISREG(_mode(target)):
             return saved(target)
         raise SourceError(f"{target} is neither a socket nor a snapshot nor a recording")
@@ -56,12 +63,12 @@ def resolve(
 def endpoint_of(
     target: str, *, inject: bool, lingers: float = math.inf, progress: Progress = lambda text: None
 ) -> Endpoint:
-    """Where the one agent listens that ``target`` means: a pid, a name or a socket.  Raises SourceError.
+    """Where the one agent listens that ``target`` means: a pid, a name, a socket, a container of one process.
 
-    ``lingers``: see `ensure_agent`.
+    Raises SourceError.  ``lingers``: see `ensure_agent`.
     """
-    if _is_pid(target):
-        return agent_of(int(target), inject=inject, lingers=lingers, progress=progress)
+    if _is_pid(target) or is_container(target):
+        return agent_of(pid_of(target), inject=inject, lingers=lingers, progress=progress)
     if stat.S_ISSOCK(_mode(target)):
         return Endpoint(target, 0, "")
     return agent_named(target)
@@ -69,7 +76,35 @@ def endpoint_of(
 
 def pid_of(target: str) -> int:
     """The process that ``target`` means, with or without an agent.  Raises SourceError."""
+    if is_container(target):
+        return _only_one_in(target)
     return int(target) if _is_pid(target) else agent_named(target).pid
+
+
+def pids_in(container: str, via: str = "") -> set[int]:
+    """The processes of ``docker:NAME`` and the like.  Raises SourceError."""
+    if via:
+        from taskscope.sources.via import reached
+
+        return reached(via).contained(container)
+    try:
+        return members(container)
+    except AttachError as error:
+        raise SourceError(str(error)) from None
+
+
+def _only_one_in(container: str) -> int:
+    """Its only Python process."""
+    from taskscope.attach.discover import processes
+
+    inside = pids_in(container)
+    found = [each.pid for each in processes() if each.pid in inside]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise SourceError(f"no Python process runs in {container}")
+    pids = ", ".join(map(str, sorted(found)))
+    raise SourceError(f"{len(found)} Python processes run in {container}: one by pid ({pids}), or --children")
 
 
 def _is_pid(target: str) -> bool:
@@ -86,7 +121,12 @@ def _mode(path: str) -> int:
 
 def is_name(target: str, via: str = "") -> bool:
     """Whether it can only be the name of agents: now or later, of one or several."""
-    return (bool(via) or not _mode(target)) and "/" not in target and not _is_pid(target)
+    return (
+        (bool(via) or not _mode(target))
+        and "/" not in target
+        and not _is_pid(target)
+        and not is_container(target)
+    )
 
 
 def saved(path: str) -> SavedSource | RecordedSource:
@@ -157,7 +197,6 @@ def agent_named(name: str) -> Endpoint:
 
 def _injected_into(pid: int, lingers: float, progress: Progress) -> Endpoint:
     """The agent injected into a process that has none."""
-    from taskscope.attach.errors import AttachError
     from taskscope.attach.inject import ensure_agent
 
     try:
@@ -168,7 +207,6 @@ def _injected_into(pid: int, lingers: float, progress: Progress) -> Endpoint:
 
 def _why_none_can_come(pid: int) -> str:
     """Why no agent can be injected; "" if one can."""
-    from taskscope.attach.errors import AttachError
     from taskscope.attach.target import examine
 
     try:

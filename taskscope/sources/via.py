@@ -30,7 +30,6 @@ from taskscope.model import Site
 from taskscope.sources import relayed
 from taskscope.sources.base import ConnectionLost, SourceError, SourceMisbehaves
 from taskscope.sources.link import Link
-from taskscope.sources.reach import Reached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,13 +49,13 @@ PARTING = 3.0
 _NO_PROGRAM = (126, 127)
 """Exit statuses of shells, ssh, docker and kubectl if the program is not there."""
 
-_NOBODY: Callable[[str], None] = lambda text: None  # noqa: E731
+NOBODY: Callable[[str], None] = lambda text: None  # noqa: E731
 
 _fars: dict[str, Far] = {}
 _one_at_a_time = threading.Lock()
 
 
-def reached(command: str, progress: Progress = _NOBODY) -> Far:
+def reached(command: str, progress: Progress = NOBODY) -> Far:
     """The far end of ``command``, connected now or before.  Raises SourceError; blocks."""
     with _one_at_a_time:
         far = _fars.get(command)
@@ -126,7 +125,7 @@ class Far:
             self._loop.call_soon_threadsafe(self._living.cancel)
             self._thread.join(2 * PARTING)
 
-    def find(self, target: str, *, inject: bool, progress: Progress = _NOBODY) -> Endpoint:
+    def find(self, target: str, *, inject: bool, progress: Progress = NOBODY) -> Endpoint:
         """Where the one agent listens that ``target`` means there.  Raises SourceError."""
         asked = relayed.Find(target, inject)
         return self._fit(Endpoint, self._ask(asked, f"looking for {target} there", progress))
@@ -144,6 +143,10 @@ class Far:
         found = self._fit(relayed.Family, self._ask(relayed.Parents()))
         return dict(zip(found.pids, found.parents, strict=False))
 
+    def contained(self, container: str) -> set[int]:
+        """The processes of a container there."""
+        return set(self._fit(relayed.Pids, self._ask(relayed.Contained(container))).pids)
+
     def diagnosis(self, target: str) -> Diagnosis:
         """Whether and how ``target`` can be attached to there."""
         return self._fit(relayed.Diagnosed, self._ask(relayed.Doctor(target))).diagnosis
@@ -152,7 +155,7 @@ class Far:
         """Removes the agent of a process there."""
         self._ask(relayed.Detach(target, only_injected), f"detaching from {target}", progress)
 
-    def _ask(self, asked: relayed.Asked, doing: str = "", progress: Progress = _NOBODY) -> Any:
+    def _ask(self, asked: relayed.Asked, doing: str = "", progress: Progress = NOBODY) -> Any:
         answer = asyncio.run_coroutine_threadsafe(self._answer(asked, progress), self._loop)
         return _awaited(answer, doing, progress)
 
@@ -160,20 +163,22 @@ class Far:
 
     async def ask(self, asked: relayed.Asked) -> Any:
         """The answer of the relay, unchecked.  Raises SourceError."""
-        answer = asyncio.run_coroutine_threadsafe(self._answer(asked, _NOBODY), self._loop)
+        answer = asyncio.run_coroutine_threadsafe(self._answer(asked, NOBODY), self._loop)
         return await asyncio.wrap_future(answer)
 
-    async def connect(self, path: str) -> Reached:
-        """A connection to the agent that listens at ``path`` there.  Raises SourceError."""
+    async def connect(self, path: str) -> tuple[socket.socket, int, int]:
+        """A connection to the agent that listens at ``path`` there, its channel, and the agent's pid.
+
+        Raises SourceError.
+        """
         ours, theirs = socket.socketpair()
         opening = asyncio.run_coroutine_threadsafe(self._open(path, theirs), self._loop)
         try:
             channel, pid = await asyncio.wrap_future(opening)
-            reader, writer = await asyncio.open_unix_connection(sock=ours)
         except BaseException:
             ours.close()  # with which the channel ends, if there is one by now
             raise
-        return Reached(reader, writer, Elsewhere(self, channel, pid) if pid else None)
+        return ours, channel, pid
 
     async def imputed(self, path: str, files: Sequence[str], sites: Sequence[Site]) -> tuple[Site, ...]:
         """These sites at their likely lines, from the source files there."""
@@ -184,7 +189,7 @@ class Far:
 
         async def look() -> None:
             with contextlib.suppress(SourceError):
-                found = await self._answer(relayed.Look(channel), _NOBODY)
+                found = await self._answer(relayed.Look(channel), NOBODY)
                 if found is not None:
                     take(self._fit(Condition, found))
 
@@ -325,7 +330,7 @@ class Far:
             raise ConnectionLost(self.lost)
         self._link.carry(channel, reader, writer)  # first, as it may end before we see the answer
         try:
-            answer = await self._answer(relayed.Open(channel, path), _NOBODY)
+            answer = await self._answer(relayed.Open(channel, path), NOBODY)
             return channel, self._fit(relayed.Connected, answer).pid
         except BaseException:
             writer.close()
@@ -343,53 +348,6 @@ class Far:
             return unpack_all(kind, answers)
         except wire.WireError as error:
             raise SourceMisbehaves(f"the far end of {self.command!r} misbehaves: {error}") from None
-
-
-class Elsewhere:
-    """A process there, as last seen from outside.  Each look has it looked at again."""
-
-    def __init__(self, far: Far, channel: int, pid: int) -> None:
-        self.pid = pid
-        self._far, self._channel = far, channel
-        self._seen = Condition("silent", f"process {pid} is on the other machine and does not answer")
-
-    def look(self) -> Condition:
-        """Does not block: what the look before this one saw."""
-        self._far.look(self._channel, self._see)
-        return self._seen
-
-    def _see(self, condition: Condition) -> None:
-        self._seen = condition
-
-
-class Way:
-    """The way to one agent there (see `reach.Reach`)."""
-
-    parting = 3.0
-
-    def __init__(self, far: Far, path: str, target: str) -> None:
-        self.path = path
-        self._far, self._target = far, target
-
-    @classmethod
-    def to(cls, target: str, command: str, *, inject: bool, progress: Progress = _NOBODY) -> Way:
-        """That to ``target`` at the far end of ``command``.  Raises SourceError; blocks."""
-        far = reached(command, progress)
-        return cls(far, far.find(target, inject=inject, progress=progress).path, target)
-
-    @property
-    def lost(self) -> str:
-        return self._far.lost
-
-    async def connect(self) -> Reached:
-        return await self._far.connect(self.path)
-
-    async def imputed(self, files: Sequence[str], sites: Sequence[Site]) -> Sequence[Site]:
-        return await self._far.imputed(self.path, files, sites)
-
-    def again(self) -> Way:
-        """Where the same TARGET is now, over a new connection if this one is lost.  Blocks."""
-        return Way.to(self._target, self._far.command, inject=bool(self.lost))
 
 
 def _awaited(answer: Future[T], doing: str, progress: Progress) -> T:

@@ -11,7 +11,8 @@ from taskscope.sources.base import SourceError, SourceMisbehaves
 from taskscope.sources.group import observed
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import agent_named, resolve
-from taskscope.sources.via import Way, reached
+from taskscope.sources.via import reached
+from taskscope.sources.way import Way
 from taskscope.tui.picker import Targets
 
 if TYPE_CHECKING:

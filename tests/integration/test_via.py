@@ -22,6 +22,7 @@ from taskscope.sources.base import ConnectionLost, SourceError, TargetGone
 from taskscope.sources.choice import Choice
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import resolve
+from taskscope.sources.way import Way
 from tests import pythons, targets
 from tests.far_ends import HERE, children, cut, first_sample, samples_until_the_end, settled, state, watching
 from tests.integration.children import STANDING, running, taskscope
@@ -122,7 +123,7 @@ def test_who_reconnects_in_time_finds_the_same_agent(program: Program) -> None:
         since = [(await source.open()).agent_since]
         (relay,) = set(children(os.getpid())) - ours
         await samples_until_the_end(source, lambda sample: cut(relay))
-        assert isinstance(source.reach, via.Way)
+        assert isinstance(source.reach, Way)
         source = LiveSource(await asyncio.to_thread(source.reach.again))
         since.append((await source.open()).agent_since)
         await source.close()
