@@ -322,11 +322,12 @@ class RecordedSource:
 
     async def _source(self, query: requests.Source) -> model.SourceLines:
         """As it was recorded; else the file as it is on this machine now."""
-        for known in self._moment.answers:
-            if isinstance(known, requests.Source) and known.file == query.file:
-                lines = self._recorded(known)
-                if lines.first <= query.line < lines.first + len(lines.lines):
-                    return lines
+        asked = [each for each in self._moment.answers if isinstance(each, requests.Source)]
+        of_file = [each for each in asked if each.file == query.file]
+        for known in sorted(of_file, key=lambda each: abs(each.line - query.line)):
+            lines = self._recorded(known)
+            if lines.first <= query.line < lines.first + len(lines.lines):
+                return lines
         return source_here(query, "the recording does not contain its source")
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from taskscope import wire
 from taskscope.export.recording import RecordingWriter, line
-from taskscope.model import Sample, requests
-from taskscope.model.recording import FORMAT, SCHEMA, Start
+from taskscope.model import Sample, SourceLines, requests
+from taskscope.model.recording import FORMAT, SCHEMA, Answer, Start
 from taskscope.model.state import TargetState
 from taskscope.sources import recorded as recorded_source
 from taskscope.sources.base import NotAvailable, SourceError
@@ -193,3 +193,21 @@ async def test_a_sample_without_a_start_is_damage(tmp_path: Path) -> None:
         writer.begin(1060.0, 1060.0, [line("start", start), line("sample", sample)])
     with pytest.raises(SourceError, match="no sample in it can be read"):
         await RecordedSource(str(path)).open()
+
+
+async def test_of_several_pieces_of_a_file_the_one_around_the_line_is_shown(tmp_path: Path) -> None:
+    def piece(at: int) -> bytes:
+        lines = SourceLines("/app.py", at - 6, tuple(str(each) for each in range(at - 6, at + 7)))
+        params = {"file": "/app.py", "line": at, "context": 6}
+        return line("answer", wire.pack(Answer(1.0, "source", params, wire.pack(lines))))
+
+    path, fake = tmp_path / "a.rec", FakeSource()
+    start = Start(FORMAT, SCHEMA, "0", await fake.open())
+    sample = wire.pack(fake.sample(full=True))
+    with closing(RecordingWriter(path)) as writer:
+        lines = [line("start", wire.pack(start)), line("sample", sample), piece(48), piece(44)]
+        writer.begin(WALL + 60, 1060.0, lines)
+    source = RecordedSource(str(path))
+    await source.open()
+    assert (await source.ask(requests.Source("/app.py", 44, 2))).first == 38
+    await source.close()

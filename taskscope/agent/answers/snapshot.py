@@ -7,7 +7,7 @@ Tasks parked at one place share both, so 100,000 tasks take tens of megabytes.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import model, wire
 from taskscope.agent.answers import tasks as queries
@@ -29,9 +29,13 @@ KEEPS = 20
 ROWS = 100
 """Tasks per part."""
 
+HEARD_EVERY = 1.0
+"""Seconds between signs of life."""
+
 MAX_ENDED_PARENTS = 100_000
 
 Part = tuple[str, Any]
+T = TypeVar("T")
 
 
 class _Interner:
@@ -141,8 +145,8 @@ def snapshot(
     out([("ended", wire.pack(ended)), ("failures", wire.pack(agent.registry.failures.every()))])
     for stall in agent.watch.stalls():
         out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
-    timers = yield from agent.timers.timers(requests.Timers(keeps=KEEPS))
-    resources = yield from agent.resources.resources(requests.Resources())
+    timers = yield from _heard(agent.timers.timers(requests.Timers(keeps=KEEPS)), out)
+    resources = yield from _heard(agent.resources.resources(requests.Resources()), out)
     out([("timers", wire.pack(timers)), ("resources", wire.pack(resources))])
     out([("history", wire.pack(agent.sampler.history.read(float("-inf"))))])
     yield
@@ -152,6 +156,20 @@ def snapshot(
             yield
     out(intern.take())
     return count
+
+
+def _heard(job: Job[T], out: Callable[[list[Part]], None]) -> Job[T]:
+    """Runs a job that emits nothing for long; meanwhile empty parts tell the client that we are at it."""
+    told = clock.monotonic()
+    while True:
+        try:
+            next(job)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        if clock.monotonic() >= told + HEARD_EVERY:
+            told = clock.monotonic()
+            out([("tasks", [])])
+        yield
 
 
 def _head(agent: Agent) -> list[Part]:
