@@ -236,11 +236,20 @@ _DOES = {"timer": "armed", "resource": "made", "churn": "armed", "spin": "queues
 """What happens at the line of a finding, by its kind."""
 
 
+def does_at(finding: Finding) -> str:
+    """What happens at the line of a finding: ``Started at``, ``Waits at``."""
+    return sentence(f"{_does(finding)} at").removesuffix(".")
+
+
+def _does(finding: Finding) -> str:
+    return _DOES.get(finding.kind) or ("started" if finding.id else "waits")
+
+
 def asides(finding: Finding) -> list[str]:
     """Notes on the line itself: that it is in a library, behind a helper, a guess."""
     said = [among(finding)] if finding.of > 1 else []
     if finding.user_site is not None and finding.user_site != finding.site:
-        does = _DOES.get(finding.kind) or ("started" if finding.id else "waits")
+        does = _does(finding)
         begun = "behind it" if finding.kind == "spin" else "called from"
         said.append(f"{does} at {frame(finding.site)}, {begun} {frame(finding.user_site)}")
     if finding.via is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.patterns.pattern import SitePattern
-    from taskscope.model import Counts, ParkedGroup, Reach, Site, SiteFacts, WaitObject
+    from taskscope.model import Counts, Frame, ParkedGroup, Reach, Site, SiteFacts, WaitObject
     from taskscope.model.vocabulary import Wait
 
 _GIVEN: tuple[Wait, ...] = ("socket", "queue.get")
@@ -67,7 +67,8 @@ def explain(
             pattern = each
             if not each.only_names:
                 break
-    cause = replace(cause, proof="; ".join(_proofs(facts.reach)), held=_held(seen))
+    proof, held = "; ".join(_proofs(facts.reach)), _held(seen)
+    cause = replace(cause, proof=proof, held=held, waits_at=_waits_at(cause, seen))
     return cause, _strength(pattern, seen, never=never, used=used, some=some)
 
 
@@ -186,6 +187,14 @@ def _moved(seen: Clues) -> str:
     if advanced == compared:
         return f"all {compared:,} {again} have moved"
     return f"{advanced:,} of {compared:,} {again} {'has' if advanced == 1 else 'have'} moved"
+
+
+def _waits_at(cause: Cause, seen: Clues) -> Frame | None:
+    """Where the holder of their lock waits, else most of those that were cancelled or orphaned, else most."""
+    if cause.pattern == patterns.BEHIND_A_LOCK.name and seen.facts.holder is not None:
+        return seen.facts.holder.frame
+    groups = sorted(seen.facts.groups, key=lambda each: (each.cancelling, each.orphans, each.live))
+    return groups[-1].frame if groups else None
 
 
 def _held(seen: Clues) -> str:

@@ -31,7 +31,7 @@ from taskscope.analysis.timers import PilingTimers
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.analysis.unjudged import judged
 from taskscope.analysis.verdict import Verdict, judge
-from taskscope.analysis.watched_site import FEW, WatchedSite, growth_finding, info_finding, inherit
+from taskscope.analysis.watched_site import FEW, WatchedSite, growth_finding, info_finding, inherit, severity
 from taskscope.model import Counts, Finding, SiteCounts, requests
 from taskscope.model.state import TargetState
 from taskscope.model.vocabulary import rank
@@ -232,7 +232,7 @@ class Judge:
         """The current findings, worst first."""
         of_sites = (self._finding(id, each) for id, each in self._watched.items() if not each.calm)
         judged = [each for each in of_sites if each is not None]
-        judged.sort(key=lambda each: (rank(each.level), -self._watched[each.id].strength, -each.rate_per_min))
+        judged.sort(key=lambda each: severity(each, self._watched[each.id].strength))
         found = without_passengers(judged, self._watched, self.now)
         climbs = self.climbs()
         self.churn.look(self.now, self._watched, self.state.sites, self.resources.levels(self.now))

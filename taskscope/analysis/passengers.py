@@ -3,7 +3,7 @@
 Ended tasks may stay because tasks that leak keep what they belong to.  And each connection, say, may have
 several tasks: if none of these is a leak, one suspect stands for all.  If one call starts one each of
 what leaks, the second names the first: each tells a part of what is most likely one fault.  Tasks that wait
-for what leaking threads should do come after these.
+for what leaking threads should do come after these.  Where those of several wait at one line, each says so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.likeness import Moving
     from taskscope.analysis.watched_site import WatchedSite
-    from taskscope.model import Finding
+    from taskscope.model import Finding, Frame
 
 PAIRED = 0.05
 """Largest difference, as a share, between the gains of two sites that have one task each per connection."""
@@ -44,7 +44,26 @@ def without_passengers(
         if each.id in roots:
             behind[roots[each.id].id].append(_following(each, roots[each.id]))
     others = _named_together([each for each in told if each.id not in roots], watched, now)
-    return [one for each in others for one in (each, *behind.get(each.id, ()))]
+    return list(_meeting([one for each in others for one in (each, *behind.get(each.id, ()))]))
+
+
+def _meeting(found: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings, of which those whose tasks wait at one line of the program name each other."""
+    at: dict[Frame, list[Finding]] = defaultdict(list)
+    for each in found:
+        line = each.cause.waits_at if each.cause is not None and each.level != "info" else None
+        if line is not None and line.origin == "user":
+            at[line].append(each)
+    pairs = ((line, each, other) for line, some in at.items() for each in some for other in some)
+    also = {each.id: (line, other) for line, each, other in pairs if each != other}
+    for each in found:
+        if each.id in also and each.cause is not None:
+            line, other = also[each.id]
+            those = f"those of the {other.level} at {wording.place(other)}"
+            said = f"{those} wait at {wording.frame(line)} as well"
+            yield replace(each, cause=replace(each.cause, evidence=(said, *each.cause.evidence)))
+        else:
+            yield each
 
 
 def _roots(found: Sequence[Finding], watched: Mapping[int, WatchedSite]) -> dict[int, Finding]:

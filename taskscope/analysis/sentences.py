@@ -58,16 +58,16 @@ def _open(verdict: Verdict) -> str:
 
 
 def pace(verdict: Verdict, reading: Growth) -> str:
-    """``steadily`` if the interval is narrow; an interval that prints like the rate is omitted, and one that
-    is wide because the growth comes in a few steps.
+    """``steadily`` if the interval is narrow.  One that prints like the rate is omitted, and one that is wide
+    because the growth comes in a few steps: their size says more.
     """
     rate, low, high = (wording.per_minute(each) for each in (verdict.rate, verdict.low, verdict.high))
     steady = verdict.high - verdict.low <= STEADY * verdict.rate
     interval = "" if low == rate == high else f" ({low.removesuffix('/min')} to {high})"
-    if reading.steps:
-        each = f"in {reading.rises:,} steps of about {reading.gained / reading.rises:,.0f}"
-        return f"{each}, {rate}{interval if steady else ''}"
-    return f"{'steadily ' if steady else ''}{rate}{interval}"
+    if reading.steps and not steady:
+        return f"in {reading.rises:,} steps of about {reading.gained / reading.rises:,.0f}, {rate}"
+    shape = "in steps " if reading.steps else "steadily " if steady else ""
+    return f"{shape}{rate}{interval}"
 
 
 def stuck(facts: SiteFacts | None) -> int:

@@ -22,6 +22,7 @@ from taskscope.analysis.shown_level import ShownLevel
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.model import Finding
+from taskscope.model.vocabulary import rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -213,6 +214,12 @@ def _older(watched: WatchedSite) -> dict[str, object]:
     older = watched.facts.older if watched.facts is not None else None
     told = {"past": watched.past.rests_on} if watched.past is not None else {}
     return {"older": older.live, **told} if older is not None else {}
+
+
+def severity(found: Finding, strength: Strength) -> tuple[float, ...]:
+    """Sorts the worst first: what stops others, then what is most certain, then what grows fastest."""
+    halts = found.cause is not None and found.cause.pattern in patterns.HALTS
+    return rank(found.level), not halts, -strength, -found.rate_per_min
 
 
 def info_finding(

@@ -6,6 +6,7 @@ Built as blocks from what a source answered; ``html`` and ``markdown`` write the
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from taskscope import text as fmt
 from taskscope.export.members import rows as rows_of
 from taskscope.export.page import Chart, Heading, Items, Paragraph, Table
-from taskscope.export.stacks import Lines, is_near, newest_and_first
+from taskscope.export.stacks import Lines, newest_and_first
 from taskscope.model import requests
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _verdicts(seen: Seen, lines: Lines) -> Iterator[Block]:
         yield from _verdict(finding, seen, lines)
     if len(told) > MAX_FINDINGS:
         yield Paragraph(f"{MAX_FINDINGS} of {len(told)} findings are shown, worst first.")
+    notes = [each for each in notes if not told or each.why != "timed out"]  # what ends is not what stays
     if notes:
         yield Heading(2, "Also noted")
         yield Items(tuple(f"{fmt.place(each)}: {each.text}" for each in notes[:MAX_FINDINGS]))
@@ -141,9 +143,6 @@ def _verdict(finding: Finding, seen: Seen, lines: Lines) -> Iterator[Block]:
     since = fmt.since(finding, seen.sample)
     coroutine = f"{finding.coroutine}: " if finding.coroutine else ""
     yield Paragraph(f"{coroutine}{finding.text}; since {since}.", "What is wrong")
-    where = finding.user_site or finding.site
-    if where.file:
-        yield Paragraph(f"{where.file}, line {where.line}, in {where.function}", "Line")
     for aside in fmt.asides(finding):
         yield Paragraph(fmt.sentence(aside))
     cause = finding.cause
@@ -153,8 +152,7 @@ def _verdict(finding: Finding, seen: Seen, lines: Lines) -> Iterator[Block]:
             yield Paragraph(cause.explanation, "What happens, and the usual fix")
     else:
         yield Paragraph("Not recognised; the evidence below shows where these tasks wait.", "Cause")
-    yield from lines.around(where)
-    yield from _course(finding, where, seen, lines)
+    yield from _lines_of(finding, seen, lines)
     evidence = [*(cause.evidence if cause is not None else ()), *fmt.moves(finding)]
     if finding.projection is not None:
         evidence.append(fmt.forecast(finding.projection))
@@ -166,17 +164,18 @@ def _verdict(finding: Finding, seen: Seen, lines: Lines) -> Iterator[Block]:
         yield _chart("live, started at this line", *_steps(past, seen.sample.monotonic), fmt.count, seen)
 
 
-def _course(finding: Finding, where: Frame, seen: Seen, lines: Lines) -> Iterator[Block]:
-    """Who called the guilty line, the newest time that is known, and where what it started waits."""
+def _lines_of(finding: Finding, seen: Seen, lines: Lines) -> Iterator[Block]:
+    """The line itself, who called it, the newest time that is known, and where what it started waits."""
+    where = finding.user_site or finding.site
+    if where.file:
+        yield from lines.around(where, fmt.does_at(finding))
     detail = seen.told.get(requests.Site(finding.id))
     for newest in newest_and_first(detail.stacks if detail is not None else ())[:1]:
         if callers := _callers(newest.frames, where):
             yield Paragraph(" ← ".join(map(fmt.frame, callers[:MAX_CALLERS])), "Called from")
-    parked = seen.told.get(requests.Parked((finding.id,))) or ()
-    for group in [each for each in parked if each.frame and not is_near(where, each.frame)][:1]:
-        of = f"{fmt.count(group.live)} of {fmt.count(sum(each.live for each in parked))}"
-        yield Paragraph(f"{of}, for {group.text}", "Where they wait")
-        yield from lines.around(group.frame)
+    waits_at = finding.cause.waits_at if finding.cause is not None else None
+    if waits_at is not None and waits_at.file and waits_at != where:
+        yield from lines.around(waits_at, "Waits at")
 
 
 def _callers(stack: Sequence[Frame], where: Frame) -> list[Frame]:
@@ -204,13 +203,15 @@ def _charts(seen: Seen) -> Iterator[Block]:
     times = seen.history.times
     for name, spoken, spell in _CHARTS:
         values = getattr(seen.history, name)
-        if sum(value is not None for value in values) > 1:
+        if sum(value is not None for value in values[: bisect_right(times, seen.sample.monotonic)]) > 1:
             yield _chart(spoken, times, values, spell, seen)
 
 
 def _chart(
     title: str, times: Sequence[float], values: Sequence[float | None], spell: Any, seen: Seen
 ) -> Chart:
+    known_by = bisect_right(times, seen.sample.monotonic)  # of what came later nothing else here tells
+    times, values = times[:known_by], values[:known_by]
     step = max(1, len(times) // 600)
     times, values = times[::-1][::step][::-1], values[::-1][::step][::-1]
     known = [value for value in values if value is not None]
@@ -260,9 +261,12 @@ def _details(seen: Seen, lines: Lines) -> Iterator[Block]:
     threads = [(q, a) for q, a in seen.told.items() if isinstance(q, requests.Thread) and a.stack]
     if threads:
         yield Heading(2, "Threads")
-    for _, answer in threads[:MAX_FINDINGS]:
-        yield Paragraph(f"{answer.thread.text}; innermost line first", answer.thread.name)
-        yield lines.steps(answer.stack)
+    alike: dict[Any, list[Any]] = {}
+    for _, answer in threads:
+        alike.setdefault(answer.stack, []).append(answer.thread)
+    for stack, (thread, *others) in list(alike.items())[:MAX_FINDINGS]:
+        yield Paragraph(f"{thread.text}{_more(others)}; innermost line first", thread.name)
+        yield lines.steps(stack)
     yield from _graph(seen)
 
 
@@ -273,9 +277,16 @@ def _site(site: int, detail: Any, seen: Seen, lines: Lines) -> Iterator[Block]:
         yield lines.steps(stack.frames)
     parked = seen.told.get(requests.Parked((site,)))
     if parked:
-        yield Heading(3, "Where they wait")
-        rows = tuple((group.text, fmt.frame(group.frame), fmt.count(group.live)) for group in parked[:8])
-        yield Table(("waits for", "line", "tasks"), rows, 2)
+        yield Heading(3, "Where they wait, a moment later")
+        rows = tuple(
+            (
+                group.text,
+                fmt.frame(group.frame),
+                *map(fmt.count, (group.live, group.orphans, group.cancelling)),
+            )
+            for group in parked[:8]
+        )
+        yield Table(("waits for", "line", "tasks", "whose creator ended", "cancelled"), rows, 2)
     if detail.failures:
         yield Heading(3, "How its tasks failed")
         yield Items(tuple(map(_failure, detail.failures[:5])))
@@ -294,16 +305,11 @@ def _failure(failure: Failure) -> str:
 
 def _task(alike: Sequence[Any], seen: Seen, lines: Lines) -> Iterator[Block]:
     """One of some tasks that are suspended alike."""
-    detail, others = alike[0], len(alike) - 1
+    detail, *others = alike
     task = detail.task
     age = fmt.age(seen.sample.monotonic - task.birth) if task.birth is not None else fmt.UNKNOWN
     wait = f", waits for {task.parked.text}" if task.parked is not None else ""
-    more = (
-        f"; {fmt.plural(others, 'other')} looked at {'wait' if others > 1 else 'waits'} alike"
-        if others
-        else ""
-    )
-    yield Heading(3, f"{task.name} ({age} old{wait}{more})")
+    yield Heading(3, f"{task.name} ({age} old{wait}{_more(others)})")
     if detail.created_by:
         chain = " ← ".join(f"{each.name}{'' if each.live else ' (ended)'}" for each in detail.created_by[:8])
         yield Paragraph(chain, "Created by")
@@ -314,6 +320,12 @@ def _task(alike: Sequence[Any], seen: Seen, lines: Lines) -> Iterator[Block]:
     if detail.stack:
         yield Paragraph("innermost line first", "Suspended at")
         yield lines.steps(detail.stack)
+
+
+def _more(others: Sequence[Any]) -> str:
+    """``; 2 others looked at wait alike``."""
+    wait = "wait" if len(others) > 1 else "waits"
+    return f"; {fmt.plural(len(others), 'other')} looked at {wait} alike" if others else ""
 
 
 def _graph(seen: Seen) -> Iterator[Block]:

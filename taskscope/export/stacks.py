@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from taskscope.export.page import Code, Items
+from taskscope.export.page import Code, Items, Paragraph
 from taskscope.model import requests
 
 if TYPE_CHECKING:
@@ -39,18 +39,20 @@ class Lines:
         """The text of a line; "" if it was not read."""
         return self._files.get(frame.file, {}).get(frame.line, "").strip()
 
-    def around(self, frame: Frame) -> Iterator[Block]:
-        """The lines around one."""
+    def around(self, frame: Frame, lead: str) -> Iterator[Block]:
+        """The lines around one, or where it is; ``lead``: what happens there."""
         known = self._files.get(frame.file, {})
         first = last = frame.line
+        at = f"{frame.file}:{frame.line} in {frame.function}"
         if frame.line not in known:
+            yield Paragraph(at, lead)
             return
         while first - 1 in known and first > frame.line - CONTEXT:
             first -= 1
         while last + 1 in known and last < frame.line + CONTEXT:
             last += 1
         lines = tuple(known[number] for number in range(first, last + 1))
-        yield Code(f"{frame.file}:{frame.line} in {frame.function}", first, lines, frame.line)
+        yield Code(f"{lead}: {at}", first, lines, frame.line)
 
     def steps(self, stack: Sequence[Frame]) -> Items:
         """A stack, one step a line, innermost first."""
@@ -71,11 +73,6 @@ class Lines:
     def _step(self, frame: Frame) -> str:
         text = self.at(frame)
         return f"{frame.file}:{frame.line} in {frame.function}{f':  {text}' if text else ''}"
-
-
-def is_near(frame: Frame, other: Frame) -> bool:
-    """Whether the lines around one show the other."""
-    return frame.file == other.file and abs(frame.line - other.line) <= CONTEXT
 
 
 def newest_and_first(stacks: Iterable[CreationStack]) -> list[CreationStack]:

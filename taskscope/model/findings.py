@@ -191,7 +191,8 @@ class Cause:
 
     ``evidence``: the observations behind it; ``explanation``: what happens, and the usual fix; ``shorter``:
     forms of the sentence for where there is less room, longest first; ``proof``: that nothing can wake them;
-    ``held``: by what they, or what they wait for, are kept.
+    ``held``: by what they, or what they wait for, are kept.  ``waits_at``: where those wait that should have
+    ended, or the one they wait for.
     """
 
     pattern: str
@@ -201,6 +202,7 @@ class Cause:
     shorter: tuple[str, ...] = ()
     proof: str = ""
     held: str = ""
+    waits_at: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)

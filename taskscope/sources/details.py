@@ -93,7 +93,8 @@ class Details:
     async def _read_source(self, findings: Sequence[Finding]) -> None:
         named = [frame for each in findings for frame in (each.user_site, each.site, each.via) if frame]
         parked = [a for q, a in self.told.items() if isinstance(q, requests.Parked)]
-        waits = [group.frame for groups in parked for group in groups[:2]]
+        waits = [each.cause.waits_at for each in findings if each.cause is not None]
+        waits += [group.frame for groups in parked for group in groups[:2]]
         stacked = [frame for answer in self.told.values() for frame in _lines(answer)]
         places = dict.fromkeys(
             (frame.file, frame.line) for frame in [*named, *waits, *stacked] if frame and frame.file

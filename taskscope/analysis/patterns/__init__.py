@@ -69,6 +69,12 @@ OF_THREADS: tuple[SitePattern, ...] = (
 )
 """Likewise for threads."""
 
+BEHIND_A_LOCK: SitePattern = waiting.BEHIND_ONE
+"""Tasks that wait for a lock whose holder waits itself."""
+
+HALTS = frozenset(each.name for each in (conclusive.AWAIT_CYCLE, waiting.BEHIND_ONE))
+"""Where whatever those wait for has stopped for everybody: worse than what only grows."""
+
 OF_ENDED: Pattern = ownership.ENDED_TASKS_KEPT
 """Why ended tasks of a site stay."""
 
