@@ -47,7 +47,6 @@ class Work:
     key: Key
     seconds: float
     line: Frame | None
-    line_seconds: float
 
 
 class CpuProfile:
@@ -102,8 +101,7 @@ class CpuProfile:
                 lines[key][line] += stack.seconds
         found = []
         for key, seconds in totals.items():
-            line, most = max(lines[key].items(), key=lambda each: each[1], default=(None, 0.0))
-            found.append(Work(key, seconds, line, most))
+            found.append(Work(key, seconds, max(lines[key], key=lines[key].__getitem__, default=None)))
         return sorted(found, key=lambda each: -each.seconds)
 
     def tree(self, only: Key | None = None) -> Call:

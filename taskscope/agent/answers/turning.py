@@ -18,6 +18,7 @@ from taskscope.agent.hooks.pacing import Pace, paced
 from taskscope.agent.inspect import futures, leaving, rearming, stacks, turns
 from taskscope.agent.inspect.looking import class_name
 from taskscope.agent.inspect.stillness import switches
+from taskscope.agent.inspect.thread_waits import kernel_view
 from taskscope.agent.inspect.threads import ident_of, known_threads, native_id, native_ids
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock, system
@@ -261,11 +262,5 @@ class Tally:
 
 def _usage(native: int) -> tuple[float | None, int | None]:
     """CPU seconds of a thread, and how often it has slept."""
-    if not native:
-        return None, None
-    try:
-        fields = system.contents(f"/proc/self/task/{native}/stat").rpartition(b")")[2].split()
-    except OSError:
-        return None, None
-    slept = switches(native)[:1]
-    return (int(fields[11]) + int(fields[12])) / system.sysconf("SC_CLK_TCK"), slept[0] if slept else None
+    slept = switches(native)[:1] if native else ()
+    return kernel_view(native)[0], slept[0] if slept else None

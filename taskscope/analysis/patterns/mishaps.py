@@ -16,9 +16,10 @@ from taskscope.analysis.patterns.pattern import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from taskscope.analysis.mishaps import Ending, MishapTrack
+    from taskscope.analysis.patterns.pattern import ProcessFacts
     from taskscope.model import Cause, Failure, Finding, Frame, Lost
     from taskscope.model.vocabulary import Level, Reason
 
@@ -168,9 +169,16 @@ LOST = Pattern(
     remedy="Keep the result of create_task until the task is done (in a set, or a TaskGroup).",
 )
 
+
+def _in_mishaps(
+    find: Callable[[MishapTrack], Iterable[Finding]],
+) -> Callable[[ProcessFacts], tuple[Finding, ...]]:
+    return lambda process: tuple(find(process.mishaps)) if process.mishaps is not None else ()
+
+
 WRONG_LOOP = ProcessPattern(
     name="wrong loop",
-    find=lambda process: tuple(_wrong_loops(process.mishaps)) if process.mishaps is not None else (),
+    find=_in_mishaps(_wrong_loops),
     noun="object of another loop",
     explanation=(
         "Locks, events, queues and futures of asyncio belong to the loop that used them first. In another "
@@ -181,7 +189,7 @@ WRONG_LOOP = ProcessPattern(
 
 WRONG_THREAD = ProcessPattern(
     name="wrong thread",
-    find=lambda process: tuple(_wrong_threads(process.mishaps)) if process.mishaps is not None else (),
+    find=_in_mishaps(_wrong_threads),
     noun="line",
     verb=" creating tasks in the wrong thread",
     explanation=(
@@ -193,7 +201,7 @@ WRONG_THREAD = ProcessPattern(
 
 MOST_FAIL = ProcessPattern(
     name="most fail",
-    find=lambda process: tuple(_failing(process.mishaps)) if process.mishaps is not None else (),
+    find=_in_mishaps(_failing),
     noun="line",
     verb=" whose tasks mostly fail",
     explanation="An error in a task is raised only where the task is awaited: until then nobody sees it.",
@@ -202,7 +210,7 @@ MOST_FAIL = ProcessPattern(
 
 MOST_TIME_OUT = ProcessPattern(
     name="most time out",
-    find=lambda process: tuple(_timed_out(process.mishaps)) if process.mishaps is not None else (),
+    find=_in_mishaps(_timed_out),
     noun="line",
     verb=" whose tasks mostly time out",
     explanation="They end after the same time while they still wait: a time-out ends them, not an answer.",
