@@ -18,14 +18,14 @@ import time
 import zlib
 from importlib.resources import files
 from importlib.util import MAGIC_NUMBER
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope import __version__
 from taskscope.attach import attempt, bootstrap
 from taskscope.parsing import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from importlib.resources.abc import Traversable
 
 PACKAGE = "_taskscope_agent"
@@ -45,6 +45,15 @@ _PIECE = 30
 
 Piece = tuple[int, str] | bytes
 """Whole statements of a module: first line and source, or marshalled code."""
+
+
+class Module(NamedTuple):
+    """A module under its private name.  ``stretches``: first and last line of each piece."""
+
+    name: str
+    file: str
+    source: str
+    stretches: tuple[tuple[int, int], ...]
 
 
 def program(arrived: str, seconds: float, *, lingers: float = math.inf, compiled: bool) -> str:
@@ -86,23 +95,23 @@ def _packed(data: bytes) -> str:
 @functools.cache
 def pieces(*, compiled: bool) -> tuple[tuple[str, str, tuple[Piece, ...]], ...]:
     """Name, file name and pieces of every module, in the order of ``modules``."""
-    return tuple((name, file_name(name), _pieces(name, source, compiled)) for name, source in modules())
+    return tuple((each.name, each.file, _pieces(each, compiled)) for each in modules())
 
 
-def file_name(name: str) -> str:
+def _file_name(name: str, known: Iterable[str]) -> str:
     """The module's file name in tracebacks; the agent recognises its own frames by it."""
-    is_package = any(other.startswith(f"{name}.") for other, _ in modules())
-    path = name.replace(".", "/").replace(PACKAGE, "<taskscope>", 1)
+    is_package = any(other.startswith(f"{name}.") for other in known)
+    path = name.replace(".", "/").replace("taskscope", "<taskscope>", 1)
     return f"{path}/__init__.py" if is_package else f"{path}.py"
 
 
-def _pieces(name: str, source: str, compiled: bool) -> tuple[Piece, ...]:
-    lines = source.splitlines(keepends=True)
+def _pieces(module: Module, compiled: bool) -> tuple[Piece, ...]:
+    lines = module.source.splitlines(keepends=True)
     found: list[Piece] = []
-    for first, last in _stretches(parse(source)):
+    for first, last in module.stretches:
         text = "".join(lines[first - 1 : last])
         if compiled:
-            found.append(marshal.dumps(bootstrap.compiled(first, text, file_name(name))))
+            found.append(marshal.dumps(bootstrap.compiled(first, text, module.file)))
         else:
             found.append((first, text))
     return tuple(found)
@@ -124,8 +133,8 @@ def _stretches(tree: ast.Module) -> Iterator[tuple[int, int]]:
 
 
 @functools.cache
-def modules() -> tuple[tuple[str, str], ...]:
-    """Name and source of every module in the payload, each after those it imports when loaded."""
+def modules() -> tuple[Module, ...]:
+    """Every module in the payload, each after those it imports when loaded."""
     sources: dict[str, str] = {}
     for part in _PARTS:
         sources.update(_sources("taskscope", files("taskscope") / part))
@@ -133,7 +142,15 @@ def modules() -> tuple[tuple[str, str], ...]:
     trees = {name: parse(source) for name, source in sources.items()}
     needs = {name: _needs(tree, sources.keys()) - {name} for name, tree in trees.items()}
     order = graphlib.TopologicalSorter(needs).static_order()
-    return tuple((_private(name), _renamed(sources[name], trees[name])) for name in order)
+    return tuple(
+        Module(
+            PACKAGE + name.removeprefix("taskscope"),
+            _file_name(name, sources),
+            _renamed(sources[name], trees[name]),
+            tuple(_stretches(trees[name])),
+        )
+        for name in order
+    )
 
 
 def _sources(package: str, place: Traversable) -> Iterator[tuple[str, str]]:
@@ -144,10 +161,6 @@ def _sources(package: str, place: Traversable) -> Iterator[tuple[str, str]]:
             yield from _sources(name, each)
     elif place.name.endswith(".py"):
         yield name.removesuffix(".__init__"), place.read_text()
-
-
-def _private(name: str) -> str:
-    return PACKAGE + name.removeprefix("taskscope")
 
 
 def _needs(tree: ast.Module, known: Container[str]) -> set[str]:
@@ -172,7 +185,7 @@ def _needs(tree: ast.Module, known: Container[str]) -> set[str]:
 def _renamed(source: str, tree: ast.Module) -> str:
     """``source`` with its import statements rewritten.  Line numbers are unchanged."""
     lines = source.splitlines(keepends=True)
-    for node in ast.walk(tree):
+    for node in _statements(tree.body):
         line = getattr(node, "lineno", 0) - 1
         if isinstance(node, ast.ImportFrom) and node.module == "typing":
             lines[line] = _TYPING.sub(rf"from\1{PACKAGE}.typing", lines[line])
@@ -181,6 +194,14 @@ def _renamed(source: str, tree: ast.Module) -> str:
         elif isinstance(node, ast.Import) and any(_is_ours(name.name) for name in node.names):
             raise ValueError(f"line {node.lineno}: the agent must say `from taskscope import …`")
     return "".join(lines)
+
+
+def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """``nodes``, and all that are nested in them: a tenth of what ``ast.walk`` visits."""
+    for node in nodes:
+        yield node
+        for part in ("body", "orelse", "handlers", "finalbody", "cases"):
+            yield from _statements(getattr(node, part, ()))
 
 
 def _is_ours(name: str) -> bool:

@@ -83,7 +83,7 @@ print(ensure_agent(int(sys.argv[1])).path)
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            for _ in range(4)
+            for _ in range(2)
         ]
         paths = {attacher.communicate()[0] for attacher in attachers}
         assert len(paths) == 1
@@ -255,7 +255,7 @@ while True:
         thread.join()
 """
     with targets.running(pythons.require("3.11"), text) as program:
-        for _ in range(5):
+        for _ in range(2):
             AgentClient(inject.ensure_agent(program.pid).path).detach()
         assert program.alive
 

@@ -19,7 +19,7 @@ def test_the_agent_imports_what_it_carries_and_the_standard_library_and_nothing_
     graph = grimp.build_graph(
         "taskscope", exclude_type_checking_imports=True, include_external_packages=True, cache_dir=None
     )
-    carried = {name.replace(payload.PACKAGE, "taskscope", 1) for name, _ in payload.modules()}
+    carried = {each.name.replace(payload.PACKAGE, "taskscope", 1) for each in payload.modules()}
     api = {"taskscope"}  # carried for its version; the agent calls none of its functions
     for module in (carried & graph.modules) - api:
         imported = graph.find_modules_directly_imported_by(module)

@@ -17,7 +17,7 @@ REPO = Path(__file__).parents[2]
 
 
 def test_it_holds_the_agent_and_what_that_stands_on_and_nothing_else() -> None:
-    names = {name for name, _ in payload.modules()}
+    names = {each.name for each in payload.modules()}
     package = payload.PACKAGE
     assert {
         package,
@@ -31,14 +31,14 @@ def test_it_holds_the_agent_and_what_that_stands_on_and_nothing_else() -> None:
 
 
 def test_nothing_in_it_imports_taskscope_by_its_own_name() -> None:
-    for name, source in payload.modules():
-        for node in ast.walk(ast.parse(source)):
+    for each in payload.modules():
+        for node in ast.walk(ast.parse(each.source)):
             if isinstance(node, ast.ImportFrom):
-                assert (node.module or "").partition(".")[0] != "taskscope", f"{name}:{node.lineno}"
+                assert (node.module or "").partition(".")[0] != "taskscope", f"{each.name}:{node.lineno}"
 
 
 def test_lines_stay_where_they_are() -> None:
-    renamed = dict(payload.modules())[f"{payload.PACKAGE}.agent.agent"]
+    (renamed,) = (each.source for each in payload.modules() if each.name == f"{payload.PACKAGE}.agent.agent")
     with open(taskscope.agent.agent.__file__) as file:
         assert len(renamed.splitlines()) == len(file.read().splitlines())
 
