@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from taskscope import endpoint
 from taskscope.attach import attempt, injection, mutexes, outside, procfs, room
-from taskscope.attach.errors import AttachError
+from taskscope.attach.errors import AttachError, OutOfReachError
 from taskscope.attach.presence import agent_in
+from taskscope.attach.privilege import GRANTS, Fact, contained
 from taskscope.attach.target import Target, examine, explained
 
 LOOKS = 4
@@ -19,25 +20,20 @@ LOOKS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One line of the diagnosis."""
-
-    topic: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The facts, and the obstacle; None: it can be attached to."""
+    """The facts, and the obstacle; None: it can be attached to.  ``ways``: how a container would reach it."""
 
     facts: tuple[Fact, ...]
     obstacle: AttachError | None
+    ways: tuple[Fact, ...] = ()
 
 
 def diagnose(pid: int) -> Diagnosis:
     """What attaching would do; without facts if the process cannot be inspected."""
     try:
         target = examine(pid)
+    except OutOfReachError as error:
+        return Diagnosis((), error, GRANTS if contained() else ())
     except AttachError as error:
         return Diagnosis((), error)
     facts = [

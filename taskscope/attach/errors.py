@@ -12,5 +12,9 @@ class AttachError(Exception):
         self.remedy = remedy
 
 
+class OutOfReachError(AttachError):
+    """We may not inspect it, or do not see it: a container may need more rights, or to share processes."""
+
+
 class BeingTracedError(AttachError):
     """Another process traces it: a debugger, or another client attaching, which is brief."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.attach import elf, procfs
-from taskscope.attach.errors import AttachError, BeingTracedError
+from taskscope.attach.errors import AttachError, BeingTracedError, OutOfReachError
+from taskscope.attach.privilege import may_trace_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,9 +134,9 @@ def explained(pid: int) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, ProcessLookupError):
-        raise AttachError(f"no such process: {pid}") from None
+        raise OutOfReachError(f"no such process: {pid}") from None
     except PermissionError:
-        raise AttachError(f"no permission to inspect process {pid}", _permission_remedy(pid)) from None
+        raise OutOfReachError(f"no permission to inspect process {pid}", _permission_remedy(pid)) from None
     except OSError as error:
         if Path(f"/proc/{pid}").exists():
             raise AttachError(
@@ -146,8 +147,10 @@ def explained(pid: int) -> Iterator[None]:
 
 
 def _permission_remedy(pid: int) -> str:
+    if os.geteuid() == 0 and not may_trace_all():
+        return f"root lacks CAP_SYS_PTRACE here: `taskscope doctor {pid}` shows how a container gets it"
     if os.geteuid() == 0:
-        return "root may not trace it here: a container needs the SYS_PTRACE capability"
+        return "root has CAP_SYS_PTRACE: a seccomp profile or a security module (AppArmor, say) forbids it"
     try:
         owner = Path(f"/proc/{pid}").stat().st_uid
         uid = int(procfs.status(pid)["Uid"].split()[1])

@@ -32,7 +32,7 @@ def main(options: Namespace) -> int:
         found = diagnose(pid_of(options.target))
     if options.json:
         _print_json(options.target, found)
-    elif found.facts:
+    elif found.facts or found.ways:
         _print_text(options.target, found)
     if found.obstacle is not None:
         raise found.obstacle
@@ -45,6 +45,10 @@ def _print_text(target: str, found: Diagnosis) -> None:
     print(f"Process {target} {'can' if found.obstacle is None else 'cannot'} be attached to.")
     for fact in found.facts:
         print(f"  {fact.topic:<11} {clean_text(fact.text)}")
+    if found.ways:
+        print("From a container that runs with:")
+    for way in found.ways:
+        print(f"  {way.topic:<11} {clean_text(way.text)}")
 
 
 def _print_json(target: str, found: Diagnosis) -> None:
@@ -54,6 +58,7 @@ def _print_json(target: str, found: Diagnosis) -> None:
         "pid": int(target) if target.isdigit() else None,
         "attachable": found.obstacle is None,
         "facts": {fact.topic: fact.text for fact in found.facts},
+        "ways": {way.topic: way.text for way in found.ways},
         "obstacle": None if found.obstacle is None else str(found.obstacle),
     }
     print(json.dumps(said))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Self, get_args
 
 from taskscope import model  # noqa: TC001  (checked.py reads the types at run time)
-from taskscope.attach.diagnosis import Diagnosis, Fact
+from taskscope.attach.diagnosis import Diagnosis
 from taskscope.attach.errors import AttachError
+from taskscope.attach.privilege import Fact  # noqa: TC001  (likewise)
 from taskscope.sources.base import SourceError, TargetGone, TargetSilent
 
 
@@ -106,15 +107,17 @@ class Diagnosed:
     facts: tuple[Fact, ...]
     sentence: str
     remedy: str
+    ways: tuple[Fact, ...]
 
     @classmethod
     def of(cls, found: Diagnosis) -> Self:
         obstacle = found.obstacle or AttachError("")
-        return cls(found.facts, obstacle.sentence, obstacle.remedy)
+        return cls(found.facts, obstacle.sentence, obstacle.remedy, found.ways)
 
     @property
     def diagnosis(self) -> Diagnosis:
-        return Diagnosis(self.facts, AttachError(self.sentence, self.remedy) if self.sentence else None)
+        obstacle = AttachError(self.sentence, self.remedy) if self.sentence else None
+        return Diagnosis(self.facts, obstacle, self.ways)
 
 
 @dataclass(frozen=True, slots=True)

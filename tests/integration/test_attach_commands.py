@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,27 @@ def test_a_refusal_is_one_sentence_and_status_3() -> None:
             assert "not CPython" in told.stderr
         child.kill()
     assert taskscope("doctor", "me").returncode == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="takes root and setpriv")
+def test_doctor_says_what_a_container_lacks() -> None:
+    """Root without the capability: as in `docker run` without options."""
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        lesser = ["setpriv", "--bounding-set=-sys_ptrace", sys.executable, "-m", "taskscope", "doctor"]
+        told = subprocess.run([*lesser, str(program.pid)], capture_output=True, text=True, check=False)
+        assert told.returncode == 3
+        assert "root lacks CAP_SYS_PTRACE here" in told.stderr
+        for line in (
+            "docker run --cap-add=SYS_PTRACE",
+            "capabilities: {add: [SYS_PTRACE]}",
+            "--target=CONTAINER --profile=general",
+            "shareProcessNamespace: true",
+        ):
+            assert line in told.stdout
+        packed = subprocess.run([*lesser, "999999999", "--json"], capture_output=True, text=True, check=False)
+        said = json.loads(packed.stdout)
+        assert said["obstacle"] == "no such process: 999999999"
+        assert set(said["ways"]) == {"docker", "pod", "debug", "sidecar"}
 
 
 def test_doctor_says_that_a_process_is_stopped() -> None:

@@ -156,14 +156,14 @@ def test_several_targets_of_one_name_are_listed(pid: int) -> None:
 def test_a_package_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "psutil.py").write_text("raise ModuleNotFoundError(name='psutil')")
     done = subprocess.run(
-        [*COMMAND, "ps"],
+        [*COMMAND, "snapshot", "aiomonitor://127.0.0.1:9"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == f"taskscope ps: psutil is not installed for {sys.executable}\n"
+    assert done.stderr == f"taskscope snapshot: psutil is not installed for {sys.executable}\n"
 
 
 # -- ps
