@@ -143,7 +143,8 @@ class SiteFacts:
     cycle.
     They run on ``owners`` objects and wait on ``things``; ``bound`` and ``waits``: those of most tasks.
     ``holder``: where the task waits that has the lock some of them wait for.  ``setter``: the line that
-    starts the threads which lead to what cancelled ones wait for.
+    starts the threads which lead to what cancelled ones wait for.  ``taker``: the method that takes from the
+    queue that one puts into, if no task runs it.
     Of threads, ``sharing`` are at work on what they took from one queue, to which they come back, and
     ``closed`` read from a socket that the program has closed.
     ``examples`` are serials, oldest first, ``descriptors`` some of those they wait on.  ``reach`` is None
@@ -182,6 +183,7 @@ class SiteFacts:
     things: int = 0
     holder: ParkedGroup | None = None
     setter: Frame | None = None
+    taker: str = ""
     closed: int = 0
 
 

@@ -82,6 +82,47 @@ def test_of_cancelled_tasks_it_is_told_which_threads_can_end_their_cleanup(watch
     run(main)
 
 
+class Hub:
+    def __init__(self) -> None:
+        self.leaving: asyncio.Queue[int] = asyncio.Queue(1)
+        self.closing = asyncio.Event()
+
+    async def run(self) -> None:
+        await self.closing.wait()
+        self.leaving.get_nowait()
+
+    async def leave(self) -> None:
+        await self.leaving.put(1)
+
+
+class PolledHub(Hub):
+    def poll(self) -> None:
+        self.leaving.get_nowait()
+
+
+@pytest.mark.parametrize(("kind", "gone"), [(Hub, "Hub.run"), (PolledHub, "")])
+def test_a_full_queue_names_the_method_that_nobody_runs_any_more(
+    watched: Watched,  # noqa: F811
+    kind: type[Hub],
+    gone: str,
+) -> None:
+    async def main() -> None:
+        hub, other = kind(), kind()
+        runs = [asyncio.create_task(each.run()) for each in (hub, other)]
+        leaving = [asyncio.create_task(hub.leave()) for _ in range(3)]
+        await settle()
+        assert watched.facts("Hub.leave").taker == ""
+        hub.closing.set()
+        await runs[0]
+        leaving += [asyncio.create_task(hub.leave()) for _ in range(3)]
+        await settle()
+        assert watched.facts("Hub.leave").taker.endswith(gone)
+        for task in (*leaving, *runs):
+            task.cancel()
+
+    run(main)
+
+
 class Connection:
     def __init__(self) -> None:
         self.socket, self.other = socket.socketpair()

@@ -1,4 +1,6 @@
-"""Who is ahead of tasks that wait: the holder of their lock, the thread that can set what they wait for."""
+"""Who is ahead of tasks that wait: the holder of their lock, the thread that can set what they wait for, the
+coroutine that takes from their queue.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from taskscope.agent.answers.groups import ParkedTally, parked_key
 from taskscope.agent.hooks.threads import note_of
-from taskscope.agent.inspect import futures, origins, referents, stacks, task_facts
-from taskscope.agent.inspect.island import OwnRef, inside
-from taskscope.agent.inspect.looking import items
+from taskscope.agent.inspect import futures, origins, referents, stacks, takers, task_facts
+from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.threads import ident_of, known_threads
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import live_tasks, spent
@@ -27,8 +28,6 @@ MOST_TASKS = 2_000
 """Tasks among which a holder is searched for: 10 µs each, in slices."""
 
 MOST_THREADS = 300
-
-MOST_ENTRIES = 1_000
 
 
 def holder_of(lock: OwnRef | None, records: Iterable[SiteRecord]) -> Job[model.ParkedGroup | None]:
@@ -48,6 +47,34 @@ def holder_of(lock: OwnRef | None, records: Iterable[SiteRecord]) -> Job[model.P
         if spent():
             yield
     return None
+
+
+def missing_taker(putter: OwnRef | None, records: Iterable[SiteRecord]) -> Job[str]:
+    """The method that takes from the queue a task puts into, if no task runs it; "" if one does, or may."""
+    task = putter() if putter is not None else None
+    chain = task_facts.coroutines(task) if task is not None else []
+    queue = task_facts.waited_object(task, chain) if chain else None
+    home = takers.home_of(queue, task_facts.frames_of(chain)) if queue is not None else None
+    del task, chain, queue
+    codes = takers.takers_of(*home) if home is not None else []
+    owner = _reference(home[0]) if home is not None else None
+    del home
+    if not codes or owner is None:
+        return ""
+    for seen, other in enumerate(live_tasks(list(records))):
+        if seen == MOST_TASKS or (other is not None and takers.runs(other, codes, owner())):
+            return ""
+        del other
+        if spent():
+            yield
+    return " or ".join(dict.fromkeys(map(origins.function_name, codes)))
+
+
+def _reference(thing: object) -> OwnRef | None:
+    try:
+        return OwnRef(thing)
+    except TypeError:
+        return None
 
 
 def setter_of(things: Sequence[OwnRef]) -> Job[model.Frame | None]:
@@ -73,17 +100,7 @@ def _leads(frames: Sequence[FrameType], thing: object) -> bool:
     """Whether a variable of a thread's own functions is this object, or one that refers to it."""
     own = (each for each in frames if origins.origin(origins.file_of(each.f_code)) != "stdlib")
     return thing is not None and any(
-        value is thing or (referents.is_looked_into(value) and _refers(value, thing))
+        value is thing or (referents.is_looked_into(value) and takers.refers(value, thing))
         for frame in own
         for value in variables_of(frame).values()
-    )
-
-
-def _refers(value: object, thing: object) -> bool:
-    known = inside(value)
-    attributes = (each for each in known if type(each) is dict and len(each) <= MOST_ENTRIES)
-    return any(
-        each is thing
-        for some in (known, *(items(names, MOST_ENTRIES) for names in attributes))
-        for each in some
     )

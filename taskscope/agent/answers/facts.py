@@ -109,8 +109,9 @@ class FactFinder:
             keeper = yield from self._proofs.keeper(record, records)
         holder = yield from ahead.holder_of(tally.shared.lock, [record, *records])
         setter = yield from ahead.setter_of(tally.shared.of_cancelled)
+        taker = yield from ahead.missing_taker(tally.shared.putter, [record, *records])
         live, marks = record.counts().live, tuple(seen.values())
-        found = tally.facts(site, live, alive, cuts, marks, reach, older, keeper, holder, setter)
+        found = tally.facts(site, live, alive, cuts, marks, reach, older, keeper, holder, setter, taker)
         return self._looked(found)
 
     def looks(self, query: requests.Looks) -> Job[tuple[model.SiteFacts, ...]]:
@@ -292,6 +293,7 @@ class _Tally:
         keeper: model.Keeper | None,
         holder: model.ParkedGroup | None,
         setter: model.Frame | None,
+        taker: str,
     ) -> model.SiteFacts:
         groups = sorted(
             (tally.parked(key) for key, tally in self.groups.items()), key=lambda each: -each.live
@@ -310,6 +312,7 @@ class _Tally:
             things=len(self.shared.waits),
             holder=holder,
             setter=setter,
+            taker=taker,
             groups=tuple(groups[:MAX_GROUPS]),
             examples=tuple(self.examples),
             descriptors=tuple(self.descriptors),

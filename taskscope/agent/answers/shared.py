@@ -42,12 +42,15 @@ class _Waited:
 
 
 class Shared:
-    """``lock``: one that some wait for; ``of_cancelled``: some of what cancelled tasks wait on."""
+    """``lock``: one that some wait for; ``putter``: a task that waits for room in a queue; ``of_cancelled``:
+    some of what cancelled tasks wait on.
+    """
 
     def __init__(self) -> None:
         self.bound: dict[int, _Bound] = {}
         self.waits: dict[int, _Waited] = {}
         self.lock: OwnRef | None = None
+        self.putter: OwnRef | None = None
         self.of_cancelled: list[OwnRef] = []
 
     def add_owner(self, chain: list[object]) -> None:
@@ -70,6 +73,8 @@ class Shared:
         waited.inside += task_facts.references_in(task, chain, thing)
         outside = sys.getrefcount(thing) - sys.getrefcount(probe) - waited.inside
         waited.seen = _wait_object(thing, wait, waited.waiters, max(0, outside))
+        if wait == "queue.put" and self.putter is None:
+            self.putter = OwnRef(task)
         if wait in LOCKS and self.lock is None:
             self.lock = _reference(thing)
         if cancelled and len(self.of_cancelled) < MOST_CANCELLED and (known := _reference(thing)) is not None:

@@ -114,7 +114,9 @@ def _handing_over(seen: Clues) -> Said | None:
     if queue is not None and queue.getters:
         return None
     full = f" (full at {queue.maxsize:,})" if queue is not None and queue.maxsize else ""
-    return Said(f"blocked on a full queue{full} that nobody reads", ("blocked on a full queue",))
+    taker = seen.facts.taker
+    gone = f": {taker} should take from it, and no task runs that any more" if taker else ""
+    return Said(f"blocked on a full queue{full} that nobody reads{gone}", ("blocked on a full queue",))
 
 
 STUCK_HANDING_OVER = SitePattern(

@@ -137,7 +137,10 @@ STARTED_TWICE = SitePattern(
     explanation=(
         "The same loop runs several times on one object: it was started again before the last one had ended."
     ),
-    remedy="Make a second start a no-op while the loop runs, and reset that guard when it exits.",
+    remedy=(
+        "Cancel and await the last one before the next is started; or make a second start a no-op while the "
+        "loop runs, and reset that guard when it exits."
+    ),
 )
 
 
