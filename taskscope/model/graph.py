@@ -135,9 +135,9 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class FullSlots:
-    """A semaphore or limiter: all ``size`` slots are taken by those that have not moved since ``since``.
+    """A semaphore, limiter or pool: all its slots are taken by those that have not moved since ``since``.
 
-    ``size`` 0: unknown.
+    ``size``: slots; 0: unknown.  ``unheld``: members of a pool that no task or thread has.
     ``holders``: the first few.  ``waiting``: how many wait for a slot, the longest since ``oldest``;
     ``lines``: where, most first; ``waiters``: what they are.
     """
@@ -150,15 +150,17 @@ class FullSlots:
     holders: tuple[Holder, ...] = ()
     lines: tuple[WaitingAt, ...] = ()
     waiters: words.NodeKind = "task"
+    unheld: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Unreturned:
-    """Slots of a semaphore or lock, or items of a queue, that were taken and that nobody will give back.
+    """Slots of a semaphore or lock, items of a queue or members of a pool that nobody will give back.
 
-    ``size``: slots (0: unknown), or items not done.  ``waiting`` tasks wait, at ``lines``, most first; none
-    has moved since ``since``.  ``takers``: how many take them at which line; of slots, those whose code gives
-    them back only if nothing fails; of items, where consumers wait for more.
+    ``size``: slots (0: unknown), items not done, or members, of which ``closed`` are closed connections.
+    ``waiting`` tasks wait, at ``lines``, most first; none has moved since ``since``.  ``takers``: how many
+    take them at which line; of slots, those whose code gives them back only if nothing fails; of items, where
+    consumers wait for more.
     """
 
     kind: words.Lost
@@ -168,6 +170,7 @@ class Unreturned:
     waiting: int
     lines: tuple[WaitingAt, ...]
     takers: tuple[WaitingAt, ...] = ()
+    closed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,8 +165,8 @@ Gone = Literal["", "fork", "thread", "task", "nobody"]
 """Why nothing gives a lock back: its owner stayed behind at a fork, or is a thread or task that has ended.
 Of a task, ``nobody``: nothing that lives can reach what it waits for."""
 
-Lost = Literal["slots", "items"]
-"""What was taken and is not given back: slots of a semaphore or lock, items of a queue."""
+Lost = Literal["slots", "items", "members"]
+"""What was taken and is not given back: slots of a semaphore or lock, items of a queue, members of a pool."""
 
 Interruption = Literal["", "finaliser", "signal handler", "collector"]
 """What may run code in the middle of other code of the same thread."""

@@ -1,8 +1,10 @@
-"""Programs that hang, attached by pid: told within half a minute, with the cause and every line of it."""
+"""Programs that hang, attached by pid: told within half a minute, with the cause and every line of it.
+
+The packages may be those of another interpreter, as in ``test_cases``.
+"""
 
 from __future__ import annotations
 
-import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests.corpus.program import Program, programs, shown
 from tests.corpus.score import judged, started
+from tests.corpus.test_cases import PYTHON, with_packages
 
 if TYPE_CHECKING:
     from taskscope.model import Finding
@@ -22,7 +25,7 @@ WITHIN = 30.0
 @pytest.mark.parametrize("program", programs("hanging"), ids=lambda program: program.path.stem)
 async def test_a_hang_is_told_soon_after_attaching(program: Program) -> None:
     said: tuple[Finding, ...] = ()
-    async with started(program, sys.executable) as pid, aclosing(judged(pid)) as course:
+    async with started(with_packages(program), PYTHON) as pid, aclosing(judged(pid)) as course:
         async for passed, said in course:
             if any(program.is_right(each) and each.level == "hang" for each in said):
                 return

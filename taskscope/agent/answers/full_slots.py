@@ -68,30 +68,43 @@ class SlotOwners:
         self._standing = standing
         self._now = now
 
-    def full(self, nodes: Mapping[Key, Node], edges: Iterable[Edge]) -> Job[tuple[model.FullSlots, ...]]:
-        """Those whose holders have not moved since an earlier look, and whose waiters neither."""
+    def full(
+        self, nodes: Mapping[Key, Node], edges: Iterable[Edge], unheld: Mapping[Key, int]
+    ) -> Job[tuple[model.FullSlots, ...]]:
+        """Those whose holders have not moved since an earlier look, and whose waiters neither.
+
+        ``unheld``: of a pool, how many members no task or thread has.
+        """
         holders: dict[Key, list[Edge]] = {}
         waiters: dict[Key, list[Key]] = {}
         for edge in edges:
-            if edge.how == "held":
+            if edge.how == "held" and edge.on[0] in ("task", "thread"):
                 holders.setdefault(edge.waiter, []).append(edge)
             elif edge.on[0] == "thing" and edge.waiter in nodes:
                 waiters.setdefault(edge.on, []).append(edge.waiter)
         found = []
         for key in list(waiters)[:MAX_THINGS]:
             node, held = nodes.get(key), holders.get(key, [])
-            if node is None or node.kind != "slots" or len(held) < max(1, node.size or 0):
+            kept = unheld.get(key, 0)
+            if node is None or node.kind != "slots" or len(held) + kept < max(1, node.size or 0):
                 continue
             owners = yield from self._owners(held)
-            since = [each.since for each in owners if each.since is not None]
-            if owners and len(since) == len(owners) and max(since) < self._now:
-                waiting = [nodes[each].since or self._now for each in waiters[key]]
+            oldest = min(nodes[each].since or self._now for each in waiters[key])
+            since = [each.since for each in owners if each.since is not None] + [oldest] * (kept > 0)
+            if since and len(since) == len(owners) + (kept > 0) and max(since) < self._now:
                 lines = yield from self._lines(waiters[key])
                 what: NodeKind = "thread" if waiters[key][0][0] == "thread" else "task"
-                size, oldest = node.size or 0, min(waiting)
                 found.append(
                     model.FullSlots(
-                        node.name, size, max(since), len(waiting), oldest, tuple(owners), lines, what
+                        node.name,
+                        node.size or 0,
+                        max(since),
+                        len(waiters[key]),
+                        oldest,
+                        tuple(owners),
+                        lines,
+                        what,
+                        kept,
                     )
                 )
         return tuple(found)

@@ -6,21 +6,22 @@ tasks and locks are referenced weakly, everything else by number.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent.answers import standing
 from taskscope.agent.answers.channels import Channels
+from taskscope.agent.answers.client_pools import ClientPools
 from taskscope.agent.answers.full_pools import FullPools
 from taskscope.agent.answers.full_slots import SlotOwners
+from taskscope.agent.answers.held import Held
 from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
 from taskscope.agent.answers.returning import Returning
 from taskscope.agent.answers.unreturned import Unreturned
-from taskscope.agent.inspect import futures, holdings, processes, stacks, task_facts, turns, waited
+from taskscope.agent.inspect import futures, processes, stacks, task_facts, turns, waited
 from taskscope.agent.inspect.island import OwnRef
-from taskscope.agent.inspect.looking import attribute, items
+from taskscope.agent.inspect.looking import items
 from taskscope.agent.inspect.seclusion import is_secluded, registered_of
 from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
 from taskscope.agent.inspect.threads import ident_of, known_threads, native_id, native_ids
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
+    from taskscope.agent.answers.client_pools import MembersKnown
     from taskscope.agent.answers.nodes import Key
     from taskscope.agent.answers.unreached import Unreached
     from taskscope.agent.answers.unreturned import GiversRead
@@ -73,6 +75,7 @@ class Look:
         self._unreturned = Unreturned()
         self._returning = Returning(still, self._now)
         self._channels = Channels(self._nodes, self._edges, still, registry)
+        self._clients = ClientPools(registry, self._nodes, self._edges)
 
     # -- who waits -----------------------------------------------------------------------------
 
@@ -151,6 +154,7 @@ class Look:
             self._add(("task", serial), since, waited.by_task(task))
             self._add_any(("task", serial), since, waited.of_task_by_anybody, task)
             self._unreturned.note(task, since)
+            self._clients.note(serial, since, task)
             thread = blocked.get(id(futures.loop_of(task)))
             if thread is not None:
                 self._nodes.setdefault(("task", serial), Node("task", since))
@@ -199,6 +203,11 @@ class Look:
         if self._enclosed:
             yield from self._channels.follow(self._natives, agent)
 
+    def pools(self, known: MembersKnown, agent: int) -> Job[None]:
+        """Adds the pools of connections that are waited for."""
+        if not self._partial:
+            yield from self._clients.follow(self._sampled, agent, known)
+
     def rest(self) -> None:
         """Adds the process as a whole, if all that could make it move is in the graph."""
         closed = self._secluded and not self._partial
@@ -213,7 +222,10 @@ class Look:
 
     def unreturned(self, read: GiversRead, agent: int) -> Job[tuple[model.Unreturned, ...]]:
         """What was taken and nobody will give back."""
-        return () if self._partial else (yield from self._unreturned.found(self._sampled, read, agent))
+        if self._partial:
+            return ()
+        found = yield from self._unreturned.found(self._sampled, read, agent)
+        return found + self._clients.lost
 
     def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[Edge]:
         if how == "waits":
@@ -256,53 +268,20 @@ class Look:
     def holders(self, agent: int) -> Job[None]:
         """Adds what is waited for and what holds it."""
         self._add_pools()
-        found: dict[int, list[Edge]] = defaultdict(list)
+        held = Held(self._things)
         if self._things:
-            yield from self._held_by_threads(found, agent)
-            yield from self._held_by_tasks(found)
+            yield from held.note_threads(self._alive - {agent})
+            yield from held.note_tasks(self._sampled())
         for number, reference in self._things.items():
             thing = reference()
             if thing is not None:
-                self._add_thing(number, slots_of(thing), found[number])
+                self._add_thing(number, slots_of(thing), held.by[number])
                 waiting = {edge.waiter[1] for edge in self._edges if edge.on == ("thing", number)}
-                if not found[number] and is_left_behind(thing, stacks.current_frames(), waiting):
+                if not held.by[number] and is_left_behind(thing, stacks.current_frames(), waiting):
                     self._nodes["thing", number].gone = "fork"
             del thing
             if spent():
                 yield
-
-    def _held_by_threads(self, found: dict[int, list[Edge]], agent: int) -> Job[None]:
-        for ident in self._alive:
-            frame = stacks.current_frames().get(ident)
-            for held, holder in holdings.of_frames(frame) if frame is not None and ident != agent else ():
-                number = self._wanted(held.thing)
-                if number is not None:
-                    edge = Edge(("thing", number), ("thread", ident), "held", held.where, id(holder))
-                    found[number].append(edge)
-            frame = holder = held = None  # type: ignore[assignment]
-            if spent():
-                yield
-
-    def _held_by_tasks(self, found: dict[int, list[Edge]]) -> Job[None]:
-        for task in self._sampled():
-            if task is None:
-                yield
-            else:
-                self._note_held(task, found)
-
-    def _note_held(self, task: object, found: dict[int, list[Edge]]) -> None:
-        for held in holdings.of_task(task):
-            number = self._wanted(held.thing)
-            if number is not None:
-                holder = "task", futures.serial_of(task) or 0
-                found[number].append(Edge(("thing", number), holder, "held", held.where))
-
-    def _wanted(self, thing: object) -> int | None:
-        """The number of a thing that is waited for, or of a condition's lock."""
-        for each in (thing, attribute(thing, "_lock")):
-            if each is not None and id(each) in self._things:
-                return id(each)
-        return None
 
     def _add_thing(self, number: int, slots: Slots, held: list[Edge]) -> None:
         key: Key = ("thing", number)
@@ -383,7 +362,7 @@ class Look:
             if spent():
                 yield
         owners = SlotOwners(self._registry, self._still, self._standing, self._now)
-        slots = yield from owners.full(self._nodes, self._edges)
+        slots = yield from owners.full(self._nodes, self._edges, self._clients.unheld)
         held = {(numbers[each.waiter], numbers.get(each.on)): each for each in self._edges if each.frame}
         return model.WaitGraph(
             self._now,

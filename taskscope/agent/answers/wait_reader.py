@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from taskscope.agent.answers.client_pools import MembersKnown
 from taskscope.agent.answers.ending import EndingWatch
 from taskscope.agent.answers.graph import Look
 from taskscope.agent.answers.unreached import Unreached
@@ -34,6 +35,7 @@ class WaitReader:
         self._unread = UnreadOutputs(registry, self._still)
         self._givers = GiversRead()
         self._unreached = Unreached(registry, lambda: [loop for _, loop in watch.loops()])
+        self._members = MembersKnown(lambda: [loop for _, loop in watch.loops()])
 
     def since(self, serial: int) -> float | None:
         """Since when a task had not moved at the last look; None: it was not seen."""
@@ -47,6 +49,7 @@ class WaitReader:
         unread = yield from self._unread.look(self._agent_thread())
         self._still.looked()
         yield from look.holders(self._agent_thread())
+        yield from look.pools(self._members, self._agent_thread())
         look.rest()
         yield from look.unreached(self._unreached)
         graph = yield from look.graph()

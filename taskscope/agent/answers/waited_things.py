@@ -1,4 +1,4 @@
-"""Locks, conditions, semaphores, events, barriers and queues that somebody waits for, as rows of resources.
+"""Locks, conditions, semaphores, pools and the like that somebody waits for, as rows of resources.
 
 Those of a kind that are waited for at one line make one row.  Nothing is kept of them: across a pause they
 are told apart by ``id``.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent.inspect import futures, holdings, stacks
+from taskscope.agent.inspect import client_pools, futures, holdings, members, stacks
 from taskscope.agent.inspect.looking import class_name
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import live_tasks, spent
@@ -35,12 +35,16 @@ _Key = tuple["Wait", str, "model.Frame | None"]
 
 
 class _Things:
-    """``since``: since when the one that has waited longest has not moved, as far as that is known."""
+    """``since``: since when the one that has waited longest has not moved, as far as that is known.
 
-    __slots__ = ("held_by", "ids", "since", "waiters")
+    ``places``: of a pool, its members by ``id``.
+    """
+
+    __slots__ = ("held_by", "ids", "places", "since", "waiters")
 
     def __init__(self) -> None:
         self.ids: set[int] = set()
+        self.places: dict[int, int] = {}
         self.waiters = 0
         self.since: float | None = None
         self.held_by: list[str] = []
@@ -57,11 +61,12 @@ def rows(
 ) -> Job[list[model.Resource]]:
     """``since``: since when a task, by its serial, has not moved; None: unknown."""
     found: dict[_Key, _Things] = {}
+    pools: client_pools.Known = {}
     for task in live_tasks(registry.task_records()):
         if task is None:
             yield
             continue
-        _add(task, found, since)
+        _add(task, found, since, pools)
         del task
     yield from _find_holders(registry, found)
     return [
@@ -70,47 +75,72 @@ def rows(
     ]
 
 
-def _add(task: object, found: dict[_Key, _Things], since: Callable[[int], float | None]) -> None:
+def _add(
+    task: object, found: dict[_Key, _Things], since: Callable[[int], float | None], pools: client_pools.Known
+) -> None:
     frames = stacks.await_chain(futures.coroutine(task))
     shape = stacks.shape_of(frames)
-    if shape.known is None or shape.known.rule.wait not in WAITS:
+    wait: Wait = shape.known.rule.wait if shape.known is not None else "unknown"
+    of_pool = wait in client_pools.WAITS
+    pool = client_pools.waited_for(frames, futures.waiter_of(task), pools) if of_pool else None
+    if pool is not None:
+        wait, thing = "semaphore", pool.thing
+    elif shape.known is not None and wait in WAITS:
+        thing = variables_of(frames[shape.known.at]).get("self")
+    else:
         return
-    thing = variables_of(frames[shape.known.at]).get("self")
-    key = shape.known.rule.wait, class_name(thing), shape.user or shape.frame
-    found.setdefault(key, _Things()).add(thing, since(futures.serial_of(task) or 0))
+    things = found.setdefault((wait, class_name(thing), shape.user or shape.frame), _Things())
+    things.add(thing, since(futures.serial_of(task) or 0))
+    if pool is not None:
+        things.places.update((id(each), at) for at, each in enumerate(pool.members))
 
 
 def _find_holders(registry: Registry, found: dict[_Key, _Things]) -> Job[None]:
     """Names the tasks that hold what others wait for."""
-    wanted = {number: things for key, things in found.items() if key[0] in HELD for number in things.ids}
+    wanted = {
+        number: things
+        for key, things in found.items()
+        if key[0] in HELD
+        for number in (*things.ids, *things.places)
+    }
     left = MAX_HOLDERS if wanted else 0
     for task in live_tasks(registry.task_records()) if wanted else ():
         if task is None or not left:
             yield
             continue
         left -= 1
-        _note_held(task, wanted)
+        yield from _note_held(task, wanted)
         del task
         if spent():
             yield
 
 
-def _note_held(task: object, wanted: dict[int, _Things]) -> None:
-    for held in holdings.of_task(task):
-        things = wanted.get(id(held.thing))
+def _note_held(task: object, wanted: dict[int, _Things]) -> Job[None]:
+    held = holdings.of_task(task)
+    for each in held:
+        things = wanted.get(id(each.thing))
         if things is not None:
-            where = f"{held.where.file.rpartition('/')[2]}:{held.where.line}"
-            things.held_by.append(f"{futures.name_of(task)} at {where}")
+            things.held_by.append(f"{futures.name_of(task)}{_at(each.where)}")
+    for things in {id(each): each for each in wanted.values() if each.places}.values():
+        frames = stacks.await_chain(futures.coroutine(task))
+        for taken in (yield from members.taken(held, frames, things.places, things.ids)):
+            things.held_by.append(f"{futures.name_of(task)}{_at(taken.where)}")
+
+
+def _at(where: model.Frame | None) -> str:
+    return f" at {where.file.rpartition('/')[2]}:{where.line}" if where is not None else ""
 
 
 def _row(wait: Wait, name: str, frame: model.Frame | None, things: _Things) -> model.Resource:
     held = things.held_by
     more = f" and {len(held) - 1:,} more" if len(held) > 1 else ""
+    parts = [f"all {len(things.places):,} taken"] if things.places else []
+    parts += [f"held by {held[0]}{more}"] if held else []
     return model.Resource(
         "primitive",
         name,
         len(things.ids),
-        detail=f"held by {held[0]}{more}" if held else "",
+        detail=", ".join(parts),
         frame=frame,
         users=things.waiters,
         since=things.since,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from taskscope.agent.inspect.looking import (
     attribute,
     attributes_of,
     class_name,
+    is_a,
     module_of,
     native,
     pairs,
@@ -26,13 +28,13 @@ MAX_PARTS = 50
 
 def open_transport(thing: object) -> object:
     """A transport that it, or an object it has as an attribute, has and that is not closing; or None."""
-    return next((each for each in _transports(thing) if _is_open(each)), None)
+    return next((each for each in _transports(thing) if is_open(each)), None)
 
 
 def is_closed(thing: object) -> bool:
     """Whether they have transports, and none of these is open."""
     transports = list(_transports(thing))
-    return len(transports) > 0 and not any(map(_is_open, transports))
+    return len(transports) > 0 and not any(map(is_open, transports))
 
 
 def _transports(thing: object) -> Iterator[object]:
@@ -40,11 +42,14 @@ def _transports(thing: object) -> Iterator[object]:
     parts = islice((*pairs(attributes_of(thing)), *slots_of(thing)), MAX_PARTS)
     for each in (thing, *(part for _, part in parts)):
         transport = next((found for name in _NAMES if (found := attribute(each, name)) is not None), None)
-        if transport is not None and _is_transport(transport):
+        if transport is not None and is_transport(transport):
             yield transport
 
 
-def _is_open(transport: object) -> bool:
+def is_open(transport: object) -> bool:
+    """Whether a transport or a socket is neither closed nor about to be."""
+    if is_a(transport, _socket.socket):
+        return _socket.socket.fileno(transport) >= 0
     for name in ("_closing", "_closed"):  # asyncio's sockets and pipes, asyncio's TLS
         state = attribute(transport, name)
         if state is not None:
@@ -52,7 +57,12 @@ def _is_open(transport: object) -> bool:
     return native(transport, "is_closing") is False
 
 
-def _is_transport(thing: object) -> bool:
+def is_end(thing: object) -> bool:
+    """Whether it is a transport or a socket."""
+    return is_a(thing, _socket.socket) or is_transport(thing)
+
+
+def is_transport(thing: object) -> bool:
     """Whether it is one of asyncio or uvloop."""
     return module_of(type(thing)).partition(".")[0] in ("asyncio", "uvloop") and "Transport" in class_name(
         thing

@@ -14,7 +14,7 @@ from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import spent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from taskscope.agent.inspect.walk import Job
 
@@ -52,21 +52,27 @@ def of_task(task: object) -> Awaited | None:
 
 def reached_by(frames: list[FrameType]) -> Job[set[int]]:
     """The descriptors that the variables of these frames lead to, as far as ``MAX_OBJECTS``."""
-    queue = [each for frame in frames for each in variables_of(frame).values() if _leads_on(each)]
-    seen = {id(each) for each in queue}
     found: set[int] = set()
-    for thing in queue:  # which grows
+    for thing in nearest([each for frame in frames for each in variables_of(frame).values()], MAX_OBJECTS):
         found.update(numbers_of(thing))
-        if len(queue) < MAX_OBJECTS:
-            new = [each for each in gc.get_referents(thing)[:MAX_OBJECTS] if _leads_on(each)]
-            queue += [each for each in new if id(each) not in seen]
-            seen.update(map(id, new))
         if spent():
             yield
     return found
 
 
-def _leads_on(thing: object) -> bool:
+def nearest(things: Iterable[object], most: int, without: Collection[int] = ()) -> Iterator[object]:
+    """These and about ``most`` that they lead to, nearest first; none whose ``id`` is in ``without``."""
+    queue = [each for each in things if leads_on(each) and id(each) not in without]
+    seen = {*without, *map(id, queue)}
+    for thing in queue:  # which grows
+        yield thing
+        if len(queue) < most:
+            new = [each for each in gc.get_referents(thing)[:most] if leads_on(each)]
+            queue += [each for each in new if id(each) not in seen]
+            seen.update(map(id, new))
+
+
+def leads_on(thing: object) -> bool:
     """Not classes, tasks and loops: those lead to what others use."""
     if thing is None or id(type(thing)) in _LEADS_NOWHERE or is_a(thing, type):
         return False

@@ -113,8 +113,8 @@ class Island:
             if spent():
                 yield
 
-    def held(self) -> Job[set[int]]:
-        """Indexes of objects that something outside refers to."""
+    def held(self, *, weakly: bool = True) -> Job[set[int]]:
+        """Indexes of objects that something outside refers to; ``weakly``: or anything refers to weakly."""
         counts = [0] * len(self.things)
         thing = each = None
         for thing in self.things:
@@ -133,7 +133,8 @@ class Island:
                 continue
             if place in self.waiting:
                 self.known_outside[place] = extra - base
-            if extra != base or (place not in self.waiting and is_known_weakly(things[place])):
+            weak = weakly and place not in self.waiting and is_known_weakly(things[place])
+            if extra != base or weak:
                 found.add(place)
             if not place & 63 and spent():
                 yield
@@ -167,4 +168,12 @@ def inside(thing: object) -> list[object]:
 
 
 def is_known_weakly(thing: object) -> bool:
-    return getweakrefcount(thing) > 0 and any(not is_a(each, OwnRef) for each in getweakrefs(thing))
+    """Not an asynchronous generator: its loop knows it only to close it at its own end."""
+    if type(thing) is AsyncGeneratorType:
+        return False
+    return len(weak_references(thing)) > 0
+
+
+def weak_references(thing: object) -> list[ref[object]]:
+    """The program's, to an object."""
+    return [each for each in getweakrefs(thing) if not is_a(each, OwnRef)] if getweakrefcount(thing) else []

@@ -131,16 +131,17 @@ def slots_taken(graph: WaitGraph | None) -> tuple[Finding, ...]:
     """One finding per semaphore or limiter that nobody gives back while others wait."""
     if graph is None or any(each.kind == "slots" for each in graph.nodes):
         return ()  # a deadlock says more
+    lost = {each.name for each in graph.unreturned}
     return tuple(
         _slots_finding(each, graph.monotonic)
         for each in graph.slots
-        if graph.monotonic - max(each.since, each.oldest) >= SLOTS_HELD
+        if graph.monotonic - max(each.since, each.oldest) >= SLOTS_HELD and each.name not in lost
     )
 
 
 def _slots_finding(full: FullSlots, now: float) -> Finding:
     first = full.holders[0] if full.holders else None
-    where = (first.frame if first is not None else None) or UNKNOWN
+    where = (first.frame if first is not None else None) or (full.lines[0].frame if full.lines else UNKNOWN)
     held = wording.age(now - full.since)
     all_slots = f"all {full.size:,} slots have" if full.size > 1 else "its only slot has"
     all_slots = all_slots if full.size else "every slot has"
@@ -161,6 +162,7 @@ def _slots_finding(full: FullSlots, now: float) -> Finding:
             f"the longest has waited for one for at least {wording.age(now - full.oldest)}",
             (
                 *(_holds(each) for each in full.holders[:SHOWN]),
+                *([f"no task or thread has {full.unheld:,} of them"] if full.unheld else []),
                 *(_behind_slot(each, full) for each in full.lines),
             ),
         ),

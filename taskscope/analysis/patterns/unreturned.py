@@ -10,6 +10,8 @@ from taskscope.analysis.patterns.chains import STILL
 from taskscope.analysis.patterns.pattern import ProcessPattern, Said, line_finding, place, said
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from taskscope.model import Finding, Frame, Unreturned, WaitGraph, WaitingAt
     from taskscope.model.vocabulary import Lost
 
@@ -23,7 +25,7 @@ def _unreturned(graph: WaitGraph | None, kind: Lost) -> tuple[Finding, ...]:
     """One finding per semaphore or queue."""
     if graph is None:
         return ()
-    told = _lost_slots if kind == "slots" else _never_done
+    told = _TOLD[kind]
     return tuple(
         told(each, graph.monotonic)
         for each in graph.unreturned
@@ -49,6 +51,18 @@ def _lost_slots(lost: Unreturned, now: float) -> Finding:
             ),
             *(f"{_waiting(each)} for {of} at {_at(each)}" for each in lost.lines),
         ),
+    )
+
+
+def _lost_members(lost: Unreturned, now: float) -> Finding:
+    closed = (f"{lost.closed:,} of them are closed",) if lost.closed else ()
+    return _finding(
+        MEMBERS_LOST,
+        lost,
+        lost.lines[0].frame,
+        f"{_have_waited(lost, now)} for the {lost.name} of {lost.size:,}, which gets nothing back",
+        said(f"all {lost.size:,} are taken, and nothing but the pool has them any more"),
+        (*closed, *(f"{_waiting(each)} for one at {_at(each)}" for each in lost.lines)),
     )
 
 
@@ -125,5 +139,20 @@ NEVER_DONE = ProcessPattern(
     remedy="Call task_done() in a finally around all that follows get(): no continue or error passes it by.",
 )
 
-PATTERNS = (SLOTS_LOST, NEVER_DONE)
+MEMBERS_LOST = ProcessPattern(
+    name="connections lost",
+    find=lambda process: _unreturned(process.waits, "members"),
+    noun="pool",
+    verb=" with lost connections",
+    explanation="Whoever took them has ended, or gone on, without giving them back to the pool.",
+    remedy="Take them by async with, or give them back in finally: no error or cancellation loses one then.",
+)
+
+_TOLD: dict[Lost, Callable[[Unreturned, float], Finding]] = {
+    "slots": _lost_slots,
+    "items": _never_done,
+    "members": _lost_members,
+}
+
+PATTERNS = (SLOTS_LOST, MEMBERS_LOST, NEVER_DONE)
 """In the order they are reported."""

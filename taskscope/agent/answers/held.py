@@ -1,0 +1,58 @@
+"""Which tasks and threads hold the locks and slots that others wait for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from taskscope.agent.answers.nodes import Edge
+from taskscope.agent.inspect import futures, holdings, stacks
+from taskscope.agent.inspect.looking import attribute
+from taskscope.agent.inspect.walk import spent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from taskscope.agent.inspect.walk import Job
+
+
+class Held:
+    """``wanted``: what is waited for, by ``id``.  ``by``: the edges from each to those that hold it."""
+
+    def __init__(self, wanted: Collection[int]) -> None:
+        self._wanted = wanted
+        self.by: dict[int, list[Edge]] = defaultdict(list)
+
+    def note_threads(self, idents: Iterable[int]) -> Job[None]:
+        for ident in idents:
+            frame = stacks.current_frames().get(ident)
+            for held, holder in holdings.of_frames(frame) if frame is not None else ():
+                number = self._number(held.thing)
+                if number is not None:
+                    edge = Edge(("thing", number), ("thread", ident), "held", held.where, id(holder))
+                    self.by[number].append(edge)
+            frame = holder = held = None  # type: ignore[assignment]
+            if spent():
+                yield
+
+    def note_tasks(self, tasks: Iterator[object | None]) -> Job[None]:
+        """``tasks``: None wherever a pause is due."""
+        for task in tasks:
+            if task is None:
+                yield
+            else:
+                self._note_task(task)
+
+    def _note_task(self, task: object) -> None:
+        for held in holdings.of_task(task):
+            number = self._number(held.thing)
+            if number is not None:
+                holder = "task", futures.serial_of(task) or 0
+                self.by[number].append(Edge(("thing", number), holder, "held", held.where))
+
+    def _number(self, thing: object) -> int | None:
+        """The number of a thing that is waited for, or of a condition's lock."""
+        for each in (thing, attribute(thing, "_lock")):
+            if each is not None and id(each) in self._wanted:
+                return id(each)
+        return None
