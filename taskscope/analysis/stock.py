@@ -1,8 +1,8 @@
 """Which resources pile up: event loops, asynchronous generators, connections, children, values of contexts.
 
 Counting some is cheap and always done: ``ALWAYS``.  Connections are counted only while descriptors climb,
-contexts while memory does, and neither if tasks climb with them.  What keeps a pile is asked for once it
-grows.
+contexts while memory does.  If tasks climb with these, they may be what has them, so a pile is told only for
+a reason of its own.  What keeps a pile is asked for once it grows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ALWAYS: tuple[ResourceKind, ...] = ("loop", "generator", "subprocess")
 
 WHILE: Mapping[Supply, tuple[ResourceKind, ...]] = {"fds": ("transport", "descriptor"), "rss": ("context",)}
-"""What is counted only while that climbs, and no site moves with it."""
+"""What is counted only while that climbs."""
 
 LARGE = 1 << 20
 """Bytes that values of a context variable must gain: less is noise."""
@@ -199,13 +199,15 @@ class Stock(Piles[Resource]):
 
     def __init__(self, started: float) -> None:
         super().__init__(started)
+        self._shared: frozenset[ResourceKind] = frozenset()  # with tasks that climb as well
         self.descriptors: tuple[Resource, ...] = ()
         """Of the last look that told of them."""
 
     def kinds(self, climbs: Iterable[Climb]) -> tuple[ResourceKind, ...]:
         """What to count now."""
-        more = [kind for each in climbs if not each.movements for kind in WHILE.get(each.resource, ())]
-        return (*ALWAYS, *more)
+        climbing = [each for each in climbs if each.resource in WHILE]
+        self._shared = frozenset(kind for each in climbing if each.movements for kind in WHILE[each.resource])
+        return (*ALWAYS, *(kind for each in climbing for kind in WHILE[each.resource]))
 
     def add(self, resources: Resources, kinds: Sequence[ResourceKind]) -> None:
         """Adds a look at these kinds."""
@@ -248,6 +250,8 @@ class Stock(Piles[Resource]):
             return None
         judged = pile.judged_as
         strength, past = judged.strength(row, pile), pile.past(self._started)
+        if strength < Strength.PERMANENT and row.kind in self._shared:
+            return None
         grown = pile.judged(strength, self._started, past=past, takes=judged.takes(row))
         if grown is None:
             return None

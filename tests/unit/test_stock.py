@@ -12,7 +12,7 @@ from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns import stock as patterns
 from taskscope.analysis.patterns.limits import unexplained
 from taskscope.analysis.patterns.pattern import ProcessFacts
-from taskscope.analysis.resources import Climb
+from taskscope.analysis.resources import Climb, Movement
 from taskscope.analysis.stock import ALWAYS, Stock
 from taskscope.model import Frame, Keeper, Resource, Resources, Thread
 
@@ -223,6 +223,21 @@ def test_connections_are_counted_while_descriptors_climb_and_contexts_while_memo
     assert judged.kinds(()) == ALWAYS
     assert judged.kinds([climb("fds", 60.0)]) == (*ALWAYS, "transport", "descriptor")
     assert judged.kinds([climb("rss", 60.0)]) == (*ALWAYS, "context")
+
+
+@pytest.mark.parametrize(("keeper", "told"), [(ONLY_FILLED, ["transport"]), (READ, []), (None, [])])
+def test_of_what_climbs_with_tasks_only_that_is_told_which_no_task_can_end(
+    keeper: Keeper | None, told: list[str]
+) -> None:
+    judged = Stock(0.0)
+    with_tasks = replace(climb("fds", 60.0), movements=(Movement(1, "fds", 0.99, 1.0),))
+    for now in range(0, 400, 5):
+        kinds = judged.kinds([with_tasks])
+        assert "transport" in kinds
+        row = replace(STREAM, count=steady(now))
+        judged.add(Resources(float(now), (row,)), kinds)
+        judged.inspect(Resources(float(now), (replace(row, keeper=keeper),)))
+    assert [each.row.kind for each in judged.found()] == told
 
 
 def test_what_was_not_counted_this_time_is_not_forgotten() -> None:

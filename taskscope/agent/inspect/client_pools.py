@@ -61,7 +61,7 @@ WAITS: frozenset[Wait] = frozenset(("event", "condition", "queue.get", "future",
 
 _CONTAINERS = kinds(list, set, dict, deque, defaultdict, OrderedDict)
 _SIZES = ("len", "range")
-_PUTS = ("append", "add", "put", "put_nowait")
+_PUTS = frozenset(("append", "add", "put", "put_nowait"))
 
 
 class Pool(NamedTuple):
@@ -198,7 +198,8 @@ def _is_queued(name: str, primitive: object, names: Mapping[str, object], cls: t
     ):
         return False
     queue = next((each for each, value in names.items() if value is primitive), None)
-    added = {pair for code in _codes_of(cls).values() for pair in _added_in(code)}
+    codes = [each for each in _codes_of(cls).values() if not {name, queue}.isdisjoint(each.co_names)]
+    added = {pair for code in codes if not _PUTS.isdisjoint(code.co_names) for pair in _added_in(code)}
     return any((queue, variable) in added for attr, variable in added if attr == name)
 
 

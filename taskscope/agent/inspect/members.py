@@ -130,7 +130,7 @@ class _Own:
 
     def __init__(self, around: Island, pool: int, waiting: Sequence[ref[object]]) -> None:
         self._around = around
-        self._ids = {id(coro) for each in waiting for coro in task_facts.coroutines(each())}
+        self._waiting = waiting
         self.pool = pool
         self.tasks = {around.at.get(id(each()), 0) for each in waiting}
         self.coroutines: set[int] = set()
@@ -141,7 +141,11 @@ class _Own:
 
         Whoever has a coroutine has no access to its variables.  Returns what is known weakly from outside.
         """
-        self.coroutines = {at for each in self._ids if (at := self._around.at.get(each)) is not None}
+        for task in self._waiting:
+            here = (self._around.at.get(id(each)) for each in task_facts.coroutines(task()))
+            self.coroutines.update(at for at in here if at is not None)
+            if spent():
+                yield
         outside = set()
         for at, thing in enumerate(self._around.things):
             for each in weak_references(thing) if type(thing) is not AsyncGeneratorType else ():
