@@ -1,4 +1,4 @@
-"""Makes the pictures of the README: ``python -m tests.screenshots [live] [saved] [--age SECONDS]``.
+"""Makes the pictures of the README: ``python -m tests.screenshots [live] [group] [saved] [--age SECONDS]``.
 
 The real app on the real leaky order service, which runs for a while first so that there is something to see;
 and what is saved of it: a recording, played and compared with one of the fixed service, and a report, in a
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taskscope.sources.group import observed
 from taskscope.sources.resolve import resolve
 from taskscope.sources.sides import side_of
 from taskscope.tui.app import TaskScopeApp
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from taskscope.model.changes import Side
+    from taskscope.sources.base import Source
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
+ALL = ["live", "group", "saved"]
 SIZES = {"": (120, 36), "-80x24": (80, 24)}
 
 
@@ -45,7 +48,7 @@ async def shown(pilot: Pilot[None], text: str) -> None:
 
 async def take(pid: int, suffix: str, size: tuple[int, int]) -> None:
     """Overview, site and task at one size."""
-    app = app_on(str(pid))
+    app = app_on(resolve(str(pid)))
     async with app.run_test(size=size) as pilot:
         await shown(pilot, "LEAK")
         app.save_screenshot(f"overview{suffix}.svg", str(FOLDER))
@@ -62,23 +65,32 @@ async def take(pid: int, suffix: str, size: tuple[int, int]) -> None:
         app.save_screenshot("tree.svg", str(FOLDER))
 
 
+async def together(pid: int) -> None:
+    """A group of workers, of which one leaks."""
+    app = app_on(observed([str(pid)], children=True))
+    async with app.run_test(size=SIZES[""]) as pilot:
+        await shown(pilot, "LEAK")
+        await shown(pilot, "▲")
+        app.save_screenshot("group.svg", str(FOLDER))
+
+
 async def play(leaky: Path, fixed: Path) -> None:
     """A recording while it plays, and what changed since the fixed service."""
-    async with app_on(leaky).run_test(size=SIZES[""]) as pilot:
+    async with app_on(resolve(str(leaky))).run_test(size=SIZES[""]) as pilot:
         await shown(pilot, "LEAK")
         await pilot.press("left_square_bracket", "left_square_bracket")
         await shown(pilot, "LEAK")
         pilot.app.save_screenshot("replay.svg", str(FOLDER))
     since = await side_of(resolve(str(fixed))), fixed.name
-    async with app_on(leaky, since).run_test(size=SIZES[""]) as pilot:
+    async with app_on(resolve(str(leaky)), since).run_test(size=SIZES[""]) as pilot:
         await shown(pilot, "LEAK")
         await pilot.press("D")
         await shown(pilot, "decay_after")
         pilot.app.save_screenshot("diff.svg", str(FOLDER))
 
 
-def app_on(target: str | Path, baseline: tuple[Side, str] | None = None) -> TaskScopeApp:
-    app = TaskScopeApp(resolve(str(target)), baseline=baseline)
+def app_on(source: Source, baseline: tuple[Side, str] | None = None) -> TaskScopeApp:
+    app = TaskScopeApp(source, baseline=baseline)
     app.terminal = "truecolor"  # whatever this one is
     return app
 
@@ -111,7 +123,7 @@ def orders(*options: str) -> Iterator[int]:
 def main() -> None:
     """Starts the service, waits, and takes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("which", nargs="*", choices=("live", "saved"), default=["live", "saved"])
+    parser.add_argument("which", nargs="*", choices=ALL, default=ALL)
     parser.add_argument("--age", type=float, default=100.0, help="seconds that the service runs first")
     given = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
@@ -122,6 +134,10 @@ def main() -> None:
                 time.sleep(given.age)
                 for suffix, size in SIZES.items():
                     asyncio.run(take(pid, suffix, size))
+        if "group" in given.which:
+            with orders("--workers", "4") as pid:
+                time.sleep(given.age)
+                asyncio.run(together(pid))
         if "saved" in given.which:
             leaky, fixed = Path(folder, "leaky.rec"), Path(folder, "fixed.rec")
             for path, options in ((leaky, ()), (fixed, ("--fixed",))):

@@ -161,8 +161,7 @@ class Agent:
         at_exit = calls_of("_taskscope_exits", atexit.register)
         self._exits.on_undo(at_exit.clear)
         at_exit[:] = [self._exits.guarded(self._at_exit)]
-        self._exits.on_undo(forking.forget)
-        forking.follow(self)
+        forking.follow(self, self._exits)
 
     def _at_exit(self) -> None:
         """At process exit: only the socket's file must be removed."""

@@ -43,6 +43,9 @@ def register(parser: ArgumentParser) -> None:
         help="speed multiplier; 1 is real time (default: what shows the leak best)",
     )
     parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="run it in N processes, of which one leaks"
+    )
+    parser.add_argument(
         "--headless", action="store_true", help="no app; print `ready PID NAME` and run until Ctrl-C"
     )
 
@@ -63,6 +66,8 @@ def main(options: Namespace) -> int:
     if options.name is None:
         _list()
         return 0
+    if options.workers < 1:
+        raise UsageError("--workers takes a number from 1")
     if options.name not in SYSTEMS:
         raise UsageError(f"unknown demo {options.name!r}; choose from {', '.join(SYSTEMS)}")
     with _service(options) as child:
@@ -73,10 +78,10 @@ def main(options: Namespace) -> int:
                 raise CommandError(f"{options.name} exited with status {child.wait()}")
             return 0
         if not has_terminal():
-            return _watch(child.pid)
+            return _watch(child.pid, children=options.workers > 1)
         from taskscope.tui.opening import run
 
-        return run([str(child.pid)])
+        return run([str(child.pid)], children=options.workers > 1)
 
 
 def _list() -> None:
@@ -89,16 +94,16 @@ def _list() -> None:
     print("Start one with `taskscope demo NAME`, or its fixed twin with `taskscope demo NAME --fixed`.")
 
 
-def _watch(pid: int) -> int:
+def _watch(pid: int, *, children: bool) -> int:
     """Prints the report of `taskscope watch`; returns 0, because a demo is meant to leak."""
     import asyncio
 
     from taskscope.commands.observe import Observation, observe
     from taskscope.commands.summary import report
-    from taskscope.sources.resolve import resolve
+    from taskscope.sources.group import observed
 
     async def watch() -> Observation:
-        source = resolve(str(pid))
+        source = observed([str(pid)], children=children)
         observation = Observation(source, await source.open())
         try:
             await observe(observation, WATCHED_FOR, 1.0, lambda _: None)
@@ -119,6 +124,7 @@ def _service(options: Namespace) -> Iterator[subprocess.Popen[bytes]]:
 
     speed = SYSTEMS[options.name].speed if options.speed is None else options.speed
     command += ["-m", f"taskscope.demo.{options.name}", "--speed", f"{speed:g}"]
+    command += ["--workers", str(options.workers)] if options.workers > 1 else []
     if options.fixed:
         command.append("--fixed")
     house = str(Path(__file__).parents[2])

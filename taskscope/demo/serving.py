@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import multiprocessing
 import signal
-from typing import Protocol
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Service(Protocol):
@@ -24,13 +29,36 @@ def options(name: str, title: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m taskscope.demo.{name}", description=title)
     parser.add_argument("--fixed", action="store_true", help="the version without the leak")
     parser.add_argument("--speed", type=_positive, default=1.0, metavar="N", help="waits are N times shorter")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes; only the first leaks")
     return parser
 
 
-def run(service: Service) -> None:
-    """Runs a service until SIGTERM or SIGINT."""
+def run(given: argparse.Namespace, service: Callable[[bool], Service]) -> None:
+    """Runs a service until SIGTERM or SIGINT.  ``service`` makes one, leaky or fixed.
+
+    With several workers, each is a process that runs one, and only the first leaks.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(_serve(service))
+    if given.workers == 1:
+        asyncio.run(_serve(service(given.fixed)))
+        return
+    context = multiprocessing.get_context("fork")
+    flaws = [given.fixed or number > 0 for number in range(given.workers)]
+    workers = [context.Process(target=_work, args=(service, fixed)) for fixed in flaws]
+    for each in workers:
+        each.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit())
+    try:
+        for each in workers:
+            each.join()
+    finally:
+        for each in workers:
+            each.terminate()
+
+
+def _work(service: Callable[[bool], Service], fixed: bool) -> None:
+    asyncio.run(_serve(service(fixed)))
 
 
 async def _serve(service: Service) -> None:

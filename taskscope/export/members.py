@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taskscope.model.members import Member
     from taskscope.model.vocabulary import Odd
 
-HEADS = ("PID", "ROLE", "TASKS", "THREADS", "RSS", "CPU", "LOOP P99", "FINDINGS", "STATE")
+HEADS = ("PID", "ROLE", "TASKS", "RSS", "CPU", "LOOP P99", "FINDINGS", "STATE")
 MOST = 40
 """Processes listed."""
 
@@ -40,7 +40,6 @@ def cells(member: Member) -> tuple[str, ...]:
         str(member.pid or fmt.UNKNOWN),
         member.role,
         fmt.count(member.tasks),
-        fmt.count(member.threads),
         fmt.bytes(member.rss),
         fmt.percent(member.cpu),
         fmt.latency(member.loop_latency),

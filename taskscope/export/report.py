@@ -190,7 +190,7 @@ def _callers(stack: Sequence[Frame], where: Frame) -> list[Frame]:
 def _members(seen: Seen) -> Iterator[Block]:
     """The processes of a group."""
     yield Heading(2, "The processes")
-    head = ("pid", "role", "findings", "state", "tasks", "threads", "rss", "cpu", "loop p99")
+    head = ("pid", "role", "findings", "state", "tasks", "rss", "cpu", "loop p99")
     rows = tuple(
         (pid, role, found, state, *numbers) for pid, role, *numbers, found, state in rows_of(seen.members)
     )

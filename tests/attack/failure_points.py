@@ -56,7 +56,7 @@ ONCE = {
     "server.Server._close",
     "descriptors.Held.close",
     "agent._after_fork_nothing",
-    "forking.forget",
+    "forking._forget",
 }
 """What undoes everything else.  If it never works nobody is left to do it, so it fails once."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WORKERS = """
 import asyncio, multiprocessing, sys
 async def forgotten(): await asyncio.sleep(3600)
-async def handle(): await asyncio.sleep(0.01)
+async def handle(): await asyncio.sleep(0.05)
 async def main(leaks, ready):
     kept = []
     ready.release()
@@ -29,7 +29,7 @@ def work(leaks, ready): asyncio.run(main(leaks, ready))
 if __name__ == "__main__":
     context = multiprocessing.get_context(sys.argv[1])
     ready = context.Semaphore(0)
-    workers = [context.Process(target=work, args=(n == 1, ready)) for n in range(4)]
+    workers = [context.Process(target=work, args=(n == 1, ready)) for n in range(int(sys.argv[2]))]
     for each in workers: each.start()
     for each in workers: ready.acquire()
     print(*[each.pid for each in workers], flush=True)
@@ -37,7 +37,7 @@ if __name__ == "__main__":
     workers[0].terminate()
     for each in workers: each.join()
 """
-"""Four workers, the second of which leaks; their pids are printed.  A line on stdin ends the first."""
+"""So many workers, the second of which leaks; their pids are printed.  A line on stdin ends the first."""
 
 
 class Workers:
@@ -58,11 +58,11 @@ class Workers:
 
 
 @contextmanager
-def workers(folder: Path, method: str = "fork", *options: str) -> Iterator[Workers]:
+def workers(folder: Path, method: str = "fork", *options: str, count: int = 4) -> Iterator[Workers]:
     """``WORKERS``, with ``options`` under ``taskscope run``."""
     (program := folder / "workers.py").write_text(WORKERS)
     run = ["-m", "taskscope", "run", *options] if options else []
-    command = [sys.executable, *run, str(program), method]
+    command = [sys.executable, *run, str(program), method, str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None

@@ -15,12 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.agent.agent import Agent
+    from taskscope.agent.hooks.parts import Part
 
 _FORKED = "_taskscope_forked"
 
 
-def follow(agent: Agent) -> None:
-    """Calls ``agent.forked`` in forked children, until ``forget``."""
+def follow(agent: Agent, part: Part) -> None:
+    """Calls ``agent.forked`` in forked children, until ``part`` is undone.
+
+    Where the program started the agent, children that multiprocessing starts anew get one like it.
+    """
+    part.on_undo(_forget)
+    if agent.arrived == "started":
+        name, interval, control = agent.process.name, agent.interval, agent.control
+        agent.presence.heirs = {"name": name, "interval": interval, "control": control}
     if hasattr(os, "register_at_fork"):
         calls_of(_FORKED, _register)[:] = [partial(_in_child, ref(agent))]
 
@@ -29,7 +37,7 @@ def _register(call: Callable[[], None]) -> None:
     os.register_at_fork(after_in_child=call)
 
 
-def forget() -> None:
+def _forget() -> None:
     sys.__dict__.get(_FORKED, []).clear()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from taskscope.agent.hooks import adopt
+from taskscope.agent.hooks import adopt, spawning
 from taskscope.agent.hooks.factories import TaskHooks
 from taskscope.agent.hooks.imports import ImportWatch
 from taskscope.agent.hooks.parts import Part, insist
@@ -37,11 +37,14 @@ class Presence:
         self._tell = tell
         self._on_loop = on_loop
         self._on_tasks = on_tasks
+        self.heirs: dict[str, Any] | None = None
+        """Settings of the agent for children that multiprocessing starts anew; None: they get none."""
         self._parts: list[Part] = []
         self._marks = self.part("marks")
         self._tasks = self.part("tasks")
         self._imports = self.part("imports")
         self._import_watch = ImportWatch(self._imports)
+        self._spawning = self.part("spawning")
         self.threads = ThreadHooks(registry, self.part("threads"))
         self.hooks: TaskHooks | None = None
 
@@ -59,6 +62,11 @@ class Presence:
         """Changes the program.  Never raises: a part that fails undoes itself."""
         self.threads.part.arm(self.threads.arm)
         self._imports.arm(self._import_watch.when, "asyncio", lambda _: self._tasks.arm(self._arm_tasks))
+        if self.heirs is not None:
+            self._imports.guard(self._import_watch.when, spawning.MODULE, self._arm_spawning)
+
+    def _arm_spawning(self, module: Any) -> None:
+        self._spawning.arm(spawning.follow, self._spawning, module, self.heirs)
 
     def _arm_tasks(self) -> None:
         hooks = TaskHooks(self._registry, self._tasks, self._on_loop)

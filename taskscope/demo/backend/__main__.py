@@ -13,7 +13,7 @@ from taskscope.demo.backend.service import Backend
 def main() -> None:
     """Reads the options and serves."""
     given = serving.options("backend", "An API server with runs that can be watched.").parse_args()
-    serving.run(Backend(fixed=given.fixed, speed=given.speed))
+    serving.run(given, lambda fixed: Backend(fixed=fixed, speed=given.speed))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from taskscope.demo.heartbeat.service import QuoteService
 def main() -> None:
     """Reads the options and serves."""
     given = serving.options("heartbeat", "A quote collector with a reconnecting client.").parse_args()
-    serving.run(QuoteService(fixed=given.fixed, speed=given.speed))
+    serving.run(given, lambda fixed: QuoteService(fixed=fixed, speed=given.speed))
 
 
 if __name__ == "__main__":

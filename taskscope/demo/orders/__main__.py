@@ -16,7 +16,7 @@ def main() -> None:
     parser = serving.options("orders", "An order executor that counts recent failures.")
     parser.add_argument("--rate", type=float, default=100.0, metavar="R", help="failed orders a second")
     given = parser.parse_args()
-    serving.run(OrderService(fixed=given.fixed, speed=given.speed, rate=given.rate))
+    serving.run(given, lambda fixed: OrderService(fixed=fixed, speed=given.speed, rate=given.rate))
 
 
 if __name__ == "__main__":

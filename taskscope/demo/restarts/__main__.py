@@ -13,7 +13,7 @@ from taskscope.demo.restarts.simulation import Simulation
 def main() -> None:
     """Reads the options and serves."""
     given = serving.options("restarts", "A cluster simulation with chaos events.").parse_args()
-    serving.run(Simulation(fixed=given.fixed, speed=given.speed))
+    serving.run(given, lambda fixed: Simulation(fixed=fixed, speed=given.speed))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from taskscope.demo.rotation.service import CaptureService
 def main() -> None:
     """Reads the options and serves."""
     given = serving.options("rotation", "A log capturer that rotates its streams.").parse_args()
-    serving.run(CaptureService(fixed=given.fixed, speed=given.speed))
+    serving.run(given, lambda fixed: CaptureService(fixed=fixed, speed=given.speed))
 
 
 if __name__ == "__main__":
