@@ -41,7 +41,7 @@ def holder_of(lock: OwnRef | None, records: Iterable[SiteRecord]) -> Job[model.P
             if where is None:
                 return None
             tally = ParkedTally(where)
-            tally.add(task, where)
+            tally.add(task, where.remaining)
             return tally.parked(parked_key(where))
         del task, thing
         if spent():

@@ -271,7 +271,7 @@ class _Tally:
         ):
             self.flags[name] += holds
         if where is not None:
-            self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where)
+            self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where.remaining)
             if where.wait in proofs.PROVABLE and len(self.provable) < proofs.MOST:
                 self.provable.append(OwnRef(task))
         self.shared.add_waited(task, chain, where.wait if where is not None else "unknown", cancelled=ends[1])

@@ -12,10 +12,14 @@ from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
     from taskscope.agent.counts.registry import SiteRecord
     from taskscope.agent.inspect.walk import Job
 
+
+_Place = tuple[str, str, "model.Frame | None"]
+"""A key, a label and a line."""
 
 AnyGroup = TypeVar("AnyGroup", model.Group, model.ParkedGroup)
 
@@ -42,16 +46,21 @@ def parked(records: list[SiteRecord]) -> Job[tuple[model.ParkedGroup, ...]]:
 
 
 def grouped(records: list[SiteRecord], by: str) -> Job[tuple[model.Group, ...]]:
-    if by != "parent":
-        places = yield from _places(records)
-        return _most_first(tally.group(key) for key, tally in places.items())
     tallies: dict[str, _GroupTally] = {}
+    waiting = Waiting()
     for task in live_tasks(records):
         if task is None:
+            waiting.pause()
             yield
             continue
-        key, label, frame = _parent_key(task)
-        tallies.setdefault(key, _GroupTally(label, frame)).add(task)
+        place = _parent_key(task) if by == "parent" else waiting.place_of(task)
+        if place is not None:
+            key, label, frame = place
+            tally = tallies.get(key)
+            if tally is None:
+                tally = tallies[key] = _GroupTally(label, frame)
+            tally.add(task)
+        del task
     return _most_first(tally.group(key) for key, tally in tallies.items())
 
 
@@ -68,7 +77,7 @@ def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
             waiting.pause()
             yield
             continue
-        shape, wait = waiting.of(task)
+        shape, wait, frames = waiting.of(task)
         if shape.frame is None or wait is None:
             continue
         key = (id(shape), wait.wait, wait.text)
@@ -77,15 +86,16 @@ def _places(records: list[SiteRecord]) -> Job[dict[str, ParkedTally]]:
             tally = found[key] = ParkedTally(
                 model.Parked(shape.frame, shape.user, wait.wait, wait.text), shape
             )
-        tally.add(task, wait)
-        del task
+        asleep = wait.wait == "sleep" and shape.known is not None and shape.known.timed
+        tally.add(task, waits.sleep_left(task, frames[0]) if asleep else None)
+        del task, frames
     merged: dict[str, ParkedTally] = {}
     for tally in found.values():
         merged.setdefault(parked_key(tally.where), ParkedTally(tally.where)).merge(tally)
     return merged
 
 
-def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
+def _parent_key(task: object) -> _Place:
     lineage = futures.lineage_of(task)
     if lineage is None and futures.has_unknown_parent(task):
         return "?", "(before the agent)", None
@@ -98,38 +108,56 @@ def _parent_key(task: object) -> tuple[str, str, model.Frame | None]:
 
 
 class Waiting:
-    """What tasks wait for.  Thousands may wait for one future, which is described once per slice."""
+    """What tasks wait for, without details of single ones.
+
+    Tasks in one primitive at one line wait alike, which is described once.  Thousands may wait for one
+    future: it is described once per slice.
+    """
 
     def __init__(self) -> None:
+        self._alike: dict[int, tuple[stacks.Shape, waits.Wait]] = {}
         self._described: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
-        self._keys: dict[tuple[int, str, str], tuple[stacks.Shape, str]] = {}
+        self._places: dict[tuple[int, str, str], tuple[stacks.Shape, _Place]] = {}
 
     def pause(self) -> None:
         """Forgets the futures of this slice."""
         self._described.clear()
 
-    def of(self, task: object) -> tuple[stacks.Shape, waits.Wait | None]:
-        """The shape of its await chain, and what it waits for; None if it has no frame left."""
+    def of(self, task: object) -> tuple[stacks.Shape, waits.Wait | None, list[FrameType]]:
+        """The shape of its await chain, what it waits for (None if it has no frame left), and the frames."""
         frames = stacks.await_chain(futures.coroutine(task))
         shape = stacks.shape_of(frames)
         if shape.frame is None:
-            return shape, None
+            return shape, None, frames
         waiter = futures.waiter_of(task)
+        if waiter is None:
+            return shape, waits.describe(task, frames, shape.known, detailed=False), frames
+        alike = self._alike.get(id(shape))
+        if alike is not None:
+            return *alike, frames
         known = self._described.get((id(waiter), id(shape)))
-        if known is None or waiter is None:
+        if known is None:
             known = waiter, waits.describe(task, frames, shape.known, detailed=False)
             self._described[id(waiter), id(shape)] = known
-        return shape, known[1]
+            if shape.known is not None:
+                self._alike[id(shape)] = shape, known[1]
+        return shape, known[1], frames
 
     def key_of(self, task: object) -> str:
         """The ``parked_key`` of a task; cheaper than a full row."""
-        shape, wait = self.of(task)
+        place = self.place_of(task)
+        return place[0] if place is not None else parked_key(None)
+
+    def place_of(self, task: object) -> _Place | None:
+        """The ``parked_key`` of a task, what it waits for, and the line; None if it has no frame left."""
+        shape, wait, _ = self.of(task)
         if shape.frame is None or wait is None:
-            return parked_key(None)
-        known = self._keys.get((id(shape), wait.wait, wait.text))
+            return None
+        known = self._places.get((id(shape), wait.wait, wait.text))
         if known is None:
-            key = parked_key(model.Parked(shape.frame, shape.user, wait.wait, wait.text))
-            known = self._keys[id(shape), wait.wait, wait.text] = shape, key
+            where = model.Parked(shape.frame, shape.user, wait.wait, wait.text)
+            place = parked_key(where), wait.text, shape.user or shape.frame
+            known = self._places[id(shape), wait.wait, wait.text] = shape, place
         return known[1]
 
 
@@ -152,26 +180,22 @@ class ParkedTally:
         self.oldest: float | None = None
         self.least: float | None = None
         self.most: float | None = None
-        self.sites: set[int] = set()
 
-    def add(self, task: object, wait: model.Parked | waits.Wait) -> None:
+    def add(self, task: object, remaining: float | None) -> None:
+        """``remaining``: seconds of its sleep."""
         lineage = futures.lineage_of(task)
         self.live += 1
         self.cancelling += task_facts.is_cancelling(task)
         self.orphans += lineage is not None and not lineage.live
         self.oldest = earlier(self.oldest, futures.birth_of(task))
-        chunk = futures.chunk_of(task)
-        if chunk is not None:
-            self.sites.add(chunk.site.id)
-        if wait.remaining is not None:
-            self._extend(wait.remaining, wait.remaining)
+        if remaining is not None:
+            self._extend(remaining, remaining)
 
     def merge(self, other: ParkedTally) -> None:
         self.live += other.live
         self.cancelling += other.cancelling
         self.orphans += other.orphans
         self.oldest = earlier(self.oldest, other.oldest)
-        self.sites |= other.sites
         self._extend(other.least, other.most)
 
     def _extend(self, least: float | None, most: float | None) -> None:
@@ -194,10 +218,6 @@ class ParkedTally:
             self.cancelling,
             self.orphans,
         )
-
-    def group(self, key: str) -> model.Group:
-        frame = self.where.user_frame or self.where.frame
-        return model.Group(key, self.where.text, frame, self.live, self.oldest, tuple(sorted(self.sites)))
 
 
 class _GroupTally:

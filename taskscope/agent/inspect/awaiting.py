@@ -55,6 +55,9 @@ class Waited:
         if waiter is None or id(waiter) in self._barren:
             return []
         frames = stacks.await_chain(futures.coroutine(task))
+        known = stacks.shape_of(frames).known
+        if known is not None and known.timed:  # nobody else knows the future of a sleep
+            return []
         found = list(islice(_behind(waiter, task, frames, MAX_DEPTH), MAX_TASKS))
         if not found:
             self._barren[id(waiter)] = waiter

@@ -87,7 +87,7 @@ def describe(
         return _by_future(waiter, frames)
     rule, at, name, timed = known
     if rule.wait == "sleep":
-        return Wait(rule.wait, name, "", None, _sleep_left(task, frames[0]) if timed else None)
+        return Wait(rule.wait, name, "", None, sleep_left(task, frames[0]) if timed else None)
     detail = _detail(rule, frames[at]) if detailed else ""
     if detailed and not detail and rule.detail is primitives.completed:
         detail = f"{size(todo_before_3_13(task)) or 0} left"
@@ -204,7 +204,7 @@ def _is_sleep(frame: FrameType) -> bool:
     return origins.name_of(frame.f_code) == "sleep" and "/asyncio/" in origins.file_of(frame.f_code)
 
 
-def _sleep_left(task: object, frame: FrameType) -> float | None:
+def sleep_left(task: object, frame: FrameType) -> float | None:
     """Seconds until the timer of ``asyncio.sleep`` fires; None if the loop's clock is unknown."""
     left = timers.left(variables_of(frame).get("h"), futures.loop_of(task))
     return left if left is not None and left < FOREVER else None
