@@ -178,15 +178,16 @@ def test_the_program_sees_the_same(version: str, directory: Path) -> None:
             async with asyncio.timeout(5):
                 await asyncio.sleep(0)
             said.extend([repr(task), repr(other), type(task).__name__, type(task).__module__])
-            async def told(what):  # soon, as another thread may still look at what has gone
+            def names(): return sorted(t.get_name() for t in asyncio.all_tasks() if t.get_name() != "Task-1")
+            async def until(true):  # soon, as another thread may still look at what has gone
                 end = loop.time() + 5
-                while what not in str(said) and loop.time() < end:
+                while not true() and loop.time() < end:
                     gc.collect()
                     await asyncio.sleep(0.01)
             failed = asyncio.create_task(fails(), name="x")
             await asyncio.sleep(0.01)
             del failed
-            await told("never retrieved")
+            await until(lambda: "never retrieved" in str(said))
             lost = loop.create_task(forever(), name="lost")
             await asyncio.sleep(0)
             coro = lost.get_coro()
@@ -195,11 +196,11 @@ def test_the_program_sees_the_same(version: str, directory: Path) -> None:
             for each in gc.get_objects():
                 if isinstance(each, asyncio.Event): each._waiters.clear()
             del each, coro
-            await told("destroyed but it is pending")
+            await until(lambda: "lost" not in names())
             task = other = None
             try: loop.create_task(42)
             except TypeError as error: said.append(str(error))
-            said.append(sorted(t.get_name() for t in asyncio.all_tasks() if t.get_name() != "Task-1"))
+            said.append(names())
         asyncio.run(main())
         text = json.dumps(said)
         print(re.sub(r"0x[0-9a-f]+", "0x", text))
