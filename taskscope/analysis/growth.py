@@ -256,8 +256,11 @@ def _slows(rises: Sequence[tuple[float, int]], begun: float, now: float) -> bool
 
 
 def _gaps_grow(rises: Sequence[tuple[float, int]]) -> bool:
-    """Whether the gaps between gains keep growing: a Mann–Kendall test, strongest on regular gaps."""
-    gaps = [after - before for (before, _), (after, _) in pairwise(rises)]
+    """Whether ever more time goes by for each that is gained: a Mann–Kendall test, strongest on regular gaps.
+
+    For each, as what is counted now and then seems to gain whenever one looks.
+    """
+    gaps = [(after - before) / gain for (before, _), (after, gain) in pairwise(rises)]
     count = len(gaps)
     third, two = count // 3, 2 * count // 3
     if not FEWEST <= count <= MAX_POINTS or mean(gaps[two:]) < 1.1 * mean(gaps[third:two]):

@@ -97,3 +97,21 @@ def test_a_gain_beside_regular_ends_is_no_noise() -> None:
         found = measure(queue_after(40, random_ends=random_ends).bins(39.0), 39.0)
         assert found is not None
         assert 4 < found.noise < found.gained
+
+
+def looked_at_ever_later(*, steadily: bool) -> bool:
+    """Whether growth seems to slow down: steadily one a second, or one from look to look."""
+    track, now = Track(0.0, 1.0, recent=False), 0.0
+    for look in range(14):
+        live = int(now) if steadily else look
+        track.add(now, live, live, 0)
+        now += 5 * 1.12**look
+    found = measure(track.bins(now), now)
+    assert found is not None
+    return found.slows
+
+
+def test_what_is_looked_at_ever_later_does_not_slow_down() -> None:
+    """Each look shows all that came since the one before."""
+    assert not looked_at_ever_later(steadily=True)
+    assert looked_at_ever_later(steadily=False)
