@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
 
 SECONDS = 120
-SPEED = {"orders": 1, "heartbeat": 60, "backend": 30, "restarts": 300, "rotation": 30}
+SPEED = {"orders": 1, "heartbeat": 60, "backend": 30, "restarts": 30, "rotation": 30}
 
 SKEW = 0.1
 """Seconds between the readings of a sample's two clocks at most; a file tells time by the monotonic one."""
