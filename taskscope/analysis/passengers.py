@@ -59,7 +59,7 @@ def _meeting(found: Sequence[Finding]) -> Iterator[Finding]:
     for each in found:
         if each.id in also and each.cause is not None:
             line, other = also[each.id]
-            those = f"those of the {other.level} at {wording.place(other)}"
+            those = f"the tasks of the {other.level} at {wording.place(other)}"
             said = f"{those} wait at {wording.frame(line)} as well"
             yield replace(each, cause=replace(each.cause, evidence=(said, *each.cause.evidence)))
         else:

@@ -381,7 +381,7 @@ def _process(seen: Seen) -> Iterator[Block]:
 
 def _when(seen: Seen) -> str:
     at = time.strftime("%d %b %Y %H:%M:%S %Z", time.localtime(seen.sample.wall))
-    return f"As seen on {at}."
+    return f"As seen on {at}; single tasks were looked at in the seconds before and after."
 
 
 def _clock(moment: float, seen: Seen) -> str:

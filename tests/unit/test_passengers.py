@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.analysis.judge import Judge
-from taskscope.model import Counts, Frame, Sample, SiteCounts, SiteFacts
+from taskscope.model import Counts, Frame, ParkedGroup, Sample, SiteCounts, SiteFacts
 from tests.unit.shapes import hello, site
 
 if TYPE_CHECKING:
@@ -32,7 +32,21 @@ def test_tasks_that_wait_for_threads_come_after_these_and_follow_from_them() -> 
     assert "in step with" not in threads[1].text
 
 
-def pair(functions: tuple[str, str], every: int, root: int | None = None) -> list[Finding]:
+def test_leaks_whose_tasks_wait_at_one_line_name_each_other() -> None:
+    ask = ParkedGroup("k", Frame("/app/broker.py", 34, "ask"), "future", "a bare Future", 40, 1.0)
+    one, other = pair(("write", "halt"), 1, groups=(ask,))
+    for each, met in ((one, other), (other, one)):
+        assert each.cause is not None
+        line = f"the tasks of the leak at reader.py:{met.site.line} {met.site.function}"
+        assert each.cause.evidence[0] == f"{line} wait at broker.py:34 ask as well"
+    apart, _ = pair(("write", "halt"), 1)
+    assert apart.cause is not None
+    assert "as well" not in apart.cause.evidence[0]
+
+
+def pair(
+    functions: tuple[str, str], every: int, root: int | None = None, groups: tuple[ParkedGroup, ...] = ()
+) -> list[Finding]:
     """What is told of two sites; ``root``: that with the threads for which the tasks of the other wait."""
     lines = [Frame("/app/reader.py", 40 + number, name) for number, name in enumerate(functions)]
     sites = [
@@ -48,7 +62,9 @@ def pair(functions: tuple[str, str], every: int, root: int | None = None) -> lis
         judge.feed(Sample(now, float(now), 1000.0 + now, 1.0, Counts(sum(live)), *rest, counts))
         for asked in judge.questions():
             alive = tuple(min(live[asked.site], int(cut)) for cut in asked.cuts)
-            facts = SiteFacts(asked.site, float(now), live[asked.site], alive, 40, cuts=asked.cuts)
+            facts = SiteFacts(
+                asked.site, float(now), live[asked.site], alive, 40, cuts=asked.cuts, groups=groups
+            )
             judge.facts(
                 replace(facts, closed=40)
                 if asked.site == root
