@@ -159,8 +159,8 @@ def _shared(seen: Clues) -> Iterator[str]:
     for bound in facts.bound[:1]:
         same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
         if bound.runs > 1 and facts.owners > 1:
-            known = min(facts.live, MOST_BOUND)
-            yield f"{known:,} run on {facts.owners:,} {bound.type}s, up to {bound.runs:,} on one{same}"
+            known = f"the oldest {MOST_BOUND:,}" if facts.live > MOST_BOUND else f"{facts.live:,}"
+            yield f"{known} run on {facts.owners:,} {bound.type}s, up to {bound.runs:,} on one{same}"
         elif bound.runs > 1:
             least = "at least " if facts.live > MOST_BOUND else ""
             yield f"{least}{bound.runs:,} share one {bound.type}{same}"

@@ -87,8 +87,8 @@ CLOSED_UNDER_IT = SitePattern(
     check=_closed_under,
     strength=Strength.CANNOT_END,
     explanation=(
-        "The program has closed the socket, but the thread is inside a read, which close() does not end: the "
-        "thread stays, and with it all that waits for its end."
+        "The program has closed the socket, but close() does not end a read that has begun: the thread reads "
+        "on, and whatever waits for its end waits for ever."
     ),
     remedy=(
         "Call shutdown(SHUT_RDWR) on the socket before close(): the read then returns at once.  Then join "
