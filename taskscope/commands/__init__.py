@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "export": "write stacks and tables for other tools",
     "metrics": "print or serve metrics for Prometheus",
     "demo": "run a demo service that leaks, and open the app on it",
+    "serve": "serve the app to a browser on this machine",
     "relay": "serve --via from another machine or container, on stdin and stdout",
     "detach": "remove the agent from a process",
     "doctor": "check whether and how a process can be attached to",

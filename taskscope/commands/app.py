@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def has_terminal() -> bool:
-    """Whether stdin and stdout are a terminal, which the app needs."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether stdin and stdout are a terminal, which the app needs, or a browser takes its place."""
+    return "TEXTUAL_DRIVER" in os.environ or (sys.stdin.isatty() and sys.stdout.isatty())
 
 
 def needs_terminal(verb: str) -> None:
