@@ -20,6 +20,23 @@ class Kept(Echo):
     def connection_made(self, transport):
         open_ones.append(self)
 
+class Line(Echo):
+    pass
+
+class Lines:
+    def __init__(self, most):
+        self.most, self.taken, self.free = most, set(), asyncio.Condition()
+    async def take(self, port):
+        async with self.free:
+            await self.free.wait_for(lambda: len(self.taken) < self.most)
+            _, line = await asyncio.get_running_loop().create_connection(Line, "127.0.0.1", port)
+            self.taken.add(line)
+            return line
+
+async def call(lines, port):
+    line = await lines.take(port)
+    await asyncio.Event().wait()
+
 open_ones, kept = [], []
 
 async def handle():
@@ -81,6 +98,11 @@ async def main():
     kept.append(asyncio.create_task(hold(lock), name="holder"))
     kept.append([asyncio.create_task(wait_for(lock)) for _ in range(4)])
     kept.append([asyncio.create_task(take(each)) for each in queues])
+    lines, phone = Lines(1), await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = phone.sockets[0].getsockname()[1]
+    kept.append([asyncio.create_task(call(lines, port), name=f"caller {each}") for each in range(3)])
+    while not lines.taken:
+        await asyncio.sleep(0.01)
     threading.Thread(target=threading.Event().wait, daemon=True).start()
     await asyncio.sleep(0.1)
     print("standing", flush=True)

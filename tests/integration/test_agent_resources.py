@@ -65,7 +65,7 @@ async def test_every_kind_is_found_with_what_decides(version: str) -> None:
     echo, kept = transports["Echo open"], transports["Kept open"]
     assert (echo.count, echo.alone, echo.inspected) == (4, 4, 4)
     assert (kept.count, kept.alone, kept.inspected) == (2, 0, 2)
-    assert transports["server listening"].count == 3
+    assert transports["server listening"].count == 4
 
     generator = of_kind(found, "generator")["count suspended"]
     assert generator.count == 3
@@ -81,6 +81,8 @@ async def test_every_kind_is_found_with_what_decides(version: str) -> None:
     taken = next(at for at, line in enumerate(ZOO.split("\n"), 1) if line == "    async with lock:")
     assert lock.detail == f"held by holder at <string>:{taken}"
     assert (queue.count, queue.users) == (3, 3)
+    lines = primitives["Lines"]
+    assert (lines.count, lines.users, lines.detail) == (1, 2, "taken, held by caller 0")
     assert any(name.endswith("of threads") for name in primitives)
 
     descriptors = [each for each in found.rows if each.kind == "descriptor"]

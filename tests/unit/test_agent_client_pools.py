@@ -195,6 +195,10 @@ async def test_a_pool_that_is_not_full_gives_a_member_soon() -> None:
 
 
 async def fates_of(pool: Pool, *takers: Any) -> tuple[members.Fate, ...]:
+    return (await state_of(pool, *takers)).fates
+
+
+async def state_of(pool: Pool, *takers: Any) -> members.Members:
     """``takers``: take all members and wait for one more."""
     tasks = [asyncio.create_task(each) for each in takers]
     while len(pool.turns) < len(tasks):
@@ -206,7 +210,7 @@ async def fates_of(pool: Pool, *takers: Any) -> tuple[members.Fate, ...]:
     for each in tasks:
         each.cancel()
     assert state is not None
-    return state.fates
+    return state
 
 
 async def test_a_member_that_nobody_has_is_lost() -> None:
@@ -215,6 +219,17 @@ async def test_a_member_that_nobody_has_is_lost() -> None:
         for _ in range(2):
             await take_and_go(pool, port)
         assert await fates_of(pool) == ("lost", "lost")
+
+
+async def test_it_is_told_how_many_members_are_connections_and_closed() -> None:
+    async with serving() as port:
+        pool = Pool(3)
+        for _ in range(2):
+            await take_and_go(pool, port)
+        opened[0].close()
+        pool.add(Guest(pool))
+        state = await state_of(pool)
+        assert (state.connected, state.closed) == (2, 1)
 
 
 async def test_a_member_that_is_kept_anywhere_is_not_lost() -> None:

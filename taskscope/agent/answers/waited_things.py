@@ -97,34 +97,32 @@ def _add(
 
 def _find_holders(registry: Registry, found: dict[_Key, _Things]) -> Job[None]:
     """Names the tasks that hold what others wait for."""
-    wanted = {
-        number: things
-        for key, things in found.items()
-        if key[0] in HELD
-        for number in (*things.ids, *things.places)
-    }
-    left = MAX_HOLDERS if wanted else 0
-    for task in live_tasks(registry.task_records()) if wanted else ():
+    held = [things for key, things in found.items() if key[0] in HELD]
+    wanted = {number: things for things in held if not things.places for number in things.ids}
+    pools = [things for things in held if things.places]
+    left = MAX_HOLDERS if held else 0
+    for task in live_tasks(registry.task_records()) if held else ():
         if task is None or not left:
             yield
             continue
         left -= 1
-        yield from _note_held(task, wanted)
+        yield from _note_held(task, wanted, pools)
         del task
         if spent():
             yield
 
 
-def _note_held(task: object, wanted: dict[int, _Things]) -> Job[None]:
+def _note_held(task: object, wanted: dict[int, _Things], pools: list[_Things]) -> Job[None]:
+    """``pools``: of these the members are held, not they themselves."""
     held = holdings.of_task(task)
     for each in held:
         things = wanted.get(id(each.thing))
         if things is not None:
             things.held_by.append(f"{futures.name_of(task)}{_at(each.where)}")
-    for things in {id(each): each for each in wanted.values() if each.places}.values():
+    for pool in pools:
         frames = stacks.await_chain(futures.coroutine(task))
-        for taken in (yield from members.taken(held, frames, things.places, things.ids)):
-            things.held_by.append(f"{futures.name_of(task)}{_at(taken.where)}")
+        for taken in (yield from members.taken(held, frames, pool.places, pool.ids)):
+            pool.held_by.append(f"{futures.name_of(task)}{_at(taken.where)}")
 
 
 def _at(where: model.Frame | None) -> str:
@@ -134,7 +132,8 @@ def _at(where: model.Frame | None) -> str:
 def _row(wait: Wait, name: str, frame: model.Frame | None, things: _Things) -> model.Resource:
     held = things.held_by
     more = f" and {len(held) - 1:,} more" if len(held) > 1 else ""
-    parts = [f"all {len(things.places):,} taken"] if things.places else []
+    size = len(things.places)
+    parts = [f"all {size:,} taken" if size > 1 else "taken"] if size else []
     parts += [f"held by {held[0]}{more}"] if held else []
     return model.Resource(
         "primitive",
