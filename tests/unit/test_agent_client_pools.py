@@ -52,15 +52,15 @@ class Pool:
 
     async def until_closing(self) -> None:
         """It has to do with the limit, but waits for something else."""
-        assert self.is_full()
-        await self.closing.wait()
+        if self.is_full():
+            await self.closing.wait()
 
     async def with_one(self, line: Any) -> None:
         """It has a member, and waits for what comes next."""
-        assert self.is_full()
-        async with self.changed:
-            await self.changed.wait()
-        assert line
+        if self.is_full():
+            async with self.changed:
+                await self.changed.wait()
+        self.add(line)
 
 
 class Queued:
