@@ -224,14 +224,17 @@ def _message(value: Any) -> Message:
 _names: dict[type, tuple[str, ...]] = {}
 
 
+_PLAIN = frozenset((int, float, str, bool, type(None)))
+
+
 def pack(value: Any) -> Any:
     """A model value (or a tuple, list or dict of such) as JSON values: field names are the keys."""
     cls = type(value)
     names = _names.get(cls)
     if names is not None:
-        return {name: pack(getattr(value, name)) for name in names}
+        return {name: item if type(item := getattr(value, name)) in _PLAIN else pack(item) for name in names}
     if cls is tuple or cls is list:
-        return [pack(item) for item in value]
+        return [item if type(item) in _PLAIN else pack(item) for item in value]
     if cls is dict:
         return {key: pack(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value):

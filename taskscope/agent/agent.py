@@ -34,7 +34,7 @@ from taskscope.agent.hooks.lasting import calls_of
 from taskscope.agent.hooks.parts import insist
 from taskscope.agent.hooks.presence import Presence
 from taskscope.agent.inspect import futures, looking, origins, stacks
-from taskscope.agent.inspect.walk import live_tasks, run
+from taskscope.agent.inspect.walk import live_tasks, run, spent
 from taskscope.agent.reply import part_senders
 from taskscope.agent.server import Server
 from taskscope.model import requests
@@ -329,7 +329,8 @@ class Agent:
         for serial, site, name, outcome, error, birth, end in recent:
             coroutine = self.registry.by_id[site].site.coroutine
             found.append(model.Ended(serial, site, name, coroutine, outcome, error, birth, end))
-        yield
+            if spent():
+                yield
         return tuple(reversed(found))
 
     def _history(self, query: requests.History) -> Job[model.History]:

@@ -217,3 +217,24 @@ async def test_who_holds_a_future_is_searched_for_in_no_other_task_if_nobody_doe
     assert not searched
     assert search.result() == (holders.NOBODY,)
     await ended([task, *others])
+
+
+async def test_a_page_reads_on_only_at_the_sites_that_it_shows(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it holds of the others is freed at once when it is full."""
+    tasks = await sleep_at_sites(SITES)
+    read: list[int] = []
+    beyond = walk._beyond
+
+    def counted(key: int, stream: Any, *, newest: bool) -> Any:
+        read.append(key)
+        return beyond(key, stream, newest=newest)
+
+    monkeypatch.setattr(walk, "_beyond", counted)
+    page = walk.run(agent.queries.tasks(requests.Tasks(limit=10)))
+    assert [len(page.tasks), page.total] == [10, SITES + 1]
+    assert len(read) <= 10
+    rest = walk.run(agent.queries.tasks(requests.Tasks(limit=1_000, after=page.after)))
+    assert len(rest.tasks) == SITES + 1 - 10
+    await ended(tasks)

@@ -116,7 +116,7 @@ def snapshot(
 
     ``emit_large``: for a value with a row per site, which takes several slices to pack.
     """
-    count = 1
+    count = 3  # of the large ones
     intern = _Interner()
 
     def out(parts: list[Part]) -> None:
@@ -142,14 +142,14 @@ def snapshot(
     out([("loops", wire.pack(loops))])
     yield from _threads(agent, out, intern)
     ended = yield from agent.ended(requests.Ended(limit=10_000))
-    out([("ended", wire.pack(ended)), ("failures", wire.pack(agent.registry.failures.every()))])
+    yield from emit_large("ended", ended)
+    out([("failures", wire.pack(agent.registry.failures.every()))])
     for stall in agent.watch.stalls():
         out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
     timers = yield from _heard(agent.timers.timers(requests.Timers(keeps=KEEPS)), out)
     resources = yield from _heard(agent.resources.resources(requests.Resources()), out)
     out([("timers", wire.pack(timers)), ("resources", wire.pack(resources))])
-    out([("history", wire.pack(agent.sampler.history.read(float("-inf"))))])
-    yield
+    yield from emit_large("history", agent.sampler.history.read(float("-inf")))
     for record in list(agent.registry.by_id.values()):
         out([("site_history", [wire.pack(agent.sampler.past(record.id, float("-inf")))])])
         if spent():

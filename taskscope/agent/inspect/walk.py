@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from heapq import heappop, heappush, heapreplace
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope.agent.inspect.futures import is_done
@@ -100,19 +100,22 @@ def merged(
     """Yields tasks of all ``records`` in birth order, beyond ``after``; None wherever a pause is due.
 
     Starting costs O(sites), each task O(log sites).  Chunks before the cursor are skipped, so a page deep
-    inside 300,000 tasks costs no more than the first.
+    inside 300,000 tasks costs no more than the first.  A site has its stream from its first task on: to free
+    those of thousands of sites at once, when the page is full, would hold the GIL for 5 ms.
     """
-    heap: list[tuple[int, int, ref[Any], Iterator[Entry]]] = []
-    for number, record in enumerate(records):
-        stream = _entries(record, after, newest=newest)
-        for serial, reference in stream:
-            heappush(heap, (-serial if newest else serial, number, reference, stream))
+    sites = list(records)
+    heap: list[tuple[int, int, ref[Any], Iterator[Entry] | None]] = []
+    for number, record in enumerate(sites):
+        for serial, reference in _entries(record, after, newest=newest):
+            heappush(heap, (-serial if newest else serial, number, reference, None))
             break
         if spent():
             yield None
     while heap:
         key, number, reference, stream = heap[0]
         yield abs(key), reference
+        if stream is None:
+            stream = _beyond(key, _entries(sites[number], after, newest=newest), newest=newest)
         for serial, reference in stream:
             heapreplace(heap, (-serial if newest else serial, number, reference, stream))
             break
@@ -120,6 +123,11 @@ def merged(
             heappop(heap)
         if spent():
             yield None
+
+
+def _beyond(key: int, stream: Iterator[Entry], *, newest: bool) -> Iterator[Entry]:
+    """The entries after that one: it may have left the chunk."""
+    return dropwhile(lambda entry: (-entry[0] if newest else entry[0]) <= key, stream)
 
 
 def _entries(record: SiteRecord, after: int | None, *, newest: bool) -> Iterator[Entry]:
