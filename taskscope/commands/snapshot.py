@@ -44,12 +44,12 @@ def main(options: Namespace) -> int:
             Path(options.output).mkdir(parents=True, exist_ok=True)
         return asyncio.run(_take_each(source, options))
     snapshot = asyncio.run(_take(source, stacks=not options.no_stacks))
-    _warn(snapshot)
     if options.output is None:
-        print(text(snapshot))
-        return 0
-    size = save(snapshot, options.output)
-    say(f"{options.output}: {plural(len(snapshot.get('tasks', ())), 'task')}, {size:,} bytes")
+        print(text(snapshot), flush=True)
+    else:
+        size = save(snapshot, options.output)
+        say(f"{options.output}: {plural(len(snapshot.get('tasks', ())), 'task')}, {size:,} bytes")
+    _warn(snapshot)
     return 0
 
 
