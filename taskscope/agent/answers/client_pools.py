@@ -164,7 +164,7 @@ class ClientPools:
             found = self._pool_of(serial, known)
             number = id(found.thing) if found is not None else 0
             if found is not None and found.members and len(self._pools) < MAX_POOLS:
-                self._pools[number] = _Pool(found)
+                self._pools.setdefault(number, _Pool(found))
             if number in self._pools:
                 self._pools[number].waiting[serial] = since
             del found
@@ -200,7 +200,13 @@ class ClientPools:
         if state is None or not _is_final(pool, state):
             self._edges.append(Edge(key, ELSEWHERE, "held"))
         elif not held:
-            self.lost += (self._told(key[1], pool, state.closed),)
+            lines = yield from self._lines(key[1], pool)
+            since = min(pool.waiting.values())
+            self.lost += (
+                model.Unreturned(
+                    "members", pool.name, node.size, since, len(pool.waiting), lines, closed=state.closed
+                ),
+            )
 
     def _state(
         self, number: int, pool: _Pool, holders: set[Key], known: MembersKnown
@@ -219,21 +225,19 @@ class ClientPools:
         found = self._pool_of(next(iter(pool.waiting)), {})
         return found if found is not None and id(found.thing) == number else None
 
-    def _told(self, number: int, pool: _Pool, closed: int) -> model.Unreturned:
-        tasks = (self._registry.find(each) for each in pool.waiting)
-        frames = (stacks.await_chain(futures.coroutine(task)) for task in tasks if task is not None)
-        stacks_of_users = (stacks.describe(_beyond(number, each)) for each in frames)
-        lines = (model.user_line(each) or model.library_line(each) for each in stacks_of_users)
-        counted = Counter(each for each in lines if each is not None)
-        return model.Unreturned(
-            "members",
-            pool.name,
-            len(pool.places),
-            min(pool.waiting.values()),
-            len(pool.waiting),
-            tuple(model.WaitingAt(*each) for each in counted.most_common(MAX_LINES)),
-            closed=closed,
-        )
+    def _lines(self, number: int, pool: _Pool) -> Job[tuple[model.WaitingAt, ...]]:
+        """The lines of those that use it, at which they wait."""
+        lines: Counter[model.Frame] = Counter()
+        for serial in pool.waiting:
+            task = self._registry.find(serial)
+            if task is not None:
+                stack = stacks.describe(_beyond(number, stacks.await_chain(futures.coroutine(task))))
+                line = model.user_line(stack) or model.library_line(stack)
+                lines.update([line] if line is not None else [])
+            del task
+            if spent():
+                yield
+        return tuple(model.WaitingAt(*each) for each in lines.most_common(MAX_LINES))
 
 
 def _beyond(number: int, frames: list[FrameType]) -> list[FrameType]:

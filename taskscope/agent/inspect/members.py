@@ -88,12 +88,12 @@ class Members(NamedTuple):
 def fates(
     find: Callable[[], Pool | None], waiting: Sequence[ref[object]], loops: list[object]
 ) -> Job[Members | None]:
-    """What has become of the members of a pool, in order; None if it is none any more.
+    """What has become of the members of a pool, in order; None if that cannot be known.
 
     ``find``: the pool; ``waiting``: tasks that are known to stand still.
     """
     pool = find()
-    if pool is None:
+    if pool is None or not island.COUNTS:
         return None
     around = Island(loops)
     for each in (pool.thing, *pool.members, *(each() for each in waiting)):

@@ -9,7 +9,6 @@ able to wake it.
 
 from __future__ import annotations
 
-import sysconfig
 from collections import defaultdict, deque
 from itertools import chain, filterfalse, repeat
 from operator import is_
@@ -48,9 +47,6 @@ MAX_NAMED = 5
 
 BY_TIMER = "a timer that leads to the task"
 
-_COUNTS = not sysconfig.get_config_var("Py_GIL_DISABLED")
-"""Whether reference counts are complete."""
-
 _OWN = ("asyncio", "_asyncio", "collections", "builtins", "_contextvars", "functools")
 """Modules whose objects lie between what is waited for and what names it."""
 
@@ -76,7 +72,7 @@ def wakings(
     ``others``: tasks whose variables are searched for references to these.
     """
     others = list(others)
-    tasks = list(tasks) if _COUNTS else []
+    tasks = list(tasks) if island.COUNTS else []
     found: dict[int, Waking] = {}
     for most in SIZES:
         found = yield from _look(tasks, loops, others, most)
