@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 STEADY = 0.5
 """Widest interval, as a share of the rate, that counts as steady."""
 
+SOON = 5.0
+"""Seconds: if the first wake up within so many, growth is about to show itself where it ends."""
+
 _DOUBTS: Mapping[VerdictReason, str] = {
     "only one step so far": "it has grown in one step only",
     "too early": "it has not grown often enough yet",
@@ -98,6 +101,8 @@ def levelling(facts: SiteFacts | None, cause: Cause | None, rate: float) -> Leve
     if group is None or cause is None or cause.pattern != SLEEPER_PER_EVENT.name:
         return None
     if group.wait != "sleep" or group.remaining_min is None or group.remaining_max is None:
+        return None
+    if group.remaining_min < SOON:
         return None
     live = rate * group.remaining_max / 60
     return Levelling(live, group.remaining_min) if facts is not None and live > facts.live else None

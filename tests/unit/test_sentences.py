@@ -49,6 +49,7 @@ def test_sleepers_level_off_at_their_rate_times_their_sleep() -> None:
     assert ahead is not None
     assert ahead.text == "levels off near 30,000 in 4 min"
     assert levelling(facts, None, 6_000.0) is None
+    assert levelling(sleepers((0.0, 299.0)), cause, 6_000.0) is None
     assert levelling(sleepers((240.0, 299.0), live=40_000), cause, 6_000.0) is None
 
 
