@@ -26,16 +26,21 @@ if TYPE_CHECKING:
 LINGERS = 4.0
 """Seconds that an injected agent stays alone here; outside tests it is thirty."""
 
-_RELAY = f"""
+_RELAY = """
 import sys
 from taskscope.__main__ import main
 from taskscope.sources import relay
-relay.LINGERS = {LINGERS}
+relay.LINGERS = {}
 sys.exit(main(["relay"]))
 """
 
-HERE = shlex.join([sys.executable, "-c", _RELAY])
-"""A far end on this machine, without anything between.  (The words that --via adds are not looked at.)"""
+
+def here(lingers: float) -> str:
+    """A far end on this machine, without anything between.  (The words that --via adds are not looked at.)"""
+    return shlex.join([sys.executable, "-c", _RELAY.format(lingers)])
+
+
+HERE = here(LINGERS)
 
 
 def settled(value: Callable[[], object], wanted: object, within: float = 20) -> None:

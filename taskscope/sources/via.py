@@ -32,7 +32,7 @@ from taskscope.sources.base import ConnectionLost, SourceError, SourceMisbehaves
 from taskscope.sources.link import Link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from taskscope.attach.diagnosis import Diagnosis
 
@@ -106,10 +106,12 @@ class Far:
         self._loop = asyncio.new_event_loop()
         self._ready: Future[None] = Future()
         self._link: Link
-        self._living: asyncio.Task[None]
+        self._gate = threading.Lock()
+        """Whoever asks before it is lost gets an answer, and nobody asks afterwards."""
         self._pending: dict[int, _Pending] = {}
         self._serials, self._channels = itertools.count(1), itertools.count(1)
         self._said: deque[str] = deque(maxlen=3)
+        self._living = self._loop.create_task(self._live())
         self._thread = threading.Thread(target=self._run, name="taskscope-via", daemon=True)
         self._thread.start()
 
@@ -121,9 +123,9 @@ class Far:
 
     def close(self) -> None:
         """Ends the command and waits until it has ended."""
-        if self._thread.is_alive():
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
             self._loop.call_soon_threadsafe(self._living.cancel)
-            self._thread.join(2 * PARTING)
+        self._thread.join(2 * PARTING)
 
     def find(self, target: str, *, inject: bool, progress: Progress = NOBODY) -> Endpoint:
         """Where the one agent listens that ``target`` means there.  Raises SourceError."""
@@ -156,15 +158,21 @@ class Far:
         self._ask(relayed.Detach(target, only_injected), f"detaching from {target}", progress)
 
     def _ask(self, asked: relayed.Asked, doing: str = "", progress: Progress = NOBODY) -> Any:
-        answer = asyncio.run_coroutine_threadsafe(self._answer(asked, progress), self._loop)
-        return _awaited(answer, doing, progress)
+        return _awaited(self._begun(self._answer(asked, progress)), doing, progress)
+
+    def _begun(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Raises ConnectionLost."""
+        with self._gate:
+            if not self.lost:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise ConnectionLost(self.lost)
 
     # -- for any loop --------------------------------------------------------------------------
 
     async def ask(self, asked: relayed.Asked) -> Any:
         """The answer of the relay, unchecked.  Raises SourceError."""
-        answer = asyncio.run_coroutine_threadsafe(self._answer(asked, NOBODY), self._loop)
-        return await asyncio.wrap_future(answer)
+        return await asyncio.wrap_future(self._begun(self._answer(asked, NOBODY)))
 
     async def connect(self, path: str) -> tuple[socket.socket, int, int]:
         """A connection to the agent that listens at ``path`` there, its channel, and the agent's pid.
@@ -172,13 +180,17 @@ class Far:
         Raises SourceError.
         """
         ours, theirs = socket.socketpair()
-        opening = asyncio.run_coroutine_threadsafe(self._open(path, theirs), self._loop)
         try:
-            channel, pid = await asyncio.wrap_future(opening)
+            opening = self._begun(self._open(path, theirs))
+        except ConnectionLost:
+            ours.close()
+            theirs.close()
+            raise
+        try:
+            return ours, *await asyncio.wrap_future(opening)
         except BaseException:
             ours.close()  # with which the channel ends, if there is one by now
             raise
-        return ours, channel, pid
 
     async def imputed(self, path: str, files: Sequence[str], sites: Sequence[Site]) -> tuple[Site, ...]:
         """These sites at their likely lines, from the source files there."""
@@ -193,28 +205,39 @@ class Far:
                 if found is not None:
                     take(self._fit(Condition, found))
 
-        if not self.lost:
-            asyncio.run_coroutine_threadsafe(look(), self._loop)
+        with contextlib.suppress(ConnectionLost):
+            self._begun(look())
 
     # -- in its own thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
         # Ctrl-C is for us alone: a last report still needs what the command carries.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        self._living = self._loop.create_task(self._live())
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._living)
+        self._loop.run_until_complete(self._rest())
         self._loop.close()
 
     async def _live(self) -> None:
         try:
             await self._serve()
         except OSError as error:
-            self.lost = f"cannot run {self._words[0]!r} of --via: {error.strerror}"
+            self._lose(f"cannot run {self._words[0]!r} of --via: {error.strerror}")
         finally:
-            self.lost = self.lost or f"{self.command!r} was closed"
+            self._lose(f"{self.command!r} was closed")
             if not self._ready.done():
                 self._ready.set_exception(SourceError(self.lost))
+
+    def _lose(self, why: str) -> None:
+        with self._gate:
+            self.lost = self.lost or why
+
+    async def _rest(self) -> None:
+        """Those who have asked meanwhile learn that it is lost."""
+        await asyncio.sleep(0)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=PARTING)
 
     async def _serve(self) -> None:
         """Runs the command and carries connections until either ends.  Raises OSError if it cannot be run."""
@@ -239,7 +262,7 @@ class Far:
             status = await _ended(process)
             await asyncio.wait([listening], timeout=SAID_AFTER)
             listening.cancel()
-            self.lost = broken or self._ending(status, connected=link is not None)
+            self._lose(broken or self._ending(status, connected=link is not None))
             for each in self._pending.values():
                 each.answer.cancel()
             if link is not None:
@@ -325,9 +348,6 @@ class Far:
         """A channel for ``connection``, and the process at its other end.  Raises SourceError."""
         channel = next(self._channels)
         reader, writer = await asyncio.open_unix_connection(sock=connection)
-        if self.lost:
-            writer.close()
-            raise ConnectionLost(self.lost)
         self._link.carry(channel, reader, writer)  # first, as it may end before we see the answer
         try:
             answer = await self._answer(relayed.Open(channel, path), NOBODY)

@@ -24,7 +24,17 @@ from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import resolve
 from taskscope.sources.way import Way
 from tests import pythons, targets
-from tests.far_ends import HERE, children, cut, first_sample, samples_until_the_end, settled, state, watching
+from tests.far_ends import (
+    HERE,
+    children,
+    cut,
+    first_sample,
+    here,
+    samples_until_the_end,
+    settled,
+    state,
+    watching,
+)
 from tests.integration.children import STANDING, running, taskscope
 
 if TYPE_CHECKING:
@@ -112,6 +122,11 @@ def test_a_lost_connection_says_so_and_leaves_nothing(program: Program) -> None:
         assert isinstance(lost, ConnectionLost)
         assert str(lost).startswith("connection lost: ")
         assert "killed by signal 9" in str(lost)
+    gone = via._fars[f"{HERE} lost"]
+    with pytest.raises(ConnectionLost, match="killed by signal 9"):
+        gone.processes()
+    with pytest.raises(ConnectionLost, match="killed by signal 9"):
+        asyncio.run(gone.connect("/nowhere"))
     settled(lambda: state(program), before)
 
 
@@ -119,7 +134,7 @@ def test_who_reconnects_in_time_finds_the_same_agent(program: Program) -> None:
     ours = set(children(os.getpid()))
 
     async def twice() -> list[float]:
-        source = far(program.pid, f"{HERE} again")
+        source = far(program.pid, here(60.0))
         since = [(await source.open()).agent_since]
         (relay,) = set(children(os.getpid())) - ours
         await samples_until_the_end(source, lambda sample: cut(relay))
