@@ -56,10 +56,9 @@ begun.acquire()
 """From then on it makes no object, so that it never runs the collector."""
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.14"])
-@pytest.mark.parametrize("other", ["", OTHER], ids=["alone", "with another thread"])
-async def test_a_loop_that_our_thread_gave_work_is_woken_and_not_blamed(other: str, version: str) -> None:
-    with running(LEFT_BEHIND.format(other=other), python=str(require(version))) as child:
+async def left_to_us(program: str, version: str) -> bool:
+    """Whether the collector ran in our thread; the loop is woken then, and not blamed."""
+    with running(program, python=str(require(version))) as child:
         says(child, "standing")
         point = agent_in(child.pid)
         assert point is not None
@@ -68,9 +67,20 @@ async def test_a_loop_that_our_thread_gave_work_is_woken_and_not_blamed(other: s
         try:
             assert child.stdout is not None
             where = await asyncio.to_thread(child.stdout.readline)
+            if where.strip() == "here":  # the program made the container that was one too many
+                return False
             await asyncio.wait_for(asyncio.to_thread(says, child, "woken"), 20)
             stalls: tuple[Stall, ...] = await source.ask(requests.Stalls())
-            assert where.strip() == "elsewhere"
             assert [each.why for each in stalls if each.why == "asleep"] == []
         finally:
             await source.close()
+    return True
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+@pytest.mark.parametrize("other", ["", OTHER], ids=["alone", "with another thread"])
+async def test_a_loop_that_our_thread_gave_work_is_woken_and_not_blamed(other: str, version: str) -> None:
+    for _ in range(5):
+        if await left_to_us(LEFT_BEHIND.format(other=other), version):
+            return
+    pytest.fail("the collector never ran in our thread")

@@ -198,6 +198,7 @@ class LoopWatch:
         if turn is None or not watched.stands_at(turn.mark):
             self._over(watched, now, turn.begun if turn is not None else None)
             watched.stand(turn, now)
+        watched.looked = now
         if turn is None:
             return LOOK_EVERY
         self._pause(watched, now)
@@ -236,7 +237,7 @@ class LoopWatch:
     def _overslept(self, watched: WatchedLoop, loop: Any, turn: Turn, now: float) -> None:
         watched.note(now - watched.found, now)
         if watched.stall is None and now - watched.found >= OVERSLEPT:
-            if own_work.wakes(loop, turn, watched.since, self.log.collected_here):
+            if own_work.wakes(loop, turn, watched.earliest, self.log.collected_here):
                 return
             stall = watched.stall = self.log.add(
                 Stall(watched.id, "asleep", watched.since, turn.begun is None)

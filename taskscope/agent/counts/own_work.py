@@ -22,8 +22,9 @@ SLACK = 0.1
 
 
 def wakes(loop: Any, turn: Turn, since: float, collected: float) -> bool:
-    """Wakes a loop that has slept since then, with callbacks ready, if they are our thread's doing.
+    """Wakes a loop that sleeps, with callbacks ready, if they are our thread's doing.
 
+    ``since``: when it can have fallen asleep at the earliest.
     ``collected``: when the garbage collector last ran in our thread.
     """
     if not turns.length(loop, "_ready"):

@@ -77,14 +77,16 @@ def _made_at(frame: FrameType | None) -> model.Frame | None:
 class WatchedLoop:
     """One loop as of the last look.
 
-    ``mark`` identifies what it is doing, since ``since``; we first saw it at ``found``.  ``idle``: when it
-    was last seen asleep.  ``delay``: seconds its thread has waited for a CPU, as of the start of the turn.
-    ``made``: the line that made it, None if it is older than the agent.
+    ``mark`` identifies what it is doing, since ``since``, or, where the loop does not tell that, since
+    ``earliest`` at the earliest: the look before, ``looked`` now.  We first saw it at ``found``.
+    ``idle``: when it was last seen asleep.  ``delay``: seconds its thread has waited for a CPU, as of the
+    start of the turn.  ``made``: the line that made it, None if it is older than the agent.
     """
 
     __slots__ = (
         "calls",
         "delay",
+        "earliest",
         "found",
         "found_stranded",
         "id",
@@ -92,6 +94,7 @@ class WatchedLoop:
         "key",
         "kind",
         "latencies",
+        "looked",
         "made",
         "mark",
         "native",
@@ -120,6 +123,7 @@ class WatchedLoop:
         self.idle = 0.0
         self.mark: object = None
         self.since = self.found = self.found_stranded = self.paused = self.next_latency = 0.0
+        self.looked = self.earliest = clock.monotonic()
         self.calls = 0
         self.stall: Stall | None = None
         self.strandable: ref[Any] | None = None  # a task found stranded once
@@ -130,11 +134,12 @@ class WatchedLoop:
     def stand(self, turn: Turn | None, now: float) -> None:
         """Records that it has moved: to ``turn``, or to something known only by its time."""
         self.found = self.since = now
+        self.earliest = self.looked
         self.paused, self.mark, self.calls, self.delay = 0.0, None, 0, None
         if turn is not None:
             self.thread, self.mark, self.calls = turn.thread, turn.mark, turn.calls
             if turn.begun is not None:
-                self.since = turn.begun
+                self.since = self.earliest = turn.begun
 
     def hand_over(self, loop: Any, now: float) -> None:
         """Schedules a callback on a loop that is awake, in a new context: threads cannot share one."""
