@@ -12,6 +12,7 @@ from taskscope import text as fmt
 from taskscope.export.members import count, state
 from taskscope.model.members import Member
 from taskscope.tui.charts import Charts
+from taskscope.tui.current_findings import style_of
 from taskscope.tui.filter_field import FilterField
 from taskscope.tui.findings_panel import FindingsPanel
 from taskscope.tui.line_table import Cell, Column, LineTable
@@ -23,6 +24,7 @@ from taskscope.tui.theme import palette
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.style import Style
     from textual import events
     from textual.app import ComposeResult
     from textual.binding import BindingType
@@ -85,14 +87,15 @@ class GroupTable(SiteTable):
     def _in(self, row: Row, colours: Palette) -> Cell:
         group = self.context.group
         spreads = [group.gathered.spread(site) for site in row.sites] if group is not None else []
-        return spelt(spreads, colours)
+        finding = self.context.store.findings.alarming(row.sites)
+        return spelt(spreads, colours.text if finding is None else style_of(finding, colours))
 
 
-def spelt(spreads: Sequence[Spread], colours: Palette) -> Cell:
-    """``4/4``, or the outlier."""
+def spelt(spreads: Sequence[Spread], style: Style) -> Cell:
+    """``4/4``, or the outlier, which is no fault by itself."""
     far = sorted({pid for each in spreads for pid in each.outliers})
     if far:
-        return Text(f"▲{far[0]}" + f"+{len(far) - 1}" * (len(far) > 1), colours.warning)
+        return Text(f"▲{far[0]}" + f"+{len(far) - 1}" * (len(far) > 1), style)
     here = {pid for each in spreads for pid, live in each.live.items() if live}
     return f"{len(here)}/{max((each.of for each in spreads), default=0)}"
 
