@@ -13,11 +13,16 @@ import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from taskscope import wire
 from taskscope.attach import family, peers, procfs
 from taskscope.attach.presence import agent_in
 from taskscope.model.vocabulary import Role  # noqa: TC001  (checked.py reads the types at run time)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OLDEST = (3, 11)
 
@@ -68,13 +73,20 @@ _last_cpu: dict[int, tuple[float, float]] = {}
 """By pid, for the processes of the last look: the time, and CPU seconds until then."""
 
 
-def processes() -> tuple[PythonProcess, ...]:
-    """Every Python process but this one, likeliest targets first."""
+def processes(known: Mapping[int, PythonProcess] = MappingProxyType({})) -> tuple[PythonProcess, ...]:
+    """Every Python process but this one, likeliest targets first.
+
+    Those ``known`` to have an agent, by pid, are not looked at again: that costs milliseconds each.
+    """
     found: list[PythonProcess] = []
     for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
         if pid == os.getpid():
             continue
         try:
+            before = known.get(pid)
+            if before is not None and before.agent is not None and before.started == _started(pid):
+                found.append(before)
+                continue
             build = _build(pid)
             if build is not None:
                 found.append(_look(pid, build))
@@ -140,6 +152,10 @@ def _asyncio(maps: str) -> bool | None:
     if "/_asyncio." in maps or "/uvloop/" in maps:
         return True
     return False if "/lib-dynload/" in maps else None  # without lib-dynload it may be built in
+
+
+def _started(pid: int) -> float:
+    return _booted() + procfs.start_time(pid) / _TICK
 
 
 def _look(pid: int, build: _Build) -> PythonProcess:

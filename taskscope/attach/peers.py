@@ -61,7 +61,8 @@ def listening(pid: int) -> list[tuple[str, int]]:
     try:
         if os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"):  # noqa: PTH115
             return []  # a container: here the same number is another process's port
-        sockets = {os.readlink(each.path) for each in os.scandir(f"/proc/{pid}/fd")}  # noqa: PTH115
+        with os.scandir(f"/proc/{pid}/fd") as descriptors:  # one may be closed meanwhile
+            sockets = {os.readlink(each.path) for each in descriptors}  # noqa: PTH115
         rows = [line.split() for name in ("tcp", "tcp6") for line in _table(pid, name)]
     except OSError:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +59,8 @@ class Choice:
     targets: tuple[str, ...]
     children: bool = False
     via: str = ""
+    _seen: dict[int, PythonProcess] = field(default_factory=dict, compare=False, repr=False)
+    """The processes at the last look, by pid."""
 
     @property
     def name(self) -> str:
@@ -83,7 +85,10 @@ class Choice:
             return reached(self.via).processes()
         from taskscope.attach.discover import processes
 
-        return processes()
+        every = processes(self._seen)
+        self._seen.clear()
+        self._seen.update((each.pid, each) for each in every)
+        return every
 
     def _above(self) -> Mapping[int, int]:
         return reached(self.via).parents() if self.via else parents()
