@@ -17,7 +17,7 @@ from taskscope.model import Counts, SiteCounts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-PROTOCOL = 6
+PROTOCOL = 7
 """Protocol version; both ends must agree (see ``Hello``)."""
 
 MAX_REQUEST = 1 << 17

@@ -1,8 +1,8 @@
 """Which resources pile up: event loops, asynchronous generators, connections, children, values of contexts.
 
 Counting some is cheap and always done: ``ALWAYS``.  Connections are counted only while descriptors climb,
-contexts while memory does.  If tasks climb with these, they may be what has them, so a pile is told only for
-a reason of its own.  What keeps a pile is asked for once it grows.
+contexts while memory does.  If tasks climb with these, they may be what has them, so a pile is told only if
+no task can have it.  What keeps a pile is asked for once it grows.
 """
 
 from __future__ import annotations
@@ -250,8 +250,8 @@ class Stock(Piles[Resource]):
             return None
         judged = pile.judged_as
         strength, past = judged.strength(row, pile), pile.past(self._started)
-        if strength < Strength.PERMANENT and row.kind in self._shared:
-            return None
+        if strength != Strength.PERMANENT and row.kind in self._shared:
+            return None  # what a container keeps, those tasks may use
         grown = pile.judged(strength, self._started, past=past, takes=judged.takes(row))
         if grown is None:
             return None

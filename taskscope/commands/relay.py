@@ -52,6 +52,7 @@ def _bundle(path: str) -> None:
     from pathlib import Path
 
     from taskscope.export.bundle import bundle
+    from taskscope.export.whole import write_whole
 
     if path == "-":
         sys.stdout.buffer.write(bundle())
@@ -59,5 +60,5 @@ def _bundle(path: str) -> None:
     if not path.endswith(".pyz"):
         raise UsageError(f"a bundle is named FILE.pyz, by which --via knows it, not {path}")
     with written(path):
-        Path(path).write_bytes(bundle())
+        write_whole(Path(path), bundle())
     say(f"{path}: copy it to where Python 3.11 or later is; --via 'ssh HOST python3 {Path(path).name}'")

@@ -225,18 +225,25 @@ def test_connections_are_counted_while_descriptors_climb_and_contexts_while_memo
     assert judged.kinds([climb("rss", 60.0)]) == (*ALWAYS, "context")
 
 
-@pytest.mark.parametrize(("keeper", "told"), [(ONLY_FILLED, ["transport"]), (READ, []), (None, [])])
-def test_of_what_climbs_with_tasks_only_that_is_told_which_no_task_can_end(
-    keeper: Keeper | None, told: list[str]
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        (FORGOTTEN, ["transport"]),
+        (replace(STREAM, keeper=ONLY_FILLED), []),
+        (replace(STREAM, keeper=READ), []),
+    ],
+)
+def test_of_what_climbs_with_tasks_only_that_is_told_which_no_task_can_have(
+    known: Resource, told: list[str]
 ) -> None:
     judged = Stock(0.0)
     with_tasks = replace(climb("fds", 60.0), movements=(Movement(1, "fds", 0.99, 1.0),))
     for now in range(0, 400, 5):
         kinds = judged.kinds([with_tasks])
         assert "transport" in kinds
-        row = replace(STREAM, count=steady(now))
+        row = replace(known, count=steady(now))
         judged.add(Resources(float(now), (row,)), kinds)
-        judged.inspect(Resources(float(now), (replace(row, keeper=keeper),)))
+        judged.inspect(Resources(float(now), (row,)))
     assert [each.row.kind for each in judged.found()] == told
 
 
