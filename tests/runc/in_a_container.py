@@ -41,7 +41,6 @@ class Container:
     def __init__(self, folder: Path) -> None:
         root = folder / "rootfs"
         root.mkdir()
-        (root / "bundle").mkdir()
         subprocess.run(["mount", "--bind", "/", root], check=True)
         subprocess.run(["runc", "spec"], cwd=folder, check=True)
         spec = json.loads((folder / "config.json").read_text())
