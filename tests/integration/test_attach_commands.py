@@ -150,5 +150,5 @@ def test_detach_on_exit_wants_a_pid() -> None:
     told = taskscope("attach", "orders", "--detach-on-exit")
     assert (told.returncode, told.stderr) == (
         2,
-        "taskscope attach: --detach-on-exit requires a pid as TARGET\n",
+        "taskscope attach: --detach-on-exit requires one pid as TARGET\n",
     )
