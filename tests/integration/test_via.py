@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from taskscope.attach.procfs import status
 from taskscope.model import requests
 from taskscope.sources import via
 from taskscope.sources.base import ConnectionLost, SourceError, TargetGone
@@ -160,7 +161,9 @@ def test_when_the_near_end_is_killed_the_far_one_ends(program: Program) -> None:
 
 def test_ctrl_c_ends_a_watch_early_with_its_report(program: Program) -> None:
     watcher = watching("--via", HERE, str(program.pid))
-    os.kill(children(watcher.pid)[0], 2)  # as the terminal sends it to both
+    (relay,) = children(watcher.pid)
+    os.kill(relay, 2)  # as the terminal sends it to both
+    settled(lambda: int(status(relay)["ShdPnd"], 16) & 2, 2)  # held back
     watcher.send_signal(2)
     _, said = watcher.communicate(timeout=20)
     assert "connection lost" not in said
