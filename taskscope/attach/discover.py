@@ -22,7 +22,7 @@ from taskscope.attach.presence import agent_in
 from taskscope.model.vocabulary import Role  # noqa: TC001  (checked.py reads the types at run time)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 OLDEST = (3, 11)
 
@@ -73,14 +73,17 @@ _last_cpu: dict[int, tuple[float, float]] = {}
 """By pid, for the processes of the last look: the time, and CPU seconds until then."""
 
 
-def processes(known: Mapping[int, PythonProcess] = MappingProxyType({})) -> tuple[PythonProcess, ...]:
+def processes(
+    known: Mapping[int, PythonProcess] = MappingProxyType({}), only: Collection[int] | None = None
+) -> tuple[PythonProcess, ...]:
     """Every Python process but this one, likeliest targets first.
 
     Those ``known`` to have an agent, by pid, are not looked at again: that costs milliseconds each.
+    ``only``: no others than these.
     """
     found: list[PythonProcess] = []
     for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
-        if pid == os.getpid():
+        if pid == os.getpid() or (only is not None and pid not in only):
             continue
         try:
             before = known.get(pid)
@@ -94,7 +97,8 @@ def processes(known: Mapping[int, PythonProcess] = MappingProxyType({})) -> tupl
             continue  # it has just ended
     for gone in _last_cpu.keys() - {process.pid for process in found}:
         del _last_cpu[gone]
-    return tuple(sorted(_related(found), key=_unlikely))
+    fresh = any(known.get(each.pid) is not each for each in found)
+    return tuple(sorted(_related(found) if fresh else found, key=_unlikely))
 
 
 def _related(found: list[PythonProcess]) -> list[PythonProcess]:

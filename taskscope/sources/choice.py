@@ -73,19 +73,27 @@ class Choice:
 
     def find(self, living: Iterable[int] = ()) -> list[Found]:
         """The processes now, with the children of those ``living`` ones that belong to it.  May block."""
-        every, above = self._every(), self._above() if self.children else {}
+        above = self._above() if self.children else {}
+        every = self._every(self._near(above, living))
         found: dict[object, Found] = {}
         for target in self.targets:
             for each in self._meant(target, every, above, living):
                 found.setdefault(each.key, each)
         return list(found.values())
 
-    def _every(self) -> Sequence[PythonProcess]:
+    def _near(self, above: Mapping[int, int], living: Iterable[int]) -> set[int] | None:
+        """All pids that can be meant; None: any."""
+        if any(is_pattern(each) or is_container(each) for each in self.targets):
+            return None
+        pids = {_pid_of(each, self.via) for each in self.targets}
+        return {each for one in (*pids, *living) if one for each in below(one, above)}
+
+    def _every(self, only: set[int] | None) -> Sequence[PythonProcess]:
         if self.via:
             return reached(self.via).processes()
         from taskscope.attach.discover import processes
 
-        every = processes(self._seen)
+        every = processes(self._seen, only)
         self._seen.clear()
         self._seen.update((each.pid, each) for each in every)
         return every

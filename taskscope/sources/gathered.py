@@ -67,6 +67,10 @@ class Gathered(News):
         self._naming: set[asyncio.Task[None]] = set()
         self._seq = 0
 
+    @property
+    def number(self) -> int:
+        return len(self.live())
+
     # -- news of members ---------------------------------------------------------------------------
 
     def sampled(self, member: Attendant, sample: Sample, change: Change) -> None:

@@ -29,9 +29,11 @@ QUIET = 5.0
 TRIES, AGAIN = 3, 10.0
 """Attempts to attach to a process, and seconds between them."""
 
-JUDGED_EVERY = 2.0
+JUDGED_EVERY, JUDGED_A_SECOND = 2.0, 8
+"""Fewest seconds between two verdicts on a process, and most verdicts a second on all of them."""
+
 FRUGAL = 100.0
-"""Seconds between two verdicts on a process, and as a multiple of the CPU time that one takes."""
+"""Seconds between two verdicts on a process, as a multiple of the CPU time that one takes."""
 
 
 class Attendant:
@@ -180,7 +182,8 @@ class Attendant:
                 self.findings = await pump.judged()
                 self.judged = pump.progress
                 self._news.judged(self)
-                await asyncio.sleep(max(JUDGED_EVERY, FRUGAL * pump.cost))
+                pause = self._news.number / JUDGED_A_SECOND
+                await asyncio.sleep(max(JUDGED_EVERY, pause, FRUGAL * pump.cost))
 
     def _end(self, state: MemberState, why: str) -> None:
         """What it leaves behind stays: its last findings too."""
@@ -202,6 +205,11 @@ class Attendant:
 
 class News:
     """Who wants to know what becomes of members."""
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return 1
 
     def sampled(self, member: Attendant, sample: Sample, change: Change) -> None:
         """A sample, and what it changed."""
