@@ -292,6 +292,7 @@ def test_watch_json_has_the_fields_of_the_contract(growing: int) -> None:
     seen = json.loads(done.stdout)
     assert set(seen) == {
         "target",
+        "processes",
         "samples",
         "findings",
         "judged_seconds",

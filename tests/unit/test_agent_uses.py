@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from taskscope.agent.answers import uses
 from taskscope.agent.answers.uses import Uses
 from taskscope.agent.inspect.keepers import Place
 from taskscope.agent.inspect.walk import run
@@ -78,8 +79,9 @@ LOOKED_INTO = {
 
 
 @pytest.fixture
-def loaded(tmp_path: Path) -> Iterator[Path]:
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file that a module was loaded from, as far as anybody can tell."""
+    monkeypatch.setattr(uses, "MAX_FILES", 10_000)  # the modules of other tests are loaded as well
     path = tmp_path / "shop.py"
     module = types.ModuleType("shop_of_uses")
     module.__file__ = str(path)

@@ -115,7 +115,7 @@ class _Pool:
 
 
 class ClientPools:
-    """What one look finds.  ``lost``: pools of which nobody has any member.
+    """What one look finds.  ``unreturned``: pools of which nobody has any member.
 
     ``unheld``: how many members of each no task or thread has.
     """
@@ -128,7 +128,7 @@ class ClientPools:
         self._candidates: dict[int, float] = {}
         self._pools: dict[int, _Pool] = {}
         self.unheld: dict[Key, int] = {}
-        self.lost: tuple[model.Unreturned, ...] = ()
+        self.unreturned: tuple[model.Unreturned, ...] = ()
 
     def note(self, serial: int, since: float, task: object) -> None:
         """Notes a task that has not moved since then."""
@@ -202,7 +202,7 @@ class ClientPools:
         elif not held:
             lines = yield from self._lines(key[1], pool)
             since = min(pool.waiting.values())
-            self.lost += (
+            self.unreturned += (
                 model.Unreturned(
                     "members", pool.name, node.size, since, len(pool.waiting), lines, closed=state.closed
                 ),

@@ -225,7 +225,7 @@ class Look:
         if self._partial:
             return ()
         found = yield from self._unreturned.found(self._sampled, read, agent)
-        return found + self._clients.lost
+        return found + self._clients.unreturned
 
     def _ahead(self, key: Key, how: EdgeKind, thing: object) -> Iterator[Edge]:
         if how == "waits":

@@ -45,6 +45,7 @@ def snapshot(
         "ended": wire.pack(list(ended)),
         "history": wire.pack(history),
         "site_history": wire.pack(list(site_history)),
+        "judged": wire.pack(model.Judged(0.0)),
     }
     every = {**{name: [] for name in form.LISTS}, **sections}
     return {name: every[name] for name in form.NAMES if name in every}
