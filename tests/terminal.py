@@ -91,8 +91,12 @@ class Terminal:
 
     async def pressed(self, keys: str, within: float = 5.0) -> None:
         """Types, and waits for the next output."""
-        self._news.clear()
         self.press(keys)
+        await self.news(within)
+
+    async def news(self, within: float = 5.0) -> None:
+        """Waits for the next output."""
+        self._news.clear()
         await asyncio.wait_for(self._news.wait(), within)
 
     async def until(self, wanted: str, within: float = 20.0) -> None:
