@@ -13,7 +13,7 @@ from taskscope.agent.inspect.walk import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from taskscope.agent.counts.registry import Chunk
+    from taskscope.agent.counts.site_record import Chunk
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from taskscope.model import Mark, requests
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.counts.site_record import SiteRecord
     from taskscope.agent.inspect.walk import Job
 
 SITES = 300

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.counts.joined import summed
-from taskscope.agent.counts.registry import Registry, SiteRecord
+from taskscope.agent.counts.registry import Registry
 from taskscope.agent.hooks import adopt
+
+if TYPE_CHECKING:
+    from taskscope.agent.counts.site_record import SiteRecord
 
 
 async def works(end: asyncio.Event) -> None:

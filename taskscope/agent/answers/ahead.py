@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from taskscope import model
-    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.counts.site_record import SiteRecord
     from taskscope.agent.inspect.walk import Job
 
 MOST_TASKS = 2_000

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from taskscope.agent.answers.proofs import Proofs
-    from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import Chunk, SiteRecord
     from taskscope.agent.inspect.walk import Job
 
 SAMPLE = 100

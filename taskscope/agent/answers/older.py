@@ -14,7 +14,8 @@ from taskscope.system import clock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import Chunk, SiteRecord
     from taskscope.agent.inspect.walk import Job
 
 TOLD = 60

@@ -22,7 +22,7 @@ from taskscope.system import clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
-    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.counts.site_record import SiteRecord
     from taskscope.agent.inspect.walk import Job
     from taskscope.model.vocabulary import Wait
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from taskscope import model
 from taskscope.agent.answers import groups, trees
 from taskscope.agent.answers.proofs import PROVABLE
-from taskscope.agent.counts.registry import site_counts
+from taskscope.agent.counts.site_record import site_counts
 from taskscope.agent.inspect import awaiting, futures, holders, other_ends, stacks, task_facts
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.walk import live_tasks, merged, spent
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from taskscope.agent.answers.proofs import Proofs
     from taskscope.agent.counts.loops import LoopWatch
-    from taskscope.agent.counts.registry import Lineage, Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import Lineage, SiteRecord
     from taskscope.agent.inspect.walk import Entry, Job
     from taskscope.model import requests
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from taskscope.agent.answers.proofs import Proofs
-    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.counts.site_record import SiteRecord
     from taskscope.agent.inspect.walk import Job
 
 WAKEABLE = PROVABLE | {"executor"}

@@ -14,7 +14,8 @@ from taskscope.agent.inspect.futures import birth_of, chunk_of, lineage_of, seri
 from taskscope.agent.inspect.walk import live_tasks, spent
 
 if TYPE_CHECKING:
-    from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import Chunk, SiteRecord
     from taskscope.agent.inspect.walk import Job
 
 FIRST_SERIALS = 50

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from taskscope import model
 
 if TYPE_CHECKING:
-    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.counts.site_record import SiteRecord
 
 
 class Joined:

@@ -14,7 +14,7 @@ from taskscope import model
 from taskscope.agent.counts.history import SiteHistories
 from taskscope.agent.counts.joined import summed
 from taskscope.agent.counts.process import Meter
-from taskscope.agent.counts.registry import ENDED_A_SITE, ForeignRef, site_counts
+from taskscope.agent.counts.site_record import ENDED_A_SITE, ForeignRef, site_counts
 from taskscope.agent.inspect.futures import is_done
 from taskscope.agent.inspect.walk import spent
 from taskscope.model.series import ProcessSeries
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from taskscope.agent.counts.loops import LoopWatch
-    from taskscope.agent.counts.registry import Chunk, Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import Chunk, SiteRecord
     from taskscope.agent.hooks.threads import ThreadHooks
     from taskscope.agent.inspect.walk import Job
 

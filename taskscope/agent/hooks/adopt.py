@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent.counts.registry import ANY, MAX_LINEAGE, ForeignRef, Lineage
+from taskscope.agent.counts.registry import ANY
+from taskscope.agent.counts.site_record import MAX_LINEAGE, ForeignRef, Lineage
 from taskscope.agent.hooks import aiomonitor as aiomonitor_peer
 from taskscope.agent.inspect import creations, futures, looking, origins
 from taskscope.agent.inspect.dating import Dates, hint
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType
 
-    from taskscope.agent.counts.registry import Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import SiteRecord
     from taskscope.agent.inspect.dating import Hint
     from taskscope.agent.inspect.walk import Job
 

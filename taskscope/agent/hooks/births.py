@@ -14,7 +14,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
-from taskscope.agent.counts.registry import Chunk, ForeignRef, Lineage, Registry, SiteRecord
+from taskscope.agent.counts.site_record import Chunk, ForeignRef, Lineage, SiteRecord
 from taskscope.agent.hooks import direct
 from taskscope.agent.hooks.task_class import build_task_class
 from taskscope.agent.inspect import origins, turns
@@ -22,6 +22,7 @@ from taskscope.agent.inspect.sites import Resolver
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
+    from taskscope.agent.counts.registry import Registry
     from taskscope.agent.hooks.parts import Link, Part
 
 MAX_REMOTE = 1_000

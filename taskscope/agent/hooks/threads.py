@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent.counts.process import thread_born
-from taskscope.agent.counts.registry import Registry, SiteRecord, raw_stack
+from taskscope.agent.counts.site_record import SiteRecord, raw_stack
 from taskscope.agent.inspect import handed, origins
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, in_class, innermost, is_a, number
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from weakref import ref
 
+    from taskscope.agent.counts.registry import Registry
     from taskscope.agent.hooks.parts import Part
 
 

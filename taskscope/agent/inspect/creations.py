@@ -27,7 +27,8 @@ from taskscope.agent.inspect.looking import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from taskscope.agent.counts.registry import Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import SiteRecord
 
 MAX_PLACES = 1_000
 """Lines whose function is cached."""

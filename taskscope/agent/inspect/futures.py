@@ -16,7 +16,7 @@ from taskscope.agent.inspect.looking import attribute, is_a, items, number, text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from taskscope.agent.counts.registry import Chunk, Lineage
+    from taskscope.agent.counts.site_record import Chunk, Lineage
 
 BETWEEN = 4
 """Callbacks searched for a gather or shield between a future and a task: asyncio registers these on creation,

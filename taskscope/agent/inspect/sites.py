@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
     from taskscope import model
-    from taskscope.agent.counts.registry import Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import SiteRecord
 
 MAX_WALK = 60
 """Frames walked outwards in search of a user frame."""

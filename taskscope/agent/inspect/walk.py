@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from weakref import ref
 
-    from taskscope.agent.counts.registry import SiteRecord
+    from taskscope.agent.counts.site_record import SiteRecord
 
 T = TypeVar("T")
 Job = Generator[None, None, T]
