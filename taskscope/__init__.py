@@ -46,11 +46,15 @@ def start(
     Rules and metrics run in a second process, which ends with the agent; each call that names some starts
     one.
 
-    Raises only StartError: there is no place for its socket, no free descriptor or thread, this is a
-    subinterpreter, a rule cannot be read, nobody can listen at that address, or TaskScope has a bug.  The
-    program is then unchanged and can continue.
+    Raises only StartError: there is no place for its socket, no free descriptor or thread, no agent can run
+    in this interpreter, a rule cannot be read, nobody can listen at that address, or TaskScope has a bug.
+    The program is then unchanged and can continue.
     """
     global _agent  # noqa: PLW0603
+    from taskscope.interpreter import obstacle
+
+    if reason := obstacle():
+        raise StartError(reason)
     before, listener = _agent, None
     try:
         rules, listener = _prepared(on, metrics)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status: 0 to 3, or 130 after Ctrl-C."""
+    from taskscope.interpreter import stranger
+
+    if reason := stranger():
+        sys.stderr.write(f"taskscope: {reason}\n")
+        return 3
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["run"]:  # unguarded: exceptions belong to the program
         return _call("run", words[1:])

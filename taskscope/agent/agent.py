@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from taskscope import model, wire
+from taskscope import interpreter, model, wire
 from taskscope.agent.answers import mishaps, snapshot, source
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.cpu import CpuSampler
@@ -118,12 +118,10 @@ class Agent:
     def start(self) -> None:
         """Arms the hooks and starts the thread.
 
-        Raises EndpointError, OSError, or RuntimeError in a subinterpreter, and then leaves nothing behind.
+        Raises EndpointError, OSError, or RuntimeError where no agent can run, and then leaves nothing behind.
         """
-        if not _in_main_interpreter():
-            raise RuntimeError(
-                "TaskScope cannot run in a subinterpreter, which could never end: start it in the main one"
-            )
+        if reason := interpreter.obstacle():
+            raise RuntimeError(reason)
         try:
             self._exits.arm(self._arm_exits)
             self._loops.arm(self._loops.on_undo, self.watch.stop)
@@ -392,9 +390,3 @@ class Agent:
 def _now(function: Callable[[], Any]) -> Job[Any]:
     yield
     return function()
-
-
-def _in_main_interpreter() -> bool:
-    import _thread
-
-    return bool(getattr(_thread, "_is_main_interpreter", lambda: True)())  # new in 3.12

@@ -17,18 +17,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from taskscope import wire
-from taskscope.attach import family, peers, procfs
+from taskscope.attach import builds, family, peers, procfs
 from taskscope.attach.presence import agent_in
+from taskscope.interpreter import OLDEST
 from taskscope.model.vocabulary import Role  # noqa: TC001  (checked.py reads the types at run time)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-OLDEST = (3, 11)
-
-_EXECUTABLE = re.compile(r"(?:python|pypy)[\d.]*t?(?: \(deleted\))?$")
+_EXECUTABLE = re.compile(r"(?:python|pypy|graalpy)[\d.]*t?(?: \(deleted\))?$")
 _LIBRARY = re.compile(r"/libpython\d")
-_VERSION = re.compile(r"python(\d)\.(\d+)")
+_VERSION = re.compile(r"(?:python|pypy)(\d)\.(\d+)")
 _LONGEST_COMMAND = 200
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -67,6 +66,7 @@ class _Build:
     python: str
     asyncio: bool | None
     may_be_monitored: bool = False
+    kind: builds.Build = ""
 
 
 _last_cpu: dict[int, tuple[float, float]] = {}
@@ -143,7 +143,8 @@ def _build(pid: int) -> _Build | None:
         maps = ""
     if not _EXECUTABLE.match(executable.rpartition("/")[2]) and not _LIBRARY.search(maps):
         return None
-    return _Build(version_in(executable) or version_in(maps), _asyncio(maps), peers.may_run_monitor(maps))
+    version, kind = version_in(executable) or version_in(maps), builds.of_files(f"{executable}\n{maps}")
+    return _Build(version, _asyncio(maps), peers.may_run_monitor(maps), kind)
 
 
 def version_in(text: str) -> str:
@@ -178,7 +179,7 @@ def _look(pid: int, build: _Build) -> PythonProcess:
         python=build.python,
         agent=agent.name if agent is not None else None,
         asyncio=build.asyncio,
-        obstacle="" if agent is not None else _obstacle(pid, uid, build.python),
+        obstacle="" if agent is not None else _obstacle(pid, uid, build),
         own=uid == os.geteuid(),
         monitor=peers.monitor_of(pid) if build.may_be_monitored else "",
         role=family.role_by(command),
@@ -224,11 +225,16 @@ def _cpu(pid: int, started: float, seconds: float) -> float:
     return max(0.0, seconds - before) / max(now - since, 0.01)
 
 
-def _obstacle(pid: int, uid: int, python: str) -> str:
+def _obstacle(pid: int, uid: int, build: _Build) -> str:
     if os.geteuid() not in {0, uid}:
         return "another user's: run taskscope as that user or as root"
+    python = build.python
+    if build.kind not in {"", "musl"}:
+        return builds.hint(build.kind)
     if python and tuple(map(int, python.split("."))) < OLDEST:
         return f"Python {python}: 3.11 or later is needed"
+    if build.kind:
+        return builds.hint(build.kind)
     status = procfs.status(pid)
     if status.get("State", "")[:1] in {"Z", "X"}:
         return "has ended"

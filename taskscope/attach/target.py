@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.attach import elf, procfs
+from taskscope.attach import builds, elf, procfs
 from taskscope.attach.errors import AttachError, BeingTracedError, OutOfReachError
 from taskscope.attach.privilege import may_trace_all
+from taskscope.interpreter import NEWEST, OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-OLDEST, NEWEST = (3, 11), (3, 15)
-"""The tested minor versions of CPython."""
 
 PATIENCE = 1.0
 """Seconds to wait for another client that is attaching; it takes a few milliseconds."""
@@ -85,6 +83,9 @@ def _examine(pid: int) -> Target:
         _refuse_by_status(pid, status)
         executable = _executable(pid)
         maps = procfs.maps(pid)
+        build = builds.of_files("\n".join([executable, *{each.path for each in maps}]))
+        if build != "musl":
+            builds.refuse(pid, build)
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             images = _Images(memory.fileno(), maps, executable)
             python = images.exporting(C_API, r"libpython3", executable)
@@ -96,11 +97,7 @@ def _examine(pid: int) -> Target:
                     f"process {pid} is not an x86-64 program, the only kind that can be attached to so far",
                     "start it with `taskscope run`",
                 )
-            if images.loaded(r"ld-musl|libc\.musl"):
-                raise AttachError(
-                    f"process {pid} uses musl, whose thread stacks are too small for the agent",
-                    "start it with `taskscope run`",
-                )
+            builds.refuse(pid, build)
             libc = images.exporting(MEMORY, _LIBC)
             threads = images.exporting(THREADS, _LIBC)
             if libc is None or threads is None:
@@ -203,10 +200,6 @@ class _Images:
     def read(self, address: int, size: int) -> bytes:
         return os.pread(self._memory, size, address)
 
-    def loaded(self, pattern: str) -> bool:
-        """Whether a file whose name matches is loaded."""
-        return any(re.match(pattern, Path(path).name) for path in self._bases)
-
     def exporting(self, names: tuple[str, ...], pattern: str, executable: str = "") -> elf.Image | None:
         """The loaded file that exports all of ``names``, by file name (or the executable itself)."""
         matching = [path for path in self._bases if re.match(pattern, Path(path).name)]
@@ -250,14 +243,13 @@ def _hexversion(pid: int, images: _Images, python: elf.Image) -> int:
 
     Raises AttachError if it is not supported.
     """
-    supported = f"TaskScope attaches to CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
     constant = python.symbol("Py_Version")
     if constant is None:
-        raise AttachError(f"process {pid} runs Python {images.old_version()}; {supported}")
+        raise builds.too_old(pid, images.old_version())
     code = int.from_bytes(images.read(constant, 4), "little")
     version = (code >> 24, code >> 16 & 0xFF, code >> 8 & 0xFF)
     if not OLDEST <= version[:2] <= NEWEST:
-        raise AttachError(f"process {pid} runs Python {'.'.join(map(str, version))}; {supported}")
-    if python.symbol("_Py_MergeZeroLocalRefcount"):
-        raise AttachError(f"process {pid} runs a free-threaded Python, which is not supported yet")
+        raise builds.too_old(pid, ".".join(map(str, version)))
+    if builds.is_free_threaded(python, images.read):
+        builds.refuse(pid, "free-threaded")
     return code

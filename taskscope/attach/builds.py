@@ -1,0 +1,81 @@
+"""Builds of Python that no agent can be brought into, and the sentence for each.
+
+They are told by the files that a process has mapped; a free-threaded one also by its own memory.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING, Literal
+
+from taskscope.attach.errors import AttachError
+from taskscope.interpreter import CRASHES, NEWEST, OLDEST
+
+if TYPE_CHECKING:
+    from taskscope.attach import elf
+
+Build = Literal["", "PyPy", "GraalPy", "musl", "free-threaded"]
+"""Empty: one that an agent may enter, as far as its files tell."""
+
+_FILES: dict[Build, re.Pattern[str]] = {
+    "PyPy": re.compile(r"/(?:lib)?pypy[\d.]*(?:-c)?(?:\.so[\d.]*)?(?: \(deleted\))?$", re.MULTILINE),
+    "GraalPy": re.compile(r"/(?:graalpy[\d.]*|libpythonvm\.so)(?: \(deleted\))?$", re.MULTILINE),
+    "free-threaded": re.compile(r"/(?:lib)?python3\.\d+td?(?:\.so[\d.]*)?(?: \(deleted\))?$", re.MULTILINE),
+    "musl": re.compile(r"/ld-musl-|/libc\.musl-|-linux-musl/"),
+}
+
+_CPYTHON = f"CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+
+_RUN = "start it with `taskscope run`"
+
+_REFUSALS: dict[Build, tuple[str, str]] = {
+    "PyPy": (f"runs PyPy; TaskScope attaches to {_CPYTHON}", ""),
+    "GraalPy": (f"runs GraalPy; TaskScope attaches to {_CPYTHON}", ""),
+    "free-threaded": (f"runs a free-threaded Python; {CRASHES}, so none enters it", ""),
+    "musl": ("uses musl; an agent enters only a process that uses glibc", _RUN),
+}
+
+_HINTS: dict[Build, str] = {
+    "": "",
+    "PyPy": "PyPy: CPython is needed",
+    "GraalPy": "GraalPy: CPython is needed",
+    "free-threaded": "free-threaded: no agent enters it",
+    "musl": f"musl: {_RUN}",
+}
+
+_COOKIE = b"xdebugpy"
+
+
+def of_files(files: str) -> Build:
+    """The build, by the paths in ``files``, each at the end of a line."""
+    return next((build for build, pattern in _FILES.items() if pattern.search(files)), "")
+
+
+def refuse(pid: int, build: Build) -> None:
+    """Raises AttachError for a build that no agent can enter."""
+    if build:
+        sentence, remedy = _REFUSALS[build]
+        raise AttachError(f"process {pid} {sentence}", remedy)
+
+
+def hint(build: Build) -> str:
+    """The same in a few words."""
+    return _HINTS[build]
+
+
+def too_old(pid: int, version: str) -> AttachError:
+    """The same for a version that is not supported."""
+    return AttachError(f"process {pid} runs Python {version}; TaskScope attaches to {_CPYTHON}")
+
+
+def is_free_threaded(python: elf.Image, read: elf.Reader) -> bool:
+    """Whether it has no GIL: its debug offsets say so from 3.13 on, as does a function that others lack."""
+    if python.symbol("_Py_MergeZeroLocalRefcount"):
+        return True
+    runtime = python.symbol("_PyRuntime")
+    header = read(runtime, 24) if runtime is not None else b""
+    if len(header) != 24 or not header.startswith(_COOKIE):
+        return False
+    (flag,) = struct.unpack_from("<Q", header, 16)
+    return bool(flag)

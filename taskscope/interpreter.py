@@ -1,0 +1,49 @@
+"""Which interpreters TaskScope runs in, and why it does not in others.
+
+Imported before anything else, so any Python from 3.8 on, CPython or not, has to be able to read it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+OLDEST, NEWEST = (3, 11), (3, 15)
+"""The tested minor versions of CPython."""
+
+CRASHES = "an agent that reads tasks while other threads change them may crash it"
+"""Why none runs in a build without a GIL."""
+
+_NAMES = {"pypy": "PyPy", "graalpy": "GraalPy"}
+
+
+def stranger() -> str:
+    """Why TaskScope cannot run here at all; empty if it can."""
+    needed = f"TaskScope needs CPython {OLDEST[0]}.{OLDEST[1]} or later"
+    kind = sys.implementation.name
+    if kind != "cpython":
+        return f"this is {_NAMES.get(kind, kind)}; {needed}"
+    if sys.version_info < OLDEST:
+        return f"this is Python {sys.version_info[0]}.{sys.version_info[1]}; {needed}"
+    return ""
+
+
+def obstacle() -> str:
+    """Why no agent can run in this interpreter; empty if one can."""
+    if reason := stranger():
+        return reason
+    if is_free_threaded():
+        return f"this is a free-threaded Python; {CRASHES}"
+    if not _is_main():
+        return "TaskScope cannot run in a subinterpreter, which could never end: start it in the main one"
+    return ""
+
+
+def is_free_threaded() -> bool:
+    """Whether this build has no GIL, even if it runs with one now: an import may decide that later."""
+    return "t" in getattr(sys, "abiflags", "")
+
+
+def _is_main() -> bool:
+    import _thread
+
+    return bool(getattr(_thread, "_is_main_interpreter", lambda: True)())  # new in 3.12
