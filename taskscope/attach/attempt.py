@@ -13,15 +13,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskscope.attach import procfs
-from taskscope.attach import x86_64 as machine
+from taskscope.attach.architectures import BY_MACHINE
 
-_PAGE = 4096
+ARGUMENT_AT = procfs.PAGE
+RECORD_AT = ARGUMENT_AT + 64
+"""Offsets in the thread's memory: a page of code, the argument, the record, the texts."""
 
-RECORD_AT = _PAGE + 64
-"""Offset in the thread's memory: a page of code, ``machine.thread_argument``, the record, the texts."""
+_ARGUMENT = struct.Struct("<8Q")
+_TEXT = 24
+"""The text's address in the argument: one aligned word, so it can change atomically."""
 
 RECORD = struct.Struct("<d2Q")
 """When it was injected (wall seconds), and the addresses of the program and of ``TAKEN_BACK``."""
+
+
+def argument(addresses: dict[str, int], text: int, block: int, size: int) -> bytes:
+    """What the thread is started with: functions, the program text, and the memory to free at the end."""
+    return _ARGUMENT.pack(
+        addresses["PyGILState_Ensure"],
+        addresses["PyRun_SimpleString"],
+        addresses["PyGILState_Release"],
+        text,
+        block,
+        size,
+        addresses["munmap"],
+        addresses["Py_IsFinalizing"],
+    )
+
 
 _CLOSE = """try:
  import posix
@@ -60,7 +78,7 @@ class Attempt:
 
     def _point_to(self, text: int) -> None:
         with Path(f"/proc/{self.pid}/mem").open("r+b", buffering=0) as memory:
-            os.pwrite(memory.fileno(), struct.pack("<Q", text), self.block + _PAGE + machine.TEXT_POINTER)
+            os.pwrite(memory.fileno(), struct.pack("<Q", text), self.block + ARGUMENT_AT + _TEXT)
 
     def __str__(self) -> str:
         return f"an attempt to attach from {time.strftime('%H:%M:%S', time.localtime(self.since))}"
@@ -68,7 +86,7 @@ class Attempt:
 
 def waiting(pid: int) -> Attempt | None:
     """The pending attempt in process ``pid``, if any.  Raises OSError."""
-    blocks = [each.end - _PAGE for each in procfs.maps(pid) if each.executable and not each.path]
+    blocks = [each.end - procfs.PAGE for each in procfs.maps(pid) if each.executable and not each.path]
     if not blocks:
         return None
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
@@ -80,14 +98,15 @@ def waiting(pid: int) -> Attempt | None:
 
 
 def _attempt(pid: int, memory: int, block: int) -> Attempt | None:
-    if os.pread(memory, len(machine.THREAD_BODY), block) != machine.THREAD_BODY:
+    code = os.pread(memory, procfs.PAGE, block)
+    if not any(code.startswith(each.thread_body) for each in BY_MACHINE.values()):
         return None
-    size = RECORD_AT - _PAGE + RECORD.size
-    argument = os.pread(memory, size, block + _PAGE)
-    if len(argument) != size:
+    size = RECORD_AT - ARGUMENT_AT + RECORD.size
+    given = os.pread(memory, size, block + ARGUMENT_AT)
+    if len(given) != size:
         return None
-    since, program, nothing = RECORD.unpack_from(argument, RECORD_AT - _PAGE)
-    (text,) = struct.unpack_from("<Q", argument, machine.TEXT_POINTER)
+    since, program, nothing = RECORD.unpack_from(given, RECORD_AT - ARGUMENT_AT)
+    (text,) = struct.unpack_from("<Q", given, _TEXT)
     if not 0 < since <= time.time() + 1:
         return None  # not written yet, or forged
     return Attempt(pid, since, text == nothing, block, (program, nothing))

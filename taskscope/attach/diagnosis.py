@@ -129,7 +129,7 @@ def _namespaces(target: Target) -> str:
 
 
 def _threads(target: Target) -> str:
-    count = Counter(place for _, place in injection.places(target.pid))
+    count = Counter(place for _, place in injection.places(target.architecture, target.pid))
     return (
         f"{count.total()}: {count[injection.SAFE]} at a safe point, {count[injection.RUNNING]} running, "
         f"{count[injection.ELSEWHERE]} elsewhere"

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from taskscope.attach.procfs import PAGE
+
 PT_LOAD, PT_DYNAMIC = 1, 2
 PF_X = 1
 DT_STRTAB, DT_SYMTAB, DT_GNU_HASH = 5, 6, 0x6FFFFEF5
@@ -50,7 +52,7 @@ class Image:
         loaded = [segment for segment in segments if segment.kind == PT_LOAD]
         if not loaded:
             raise ElfError("nothing is loaded from it")
-        self._bias = base - (min(segment.address for segment in loaded) & ~0xFFF)
+        self._bias = base - (min(segment.address for segment in loaded) & -PAGE)
         self.text = tuple(
             range(segment.address + self._bias, segment.address + self._bias + segment.size)
             for segment in loaded

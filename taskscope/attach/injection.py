@@ -18,20 +18,21 @@ import os
 import stat
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from taskscope.attach import attempt, procfs, ptrace
-from taskscope.attach import x86_64 as machine
 from taskscope.attach.errors import AttachError
 from taskscope.attach.target import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from taskscope.attach.architectures import Architecture
     from taskscope.attach.target import Target
 
-_PAGE = 4096
-_STACK = 16 * _PAGE
+_PAGE = procfs.PAGE
+_STACK = 1 << 16
 _READ_WRITE, _READ_EXECUTE = 3, 5
 _PRIVATE, _PRIVATE_HERE = 0x22, 0x32  # MAP_PRIVATE | MAP_ANONYMOUS (| MAP_FIXED)
 _DONT_FORK = 10  # MADV_DONTFORK
@@ -39,6 +40,9 @@ _TEXT_AT = attempt.RECORD_AT + attempt.RECORD.size
 
 _PAUSES = (0.0005, 0.001, 0.002, 0.003, 0.005)
 """Seconds between tries; with the stops themselves at most 10 % of a busy thread's time."""
+
+_CHUNK, _MOST_TEXT = 1 << 16, 1 << 21
+"""Bytes of the C library that are searched at a time, and in all."""
 
 _MOST = 16
 """Most threads tried per round."""
@@ -66,11 +70,13 @@ def inject(target: Target, program: Program, seconds: float, wanted: Callable[[]
     """
     deadline = time.monotonic() + seconds
     tries, longest = 0, 0.0
+    with explained(target.pid):
+        instruction = _syscall_instruction(target)
     while True:
         for tid in _candidates(target):
             with explained(target.pid):
-                thread = ptrace.StoppedThread(target.pid, tid)
-                reply = _try(target, thread, program)
+                thread = ptrace.StoppedThread(target.architecture, target.pid, tid)
+                reply = _try(target, thread, instruction, program)
             tries += 1
             longest = max(longest, thread.seconds)
             if reply is not None:
@@ -87,7 +93,7 @@ def inject(target: Target, program: Program, seconds: float, wanted: Callable[[]
 SAFE, RUNNING, ELSEWHERE = "safe", "running", "elsewhere"
 
 
-def places(pid: int) -> list[tuple[int, str]]:
+def places(architecture: Architecture, pid: int) -> list[tuple[int, str]]:
     """Its threads (native ids) and where each is now: SAFE, RUNNING (perhaps safe) or ELSEWHERE.
 
     Raises AttachError.
@@ -102,24 +108,23 @@ def places(pid: int) -> list[tuple[int, str]]:
             if call is None:
                 found.append((tid, RUNNING))
             else:
-                safe = call[0] >= 0 and machine.harmless(call[0], call[2])
+                safe = call[0] >= 0 and architecture.harmless(call[0], call[2])
                 found.append((tid, SAFE if safe else ELSEWHERE))
     return found
 
 
 def _candidates(target: Target) -> list[int]:
     """The threads worth stopping, most promising first."""
-    found = places(target.pid)
+    found = places(target.architecture, target.pid)
     promising = [tid for wanted in (SAFE, RUNNING) for tid, place in found if place == wanted]
     return promising[:_MOST] or [target.pid]
 
 
-def _try(target: Target, thread: ptrace.StoppedThread, program: Program) -> int | None:
+def _try(target: Target, thread: ptrace.StoppedThread, instruction: int, program: Program) -> int | None:
     try:
         with thread:
             if not _is_safe(target, thread):
                 return None
-            instruction = _syscall_instruction(target, thread)
             thread.take()
             return _start(target, thread, instruction, program)
     except ptrace.Stuck as error:
@@ -144,23 +149,29 @@ def _refusal(error: ptrace.SystemCallError) -> str:
 
 
 def _is_safe(target: Target, thread: ptrace.StoppedThread) -> bool:
-    registers = thread.registers
     if not thread.settled:
         return False
-    if machine.in_syscall(registers):
-        return machine.harmless(registers.orig_rax, registers.rsi)
-    return any(registers.rip in text for text in target.text)
+    call = thread.registers.system_call(thread.read)
+    if call is not None:
+        return target.architecture.harmless(*call)
+    return any(thread.registers.instruction in text for text in target.text)
 
 
-def _syscall_instruction(target: Target, thread: ptrace.StoppedThread) -> int:
-    """Address of a ``syscall`` instruction in the target.  Raises AttachError."""
-    here = thread.registers.rip - len(machine.SYSCALL)
-    if machine.in_syscall(thread.registers) and thread.read(here, len(machine.SYSCALL)) == machine.SYSCALL:
-        return here
-    for text in target.libc_text:
-        found = thread.read(text.start, min(len(text), 1 << 21)).find(machine.SYSCALL)
-        if found >= 0:
-            return text.start + found
+def _syscall_instruction(target: Target) -> int:
+    """Address of an instruction in the target's C library that enters the kernel.
+
+    Raises AttachError, OSError.
+    """
+    wanted, step = target.architecture.syscall, target.architecture.alignment
+    with Path(f"/proc/{target.pid}/mem").open("rb", buffering=0) as memory:
+        for text in target.libc_text:
+            for start in text[:_MOST_TEXT:_CHUNK]:
+                data = os.pread(memory.fileno(), _CHUNK, start)
+                found = data.find(wanted)
+                while found >= 0 and found % step:
+                    found = data.find(wanted, found + 1)
+                if found >= 0:
+                    return start + found
     raise AttachError(f"the C library of process {target.pid} has no system call instruction")
 
 
@@ -170,22 +181,23 @@ class _Scratch:
     A context manager: unmaps the memory on exit, unless the thread is stuck.
     """
 
-    def __init__(self, thread: ptrace.StoppedThread, instruction: int) -> None:
+    def __init__(self, architecture: Architecture, thread: ptrace.StoppedThread, instruction: int) -> None:
+        self._architecture = architecture
         self._thread = thread
         self._instruction = instruction
 
     def __enter__(self) -> Self:
         self._start = self.mapped(_PAGE + _STACK)
         self.slot = self._start + _PAGE + _STACK - 64
-        self._thread.write_code(self._start, machine.CALL)
+        self._thread.write_code(self._start, self._architecture.call)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None or issubclass(kind, (AttachError, ptrace.SystemCallError)):
-            self.syscall(machine.MUNMAP, self._start, _PAGE + _STACK)
+            self.syscall("munmap", self._start, _PAGE + _STACK)
 
-    def syscall(self, number: int, *arguments: int) -> int:
-        return self._thread.syscall(self._instruction, number, *arguments)
+    def syscall(self, name: str, *arguments: int) -> int:
+        return self._thread.syscall(self._instruction, self._architecture.calls[name], *arguments)
 
     def call(self, function: int, *arguments: int) -> int:
         """Calls a C function; its ``int`` result.  Results by reference go to ``slot``, 64 bytes."""
@@ -193,12 +205,12 @@ class _Scratch:
 
     def mapped(self, size: int) -> int:
         """New memory whose first page is executable and was never writable, as hardened targets require."""
-        start = self.syscall(machine.MMAP, 0, size, _READ_WRITE, _PRIVATE, -1, 0)
-        return self.syscall(machine.MMAP, start, _PAGE, _READ_EXECUTE, _PRIVATE_HERE, -1, 0)
+        start = self.syscall("mmap", 0, size, _READ_WRITE, _PRIVATE, -1, 0)
+        return self.syscall("mmap", start, _PAGE, _READ_EXECUTE, _PRIVATE_HERE, -1, 0)
 
     def pipe(self) -> tuple[int, int]:
         """Read and write end of a new pipe of the target's."""
-        self.syscall(machine.PIPE2, self.slot, os.O_CLOEXEC)
+        self.syscall("pipe2", self.slot, os.O_CLOEXEC)
         ends = self._thread.read(self.slot, 8)
         return int.from_bytes(ends[:4], "little"), int.from_bytes(ends[4:], "little")
 
@@ -210,7 +222,7 @@ class _Scratch:
 def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, program: Program) -> int:
     """Starts the new thread; returns our end of the reply pipe.  Raises AttachError, SystemCallError."""
     addresses = target.addresses
-    with _Scratch(thread, instruction) as scratch:
+    with _Scratch(target.architecture, thread, instruction) as scratch:
         if not scratch.call(addresses["Py_IsInitialized"]):
             raise AttachError(f"the interpreter of process {target.pid} is starting or ending", "try again")
         read, write = scratch.pipe()
@@ -219,20 +231,22 @@ def _start(target: Target, thread: ptrace.StoppedThread, instruction: int, progr
         texts = [(text % names).encode() + b"\0" for text in (program, attempt.TAKEN_BACK)]
         size = (_TEXT_AT + sum(map(len, texts)) + _PAGE - 1) & -_PAGE
         block = scratch.mapped(size)
-        scratch.syscall(machine.MADVISE, block, size, _DONT_FORK)
+        scratch.syscall("madvise", block, size, _DONT_FORK)
         starts = block + _TEXT_AT, block + _TEXT_AT + len(texts[0])
-        thread.write_code(block, machine.THREAD_BODY)
-        thread.write(block + _PAGE, machine.thread_argument(addresses, starts[0], block, size))
+        thread.write_code(block, target.architecture.thread_body)
+        thread.write(block + attempt.ARGUMENT_AT, attempt.argument(addresses, starts[0], block, size))
         thread.write(block + attempt.RECORD_AT, attempt.RECORD.pack(time.time(), *starts))
         thread.write(block + _TEXT_AT, b"".join(texts))
-        failed = scratch.call(addresses["pthread_create"], scratch.slot, 0, block, block + _PAGE)
+        failed = scratch.call(
+            addresses["pthread_create"], scratch.slot, 0, block, block + attempt.ARGUMENT_AT
+        )
         if not failed:
             scratch.call(addresses["pthread_detach"], scratch.word())
             return reply
         os.close(reply)
-        scratch.syscall(machine.MUNMAP, block, size)
-        scratch.syscall(machine.CLOSE, read)
-        scratch.syscall(machine.CLOSE, write)
+        scratch.syscall("munmap", block, size)
+        scratch.syscall("close", read)
+        scratch.syscall("close", write)
         raise AttachError(
             f"process {target.pid} is left unchanged: it cannot start another thread ({os.strerror(failed)})"
         )

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskscope.attach import procfs
+from taskscope.kernel_calls import HERE
 
 MOST_THREADS = 200
 """Threads looked at: 60 µs each."""
 
-_FUTEX = 202  # on x86-64
 _WAIT, _OPERATION = 0, 0x7F
 _CONTENDED = 2
 _MUTEX = struct.Struct("<iIi")  # glibc: lock, count, owner
@@ -32,8 +32,6 @@ class Awaited:
 
 def awaited(pid: int) -> tuple[Awaited, ...]:
     """Every wait for a mutex with a known owner.  Raises OSError."""
-    if os.uname().machine != "x86_64":
-        return ()
     threads = {inner(pid, tid): tid for tid in procfs.threads(pid)[:MOST_THREADS]}
     found = []
     for tid in threads.values():
@@ -47,7 +45,12 @@ def _owner(pid: int, tid: int) -> int:
     """The owner of the mutex that a thread waits for, as the process numbers it; 0: it waits for none."""
     try:
         call = procfs.blocked_in(pid, tid)
-        if call is None or call[0] != _FUTEX or call[2] & _OPERATION != _WAIT or call[3] != _CONTENDED:
+        if (
+            call is None
+            or call[0] != HERE.get("futex")
+            or call[2] & _OPERATION != _WAIT
+            or call[3] != _CONTENDED
+        ):
             return 0
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             lock, _, owner = _MUTEX.unpack(os.pread(memory.fileno(), _MUTEX.size, call[1]))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskscope.attach import deadlocks, procfs
+from taskscope.kernel_calls import NAMES
 from taskscope.model.vocabulary import ProcessState  # noqa: TC001  (checked.py reads the types at run time)
 
 APART = 0.5
@@ -31,13 +32,6 @@ _EXITING = 0x4
 """The kernel's flag of a process that is ending."""
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_X86_64 = {
-    0: "read", 1: "write", 7: "poll", 17: "pread64", 23: "select", 34: "pause", 35: "nanosleep",
-    42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 61: "wait4",
-    72: "fcntl", 73: "flock", 74: "fsync", 75: "fdatasync", 202: "futex", 230: "clock_nanosleep",
-    232: "epoll_wait", 247: "waitid", 257: "openat", 262: "newfstatat", 270: "pselect6", 271: "ppoll",
-    281: "epoll_pwait", 288: "accept4", 426: "io_uring_enter", 441: "epoll_pwait2",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +180,9 @@ class Outside:
         name = ""
         try:
             call = procfs.blocked_in(self.pid, tid)
-            if call is not None and os.uname().machine == "x86_64":
-                name = _X86_64.get(call[0], "")
-            if call is not None and not name:
+            if call is not None:
+                name = NAMES.get(call[0], "")
+            if call is not None and name in ("", "restart_syscall"):
                 name = Path(f"/proc/{self.pid}/task/{tid}/wchan").read_text()
         except OSError:
             pass

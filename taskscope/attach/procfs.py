@@ -10,6 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
+"""Bytes: the unit in which memory is mapped, in every process of this machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
@@ -76,7 +79,7 @@ def command(pid: int) -> list[str]:
 
 def resident(pid: int) -> int:
     """Bytes of its memory that are in RAM."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
 
 
 def threads(pid: int) -> tuple[int, ...]:

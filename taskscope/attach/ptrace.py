@@ -7,26 +7,32 @@ delivered during a call made on its behalf, and a thread created meanwhile start
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import os
 import signal
 import time
 from typing import TYPE_CHECKING, Self
 
 from taskscope.attach import procfs
-from taskscope.attach import x86_64 as machine
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-_CONT, _SINGLESTEP, _DETACH, _POKEDATA = 7, 9, 17, 5
+    from taskscope.attach.architectures import Architecture
+    from taskscope.attach.architectures.base import Registers
+
+    _Set = ctypes.Structure | ctypes.Array[ctypes.c_char] | ctypes.c_int
+
+_CONT, _SINGLESTEP, _DETACH, _SYSCALL, _POKEDATA = 7, 9, 17, 24, 5
 _GETREGSET, _SETREGSET = 0x4204, 0x4205
 _SEIZE, _INTERRUPT = 0x4206, 0x4207
 _GETSIGMASK, _SETSIGMASK = 0x420A, 0x420B
 _EVENT_STOP = 128
 _WALL = 0x40000000
 
-_GENERAL, _EXTENDED = 1, 0x202  # NT_PRSTATUS, NT_X86_XSTATE
+_GENERAL = 1  # NT_PRSTATUS
 _EXTENDED_SIZE = 16384  # with AMX it is 11 KB
 
 _FAULTS = (signal.SIGTRAP, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
@@ -82,8 +88,9 @@ class StoppedThread:
     stopped. ``settled`` is false if it was about to receive a signal: then release it at once.
     """
 
-    def __init__(self, pid: int, tid: int) -> None:
+    def __init__(self, architecture: Architecture, pid: int, tid: int) -> None:
         self.tid = tid
+        self._architecture = architecture
         self.seconds = 0.0
         self._pid = pid
         self._late: list[int] = []
@@ -132,9 +139,8 @@ class StoppedThread:
 
     def take(self) -> None:
         """Saves the state to restore.  The thread is ours until ``release``."""
-        self._extended = ctypes.create_string_buffer(_EXTENDED_SIZE)
-        self._vector = _Vector(ctypes.addressof(self._extended), _EXTENDED_SIZE)
-        _ptrace(_GETREGSET, self.tid, _EXTENDED, ctypes.addressof(self._vector))
+        self._extended = self._read_extended()
+        self._repeats = self.registers.repeats(self.read)
         self._mask = ctypes.c_uint64()
         _ptrace(_GETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
         self._changed = True
@@ -142,19 +148,19 @@ class StoppedThread:
 
     def syscall(self, instruction: int, number: int, *arguments: int) -> int:
         """Makes the thread run one system call, at a ``syscall`` instruction.  Raises SystemCallError."""
-        self._write_registers(machine.entering_syscall(self.registers, instruction, number, arguments))
-        end = instruction + len(machine.SYSCALL)
-        result = machine.signed(self._run_to(end, _SINGLESTEP).rax)
+        self._write_registers(self.registers.entering_syscall(instruction, number, arguments))
+        end = instruction + len(self._architecture.syscall)
+        result = ctypes.c_int64(self._run_to(end, _SINGLESTEP).result).value
         if -4096 < result < 0:
             raise SystemCallError(number, -result)
         return result
 
     def call(self, stub: int, stack: int, function: int, *arguments: int) -> int:
-        """Makes the thread call a C function; returns its ``int`` result.  See ``machine.CALL``."""
-        self._write_registers(machine.entering_call(self.registers, stub, stack, function, arguments))
-        return self._run_to(stub + machine.CALL_RETURNS, _CONT).rax & 0xFFFFFFFF
+        """Makes the thread call a C function; its ``int`` result.  ``stub``: the code for it."""
+        self._write_registers(self.registers.entering_call(stub, stack, function, arguments))
+        return self._run_to(stub + self._architecture.call_returns, _CONT).result & 0xFFFFFFFF
 
-    def _run_to(self, address: int, request: int) -> machine.Registers:
+    def _run_to(self, address: int, request: int) -> Registers:
         while True:
             _ptrace(request, self.tid)
             try:
@@ -164,7 +170,7 @@ class StoppedThread:
                 self._wait()
                 raise
             registers = self._read_registers()
-            if number == signal.SIGTRAP and not event and registers.rip == address:
+            if number == signal.SIGTRAP and not event and registers.instruction == address:
                 return registers
             if event != _EVENT_STOP and number != signal.SIGTRAP:
                 if number in _FAULTS:
@@ -192,25 +198,55 @@ class StoppedThread:
             if self._alive:
                 if self._changed:
                     self._changed = False
-                    _ptrace(_SETREGSET, self.tid, _EXTENDED, ctypes.addressof(self._vector))
-                    self._write_registers(self.registers)
-                    _ptrace(_SETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
+                    self._restore()
                 _ptrace(_DETACH, self.tid, 0, self._late.pop(0) if self._late else 0)
                 for number in self._late:
                     os.kill(self._pid, number)
-        except ProcessLookupError:
+        except (ProcessLookupError, Gone):
             pass  # it was killed meanwhile: nothing to restore
         finally:
             self._alive = False
             self.seconds = time.monotonic() - self._since
             os.close(self._memory)
 
-    def _read_registers(self) -> machine.Registers:
-        registers = machine.Registers()
-        vector = _Vector(ctypes.addressof(registers), ctypes.sizeof(registers))
-        _ptrace(_GETREGSET, self.tid, _GENERAL, ctypes.addressof(vector))
+    def _restore(self) -> None:
+        self._set(*self._extended)
+        self._write_registers(self.registers)
+        if self._repeats:
+            # A signal that came meanwhile must find the thread inside of its call, and end that.
+            with contextlib.suppress(Stuck):
+                self._run_to(self._repeats, _SYSCALL)
+        _ptrace(_SETSIGMASK, self.tid, 8, ctypes.addressof(self._mask))
+
+    def _read_registers(self) -> Registers:
+        registers = self._architecture.registers()
+        self._get(_GENERAL, registers)
         return registers
 
-    def _write_registers(self, registers: machine.Registers) -> None:
+    def _read_extended(self) -> tuple[int, ctypes.Array[ctypes.c_char]]:
+        """The first set of further registers that this machine has, and its number."""
+        for number in self._architecture.extended:
+            registers = ctypes.create_string_buffer(_EXTENDED_SIZE)
+            try:
+                size = self._get(number, registers)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+            else:
+                return number, ctypes.create_string_buffer(registers.raw[:size], size)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    def _write_registers(self, registers: Registers) -> None:
+        self._set(_GENERAL, registers)
+        if self._architecture.call_number is not None:
+            self._set(self._architecture.call_number, ctypes.c_int(-1))
+
+    def _get(self, number: int, registers: _Set) -> int:
+        """Reads a set of registers; its size."""
         vector = _Vector(ctypes.addressof(registers), ctypes.sizeof(registers))
-        _ptrace(_SETREGSET, self.tid, _GENERAL, ctypes.addressof(vector))
+        _ptrace(_GETREGSET, self.tid, number, ctypes.addressof(vector))
+        return int(vector.size)
+
+    def _set(self, number: int, registers: _Set) -> None:
+        vector = _Vector(ctypes.addressof(registers), ctypes.sizeof(registers))
+        _ptrace(_SETREGSET, self.tid, number, ctypes.addressof(vector))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.attach import builds, elf, procfs
+from taskscope.attach.architectures import BY_MACHINE, Architecture
 from taskscope.attach.errors import AttachError, BeingTracedError, OutOfReachError
 from taskscope.attach.privilege import may_trace_all
 from taskscope.interpreter import NEWEST, OLDEST
@@ -31,7 +32,6 @@ THREADS, MEMORY = ("pthread_create", "pthread_detach"), ("munmap",)
 """Functions of the C library; before glibc 2.34 the first two have a library of their own."""
 
 _LIBC = r"libc[.-]|libpthread[.-]"
-_EM_X86_64 = 62
 _NOT_CPYTHON = (
     "it does not export CPython's C API: not CPython, linked without its symbols, or still starting"
 )
@@ -50,6 +50,7 @@ class Target:
     uid: int
     gid: int
     executable: str
+    architecture: Architecture
     version: tuple[int, int, int]
     same_bytecode: bool
     stopped: bool
@@ -92,7 +93,8 @@ def _examine(pid: int) -> Target:
             if python is None:
                 raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}")
             hexversion = _hexversion(pid, images, python)
-            if python.machine != _EM_X86_64:
+            architecture = BY_MACHINE.get(python.machine)
+            if architecture is None:
                 raise AttachError(
                     f"process {pid} is not an x86-64 program, the only kind that can be attached to so far",
                     "start it with `taskscope run`",
@@ -110,6 +112,7 @@ def _examine(pid: int) -> Target:
                 uid=int(uids[1]),
                 gid=int(status["Gid"].split()[1]),
                 executable=executable,
+                architecture=architecture,
                 version=(hexversion >> 24, hexversion >> 16 & 0xFF, hexversion >> 8 & 0xFF),
                 same_bytecode=_kind(hexversion) == _kind(sys.hexversion),
                 stopped=status["State"][:1] in "Tt",

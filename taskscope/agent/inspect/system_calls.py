@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from taskscope.kernel_calls import NAMES
 from taskscope.system import system
 
 MOST = 64
@@ -15,34 +16,16 @@ MOST = 64
 
 _POLLED = struct.Struct("ihh")
 
-_MACHINES = ("x86_64", "aarch64")
-_FD = {"read": (0, 63), "write": (1, 64), "pread64": (17, 67), "readv": (19, 65), "writev": (20, 66)}
-_FD |= {"connect": (42, 203), "accept": (43, 202), "accept4": (288, 242), "sendto": (44, 206)}
-_FD |= {"recvfrom": (45, 207), "sendmsg": (46, 211), "recvmsg": (47, 212), "recvmmsg": (299, 243)}
-_FD |= {"sendfile": (40, 71), "fcntl": (72, 25), "flock": (73, 32), "fsync": (74, 82), "fdatasync": (75, 83)}
-_NONE = {"futex": (202, 98), "wait4": (61, 260), "waitid": (247, 95), "nanosleep": (35, 101)}
-_NONE |= {
-    "clock_nanosleep": (230, 115),
-    "pause": (34, -1),
-    "rt_sigtimedwait": (128, 137),
-    "openat": (257, 56),
+_BY_WAY = {
+    "fd": "read write pread64 readv writev connect accept accept4 sendto recvfrom sendmsg recvmsg recvmmsg "
+    "sendfile fcntl flock fsync fdatasync",
+    "poll": "poll ppoll",
+    "select": "select pselect6",
+    "epoll": "epoll_wait epoll_pwait epoll_pwait2",
+    "": "futex wait4 waitid nanosleep clock_nanosleep pause rt_sigtimedwait openat",
 }
-_NUMBERS: dict[str, dict[str, tuple[int, int]]] = {
-    "fd": _FD,
-    "poll": {"poll": (7, -1), "ppoll": (271, 73)},
-    "select": {"select": (23, -1), "pselect6": (270, 72)},
-    "epoll": {"epoll_wait": (232, -1), "epoll_pwait": (281, 22), "epoll_pwait2": (441, 441)},
-    "": _NONE,
-}
-"""Numbers of system calls on each machine, by where their arguments hold descriptors."""
-
-_machine = system.uname().machine
-_CALLS: dict[int, tuple[str, str]] = {
-    numbers[_MACHINES.index(_machine)]: (name, how)
-    for how, names in _NUMBERS.items()
-    for name, numbers in names.items()
-    if _machine in _MACHINES
-}
+_HOW = {name: how for how, names in _BY_WAY.items() for name in names.split()}
+"""Where the arguments of a system call hold descriptors."""
 
 
 _WRITING = ("write", "pwrite64", "writev", "sendto", "sendmsg", "sendfile")
@@ -83,7 +66,8 @@ def of_thread(native: int, process: int | str = "self") -> SystemCall | None:
     try:
         words = system.contents(f"/proc/{process}/task/{native}/syscall").split()
         number, given = int(words[0]), [int(each, 16) for each in words[1:7]]
-        name, how = _CALLS[number]
+        name = NAMES[number]
+        how = _HOW[name]
         endless, inside = _is_endless(name, how, given), name == "futex" and given[1] & _PRIVATE != 0
         return SystemCall(name, _waited_on(name, how, given, process), endless, _pid(name, given), inside)
     except (OSError, ValueError, LookupError):
