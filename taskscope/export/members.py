@@ -24,12 +24,15 @@ ODD: dict[Odd, str] = {
 
 
 def state(member: Member) -> str:
-    """How it is, with the reason."""
+    """How it is, with the reason, or the place of its worst finding."""
     if member.state == "ended" and member.ended is not None:
         at = time.strftime("%H:%M:%S", time.localtime(member.ended))
         return f"ended {at} after {fmt.age(member.ended - member.began)}: {member.why}"
     if member.odd:
         return f"{member.state}, {ODD[member.odd]}"
+    if member.worst is not None and member.state == "attached":
+        known = member.worst.user_site or member.worst.site
+        return fmt.place(member.worst) if known.file else member.worst.text
     return f"{member.state}: {member.why}" if member.why else member.state
 
 

@@ -109,6 +109,7 @@ class Attendant:
             sample.cpu if sample else None,
             sample.loop_latency if sample else None,
             levels,
+            next((each for each in self.findings if each.level != "info"), None),
             self.odd,
         )
 

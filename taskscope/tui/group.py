@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding
 
-from taskscope import text as fmt
-from taskscope.export.members import count, state
+from taskscope.export.members import state
 from taskscope.model.members import Member
+from taskscope.tui.caption import Caption
 from taskscope.tui.charts import Charts
 from taskscope.tui.current_findings import style_of
 from taskscope.tui.filter_field import FilterField
 from taskscope.tui.findings_panel import FindingsPanel
-from taskscope.tui.line_table import Cell, Column, LineTable
-from taskscope.tui.messages import ProcessChosen
-from taskscope.tui.overview import EXPLAINS, Caption, OverviewScreen
+from taskscope.tui.line_table import Cell, Column
+from taskscope.tui.messages import OverviewLeft, ProcessChosen
+from taskscope.tui.overview import EXPLAINS, OverviewScreen
+from taskscope.tui.processes import Processes
 from taskscope.tui.site_table import SiteTable
-from taskscope.tui.theme import palette
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from taskscope.sources.gathered import Spread
-    from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.rows import Row
     from taskscope.tui.theme import Palette
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
 BOTH = 32
 """Lines of a terminal from which sites and processes are listed together."""
 
-SHARE = 3
-"""The processes get at most one of so many lines then."""
+SHARE, FEWEST = 3, 4
+"""The processes get at most one of so many lines then, and at least so many lines."""
 
 ABOUT = """\
 Several processes as one: the charts show their sums (of latencies, the worst), and each row is a
@@ -48,25 +47,11 @@ line of code with the tasks of all processes.
 in         in how many processes the line has live tasks; ▲ and a pid: that one keeps far more than
            its siblings, at every moment of the last ten seconds
 
-p goes to the processes and back.  Enter on a process opens it; Enter on a site or a finding opens it
-in the process where it is worst; Esc comes back here.  A process that has ended stays listed, and
-what it had stays in the charts.
+p goes to the processes and back.  / and s filter and sort the list that the cursor is in.  Enter on
+a process opens it; Enter on a site or a finding opens it in the process where it is worst; Esc comes
+back here.  A process that has ended stays listed, and what it had stays in the charts.
 
 """
-
-COLUMNS = (
-    Column("pid", "pid", 7, align="right", sortable=False),
-    Column("role", "role", 8, priority=5, sortable=False),
-    Column("tasks", "tasks", 8, align="right", sortable=False),
-    Column("threads", "threads", 7, align="right", priority=6, sortable=False),
-    Column("rss", "rss", 7, align="right", priority=2, sortable=False),
-    Column("cpu", "cpu", 6, align="right", priority=3, sortable=False),
-    Column("latency", "loop p99", 8, align="right", priority=4, sortable=False),
-    Column("findings", "findings", 9, flex=1, priority=1, sortable=False),
-    Column("state", "state", 20, flex=6, sortable=False),
-)
-
-_ORDER = {"attached": 0, "found": 1, "refused": 2, "ended": 3, "helper": 4}
 
 
 class GroupTable(SiteTable):
@@ -100,41 +85,6 @@ def spelt(spreads: Sequence[Spread], style: Style) -> Cell:
     return f"{len(here)}/{max((each.of for each in spreads), default=0)}"
 
 
-class ProcessTable(LineTable[Member]):
-    """The processes of the group: those that live first, then those that have ended, latest first."""
-
-    DEFAULT_CSS = "ProcessTable { height: 1fr; }"
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        super().__init__(COLUMNS, self._cells, lambda each: (each.pid, each.began), empty="No process yet.")
-
-    def look(self) -> None:
-        """Shows how they are now."""
-        group = self.context.group
-        every = [each for each in group.members() if each.state != "helper"] if group is not None else []
-        every.sort(key=lambda each: (_ORDER[each.state], -(each.ended or 0.0), each.pid))
-        self.show(every)
-
-    def _cells(self, member: Member) -> Sequence[Cell]:
-        colours = palette(self.app.theme_variables)
-        live = member.state == "attached"
-        alarm = any(level != "suspect" for level in member.levels)
-        style = colours.alarm if alarm else colours.warning if member.levels else colours.dim
-        odd = colours.warning if member.odd or member.state == "refused" else colours.dim
-        return (
-            str(member.pid or fmt.UNKNOWN),
-            Text(member.role, colours.dim),
-            fmt.count(member.tasks),
-            fmt.count(member.threads),
-            fmt.bytes(member.rss),
-            fmt.percent(member.cpu),
-            fmt.latency(member.loop_latency),
-            Text(fmt.levels(member.levels) if live or member.state == "ended" else fmt.UNKNOWN, style),
-            Text(state(member), colours.text if live and not member.odd else odd),
-        )
-
-
 class GroupScreen(OverviewScreen):
     """Charts, findings, the merged sites, the processes."""
 
@@ -143,7 +93,6 @@ class GroupScreen(OverviewScreen):
     DEFAULT_CSS = """
     GroupScreen {
         SiteTable { height: 1fr; }
-        ProcessTable.-below { border-top: solid $border; }
         &.-tiny { Charts, FindingsPanel, Caption { display: none; } }
     }
     """
@@ -154,12 +103,12 @@ class GroupScreen(OverviewScreen):
         yield FindingsPanel(self.context)
         yield Caption()
         yield GroupTable(self.context)
-        yield ProcessTable(self.context)
         yield FilterField("site, file or coroutine")
+        yield Processes(self.context)
 
     @property
-    def _processes(self) -> ProcessTable:
-        return self.query_one(ProcessTable)
+    def _processes(self) -> Processes:
+        return self.query_one(Processes)
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -169,42 +118,50 @@ class GroupScreen(OverviewScreen):
         super().on_resize(event)
         self._lay_out()
 
+    def on_descendant_focus(self) -> None:
+        super().on_descendant_focus()
+        self._lay_out()
+
     def look(self) -> None:
         super().look()
         self._processes.look()
         self._lay_out()
 
     def _lines(self) -> int:
-        return super()._lines() + (len(self._processes.rows) + 2 if self._both else 0)
+        return super()._lines() + (self._processes.lines if self._both else 0)
 
     @property
     def _both(self) -> bool:
         return self.app.size.height >= BOTH
 
-    def _caption(self, shown: int, total: int) -> None:
-        group, alone = self.context.group, not self.query_one(SiteTable).display
-        if alone and group is not None:
-            self.query_one(Caption).say(count(group.members(), group.left))
-        else:
-            super()._caption(shown, total)
-
     def _lay_out(self) -> None:
         """Both tables where there is room, else the one with the focus."""
         both, processes = self._both, self._processes
-        chosen = processes.has_focus
+        chosen = processes.has_focus_within
         processes.display = both or chosen
-        self.query_one(SiteTable).display = both or not chosen
-        lines = min(len(processes.rows) + 2, self.app.size.height // SHARE)
-        processes.styles.height = max(lines, 4) if both else "1fr"
-        processes.set_class(both, "-below")
+        for each in (self.query_one(Caption), self.query_one(SiteTable)):
+            each.display = both or not chosen
+        lines = min(processes.lines, self.app.size.height // SHARE)
+        processes.styles.height = max(lines, FEWEST) if both else "1fr"
 
     def action_processes(self) -> None:
         """Goes to the processes, or back to the sites."""
-        table, sites = self._processes, self.query_one(SiteTable)
-        to = sites if table.has_focus else table
-        to.display = True
-        to.focus()
-        self.call_after_refresh(self.look)
+        processes, sites = self._processes, self.query_one(SiteTable)
+        if processes.has_focus_within:
+            sites.display = True
+            sites.focus()
+        else:
+            processes.display = True
+            processes.enter()
+
+    def leave(self) -> None:
+        """Esc: clears a filter; from the processes, goes back to the sites; from those, leaves the group."""
+        processes = self._processes
+        if processes.has_focus_within:
+            if not processes.clear():
+                self.action_processes()
+        elif not self._leave_filter(clear=True) and not processes.clear():
+            self.post_message(OverviewLeft())
 
     def on_line_list_row_selected(self, event: LineList.RowSelected) -> None:
         if not isinstance(event.row, Member):

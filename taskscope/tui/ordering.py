@@ -7,14 +7,14 @@ keep their order.  While the user navigates, rows are re-sorted only every few s
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from taskscope.tui.rows import Row
 
-    Value = Callable[[Row], float | str | None]
+R = TypeVar("R")
 
 EVERY = 2.0
 """Seconds between two sorts."""
@@ -29,15 +29,16 @@ NAVIGATING = 10.0
 """Seconds after the last key during which the user counts as navigating."""
 
 
-class Ordering:
-    """Keeps the order from tick to tick."""
+class Ordering(Generic[R]):
+    """Keeps the order from tick to tick.  ``key`` identifies a row; of equals the more active is first."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Callable[[R], Hashable], activity: Callable[[R, float], float]) -> None:
         self.held = False
         """Whether navigating delays the next sort."""
-        self._places: dict[str, int] = {}
-        self._given: Sequence[Row] = ()
-        self._result: Sequence[Row] = ()
+        self._key, self._activity = key, activity
+        self._places: dict[Hashable, int] = {}
+        self._given: Sequence[R] = ()
+        self._result: Sequence[R] = ()
         self._pause = 0.0
         self._sorted_at = float("-inf")
         self._touched_at = float("-inf")
@@ -56,9 +57,9 @@ class Ordering:
         self.reset()
 
     def arrange(
-        self, rows: Sequence[Row], value: Value, *, descending: bool, now: float, moment: float
-    ) -> Sequence[Row]:
-        """``rows`` in display order.  Unknown values come last in either direction.
+        self, rows: Sequence[R], value: Callable[[R], Any], *, descending: bool, now: float, moment: float
+    ) -> Sequence[R]:
+        """``rows`` in display order.  Unknown values (None) come last in either direction.
 
         ``now`` is our time, ``moment`` the target's.  Given the same object between two sorts, it returns
         the same object.
@@ -71,24 +72,29 @@ class Ordering:
             return self._result
         begun = time.thread_time()
         self._given, self._result = rows, self._sort(rows, value, descending, moment)
-        self._places = {row.key: place for place, row in enumerate(self._result)}
+        self._places = {self._key(row): place for place, row in enumerate(self._result)}
         self._pause = FRUGAL * (time.thread_time() - begun)
         self._sorted_at = now
         self.held = False
         return self._result
 
-    def _as_before(self, rows: Sequence[Row]) -> list[Row]:
-        places = self._places
+    def _as_before(self, rows: Sequence[R]) -> list[R]:
+        places, key = self._places, self._key
         end = len(places)
-        return sorted(rows, key=lambda row: places.get(row.key, end))
+        return sorted(rows, key=lambda row: places.get(key(row), end))
 
-    def _sort(self, rows: Sequence[Row], value: Value, descending: bool, moment: float) -> list[Row]:
+    def _sort(self, rows: Sequence[R], value: Callable[[R], Any], descending: bool, moment: float) -> list[R]:
         kept = self._as_before(rows)
-        kept.sort(key=lambda row: -_activity(row, moment))  # among equal ones, the larger first
+        kept.sort(key=lambda row: -self._activity(row, moment))  # among equal ones, the larger first
         valued = [(value(row), row) for row in kept]
         known = [(found, row) for found, row in valued if found is not None]
         known.sort(key=lambda item: item[:1], reverse=descending)
         return [row for _, row in known] + [row for found, row in valued if found is None]
+
+
+def of_sites() -> Ordering[Row]:
+    """For the rows of a table of sites."""
+    return Ordering(lambda row: row.key, _activity)
 
 
 def _activity(row: Row, moment: float) -> float:

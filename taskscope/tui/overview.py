@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.widget import Widget
 
 from taskscope import text as fmt
 from taskscope.model import requests
+from taskscope.tui.caption import Caption
 from taskscope.tui.charts import Charts, height_for
 from taskscope.tui.context import LONG_LIVED, State
 from taskscope.tui.filter_field import FilterField
 from taskscope.tui.findings_panel import FindingsPanel, most
 from taskscope.tui.messages import OverviewLeft
-from taskscope.tui.ordering import Ordering, matches
+from taskscope.tui.ordering import matches, of_sites
 from taskscope.tui.site_table import BIRTHS, BY_KEY, SiteTable
 from taskscope.tui.site_table import LONG_LIVED as LONG
 from taskscope.tui.slider import KEYS
 from taskscope.tui.store import GROUPINGS, WALKED
-from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
 from taskscope.tui.views import finding_screen, site_screen
 
@@ -81,27 +79,6 @@ w saves a snapshot in the working directory, R starts and stops a recording ther
 back.  ctrl+p lists all commands."""
 
 
-class Caption(Widget):
-    """The line above the table: what it lists, how many of them, and in which order."""
-
-    DEFAULT_CSS = "Caption { height: 1; }"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: tuple[str, ...] = ()
-
-    def say(self, *parts: str) -> None:
-        if parts != self._parts:
-            self._parts = parts
-            self.refresh()
-
-    def render(self) -> Text:
-        colours = palette(self.app.theme_variables)
-        text = Text("── ", colours.border, no_wrap=True, overflow="ellipsis")
-        text.append_text(Text(" · ", colours.border).join([Text(part, colours.text) for part in self._parts]))
-        return text.append(" " + "─" * max(0, self.size.width - text.cell_len - 1))
-
-
 class OverviewScreen(ViewScreen):
     """Charts above, sites below."""
 
@@ -129,7 +106,7 @@ class OverviewScreen(ViewScreen):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._ordering = Ordering()
+        self._ordering = of_sites()
         self._by = GROUPINGS[0]
         self._sort = "growth"
         self._descending = True

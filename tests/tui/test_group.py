@@ -15,7 +15,7 @@ from taskscope.sources.choice import Choice, Found
 from taskscope.sources.group import GroupSource
 from taskscope.tui.group import GroupScreen
 from tests.tui.fake_source import FakeSource
-from tests.tui.running import SIZES, running
+from tests.tui.running import SIZES, click_line, running
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
@@ -135,3 +135,70 @@ async def test_one_that_ends_stays_listed_with_when() -> None:
         await until_shown(pilot, "2 processes, 1 ended, 1 refused")
         row = re.compile(r" 4123 .* ended \d\d:\d\d:\d\d after")
         await until(pilot, lambda: row.search(screen_text(app)) is not None)
+
+
+def shown(app: TaskScopeApp) -> list[str]:
+    """The pids of the table of processes, from the top."""
+    return re.findall(r"^.[ ]*(4\d\d\d) ", screen_text(app), re.MULTILINE)
+
+
+def under_the_cursor(app: TaskScopeApp) -> str:
+    found = re.search(r"▌ *(\d+) ", screen_text(app))
+    return found[1] if found is not None else ""
+
+
+async def test_processes_are_sorted_by_key_and_by_mouse_and_the_cursor_stays_on_its_process() -> None:
+    async with family(SIZES[0]) as (app, pilot, _):
+        await pilot.press("p", "j", "j")
+        await until(pilot, lambda: under_the_cursor(app) == "4123")
+        assert shown(app) == ["4121", "4122", "4123", "4999"]
+        assert "3 processes, 1 refused · by state ▴" in screen_text(app)
+        header = next(line for line in screen_text(app).splitlines() if "findings" in line)
+        await click_line(pilot, screen_text(app), "findings", header.index("tasks"))
+        await until_shown(pilot, "by tasks ▾")
+        assert shown(app)[0] == "4122"
+        assert shown(app)[-1] == "4999"
+        assert under_the_cursor(app) == "4123"
+        await pilot.press("S")
+        await until_shown(pilot, "by tasks ▴")
+        assert shown(app)[2:] == ["4122", "4999"]  # what is not known stays last
+        await pilot.press("s")
+        await until_shown(pilot, "by rss ▾")
+        assert under_the_cursor(app) == "4123"
+
+
+async def test_a_process_with_a_finding_says_where_that_is() -> None:
+    async with family(SIZES[0]) as (_, pilot, _service):
+        await pilot.press("p")
+        await until_shown(pilot, "1 leak     executor.py:231 reco")
+
+
+async def test_processes_are_filtered_by_what_their_rows_say() -> None:
+    async with family(SIZES[0]) as (app, pilot, _):
+        await pilot.press("p", "slash", *"refused", "enter")
+        await until(pilot, lambda: shown(app) == ["4999"])
+        assert "filter: refused" in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(shown(app)) == 4)
+        await pilot.press("escape")  # and then back to the sites
+        await until_shown(pilot, "creation sites")
+        await pilot.press("slash", *"executor", "enter")
+        await until_shown(pilot, "filter: executor")
+
+
+async def test_each_list_has_its_own_filter_where_both_are_shown() -> None:
+    async with family(SIZES[1]) as (app, pilot, _):
+        await pilot.press("slash", *"executor", "enter", "p", "slash", *"4122", "enter")
+        await until(pilot, lambda: shown(app) == ["4122"])
+        assert "filter: executor" in screen_text(app)
+        assert "filter: 4122" in screen_text(app)
+
+
+async def test_the_cursor_stays_on_its_process_before_a_key_is_pressed() -> None:
+    async with family(SIZES[1]) as (app, pilot, service):
+        await until(pilot, lambda: shown(app)[:1] == ["4121"])
+        service.connected[4121][0].end()
+        app.context.clock = lambda: 1010.0  # time to sort again
+        await until(pilot, lambda: shown(app) == ["4122", "4123", "4999", "4121"])
+        await pilot.press("p")
+        await until(pilot, lambda: under_the_cursor(app) == "4121")

@@ -11,7 +11,7 @@ import pytest
 from taskscope import model
 from taskscope.model import requests
 from taskscope.model.series import Series
-from taskscope.tui.ordering import Ordering
+from taskscope.tui.ordering import of_sites
 from taskscope.tui.store import Store
 from tests.tui.fake_source import BOOT, HANDLER, IMPUTED, LEAK, SITES, STREAMS, FakeSource
 
@@ -76,7 +76,7 @@ def test_of_equal_sites_the_larger_comes_first_and_idle_ones_last() -> None:
     sample = source.sample(full=True)
     sites = tuple(dead if each.site == 100 else each for each in sample.sites)
     store.apply(dataclasses.replace(sample, sites=sites))
-    rows = Ordering().arrange(store.rows("site"), lambda _: 0.0, descending=True, now=0.0, moment=store.now)
+    rows = of_sites().arrange(store.rows("site"), lambda _: 0.0, descending=True, now=0.0, moment=store.now)
     assert [row.live for row in rows[:3]] == [6000, 50, 8]
     assert rows[-1].sites == (100,)
 
@@ -124,7 +124,7 @@ def test_sites_whose_tasks_end_at_once_are_ranked_by_births_and_show_them(
         source.seconds += 1
         counts = model.SiteCounts(HANDLER, model.Counts(0, 500 * second, 500 * second))
         store.apply(dataclasses.replace(source.sample(), sites=(counts,)))
-    rows = Ordering().arrange(store.rows("site"), lambda _: 0.0, descending=True, now=0.0, moment=store.now)
+    rows = of_sites().arrange(store.rows("site"), lambda _: 0.0, descending=True, now=0.0, moment=store.now)
     assert [row.sites for row in rows[:2]] == [(LEAK,), (HANDLER,)]
     assert store.sites[HANDLER].trend(store.now, 50, 5) == [5000] * 5
 
