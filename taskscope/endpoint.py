@@ -13,6 +13,7 @@ import re
 import socket
 import stat
 import struct
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -30,6 +31,9 @@ MAX_NAME = 32
 
 _NOWHERE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 """Errors of the process or the machine: no other directory would help."""
+
+_SOL_LOCAL = 0
+"""The level of the options of Unix sockets on macOS."""
 
 _NOT_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _FILE = re.compile(rf"([0-9]{{1,10}})\.([A-Za-z0-9_-]{{1,{MAX_NAME}}})\.sock")
@@ -218,11 +222,20 @@ def peer(path: str) -> Peer | None:
 
 def peer_of(connection: _socket.socket) -> Peer | None:
     """Who is at the other end; None if the system does not say."""
+    if sys.platform == "darwin":
+        return _peer_on_mac(connection)
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _ = struct.unpack("3i", raw)
     return Peer(pid, uid)
+
+
+def _peer_on_mac(connection: _socket.socket) -> Peer:
+    """By the options LOCAL_PEERCRED (a struct xucred: version, uid, groups) and LOCAL_PEERPID."""
+    credentials = connection.getsockopt(_SOL_LOCAL, 1, struct.calcsize("IIh16I"))
+    pid = connection.getsockopt(_SOL_LOCAL, 2)
+    return Peer(pid, struct.unpack_from("II", credentials)[1])
 
 
 def answers(path: str) -> bool:

@@ -22,6 +22,8 @@ def stranger() -> str:
     kind = sys.implementation.name
     if kind != "cpython":
         return f"this is {_NAMES.get(kind, kind)}; {needed}"
+    if sys.platform == "win32":
+        return "this is Windows; TaskScope runs on Linux and macOS (on Windows in WSL)"
     if sys.version_info < OLDEST:
         return f"this is Python {sys.version_info[0]}.{sys.version_info[1]}; {needed}"
     return ""

@@ -30,6 +30,9 @@ class Diagnosis:
 
 def diagnose(pid: int) -> Diagnosis:
     """What attaching would do; without facts if the process cannot be inspected."""
+    running = agent_in(pid) if not procfs.is_here() else None
+    if running is not None:
+        return Diagnosis((_running(running),), None)
     try:
         target = examine(pid)
     except OutOfReachError as error:
@@ -44,13 +47,17 @@ def diagnose(pid: int) -> Diagnosis:
     ]
     point = agent_in(pid)
     if point is not None:
-        facts.append(Fact("agent", f"already running, at {point.path}: nothing would change"))
+        facts.append(_running(point))
         return Diagnosis(tuple(facts), None)
     place = _socket(target)
     facts.append(Fact("agent", f"none; it would listen {f'at {place}' if place else 'nowhere'}"))
     facts.append(Fact("way in", _WAY))
     with explained(pid):
         return Diagnosis(tuple(facts), waiting(pid) or obstacle(target) or _no_place(target, place))
+
+
+def _running(agent: endpoint.Endpoint) -> Fact:
+    return Fact("agent", f"already running, at {agent.path}: nothing would change")
 
 
 def obstacle(target: Target) -> AttachError | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from taskscope import wire
+from taskscope import endpoint, wire
 from taskscope.attach import builds, family, peers, procfs
 from taskscope.attach.presence import agent_in
 from taskscope.interpreter import OLDEST
@@ -79,8 +79,9 @@ def processes(
     """Every Python process but this one, likeliest targets first.
 
     Those ``known`` to have an agent, by pid, are not looked at again: that costs milliseconds each.
-    ``only``: no others than these.
+    ``only``: no others than these.  Raises AttachError.
     """
+    demand_list()
     found: list[PythonProcess] = []
     for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
         if pid == os.getpid() or (only is not None and pid not in only):
@@ -99,6 +100,13 @@ def processes(
         del _last_cpu[gone]
     fresh = any(known.get(each.pid) is not each for each in found)
     return tuple(sorted(_related(found) if fresh else found, key=_unlikely))
+
+
+def demand_list() -> None:
+    """Raises AttachError where processes cannot be listed; it names the agents, which can be."""
+    if not procfs.is_here():
+        agents = [each.name for each in endpoint.listing() if endpoint.answers(each.path)]
+        raise procfs.missing(", ".join(agents))
 
 
 def _related(found: list[PythonProcess]) -> list[PythonProcess]:

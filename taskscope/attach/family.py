@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from taskscope.attach import procfs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -35,7 +37,9 @@ def role_beside(command: str, own: Role, parents_command: str, parents: Role) ->
 
 
 def parents() -> dict[int, int]:
-    """The parent of every process, Python or not."""
+    """The parent of every process, Python or not.  Raises AttachError."""
+    if not procfs.is_here():
+        raise procfs.missing()
     found = {}
     for name in os.listdir("/proc"):  # noqa: PTH208  (a path object is half the cost)
         if name.isdecimal():

@@ -24,7 +24,9 @@ def agent_in(pid: int) -> Endpoint | None:
         owners = {*map(int, status["Uid"].split())}
         inner = int(status.get("NSpid", str(pid)).split()[-1])
     except (OSError, KeyError):
-        return None
+        if procfs.is_here():
+            return None
+        owners, inner = {os.geteuid()}, pid
     for folder in _folders(pid, owners):
         for point in endpoint.listing_in(folder, {*owners, os.geteuid()}):
             if point.pid in {pid, inner} and _serves(pid, point.path):

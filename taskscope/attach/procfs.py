@@ -10,8 +10,24 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskscope.attach.errors import AttachError
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 """Bytes: the unit in which memory is mapped, in every process of this machine."""
+
+
+def is_here() -> bool:
+    """Whether this system has a /proc: no other than Linux does."""
+    return Path("/proc/self/stat").exists()
+
+
+def missing(agents: str = "") -> AttachError:
+    """Why no process can be listed or attached to without one.  ``agents``: the names of those that run."""
+    return AttachError(
+        "there is no /proc here to find and enter processes by (Linux has one)",
+        "start the program with `taskscope run` or call taskscope.start() in it, then attach by its name or "
+        f"pid{f' (agents here: {agents})' if agents else ''}",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,8 +77,8 @@ def examine(pid: int, patience: float = 0.0) -> Target:
 
 
 def _examine(pid: int) -> Target:
-    if sys.platform != "linux":
-        raise AttachError("attaching works on Linux only", "start the program with `taskscope run`")
+    if not procfs.is_here():
+        raise procfs.missing()
     with explained(pid):
         status = procfs.status(pid)
         _refuse_by_status(pid, status)

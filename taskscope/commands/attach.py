@@ -42,6 +42,10 @@ def main(options: Namespace) -> int:
 
         # Fail before the app takes over the screen.
         observed(targets, children=options.children, via=options.via, inject=has_terminal(), progress=say)
+    elif not options.via:
+        from taskscope.attach.discover import demand_list
+
+        demand_list()
     baseline = baseline_of(options)
     needs_terminal("attach")
     from taskscope.tui.opening import run

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.attach import attempt
+from taskscope.attach import attempt, procfs
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import explained
 from taskscope.sources.base import SourceError, TargetGone
@@ -27,12 +27,12 @@ def detach(pid: int, progress: Progress, *, only_injected: bool = False) -> None
 
     ``only_injected``: keeps an agent that the program started itself, and says so.  Also raises AttachError.
     """
-    if not Path(f"/proc/{pid}").exists():
+    if procfs.is_here() and not Path(f"/proc/{pid}").exists():
         raise TargetGone(f"no such process: {pid}")
     point = agent_in(pid)
     if point is not None:
         _remove(point.path, pid, progress, only_injected=only_injected)
-    elif not _take_back(pid, progress):
+    elif not procfs.is_here() or not _take_back(pid, progress):
         raise TargetGone(f"no agent in process {pid}")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope import endpoint
+from taskscope.attach import procfs
 from taskscope.attach.containers import is_container, members
 from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
@@ -151,6 +152,8 @@ def agent_of(
     found = agent_in(pid)
     if found is not None:
         return found
+    if not procfs.is_here():
+        raise SourceError(str(procfs.missing()))
     if not Path(f"/proc/{pid}").exists():
         raise SourceError(f"no such process: {pid}")
     if inject:
@@ -226,7 +229,7 @@ def _other_way(pid: int) -> str:
 
 def _uids() -> list[int]:
     own = os.geteuid()
-    if own != 0:
+    if own != 0 or not procfs.is_here():
         return [own]
     found = {own}
     for folder in Path("/proc").iterdir():

@@ -174,6 +174,17 @@ def test_an_old_python_is_refused_inside(version: str) -> None:
     is_refused_inside(require(version), f"this is Python {version}; TaskScope needs CPython 3.11 or later")
 
 
+def test_windows_is_refused_inside() -> None:
+    why = "this is Windows; TaskScope runs on Linux and macOS (on Windows in WSL)"
+    as_windows = "import sys, taskscope; sys.platform = 'win32'\n"
+    said = in_tree(sys.executable, "-c", f"{as_windows}taskscope.start()").stderr.splitlines()[-1]
+    assert said == f"taskscope.StartError: {why}"
+    done = in_tree(
+        sys.executable, "-c", f"{as_windows}import taskscope.__main__ as t; sys.exit(t.main(['ps']))"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", f"taskscope: {why}\n")
+
+
 def is_refused_inside(python: str | Path, why: str) -> None:
     for words in (["run", "-c", "print(42)"], ["doctor", "1"], ["attach", "1"]):
         done = in_tree(python, "-m", "taskscope", *words)

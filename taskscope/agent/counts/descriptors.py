@@ -28,6 +28,9 @@ ROOM = 28
 
 SPARES = 2
 
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+"""Without it, only a program that asks for SIGPIPE gets one."""
+
 numbers: set[int] = set()
 """The numbers of ours: any of them may be the program's by now."""
 
@@ -83,7 +86,7 @@ class Channel(Held):
 
     def send(self, data: memoryview) -> int:
         """Raises OSError; never SIGPIPE, which would kill the program."""
-        return self.socket.send(data, socket.MSG_NOSIGNAL)
+        return self.socket.send(data, _NO_SIGNAL)
 
     def hang_up(self) -> None:
         """Shuts the connection down but keeps the descriptor; wakes whoever waits on the socket."""

@@ -91,9 +91,10 @@ class Meter:
 def _psutil() -> Any:
     try:
         import psutil
-    except ImportError:
+
+        return psutil.Process()
+    except Exception:  # noqa: BLE001  (the program's package: none, a broken one, or one that needs /proc)
         return None
-    return psutil.Process()
 
 
 def describe(name: str) -> model.Process:

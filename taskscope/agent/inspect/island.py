@@ -16,7 +16,6 @@ import builtins
 import functools
 import gc
 import sys
-import sysconfig
 from types import AsyncGeneratorType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING
 from weakref import getweakrefcount, getweakrefs, ref
@@ -43,9 +42,6 @@ _BORROWS = kinds(GeneratorType, AsyncGeneratorType) if sys.version_info >= (3, 1
 
 _HAS_LOCALS = sys.version_info < (3, 13)
 """A frame may have a dictionary of its variables, before its function; held by us, it would stay filled."""
-
-COUNTS = not sysconfig.get_config_var("Py_GIL_DISABLED")
-"""Whether reference counts are complete."""
 
 _BUILTINS = vars(builtins)
 

@@ -7,6 +7,7 @@ the links of the descriptors of every process that this one may look into.
 from __future__ import annotations
 
 import _socket
+import errno
 import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -169,6 +170,8 @@ def _peer_of_unix(inode: int) -> int:
         *(_ASK.size, _BY_FAMILY, _REQUEST, 0, 0),
         *(_socket.AF_UNIX, 0, 0, _ANY_STATE, inode, _SHOW_PEER, _ANY_COOKIE, _ANY_COOKIE),
     )
+    if not hasattr(_socket, "AF_NETLINK"):
+        raise OSError(errno.EAFNOSUPPORT, "only Linux tells")
     kernel = system.socket(_socket.AF_NETLINK, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC, _SOCK_DIAG)
     try:
         kernel.settimeout(0.1)

@@ -72,7 +72,7 @@ def wakings(
     ``others``: tasks whose variables are searched for references to these.
     """
     others = list(others)
-    tasks = list(tasks) if island.COUNTS else []
+    tasks = list(tasks)
     found: dict[int, Waking] = {}
     for most in SIZES:
         found = yield from _look(tasks, loops, others, most)

@@ -152,6 +152,8 @@ def _port(address: tuple[object, ...]) -> object:
 
 
 def _fd_limit(pid: int) -> int | None:
+    if not hasattr(resource, "prlimit"):
+        return None  # only Linux tells that of another process
     soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
 
