@@ -22,6 +22,15 @@ def register(parser: ArgumentParser) -> None:
         "parents.  The findings are what the agent's memory shows at once; `taskscope watch` takes longer "
         "and says more."
     )
+    from taskscope.sources.listing import VALUES
+
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="only processes with each WORD in pid, user, agent or command",
+    )
+    parser.add_argument("--sort", choices=VALUES, metavar="COLUMN", help=f"sort by {', '.join(VALUES)}")
     add_via(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
 
@@ -32,6 +41,7 @@ def main(options: Namespace) -> int:
 
     from taskscope import endpoint
     from taskscope.attach.discover import processes
+    from taskscope.sources.listing import matches
 
     if options.via:
         from taskscope.sources.via import reached
@@ -40,11 +50,15 @@ def main(options: Namespace) -> int:
     else:
         endpoint.sweep()
         found = processes()
-    rows = asyncio.run(_rows(found, options.via))
+    words = [word.lower() for word in options.words]
+    found = tuple(each for each in found if matches(each, words))
+    rows = asyncio.run(_rows(found, options.sort, options.via))
     if options.json:
         import json
 
         print(json.dumps(rows, indent=2))
+    elif not rows and words:
+        say("taskscope ps: no Python process matches")
     elif not rows:
         print("No Python process found (only those in this machine or container are visible).")
     else:
@@ -52,11 +66,12 @@ def main(options: Namespace) -> int:
     return 0
 
 
-async def _rows(found: tuple[PythonProcess, ...], via: str) -> list[dict[str, Any]]:
+async def _rows(found: tuple[PythonProcess, ...], sort: str | None, via: str) -> list[dict[str, Any]]:
     import asyncio
 
     from taskscope.sources.base import SourceMisbehaves
     from taskscope.sources.glance import glance
+    from taskscope.sources.listing import VALUES
 
     async def look(process: PythonProcess) -> Glance | None:
         try:
@@ -65,8 +80,10 @@ async def _rows(found: tuple[PythonProcess, ...], via: str) -> list[dict[str, An
             say(f"taskscope ps: {error}")
             return None
 
-    seen = await asyncio.gather(*map(look, found))
-    return [_row(process, each) for process, each in zip(found, seen, strict=True)]
+    pairs = list(zip(found, await asyncio.gather(*map(look, found)), strict=True))
+    if sort:
+        pairs.sort(key=lambda pair: VALUES[sort](*pair))
+    return [_row(process, each) for process, each in pairs]
 
 
 def _row(process: PythonProcess, seen: Glance | None) -> dict[str, Any]:

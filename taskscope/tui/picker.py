@@ -15,9 +15,9 @@ from textual.widgets import Static
 
 from taskscope import text as fmt
 from taskscope.attach.family import below, tree
-from taskscope.model.vocabulary import LEVELS
 from taskscope.sources.base import SourceError
 from taskscope.sources.choice import HELPERS
+from taskscope.sources.listing import ASCENDING, VALUES, matches
 from taskscope.tui.filter_field import FilterField
 from taskscope.tui.keys import KeyBar
 from taskscope.tui.line_table import Cell, Column, LineTable
@@ -77,7 +77,8 @@ The line below the list says how.  If the process has no
 agent, Enter injects one.  The cursor stays on its process: if that ends, the next Enter says so and
 opens nothing.
 
-/ filters by command, pid, user or agent.  s sorts by the next column; so does a click on a header."""
+/ filters by command, pid, user or agent.  s sorts by the next column, S reverses the order; a click
+on a column's header does the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class PickerScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort"),
+        Binding("S", "reverse", "Reverse the order", show=False),
         Binding("o", "open_alone", "Open it alone", show=False),
         Binding("escape", "back", "Clear", show=False),
     ]
@@ -127,7 +129,7 @@ class PickerScreen(Screen[None]):
         self._gone: tuple[int, Key] | None = (
             None  # the process that ended under the cursor, and its successor
         )
-        self._sort = ""
+        self._sort, self._reversed = "", False
         self._filter = ""
         self._branches: dict[Key, str] = {}
         self._seen: dict[Key, Glance | None] = {}
@@ -166,9 +168,10 @@ class PickerScreen(Screen[None]):
     def _show(self) -> None:
         """Shows matching processes, sorted.  From then on, the cursor belongs to its process."""
         table, words = self._table, self._filter.lower().split()
-        shown = [each for each in self._found if _matches(each, words)]
+        shown = [each for each in self._found if matches(each, words)]
         if self._sort:
-            shown.sort(key=lambda each: _VALUES[self._sort](each, self._seen.get(key_of(each))))
+            value = VALUES[self._sort]
+            shown.sort(key=lambda each: value(each, self._seen.get(key_of(each))), reverse=self._reversed)
         placed = tree(shown, lambda each: each.pid, lambda each: each.parent)
         self._branches = {key_of(each): branch for branch, each in placed}
         shown = [each for _, each in placed]
@@ -265,16 +268,20 @@ class PickerScreen(Screen[None]):
 
     def action_sort(self) -> None:
         """Sorts by the next visible column; after the last one, likeliest first again."""
-        keys = ["", *(key for key in self._table.shown_columns if key in _VALUES)]
+        keys = ["", *(key for key in self._table.shown_columns if key in VALUES)]
         self._sort_by(keys[(keys.index(self._sort) + 1) % len(keys)] if self._sort in keys else "")
+
+    def action_reverse(self) -> None:
+        if self._sort:
+            self._sort_by(self._sort, reverse=not self._reversed)
 
     def on_line_table_header_selected(self, event: LineTable.HeaderSelected) -> None:
         event.stop()
-        self._sort_by(event.key)
+        self._sort_by(event.key, reverse=event.key == self._sort and not self._reversed)
 
-    def _sort_by(self, key: str) -> None:
-        self._sort = key
-        self._table.show_sort(key, descending=key not in ("pid", "user", "command"))
+    def _sort_by(self, key: str, *, reverse: bool = False) -> None:
+        self._sort, self._reversed = key, reverse
+        self._table.show_sort(key, descending=(key in ASCENDING) == reverse)
         self.voice.status(f"Sorted by {key}." if key else "Likeliest targets first.")
         self._show()
 
@@ -304,28 +311,6 @@ class PickerScreen(Screen[None]):
 def key_of(process: PythonProcess) -> Key:
     """The identity of a process, distinct from a later one with the same pid."""
     return process.pid, process.started
-
-
-_VALUES: dict[str, Callable[[PythonProcess, Glance | None], float | str | tuple[int, ...]]] = {
-    "pid": lambda process, _: process.pid,
-    "asyncio": lambda process, _: -1 if process.asyncio else 0 if process.asyncio is None else 1,
-    "tasks": lambda _, seen: 1 if seen is None else -seen.sample.tasks.live,
-    "findings": lambda _, seen: (
-        tuple(-(seen.levels or {}).get(level, 0) for level in LEVELS) if seen else (1,)
-    ),
-    "user": lambda process, _: process.user,
-    "up": lambda process, _: process.started,
-    "rss": lambda process, _: -process.rss,
-    "cpu": lambda process, _: -process.cpu,
-    "threads": lambda process, _: -process.threads,
-    "command": lambda process, _: process.command.lower(),
-}
-"""Sort key of a column, most interesting first."""
-
-
-def _matches(process: PythonProcess, words: Sequence[str]) -> bool:
-    text = f"{process.pid} {process.user} {process.agent or ''} {process.monitor} {process.command}".lower()
-    return all(word in text for word in words)
 
 
 def advice(process: PythonProcess | None, below: int = 0) -> str:

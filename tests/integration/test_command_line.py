@@ -178,6 +178,16 @@ def test_ps_lists_processes_with_their_tasks(pid: int) -> None:
     assert re.search(rf"^{pid} +3\.\d+ +standing +324 ", table, re.MULTILINE)
 
 
+def test_ps_filters_by_words_and_sorts_by_a_column(pid: int) -> None:
+    found: list[dict[str, Any]] = json.loads(taskscope("ps", "STANDING", str(pid), "--json").stdout)
+    assert [each["pid"] for each in found] == [pid]
+    found = json.loads(taskscope("ps", "--sort", "rss", "--json").stdout)
+    assert [each["rss"] for each in found] == sorted((each["rss"] for each in found), reverse=True)
+    nobody = taskscope("ps", "standing", "no such word")
+    assert (nobody.returncode, nobody.stdout) == (0, "")
+    assert nobody.stderr == "taskscope ps: no Python process matches\n"
+
+
 # -- snapshot, open, diff
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from taskscope.sources.glance import Glance
 from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.picker import PickerScreen, Targets
 from tests.tui.fake_source import FakeSource
+from tests.tui.running import click_line
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
@@ -141,6 +143,20 @@ async def test_the_list_can_be_filtered_and_sorted_and_counts_tasks() -> None:
         await pilot.press("escape", "s")
         await until_shown(pilot, "Sorted by pid.")
         assert "orders --live" in screen_text(app)
+
+
+async def test_the_cursor_stays_on_its_process_whatever_the_order() -> None:
+    async with picking() as (app, pilot, _):
+        await until_shown(pilot, "Enter opens orders (pid 4121)")
+        await pilot.press("s")
+        await until_shown(pilot, "pid▴")
+        await pilot.press("S")
+        await until_shown(pilot, "pid▾")
+        pids = re.findall(r"^.[ ]*(4\d\d\d) ", screen_text(app), re.MULTILINE)
+        assert pids == ["4300", "4200", "4121"]
+        assert "Enter opens orders (pid 4121)" in screen_text(app)
+        await click_line(pilot, screen_text(app), "pid▾", 7)
+        await until_shown(pilot, "pid▴")
 
 
 async def look_again(app: TaskScopeApp) -> None:
