@@ -74,6 +74,13 @@ class Capture:
         self._ran: deque[float] = deque()
         is_file = rule.do.kind != "command"
         self._folder = Folder(rule.do.argument, rule.most, rule.disk) if is_file else None
+        self._turn = asyncio.Lock()
+
+    def beside(self) -> Capture:
+        """One for another process, within the same bounds: they take turns."""
+        other = Capture(self.rule, self._say)
+        other._ran, other._folder, other._turn = self._ran, self._folder, self._turn
+        return other
 
     async def act(self, events: Sequence[Event], scene: Scene, done: Done) -> None:
         """Acts on these events; tells ``done`` which it dealt with.  Raises Refused and ``FAILURES``."""
@@ -83,18 +90,22 @@ class Capture:
             done(events[:1])
             return
         try:
-            with written(str(folder.path)), folder.claimed():
-                if folder.is_full():
-                    raise Refused(f"{self.rule.most} files were written within the hour")
-
-                def at(path: Path) -> None:
-                    done(events)
-                    self.note(events, scene, str(path))
-
-                act = {"snapshot": self._snapshot, "report": self._report, "record": self._record}
-                await act[self.rule.do.kind](folder, events[0].word, scene, at)
+            async with self._turn:
+                await self._into(folder, events, scene, done)
         except FolderBusyError:
             raise Refused(f"another process writes to {folder.path}") from None
+
+    async def _into(self, folder: Folder, events: Sequence[Event], scene: Scene, done: Done) -> None:
+        with written(str(folder.path)), folder.claimed():
+            if folder.is_full():
+                raise Refused(f"{self.rule.most} files were written within the hour")
+
+            def at(path: Path) -> None:
+                done(events)
+                self.note(events, scene, str(path))
+
+            act = {"snapshot": self._snapshot, "report": self._report, "record": self._record}
+            await act[self.rule.do.kind](folder, events[0].word, scene, at)
 
     def note(self, events: Sequence[Event], scene: Scene, what: str, why_not: str = "") -> None:
         """Tells of each event, and logs it beside the files."""

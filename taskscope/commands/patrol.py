@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.triggers import Triggers
@@ -11,8 +12,11 @@ from taskscope.commands.capture import FAILURES, Capture, Refused, Scene
 from taskscope.commands.common import UsageError, checked_rules, say, until_told
 from taskscope.model import requests
 from taskscope.model.state import TargetState
-from taskscope.sources.base import NotAvailable, SourceError
-from taskscope.sources.following import connections, watch
+from taskscope.sources.base import AgentGone, NotAvailable, SourceError, TargetGone
+from taskscope.sources.following import comes_back, connections, opened, watch
+from taskscope.sources.for_each import for_each
+from taskscope.sources.group import AT_ONCE, group_of
+from taskscope.sources.members import AGAIN, TRIES
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from taskscope.analysis.triggers import Event
     from taskscope.model import Finding, Hello, Sample, Stall
     from taskscope.sources.base import Source
+    from taskscope.sources.choice import Found
+    from taskscope.sources.group import GroupSource
 
     Say = Callable[[str], None]
 
@@ -37,29 +43,30 @@ RETRY = 30.0
 
 
 def main(options: Namespace) -> int:
-    """``taskscope watch TARGET --on WORDS DO``: runs until told to end, or until a pid ends."""
+    """``taskscope watch TARGET… --on WORDS DO``: runs until told to end, or until every pid has ended."""
     given = [name for name in _OF_REPORTS if getattr(options, name)]
     if given:
         raise UsageError(f"--on writes no report: leave out --{given[0].replace('_', '-')}")
-    if len(options.targets) > 1 or options.children:
-        raise UsageError("--on watches one TARGET; start one watch for each process")
     rules = checked_rules(options.on)
 
     def tell(text: str) -> None:
         say(f"taskscope watch: {text}")
 
+    patrol = Patrol(rules, tell)
+    group = group_of(options.targets, children=options.children, via=options.via)
+
     async def run() -> None:
         async with asyncio.timeout(options.seconds):
-            await watch_by_name(options.targets[0], options.interval, rules, tell, options.via)
+            if group is not None:
+                await watch_group(group, options.interval, patrol, tell)
+            else:
+                await watch_by_name(options.targets[0], options.interval, patrol, tell, options.via)
 
     return asyncio.run(until_told(run()))
 
 
-async def watch_by_name(
-    target: str, interval: float, rules: Sequence[Rule], tell: Say, via: str = ""
-) -> None:
+async def watch_by_name(target: str, interval: float, patrol: Patrol, tell: Say, via: str = "") -> None:
     """Watches every process that ``target`` comes to name.  Raises SourceError if a pid is not there."""
-    patrol = Patrol(rules, tell)
     async with contextlib.aclosing(connections(target, tell, via=via)) as following:
         async for source, hello in following:
             try:
@@ -68,13 +75,51 @@ async def watch_by_name(
                 tell(str(gone))
 
 
+async def watch_group(group: GroupSource, interval: float, patrol: Patrol, tell: Say) -> None:
+    """Watches every process of a group by itself, as they come; all share the bounds of the rules.
+
+    Raises SourceError if there is none, and none can come.
+    """
+    choice, room = group.choice, asyncio.Semaphore(AT_ONCE)
+    lasting = choice.lasting or any(map(comes_back, choice.targets))
+    if not await asyncio.to_thread(choice.find):
+        if not lasting:
+            raise SourceError(f"no process is meant by {choice.name}")
+        tell(f"waiting for {choice.name}: no such process runs")
+
+    async def attend(found: Found) -> None:
+        await asyncio.sleep(found.young)
+        for _ in range(TRIES if found.pid else 1):
+            try:
+                async with room:
+                    source = await asyncio.to_thread(group.connect, found)
+                    hello = await opened(source)
+                try:
+                    await watch(source, hello, interval, [patrol.beside()])
+                finally:
+                    await source.close()
+            except SourceError as problem:
+                tell(f"{found.pid or found.target}: {problem}")
+                if isinstance(problem, TargetGone) and not isinstance(problem, AgentGone):
+                    return
+            await asyncio.sleep(AGAIN)  # it may only be starting, or running another program from now on
+
+    await for_each(choice, attend, math.inf, lasting=lasting)
+
+
 class Patrol:
     """Several rules on one target, over all its restarts."""
 
     def __init__(self, rules: Sequence[Rule], tell: Say) -> None:
         self._state = TargetState()
-        self._guards = [_Guard(rule, tell) for rule in rules]
+        self._guards = [_Guard(Capture(rule, tell), tell) for rule in rules]
         self._tell = tell
+
+    def beside(self) -> Patrol:
+        """The same for another process, within the same bounds."""
+        other = Patrol((), self._tell)
+        other._guards = [guard.beside() for guard in self._guards]
+        return other
 
     def begin(self, hello: Hello) -> None:
         """Connected: to the same agent as before, or to another."""
@@ -119,14 +164,17 @@ class Patrol:
 class _Guard:
     """One rule: what it waits for, and its action under way, beside the samples."""
 
-    def __init__(self, rule: Rule, tell: Say) -> None:
-        self.rule = rule
+    def __init__(self, capture: Capture, tell: Say) -> None:
+        self.rule = capture.rule
         self._tell = tell
-        self._capture = Capture(rule, tell)
+        self._capture = capture
         self._triggers: Triggers
         self._acting: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._refused = ""
+
+    def beside(self) -> _Guard:
+        return _Guard(self._capture.beside(), self._tell)
 
     def begin(self, hello: Hello) -> None:
         self._triggers = Triggers(self.rule, hello.process)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,8 @@ from taskscope import text as fmt
 from taskscope.commands.common import CommandError
 from taskscope.export.recording import RecordingWriter
 from taskscope.sources.base import SourceError
-from taskscope.sources.group import AT_ONCE, INTERVAL
+from taskscope.sources.for_each import for_each
+from taskscope.sources.group import AT_ONCE
 from taskscope.sources.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -31,27 +31,13 @@ class GroupRecording:
         self._options = options
         self._tell = tell
         self._folder = Path(options.output)
-        self._tasks: dict[object, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
         self._samples = self._files = 0
 
     async def run(self) -> int:
         """Records until told to end, until time is up, or until none is left."""
-        begun = time.monotonic()
-        try:
-            while time.monotonic() - begun < self._options.seconds:
-                found = await asyncio.to_thread(self._group.choice.find)
-                for each in found:
-                    if each.key not in self._tasks and not each.helper:
-                        self._tasks[each.key] = asyncio.create_task(self._record(each))
-                working = [task for task in self._tasks.values() if not task.done()]
-                if not (working or self._group.choice.lasting):
-                    break
-                await asyncio.wait([*working, asyncio.create_task(asyncio.sleep(INTERVAL))], timeout=INTERVAL)
-        finally:
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        choice = self._group.choice
+        await for_each(choice, self._record, self._options.seconds, lasting=choice.lasting)
         if not self._files:
             raise CommandError(f"no process of {self._group.choice.name} could be recorded")
         self._tell(

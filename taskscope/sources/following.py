@@ -43,7 +43,7 @@ async def connections(
             source = await asyncio.to_thread(resolve, target, via=via, progress=say)
             if not source.live:
                 raise NotRunningError(f"this needs a running process; {target} is a file")
-            hello = await _opened(source)
+            hello = await opened(source)
         except NotRunningError:
             raise
         except SourceError as error:
@@ -92,7 +92,8 @@ async def watch(source: Source, hello: Hello, interval: float, lookers: Sequence
             await each.end()
 
 
-async def _opened(source: Source) -> Hello:
+async def opened(source: Source) -> Hello:
+    """Opens it; closes it if that fails.  Raises SourceError."""
     try:
         return await source.open()
     except BaseException:

@@ -47,9 +47,9 @@ def until(true: Callable[[], object], within: float = 40.0) -> None:
 
 
 @contextmanager
-def watching(target: str, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """``watch TARGET OPTIONS``, ended by SIGTERM, which is a clean end."""
-    command = [sys.executable, "-m", "taskscope", "watch", target, "--interval", "100ms", *options]
+def watching(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """``watch OPTIONS``, ended by SIGTERM, which is a clean end."""
+    command = [sys.executable, "-m", "taskscope", "watch", "--interval", "100ms", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         try:
             yield child
@@ -123,6 +123,30 @@ def test_a_recording_begins_with_the_event_and_says_so_at_once(tmp_path: Path) -
     (path,) = files(tmp_path)
     assert log(tmp_path)[0]["file"] == str(path)
     assert opens(path)
+
+
+def test_in_a_group_rules_fire_for_each_process_within_bounds_for_all(tmp_path: Path) -> None:
+    """Two that grow, and a third that comes later; it says which process each file and command is about."""
+    name, told = f"crew{os.getpid()}", tmp_path / "told"
+    grows = partial(running, GROWING, "--name", name, "--interval", "100ms")
+    rules = "growth=1%/500ms,most=3/h"
+    on = ("--on", rules, f"snapshot:{tmp_path / 'files'}", "--on", rules, f"cat >> {told}")
+    with grows() as one, grows() as two, watching(f"{name}*", *on) as watcher:
+        until(lambda: _pids(tmp_path / "files") >= {one.pid, two.pid})
+        with grows() as three:
+            until(lambda: three.pid in _pids(tmp_path / "files"))
+            until(lambda: any(each["why_not"] for each in log(tmp_path / "files")))
+        assert watcher.poll() is None
+    assert len(written := files(tmp_path / "files")) == 3
+    assert all(opens(each) for each in written)
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert len(lines) == 3
+    assert {each["target"]["pid"] for each in lines} >= {one.pid, two.pid}
+
+
+def _pids(folder: Path) -> set[int]:
+    """Of which processes the log tells."""
+    return {int(each["pid"]) for each in log(folder)}
 
 
 def _has_more(folder: Path, before: int) -> bool:
