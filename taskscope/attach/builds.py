@@ -27,13 +27,13 @@ _FILES: dict[Build, re.Pattern[str]] = {
 
 _CPYTHON = f"CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
 
-_RUN = "start it with `taskscope run`"
+RUN = "start it with `taskscope run`"
 
 _REFUSALS: dict[Build, tuple[str, str]] = {
     "PyPy": (f"runs PyPy; TaskScope attaches to {_CPYTHON}", ""),
     "GraalPy": (f"runs GraalPy; TaskScope attaches to {_CPYTHON}", ""),
     "free-threaded": (f"runs a free-threaded Python; {CRASHES}, so none enters it", ""),
-    "musl": ("uses musl; an agent enters only a process that uses glibc", _RUN),
+    "musl": ("uses musl; an agent enters only a process that uses glibc", RUN),
 }
 
 _HINTS: dict[Build, str] = {
@@ -41,7 +41,7 @@ _HINTS: dict[Build, str] = {
     "PyPy": "PyPy: CPython is needed",
     "GraalPy": "GraalPy: CPython is needed",
     "free-threaded": "free-threaded: no agent enters it",
-    "musl": f"musl: {_RUN}",
+    "musl": f"musl: {RUN}",
 }
 
 _COOKIE = b"xdebugpy"

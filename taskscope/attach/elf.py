@@ -15,6 +15,7 @@ from taskscope.attach.procfs import PAGE
 PT_LOAD, PT_DYNAMIC = 1, 2
 PF_X = 1
 DT_STRTAB, DT_SYMTAB, DT_GNU_HASH = 5, 6, 0x6FFFFEF5
+MACHINE_AT = 18
 _SYMBOL_SIZE = 24
 _CHAIN_STEP = 64
 _LONGEST_CHAIN = 4096
@@ -45,7 +46,7 @@ class Image:
         header = self._read(base, 64)
         if header[:6] != b"\x7fELF\x02\x01":
             raise ElfError("not a 64-bit little-endian ELF image")
-        self.machine: int = struct.unpack_from("<H", header, 18)[0]
+        self.machine: int = struct.unpack_from("<H", header, MACHINE_AT)[0]
         (table,) = struct.unpack_from("<Q", header, 32)
         size, count = struct.unpack_from("<HH", header, 54)
         segments = [_segment(self._read(base + table + size * index, 56)) for index in range(count)]

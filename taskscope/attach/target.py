@@ -89,16 +89,11 @@ def _examine(pid: int) -> Target:
             builds.refuse(pid, build)
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             images = _Images(memory.fileno(), maps, executable)
-            python = images.exporting(C_API, r"libpython3", executable)
+            python = images.exporting(C_API, r"(?:lib)?python3", executable)
             if python is None:
                 raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}")
             hexversion = _hexversion(pid, images, python)
-            architecture = BY_MACHINE.get(python.machine)
-            if architecture is None:
-                raise AttachError(
-                    f"process {pid} is not an x86-64 program, the only kind that can be attached to so far",
-                    "start it with `taskscope run`",
-                )
+            architecture = _architecture(pid, images, python)
             builds.refuse(pid, build)
             libc = images.exporting(MEMORY, _LIBC)
             threads = images.exporting(THREADS, _LIBC)
@@ -189,6 +184,23 @@ def _executable(pid: int) -> str:
         raise
 
 
+def _architecture(pid: int, images: _Images, python: elf.Image) -> Architecture:
+    """Raises AttachError if it is not supported, or emulated."""
+    found = BY_MACHINE.get(python.machine)
+    if found is None:
+        known = " and ".join(each.name for each in BY_MACHINE.values())
+        raise AttachError(
+            f"process {pid} is for another processor; TaskScope attaches to {known}", builds.RUN
+        )
+    if images.machine(images.executable) not in (0, python.machine):
+        raise AttachError(
+            f"process {pid} is a program for {found.name} that {images.executable} emulates; nothing can be "
+            "brought into it from outside",
+            builds.RUN,
+        )
+    return found
+
+
 class _Images:
     """The ELF files loaded by a process."""
 
@@ -202,6 +214,11 @@ class _Images:
 
     def read(self, address: int, size: int) -> bytes:
         return os.pread(self._memory, size, address)
+
+    def machine(self, path: str) -> int:
+        """The kind of processor that a loaded file is for; 0: it is not loaded."""
+        base = self._bases.get(path)
+        return 0 if base is None else int.from_bytes(self.read(base + elf.MACHINE_AT, 2), "little")
 
     def exporting(self, names: tuple[str, ...], pattern: str, executable: str = "") -> elf.Image | None:
         """The loaded file that exports all of ``names``, by file name (or the executable itself)."""

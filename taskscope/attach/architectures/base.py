@@ -75,6 +75,7 @@ class Architecture:
     ``thread_body``: what the new thread runs; its argument points to ``attempt.argument``.
     """
 
+    name: str
     machine: int
     calls: dict[str, int]
     registers: type[Registers]

@@ -92,6 +92,7 @@ _THREAD_BODY = bytes.fromhex(
 )
 
 X86_64 = Architecture(
+    name="x86-64",
     machine=62,
     calls=kernel_calls.NUMBERS["x86_64"],
     registers=_Registers,
