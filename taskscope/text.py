@@ -232,7 +232,7 @@ def place(finding: Finding) -> str:
     return f"{thread}{sign}{frame(finding.user_site or finding.site)}"
 
 
-_DOES = {"timer": "armed", "resource": "made", "churn": "armed", "spin": "queues itself"}
+_DOES = {"timer": "armed", "resource": "made", "spin": "queues itself"}
 """What happens at the line of a finding, by its kind."""
 
 

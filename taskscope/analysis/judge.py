@@ -14,6 +14,7 @@ from taskscope.analysis import growth, patterns
 from taskscope.analysis.bystanders import without_bystanders
 from taskscope.analysis.churn import Churn
 from taskscope.analysis.first_sight import FirstSight, extended
+from taskscope.analysis.fruitless import FruitlessStarts
 from taskscope.analysis.kept import Kept
 from taskscope.analysis.kin import Kin
 from taskscope.analysis.mishaps import MishapTrack
@@ -86,6 +87,7 @@ class Judge:
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
         self.spins, self.churn, self.mishaps = Spins(), Churn(), MishapTrack()
+        self.fruitless = FruitlessStarts()
         self._slow: Onset | None = None  # since when callbacks run late
         self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
@@ -217,6 +219,7 @@ class Judge:
             self.stock.descriptors,
             self.spins.found,
             self.churn.found,
+            self.fruitless.found(self.state.sites),
             self.resources.cpu.found(),
         )
         return tuple(finding for pattern in patterns.OF_PROCESS for finding in pattern.find(process))

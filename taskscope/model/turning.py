@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 
-__all__ = ["Callback", "LoopTurns", "Rearmed"]
+__all__ = ["Callback", "LoopTurns", "Rearmed", "Starting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,38 @@ class Rearmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Starting:
+    """A site that went on starting tasks during the looks, ``births`` in all, while its stock stayed flat.
+
+    Those that tasks of such a site start are left out.  ``chain``: each was started by another; otherwise
+    ``parent`` is the serial of the task that started the newest, ``function`` its coroutine (0, "": unknown).
+    ``changes``: something that they or that task work on changed meanwhile; ``counts``: numbers did;
+    ``whole``: all that they reach was compared.  ``broken_off``: how many failed or were cancelled.
+    ``others``: looks at which the loop had anything else to run, other than what asyncio queues for such
+    tasks, out of ``looks`` at which it was awake.
+    """
+
+    site: int
+    births: int
+    broken_off: int
+    chain: bool
+    parent: int = 0
+    function: str = ""
+    changes: bool = False
+    counts: bool = False
+    whole: bool = True
+    others: int = 0
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LoopTurns:
     """One loop over ``seconds``, at ``looks`` looks.
 
     ``asleep``: looks at which it waited in its selector; ``without_wait``: at which it polled without
     waiting.  ``iterations``: per second, measured only if a callback keeps it awake.  ``cpu``: share of a
     core that its thread used; ``sleeps``: how often that slept per second.  None: unknown.  ``callbacks``:
-    most frequent first.
+    most frequent first.  ``starting``: its sites that start the most tasks.
     """
 
     loop: int
@@ -74,3 +99,4 @@ class LoopTurns:
     sleeps: float | None
     callbacks: tuple[Callback, ...] = ()
     rearmed: tuple[Rearmed, ...] = ()
+    starting: tuple[Starting, ...] = ()

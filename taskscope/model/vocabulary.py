@@ -120,8 +120,8 @@ FindingKind = Literal[
 """What a finding is about: tasks or threads of a site, a lost wake-up, a blocking line, an overloaded loop, a
 saturated pool, an exhausted resource, a resource that grows without tasks, tasks and threads that wait for
 each other or for what is gone, a task that runs on after ``cancel()``, timers that pile up, a loop that runs
-for nothing, tasks that are started ever more often, tasks of one line that fail, time out, or were created in
-the wrong loop or thread, other resources that pile up."""
+for nothing, tasks that are started ever more often or for nothing, tasks of one line that fail, time out, or
+were created in the wrong loop or thread, other resources that pile up."""
 
 VerdictReason = Literal[
     "bounded", "replaces older ones", "drains", "ends", "no gain", "gives back", "stopped", "levels off",

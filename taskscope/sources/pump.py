@@ -289,9 +289,12 @@ class Pump:
         """Returns the seconds until the next look: fewer while a loop seems to spin."""
         if sample.cpu is None:
             return 0.0  # it takes two samples to know
-        awake = bool(self.judge.spins.found) or sample.cpu - (sample.agent_cpu or 0.0) >= AWAKE
-        self.judge.spins.note(await self._source.ask(requests.Turns()) if awake else ())
-        return TURNS_SOON if self.judge.spins.found else NOTE_EVERY
+        judge = self.judge
+        awake = bool(judge.spins.found) or sample.cpu - (sample.agent_cpu or 0.0) >= AWAKE
+        turns = await self._source.ask(requests.Turns()) if awake else ()
+        judge.spins.note(turns)
+        judge.fruitless.note(turns)
+        return TURNS_SOON if judge.spins.found or judge.fruitless.any else NOTE_EVERY
 
     async def _look_at_timers(self, _: Sample) -> float:
         """Returns the seconds until the next look: fewer while some pile up, more the more there are."""

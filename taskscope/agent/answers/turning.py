@@ -13,6 +13,7 @@ from weakref import ref
 
 from taskscope import model
 from taskscope.agent.answers.proofs import others_than
+from taskscope.agent.answers.starting import Starts
 from taskscope.agent.answers.undrained import Undrained
 from taskscope.agent.hooks.pacing import Pace, paced
 from taskscope.agent.inspect import futures, leaving, rearming, stacks, turns
@@ -67,25 +68,28 @@ class Turning:
 
     def turns(self, _: object) -> Job[tuple[model.LoopTurns, ...]]:
         tallies: dict[int, Tally] = {}
+        starts = Starts(self._registry)
+        yield from starts.begin()
         begun = now = clock.monotonic()
         looks = 0
         while looks < MOST_LOOKS and (now - begun < SECONDS or (looks < ENOUGH and now - begun < LONGEST)):
             if now - begun >= looks * EVERY:
                 looks += 1
-                yield from self._look(tallies)
+                yield from self._look(tallies, starts)
+                yield from starts.look()
             yield
             now = clock.monotonic()
         found = []
         for tally in tallies.values():
             if tally.spun() is not None:
                 tally.iterations = yield from paced(self._pace, tally.spun())
-        yield from self._look(tallies, last=True)
+        yield from self._look(tallies, starts, last=True)
         for tally in tallies.values():
-            described = yield from self._described(tally)
+            described = yield from self._described(tally, starts)
             found.append(described)
         return tuple(found)
 
-    def _look(self, tallies: dict[int, Tally], *, last: bool = False) -> Job[None]:
+    def _look(self, tallies: dict[int, Tally], starts: Starts, *, last: bool = False) -> Job[None]:
         for number, loop in self._watch.loops():
             frames = sys._current_frames()
             frames.pop(system.get_ident(), None)  # avoids a reference cycle
@@ -94,12 +98,12 @@ class Turning:
             if turn is not None:
                 if number not in tallies:
                     tallies[number] = Tally(number, loop, turn.thread)
-                tallies[number].see(loop, turn, last=last)
+                tallies[number].see(loop, turn, starts, last=last)
             del frames, turn, loop
             if spent():
                 yield
 
-    def _described(self, tally: Tally) -> Job[model.LoopTurns]:
+    def _described(self, tally: Tally, starts: Starts) -> Job[model.LoopTurns]:
         seconds = max(1e-9, clock.monotonic() - tally.begun)
         cpu, sleeps = tally.used(seconds)
         found: list[model.Rearmed | None] = []
@@ -120,6 +124,7 @@ class Turning:
             sleeps,
             tally.callbacks(),
             tuple(each for each in found if each is not None),
+            starts.described(tally.key, tally.others, tally.awake),
         )
 
     def _rearmed(self, seen: Seen) -> Job[model.Rearmed | None]:
@@ -189,9 +194,10 @@ class Tally:
     """What was seen of one loop."""
 
     def __init__(self, number: int, loop: Any, thread: int) -> None:
-        self.number = number
+        self.number, self.key = number, id(loop)
         self.begun = clock.monotonic()
         self.looks = self.asleep = self.without_wait = 0
+        self.awake = self.others = 0  # with callbacks queued; with other ones than tasks that are followed
         self.iterations: float | None = None
         self._loop = ref(loop)
         self._seen: dict[tuple[int, int], Seen] = {}
@@ -201,7 +207,7 @@ class Tally:
         self._before = _usage(self._native)
         self.undrained = Undrained(self._native)
 
-    def see(self, loop: Any, turn: Turn, *, last: bool) -> None:
+    def see(self, loop: Any, turn: Turn, starts: Starts, *, last: bool) -> None:
         """``last``: keeps what was always there, to describe it at once."""
         self.looks += 1
         self.undrained.see(loop)
@@ -212,6 +218,9 @@ class Tally:
             queued = rearming.read(handle)
             if type(queued.callback) is not Pace:
                 here.setdefault(queued.key, queued)
+        known = starts.knows(here.values()) if here else None
+        self.awake += known is not None
+        self.others += known is False
         for key, queued in here.items():
             seen = self._seen.get(key)
             if seen is None:

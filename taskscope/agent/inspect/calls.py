@@ -159,6 +159,22 @@ def loads(code: CodeType) -> dict[str, int]:
     return found
 
 
+def runs_again(code: CodeType, place: int) -> set[str]:
+    """The names in the loops around an instruction, which will run again; all of them if it is in no loop."""
+    instructions = _shown(code).instructions
+    loops = [
+        (each.argval, each.offset)
+        for each in instructions
+        if "JUMP_BACKWARD" in each.opname and "NO_INTERRUPT" not in each.opname  # that one is an ``await``
+        if each.argval <= place <= each.offset
+    ]
+    names = set(code.co_names)
+    if not loops:
+        return names
+    first, last = min(begin for begin, _ in loops), max(end for _, end in loops)
+    return names & {str(each.argval) for each in instructions if first <= each.offset <= last}
+
+
 def lines_of_calls(code: CodeType, name: str) -> list[int]:
     """The lines at which a function or method of that name is called, once per instruction."""
     called = (each for each in _shown(code).instructions if each.opname.startswith("CALL"))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from taskscope.analysis.busier import Busier
     from taskscope.analysis.churn import Climbing
     from taskscope.analysis.clues import Clues
+    from taskscope.analysis.fruitless import Fruitless
     from taskscope.analysis.mishaps import MishapTrack
     from taskscope.analysis.onset import Onset
     from taskscope.analysis.piles import Grown
@@ -81,7 +82,8 @@ class ProcessFacts:
 
     ``exhausted``: resources at their limit; ``climbs``: those that climb; ``timers``, ``piled``: timers
     and other resources that grow; ``descriptors``: all that are open, by what they are;
-    ``climbing``: sites that start ever more tasks; ``busier``: the CPU climbs.
+    ``climbing``: sites that start ever more tasks, ``fruitless``: that start them for nothing;
+    ``busier``: the CPU climbs.
     """
 
     now: float
@@ -98,6 +100,7 @@ class ProcessFacts:
     descriptors: Sequence[Resource] = ()
     spins: Sequence[Spinning] = ()
     climbing: Sequence[Climbing] = ()
+    fruitless: Sequence[Fruitless] = ()
     busier: Busier | None = None
 
     @property
