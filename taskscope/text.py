@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from taskscope.model import Cause, Finding, Frame, Judged, Projection, Sample, Site
-    from taskscope.model.vocabulary import Level, Resource
+    from taskscope.model import Cause, Finding, Frame, Judged, Process, Projection, Sample, Site
+    from taskscope.model.vocabulary import Level, Resource, Unseen
 
 UNKNOWN = "–"
 IMPUTED = "~"
@@ -348,6 +348,17 @@ def levels(found: Mapping[Level, int] | None) -> str:
     if found is None:
         return UNKNOWN
     return ", ".join(plural(number, level) for level, number in found.items()) or "none"
+
+
+_UNSEEN: dict[Unseen, str] = {
+    "trio": "runs trio: tasks of trio are not shown yet; threads are",
+    "gevent": "runs gevent: greenlets are not shown; threads are",
+}
+
+
+def unseen(process: Process) -> tuple[str, ...]:
+    """What runs in it that is not shown, in sentences that begin with its name."""
+    return tuple(f"{process.name} {_UNSEEN[each]}" for each in process.unseen)
 
 
 def early(judged: Judged) -> str:

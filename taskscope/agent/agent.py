@@ -7,7 +7,6 @@ program must not notice.
 from __future__ import annotations
 
 import atexit
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from taskscope.agent.answers.timer_groups import TimerReader
 from taskscope.agent.answers.turning import Turning
 from taskscope.agent.answers.uses import Uses
 from taskscope.agent.answers.wait_reader import WaitReader
-from taskscope.agent.counts import limits, process
+from taskscope.agent.counts import process
 from taskscope.agent.counts.loops import LoopWatch
 from taskscope.agent.counts.registry import Registry
 from taskscope.agent.counts.sampler import Sampler
@@ -81,7 +80,7 @@ class Agent:
         self.arrived = arrived
         self.since = clock.monotonic()
         origins.read_configuration()
-        self.process = process.describe(name or process.default_name())
+        self.described = process.Described(name or process.default_name())
         self.registry = Registry()
         self.presence = Presence(self.registry, self.tell, self._meet, self._adopt)
         self._exits = self.presence.part("exits")
@@ -111,7 +110,10 @@ class Agent:
         self._known_sites = 0
         self._adoption: Job[Any] | None = None
         self._next_search = 0.0
-        self._next_limits = self.since + limits.EVERY
+
+    @property
+    def process(self) -> model.Process:
+        return self.described.process
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ class Agent:
         self._adoption = self._forget_copies()
         self.server.abandon()
         self.server = Server(self)
-        self.process = process.describe(self.process.name)
+        self.described = process.Described(self.process.name)
         self.server.start(delay=FORK_DELAY)
 
     def _forget_copies(self) -> Job[None]:
@@ -236,15 +238,7 @@ class Agent:
         if self.registry.joined.changed:
             self.registry.joined.changed = False
             sample = yield from self.sampler.full(self.interval)
-        return (yield from self._with_limits(sample))
-
-    def _with_limits(self, sample: model.Sample) -> Job[model.Sample]:
-        """Adds the process if its limits have changed; checked periodically."""
-        if sample.monotonic < self._next_limits:
-            return sample
-        self._next_limits = sample.monotonic + limits.EVERY
-        before, self.process = self.process, (yield from limits.with_limits(self.process))
-        return sample if self.process == before else replace(sample, process=self.process)
+        return (yield from self.described.with_changes(sample))
 
     def settled(self, patience: float) -> Job[None]:
         """Waits until older tasks are registered and loops that seem to oversleep are re-checked.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskscope.commands.common import UsageError, add_targets, say, source_of, written
-from taskscope.model import Judged, requests
-from taskscope.text import early, plural
+from taskscope.model import Judged, Process, requests
+from taskscope.text import early, plural, unseen
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -57,6 +57,8 @@ def _warn(snapshot: dict[str, Any]) -> None:
     """Says if the absence of findings in it means nothing."""
     from taskscope.checked import unpack
 
+    for sentence in unseen(unpack(Process, snapshot["process"])):
+        say(f"{sentence}.")
     judged = unpack(Judged, snapshot["judged"])
     if judged.early and all(each["level"] == "info" for each in snapshot["findings"]):
         say(f"{early(judged)}.")

@@ -16,7 +16,7 @@ from taskscope.commands.common import (
     source_of,
     waiting,
 )
-from taskscope.text import early, plural
+from taskscope.text import early, plural, unseen
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -193,6 +193,8 @@ def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) 
     from taskscope.commands import ci
     from taskscope.commands.gate import TOO_EARLY
 
+    for sentence in unseen(observation.process):
+        say(f"taskscope watch: {sentence}")
     for check in found:
         if check.failure:
             say(ci.annotation(check) if options.github else f"taskscope watch: {check.failure}")

@@ -376,7 +376,7 @@ def _process(seen: Seen) -> Iterator[Block]:
     ]
     facts += [f"{process.user} on {process.host}, in {process.cwd}"] if process.host or process.user else []
     facts += [f"command: {' '.join(process.argv)}"] if process.argv else []
-    yield Items((*facts, *seen.without, f"TaskScope {seen.hello.taskscope}"))
+    yield Items((*facts, *fmt.unseen(process), *seen.without, f"TaskScope {seen.hello.taskscope}"))
 
 
 def _when(seen: Seen) -> str:

@@ -16,7 +16,7 @@ class Process:
     """The target.  ``started_wall`` is in seconds since the epoch, ``memory_limit`` in bytes.
 
     ``thread_limit``: the threads it may have given what other processes use now; ``thread_limit_by``: which
-    limit that is.  None: no limit, or unknown.
+    limit that is.  None: no limit, or unknown.  ``unseen``: what else runs tasks in it, seen so far.
     """
 
     pid: int
@@ -33,6 +33,7 @@ class Process:
     memory_limit: int | None = None
     thread_limit: int | None = None
     thread_limit_by: str = ""
+    unseen: tuple[words.Unseen, ...] = ()
 
     def limit(self, resource: words.Resource) -> int | None:
         """The most it may have of a resource."""

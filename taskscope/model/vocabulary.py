@@ -51,6 +51,7 @@ __all__ = [
     "TaskState",
     "ThreadState",
     "TreeBy",
+    "Unseen",
     "VerdictReason",
     "Wait",
     "rank",
@@ -58,6 +59,9 @@ __all__ = [
 
 Origin = Literal["user", "library", "stdlib"]
 """Where a file belongs: the program, site-packages, or Python."""
+Unseen = Literal["trio", "gevent"]
+"""What runs tasks besides asyncio that are not shown."""
+
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 Arrived = Literal["started", "injected", "aiomonitor"]

@@ -242,6 +242,7 @@ class GroupSource(Answering):
             fd_limit=None,
             memory_limit=None,
             thread_limit=None,
+            unseen=tuple(dict.fromkeys(one for each in every for one in each.unseen)),
         )
 
     # -- answers -----------------------------------------------------------------------------------

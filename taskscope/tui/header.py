@@ -92,6 +92,7 @@ def _identity(context: Context, colours: Palette) -> list[Part]:
             ),
         )
     )
+    parts += [(2, Text(f"+ {each}", colours.warning)) for each in process.unseen]
     parts.append((3, _pair("up", fmt.age(context.store.uptime()), colours)))
     return parts
 

@@ -216,6 +216,9 @@ class OverviewScreen(ViewScreen):
             return f"{context.reason}  Press q to quit."
         if self._by in WALKED:
             return "Walking the tasks …  g switches the grouping."
+        hello = context.store.hello
+        for sentence in fmt.unseen(hello.process) if hello is not None else ():
+            return f"No tasks of asyncio.  {sentence}."
         return "No tasks yet.  They show here as soon as the target starts one."
 
     def _walk(self) -> None:

@@ -346,7 +346,7 @@ def ticks(count: int) -> None:
     if agent is None:
         return
     agent.interval = 0.02
-    agent._next_search = agent._next_limits = 0.0
+    agent._next_search = agent.described._next_limits = 0.0
     end, until = agent.sampler._seq + count, time.monotonic() + 0.4
     while agent.sampler._seq < end and time.monotonic() < until and taskscope._agent is agent:
         time.sleep(0.002)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from textual.widgets import Input
 
-from taskscope.model import Counts, Sample, Thread, requests
+from taskscope.model import Counts, Process, Sample, Thread, requests
 from taskscope.tui import overview
 from taskscope.tui.findings_panel import most
 from taskscope.tui.site_table import SiteTable
@@ -138,11 +138,24 @@ async def test_a_large_screen_is_used() -> None:
         assert (most(24), most(36), most(60)) == (1, 3, 5)
 
 
-async def test_a_process_without_tasks_charts_its_threads() -> None:
-    class Taskless(FakeSource):
-        def sample(self, *, full: bool = False) -> Sample:
-            return dataclasses.replace(super().sample(full=full), tasks=Counts(0, 0, 0, 0), sites=())
+class Taskless(FakeSource):
+    def sample(self, *, full: bool = False) -> Sample:
+        sample = super().sample(full=full)
+        return dataclasses.replace(sample, tasks=Counts(0, 0, 0, 0), sites=(), new_sites=())
 
+
+async def test_an_empty_table_says_what_runs_that_it_does_not_show() -> None:
+    class Green(Taskless):
+        @property
+        def process(self) -> Process:
+            return dataclasses.replace(super().process, unseen=("gevent",))
+
+    async with running(Green(start=250)) as (app, pilot):
+        await until_shown(pilot, "orders runs gevent: greenlets are not shown; threads are")
+        assert "+ gevent" in screen_text(app)
+
+
+async def test_a_process_without_tasks_charts_its_threads() -> None:
     async with running(Taskless(start=250)) as (_, pilot):
         await until_shown(pilot, "threads 14, 5 min")
 

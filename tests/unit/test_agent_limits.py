@@ -172,7 +172,7 @@ def test_a_changed_limit_comes_with_a_sample() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before[0] - 1, before[1]))
         assert run(agent.tick()).process is None  # not at each sample
-        agent._next_limits = 0.0
+        agent.described._next_limits = 0.0
         told = run(agent.tick()).process
         assert told is not None
         assert told.fd_limit == before[0] - 1

@@ -8,15 +8,18 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from taskscope import model
 from taskscope.agent.counts import limits
 from taskscope.agent.counts.descriptors import Held, opened
-from taskscope.agent.inspect import origins
+from taskscope.agent.inspect import origins, unseen
 from taskscope.agent.inspect.walk import run
 from taskscope.system import clock, system
+
+if TYPE_CHECKING:
+    from taskscope.agent.inspect.walk import Job
 
 _PAGE = system.sysconf("SC_PAGE_SIZE")
 _TICK = system.sysconf("SC_CLK_TCK")
@@ -95,6 +98,25 @@ def _psutil() -> Any:
         return psutil.Process()
     except Exception:  # noqa: BLE001  (the program's package: none, a broken one, or one that needs /proc)
         return None
+
+
+class Described:
+    """This process, as it was last looked at: its limits and what runs in it can change."""
+
+    def __init__(self, name: str) -> None:
+        self.process = replace(describe(name), unseen=unseen.running(()))
+        self._next_limits = clock.monotonic() + limits.EVERY
+
+    def with_changes(self, sample: model.Sample) -> Job[model.Sample]:
+        """Adds the process to a sample, if it has changed since the last one."""
+        before = self.process
+        if sample.monotonic >= self._next_limits:
+            self._next_limits = sample.monotonic + limits.EVERY
+            self.process = yield from limits.with_limits(self.process)
+        runs = unseen.running(self.process.unseen)
+        if runs != self.process.unseen:
+            self.process = replace(self.process, unseen=runs)
+        return sample if self.process == before else replace(sample, process=self.process)
 
 
 def describe(name: str) -> model.Process:

@@ -1,0 +1,42 @@
+"""Whether the process runs tasks of a kind that is not shown, told by the frames of its threads.
+
+That a package is loaded proves nothing: httpx loads trio where it can.  Its loop is on a thread's stack.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from taskscope.agent.inspect import origins, stacks
+
+if TYPE_CHECKING:
+    from taskscope.model.vocabulary import Unseen
+
+_LOOPS: dict[Unseen, tuple[str, str]] = {
+    "trio": ("run", "/trio/_core/_run.py"),
+    "gevent": ("run", "/gevent/hub.py"),
+}
+"""The function that runs tasks, and the end of its file's name."""
+
+MAX_THREADS = 100
+"""Threads looked at, at a time: 1 ms if their stacks are deep."""
+
+
+def running(known: tuple[Unseen, ...]) -> tuple[Unseen, ...]:
+    """Those ``known``, and what else runs now.  gevent is seen only while it is idle."""
+    sought = [each for each in _LOOPS if each not in known and each in sys.modules]
+    if not sought:
+        return known
+    every = list(stacks.current_frames().values())[:MAX_THREADS]
+    codes = [each.f_code for innermost in every for each in stacks.thread_frames(innermost)]
+    every.clear()
+    found = [
+        each
+        for each in sought
+        if any(
+            origins.name_of(code) == _LOOPS[each][0] and origins.file_of(code).endswith(_LOOPS[each][1])
+            for code in codes
+        )
+    ]
+    return (*known, *found)
