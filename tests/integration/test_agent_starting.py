@@ -83,4 +83,6 @@ async def test_tasks_that_do_something_are_not(name: str) -> None:
             while not any(starting.births for each in seen for starting in each.starting):
                 assert time.monotonic() < give_up, seen
                 seen = await looks.turns()
+    for starting in (starting for each in seen for starting in each.starting):
+        assert starting.changes or not starting.whole
     assert [each for each in looks.findings(seen) if each.level != "info"] == []

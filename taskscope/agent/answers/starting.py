@@ -16,7 +16,8 @@ from taskscope.agent.inspect.walk import spent
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from taskscope.agent.counts.registry import Lineage, Registry, SiteRecord
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.counts.site_record import Lineage, SiteRecord
     from taskscope.agent.inspect.reached import Reached
     from taskscope.agent.inspect.rearming import Queued
     from taskscope.agent.inspect.walk import Job
