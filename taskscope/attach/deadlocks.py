@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from taskscope.attach import frames, mutexes, procfs
-from taskscope.attach.errors import AttachError
-from taskscope.attach.target import examine
+from taskscope.attach import mutexes, procfs
+from taskscope.attach.reading import frames
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -27,7 +26,8 @@ def of_gil(pid: int, asking: Container[int], still: Container[int]) -> str:
         )
         if found is None:
             return ""
-        lines = _lines(pid)
+        stacks = frames.read(pid)
+        lines = stacks.lines if stacks is not None else {}
         waiter, owner = (_named(pid, tid, lines) for tid in (found.waiter, found.owner))
     except OSError:
         return ""
@@ -36,15 +36,6 @@ def of_gil(pid: int, asking: Container[int], still: Container[int]) -> str:
         f"mutex that its {owner} has locked, which waits for the GIL; neither can go on, and no Python code "
         "can run"
     )
-
-
-def _lines(pid: int) -> dict[int, tuple[Frame, ...]]:
-    """The stack of each thread; none where they cannot be read."""
-    try:
-        found = frames.read(pid, examine(pid).version)
-    except AttachError:
-        return {}
-    return found.lines if found is not None else {}
 
 
 def _named(pid: int, tid: int, lines: dict[int, tuple[Frame, ...]]) -> str:

@@ -178,7 +178,7 @@ def _look(pid: int, build: _Build) -> PythonProcess:
     agent, command = agent_in(pid), procfs.command(pid)
     return PythonProcess(
         pid=pid,
-        user=_user(int(status["Uid"].split()[0])),
+        user=user_name(int(status["Uid"].split()[0])),
         command=wire.clean_text(readable(command) or status["Name"]),
         started=started,
         rss=procfs.resident(pid),
@@ -201,7 +201,7 @@ def _booted() -> float:
     return float(found[1]) if found else 0.0
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
     try:
         return wire.clean_text(pwd.getpwuid(uid).pw_name)
     except KeyError:

@@ -19,6 +19,10 @@ MACHINE_AT = 18
 _SYMBOL_SIZE = 24
 _CHAIN_STEP = 64
 _LONGEST_CHAIN = 4096
+_FUNCTIONS = (2, 10)
+"""Types of a symbol: a function, and one that is chosen at start."""
+
+_MOST_SYMBOLS, _LONGEST_NAME = 40_000, 64
 _MOST_DYNAMIC = 1 << 16
 """Bytes; the interpreter's takes about 600.  The process may have written anything there."""
 
@@ -107,6 +111,22 @@ class Image:
                 if entry & 1:
                     return None
         return None
+
+    def function_at(self, address: int) -> str:
+        """The exported function that an instruction belongs to; "" if it is none's."""
+        table, texts = self._tables[DT_SYMTAB], self._tables[DT_STRTAB]
+        size = min(texts - table, _MOST_SYMBOLS * _SYMBOL_SIZE)  # the texts follow the symbols
+        entries = self._read(table, max(0, size - size % _SYMBOL_SIZE))
+        best = 0, 0
+        for text, info, _, section, value, length in struct.iter_unpack("<IBBHQQ", entries):
+            if section and info & 15 in _FUNCTIONS and value > best[0]:
+                begin = value + self._bias
+                if begin <= address < begin + length:
+                    best = value, text
+        if not best[0]:
+            return ""
+        name = self._reader(texts + best[1], _LONGEST_NAME).partition(b"\0")[0]
+        return "".join(each if each.isprintable() else "?" for each in name.decode("ascii", "replace"))
 
     def _named(self, index: int, wanted: bytes) -> int | None:
         entry = self._read(self._tables[DT_SYMTAB] + _SYMBOL_SIZE * index, _SYMBOL_SIZE)

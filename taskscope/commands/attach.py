@@ -6,7 +6,15 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from taskscope.commands.app import add_baseline, add_theme, baseline_of, has_terminal, needs_terminal
-from taskscope.commands.common import CHILDREN_HELP, GROUP_HELP, TARGET_HELP, UsageError, add_via, say
+from taskscope.commands.common import (
+    CHILDREN_HELP,
+    GROUP_HELP,
+    TARGET_HELP,
+    UsageError,
+    add_read_only,
+    add_via,
+    say,
+)
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -25,6 +33,7 @@ def register(parser: ArgumentParser) -> None:
         action="store_true",
         help="remove the agent on exit, unless the program started it itself; TARGET must be a pid",
     )
+    add_read_only(parser)
     add_via(parser)
     add_theme(parser)
     add_baseline(parser)
@@ -35,13 +44,22 @@ def main(options: Namespace) -> int:
     targets = options.targets
     if options.detach_on_exit and (len(targets) != 1 or not targets[0].isdecimal() or options.children):
         raise UsageError("--detach-on-exit requires one pid as TARGET")
-    if options.children and not targets:
-        raise UsageError("--children requires a TARGET")
+    if (options.children or options.read_only) and not targets:
+        raise UsageError(f"--{'children' if options.children else 'read-only'} requires a TARGET")
+    if options.detach_on_exit and options.read_only:
+        raise UsageError("--read-only brings in no agent that --detach-on-exit could remove")
     if targets:
         from taskscope.sources.group import observed
 
         # Fail before the app takes over the screen.
-        observed(targets, children=options.children, via=options.via, inject=has_terminal(), progress=say)
+        observed(
+            targets,
+            children=options.children,
+            via=options.via,
+            inject=has_terminal(),
+            read_only=options.read_only,
+            progress=say,
+        )
     elif not options.via:
         from taskscope.attach.discover import demand_list
 
@@ -50,7 +68,14 @@ def main(options: Namespace) -> int:
     needs_terminal("attach")
     from taskscope.tui.opening import run
 
-    status = run(targets, options.theme, baseline, children=options.children, via=options.via)
+    status = run(
+        targets,
+        options.theme,
+        baseline,
+        children=options.children,
+        via=options.via,
+        read_only=options.read_only,
+    )
     if options.detach_on_exit:
         from taskscope.commands.detach import remove
         from taskscope.sources.base import TargetGone

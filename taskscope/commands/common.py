@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator, Sequence
 
     from taskscope.analysis.rules import Rule
+    from taskscope.model import Hello
     from taskscope.sources.base import Source
 
 _RUNNING = (
@@ -69,11 +70,33 @@ def add_targets(parser: ArgumentParser) -> None:
     add_via(parser)
 
 
+def add_read_only(parser: ArgumentParser) -> None:
+    """Adds ``--read-only``, for the verbs that can do without an agent."""
+    parser.add_argument(
+        "--read-only",
+        action="store_true",
+        help="read the process from outside: nothing enters it, none of its threads stops",
+    )
+
+
 def source_of(options: Namespace) -> Source:
     """The source of what `add_targets` has read, not yet opened.  Raises SourceError."""
     from taskscope.sources.group import observed
 
-    return observed(options.targets, children=options.children, via=options.via, progress=say)
+    return observed(
+        options.targets,
+        children=options.children,
+        via=options.via,
+        read_only=options.read_only,
+        progress=say,
+    )
+
+
+def say_what_is_missing(hello: Hello) -> None:
+    """Says what a process that is only read does not tell."""
+    if hello.arrived == "outside":
+        for note in hello.notes:
+            say(note)
 
 
 def exit_status(error: Exception) -> int | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from taskscope.commands.common import (
     CommandError,
     UsageError,
+    add_read_only,
     add_targets,
     check_writable,
     duration,
@@ -40,6 +41,7 @@ def register(parser: ArgumentParser) -> None:
         "recording, its end is shown."
     )
     add_targets(parser)
+    add_read_only(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskscope.commands.common import UsageError, add_targets, say, source_of, written
+from taskscope.commands.common import (
+    UsageError,
+    add_read_only,
+    add_targets,
+    say,
+    say_what_is_missing,
+    source_of,
+    written,
+)
 from taskscope.model import Judged, Process, requests
 from taskscope.text import early, plural, unseen
 
@@ -23,6 +31,7 @@ def register(parser: ArgumentParser) -> None:
         "processes, -o names a directory, which gets one file for each."
     )
     add_targets(parser)
+    add_read_only(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="file to write (default: stdout); .gz compresses"
     )
@@ -92,7 +101,7 @@ async def _take_each(group: GroupSource, options: Namespace) -> int:
 
 
 async def _take(source: Source, *, stacks: bool) -> dict[str, Any]:
-    await source.open()
+    say_what_is_missing(await source.open())
     try:
         return await source.ask(requests.Snapshot(stacks=stacks))
     finally:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from taskscope.commands.common import (
     RULES_HELP,
     UsageError,
+    add_read_only,
     add_targets,
     check_writable,
     duration,
     say,
+    say_what_is_missing,
     source_of,
     waiting,
 )
@@ -75,6 +77,7 @@ def register(parser: ArgumentParser) -> None:
         "is told to end, through restarts of a named process, and acts by itself."
     )
     add_targets(parser)
+    add_read_only(parser)
     parser.add_argument(
         "--for",
         dest="seconds",
@@ -138,6 +141,8 @@ def register(parser: ArgumentParser) -> None:
 def main(options: Namespace) -> int:
     """Watches, prints the report, and returns 1 if a check failed."""
     if options.on:
+        if options.read_only:
+            raise UsageError("--on needs an agent in the process: it does not go with --read-only")
         from taskscope.commands import patrol
 
         return patrol.main(options)
@@ -254,7 +259,9 @@ async def _watch(options: Namespace, samples: Samples, lines: Lines | None) -> O
 
     with waiting(f"attaching to {' '.join(options.targets)}…"):
         source = source_of(options)
-        observation = Observation(source, await source.open())
+        hello = await source.open()
+        observation = Observation(source, hello)
+    say_what_is_missing(hello)
     progress = _progress(options.seconds)
 
     if lines is not None:

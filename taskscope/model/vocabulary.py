@@ -64,8 +64,8 @@ Unseen = Literal["trio", "gevent"]
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
-Arrived = Literal["started", "injected", "aiomonitor"]
-"""How the agent got in: started by the program, injected, or aiomonitor in its place."""
+Arrived = Literal["started", "injected", "aiomonitor", "outside"]
+"""How the agent got in: started by the program, injected, aiomonitor in its place, or not at all."""
 
 SiteKind = Literal["task", "thread"]
 

@@ -301,12 +301,21 @@ def observed(
     children: bool = False,
     via: str = "",
     inject: bool = True,
+    read_only: bool = False,
     progress: Callable[[str], None] = lambda text: None,
     patience: float = PATIENCE,
 ) -> Source:
     """The source for what a command line names: one target, or a group.  Raises SourceError as `resolve`."""
-    group = group_of(targets, children=children, via=via, inject=inject, progress=progress, patience=patience)
-    return group or resolve(targets[0], via=via, inject=inject, progress=progress)
+    group = group_of(
+        targets,
+        children=children,
+        via=via,
+        inject=inject,
+        read_only=read_only,
+        progress=progress,
+        patience=patience,
+    )
+    return group or resolve(targets[0], via=via, inject=inject, read_only=read_only, progress=progress)
 
 
 def group_of(
@@ -315,6 +324,7 @@ def group_of(
     children: bool = False,
     via: str = "",
     inject: bool = True,
+    read_only: bool = False,
     progress: Callable[[str], None] = lambda text: None,
     patience: float = PATIENCE,
 ) -> GroupSource | None:
@@ -323,7 +333,8 @@ def group_of(
         return None
 
     def connect(found: Found) -> Source:
-        source = resolve(found.target, via=via, inject=inject)
+        target = str(found.pid) if read_only and found.pid else found.target
+        source = resolve(target, via=via, inject=inject, read_only=read_only)
         if not source.live:
             raise SourceError(f"{found.target} is a file; a group is of running processes")
         return source

@@ -34,13 +34,21 @@ _WITHOUT_AGENT = "no agent in process {}: `taskscope attach` in a terminal, `wat
 
 
 def resolve(
-    target: str, *, via: str = "", inject: bool = True, progress: Progress = lambda text: None
+    target: str,
+    *,
+    via: str = "",
+    inject: bool = True,
+    read_only: bool = False,
+    progress: Progress = lambda text: None,
 ) -> Source:
     """The source for ``target``, not yet opened.  Raises SourceError with the remedy.
 
     A process without an agent gets one injected unless ``inject`` is false; ``progress`` gets sentences
     about that.  ``via``: the command to whose far end ``target`` belongs; a file is always one of ours.
+    ``read_only``: a process is read from outside, whether it has an agent or not.
     """
+    if read_only:
+        return _outside(target, via)
     if via:
         from taskscope.sources.way import Way
 
@@ -59,6 +67,14 @@ def resolve(
             return saved(target)
         raise SourceError(f"{target} is neither a socket nor a snapshot nor a recording")
     return LiveSource(endpoint_of(target, inject=inject, progress=progress).path, progress=progress)
+
+
+def _outside(target: str, via: str) -> Source:
+    from taskscope.sources.outside.source import OutsideSource
+
+    if via:
+        raise SourceError("--read-only reads processes of this machine: run it at the far end of --via")
+    return OutsideSource(pid_of(target))
 
 
 def endpoint_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from taskscope import model, wire
 from taskscope.checked import unpack
@@ -42,6 +42,13 @@ class SavedSource(Answering):
     def __init__(self, path: str) -> None:
         self.path = path
         self._opened: Archive | None = None
+
+    @classmethod
+    def of(cls, snapshot: dict[str, Any]) -> Self:
+        """A snapshot that was just taken."""
+        source = cls("")
+        source._opened = Archive(snapshot)
+        return source
 
     @property
     def _archive(self) -> Archive:

@@ -58,9 +58,18 @@ def sentence(context: Context) -> str:
         return (
             f"No sample for {age}: the target is stopped or busy in native code.  The data shown is that old."
         )
-    sample = context.store.sample
+    if context.silence is not None:
+        return fmt.sentence(context.silence.text)
+    return _limits(context)
+
+
+def _limits(context: Context) -> str:
+    """What cannot be seen, or was not kept."""
+    sample, hello = context.store.sample, context.store.hello
     if sample is None:
         return ""
+    if hello is not None and hello.arrived == "outside":
+        return hello.notes[-1] if hello.notes else ""
     if sample.disarmed:
         return f"The agent failed and disabled itself; the target keeps running: {'; '.join(sample.disarmed)}"
     lost = {what: number for what, number in sample.dropped.items() if number}

@@ -113,7 +113,9 @@ def _connection(context: Context, colours: Palette) -> list[Part]:
         parts.append((2, Text(f"{fmt.age(age)} ago", colours.warning if store.paused else colours.dim)))
     if sample.agent_cpu is not None:
         parts.append((6, _pair("agent", f"{fmt.percent(sample.agent_cpu)} cpu", colours)))
-    if store.hello is not None and store.hello.arrived != "started":
+    if store.hello is not None and store.hello.arrived == "outside":
+        parts.append((1, Text("read-only", colours.accent)))
+    elif store.hello is not None and store.hello.arrived != "started":
         parts.append((8, Text(store.hello.arrived, colours.dim)))
     if sample.agent_memory is not None:
         parts.append((7, Text(fmt.bytes(sample.agent_memory), colours.text)))

@@ -125,6 +125,7 @@ def run(
     *,
     children: bool = False,
     via: str = "",
+    read_only: bool = False,
 ) -> int:
     """Runs the app on ``targets`` (none: on the picker) until the user quits; returns the exit status.
 
@@ -137,7 +138,7 @@ def run(
     if not targets:
         app = TaskScopeApp(targets=targets_of(via), theme=theme, baseline=baseline)
     else:
-        source = observed(targets, children=children, via=via, patience=PATIENCE)
+        source = observed(targets, children=children, via=via, read_only=read_only, patience=PATIENCE)
         app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme, baseline=baseline)
     gc.set_threshold(*GARBAGE)
     app.run()

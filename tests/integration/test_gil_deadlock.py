@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach import frames, mutexes
+from taskscope.attach import mutexes
 from taskscope.attach.diagnosis import never_again
-from taskscope.attach.target import examine
+from taskscope.attach.reading import code_objects, frames
 from tests.integration.children import taskscope
 from tests.pythons import require, versions
 
@@ -64,7 +63,7 @@ def test_the_owner_of_the_mutex_and_the_holder_of_the_gil_are_named(program: int
     (wait,) = mutexes.awaited(program)
     assert f"its thread {wait.waiter}" in text and f"its thread {wait.owner}" in text
     assert "holds the GIL and waits in pthread_mutex_lock for a mutex" in text
-    stacks = frames.read(program, examine(program).version)
+    stacks = frames.read(program)
     assert stacks is not None
     assert stacks.holder == wait.waiter
     for native, line in ((wait.waiter, "service.py:13 in beat"), (wait.owner, "service.py:9 in poll_core")):
@@ -89,7 +88,7 @@ def test_threads_that_only_compete_for_a_mutex_are_no_deadlock(program: int) -> 
 
 
 def test_of_ourselves_the_lines_are_right() -> None:
-    found = frames.read(os.getpid(), sys.version_info[:2])
+    found = frames.read(os.getpid())
     assert found is not None
     innermost = [each for each in found.lines[os.getpid()] if each.file == __file__]
     assert innermost[0].function == "test_of_ourselves_the_lines_are_right"
@@ -98,7 +97,7 @@ def test_of_ourselves_the_lines_are_right() -> None:
 
 def test_lines_are_read_from_the_table_as_the_interpreter_does() -> None:
     for function in (
-        frames.line_of,
+        code_objects.line_of,
         frames.read,
         taskscope,
         never_again,
@@ -107,12 +106,12 @@ def test_lines_are_read_from_the_table_as_the_interpreter_does() -> None:
         code = getattr(function, "__wrapped__", function).__code__
         for start, _, line in code.co_lines():
             if line is not None:
-                assert frames.line_of(code.co_linetable, code.co_firstlineno, start) == line
+                assert code_objects.line_of(code.co_linetable, code.co_firstlineno, start) == line
 
 
 @pytest.mark.parametrize("table", [b"", b"\xff", b"\xe8", b"\xf0" + b"\x7f" * 40, b"\x00", bytes(range(256))])
 def test_a_table_that_lies_is_an_error_at_most(table: bytes) -> None:
     try:
-        frames.line_of(table, 1, 2)
+        code_objects.line_of(table, 1, 2)
     except IndexError:
         pass

@@ -1,0 +1,160 @@
+"""Strings and code of another interpreter: from an instruction's address to file, line and function."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.attach.reading.memory import MOST_TEXT, Memory, MovedError
+from taskscope.model import Frame, plumbing
+from taskscope.wire import clean_text
+
+if TYPE_CHECKING:
+    from taskscope.attach.reading.layout import Layout
+    from taskscope.model.vocabulary import Origin
+
+TAGS = 7
+"""Bits of a pointer that say how it is counted."""
+
+MOST_KEPT = 50_000
+"""Lines that are remembered."""
+
+_LENGTH, _STATE, _DATA = 16, 32, 32
+"""Where a string or bytes object has its length, a string what it consists of, bytes their contents."""
+
+_ASCII, _COMPACT = 1 << 6, 1 << 5
+_ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
+_STDLIB = re.compile(r"/lib/python\d[^/]*/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """``head``: the object's own bytes, by which it is known again; ``first`` and ``table``: its lines."""
+
+    head: bytes
+    file: str
+    name: str
+    first: int
+    table: bytes
+    origin: Origin
+
+
+class CodeObjects:
+    """Reads lines of code, and remembers them for as long as the code object is the same."""
+
+    def __init__(self, memory: Memory, layout: Layout) -> None:
+        self._memory = memory
+        self._layout = layout
+        self._kept: dict[int, _Code] = {}
+        self._frames: dict[tuple[int, int], Frame] = {}
+        self._sure: set[int] = set()
+
+    def look_again(self) -> None:
+        """Before each look: a code object may have given way to another one at its address."""
+        self._sure.clear()
+
+    def frame(self, code: int, instruction: int) -> Frame:
+        """The line of an instruction in the code object at ``code``.  Raises MovedError."""
+        code &= ~TAGS
+        known = self._code(code)
+        found = self._frames.get((code, instruction))
+        if found is None:
+            place = instruction - (code + self._layout.instructions)
+            try:
+                line = line_of(known.table, known.first, place)
+            except IndexError:
+                raise MovedError("its table of lines is cut off") from None
+            found = self._frames[code, instruction] = Frame(known.file, line, known.name, known.origin)
+        return found
+
+    def first_line(self, code: int) -> Frame:
+        """Where the function is defined.  Raises MovedError."""
+        known = self._code(code & ~TAGS)
+        return Frame(known.file, known.first, known.name, known.origin)
+
+    def text(self, address: int) -> str:
+        """A string, cleaned; "?" if it is too long.  Raises MovedError."""
+        length, layout = self._memory.pointer(address + _LENGTH), self._layout
+        state = self._memory.read(address + _STATE, 1)[0]
+        width = state >> 2 & 7
+        if not state & _COMPACT or length > MOST_TEXT or width not in _ENCODINGS:
+            return "?"
+        begin = address + (layout.text if state & _ASCII else layout.wide_text)
+        data = self._memory.read(begin, length * width)
+        return clean_text(data.decode(_ENCODINGS[width], "replace"))
+
+    def _code(self, address: int) -> _Code:
+        known = self._kept.get(address)
+        if known is not None and address in self._sure:
+            return known
+        head = self._memory.read(address, self._layout.instructions)
+        if known is None or _identity(known.head, self._layout) != _identity(head, self._layout):
+            known = self._read(head)
+            if len(self._frames) > MOST_KEPT or address in self._kept:
+                self._frames.clear()
+            self._kept[address] = known
+        self._sure.add(address)
+        return known
+
+    def _read(self, head: bytes) -> _Code:
+        layout = self._layout
+        (first,) = struct.unpack_from("<i", head, layout.first_line)
+        file, name, lines = _identity(head, layout)
+        table = self._memory.read(lines + _DATA, self._memory.pointer(lines + _LENGTH))
+        path = self.text(file)
+        return _Code(head, path, self.text(name), first, table, _origin(path))
+
+
+def _identity(head: bytes, layout: Layout) -> tuple[int, int, int]:
+    """Where its file name, its name and its lines are."""
+    file, name, lines = (
+        struct.unpack_from("<Q", head, at)[0] for at in (layout.file, layout.name, layout.lines)
+    )
+    return file, name, lines
+
+
+def _origin(file: str) -> Origin:
+    """By the path alone: its interpreter's own folders are not known here."""
+    if plumbing.is_in_library(file):
+        return "library"
+    return "stdlib" if file.startswith("<frozen") or _STDLIB.search(file) else "user"
+
+
+def line_of(table: bytes, first: int, place: int) -> int:
+    """The line of the instruction at ``place``, by the table of a code object; the same format from 3.11 on.
+
+    Not read by the interpreter, which trusts it.  Raises IndexError if it is cut off.
+    """
+    at, line, offset = 0, first, 0
+    while at < len(table):
+        kind, length = table[at] >> 3 & 15, 2 * ((table[at] & 7) + 1)
+        at += 1
+        if kind < _ONE_LINE:
+            at += 1
+        elif kind < _NO_COLUMNS:
+            line += kind - _ONE_LINE
+            at += 2
+        elif kind != _NO_LINE:
+            delta, at = _number(table, at)
+            line += -(delta >> 1) if delta & 1 else delta >> 1
+            for _ in range(3 if kind == _LONG else 0):
+                _, at = _number(table, at)
+        if offset <= place < offset + length and kind != _NO_LINE:
+            return line
+        offset += length
+    return first
+
+
+_ONE_LINE, _NO_COLUMNS, _LONG, _NO_LINE = 10, 13, 14, 15
+
+
+def _number(table: bytes, at: int) -> tuple[int, int]:
+    """A number of several bytes of six bits each, lowest first, and where it ends."""
+    found = shift = 0
+    while True:
+        found |= (table[at] & 63) << shift
+        at, shift = at + 1, shift + 6
+        if not table[at - 1] & 64:
+            return found, at

@@ -1,0 +1,123 @@
+"""Await chains of another process's coroutines, read from its memory."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.attach.reading.code_objects import TAGS
+from taskscope.attach.reading.memory import MovedError
+
+if TYPE_CHECKING:
+    from taskscope.attach.reading.frames import Interpreter
+    from taskscope.attach.reading.layout import CoroutineLayout
+    from taskscope.model import Frame
+
+MOST_AWAITED = 64
+"""Links of a chain: the process may have written anything."""
+
+_TYPE, _WRAPPED = 8, 16
+"""Where an object has its type, and what merely wraps another one has that."""
+
+_ROOM = 512
+"""Bytes of a coroutine that are read at once: its fields, and mostly the top of its stack."""
+
+_LARGEST = 1 << 20
+"""Bytes: no coroutine is larger."""
+
+_COROUTINES = {"coroutine", "generator", "async_generator"}
+FUTURE_ITERATOR = "_asyncio.FutureIter"
+_WRAPPERS = {
+    "coroutine_wrapper",
+    "anext_awaitable",
+    "async_generator_asend",
+    "async_generator_athrow",
+    FUTURE_ITERATOR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """``stack``: innermost first.  ``future``: the address of what the innermost one waits for, 0 if unknown;
+    ``kind``: its type.  ``place``: the address of the outermost frame if it runs now, else 0.
+    """
+
+    coroutine: str
+    stack: tuple[Frame, ...]
+    future: int = 0
+    kind: str = ""
+    place: int = 0
+
+
+class Coroutines:
+    """Those of one process.  ``layout``: where their fields are."""
+
+    def __init__(self, interpreter: Interpreter, layout: CoroutineLayout) -> None:
+        self._memory = interpreter.memory
+        self._code = interpreter.code
+        self._at = interpreter.layout
+        self._layout = layout
+        self._types: dict[int, str] = {}
+
+    def look_again(self) -> None:
+        """Before each look: a type may have given way to another one at its address."""
+        self._types.clear()
+
+    def chain(self, address: int) -> Chain:
+        """What the coroutine at ``address`` is, and what it waits for.  Raises MovedError."""
+        layout, frames = self._layout, []
+        name, place, kind = "", 0, ""
+        for _ in range(MOST_AWAITED):
+            data = self._memory.read_most(address, _ROOM, layout.size)
+            kind = self.type_name(struct.unpack_from("<Q", data, _TYPE)[0])
+            if kind in _WRAPPERS:
+                address = struct.unpack_from("<Q", data, _WRAPPED)[0]
+                continue
+            if kind not in _COROUTINES:
+                break
+            state = data[layout.state] - (data[layout.state] >> 7 << 8)
+            frame = self._frame(data, state)
+            if frame is None:
+                break
+            frames.append(frame)
+            name = name or frame.function
+            if state == layout.running and len(frames) == 1:
+                place = address + layout.frame
+            if state != layout.awaiting:
+                return Chain(name, tuple(reversed(frames)), place=place)
+            address = self._awaited(address, data)
+        if not frames:
+            raise MovedError("it is no coroutine, or has ended")
+        return Chain(name, tuple(reversed(frames)), address, kind, place)
+
+    def _frame(self, data: bytes, state: int) -> Frame | None:
+        """The line at which one stands; None: it has ended."""
+        layout = self._layout
+        code, instruction = (
+            struct.unpack_from("<Q", data, layout.frame + at)[0]
+            for at in (self._at.code, self._at.instruction)
+        )
+        if not code & ~TAGS:
+            return None
+        return self._code.first_line(code) if state == layout.created else self._code.frame(code, instruction)
+
+    def _awaited(self, address: int, data: bytes) -> int:
+        """What the topmost place of a frame's stack holds."""
+        (top,) = struct.unpack_from("<Q", data, self._layout.frame + self._layout.stack_pointer)
+        at = top - self._layout.awaited - address
+        if not 0 < at < _LARGEST:
+            raise MovedError("its stack is elsewhere")
+        if at + 8 <= len(data):
+            found: int = struct.unpack_from("<Q", data, at)[0]
+            return found & ~TAGS
+        return self._memory.pointer(address + at) & ~TAGS
+
+    def type_name(self, kind: int) -> str:
+        """The name of the type at ``kind``.  Raises MovedError."""
+        known = self._types.get(kind)
+        if known is None:
+            known = self._types[kind] = self._memory.c_string(
+                self._memory.pointer(kind + self._layout.type_name)
+            )
+        return known

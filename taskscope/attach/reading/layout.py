@@ -1,0 +1,160 @@
+"""Where CPython keeps the fields that are read from outside.
+
+Of 3.11 and 3.12 the offsets are known here, the same in all of their releases.  From 3.13 on the process
+tells them (``_Py_DebugOffsets``); known is in which order, up to 3.15.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.attach import elf, procfs
+
+if TYPE_CHECKING:
+    from taskscope.attach.reading.memory import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Offsets in bytes."""
+
+    interpreter: int  # in _PyRuntime
+    holder: int  # the state of the thread that has the GIL: in an interpreter, in 3.11 in _PyRuntime
+    threads: int  # in an interpreter
+    next: int  # in a thread's state, as the following three
+    ident: int
+    native: int
+    current: int  # up to 3.12 in its C frame
+    code: int  # in a frame, as the following three
+    previous: int
+    instruction: int
+    owner: int  # 0: it has none
+    file: int  # in a code object, as the following
+    name: int
+    lines: int
+    first_line: int
+    instructions: int
+    text: int = 40  # in a string of ASCII
+    wide_text: int = 56  # in any other
+    cframe: int = 0  # in a thread's state; 0: there are none
+
+    @property
+    def locked(self) -> int:
+        """Whether any thread has the GIL: where its holder is."""
+        return self.holder + 8
+
+    @property
+    def switches(self) -> int:
+        """How often the GIL has gone from one thread to another: likewise."""
+        return self.holder + 16
+
+
+@dataclass(frozen=True, slots=True)
+class CoroutineLayout:
+    """Where coroutines, and what they wait for, have their fields; offsets in bytes."""
+
+    interpreter_size: int
+    stack_pointer: int  # in a frame
+    type_name: int
+    set_table: int
+    set_mask: int
+    digits: int  # in a whole number
+    size: int  # of a coroutine
+    frame: int  # in a coroutine, as the following
+    state: int
+    awaited: int  # from the top of a frame's stack
+    created: int  # what the state is before the start, at an ``await``, and while it runs
+    awaiting: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """Which numbers of ``_Py_DebugOffsets`` are the fields of a layout, and of coroutines.
+
+    ``awaited``: the last fields of those, which are not told.
+    """
+
+    places: tuple[int, ...]
+    coroutines: tuple[int, ...] = ()
+    awaited: tuple[int, ...] = ()
+
+
+_KNOWN = {
+    (3, 11): Layout(
+        40, 368, 16, 8, 152, 160, 8, 32, 48, 56, 0, 112, 128, 136, 72, 184, text=48, wide_text=72, cframe=56
+    ),
+    (3, 12): Layout(40, 1048, 72, 8, 136, 144, 0, 0, 8, 56, 70, 112, 128, 136, 68, 192, cframe=56),
+}
+
+_TOLD = {
+    (3, 13): _Version((5, 18, 9, 21, 24, 25, 23, 30, 29, 31, 33, 35, 37, 38, 39, 43)),
+    (3, 14): _Version(
+        (5, 19, 9, 24, 27, 28, 26, 33, 32, 34, 36, 40, 42, 43, 44, 48),
+        (6, 37, 53, 64, 65, 73, 83, 85, 86),
+        (8, -3, -1, 0),
+    ),
+    (3, 15): _Version(
+        (5, 19, 9, 24, 30, 31, 26, 41, 40, 42, 44, 48, 50, 51, 52, 56),
+        (6, 45, 61, 76, 77, 85, 99, 101, 102),
+        (16, 0, 2, 4),
+    ),
+}
+
+_COOKIE, _MOST_PLACES = b"xdebugpy", 104
+
+_LARGEST = 1 << 20
+"""Bytes: no structure is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """The interpreter of a process: the address of ``_PyRuntime``, and its version, as in ``sys``."""
+
+    runtime: int
+    version: tuple[int, int, int]
+
+
+def python_of(memory: Memory) -> Python | None:
+    """None: none exports its symbols, or it is older than 3.11.  Raises OSError."""
+    for mapping in procfs.maps(memory.pid):
+        if mapping.path.startswith("/") and mapping.offset == 0 and "python" in mapping.path:
+            try:
+                image = elf.Image(memory.read, mapping.start)
+                runtime, version = image.symbol("_PyRuntime"), image.symbol("Py_Version")
+            except (elf.ElfError, OSError):
+                continue
+            if runtime and version:
+                code = int.from_bytes(memory.read(version, 4), "little")
+                return Python(runtime, (code >> 24, code >> 16 & 0xFF, code >> 8 & 0xFF))
+    return None
+
+
+def layout_of(python: Python, memory: Memory) -> Layout | None:
+    """None: unknown, as for builds without a GIL.  Raises OSError."""
+    minor = python.version[:2]
+    known, places = _KNOWN.get(minor), _TOLD.get(minor)
+    if known is not None or places is None:
+        return known
+    told = _told(python, memory, places.places)
+    return Layout(*told) if told else None
+
+
+def coroutines_of(python: Python, memory: Memory) -> CoroutineLayout | None:
+    """None: this version does not tell.  Raises OSError."""
+    places = _TOLD.get(python.version[:2])
+    if places is None or not places.coroutines:
+        return None
+    told = _told(python, memory, places.coroutines)
+    return CoroutineLayout(*told, *places.awaited) if told else None
+
+
+def _told(python: Python, memory: Memory, places: tuple[int, ...]) -> tuple[int, ...] | None:
+    told = struct.unpack(f"<8s{_MOST_PLACES - 1}Q", memory.read(python.runtime, 8 * _MOST_PLACES))
+    free_threaded = told[2] != 0
+    if told[0] != _COOKIE or told[1] >> 16 != python.version[0] << 8 | python.version[1] or free_threaded:
+        return None
+    found = tuple(told[each] for each in places)
+    return found if max(found) < _LARGEST else None

@@ -1,0 +1,64 @@
+"""Another process's memory, read in bounded pieces and never written.
+
+The process goes on meanwhile, and may have written anything: whatever does not fit raises MovedError.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Self
+
+MOST_TEXT, MOST_DATA = 4096, 1 << 20
+"""Characters of a text, bytes of other data."""
+
+ADDRESSES = 1 << 63
+
+
+class MovedError(OSError):
+    """What was there is gone, or never was what it seemed to be."""
+
+
+class Memory:
+    """The memory of process ``pid``.  Raises OSError if it may not be read."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._file = Path(f"/proc/{pid}/mem").open("rb", buffering=0)  # noqa: SIM115 (closed by `close`)
+        self._number = self._file.fileno()
+
+    def read(self, address: int, size: int) -> bytes:
+        """Exactly ``size`` bytes.  Raises MovedError."""
+        return self.read_most(address, size, size)
+
+    def read_most(self, address: int, size: int, least: int) -> bytes:
+        """``size`` bytes, or fewer if the next page is not mapped, but ``least``.  Raises MovedError."""
+        if not (0 < address < ADDRESSES and 0 <= size <= MOST_DATA):
+            raise MovedError("it points outside of memory")
+        try:
+            data = os.pread(self._number, size, address)
+        except OSError:
+            raise MovedError("nothing is mapped there") from None
+        if len(data) < least:
+            raise MovedError("it ends too early")
+        return data
+
+    def pointer(self, address: int) -> int:
+        """Eight bytes as a number."""
+        found: int = struct.unpack("<Q", self.read(address, 8))[0]
+        return found
+
+    def c_string(self, address: int, most: int = 128) -> str:
+        """A text that ends with a zero, of ``most`` bytes at most."""
+        data = self.read_most(address, most, 1)
+        return data.partition(b"\0")[0].decode("utf-8", "replace")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,54 @@
+"""Opens the interpreter of a process for reading, or says why it cannot be read."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from taskscope.attach import builds, procfs
+from taskscope.attach.errors import AttachError
+from taskscope.attach.reading.frames import Interpreter
+from taskscope.attach.reading.memory import Memory
+from taskscope.attach.target import explained
+from taskscope.interpreter import NEWEST, OLDEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_READS = f"from outside, CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]} with a GIL can be read"
+
+
+@contextmanager
+def reading(pid: int) -> Iterator[Interpreter]:
+    """The interpreter of process ``pid``.  Raises AttachError."""
+    memory = opened(pid)
+    try:
+        yield interpreter_of(memory)
+    finally:
+        memory.close()
+
+
+def opened(pid: int) -> Memory:
+    """The memory of process ``pid``.  Raises AttachError."""
+    if sys.platform != "linux":
+        raise AttachError("processes can be read from outside on Linux only")
+    with explained(pid):
+        if procfs.ended(pid):
+            raise AttachError(f"process {pid} has ended")
+        return Memory(pid)
+
+
+def interpreter_of(memory: Memory) -> Interpreter:
+    """What runs there.  Raises AttachError."""
+    with explained(memory.pid):
+        found = Interpreter.of(memory)
+        if found is not None:
+            return found
+        build = builds.of_files("\n".join({each.path for each in procfs.maps(memory.pid)}))
+    what = (
+        f"runs {build}"
+        if build not in ("", "musl")
+        else "runs no such Python, or does not export its symbols"
+    )
+    raise AttachError(f"process {memory.pid} {what}; {_READS}")

@@ -1,0 +1,169 @@
+"""The tasks of another process, read from its memory: from Python 3.14 on, which tells where they are.
+
+Tasks come and go while the lists of them are followed.  A link counts if the next task points back; where one
+does not, the walk goes back to the last task that is still in the list.  So none is listed twice, and none is
+missed that was there all the time.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.attach.reading.asyncio_layout import asyncio_of
+from taskscope.attach.reading.coroutines import Chain, Coroutines
+from taskscope.attach.reading.layout import coroutines_of
+from taskscope.attach.reading.memory import MovedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from taskscope.attach.reading.asyncio_layout import AsyncioLayout
+    from taskscope.attach.reading.frames import Interpreter, Stacks
+    from taskscope.attach.reading.layout import CoroutineLayout
+
+MOST_TASKS = 300_000
+MOST_RETURNS = 1_000
+"""Times that the walk of a list goes back."""
+
+MOST_NAME = 80
+"""Characters of a task's name."""
+
+_TASK_NUMBER = "int"
+_MOST_SET = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideTask:
+    """``awaited_by``: addresses of the tasks that wait for it.  ``thread``: the native id of that it belongs
+    to; 0: that has ended.
+    """
+
+    address: int
+    name: str
+    chain: Chain
+    thread: int
+    awaited_by: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """``unread``: tasks that changed while they were read; ``more``: there are others, for which time or
+    room was lacking.
+    """
+
+    tasks: tuple[OutsideTask, ...]
+    unread: int = 0
+    more: bool = False
+
+
+class TaskReader:
+    """Reads the tasks of one process again and again."""
+
+    def __init__(self, interpreter: Interpreter, coroutines: CoroutineLayout, layout: AsyncioLayout) -> None:
+        self._interpreter = interpreter
+        self._memory = interpreter.memory
+        self._layout = layout
+        self._fields = coroutines
+        self._coroutines = Coroutines(interpreter, coroutines)
+        self._names: dict[tuple[int, int], str] = {}
+
+    @classmethod
+    def of(cls, interpreter: Interpreter) -> TaskReader | None:
+        """None: asyncio is not loaded (yet), or this version does not tell.  Raises OSError."""
+        fields = coroutines_of(interpreter.python, interpreter.memory)
+        layout = asyncio_of(interpreter.memory, fields.interpreter_size) if fields is not None else None
+        return cls(interpreter, fields, layout) if fields is not None and layout is not None else None
+
+    def tasks(self, stacks: Stacks, seconds: float) -> Tasks:
+        """All that are not done, oldest first in each thread.  Raises MovedError."""
+        deadline = time.monotonic() + seconds
+        self._coroutines.look_again()
+        found: dict[int, OutsideTask] = {}
+        unread, more = 0, False
+        names, self._names = self._names, {}
+        for head, thread in self._heads(stacks):
+            for address, data in self._listed(head):
+                if len(found) >= MOST_TASKS or time.monotonic() > deadline:
+                    more = True
+                    break
+                if address in found:
+                    continue
+                try:
+                    found[address] = self._task(address, data, thread, names)
+                except MovedError:
+                    unread += 1
+        return Tasks(tuple(found.values()), unread, more)
+
+    def _heads(self, stacks: Stacks) -> Iterator[tuple[int, int]]:
+        """Where the lists begin, and of which thread each is: 0, if its thread has ended."""
+        for each in stacks.threads:
+            yield each.state + self._layout.tasks_of_thread, each.native
+        yield self._interpreter.address + self._layout.tasks_of_interpreter, 0
+
+    def _listed(self, head: int) -> Iterator[tuple[int, bytes]]:
+        """The tasks in the list that begins at ``head``: the address of each, and what is there."""
+        layout, read = self._layout, self._memory.read
+        node, way, seen = head, [head], {head}
+        after, returns = self._next(head), 0
+        while returns < MOST_RETURNS and after != head:
+            try:
+                data = read(after - layout.node, layout.size)
+                following, back = struct.unpack_from("<2Q", data, layout.node)
+            except MovedError:
+                back = 0
+            if back == node and after not in seen:
+                node, after = after, following
+                seen.add(node)
+                way.append(node)
+                yield node - layout.node, data
+                continue
+            returns += 1
+            while len(way) > 1 and not self._is_in(node):
+                way.pop()
+                node = way[-1]
+            after = self._next(node)
+
+    def _next(self, node: int) -> int:
+        try:
+            return self._memory.pointer(node)
+        except MovedError:
+            return 0
+
+    def _is_in(self, node: int) -> bool:
+        """Whether a task is still in its list: the one before it points to it."""
+        try:
+            return self._memory.pointer(self._memory.pointer(node + 8)) == node
+        except MovedError:
+            return False
+
+    def _task(self, address: int, data: bytes, thread: int, names: dict[tuple[int, int], str]) -> OutsideTask:
+        layout = self._layout
+        name, coroutine, awaited_by = (
+            struct.unpack_from("<Q", data, at)[0] for at in (layout.name, layout.coroutine, layout.awaited_by)
+        )
+        chain = self._coroutines.chain(coroutine)
+        key = (address, name)
+        told = self._names[key] = names.get(key) or self._name(name)
+        by: tuple[int, ...] = ()
+        if awaited_by:
+            by = self._set(awaited_by) if data[layout.awaited_by_is_set] else (awaited_by,)
+        return OutsideTask(address, told, chain, thread, by)
+
+    def _name(self, address: int) -> str:
+        """A text, or the number of ``Task-1``, which becomes a text when it is asked for."""
+        data = self._memory.read(address, self._fields.digits + 4)
+        if self._coroutines.type_name(struct.unpack_from("<Q", data, 8)[0]) == _TASK_NUMBER:
+            return f"Task-{struct.unpack_from('<I', data, self._fields.digits)[0]}"
+        return self._interpreter.code.text(address)[:MOST_NAME]
+
+    def _set(self, address: int) -> tuple[int, ...]:
+        """What a set contains."""
+        table = self._memory.pointer(address + self._fields.set_table)
+        mask = self._memory.pointer(address + self._fields.set_mask)
+        if mask >= _MOST_SET:
+            return ()
+        entries = struct.iter_unpack("<Qq", self._memory.read(table, 16 * (mask + 1)))
+        return tuple(key for key, code in entries if key and code != -1)

@@ -1,0 +1,121 @@
+"""One look at a process from outside: its meters, its threads, who has the GIL, its tasks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taskscope.attach import procfs
+from taskscope.attach.outside import Condition, Outside
+from taskscope.attach.reading import holding, kernel_threads
+from taskscope.attach.reading.memory import MovedError
+from taskscope.attach.reading.opening import interpreter_of, opened
+from taskscope.attach.reading.tasks import TaskReader, Tasks
+
+if TYPE_CHECKING:
+    from taskscope.attach.reading.frames import Stacks
+    from taskscope.attach.reading.holding import Held
+    from taskscope.attach.reading.kernel_threads import KernelThread
+
+TRIES = 3
+"""The process goes on while it is read."""
+
+LONGEST = 20.0
+"""Seconds that one look may take."""
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """``uptime``: of the machine.  ``tasks`` None: this version does not tell where they are, or it has no
+    asyncio.  ``held``: a thread keeps the GIL while it waits.
+    """
+
+    pid: int
+    monotonic: float
+    wall: float
+    uptime: float
+    usage: procfs.Usage
+    rss: int
+    fds: int | None
+    stacks: Stacks
+    threads: dict[int, KernelThread]
+    tasks: Tasks | None
+    condition: Condition
+    held: Held | None
+
+    @property
+    def cpu(self) -> float:
+        """Seconds used so far."""
+        return self.usage.cpu / _TICK
+
+
+class Looker:
+    """Looks at process ``pid`` again and again.  Raises AttachError if it cannot be read."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._memory = opened(pid)
+        try:
+            self._interpreter = interpreter_of(self._memory)
+        except BaseException:
+            self._memory.close()
+            raise
+        self._outside = Outside(pid)
+        self._tasks: TaskReader | None = None
+        self._held: Held | None = None
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """Of its Python."""
+        return self._interpreter.python.version
+
+    def look(self) -> Look:
+        """How it is now.  Raises OSError if it has ended, or changes too fast to be read."""
+        condition = self._outside.look()
+        if condition.state in ("ended", "replaced"):
+            raise ProcessLookupError(condition.text)
+        for left in reversed(range(TRIES)):
+            with contextlib.suppress(MovedError) if left else contextlib.nullcontext():
+                return self._look(condition)
+        raise MovedError("it changes while it is read")
+
+    def _look(self, condition: Condition) -> Look:
+        pid, stacks, now = self.pid, self._interpreter.stacks(), time.monotonic()
+        threads = kernel_threads.threads(pid)
+        held = holding.of(self._interpreter, stacks, threads)
+        before, self._held = self._held, held
+        certain = held is not None and before is not None and before.same(held)
+        if self._tasks is None:
+            self._tasks = TaskReader.of(self._interpreter)
+        return Look(
+            pid=pid,
+            monotonic=now,
+            wall=time.time(),
+            uptime=float(Path("/proc/uptime").read_text().split()[0]),
+            usage=procfs.usage(pid),
+            rss=procfs.resident(pid),
+            fds=_descriptors(pid),
+            stacks=stacks,
+            threads=threads,
+            tasks=self._tasks.tasks(stacks, LONGEST) if self._tasks is not None else None,
+            condition=condition,
+            held=held if certain else None,
+        )
+
+    def close(self) -> None:
+        self._memory.close()
+
+
+def _descriptors(pid: int) -> int | None:
+    """How many are open; None: unknown.  Linux 6.2 and later tell the number; before, they are listed."""
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        return folder.stat().st_size or sum(1 for _ in folder.iterdir())
+    except OSError:
+        return None

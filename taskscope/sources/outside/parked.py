@@ -1,0 +1,52 @@
+"""What a task waits for, by the functions of asyncio in which it is suspended, and what it awaits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from taskscope import model
+
+if TYPE_CHECKING:
+    from taskscope.attach.reading.coroutines import Chain
+    from taskscope.model.vocabulary import Wait
+
+_WAITS: dict[tuple[str, str], tuple[Wait, str]] = {
+    ("tasks.py", "sleep"): ("sleep", "asyncio.sleep"),
+    ("tasks.py", "wait"): ("gather", "asyncio.wait"),
+    ("tasks.py", "_wait"): ("gather", "asyncio.wait"),
+    ("queues.py", "Queue.get"): ("queue.get", "Queue.get"),
+    ("queues.py", "Queue.put"): ("queue.put", "Queue.put"),
+    ("queues.py", "Queue.join"): ("event", "Queue.join"),
+    ("locks.py", "Lock.acquire"): ("lock", "Lock.acquire"),
+    ("locks.py", "Event.wait"): ("event", "Event.wait"),
+    ("locks.py", "Condition.wait"): ("condition", "Condition.wait"),
+    ("locks.py", "Semaphore.acquire"): ("semaphore", "Semaphore.acquire"),
+    ("locks.py", "Barrier._wait"): ("barrier", "Barrier.wait"),
+    ("locks.py", "Barrier._block"): ("barrier", "Barrier.wait"),
+    ("streams.py", "StreamReader._wait_for_data"): ("socket", "a stream's data"),
+    ("streams.py", "FlowControlMixin._drain_helper"): ("socket", "a stream to drain"),
+    ("selector_events.py", "BaseSelectorEventLoop.sock_recv"): ("socket", "sock_recv"),
+    ("selector_events.py", "BaseSelectorEventLoop.sock_accept"): ("socket", "sock_accept"),
+    ("taskgroups.py", "TaskGroup._aexit"): ("gather", "the tasks of a TaskGroup"),
+    ("taskgroups.py", "TaskGroup.__aexit__"): ("gather", "the tasks of a TaskGroup"),
+    ("base_events.py", "Server.serve_forever"): ("server", "Server.serve_forever"),
+}
+"""By asyncio's file and function."""
+
+
+def parked(chain: Chain, task: int | None) -> model.Parked | None:
+    """Where a task is suspended; ``task``: the serial of the one that it awaits.  None: it runs."""
+    if not chain.stack or chain.place:
+        return None
+    frame = chain.stack[0]
+    known = _WAITS.get((frame.file.rpartition("/")[2], frame.function)) if "/asyncio/" in frame.file else None
+    if task is not None:
+        known = known or ("task", "another task")
+    elif chain.kind == "_GatheringFuture":
+        known = ("gather", "gather")
+    elif chain.future:
+        known = known or ("future", "a future")
+    wait, text = known or ("unknown", f"suspended in {frame.function}")
+    return model.Parked(
+        model.library_line(chain.stack) or frame, model.user_line(chain.stack), wait, text, task
+    )

@@ -1,0 +1,40 @@
+"""What a process is, as far as /proc tells."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import time
+from pathlib import Path
+
+from taskscope import model
+from taskscope.attach import procfs
+from taskscope.attach.discover import readable, user_name
+from taskscope.wire import clean_text
+
+
+def describe(pid: int, version: tuple[int, ...]) -> model.Process:
+    """Raises OSError if the process has ended."""
+    argv = procfs.command(pid)
+    return model.Process(
+        pid=pid,
+        name=clean_text(readable(argv))[:40],
+        python=".".join(map(str, version)),
+        implementation="cpython",
+        executable=clean_text(str(Path(f"/proc/{pid}/exe").readlink())),
+        argv=tuple(map(clean_text, argv)),
+        host=socket.gethostname(),
+        user=user_name(int(procfs.status(pid)["Uid"].split()[0])),
+        cwd=clean_text(str(Path(f"/proc/{pid}/cwd").readlink())),
+        started_wall=time.time() - procfs.age(pid),
+        fd_limit=_fd_limit(pid),
+    )
+
+
+def _fd_limit(pid: int) -> int | None:
+    """None: no limit, or unknown."""
+    try:
+        soft, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    except (OSError, ValueError):
+        return None
+    return None if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,282 @@
+"""A process seen from outside as a source: what its memory and the kernel tell, and a refusal of the rest.
+
+Nothing is written into the process, no thread of it is stopped, and none of its code runs: so this works
+while none of its code can run.  Its memory is read once a second, at most for a fifth of the time; everything
+else is answered from the last look, which has the form of a snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import itertools
+import os
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from taskscope import __version__, model, wire
+from taskscope.attach import procfs
+from taskscope.attach.errors import AttachError
+from taskscope.model import requests
+from taskscope.model.series import ProcessSeries
+from taskscope.sources.base import AgentGone, Answering, NotAvailable, Silence, SourceError, TargetGone
+from taskscope.sources.outside.look import Looker
+from taskscope.sources.outside.picture import picture
+from taskscope.sources.outside.process import describe
+from taskscope.sources.outside.tally import Tally
+from taskscope.sources.saved import SavedSource, source_here
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from taskscope.model.requests import Request
+    from taskscope.sources.base import T
+    from taskscope.sources.outside.look import Look
+
+RESTS = 4.0
+"""Times as long as a look took that the next one is put off at least."""
+
+_OF_A_LOOK = (
+    *(requests.Tasks, requests.Task, requests.Site, requests.Parked, requests.Threads, requests.Thread),
+)
+"""Answered from the last look."""
+
+_NO = "{} cannot be seen from outside: without --read-only an agent tells"
+
+_UNAVAILABLE: dict[type[Request[Any]], str] = {
+    requests.Cancel: "Nothing is cancelled in a process that is only read.",
+    requests.Detach: "There is nothing to remove: the process is only read.",
+    requests.Console: "A console needs code in the process, which is only read.",
+    requests.Ages: "When tasks were created",
+    requests.Ended: "How tasks ended",
+    requests.Facts: "What keeps tasks from ending",
+    requests.Looks: "What kept tasks from ending",
+    requests.Waits: "Who can wake a task",
+    requests.Mishaps: "What went wrong in tasks",
+    requests.Stalls: "Blocked event loops",
+    requests.Loops: "Event loops",
+    requests.Latencies: "How late event loops are",
+    requests.Renewal: "What starts tasks",
+    requests.Cpu: "Which code uses the CPU",
+    requests.Turns: "What event loops run",
+    requests.Timers: "Timers",
+    requests.Resources: "Contexts, executors and transports",
+    requests.Modules: "Loaded modules",
+}
+"""Whole sentences, or what cannot be seen."""
+
+NOTE = (
+    "Read from outside: nothing enters the process.  Tasks are counted by the line at which they wait; the "
+    "lines that create them, when they were created, and what keeps them from ending need an agent."
+)
+NO_TASKS = "Tasks of Python {} cannot be seen from outside (3.14 and later can)."
+
+
+class OutsideSource(Answering):
+    """Process ``pid``, without entering it.  ``progress`` gets no sentence: answers are never late."""
+
+    live = True
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.progress: Callable[[str], None] = lambda text: None
+        self._looker: Looker | None = None
+        self._interval = 1.0
+        self._tally = Tally()
+        self._past = ProcessSeries()
+        self._hello: model.Hello | None = None
+        self._look: Look | None = None
+        self._before: Look | None = None
+        self._answers: SavedSource | None = None
+        self._since: dict[str, float] = {}
+        self._unread = 0
+        self._took, self._waited = 0.0, 1.0
+        self._one = asyncio.Lock()
+        """Who reads the tally, or changes it, in a thread."""
+
+    def another(self) -> OutsideSource:
+        """A source for the same process, not yet opened."""
+        return type(self)(self.pid)
+
+    async def open(self) -> model.Hello:
+        """Looks for the first time.  Raises SourceError if the process cannot be read."""
+        try:
+            looker = self._looker = await asyncio.to_thread(Looker, self.pid)
+        except AttachError as error:
+            raise SourceError(str(error)) from None
+        try:
+            look = await self._next_look()
+            process = describe(self.pid, looker.version)
+        except OSError as error:
+            await self.close()
+            raise SourceError(f"process {self.pid} cannot be read: {error}") from None
+        except BaseException:
+            await self.close()
+            raise
+        self._hello = model.Hello(
+            protocol=wire.PROTOCOL,
+            taskscope=__version__,
+            process=process,
+            interval=self._interval,
+            control=False,
+            agent_since=look.monotonic,
+            monotonic=look.monotonic,
+            wall=look.wall,
+            arrived="outside",
+            notes=tuple(self._notes(looker.version)),
+        )
+        return self._hello
+
+    @staticmethod
+    def _notes(version: tuple[int, ...]) -> Iterator[str]:
+        yield NOTE
+        if version < (3, 14):
+            yield NO_TASKS.format(".".join(map(str, version[:2])))
+
+    async def close(self) -> None:
+        """Closes the process's memory; what was seen can still be queried."""
+        looker, self._looker = self._looker, None
+        if looker is not None:
+            looker.close()
+
+    async def samples(self) -> AsyncIterator[model.Sample]:
+        """Yields a full sample of the first look, then one per look."""
+        for seq in itertools.count(1):
+            if seq > 1:
+                begun, took = time.monotonic(), self._took
+                await asyncio.sleep(max(self._interval, RESTS * took))
+                await self._next_look()
+                self._waited = time.monotonic() - begun
+            sample = self._sample(seq, full=seq == 1)
+            self._past.add(sample)
+            self._tally.changed.clear()
+            self._tally.new_sites.clear()
+            yield sample
+
+    async def _next_look(self) -> Look:
+        looker = self._looker
+        if looker is None:
+            raise TargetGone("the process is no longer read")
+        begun = time.monotonic()
+        try:
+            look = await asyncio.to_thread(looker.look)
+        except ProcessLookupError as error:
+            raise (TargetGone if procfs.ended(self.pid) else AgentGone)(str(error)) from None
+        self._took = time.monotonic() - begun
+        tasks, threads = look.tasks, look.stacks.threads
+        async with self._one:
+            self._before, self._look, self._answers = self._look, look, None
+            there = tasks.tasks if tasks is not None else ()
+            await asyncio.to_thread(self._tally.take, look.monotonic, there, threads, self.pid)
+        self._unread += tasks.unread if tasks is not None else 0
+        return look
+
+    def _sample(self, seq: int, *, full: bool) -> model.Sample:
+        look, before, tally = cast("Look", self._look), self._before, self._tally
+        cpu = None
+        if before is not None and look.monotonic > before.monotonic:
+            cpu = (look.cpu - before.cpu) / (look.monotonic - before.monotonic)
+        dropped = {"tasks that changed while they were read": self._unread}
+        if look.tasks is not None and look.tasks.more:
+            dropped["looks that were cut short: there are more tasks"] = 1
+        return model.Sample(
+            seq=seq,
+            monotonic=look.monotonic,
+            wall=look.wall,
+            interval=self._waited,
+            tasks=tally.counts(),
+            threads=look.usage.threads,
+            fds=look.fds,
+            rss=look.rss,
+            cpu=cpu,
+            loop_latency=None,
+            agent_cpu=None,
+            agent_memory=None,
+            full=full,
+            new_sites=tuple(each.site for each in tally.sites.values()) if full else tuple(tally.new_sites),
+            sites=tuple(tally.sites[id].counts() for id in sorted(tally.sites if full else tally.changed)),
+            dropped={what: number for what, number in dropped.items() if number},
+        )
+
+    def silence(self) -> Silence | None:
+        """Why the process runs no Python code now, if it does not: samples come all the same."""
+        look = self._look
+        if look is None:
+            return None
+        if look.held is not None:
+            text = f"{look.held.text}; no Python code can run in this process"
+            return Silence(look.held.seconds, "held", text)
+        condition = look.condition
+        if condition.state == "silent":
+            self._since.clear()
+            return None
+        since = self._since.setdefault(condition.state, look.monotonic)
+        return Silence(time.monotonic() - since, condition.state, condition.text)
+
+    # -- answers -------------------------------------------------------------------------------------
+
+    async def ask(self, request: Request[T]) -> T:
+        """Answers from the last look, in the form of a snapshot, if that can answer it."""
+        tree = isinstance(request, requests.Tree) and request.by == "await"
+        groups = isinstance(request, requests.Groups) and request.by == "parked"
+        if isinstance(request, _OF_A_LOOK) or tree or groups:
+            if isinstance(request, requests.Tasks) and request.parent is not None:
+                raise NotAvailable(_NO.format("Which task created which"))
+            return await (await self._last_look()).ask(request)
+        return await super().ask(request)
+
+    def refusal(self, request: Request[Any]) -> str:
+        what = _UNAVAILABLE.get(type(request), "Which task created which")
+        return what if what.endswith(".") else _NO.format(what)
+
+    async def _last_look(self) -> SavedSource:
+        look, answers = self._look, self._answers
+        if answers is None:
+            snapshot = await self.snapshot(requests.Snapshot())
+            answers = await asyncio.to_thread(SavedSource.of, snapshot)
+            if look is self._look:
+                self._answers = answers
+        return answers
+
+    async def set_interval(self, query: requests.SetInterval) -> None:
+        self._interval = query.seconds
+
+    async def history(self, query: requests.History) -> model.History:
+        return self._past.read(time.monotonic() - query.seconds)
+
+    async def site_history(self, query: requests.SiteHistory) -> tuple[model.SiteHistory, ...]:
+        return tuple(self._site_past(id, time.monotonic() - query.seconds) for id in query.sites)
+
+    def _site_past(self, id: int, since: float) -> model.SiteHistory:
+        site = self._tally.sites.get(id)
+        past = list(site.past) if site is not None else []
+        rows = past[max(0, bisect.bisect_right(past, since, key=lambda row: row[0]) - 1) :]
+        times, live, born, ended = zip(*rows, strict=True) if rows else ((), (), (), ())
+        return model.SiteHistory(id, times, live, born, ended)
+
+    async def source(self, query: requests.Source) -> model.SourceLines:
+        """The file as it is on this machine.
+
+        The target names the file, so root, who may read more than the target, refuses.
+        """
+        if os.geteuid() == 0 and os.stat(f"/proc/{self.pid}").st_uid != 0:  # noqa: PTH116
+            raise NotAvailable(
+                f"root does not read {query.file} on behalf of another user: run as the program's user"
+            )
+        return source_here(query, "no agent reads it there")
+
+    async def snapshot(self, query: requests.Snapshot) -> dict[str, Any]:
+        if self._hello is None or self._look is None:
+            raise SourceError("the source has not been opened")
+        async with self._one:
+            sites = tuple(self._tally.sites)
+            return await asyncio.to_thread(
+                picture,
+                self._hello,
+                self._sample(0, full=True),
+                self._look,
+                self._tally,
+                await self.history(requests.History(float("inf"))),
+                await self.site_history(requests.SiteHistory(sites, float("inf"))),
+                stacks=query.stacks,
+            )

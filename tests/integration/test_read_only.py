@@ -1,0 +1,216 @@
+"""A process seen from outside: what is told, and that nothing of it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonschema
+import pytest
+
+from taskscope.attach import procfs
+from taskscope.attach.reading import frames
+from taskscope.model import requests
+from taskscope.sources.base import NotAvailable
+from taskscope.sources.outside.source import OutsideSource
+from tests import pythons, targets
+from tests.integration.children import taskscope
+
+if TYPE_CHECKING:
+    from tests.targets import Program
+
+STANDING = """
+import asyncio, os, threading
+async def sleeper(): await asyncio.sleep(3600)
+async def middle(): await sleeper()
+async def takes(queue): await queue.get()
+async def waits(task): await task
+async def gathers(): await asyncio.gather(sleeper(), sleeper())
+async def counts():
+    for number in range(2):
+        yield number
+        await asyncio.sleep(3600)
+async def iterates():
+    async for _ in counts(): pass
+def idle(): threading.Event().wait()
+async def main():
+    queue = asyncio.Queue()
+    kept = [asyncio.create_task(middle(), name=f"mid-{i}") for i in range(300)]
+    kept += [asyncio.create_task(takes(queue), name="naïve 日本") for _ in range(20)]
+    kept += [asyncio.create_task(waits(kept[0])), asyncio.create_task(gathers())]
+    kept += [asyncio.create_task(iterates())]
+    threading.Thread(target=idle, daemon=True).start()
+    await asyncio.sleep(0.05)
+    print("ready", os.getpid())
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+LINE = {text: at for at, text in enumerate(STANDING.splitlines(), 1)}
+
+HOLDS_THE_GIL = """
+import ctypes, os, threading, time
+def beat():
+    while True: time.sleep(0.01)
+def heartbeat():
+    ctypes.PyDLL(None).pause()
+threading.Thread(target=beat, daemon=True).start()
+os.write(1, b"ready %d\\n" % os.getpid())
+heartbeat()
+"""
+
+
+def line(text: str) -> int:
+    return next(at for each, at in LINE.items() if text in each)
+
+
+@pytest.mark.parametrize("version", pythons.versions("3.14", "3.15"))
+async def test_tasks_are_counted_by_coroutine_and_by_the_line_at_which_they_wait(version: str) -> None:
+    with targets.running(pythons.require(version), STANDING) as program:
+        source = OutsideSource(program.pid)
+        hello = await source.open()
+        sample = await anext(source.samples())
+        sites = {each.id: each for each in sample.new_sites}
+        live = {
+            (sites[each.site].coroutine, sites[each.site].frame.line): each.counts.live
+            for each in sample.sites
+            if sites[each.site].kind == "task"
+        }
+        groups = await source.ask(requests.Groups("parked"))
+        page = await source.ask(requests.Tasks(limit=1000))
+        (waiting,) = [each for each in page.tasks if each.coroutine == "waits"]
+        detail = await source.ask(requests.Task(waiting.serial))
+        await source.close()
+    assert live == {
+        ("middle", line("def sleeper")): 300,
+        ("takes", line("def takes")): 20,
+        ("waits", line("def waits")): 1,
+        ("gathers", line("def gathers")): 1,
+        ("sleeper", line("def sleeper")): 2,
+        ("iterates", line("        await asyncio.sleep(3600)")): 1,
+        ("main", line("asyncio.Event().wait()")): 1,
+    }
+    assert {each.known for each in sites.values()} == {"imputed"}
+    assert sample.tasks.live == sum(live.values())
+    assert (hello.arrived, hello.control) == ("outside", False)
+    assert [each.label for each in groups[:2]] == ["asyncio.sleep", "Queue.get"]
+    assert Counter(each.name for each in page.tasks)["mid-7"] == 1
+    assert "naïve 日本" in {each.name for each in page.tasks}
+    assert [each.name for each in detail.waits_for] == ["mid-0"]
+    assert detail.task.parked is not None and detail.task.parked.wait == "task"
+
+
+@pytest.mark.parametrize("version", pythons.versions())
+async def test_threads_have_their_stacks_and_what_they_wait_in(version: str) -> None:
+    with targets.running(pythons.require(version), STANDING) as program:
+        source = OutsideSource(program.pid)
+        hello = await source.open()
+        async with asyncio.timeout(20):
+            async for _ in source.samples():
+                main, idle = await source.ask(requests.Threads())
+                if main.state == "idle":
+                    break
+        stack = (await source.ask(requests.Thread(idle.ident))).stack
+        await source.close()
+    assert hello.process.python.startswith(version)
+    assert (main.native_id, main.state, main.text) == (program.pid, "idle", "idle in event loop")
+    assert main.system_call.startswith("epoll_")
+    assert [each.kind for each in main.descriptors] == ["epoll"]
+    assert (idle.system_call, idle.state) == ("futex", "waiting")
+    assert "idle" in [each.function for each in stack]
+    assert idle.frame is not None and idle.frame.line == line("def idle")
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.13"])
+async def test_a_version_that_does_not_tell_where_its_tasks_are_says_so(version: str) -> None:
+    with targets.running(pythons.require(version), STANDING) as program:
+        source = OutsideSource(program.pid)
+        hello = await source.open()
+        await source.close()
+    assert hello.notes[-1] == f"Tasks of Python {version} cannot be seen from outside (3.14 and later can)."
+
+
+async def test_what_cannot_be_seen_is_refused_in_a_sentence() -> None:
+    with targets.running(pythons.require("3.11"), "sleep") as program:
+        source = OutsideSource(program.pid)
+        await source.open()
+        for request in (
+            requests.Cancel(1),
+            requests.Ended(),
+            requests.Groups("parent"),
+            requests.Tree("parent"),
+        ):
+            with pytest.raises(NotAvailable) as refusal:
+                await source.ask(request)
+            assert str(refusal.value).endswith((".", "an agent tells"))
+        await source.close()
+
+
+@pytest.mark.parametrize("version", pythons.versions())
+def test_whoever_keeps_the_gil_is_named_with_the_function_and_the_line(version: str) -> None:
+    with targets.running(pythons.require(version), HOLDS_THE_GIL) as program:
+        done = taskscope("watch", "--read-only", str(program.pid), "--for", "6s")
+    at = next(i for i, each in enumerate(HOLDS_THE_GIL.splitlines(), 1) if "PyDLL" in each)
+    told = f"in `pause`, called from <string>:{at} heartbeat; no Python code can run in this process"
+    assert f"thread {program.pid} has held the GIL for" in done.stderr
+    assert told in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_snapshot_from_outside_conforms_to_the_schema() -> None:
+    with targets.running(pythons.require(pythons.NEWEST), STANDING) as program:
+        done = taskscope("snapshot", "--read-only", str(program.pid))
+    assert done.returncode == 0
+    assert "nothing enters the process" in done.stderr
+    snapshot = json.loads(done.stdout)
+    schema = json.loads(files("taskscope.export").joinpath("snapshot.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(snapshot)
+    assert snapshot["agent"]["arrived"] == "outside"
+
+
+def writable(pid: int) -> dict[str, str]:
+    """What is in each region of memory that the process may write to."""
+    found = {}
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for text in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            region, rights, *_ = text.split()
+            begin, end = (int(each, 16) for each in region.split("-"))
+            if "w" in rights:
+                with suppress(OSError):  # what lies beyond the end of a file
+                    found[text] = hashlib.sha256(os.pread(memory.fileno(), end - begin, begin)).hexdigest()
+    return found
+
+
+def state(program: Program) -> tuple[object, ...]:
+    status = procfs.status(program.pid)
+    signals = [status[each] for each in ("SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "TracerPid")]
+    switches = [status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"]]
+    fds = sorted((each.name, str(each.readlink())) for each in Path(f"/proc/{program.pid}/fd").iterdir())
+    return signals, switches, fds, procfs.threads(program.pid), procfs.usage(program.pid).cpu
+
+
+@pytest.mark.parametrize("version", pythons.versions())
+def test_of_a_stopped_process_no_byte_changes(version: str) -> None:
+    with targets.running(pythons.require(version), STANDING) as program:
+        os.kill(program.pid, signal.SIGSTOP)
+        while procfs.status(program.pid)["State"][0] != "T":
+            time.sleep(0.01)
+        before = writable(program.pid), state(program)
+        done = taskscope("watch", "--read-only", str(program.pid), "--for", "2s")
+        assert (writable(program.pid), state(program)) == before
+    assert f"process {program.pid} is stopped (kill -CONT {program.pid})" in done.stderr
+
+
+def test_who_has_the_gil_is_known_of_ourselves() -> None:
+    found = frames.read(os.getpid())
+    assert found is not None
+    assert found.holder == 0  # it is given back to read a file
