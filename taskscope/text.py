@@ -242,6 +242,8 @@ def does_at(finding: Finding) -> str:
 
 
 def _does(finding: Finding) -> str:
+    if finding.kind == "wakeup" and finding.evidence.get("callback"):
+        return "queued" if finding.evidence.get("queued_at") else "runs"
     return _DOES.get(finding.kind) or ("started" if finding.id else "waits")
 
 

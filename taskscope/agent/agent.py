@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskscope import interpreter, model, wire
-from taskscope.agent.answers import mishaps, snapshot, source
+from taskscope.agent.answers import mishaps, snapshot, source, stalls
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.cpu import CpuSampler
 from taskscope.agent.answers.facts import FactFinder
@@ -293,7 +293,7 @@ class Agent:
             requests.Cpu: self.cpu.cpu,
             requests.Mishaps: lambda _: mishaps.read(self.registry),
             requests.Renewal: self._renewal,
-            requests.Stalls: lambda _: _now(self.watch.stalls),
+            requests.Stalls: lambda _: stalls.read(self.watch),
             requests.Source: source.source,
             requests.Modules: source.modules,
             requests.Snapshot: lambda query: self._snapshot(query, send),

@@ -41,7 +41,7 @@ class Fruitless:
     @property
     def sleeps(self) -> bool:
         """Whether the loop sleeps between the tasks."""
-        return self.turns.asleep > 0 or self.turns.without_wait < ALWAYS * self.turns.looks
+        return self.turns.asleep > 0
 
     @property
     def all_broken_off(self) -> bool:

@@ -114,7 +114,8 @@ class Stall:
     while holding the GIL.  ``starved``: seconds in which the loop's thread could have run and got no CPU,
     because of ``shortage``.  ``collected``: seconds that the garbage collector took.  ``call``: the function
     that the innermost user frame had called; ``doing``: what the thread waited for, "" if it ran; on
-    ``descriptors``.
+    ``descriptors``.  ``callback``: the function to run, of a loop asleep, if it is no task's; defined at
+    ``stack``; ``queued_at``: the line that queued it from another thread, None: not known.
     """
 
     loop: int
@@ -134,3 +135,5 @@ class Stall:
     starved: float = 0.0
     shortage: words.Shortage = ""
     collected: float = 0.0
+    callback: str = ""
+    queued_at: Frame | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from taskscope.agent.answers import stalls
 from taskscope.agent.inspect.walk import run
 from taskscope.analysis.patterns.overload import CROWDED
 from taskscope.analysis.retrospect import ARRIVING, judge_of
@@ -32,6 +33,6 @@ def snapshot(agent: Agent) -> dict[str, Any]:
             break
     slow = (state["sample"]["loop_latency"] or 0.0) >= CROWDED
     loops = run(agent.loops()) if slow else ()
-    judge.note(agent.watch.stalls(), run(agent.thread_view.all()), loops)
+    judge.note(run(stalls.read(agent.watch)), run(agent.thread_view.all()), loops)
     set_verdict(state, judge.findings(), judge.judged)
     return state

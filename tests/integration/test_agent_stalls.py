@@ -159,6 +159,18 @@ async def test_a_lost_wake_up_is_reported_and_not_healed(version: str, how: str,
             assert finding.user_site is not None
             assert finding.user_site.function == "waiter"
             assert stall.task is not None
+        else:
+            line = (
+                'elif how == "call": loop.call_soon(called)'
+                if how == "call"
+                else "else: loop.call_later(0.1, called)"
+            )
+            assert LOST.split("\n")[finding.site.line - 1].strip() == line
+            assert finding.cause is not None
+            assert (
+                finding.cause.text
+                == "other, in another thread, gave this loop work (called) without waking it"
+            )
         if how == "stranded":
             return  # nothing but its task's end ends it
         say(child)

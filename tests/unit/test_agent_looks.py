@@ -42,6 +42,7 @@ READING = (
     "leaving",
     "paths",
     "primitives",
+    "queueing",
     "reached",
     "rearming",
     "referents",

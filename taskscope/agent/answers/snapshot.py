@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import model, wire
+from taskscope.agent.answers import stalls
 from taskscope.agent.answers import tasks as queries
 from taskscope.agent.inspect import futures, open_files, other_ends, stacks, waits
 from taskscope.agent.inspect.walk import live_tasks, spent
@@ -144,7 +145,7 @@ def snapshot(
     ended = yield from agent.ended(requests.Ended(limit=10_000))
     yield from emit_large("ended", ended)
     out([("failures", wire.pack(agent.registry.failures.every()))])
-    for stall in agent.watch.stalls():
+    for stall in (yield from stalls.read(agent.watch)):
         out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
     timers = yield from _heard(agent.timers.timers(requests.Timers(keeps=KEEPS)), out)
     resources = yield from _heard(agent.resources.resources(requests.Resources()), out)

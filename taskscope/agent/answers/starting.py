@@ -84,7 +84,7 @@ class Followed:
         return serials
 
     def _compare(self, task: object, *, stays: bool) -> None:
-        if self.changes:
+        if self.changes or reached.is_running(task):
             return
         place = reached.place_of(task)
         state, before = reached.reached(task, stays=stays), self._known.get(place)
@@ -145,7 +145,7 @@ class Starts:
         if queued.task is None:
             return _is_internal(queued.callback)
         chunk = futures.chunk_of(queued.task)
-        by_site = chunk is not None and chunk.site in records
+        by_site = chunk is None or chunk.site in records  # it has none while it is being created
         return by_site or (futures.serial_of(queued.task) or 0) in self._parents
 
     def described(self, loop: int, others: int, looks: int) -> tuple[model.Starting, ...]:

@@ -243,8 +243,7 @@ class LoopWatch:
                 Stall(watched.id, "asleep", watched.since, turn.begun is None)
             )
             stall.queued = turns.length(loop, "_ready") or 0
-            if turn.task is not None:
-                stall.is_of(turn.task)
+            stall.left(turn)
 
     def _see_from_outside(
         self, watched: WatchedLoop, loop: Any, turn: Turn | None, now: float, late: float | None
@@ -327,10 +326,6 @@ class LoopWatch:
             stall.ended = now if over is None else min(now, max(over, stall.began))
             self.log.measure(stall, now)
             watched.keep(max(0.0, stall.ended - watched.waiting_since(stall)))
-
-    def stalls(self) -> tuple[model.Stall, ...]:
-        """Newest first."""
-        return self.log.as_models(clock.monotonic())
 
     # -- reports -------------------------------------------------------------------------------
 

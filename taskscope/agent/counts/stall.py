@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from taskscope import model
 from taskscope.agent.counts import cpu
-from taskscope.agent.inspect import blocking, calls, futures, origins, stacks
+from taskscope.agent.inspect import blocking, calls, futures, origins, rearming, stacks
 from taskscope.agent.inspect.thread_waits import kernel_view, waits_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
+    from taskscope.agent.inspect.turns import Turn
     from taskscope.model.vocabulary import Shortage, StallWhy
 
 MACHINE_EVERY = 1.0
@@ -25,8 +27,8 @@ class Stall:
 
     __slots__ = (
         *("at_least", "began", "call", "collected", "descriptors", "doing", "ended", "judged", "loop"),
-        *("_delay", "_taken", "_taken_at", "native", "paused", "queued", "shortage", "stack", "starved"),
-        *("task", "why", "woken"),
+        *("_delay", "_taken", "_taken_at", "callback", "head", "native", "paused", "queued", "queued_at"),
+        *("shortage", "stack", "starved", "task", "why", "woken"),
     )
 
     def __init__(self, loop: int, why: StallWhy, began: float, at_least: bool, native: int = 0) -> None:
@@ -40,6 +42,9 @@ class Stall:
         self.woken = False
         self.judged = False  # whether a second look has determined its cause
         self.queued = 0
+        self.callback = ""
+        self.queued_at: model.Frame | None = None
+        self.head: ref[Any] | None = None  # what is ready to run, until it was searched for who queued it
         self.task: int | None = None
         self.stack: tuple[model.Frame, ...] = ()
         self.call = self.doing = ""
@@ -50,8 +55,17 @@ class Stall:
         self._taken: cpu.Taken | None = None
         self._taken_at = 0.0
 
+    def left(self, turn: Turn) -> None:
+        """Nothing blocked the loop: it sleeps with work to do."""
+        if turn.task is not None:
+            self.is_of(turn.task)
+        elif type(turn.mark) is ref and (handle := turn.mark()) is not None:
+            self.head = turn.mark
+            self.callback, where = rearming.what(rearming.read(handle))
+            self.stack = (where,)
+
     def is_of(self, task: Any) -> None:
-        """Nothing blocked the loop: this is a task that it could have run."""
+        """This is a task that it could have run."""
         self.task = futures.serial_of(task)
         self.stack = stacks.describe(stacks.await_chain(futures.coroutine(task)))
 
@@ -125,6 +139,8 @@ class Stall:
             min(self.starved, lasted),
             self.shortage,
             min(self.collected, lasted),
+            self.callback,
+            self.queued_at,
         )
 
 
@@ -154,6 +170,10 @@ class StallLog:
     def clear(self) -> None:
         self._stalls.clear()
         self.collections.clear()
+
+    def unsearched(self) -> list[Stall]:
+        """Loops asleep with a callback to run, of which it is not known who queued it."""
+        return [each for each in list(self._stalls) if each.head is not None and each.ended is None]
 
     def measure(self, stall: Stall, now: float) -> None:
         """Notes what else took the time of a stall that code seems to cause."""

@@ -73,7 +73,7 @@ def lines_of(callback: object, owner: object, by: frozenset[str] = ARMS) -> Job[
         for code in _codes(function, owner):
             if id(code) not in seen and len(found) < MAX_LINES:
                 seen.add(id(code))
-                may = _may_arm(code, wanted, name, by)
+                may = may_arm(code, wanted, name, by)
                 line = (yield from _line_in(code, wanted, name, by)) if may else None
                 if line is not None:
                     found.append(origins.frame_of(code, line))
@@ -155,7 +155,7 @@ def _with_nested(code: CodeType, depth: int) -> Iterator[CodeType]:
             yield from _with_nested(each, depth - 1)
 
 
-def _may_arm(code: CodeType, wanted: CodeType, name: str, by: frozenset[str]) -> bool:
+def may_arm(code: CodeType, wanted: CodeType, name: str, by: frozenset[str]) -> bool:
     if by.isdisjoint(code.co_names):
         return False
     return _names(code, name) or any(each is wanted for each in code.co_consts)

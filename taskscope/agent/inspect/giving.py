@@ -68,7 +68,7 @@ class Givers(NamedTuple):
 
 def givers(pair: Pair) -> Job[Givers | None]:
     """None: it may be given back by what nobody waits to call."""
-    codes = yield from _all_codes()
+    codes = yield from codes_of_program()
     names, takers = {pair.gives}, {pair.takes}
     for _ in range(MAX_ROUNDS if len(codes) <= MAX_CODES else 0):
         more: tuple[set[str], set[str]] = set(), set()
@@ -109,10 +109,10 @@ def _is_given_on(code: CodeType, names: set[str], pair: Pair) -> bool:
     return any(loaded.get(each, 0) > len(calls.lines_of_calls(code, each)) for each in names)
 
 
-def _all_codes() -> Job[list[CodeType]]:
+def codes_of_program() -> Job[list[CodeType]]:
     """The functions of the program, up to one more than ``MAX_CODES``."""
     codes: list[CodeType] = []
-    for code in _codes_of_program():
+    for code in _codes():
         if code is not None:
             codes.append(code)
         if len(codes) > MAX_CODES:
@@ -129,7 +129,7 @@ def _mentioned(code: CodeType) -> Iterator[str]:
     yield from (each for each in code.co_consts if type(each) is str)
 
 
-def _codes_of_program() -> Iterator[CodeType | None]:
+def _codes() -> Iterator[CodeType | None]:
     """The code of its functions; None now and then, where a pause may be made."""
     seen: set[int] = set()
     for module in list(sys.modules.values()):

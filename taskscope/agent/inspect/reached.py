@@ -13,6 +13,7 @@ from types import (
     BuiltinFunctionType,
     CellType,
     CodeType,
+    CoroutineType,
     FrameType,
     FunctionType,
     GenericAlias,
@@ -74,6 +75,12 @@ class Reached(NamedTuple):
     numbers: tuple[object, ...]
     others: tuple[object, ...]
     whole: bool
+
+
+def is_running(task: object) -> bool:
+    """Whether it is not suspended: half of what it works on is on its stack then."""
+    coro = futures.coroutine(task)
+    return type(coro) is CoroutineType and coro.cr_running
 
 
 def place_of(task: object) -> tuple[int, ...]:

@@ -72,8 +72,8 @@ def _overslept(stalls: list[Stall]) -> Finding:
         "hang" if lasting and lasting.duration >= LASTING else "suspect",
         "wakeup",
         "overslept",
-        _where(stall.stack),
-        user_line(stall.stack),
+        stall.queued_at or _where(stall.stack),
+        user_line(stall.stack if stall.queued_at is None else (stall.queued_at,)),
         Onset(stall.began, stall.at_least),
         f"event loop {stall.loop} {length} {_left_undone(stall)}{_WOKEN if stall.woken else ''}",
         {
@@ -81,15 +81,25 @@ def _overslept(stalls: list[Stall]) -> Finding:
             "lasting": lasting is not None,
             "loop": stall.loop,
             "ready": stall.queued,
+            "callback": stall.callback or None,
+            "queued_at": place(stall.queued_at) if stall.queued_at is not None else None,
             "woken_by_taskscope": stall.woken,
             "longest_seconds": round(worst.duration, 3),
             "task": stall.task,
         },
         LOST_WAKE_UP.cause(
-            "another thread gave this loop work without waking it",
+            _who(stall),
             tuple(f"{place(each)} in {each.function}" for each in _excerpt(stall.stack)),
         ),
     )
+
+
+def _who(stall: Stall) -> str:
+    """Who gave it the work, and what."""
+    who, what = "another thread", f" ({stall.callback})" if stall.callback else ""
+    if stall.queued_at is not None:
+        who = f"{stall.queued_at.function}, in another thread,"
+    return f"{who} gave this loop work{what} without waking it"
 
 
 _WOKEN = ", until TaskScope woke it to run a request"
