@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope import model
+    from taskscope.sources.base import Source
     from taskscope.sources.live import LiveSource
     from tests.targets import Program
 
@@ -78,7 +79,7 @@ def running(words: str) -> list[int]:
     return found
 
 
-async def samples_until_the_end(source: LiveSource, seen: Callable[[model.Sample], None]) -> SourceError:
+async def samples_until_the_end(source: Source, seen: Callable[[model.Sample], None]) -> SourceError:
     """Why the samples of an open source ended."""
     try:
         async for sample in source.samples():

@@ -12,7 +12,7 @@ from taskscope.commands.capture import FAILURES, Capture, Refused, Scene
 from taskscope.commands.common import UsageError, checked_rules, say, until_told
 from taskscope.model import requests
 from taskscope.model.state import TargetState
-from taskscope.sources.base import AgentGone, NotAvailable, SourceError, TargetGone
+from taskscope.sources.base import AgentGone, ConnectionLost, NotAvailable, SourceError, TargetGone
 from taskscope.sources.following import comes_back, connections, opened, watch
 from taskscope.sources.for_each import for_each
 from taskscope.sources.group import AT_ONCE, group_of
@@ -100,7 +100,8 @@ async def watch_group(group: GroupSource, interval: float, patrol: Patrol, tell:
                     await source.close()
             except SourceError as problem:
                 tell(f"{found.pid or found.target}: {problem}")
-                if isinstance(problem, TargetGone) and not isinstance(problem, AgentGone):
+                gone = isinstance(problem, TargetGone) and not isinstance(problem, AgentGone)
+                if gone or isinstance(problem, ConnectionLost):
                     return
             await asyncio.sleep(AGAIN)  # it may only be starting, or running another program from now on
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from taskscope.attach.discover import PythonProcess
     from taskscope.model.vocabulary import Role
+    from taskscope.sources.via import Far
 
 PATTERN = frozenset("*?[")
 STARTS = 2.0
@@ -61,6 +62,8 @@ class Choice:
     via: str = ""
     _seen: dict[int, PythonProcess] = field(default_factory=dict, compare=False, repr=False)
     """The processes at the last look, by pid."""
+    _reached: list[Far] = field(default_factory=list, compare=False, repr=False)
+    """The far end of ``via``, once it was needed."""
 
     @property
     def name(self) -> str:
@@ -70,6 +73,22 @@ class Choice:
     def lasting(self) -> bool:
         """Whether processes may come when none is left."""
         return any(map(is_pattern, self.targets))
+
+    @property
+    def lost(self) -> str:
+        """Why the far end cannot be asked any more; "" while it can."""
+        return next((far.lost for far in self._reached), "")
+
+    def again(self) -> Choice:
+        """The same over a new connection: that may ask for a password, so nobody connects again unasked."""
+        return Choice(self.targets, self.children, self.via)
+
+    @property
+    def _far(self) -> Far | None:
+        """Raises SourceError; may block."""
+        if self.via and not self._reached:
+            self._reached.append(reached(self.via))
+        return self._reached[0] if self.via else None
 
     def find(self, living: Iterable[int] = ()) -> list[Found]:
         """The processes now, with the children of those ``living`` ones that belong to it.  May block."""
@@ -85,12 +104,12 @@ class Choice:
         """All pids that can be meant; None: any."""
         if any(is_pattern(each) or is_container(each) for each in self.targets):
             return None
-        pids = {_pid_of(each, self.via) for each in self.targets}
+        pids = {self._pid_of(each) for each in self.targets}
         return {each for one in (*pids, *living) if one for each in below(one, above)}
 
     def _every(self, only: set[int] | None) -> Sequence[PythonProcess]:
-        if self.via:
-            return reached(self.via).processes()
+        if (far := self._far) is not None:
+            return far.processes()
         from taskscope.attach.discover import processes
 
         every = processes(self._seen, only)
@@ -99,7 +118,8 @@ class Choice:
         return every
 
     def _above(self) -> Mapping[int, int]:
-        return reached(self.via).parents() if self.via else parents()
+        far = self._far
+        return far.parents() if far is not None else parents()
 
     def _meant(
         self, target: str, every: Sequence[PythonProcess], above: Mapping[int, int], living: Iterable[int]
@@ -107,14 +127,29 @@ class Choice:
         if is_pattern(target):
             return [_found(each) for each in every if _fits(each, target)]
         if is_container(target):
-            inside = pids_in(target, self.via)
+            far = self._far
+            inside = far.contained(target) if far is not None else pids_in(target)
             return [_found(each) for each in every if each.pid in inside]
-        pid = _pid_of(target, self.via)
+        pid = self._pid_of(target)
         if not self.children:
             known = next((_found(each) for each in every if each.pid == pid), None)
             return [replace(known or Found(target, target, pid), target=target)]
         family = {each for one in (pid, *living) for each in below(one, above)} if pid else set()
         return [_found(each) for each in sorted(every, key=lambda each: each.pid) if each.pid in family]
+
+    def _pid_of(self, target: str) -> int:
+        """The pid that a target means now; 0 if that shows only when it is connected to."""
+        from taskscope.sources.resolve import agent_named, is_name
+
+        if target.isascii() and target.isdigit():
+            return int(target)
+        far = self._far
+        try:
+            if far is not None:
+                return far.find(target, inject=False).pid
+            return agent_named(target).pid if is_name(target) else 0
+        except SourceError:
+            return 0
 
 
 def is_pattern(target: str) -> bool:
@@ -136,17 +171,3 @@ def _found(process: PythonProcess) -> Found:
         process.parent,
         0.0 if process.agent is not None else max(0.0, STARTS - (time.time() - process.started)),
     )
-
-
-def _pid_of(target: str, via: str) -> int:
-    """The pid that a target means now; 0 if that shows only when it is connected to."""
-    from taskscope.sources.resolve import agent_named, is_name
-
-    if target.isascii() and target.isdigit():
-        return int(target)
-    try:
-        if via:
-            return reached(via).find(target, inject=False).pid
-        return agent_named(target).pid if is_name(target) else 0
-    except SourceError:
-        return 0

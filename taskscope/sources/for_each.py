@@ -29,16 +29,16 @@ async def for_each(
     tasks: dict[object, asyncio.Task[None]] = {}
     try:
         while time.monotonic() < end:
+            there: set[object] = set()
             try:
                 found = await asyncio.to_thread(choice.find)
+                there = {each.key for each in found}
             except SourceError:
                 if first:
                     raise
-                found = []  # nobody knows who is there
-            else:
-                there = {each.key for each in found}
-                for key in [key for key, task in tasks.items() if task.done() and key not in there]:
-                    tasks.pop(key).result()
+                choice, found = choice.again(), []  # if the connection is lost, all begin again with the next
+            for key in [key for key, task in tasks.items() if task.done() and key not in there]:
+                tasks.pop(key).result()
             first = False
             for each in found:
                 if each.key not in tasks and not each.helper:

@@ -29,20 +29,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import __version__, wire
-from taskscope.analysis.judge import Judge
 from taskscope.analysis.outliers import never_started
 from taskscope.model import Hello, Judged, requests
-from taskscope.sources.base import Answering, NotAvailable, SourceError, TargetGone
+from taskscope.sources.base import Answering, ConnectionLost, NotAvailable, SourceError, TargetGone
 from taskscope.sources.choice import Choice, Found, is_pattern
+from taskscope.sources.following import comes_back
 from taskscope.sources.gathered import Gathered, siblings
 from taskscope.sources.members import Attendant
 from taskscope.sources.resolve import resolve
+from taskscope.sources.secondhand import Secondhand
 from taskscope.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
-    from taskscope.model import Finding, History, Process, Sample, SiteHistory
+    from taskscope.analysis.judge import Judge
+    from taskscope.model import History, Process, Sample, SiteHistory
     from taskscope.model.members import Member
     from taskscope.model.requests import Request
     from taskscope.sources.base import Silence, Source
@@ -135,6 +137,8 @@ class GroupSource(Answering):
         recalled = 0
         while True:
             await asyncio.sleep(INTERVAL)
+            if self.choice.lost:
+                raise ConnectionLost(self.choice.lost)
             if not (self._attendants or self.choice.lasting):
                 raise TargetGone(f"all {self.left} processes have ended")
             self._compare()
@@ -147,7 +151,14 @@ class GroupSource(Answering):
 
     def judge(self, hello: Hello) -> Judge:
         """Who says what is wrong: the members' judges together."""
-        return _GroupJudge(hello, self)
+        return Secondhand(hello, self.gathered.findings, self._judged)
+
+    def _judged(self) -> Judged | None:
+        """As far as the member that is least far."""
+        every = [each.judged or Judged(0.0) for each in self._live()]
+        if not every:
+            return None
+        return Judged(min(each.seconds for each in every), sum(each.growing for each in every))
 
     def refusal(self, request: Request[Any]) -> str:
         return f"{request.method.replace('_', ' ')} is shown for one process: open one of the group"
@@ -172,6 +183,10 @@ class GroupSource(Answering):
         """A member that is attached to."""
         return next((each for each in self._live() if each.pid == pid), None)
 
+    def again(self) -> GroupSource:
+        """The same group, over a new connection if that to another machine is lost."""
+        return GroupSource(self.choice.again(), self.connect, self.progress, self._patience)
+
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL)
@@ -191,10 +206,12 @@ class GroupSource(Answering):
                 self._past.append(each)
                 self.left += each.hello is not None
         del self._past[:-MAX_ENDED]
-        known: set[object] = {each.found.key for each in self.attendants}
-        known |= {each.found.target for each in self.attendants}  # a pid that has ended is no other process
+        known = {each.found.key for each in self.attendants}
+        named = {each.found.target for each in self.attendants}
         for one in found:
-            if one.key not in known:
+            # a pid that has ended is no other process; a name is one again once there is a process
+            again = one.target in named and not (one.pid and comes_back(one.target))
+            if one.key not in known and not again:
                 self._number += 1
                 member = self._attendants[one.key] = Attendant(self._number, one, self.gathered)
                 if not one.helper:
@@ -340,37 +357,3 @@ def group_of(
         return source
 
     return GroupSource(Choice(tuple(dict.fromkeys(targets)), children, via), connect, progress, patience)
-
-
-class _GroupJudge(Judge):
-    """Passes on what the members' judges say; it judges nothing itself."""
-
-    def __init__(self, hello: Hello, group: GroupSource) -> None:
-        super().__init__(hello)
-        self._group = group
-
-    def past(self, *_: object) -> None:
-        """Each member's judge knows its past."""
-
-    def feed(self, sample: Sample) -> None:
-        self.state.apply(sample)
-
-    def questions(self) -> tuple[requests.Facts, ...]:
-        return ()
-
-    def suspected(self) -> tuple[int, ...]:
-        return ()
-
-    def findings(self) -> tuple[Finding, ...]:
-        return self._group.gathered.findings()
-
-    @property
-    def judged(self) -> Judged:
-        """As far as the member that is least far."""
-        every = [each.judged or Judged(0.0) for each in self._group.attendants if each.live]
-        if not every:
-            return Judged(0.0)
-        return Judged(min(each.seconds for each in every), sum(each.growing for each in every))
-
-    def climbs(self) -> tuple[()]:
-        return ()

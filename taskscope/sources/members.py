@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from taskscope.model.members import Member
 from taskscope.model.state import TargetState
 from taskscope.model.vocabulary import LEVELS
-from taskscope.sources.base import AgentGone, Observed, SourceError, TargetGone
+from taskscope.sources.base import AgentGone, ConnectionLost, Observed, SourceError, TargetGone
 from taskscope.sources.pump import Pump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from taskscope.analysis.judge import Judge
     from taskscope.model import Finding, Hello, History, Judged, Sample, SiteCounts, SiteHistory
     from taskscope.model.state import Change
     from taskscope.model.vocabulary import Level, MemberState, Odd
@@ -53,6 +54,7 @@ class Attendant:
         self.odd: Odd = ""
         self.findings: tuple[Finding, ...] = ()
         self.judged: Judged | None = None
+        self.judge: Judge | None = None
         self.source: Source | None = None
         self.joined = 0.0
         """Since when it counts, by our clock."""
@@ -131,6 +133,8 @@ class Attendant:
                 await asyncio.sleep(AGAIN)
             try:
                 await self._attend(connect, room)
+            except ConnectionLost:
+                return  # what became of it is unknown
             except AgentGone as lost:
                 self._end("refused", str(lost))
             except TargetGone as gone:
@@ -168,6 +172,7 @@ class Attendant:
     async def _follow(self, hello: Hello) -> None:
         assert self.source is not None
         pump = Pump(self.source, hello, self)
+        self.judge = pump.judge
         judging = asyncio.create_task(self._judge(pump), name="taskscope-judging")
         try:
             async for _ in pump.samples():

@@ -23,6 +23,7 @@ from taskscope.model.state import merge
 from taskscope.sources.archive import Archive
 from taskscope.sources.base import Judging, NotAvailable, SourceError, SourceMisbehaves, TargetGone
 from taskscope.sources.saved import SavedSource
+from taskscope.sources.secondhand import Secondhand
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -93,8 +94,11 @@ class Picture(Protocol):
 class Pump:
     """Watches one source for a judge and for ``pictures``."""
 
-    def __init__(self, source: Source, hello: Hello, *pictures: Picture) -> None:
-        self.judge = source.judge(hello) if isinstance(source, Judging) else Judge(hello)
+    def __init__(self, source: Source, hello: Hello, *pictures: Picture, judge: Judge | None = None) -> None:
+        """``judge``: who judges it, if not one of our own."""
+        if judge is None:
+            judge = source.judge(hello) if isinstance(source, Judging) else Judge(hello)
+        self.judge = judge
         self.cost = 0.0
         """Seconds of CPU time that the last verdicts took."""
         self._source = source
@@ -192,6 +196,8 @@ class Pump:
             self.judge.feed(sample)
         if begun and sample.full and isinstance(self._source, Judging):  # its past is another one now
             await self._remember(sample)
+        if isinstance(self.judge, Secondhand):
+            return  # whoever judges asks
         if begun:
             await self._ask()
         else:

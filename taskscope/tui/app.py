@@ -15,9 +15,11 @@ from textual.screen import ModalScreen, Screen
 
 from taskscope.model import requests
 from taskscope.sources.base import Repeatable, SourceError
+from taskscope.sources.membership import Membership
 from taskscope.sources.recorded import RecordedSource
 from taskscope.tui import crash, keys_of_app
 from taskscope.tui import theme as themes
+from taskscope.tui.coming_back import member_coming_back
 from taskscope.tui.connection import Connection
 from taskscope.tui.context import Context, State, Voice
 from taskscope.tui.group import GroupScreen
@@ -117,9 +119,16 @@ class TaskScopeApp(App[None]):
         kept = [each for each in super().get_line_filters() if not isinstance(each, Monochrome)]
         return [*kept, self._readable[1]]
 
-    def _watch(self, source: Source, reconnect: Reconnect | None, opens: int | None = None) -> None:
-        """Shows a target, and the site ``opens`` of it."""
+    def _watch(
+        self,
+        source: Source,
+        reconnect: Reconnect | None,
+        opens: int | None = None,
+        membership: Membership | None = None,
+    ) -> None:
+        """Shows a target, and the site ``opens`` of it; ``membership`` in the group it was opened from."""
         context = Context(source, Store(self._clock), self._clock)
+        context.membership = membership
         if self._baseline is not None:
             context.store.compare_with(*self._baseline)
         context.opens = opens
@@ -206,7 +215,8 @@ class TaskScopeApp(App[None]):
             self.context.error(str(problem))
             return
         self._go(None)
-        self._watch(source, None, site)
+        membership = Membership(group, member)
+        self._watch(source, member_coming_back(source, membership), site, membership)
 
     def on_picker_screen_target_chosen(self, event: PickerScreen.TargetChosen) -> None:
         self._watch(event.source, event.reconnect)

@@ -48,6 +48,8 @@ def sentence(context: Context) -> str:
         waiting = "; waiting for a restart." if context.waiting else "."
         if context.state is State.LOST:
             waiting = "; C connects again."
+        elif context.membership is not None:
+            waiting = "; Esc goes back to the group."
         return f"{context.reason}{kept}{waiting if kept else ''}"
     if context.state is State.CONNECTING:
         return context.reason

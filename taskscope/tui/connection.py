@@ -137,7 +137,8 @@ class Connection:
             await self.context.playback.run(hello)
         self.context.store.begin(hello)
         self._load_dismissed(hello)
-        self._pump = Pump(source, hello, self)
+        membership = self.context.membership
+        self._pump = Pump(source, hello, self, judge=membership.judge(hello) if membership else None)
         self._monitor.begin(self._pump)
         if isinstance(source, Observed):
             source.progress = self.context.status

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from taskscope.model import Finding
     from taskscope.sources.base import Silence, Source
+    from taskscope.sources.membership import Membership
     from taskscope.tui.capturing import Capture
     from taskscope.tui.playback import Playback
     from taskscope.tui.store import Store
@@ -125,6 +126,8 @@ class Context(Voice):
         """The recording that is being made of it."""
         self.opens: int | None = None
         """The site to open as soon as it is known."""
+        self.membership: Membership | None = None
+        """The group that it was opened from."""
         self.reason = ""
         """Why the connection is not live, in the source's words."""
         self.silence: Silence | None = None

@@ -1,18 +1,15 @@
-"""Starts the app, and finds its targets: the processes on this machine, and a target that restarted."""
+"""Starts the app, and finds its targets: the processes on this machine, or at the far end of ``--via``."""
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.sources.base import SourceError, SourceMisbehaves
+from taskscope.sources.base import SourceMisbehaves
 from taskscope.sources.group import observed
-from taskscope.sources.live import LiveSource
-from taskscope.sources.resolve import agent_named, resolve
+from taskscope.sources.resolve import resolve
 from taskscope.sources.via import reached
-from taskscope.sources.way import Way
+from taskscope.tui.coming_back import coming_back
 from taskscope.tui.picker import Targets
 
 if TYPE_CHECKING:
@@ -20,11 +17,8 @@ if TYPE_CHECKING:
 
     from taskscope.attach.discover import PythonProcess
     from taskscope.model.changes import Side
-    from taskscope.sources.aiomonitor.source import AiomonitorSource
     from taskscope.sources.base import Source
     from taskscope.sources.glance import Glance
-    from taskscope.tui.connection import Reconnect
-
 
 PATIENCE = 2.0
 """Seconds that the first picture of a group waits for the last of its processes."""
@@ -39,56 +33,6 @@ def targets_of(via: str) -> Targets:
         coming_back,
         partial(_glance, via=via),
     )
-
-
-def coming_back(source: Source) -> Reconnect | None:
-    """A function that finds the target after a restart; None if that makes no sense."""
-    if isinstance(source, LiveSource):
-        return _agent_coming_back(source)
-    if source.live:
-        from taskscope.sources.aiomonitor.source import AiomonitorSource
-
-        if isinstance(source, AiomonitorSource):
-            return _monitor_coming_back(source)
-    return None
-
-
-def _agent_coming_back(gone: LiveSource) -> Reconnect:
-    """Finds an agent of the same name; elsewhere, what the same TARGET means."""
-    way = gone.reach
-    if isinstance(way, Way):
-        return partial(_way_again, way)
-    name = Path(gone.reach.path).name.partition(".")[2].removesuffix(".sock")
-
-    async def look() -> Source | None:
-        try:
-            found = await asyncio.to_thread(agent_named, name)  # probes sockets, up to half a second each
-        except SourceError:
-            return None
-        return LiveSource(found.path)
-
-    return look
-
-
-async def _way_again(way: Way) -> Source | None:
-    try:
-        return LiveSource(await asyncio.to_thread(way.again))
-    except SourceError:
-        if way.lost:
-            raise
-        return None  # only the process has ended: it may come back
-
-
-def _monitor_coming_back(gone: AiomonitorSource) -> Reconnect:
-    """Finds an aiomonitor at the same address."""
-
-    async def look() -> Source | None:
-        from taskscope.attach.peers import is_monitor
-
-        answers = await asyncio.to_thread(is_monitor, gone.host, gone.port)
-        return type(gone)(gone.host, gone.port) if answers else None
-
-    return look
 
 
 def _processes(via: str) -> Sequence[PythonProcess]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from taskscope.sources.base import SourceError
 from taskscope.sources.group import GroupSource, observed
-from tests.integration.children import taskscope
+from taskscope.sources.live import LiveSource
+from taskscope.sources.membership import Membership
+from tests.integration.children import STANDING, running, taskscope
 from tests.integration.groups import workers
 
 if TYPE_CHECKING:
@@ -95,6 +98,29 @@ async def test_what_cannot_be_attached_to_is_a_row_that_says_why(tmp_path: Path)
         try:
             refused = next(each for each in group.members() if each.state == "refused")
             assert refused.why.startswith("no agent is named 'nobody-has-this-name'")
+        finally:
+            await group.close()
+
+
+async def test_a_name_of_the_group_is_followed_through_a_restart_and_a_pid_is_not() -> None:
+    name = f"again{os.getpid()}"
+    with running(STANDING) as other, running(STANDING, "--name", name) as first:
+        group = group_of(name, str(other.pid), children=False)
+        await group.open()
+        try:
+            membership = Membership(group, group.attendants[0])
+            assert membership.member.pid == first.pid
+            first.kill()
+            first.wait()
+            await until(group, lambda _: group.left == 1)
+            assert membership.connect() is None
+            with running(STANDING, "--name", name) as second:
+                await until(group, lambda _: {each.pid for each in group._live()} == {other.pid, second.pid})
+                back = membership.connect()
+                assert isinstance(back, LiveSource)
+                assert (await back.open()).process.pid == second.pid
+                await back.close()
+            assert len(group.attendants) == 3
         finally:
             await group.close()
 

@@ -21,6 +21,7 @@ from taskscope.model import requests
 from taskscope.sources import via
 from taskscope.sources.base import ConnectionLost, SourceError, TargetGone
 from taskscope.sources.choice import Choice
+from taskscope.sources.group import GroupSource, observed
 from taskscope.sources.live import LiveSource
 from taskscope.sources.resolve import resolve
 from taskscope.sources.way import Way
@@ -107,6 +108,34 @@ def test_a_tree_of_processes_is_found_there() -> None:
         found = Choice((str(top),), children=True, via=HERE).find()
         assert {each.pid for each in found} >= {top, forked.pid}
         assert all(each.pid == top or each.parent == top for each in found)
+
+
+def test_a_group_whose_connection_is_lost_says_so_and_connects_again_only_when_told() -> None:
+    """Nothing is counted as ended, and no command is started unasked: it may want a password."""
+
+    async def watch() -> None:
+        group = observed([str(one.pid), str(other.pid)], via=f"{HERE} group")
+        assert isinstance(group, GroupSource)
+        await group.open()
+        (relay,) = set(children(os.getpid())) - ours
+        try:
+            lost = await samples_until_the_end(group, lambda sample: cut(relay))
+            assert isinstance(lost, ConnectionLost)
+            assert [each.state for each in group.members()] == ["attached"] * 2
+            assert not group.left
+            with pytest.raises(ConnectionLost):
+                group.choice.find()
+            assert not set(children(os.getpid())) - ours
+        finally:
+            await group.close()
+        again = group.again()
+        await again.open()
+        assert {each.pid for each in again.members()} == {each.pid for each in group.members()}
+        await again.close()
+
+    with running(STANDING) as one, running(STANDING) as other:
+        ours = set(children(os.getpid()))
+        asyncio.run(watch())
 
 
 def test_a_lost_connection_says_so_and_leaves_nothing(program: Program) -> None:

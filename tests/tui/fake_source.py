@@ -404,6 +404,7 @@ class FakeSource(Answering):
         )
 
     async def stalls(self, query: requests.Stalls) -> tuple[model.Stall, ...]:
+        self.asked.append("stalls")
         return (
             model.Stall(
                 1, self.now - 20, 0.8, True, 12, (model.Frame("/srv/orders/book.py", 77, "reprice"), MAIN)

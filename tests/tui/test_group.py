@@ -105,6 +105,45 @@ async def test_enter_on_a_process_opens_it_and_escape_comes_back() -> None:
         await until_shown(pilot, "3 processes, 1 refused")
 
 
+async def test_a_process_opened_from_the_group_has_the_groups_verdict_at_once_and_is_not_judged_twice() -> (
+    None
+):
+    async with family() as (_, pilot, service):
+        await until_shown(pilot, "LEAK")
+        await pilot.press("p", "j", "enter")
+        await until_shown(pilot, "pid 4122")
+        await until_shown(pilot, "LEAK")
+        mine = service.connected[4122][1]
+        mine.advance(3)
+        await until_shown(pilot, f"tasks {mine.sample().tasks.live:,}")
+        assert "stalls" in service.connected[4122][0].asked  # by the group's judge
+        assert "stalls" not in mine.asked
+
+
+async def test_a_process_opened_from_the_group_is_followed_while_the_group_is_attached_to_it() -> None:
+    async with family() as (app, pilot, service):
+        await pilot.press("p", "j", "enter")
+        await until_shown(pilot, "pid 4122")
+        service.connected[4122][1].end()  # only this connection
+        await until(pilot, lambda: len(service.connected[4122]) == 3)
+        await until(pilot, lambda: "● live" in screen_text(app) and "pid 4122" in screen_text(app))
+
+
+async def test_a_process_that_ended_keeps_its_last_data_and_says_how_to_get_back() -> None:
+    async with family() as (app, pilot, service):
+        await pilot.press("p", "j", "enter")
+        await until_shown(pilot, "pid 4122")
+        of_the_group, mine = service.connected[4122]
+        of_the_group.end()
+        await until(pilot, lambda: of_the_group.closed)
+        mine.end()
+        screen = await until_shown(pilot, "Showing the last data; Esc goes back to the group.")
+        assert "executor.py:231" in screen
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, GroupScreen))
+        await until_shown(pilot, "2 processes, 1 ended, 1 refused")
+
+
 async def test_enter_on_a_site_opens_it_in_the_process_where_it_is_worst() -> None:
     async with family() as (_, pilot, _service):
         await pilot.press("enter")

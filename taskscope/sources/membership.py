@@ -1,0 +1,48 @@
+"""One process of a group, opened by itself: over a connection of its own, but judged as in the group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from taskscope.sources.following import comes_back
+from taskscope.sources.secondhand import Secondhand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from taskscope.analysis.first_sight import Past
+    from taskscope.model import Hello
+    from taskscope.sources.base import Source
+    from taskscope.sources.group import GroupSource
+    from taskscope.sources.members import Attendant
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """``member`` attends to it in the group."""
+
+    group: GroupSource
+    member: Attendant
+
+    def _now(self) -> Attendant | None:
+        """Who is attached to the process now, or to another one of the same name."""
+        live, gone = [each for each in self.group.attendants if each.live], self.member.found
+        same = [each for each in live if each.found.key == gone.key]
+        if comes_back(gone.target):
+            same += [each for each in live if each.found.target == gone.target]
+        return next(iter(same), None)
+
+    def connect(self) -> Source | None:
+        """Not yet opened; None: the group is not attached to it.  Raises SourceError; may block."""
+        now = self._now()
+        return self.group.connect(now.found) if now is not None else None
+
+    def judge(self, hello: Hello) -> Secondhand:
+        """Says what the group's judge of it says."""
+        member = self._now() or self.member
+
+        def pasts() -> Mapping[int, Past]:
+            return member.judge.pasts() if member.judge is not None else {}
+
+        return Secondhand(hello, lambda: member.findings, lambda: member.judged, pasts)
