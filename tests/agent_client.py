@@ -9,6 +9,7 @@ import time
 from typing import Any, Self
 
 from taskscope import wire
+from tests.patience import FACTOR
 
 
 class Refused(Exception):
@@ -22,7 +23,7 @@ class AgentClient:
         self.path = path
         self.notifications: list[dict[str, Any]] = []
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(20)
+        self._socket.settimeout(20 * FACTOR)
         self._lines = self._socket.makefile("rb")
         self._id = 0
         try:

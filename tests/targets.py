@@ -234,4 +234,5 @@ def running(
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-        child.stdout.close()
+        for pipe in filter(None, (child.stdin, child.stdout)):
+            pipe.close()

@@ -21,7 +21,7 @@ from taskscope.attach.errors import AttachError
 from taskscope.attach.target import examine
 from tests import pythons, targets
 from tests.agent_client import AgentClient
-from tests.integration.test_attach_targets import settled
+from tests.patience import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,20 +18,12 @@ from taskscope.attach.presence import agent_in
 from tests import pythons, targets
 from tests.agent_client import AgentClient
 from tests.integration.children import REPO
+from tests.patience import FACTOR, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 STANDARD = [name for name in targets.PROGRAMS if not name.startswith(("uvloop", "fastapi"))]
-
-
-def settled(value: Callable[[], object], wanted: object) -> None:
-    """Waits until ``value()`` is what is wanted."""
-    deadline = time.monotonic() + 10
-    while value() != wanted:
-        assert time.monotonic() < deadline, f"{value()} instead of {wanted}"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("version", pythons.versions())
@@ -137,7 +129,7 @@ print(threading.current_thread() is threading.main_thread(), threading.active_co
     python, pipe = pythons.require("3.11"), subprocess.PIPE
     with targets.running(python, text, ["-S"], stdin=pipe, stderr=pipe) as program:
         inject.ensure_agent(program.pid)
-        output, errors = program.child.communicate("go on\n", timeout=20)
+        output, errors = program.child.communicate("go on\n", timeout=20 * FACTOR)
         assert (output, errors) == ("True 1\n", "")
         assert program.child.returncode == 0
 
@@ -190,20 +182,20 @@ def test_a_c_call_that_holds_the_gil_is_named_and_waited_for(monkeypatch: pytest
             if "a C call holds the GIL (its main thread waits in pause" in text:
                 os.kill(program.pid, signal.SIGUSR1)  # the call returns
 
-        AgentClient(inject.ensure_agent(program.pid, timeout=30, progress=hint).path).detach()
+        AgentClient(inject.ensure_agent(program.pid, timeout=30 * FACTOR, progress=hint).path).detach()
         assert program.alive
 
 
 def test_further_attempts_add_nothing_to_one_that_waits() -> None:
     with targets.running(pythons.require("3.13"), HOLDS_THE_GIL) as program:
         with pytest.raises(AttachError, match=r"holds the GIL \(its main thread waits in pause\)") as refusal:
-            inject.ensure_agent(program.pid, timeout=2)
+            inject.ensure_agent(program.pid, timeout=2 * FACTOR)
         assert f"`taskscope detach {program.pid}`" in refusal.value.remedy
         before = program.threads(), program.descriptors(), program.mappings()
         for _ in range(2):
             said: list[str] = []
             with pytest.raises(AttachError, match="holds the GIL"):
-                inject.ensure_agent(program.pid, timeout=0.6, progress=said.append)
+                inject.ensure_agent(program.pid, timeout=0.6 * FACTOR, progress=said.append)
             assert "no thread is added" in said[0]
         assert (program.threads(), program.descriptors(), program.mappings()) == before
         found = diagnose(program.pid).obstacle
@@ -219,7 +211,7 @@ def test_detach_takes_an_attempt_back_that_waits() -> None:
     with targets.running(pythons.require("3.11"), HOLDS_THE_GIL) as program:
         before = program.threads(), program.descriptors()
         with pytest.raises(AttachError, match="holds the GIL"):
-            inject.ensure_agent(program.pid, timeout=1)
+            inject.ensure_agent(program.pid, timeout=2 * FACTOR)
         assert program.threads() == before[0] + 1
         told = subprocess.run(
             [sys.executable, "-m", "taskscope", "detach", str(program.pid)],
@@ -288,7 +280,7 @@ asyncio.run(main())
                 env={**os.environ, "PYTHONPATH": str(REPO)},
                 capture_output=True,
                 text=True,
-                timeout=40,
+                timeout=40 * FACTOR,
             )
             assert done.returncode == 0, done.stderr
         assert program.alive
@@ -310,7 +302,7 @@ print(ensure_agent(int(sys.argv[1])).path)
             env={**os.environ, "PYTHONPATH": str(REPO)},
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=40 * FACTOR,
         )
         assert done.stderr == ""
         AgentClient(done.stdout.strip()).detach()

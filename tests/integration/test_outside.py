@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.attach.outside import Outside
+from tests.patience import FACTOR
 from tests.pythons import require, versions
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def go_on(child: subprocess.Popen[str]) -> None:
 
 
 def becomes(outside: Outside, state: str) -> Condition:
-    give_up = time.monotonic() + 8
+    give_up = time.monotonic() + 8 * FACTOR
     while (seen := outside.look()).state != state:
         assert time.monotonic() < give_up, seen
         time.sleep(0.1)

@@ -23,7 +23,7 @@ from taskscope.sources.base import NotAvailable
 from tests import pythons, targets
 from tests.agent_client import AgentClient
 from tests.integration.children import REPO
-from tests.integration.test_attach_targets import settled
+from tests.patience import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
