@@ -45,8 +45,7 @@ class Fruitless:
 
     @property
     def all_broken_off(self) -> bool:
-        broken_off = self.starting.broken_off
-        return 0 < broken_off >= ALWAYS * (broken_off + self.starting.finished)
+        return self.starting.broken_off >= ALWAYS * self.starting.births
 
 
 class _Known(NamedTuple):

@@ -16,10 +16,10 @@ from taskscope.attach import procfs
 from taskscope.attach.architectures import BY_MACHINE
 
 ARGUMENT_AT = procfs.PAGE
-RECORD_AT = ARGUMENT_AT + 64
+RECORD_AT = ARGUMENT_AT + 72
 """Offsets in the thread's memory: a page of code, the argument, the record, the texts."""
 
-_ARGUMENT = struct.Struct("<8Q")
+_ARGUMENT = struct.Struct("<8Q2I")
 _TEXT = 24
 """The text's address in the argument: one aligned word, so it can change atomically."""
 
@@ -28,7 +28,10 @@ RECORD = struct.Struct("<d2Q")
 
 
 def argument(addresses: dict[str, int], text: int, block: int, size: int) -> bytes:
-    """What the thread is started with: functions, the program text, and the memory to free at the end."""
+    """What the thread is started with: functions, the program text, and the memory to free at the end.
+
+    In the last two fields it writes its id, and then that it has got the GIL.
+    """
     return _ARGUMENT.pack(
         addresses["PyGILState_Ensure"],
         addresses["PyRun_SimpleString"],
@@ -38,6 +41,8 @@ def argument(addresses: dict[str, int], text: int, block: int, size: int) -> byt
         size,
         addresses["munmap"],
         addresses["Py_IsFinalizing"],
+        0,
+        0,
     )
 
 
@@ -60,11 +65,16 @@ _MOST = 64
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """``since``: wall seconds.  ``taken_back``: it was withdrawn and does nothing when it runs."""
+    """``since``: wall seconds.  ``taken_back``: it was withdrawn and does nothing when it runs.
+
+    ``thread``: its id, as the process numbers it; 0: it has not begun.  ``entered``: it has got the GIL once.
+    """
 
     pid: int
     since: float
     taken_back: bool
+    thread: int
+    entered: bool
     block: int
     texts: tuple[int, int]
 
@@ -106,7 +116,8 @@ def _attempt(pid: int, memory: int, block: int) -> Attempt | None:
     if len(given) != size:
         return None
     since, program, nothing = RECORD.unpack_from(given, RECORD_AT - ARGUMENT_AT)
-    (text,) = struct.unpack_from("<Q", given, _TEXT)
+    *words, thread, entered = _ARGUMENT.unpack_from(given)
     if not 0 < since <= time.time() + 1:
         return None  # not written yet, or forged
-    return Attempt(pid, since, text == nothing, block, (program, nothing))
+    taken_back = words[_TEXT // 8] == nothing
+    return Attempt(pid, since, taken_back, thread, bool(entered), block, (program, nothing))

@@ -16,11 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 from taskscope import __version__, endpoint, wire
-from taskscope.attach import attempt, payload, procfs, room
+from taskscope.attach import attempt, mutexes, payload, procfs, room
 from taskscope.attach.diagnosis import obstacle
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
-from taskscope.attach.outside import Condition, Outside
+from taskscope.attach.outside import MOVES, Condition, Outside
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import PATIENCE, Target, examine, explained
 
@@ -37,6 +37,9 @@ LATEST_START = 3600.0
 
 _HINT_AFTER = 1.5
 """Seconds without an answer before reporting what the target is probably doing."""
+
+_AGAIN = 1.0
+"""Seconds between looks from then on: another reason is reported too."""
 
 _REACHED = 3.0
 """Seconds within which a running agent must be reachable; a forked child listens after 1 s."""
@@ -84,19 +87,24 @@ def ensure_agent(
 
 
 class _Waiting:
-    """Waits for an agent that is starting in process ``pid``; reports once why it takes long."""
+    """Waits for an agent that is starting in process ``pid``; reports why it takes long, each reason once."""
 
     def __init__(self, pid: int, timeout: float, progress: Progress) -> None:
         self._pid = pid
         self._timeout = timeout
         self._progress = progress
-        self._deadline = time.monotonic() + timeout
-        self.begin()
+        self._outside = Outside(pid)
+        self._told: set[tuple[object, ...]] = set()
+        self._look_from_now()
+        self._deadline = math.inf
 
     def begin(self) -> None:
-        """Starts the clock of ``_HINT_AFTER`` and records the process's state for comparison."""
+        """A thread was injected: from now on the time counts."""
+        self._look_from_now()
+        self._deadline = time.monotonic() + self._timeout
+
+    def _look_from_now(self) -> None:
         self._hint = time.monotonic() + _HINT_AFTER
-        self._outside = Outside(self._pid)
         self._outside.look()
 
     def seconds(self) -> float:
@@ -104,19 +112,38 @@ class _Waiting:
         return max(0.0, min(self._hint, self._deadline) - time.monotonic())
 
     def report(self) -> None:
-        """Reports why it takes long, or raises AttachError on timeout or if it cannot succeed."""
+        """Reports why it takes long, or raises AttachError on timeout or if it cannot succeed.
+
+        An agent that is on its way is waited for, however slow the machine is.
+        """
         if self.seconds() > 0:
             return
-        condition = self._outside.look()
+        pending, thread = self._pending()
+        entered = pending is not None and pending.entered
+        condition = self._outside.look(thread, entered=entered)
         if condition.state in ("ended", "replaced", "stopped"):
             raise self.over(condition)
-        if time.monotonic() >= self._deadline:
+        moves = entered and self._outside.used(thread) >= MOVES
+        reason = _reason(self._pid, condition, pending, moves=moves)
+        if time.monotonic() >= self._deadline and not moves:
             raise AttachError(
-                f"the agent has not started within {self._timeout:g} s: {_reason(self._pid, condition)}",
+                f"the agent has not started within {self._timeout:g} s: {reason}",
                 f"it starts when that is over; until then `taskscope detach {self._pid}` withdraws it",
             )
-        self._progress(f"{_reason(self._pid, condition)}; waiting")
-        self._hint = float("inf")
+        kind = (condition.state, moves, pending is None, entered)
+        if kind not in self._told:
+            self._told.add(kind)
+            self._progress(f"{reason}; waiting")
+        self._hint = time.monotonic() + _AGAIN
+        self._deadline = max(self._deadline, self._hint) if moves else self._deadline
+
+    def _pending(self) -> tuple[attempt.Attempt | None, int]:
+        """The thread that was injected, if it has not ended, and its id here."""
+        try:
+            pending = attempt.waiting(self._pid)
+            return pending, mutexes.outer(self._pid, pending.thread) if pending and pending.thread else 0
+        except OSError:
+            return None, 0  # the process has ended
 
     def over(self, condition: Condition | None = None) -> AttachError:
         """The apparent reason why the attempt ended."""
@@ -132,6 +159,7 @@ class _Waiting:
 
     def for_attempt(self) -> endpoint.Endpoint | None:
         """The agent that an earlier attempt starts; None if it ends without one.  Raises AttachError."""
+        self.begin()
         while attempt.waiting(self._pid) is not None:
             time.sleep(0.02)
             self.report()
@@ -160,8 +188,18 @@ def _failure(pid: int, text: str, remedy: str = "") -> AttachError:
     return AttachError(text, remedy)
 
 
-def _reason(pid: int, condition: Condition) -> str:
-    return f"process {pid} has not run it yet" if condition.state == "silent" else condition.text
+def _reason(pid: int, condition: Condition, pending: attempt.Attempt | None, *, moves: bool) -> str:
+    if moves:
+        return f"the agent is starting in process {pid}"
+    if condition.state != "silent":
+        return condition.text
+    if pending is None:
+        return f"process {pid} has not been entered yet"
+    return (
+        f"the agent in process {pid} has begun to start"
+        if pending.entered
+        else f"process {pid} has not run it yet"
+    )
 
 
 def _injected(target: Target, timeout: float, progress: Progress, program: str) -> dict[str, str]:

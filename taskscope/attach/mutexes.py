@@ -67,3 +67,8 @@ def inner(pid: int, tid: int) -> int:
         return 0
     named = next((line.split()[-1] for line in lines if line.startswith("NSpid:")), str(tid))
     return int(named)
+
+
+def outer(pid: int, number: int) -> int:
+    """The thread that has this id in the innermost PID namespace; 0: it has ended."""
+    return next((tid for tid in procfs.threads(pid) if inner(pid, tid) == number), 0)

@@ -1,8 +1,9 @@
-"""Why a process is silent, from /proc alone, without touching it.
+"""Why a process is silent, from /proc and its memory, without touching it.
 
 A thread that waits for the GIL is recognisable: it wakes every switch interval (5 ms) to ask again, so its
-voluntary context switches grow by about 200 per second while it sleeps in a futex.  The holder of the GIL is
-then busy, or blocked in a system call inside C code.
+voluntary context switches grow by about 200 per second while it sleeps in a futex.  Who has the GIL stands in
+the interpreter's memory, and how often it has changed hands: a holder that sleeps with it, or works on while
+another thread asks, is in C code.  Where this cannot be read, it is the thread that is busy, or blocked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskscope.attach import deadlocks, procfs
+from taskscope.attach import deadlocks, mutexes, procfs
+from taskscope.attach.reading.frames import Interpreter
+from taskscope.attach.reading.memory import Memory
 from taskscope.kernel_calls import NAMES
 from taskscope.model.vocabulary import ProcessState  # noqa: TC001  (checked.py reads the types at run time)
 
@@ -25,6 +28,10 @@ MAX_THREADS = 200
 
 _ASKS = 15.0  # least switches per second of a thread that waits for the GIL: 200, or 30 on a busy machine
 _BUSY = 0.5  # cores from which a thread counts as busy
+_KEEPS = 0.1  # seconds of its own work after which Python would long have given the GIL to another thread
+MOVES = 0.05
+"""Cores from which a thread does more than ask for the GIL."""
+
 _GIVES_UP = (" in futex", " in epoll_wait", " in epoll_pwait", " in epoll_pwait2")
 """Where a thread that holds the GIL hardly ever waits: locks, event loops."""
 
@@ -54,6 +61,21 @@ class _Thread:
 
 
 @dataclass(frozen=True, slots=True)
+class _Gil:
+    """``holder``: 0 if nobody has it.  ``switches``: how often it had changed hands."""
+
+    holder: int
+    switches: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    time: float
+    threads: dict[int, _Thread]
+    gil: _Gil | None  # None: it cannot be read
+
+
+@dataclass(frozen=True, slots=True)
 class _Image:
     """The program a process runs: each exec moves the stack."""
 
@@ -68,12 +90,16 @@ class Outside:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._image = _image(pid)
-        self._looks: deque[tuple[float, dict[int, _Thread]]] = deque(maxlen=2)
+        self._looks: deque[_Look] = deque(maxlen=2)
+        self._cores: dict[int, float] = {}
 
-    def look(self) -> Condition:
-        """Its state now.  The first look says less: there is nothing to compare."""
+    def look(self, agent: int = 0, *, entered: bool = False) -> Condition:
+        """Its state now.  The first look says less: there is nothing to compare.
+
+        ``agent``: the thread that starts one, if that was injected; ``entered``: it has had the GIL.
+        """
         try:
-            return self._gone() or self._halted() or self._at_work()
+            return self._gone() or self._halted() or self._at_work(agent, entered)
         except (FileNotFoundError, ProcessLookupError, IndexError):
             return Condition("ended", f"process {self.pid} has ended")
         except OSError as error:
@@ -98,15 +124,21 @@ class Outside:
             return Condition("traced", f"process {self.pid} is stopped by a debugger, process {tracer}")
         return None
 
-    def _at_work(self) -> Condition:
-        now, threads = time.monotonic(), _threads(self.pid)
-        seconds, old = next(
-            ((now - then, seen) for then, seen in reversed(self._looks) if now - then >= APART), (0.0, {})
-        )
-        if not self._looks or now - self._looks[-1][0] >= APART:
-            self._looks.append((now, threads))
-        known = {tid: (old[tid], each) for tid, each in threads.items() if tid in old} if seconds else {}
+    def used(self, tid: int) -> float:
+        """The share of a core that a thread used between the last two looks; 0.0 if there are none."""
+        return self._cores.get(tid, 0.0)
+
+    def _at_work(self, agent: int, entered: bool) -> Condition:
+        now = _Look(time.monotonic(), _threads(self.pid), _gil(self.pid))
+        old = next((each for each in reversed(self._looks) if now.time - each.time >= APART), None)
+        if not self._looks or now.time - self._looks[-1].time >= APART:
+            self._looks.append(now)
+        if old is None:
+            return self._judge(now.threads, {}, [], {}, None)
+        seconds = now.time - old.time
+        known = {tid: (old.threads[tid], each) for tid, each in now.threads.items() if tid in old.threads}
         cores = {tid: (new.ticks - past.ticks) / _TICK / seconds for tid, (past, new) in known.items()}
+        self._cores = cores
         asking = [
             tid
             for tid, (past, new) in known.items()
@@ -114,9 +146,17 @@ class Outside:
             and cores[tid] < _BUSY
             and self._place(tid) in ("", " in futex")
         ]
+        if agent and entered and cores.get(agent, 0.0) >= MOVES:
+            asking = [tid for tid in asking if tid != agent]  # it works, and sleeps between its steps
+        elif agent and not entered:
+            asking = [*{*asking, agent}]
         still = {tid: new.state for tid, (past, new) in known.items() if past == new}
-        constant = [tid for tid, (past, new) in known.items() if past.switches == new.switches]
-        return self._judge(threads, cores, asking, still, constant)
+        if old.gil is not None and now.gil is not None:
+            holder = _keeper(old, now, asking)
+        else:
+            constant = [tid for tid, (past, new) in known.items() if past.switches == new.switches]
+            holder = self._suspect(cores, constant) if asking else None
+        return self._judge(now.threads, cores, asking, still, holder if holder != agent else None)
 
     def _judge(
         self,
@@ -124,11 +164,11 @@ class Outside:
         cores: dict[int, float],
         asking: list[int],
         still: dict[int, str],
-        constant: list[int],
+        holder: int | None,
     ) -> Condition:
         """``still``: the states of threads that have neither run nor slept between the looks.
 
-        ``constant``: threads that have not begun to sleep; they ran, or slept all the time.
+        ``holder``: the thread that does not give the GIL back.
         """
         stuck = [tid for tid, state in still.items() if state == "D"]
         if stuck:
@@ -138,18 +178,15 @@ class Outside:
                 f"process {self.pid} hangs: {self._name(stuck[0])} waits in the kernel{where} "
                 "and cannot be interrupted, most likely for a disk or a network file system",
             )
-        busiest = max(cores, key=lambda tid: cores[tid], default=self.pid)
-        if asking and self.pid in threads:
-            deadlock = deadlocks.of_gil(self.pid, asking, still)
-            if deadlock:
-                return Condition("held", deadlock, for_good=True)
-            holder = busiest if cores[busiest] >= _BUSY else self._suspect(constant)
-            if holder is not None:
-                doing = self._doing(holder, cores)
-                text = f"process {self.pid} runs no Python: a C call holds the GIL ({doing})"
-                return Condition("held", text)
+        deadlock = deadlocks.of_gil(self.pid, asking, still) if asking and self.pid in threads else ""
+        if deadlock:
+            return Condition("held", deadlock, for_good=True)
+        if holder is not None and self.pid in threads:
+            doing = self._doing(holder, cores)
+            return Condition("held", f"process {self.pid} runs no Python: a C call holds the GIL ({doing})")
         if "R" in still.values():
             return Condition("starved", f"process {self.pid} is ready to run but gets no CPU time")
+        busiest = max(cores, key=lambda tid: cores[tid], default=self.pid)
         total = f", {sum(cores.values()):.0%} of a core" if cores else ""
         number = f"{len(threads)} thread{'s' if len(threads) != 1 else ''}"
         return Condition(
@@ -158,11 +195,15 @@ class Outside:
             "but its agent does not answer",
         )
 
-    def _suspect(self, constant: list[int]) -> int | None:
-        """The likely holder of the GIL if no thread is busy: the main thread first.
+    def _suspect(self, cores: dict[int, float], constant: list[int]) -> int | None:
+        """The likely holder of the GIL: the busy thread, else one that has not begun to sleep, the main one
+        first.
 
         None: each waits where Python gives it up, so those that seem to ask sleep briefly by themselves.
         """
+        busiest = max(cores, key=lambda tid: cores[tid])
+        if cores[busiest] >= _BUSY:
+            return busiest
         others = (tid for tid in (self.pid, *constant) if tid in constant)
         return next((tid for tid in others if self._place(tid) not in _GIVES_UP), None)
 
@@ -187,6 +228,29 @@ class Outside:
         except OSError:
             pass
         return f" in {name}" if name and name != "0" else ""
+
+
+def _gil(pid: int) -> _Gil | None:
+    try:
+        with Memory(pid) as memory:
+            interpreter = Interpreter.of(memory)
+            if interpreter is None:
+                return None
+            holder, switches = interpreter.holder()
+    except OSError:
+        return None
+    return _Gil(mutexes.outer(pid, holder) if holder else 0, switches)
+
+
+def _keeper(old: _Look, now: _Look, asking: list[int]) -> int | None:
+    """The thread that has had the GIL since the first look and does not give it to those that ask for it."""
+    holder = now.gil.holder if now.gil is not None and now.gil == old.gil else 0
+    past, new = old.threads.get(holder), now.threads.get(holder)
+    if past is None or new is None:
+        return None
+    slept = past.switches == new.switches and past.ticks == new.ticks and new.state in "SD"
+    worked = new.ticks - past.ticks >= _KEEPS * _TICK and any(tid != holder for tid in asking)
+    return holder if slept or worked else None
 
 
 def _image(pid: int) -> _Image | None:

@@ -224,11 +224,7 @@ def standing(node: WaitNode) -> str:
 
 
 def _placed(node: WaitNode) -> str:
-    """Where it waits; in a library, where the program called that as well."""
-    if node.frame is None:
-        return ""
-    caller = node.user_frame if node.user_frame != node.frame else None
-    return f" at {_at(node.frame)}" + (f" (called at {_at(caller)})" if caller is not None else "")
+    return f" at {_at(node.frame)}" if node.frame is not None else ""
 
 
 def _at(frame: Frame) -> str:

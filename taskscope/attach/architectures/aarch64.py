@@ -86,9 +86,14 @@ _THREAD_BODY = _code(
     0x910003FD,  # mov  x29, sp
     0xA90153F3,  # stp  x19, x20, [sp, #16]
     0xAA0003F3,  # mov  x19, x0
+    0xD2801648,  # mov  x8, #178
+    0xD4000001,  # svc  #0                  gettid()
+    0xB9004260,  # str  w0, [x19, #64]
     0xF9400270,  # ldr  x16, [x19]
     0xD63F0200,  # blr  x16                 PyGILState_Ensure()
     0x2A0003F4,  # mov  w20, w0
+    0x52800028,  # mov  w8, #1
+    0xB9004668,  # str  w8, [x19, #68]
     0xF9401E70,  # ldr  x16, [x19, #56]
     0xD63F0200,  # blr  x16                 Py_IsFinalizing()
     0x35000080,  # cbnz w0, over the next three

@@ -73,8 +73,12 @@ _THREAD_BODY = bytes.fromhex(
     "4154"  #           push %r12
     "4883ec08"  #       sub  $8,%rsp           the stack is aligned to 16 from here on
     "4989fc"  #         mov  %rdi,%r12
+    "b8ba000000"  #     mov  $186,%eax
+    "0f05"  #           syscall                gettid()
+    "4189442440"  #     mov  %eax,64(%r12)
     "41ff1424"  #       call *(%r12)           PyGILState_Ensure()
     "89c3"  #           mov  %eax,%ebx
+    "41c744244401000000"  # movl $1,68(%r12)
     "41ff542438"  #     call *56(%r12)         Py_IsFinalizing()
     "85c0"  #           test %eax,%eax
     "750a"  #           jnz  over the next two

@@ -95,15 +95,23 @@ class Interpreter:
 
     def stacks(self) -> Stacks:
         """What all threads do now.  Raises MovedError."""
-        layout, memory, interpreter = self.layout, self.memory, self.address
         self.code.look_again()
-        gil = interpreter if layout.owner else self.python.runtime
-        last = memory.pointer(gil + layout.holder)
-        locked = int.from_bytes(memory.read(gil + layout.locked, 4), "little", signed=True)
-        switches = memory.pointer(gil + layout.switches)
-        threads = tuple(self._threads(memory.pointer(interpreter + layout.threads)))
+        last, locked, switches = self._gil()
+        threads = tuple(self._threads(self.memory.pointer(self.address + self.layout.threads)))
         native = next((each.native for each in threads if each.state == last), 0)
-        return Stacks(native, locked > 0, switches, threads)
+        return Stacks(native, locked, switches, threads)
+
+    def holder(self) -> tuple[int, int]:
+        """The thread that has the GIL, 0 if none, and how often it had changed hands.  Raises MovedError."""
+        last, locked, switches = self._gil()
+        return self.memory.pointer(last + self.layout.native) if last and locked else 0, switches
+
+    def _gil(self) -> tuple[int, bool, int]:
+        """The state of the thread that had it last, whether one has it now, how often it changed hands."""
+        layout, memory = self.layout, self.memory
+        gil = self.address if layout.owner else self.python.runtime
+        locked = int.from_bytes(memory.read(gil + layout.locked, 4), "little", signed=True)
+        return memory.pointer(gil + layout.holder), locked > 0, memory.pointer(gil + layout.switches)
 
     def _threads(self, state: int) -> Iterator[ThreadStack]:
         layout, memory = self.layout, self.memory
