@@ -45,7 +45,8 @@ class Fruitless:
 
     @property
     def all_broken_off(self) -> bool:
-        return self.starting.broken_off >= ALWAYS * self.starting.births
+        broken_off = self.starting.broken_off
+        return 0 < broken_off >= ALWAYS * (broken_off + self.starting.finished)
 
 
 class _Known(NamedTuple):

@@ -31,11 +31,12 @@ def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
     parser.usage = (
         "taskscope run [--name NAME] [--interval 1s] [--control] [--on RULES DO] [--metrics HOST:PORT] "
-        "(script.py | -m MODULE | -c CODE) [ARGS ...]"
+        "(script.py | COMMAND | -m MODULE | -c CODE) [ARGS ...]"
     )
     parser.description = (
         "Runs a Python program with the agent in it from the first line; argv, __main__, exit status and "
-        "signals are as under plain python.  Attach from another terminal: taskscope attach NAME."
+        "signals are as under plain python.  COMMAND is a console script on PATH, like gunicorn.  Attach "
+        "from another terminal: taskscope attach NAME."
     )
     parser.add_argument("--name", help="name to attach by (default: the program's name)")
     parser.add_argument("--interval", type=duration, default=1.0, metavar="1s", help="time between samples")
@@ -44,13 +45,16 @@ def register(parser: ArgumentParser) -> None:
     parser.add_argument("--metrics", metavar="HOST:PORT", help="serve metrics there")
     parser.add_argument("-m", nargs=REMAINDER, metavar="MODULE", help="run a module, as python -m does")
     parser.add_argument("-c", nargs=REMAINDER, metavar="CODE", help="run code, as python -c does")
-    parser.add_argument("program", nargs=REMAINDER, metavar="script.py", help="file, directory or zip file")
+    parser.add_argument(
+        "program", nargs=REMAINDER, metavar="script.py", help="file, directory, zip file, or command"
+    )
 
 
 def main(options: Namespace) -> int:
     """Replaces this process by the program; returns only where the program runs in this process."""
     try:
         command = _command(options)
+        script = None if _is_there(command[0]) else _on_path(command[0])
         checked_rules(options.on or ())
     except CommandError as error:
         say(f"taskscope run: {error}")
@@ -63,6 +67,9 @@ def main(options: Namespace) -> int:
         "metrics": options.metrics,
     }
     sys.stdout.flush()
+    if script is not None:
+        python, arguments = script
+        os.execve(python, [*arguments, *command[1:]], _environment(start))  # noqa: S606
     if sys.executable and not (sys.flags.ignore_environment or sys.flags.no_site):
         environment = _environment(start)
         os.execve(  # noqa: S606  it is python itself that follows
@@ -87,6 +94,18 @@ def _command(options: Namespace) -> list[str]:
     if not program:
         raise UsageError("no program given; pass script.py, -m MODULE or -c CODE")
     return program
+
+
+def _is_there(program: str) -> bool:
+    """Whether ``python`` has something to run under that name."""
+    path = Path(program)
+    return program.startswith("-") or path.is_file() or (path / "__main__.py").is_file()
+
+
+def _on_path(name: str) -> tuple[str, list[str]] | None:
+    from taskscope.commands import console_script
+
+    return console_script.found(name)
 
 
 def _name(command: list[str]) -> str:

@@ -60,13 +60,15 @@ class Starting:
     Those that tasks of such a site start are left out.  ``chain``: each was started by another; otherwise
     ``parent`` is the serial of the task that started the newest, ``function`` its coroutine (0, "": unknown).
     ``changes``: something that they or that task work on changed meanwhile; ``counts``: numbers did;
-    ``whole``: all that they reach was compared.  ``broken_off``: how many failed or were cancelled.
+    ``whole``: all that they reach was compared.  ``broken_off``: how many failed or were cancelled, ``finished``:
+    how many returned.
     ``others``: looks at which the loop had anything else to run, other than what asyncio queues for such
     tasks, out of ``looks`` at which it was awake.
     """
 
     site: int
     births: int
+    finished: int
     broken_off: int
     chain: bool
     parent: int = 0

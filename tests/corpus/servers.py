@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.server
+import socketserver
+import struct
 import tempfile
+import threading
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -71,6 +75,46 @@ class NatsServer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(b"PONG\r\n" * data.count(b"PING\r\n"))
+
+
+class Postgres(socketserver.StreamRequestHandler):
+    """Accepts every client, and nothing but its farewell: no query."""
+
+    def handle(self) -> None:
+        (length,) = struct.unpack("!I", self.rfile.read(4))
+        self.rfile.read(length - 4)
+        parts = (b"R", b"\0\0\0\0"), (b"S", b"client_encoding\0UTF8\0"), (b"Z", b"I")
+        self.wfile.write(b"".join(kind + struct.pack("!I", len(body) + 4) + body for kind, body in parts))
+        self.rfile.read(1)
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """A long page: whoever does not read it to its end keeps the connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2000000")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(bytes(2_000_000))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def in_threads(handler: type[socketserver.BaseRequestHandler]) -> int:
+    """The port of a server with a thread for each connection."""
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+def postgres() -> str:
+    """Where psycopg finds a server, as it wants to be told."""
+    return f"host=127.0.0.1 port={in_threads(Postgres)} user=x dbname=x sslmode=disable gssencmode=disable"
 
 
 async def visit(url: str) -> bytes:

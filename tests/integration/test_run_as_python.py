@@ -277,6 +277,47 @@ def test_a_program_runs_on_when_the_agent_cannot_start(tmp_path: Path) -> None:
         assert err.startswith("taskscope: the agent could not start") and err.count("\n") == 1
 
 
+PRINTS = "import sys; print(sys.argv, sys.path[0], sys.orig_argv, __file__); sys.exit(3)"
+
+HEADS = {
+    "env -S": "#!/usr/bin/env -S python3 -s\n",
+    "options": f"#!{sys.executable} -sB\n",
+    "a long path": f"#!/bin/sh\n'''exec' '{sys.executable}' \"$0\" \"$@\"\n' '''\n",
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_command_on_path_runs_as_by_itself(tmp_path: Path, head: str) -> None:
+    """Beside a directory of its name, as projects have."""
+    (tmp_path / "shopd").mkdir()
+    script = tmp_path / "bin" / "shopd"
+    script.parent.mkdir()
+    script.write_text(HEADS[head] + PRINTS)
+    script.chmod(0o755)
+    path = f"{script.parent}:{Path(sys.executable).parent}:/usr/bin:/bin"
+    plain = outcome(tmp_path, ["/bin/sh", "-c", "exec shopd --fast app:app"], PATH=path)
+    assert plain[0] == 3, plain
+    ours = [sys.executable, "-m", "taskscope", "run", "shopd", "--fast", "app:app"]
+    assert outcome(tmp_path, ours, PATH=path) == plain
+
+
+def test_a_command_that_is_no_python_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    script = tmp_path / "bin" / "isolated"
+    script.parent.mkdir()
+    script.write_text(f"#!{sys.executable} -I\n")
+    script.chmod(0o755)
+    run = [sys.executable, "-m", "taskscope", "run"]
+    status, out, err = outcome(tmp_path, [*run, "ls", "-l"])
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"taskscope run: /\S+/ls is no Python program: run starts [^\n]+\n", err)
+    status, out, err = outcome(tmp_path, [*run, "isolated"], PATH=str(script.parent))
+    assert (status, out) == (2, "")
+    assert "runs python with -I, which keeps the agent out" in err
+    assert outcome(tmp_path, [*run, "no-such-program"]) == outcome(
+        tmp_path, [sys.executable, "no-such-program"]
+    )
+
+
 @pytest.mark.parametrize(
     "wrong", [[], ["-m"], ["-c"], ["--interval", "soon", "x.py"], ["--nmae", "x", "x.py"]], ids=str
 )

@@ -14,8 +14,8 @@ from taskscope.model import Counts, Finding, LoopTurns, SiteCounts, Starting
 from taskscope.model.state import SiteState
 from tests.unit.shapes import Lives, hello, samples, site, steady
 
-CHAIN = Starting(1, 10_000, 0, chain=True, looks=230)
-BY_ONE = Starting(1, 1_500, 1_500, chain=False, parent=4, function="main", others=1, looks=40)
+CHAIN = Starting(1, 10_000, 10_000, 0, chain=True, looks=230)
+BY_ONE = Starting(1, 1_500, 0, 1_500, chain=False, parent=4, function="main", others=1, looks=40)
 SITES = {1: SiteState(site(1), SiteCounts(1, Counts()))}
 
 
@@ -62,7 +62,7 @@ def test_waits_that_all_time_out_are_told_with_who_starts_them() -> None:
 
 def test_what_is_cheap_or_succeeds_is_a_note() -> None:
     assert levels(BY_ONE, LONGER, asleep=200, cpu=DEAR / 2) == ["info"]
-    assert levels(replace(BY_ONE, broken_off=0), LONGER, asleep=200, cpu=DEAR) == ["info"]
+    assert levels(replace(BY_ONE, finished=1_500), LONGER, asleep=200, cpu=DEAR) == ["info"]
     assert levels(BY_ONE, LONGER - 1, asleep=200) == []
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope import model
 from taskscope.agent.answers.nodes import Edge, Node
-from taskscope.agent.inspect import client_pools, futures, holdings, members, stacks, turns, waited
+from taskscope.agent.inspect import client_pools, futures, holdings, lending, members, stacks, turns, waited
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, items
 from taskscope.agent.inspect.variables import variables_of
@@ -22,7 +22,7 @@ from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from taskscope.agent.answers.nodes import Key
@@ -101,17 +101,25 @@ class MembersKnown:
 
 
 class _Pool:
-    """``waiting``: since when each task, by serial, has waited for it; ``busy``: its code runs elsewhere.
+    """``waiting``: since when each task and thread has waited for it; ``busy``: its code runs elsewhere.
 
-    ``places``: of its members, by ``id``.
+    ``places``: of its members or their connections, by ``id``; ``lends``: what it does not keep itself.
     """
 
     def __init__(self, found: client_pools.Pool) -> None:
         self.name = class_name(found.thing)
         self.places = {id(each): at for at, each in enumerate(found.members)}
-        self.waiting: dict[int, float] = {}
+        self.lends = found.lends
+        self.size = len(found.members) if found.lends is None else found.lends.size
+        self.waiting: dict[Key, float] = {}
         self.holders: dict[int, list[Edge]] = defaultdict(list)
         self.busy = False
+
+    def place_of(self, ends: frozenset[int]) -> int:
+        """The place of a member that is lent, by its connections: these may be found one by one."""
+        place = next((self.places[each] for each in ends if each in self.places), len(self.holders))
+        self.places.update(dict.fromkeys(ends, place))
+        return place
 
 
 class ClientPools:
@@ -125,77 +133,110 @@ class ClientPools:
         self._nodes = nodes
         self._edges = edges
         self._now = clock.monotonic()
-        self._candidates: dict[int, float] = {}
+        self._candidates: dict[Key, float] = {}
         self._pools: dict[int, _Pool] = {}
         self.unheld: dict[Key, int] = {}
         self.unreturned: tuple[model.Unreturned, ...] = ()
 
     def note(self, serial: int, since: float, task: object) -> None:
         """Notes a task that has not moved since then."""
-        worth = since <= self._now - STILL and len(self._candidates) < MAX_WAITING
-        if worth and waited.wait_of_task(task)[1] in client_pools.WAITS:
-            self._candidates[serial] = since
+        if self._is_worth(since) and waited.wait_of_task(task)[1] in client_pools.WAITS:
+            self._candidates["task", serial] = since
+
+    def note_thread(self, ident: int, since: float, frame: FrameType) -> None:
+        """Notes a thread that has not moved since then."""
+        if self._is_worth(since) and waited.wait_of_thread(frame) in client_pools.WAITS:
+            self._candidates["thread", ident] = since
+
+    def _is_worth(self, since: float) -> bool:
+        return since <= self._now - STILL and len(self._candidates) < MAX_WAITING
 
     def follow(
-        self, tasks: Callable[[], Iterator[object | None]], agent: int, known: MembersKnown
+        self,
+        tasks: Callable[[], Iterator[object | None]],
+        agent: int,
+        known: MembersKnown,
+        *,
+        sampled: bool = False,
     ) -> Job[None]:
-        """Adds the pools that are waited for, who waits, and who has their members."""
+        """Adds the pools that are waited for, who waits, and who has their members.
+
+        ``sampled``: not all tasks are among these.
+        """
         yield from self._recognise()
         for task in tasks() if self._pools else ():
             if task is None:
                 yield
             else:
                 key = "task", futures.serial_of(task) or 0
-                frames = stacks.await_chain(futures.coroutine(task))
-                yield from self._note_taken(key, holdings.of_task(task), frames)
+                yield from holdings.read(task)
+                held = holdings.of_task(task)
+                yield from self._note_taken(key, held, client_pools.frames_of(task))
             del task
         for ident in stacks.current_frames() if self._pools else ():
             frame = stacks.current_frames().get(ident) if ident != agent else None
             if frame is not None:
+                yield from holdings.read_frames(frame)
                 held = [each for each, _ in holdings.of_frames(frame)]
                 yield from self._note_taken(("thread", ident), held, stacks.thread_frames(frame))
             frame = held = None  # type: ignore[assignment]
         for number, pool in self._pools.items():
-            yield from self._add(("thing", number), pool, known)
+            yield from self._add(("thing", number), pool, known, sampled=sampled)
 
     def _recognise(self) -> Job[None]:
         known: client_pools.Known = {}
-        for serial, since in self._candidates.items():
-            found = self._pool_of(serial, known)
+        for key, since in self._candidates.items():
+            yield from client_pools.read_classes(self._frames(key))
+            found = self._pool_of(key, known)
             number = id(found.thing) if found is not None else 0
-            if found is not None and found.members and len(self._pools) < MAX_POOLS:
+            if found is not None and (found.members or found.lends) and len(self._pools) < MAX_POOLS:
                 self._pools.setdefault(number, _Pool(found))
             if number in self._pools:
-                self._pools[number].waiting[serial] = since
+                self._pools[number].waiting[key] = since
             del found
             if spent():
                 yield
 
-    def _pool_of(self, serial: int, known: client_pools.Known) -> client_pools.Pool | None:
-        task = self._registry.find(serial)
-        if task is None or futures.is_done(task):
-            return None
-        frames = stacks.await_chain(futures.coroutine(task))
-        return client_pools.waited_for(frames, futures.waiter_of(task), known)
+    def _frames(self, key: Key) -> list[FrameType]:
+        """Of one that waits, innermost first; none if it has ended."""
+        if key[0] == "thread":
+            return stacks.thread_frames(stacks.current_frames().get(key[1]))
+        task = self._registry.find(key[1])
+        return client_pools.frames_of(task) if task is not None and not futures.is_done(task) else []
 
-    def _note_taken(self, key: Key, held: Iterable[holdings.Holding], frames: list[FrameType]) -> Job[None]:
+    def _pool_of(self, key: Key, known: client_pools.Known) -> client_pools.Pool | None:
+        task = self._registry.find(key[1]) if key[0] == "task" else None
+        waiter = futures.waiter_of(task) if task is not None else None
+        return client_pools.waited_for(self._frames(key), waiter, known)
+
+    def _note_taken(self, key: Key, held: Sequence[holdings.Holding], frames: list[FrameType]) -> Job[None]:
         """Notes which members somebody has, or that it runs the code of a pool, and may give back any."""
         for number, pool in self._pools.items():
-            for each in (yield from members.taken(held, frames, pool.places, {number})):
-                edge = Edge(("thing", number), key, "held", each.where)
-                pool.holders[each.place].append(edge)
-            if key[0] == "thread" or key[1] not in pool.waiting:
+            if pool.lends is None:
+                for each in (yield from members.taken(held, frames, pool.places, {number})):
+                    edge = Edge(("thing", number), key, "held", each.where)
+                    pool.holders[each.place].append(edge)
+            else:
+                for lent in (yield from lending.lent_to(number, pool.lends, held, frames)):
+                    edge = Edge(("thing", number), key, "held", lent.where)
+                    edges = pool.holders[pool.place_of(lent.ends)]
+                    if all(known.on != key for known in edges):
+                        edges.append(edge)
+            if key not in pool.waiting:
                 pool.busy |= any(_is_method_of(number, each) for each in frames)
 
-    def _add(self, key: Key, pool: _Pool, known: MembersKnown) -> Job[None]:
+    def _add(self, key: Key, pool: _Pool, known: MembersKnown, *, sampled: bool) -> Job[None]:
         node = self._nodes[key] = Node("slots", either=True)
-        node.name, node.size = pool.name, len(pool.places)
-        for serial, since in pool.waiting.items():
-            self._nodes.setdefault(("task", serial), Node("task", since))
-            self._edges.append(Edge(("task", serial), key, "waits"))
+        node.name, node.size = pool.name, pool.size
+        for waiter, since in pool.waiting.items():
+            self._nodes.setdefault(waiter, Node("task" if waiter[0] == "task" else "thread", since))
+            self._edges.append(Edge(waiter, key, "waits"))
         held = [edge for edges in pool.holders.values() for edge in edges]
         self._edges += held
-        self.unheld[key] = len(pool.places) - len(pool.holders)
+        if not sampled and (pool.lends is None or (pool.lends.connects and not pool.busy)):
+            self.unheld[key] = max(0, pool.size - len(pool.holders))
+        if (yield from self._is_settled(key[1], pool, {edge.on for edge in held}, known)):
+            return
         state = yield from self._state(key[1], pool, {edge.on for edge in held}, known)
         if state is None or not _is_final(pool, state):
             self._edges.append(Edge(key, ELSEWHERE, "held"))
@@ -208,15 +249,27 @@ class ClientPools:
                 ),
             )
 
+    def _is_settled(self, number: int, pool: _Pool, holders: set[Key], known: MembersKnown) -> Job[bool]:
+        """Whether each member is with somebody whose variables show it, where no proof is to be had.
+
+        That is if the pool keeps none of them, or if threads have some: what runs may lead to any object.
+        """
+        shown = pool.lends is not None or any(each[0] == "thread" for each in holders)
+        if not shown or pool.busy or len(pool.holders) != pool.size:
+            return False
+        return not (yield from known.timers_lead_to(number))
+
     def _state(
         self, number: int, pool: _Pool, holders: set[Key], known: MembersKnown
     ) -> Job[members.Members | None]:
         """What has become of its members; None if some may be given back, or that is not known."""
         still = [self._nodes[each].since for each in holders if each[0] == "task" and each in self._nodes]
-        if pool.busy or len(still) < len(holders) or (yield from known.timers_lead_to(number)):
+        if pool.lends is not None or pool.busy or len(still) < len(holders):
+            return None
+        if (yield from known.timers_lead_to(number)):
             return None
         since = max((*pool.waiting.values(), *(each or self._now for each in still)))
-        serials = {*islice(pool.waiting, MAX_STILL), *(each[1] for each in holders)}
+        serials = {each for kind, each in (*islice(pool.waiting, MAX_STILL), *holders) if kind == "task"}
         tasks = [OwnRef(task) for each in serials if (task := self._registry.find(each)) is not None]
         return (yield from known.of(number, partial(self._again, number, pool), tasks, since))
 
@@ -228,13 +281,10 @@ class ClientPools:
     def _lines(self, number: int, pool: _Pool) -> Job[tuple[model.WaitingAt, ...]]:
         """The lines of those that use it, at which they wait."""
         lines: Counter[model.Frame] = Counter()
-        for serial in pool.waiting:
-            task = self._registry.find(serial)
-            if task is not None:
-                stack = stacks.describe(_beyond(number, stacks.await_chain(futures.coroutine(task))))
-                line = model.user_line(stack) or model.library_line(stack)
-                lines.update([line] if line is not None else [])
-            del task
+        for key in pool.waiting:
+            stack = stacks.describe(_beyond(number, self._frames(key)))
+            line = model.user_line(stack) or model.library_line(stack)
+            lines.update([line] if line is not None else [])
             if spent():
                 yield
         return tuple(model.WaitingAt(*each) for each in lines.most_common(MAX_LINES))

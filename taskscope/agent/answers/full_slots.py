@@ -150,10 +150,14 @@ class SlotOwners:
         return _holder(standing.with_thread(model.WaitNode(0, "thread", "", since=since), edge.on[1]), edge)
 
     def _line(self, key: Key) -> model.Frame | None:
+        """The program's line at which one waits; a library's if there is none."""
         if key[0] == "thread":
-            return standing.line_of(stacks.thread_frames(stacks.current_frames().get(key[1])))
-        task = self._registry.find(key[1])
-        return standing.line_of(stacks.await_chain(futures.coroutine(task))) if task is not None else None
+            frames = stacks.thread_frames(stacks.current_frames().get(key[1]))
+        else:
+            task = self._registry.find(key[1])
+            frames = stacks.await_chain(futures.coroutine(task)) if task is not None else []
+        stack = stacks.describe(frames)
+        return model.user_line(stack) or model.library_line(stack)
 
 
 def _holder(node: model.WaitNode, edge: Edge) -> model.Holder:

@@ -101,6 +101,7 @@ class Look:
                 if still and not (leaving and self._add_leaving(ident, since or 0.0, frame)):
                     self._add(("thread", ident), since or 0.0, waited.by_thread(frame))
                     self._add_any(("thread", ident), since or 0.0, waited.of_thread_by_anybody, frame)
+                    self._clients.note_thread(ident, since or 0.0, frame)
                 elif not still and (back := self._returning.note(ident, native, frame)) is not None:
                     self._add(("thread", ident), back, waited.by_thread(frame))
                 if self._secluded and ident not in loops and since is not None:
@@ -205,8 +206,7 @@ class Look:
 
     def pools(self, known: MembersKnown, agent: int) -> Job[None]:
         """Adds the pools of connections that are waited for."""
-        if not self._partial:
-            yield from self._clients.follow(self._sampled, agent, known)
+        yield from self._clients.follow(self._sampled, agent, known, sampled=self._partial)
 
     def rest(self) -> None:
         """Adds the process as a whole, if all that could make it move is in the graph."""

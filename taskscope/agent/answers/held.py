@@ -25,6 +25,7 @@ class Held:
 
     def note_threads(self, idents: Iterable[int]) -> Job[None]:
         for ident in idents:
+            yield from holdings.read_frames(stacks.current_frames().get(ident))
             frame = stacks.current_frames().get(ident)
             for held, holder in holdings.of_frames(frame) if frame is not None else ():
                 number = self._number(held.thing)
@@ -41,6 +42,7 @@ class Held:
             if task is None:
                 yield
             else:
+                yield from holdings.read(task)
                 self._note_task(task)
 
     def _note_task(self, task: object) -> None:

@@ -104,12 +104,12 @@ class Starts:
         self._looks = 0
         self._followed: list[Followed] = []
         self._parents: set[int] = set()
-        self._ended: dict[int, int] = {}
+        self._ended: dict[int, tuple[int, int]] = {}
 
     def begin(self) -> Job[None]:
         for record in self._registry.task_records():
             self._before[record.id] = record.born
-            self._ended[record.id] = record.failed + record.cancelled
+            self._ended[record.id] = _ends(record)
             if spent():
                 yield
 
@@ -155,11 +155,17 @@ class Starts:
             record = each.record
             births = record.born - self._before.get(record.id, 0)
             if each.loop == loop and births and not each.within:
-                broken_off = record.failed + record.cancelled - self._ended.get(record.id, 0)
+                before, now = self._ended.get(record.id, (0, 0)), _ends(record)
+                ends = now[0] - before[0], now[1] - before[1]
                 state = each.changes, each.counts, each.whole
                 by = each.chain, each.parent, each.function
-                found.append(model.Starting(record.id, births, broken_off, *by, *state, others, looks))
+                found.append(model.Starting(record.id, births, *ends, *by, *state, others, looks))
         return tuple(found)
+
+
+def _ends(record: SiteRecord) -> tuple[int, int]:
+    """How many of its tasks have returned, and how many failed or were cancelled."""
+    return record.finished, record.failed + record.cancelled
 
 
 def _newest(record: SiteRecord) -> Any:

@@ -96,6 +96,7 @@ class Unreturned:
             if task is None:
                 yield
                 continue
+            yield from holdings.read(task)
             frames = stacks.await_chain(futures.coroutine(task))
             kind, thing = waited.taken_from(frames)
             own = stacks.outside_plumbing(frames)
@@ -110,6 +111,7 @@ class Unreturned:
                 continue
             if known.may_have(stacks.thread_frames(frame)):
                 return False
+            yield from holdings.read_frames(frame)
             self._forget_held(each for each, _ in holdings.of_frames(frame))
             if spent():
                 yield

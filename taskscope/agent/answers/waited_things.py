@@ -114,6 +114,7 @@ def _find_holders(registry: Registry, found: dict[_Key, _Things]) -> Job[None]:
 
 def _note_held(task: object, wanted: dict[int, _Things], pools: list[_Things]) -> Job[None]:
     """``pools``: of these the members are held, not they themselves."""
+    yield from holdings.read(task)
     held = holdings.of_task(task)
     for each in held:
         things = wanted.get(id(each.thing))

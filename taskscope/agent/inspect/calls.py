@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from taskscope.agent.inspect.caches import Cache
 from taskscope.agent.inspect.looking import attribute, is_a, lookup, text
 from taskscope.agent.inspect.variables import variables_of
+from taskscope.agent.inspect.walk import at_once, spent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from dis import Instruction
     from types import CodeType, FrameType
+
+    from taskscope.agent.inspect.walk import Job
 
 MAX_CODES = 500
 """Functions whose bytecode is cached."""
@@ -28,6 +31,7 @@ MAX_ARGUMENTS = 200
 
 _NAMES = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_GLOBAL", "LOAD_NAME")
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
+_STORES = ("STORE_FAST", "STORE_DEREF", "STORE_GLOBAL", "STORE_NAME")
 _ENTERS = ("BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL")
 _TAKES, _GIVES_BACK = frozenset(("acquire", "get")), frozenset(("release", "put", "put_nowait"))
 
@@ -192,6 +196,21 @@ def awaits(code: CodeType, name: str) -> bool:
     )
 
 
+def line_storing(code: CodeType, at: int, name: str) -> int:
+    """The line before an instruction that gives a variable its value; 0: none does, as of an argument."""
+    stores = (
+        each
+        for each in reversed(_shown(code).instructions)
+        if each.offset <= at and each.opname.startswith(_STORES)
+    )
+    stored = next((each for each in stores if name in _names_of(each)), None)
+    return _line(stored) if stored is not None else 0
+
+
+def _names_of(instruction: Instruction) -> tuple[object, ...]:
+    return instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+
+
 class Taken(NamedTuple):
     """Something that a frame has taken and will give back; ``thing`` None: the bytecode does not name it."""
 
@@ -232,16 +251,32 @@ def is_or_locks(taken: object, thing: object) -> bool:
 # -- reading code ------------------------------------------------------------------------------------
 
 
+def read(codes: Iterable[CodeType]) -> Job[None]:
+    """Reads functions, so that what they have taken is quick to tell."""
+    for code in codes:
+        if _codes.get(code) is None and _may_take(code):
+            yield from _read(code)
+        if spent():
+            yield
+
+
 def _shown(code: CodeType) -> _Shown:
     known = _codes.get(code)
-    if known is None:
-        import dis
+    return known if known is not None else at_once(_read(code))
 
-        bytecode = dis.Bytecode(code)
-        instructions = list(bytecode)
-        entries: list[Any] = vars(bytecode).get("exception_entries", [])
-        known = _codes.put(code, _Shown(instructions, _blocks(instructions, entries)))
-    return known
+
+def _read(code: CodeType) -> Job[_Shown]:
+    import dis
+
+    bytecode = dis.Bytecode(code)
+    instructions = []
+    for each in bytecode:
+        instructions.append(each)
+        if spent():
+            yield
+    entries: list[Any] = vars(bytecode).get("exception_entries", [])
+    blocks = yield from _blocks(instructions, entries)
+    return _codes.put(code, _Shown(instructions, blocks))
 
 
 def _may_take(code: CodeType) -> bool:
@@ -255,7 +290,7 @@ def _may_take(code: CodeType) -> bool:
     return known
 
 
-def _blocks(instructions: list[Instruction], entries: Sequence[Any]) -> list[_Block]:
+def _blocks(instructions: list[Instruction], entries: Sequence[Any]) -> Job[list[_Block]]:
     """The ranges whose handler exits a context manager, or gives something back."""
     index = {each.offset: i for i, each in enumerate(instructions)}
     ranges: dict[int, tuple[int, int]] = {}
@@ -274,6 +309,8 @@ def _blocks(instructions: list[Instruction], entries: Sequence[Any]) -> list[_Bl
             opened = _taken(instructions, before, at)
         if opened is not None:
             found.append(_Block(first, end, *opened))
+        if spent():
+            yield
     return found
 
 

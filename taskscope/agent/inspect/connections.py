@@ -10,6 +10,7 @@ from taskscope.agent.inspect.looking import (
     attribute,
     attributes_of,
     class_name,
+    in_class,
     is_a,
     module_of,
     native,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NAMES = ("transport", "_transport")
+_OF_DATABASES = ("cursor", "commit", "rollback", "close")
 
 MAX_PARTS = 50
 """Most attributes of an object that are looked into: it may keep its reader or writer in one of them."""
@@ -60,6 +62,17 @@ def is_open(transport: object) -> bool:
 def is_end(thing: object) -> bool:
     """Whether it is a transport or a socket."""
     return is_a(thing, _socket.socket) or is_transport(thing)
+
+
+def is_connection(thing: object) -> bool:
+    """Likewise, or a connection to a database: with the methods that Python's DB-API asks for."""
+    return is_end(thing) or all(in_class(type(thing), name) is not None for name in _OF_DATABASES)
+
+
+def is_class(thing: object) -> bool:
+    """Whether it is a class of connections: to a database, or with methods to connect and to close."""
+    ways = _OF_DATABASES, ("connect", "close")
+    return is_a(thing, type) and any(all(in_class(thing, each) is not None for each in way) for way in ways)
 
 
 def is_transport(thing: object) -> bool:

@@ -77,9 +77,13 @@ def _classify(file: str) -> Origin | Literal["own"]:
 
 
 def _is_compiled(file: str) -> bool:
-    """Whether Cython compiled it from a library: such files are named relative to their package."""
-    package, slash, _ = file.partition("/")
-    module = sys.modules.get(package) if slash and package else None
+    """Whether a library compiled it: its name begins with that of a package.
+
+    As in ``asyncpg/protocol/protocol.pyx`` of Cython, or ``<sqlalchemy generated _go() wrapper for …>``.
+    """
+    mark = " " if file.startswith("<") else "/"
+    package, found, _ = file.removeprefix("<").partition(mark)
+    module = sys.modules.get(package) if found and package else None
     where = text(lookup(attributes_of(module), "__file__"))
     return plumbing.is_in_library(where)
 

@@ -151,7 +151,7 @@ class _Walk:
         elif (length := size(thing)) is not None:
             self._container(thing, length)
         elif _is_of_asyncio(thing):
-            self.add(each for _, each in (*pairs(attributes_of(thing)), *slots_of(thing)) if _is_plain(each))
+            self.add(each for _, each in (*pairs(attributes_of(thing)), *slots_of(thing)) if _holds(each))
         elif _is_of_python(type(thing)):
             self._object(thing)
         else:
@@ -192,9 +192,14 @@ def _names_in(code: CodeType) -> set[str]:
     return {*code.co_names, *(name for names in inner for name in names)}
 
 
+def _holds(thing: object) -> bool:
+    """Whether it is a container."""
+    return size(thing) is not None
+
+
 def _is_plain(thing: object) -> bool:
     """Whether it is a container, or a number or text."""
-    return size(thing) is not None or id(type(thing)) in _COUNTED | _TEXT
+    return _holds(thing) or id(type(thing)) in _COUNTED | _TEXT
 
 
 def _is_of_waiting(thing: object) -> bool:

@@ -224,7 +224,11 @@ def standing(node: WaitNode) -> str:
 
 
 def _placed(node: WaitNode) -> str:
-    return f" at {_at(node.frame)}" if node.frame is not None else ""
+    """Where it waits; in a library, where the program called that as well."""
+    if node.frame is None:
+        return ""
+    caller = node.user_frame if node.user_frame != node.frame else None
+    return f" at {_at(node.frame)}" + (f" (called at {_at(caller)})" if caller is not None else "")
 
 
 def _at(frame: Frame) -> str:

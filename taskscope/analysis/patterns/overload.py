@@ -145,6 +145,7 @@ def _slots_finding(full: FullSlots, now: float) -> Finding:
     held = wording.age(now - full.since)
     all_slots = f"all {full.size:,} slots have" if full.size > 1 else "its only slot has"
     all_slots = all_slots if full.size else "every slot has"
+    taken_by = "those that took the slots have not moved" if full.holders else "nobody has given a slot back"
     found = process_finding(
         "executor",
         "saturated",
@@ -158,7 +159,7 @@ def _slots_finding(full: FullSlots, now: float) -> Finding:
             "oldest_wait_seconds": round(now - full.oldest, 1),
         },
         SLOTS_TAKEN.cause(
-            f"those that took the slots have not moved for at least {held}; "
+            f"{taken_by} for at least {held}; "
             f"the longest has waited for one for at least {wording.age(now - full.oldest)}",
             (
                 *(_holds(each) for each in full.holders[:SHOWN]),
