@@ -60,10 +60,9 @@ class Starting:
     Those that tasks of such a site start are left out.  ``chain``: each was started by another; otherwise
     ``parent`` is the serial of the task that started the newest, ``function`` its coroutine (0, "": unknown).
     ``changes``: something that they or that task work on changed meanwhile; ``counts``: numbers did;
-    ``whole``: all that they reach was compared.  ``broken_off``: how many failed or were cancelled, ``finished``:
-    how many returned.
-    ``others``: looks at which the loop had anything else to run, other than what asyncio queues for such
-    tasks, out of ``looks`` at which it was awake.
+    ``whole``: all that they reach was compared.  ``finished`` of them returned, ``broken_off`` failed or were
+    cancelled.  ``others``: looks at which the loop had anything else to run, other than what asyncio queues
+    for such tasks, out of ``looks`` at which it was awake.
     """
 
     site: int

@@ -156,10 +156,22 @@ class Starts:
             births = record.born - self._before.get(record.id, 0)
             if each.loop == loop and births and not each.within:
                 before, now = self._ended.get(record.id, (0, 0)), _ends(record)
-                ends = now[0] - before[0], now[1] - before[1]
-                state = each.changes, each.counts, each.whole
-                by = each.chain, each.parent, each.function
-                found.append(model.Starting(record.id, births, *ends, *by, *state, others, looks))
+                found.append(
+                    model.Starting(
+                        record.id,
+                        births,
+                        now[0] - before[0],
+                        now[1] - before[1],
+                        each.chain,
+                        each.parent,
+                        each.function,
+                        each.changes,
+                        each.counts,
+                        each.whole,
+                        others,
+                        looks,
+                    )
+                )
         return tuple(found)
 
 
