@@ -63,7 +63,7 @@ class AgentClient:
     def live(self) -> int:
         """Live tasks in the first sample that has any: those older than the agent are counted by and by."""
         live: int = self.sample()["tasks"]["live"]
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * FACTOR
         while not live:
             assert time.monotonic() < deadline, "the agent sees no task"
             live = self.next()["params"]["tasks"]["live"]

@@ -12,7 +12,7 @@ from taskscope import endpoint
 from taskscope.attach import attempt, injection, mutexes, outside, procfs, room
 from taskscope.attach.errors import AttachError, OutOfReachError
 from taskscope.attach.presence import agent_in
-from taskscope.attach.privilege import GRANTS, Fact, contained
+from taskscope.attach.privilege import Fact, ways
 from taskscope.attach.target import Target, examine, explained
 
 LOOKS = 4
@@ -36,7 +36,7 @@ def diagnose(pid: int) -> Diagnosis:
     try:
         target = examine(pid)
     except OutOfReachError as error:
-        return Diagnosis((), error, GRANTS if contained() else ())
+        return Diagnosis((), error, ways(pid))
     except AttachError as error:
         return Diagnosis((), error)
     facts = [
@@ -45,6 +45,8 @@ def diagnose(pid: int) -> Diagnosis:
         Fact("namespaces", _namespaces(target)),
         Fact("threads", _threads(target)),
     ]
+    if _declines_debuggers(target):
+        facts.append(Fact("debugging", _DECLINED))
     point = agent_in(pid)
     if point is not None:
         facts.append(_running(point))
@@ -53,7 +55,7 @@ def diagnose(pid: int) -> Diagnosis:
     facts.append(Fact("agent", f"none; it would listen {f'at {place}' if place else 'nowhere'}"))
     facts.append(Fact("way in", _WAY))
     with explained(pid):
-        return Diagnosis(tuple(facts), waiting(pid) or obstacle(target) or _no_place(target, place))
+        return Diagnosis(tuple(facts), waiting(pid) or obstacle(target))
 
 
 def _running(agent: endpoint.Endpoint) -> Fact:
@@ -67,13 +69,15 @@ def obstacle(target: Target) -> AttachError | None:
         return AttachError(
             f"process {pid} is stopped, so no agent can start in it", f"kill -CONT {pid}, then attach again"
         )
+    if procfs.frozen(pid):
+        return AttachError(f"{outside.frozen(pid)}, so no agent can start in it", outside.THAW)
     for_good = never_again(pid)
     if for_good is not None:
         return for_good
     lacking = room.shortage(pid)
     if lacking is not None:
         return AttachError(f"process {pid} is left unchanged: it {lacking.text}", lacking.remedy)
-    return None
+    return None if _socket(target) else _no_place(target)
 
 
 def never_again(pid: int) -> AttachError | None:
@@ -110,13 +114,19 @@ def waiting(pid: int) -> AttachError | None:
     return AttachError(f"{earlier} is pending in process {pid} and {does}: {reason.text}")
 
 
-def _no_place(target: Target, place: str) -> AttachError | None:
-    if place:
-        return None
+def _no_place(target: Target) -> AttachError:
+    own = _environment(target.pid).get("TASKSCOPE_DIR")
+    folders = own or f"/run/user/{target.uid}, /tmp or /dev/shm"
     return AttachError(
         f"an agent in process {target.pid} would have no place to listen",
-        f"uid {target.uid} needs write access to /run/user/{target.uid}, /tmp or /dev/shm there",
+        f"uid {target.uid} needs write access to {folders} there; a container may mount a tmpfs",
     )
+
+
+def _declines_debuggers(target: Target) -> bool:
+    """Whether whoever started it asked Python (3.14 and later) for no remote debugging."""
+    asked = "disable-remote-debug" in " ".join(procfs.command(target.pid))
+    return target.version >= (3, 14) and (asked or bool(_environment(target.pid).get(_DISABLE)))
 
 
 def _permission(target: Target) -> str:
@@ -147,7 +157,8 @@ def _socket(target: Target) -> str:
     """Where an agent would listen; empty if nowhere."""
     own = _environment(target.pid).get("TASKSCOPE_DIR")
     for folder in (target.root + own,) if own else endpoint.standard(target.uid, target.root):
-        if endpoint.is_private(folder, target.uid) or _may_write(target, os.path.dirname(folder)):  # noqa: PTH120
+        made = endpoint.is_private(folder, target.uid)
+        if _may_write(target, folder if made else os.path.dirname(folder)):  # noqa: PTH120
             return f"{folder}/{target.inner_pid}.NAME.sock"
     return ""
 
@@ -167,8 +178,10 @@ def _may_write(target: Target, folder: str) -> bool:
             return False
     except OSError:
         return False
-    shift = 6 if found.st_uid == target.uid else 3 if found.st_gid == target.gid else 0
-    return target.uid == 0 or found.st_mode >> shift & 3 == 3
+    shift = 6 if found.st_uid == target.uid else 3 if found.st_gid in target.groups else 0
+    return target.any_file or found.st_mode >> shift & 3 == 3
 
 
+_DISABLE = "PYTHON_DISABLE_REMOTE_DEBUG"
+_DECLINED = f"switched off by {_DISABLE} or -X: that is sys.remote_exec, which attaching does not use"
 _WAY = "a new thread, started while one of its threads is stopped for about 1 ms"

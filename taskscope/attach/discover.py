@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from taskscope import endpoint, wire
-from taskscope.attach import builds, family, peers, procfs
+from taskscope.attach import builds, family, peers, privilege, procfs
 from taskscope.attach.presence import agent_in
 from taskscope.interpreter import OLDEST
 from taskscope.model.vocabulary import Role  # noqa: TC001  (checked.py reads the types at run time)
@@ -187,7 +187,7 @@ def _look(pid: int, build: _Build) -> PythonProcess:
         python=build.python,
         agent=agent.name if agent is not None else None,
         asyncio=build.asyncio,
-        obstacle="" if agent is not None else _obstacle(pid, uid, build),
+        obstacle="" if agent is not None else _obstacle(pid, build),
         own=uid == os.geteuid(),
         monitor=peers.monitor_of(pid) if build.may_be_monitored else "",
         role=family.role_by(command),
@@ -233,9 +233,9 @@ def _cpu(pid: int, started: float, seconds: float) -> float:
     return max(0.0, seconds - before) / max(now - since, 0.01)
 
 
-def _obstacle(pid: int, uid: int, build: _Build) -> str:
-    if os.geteuid() not in {0, uid}:
-        return "another user's: run taskscope as that user or as root"
+def _obstacle(pid: int, build: _Build) -> str:
+    if not privilege.may_inspect(pid):
+        return privilege.remedy(pid)
     python = build.python
     if build.kind not in {"", "musl"}:
         return builds.hint(build.kind)
@@ -248,4 +248,8 @@ def _obstacle(pid: int, uid: int, build: _Build) -> str:
         return "has ended"
     if status.get("TracerPid", "0") != "0":
         return f"being debugged by process {status['TracerPid']}"
+    if status.get("State", "")[:1] == "T":
+        return f"stopped: kill -CONT {pid}"
+    if procfs.frozen(pid):
+        return "frozen with its control group"
     return ""

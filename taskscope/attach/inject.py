@@ -20,7 +20,11 @@ from taskscope.attach import attempt, mutexes, payload, procfs, room
 from taskscope.attach.diagnosis import obstacle
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
+<<<<<<< HEAD
 from taskscope.attach.outside import MOVES, Condition, Outside
+=======
+from taskscope.attach.outside import THAW, Condition, Outside
+>>>>>>> 4ba764e (A process that may not be traced says why: Yama's scope, capabilities, not dumpable, hidepid, frozen, nowhere to listen)
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import PATIENCE, Target, examine, explained
 
@@ -118,10 +122,15 @@ class _Waiting:
         """
         if self.seconds() > 0:
             return
+<<<<<<< HEAD
         pending, thread = self._pending()
         entered = pending is not None and pending.entered
         condition = self._outside.look(thread, entered=entered)
         if condition.state in ("ended", "replaced", "stopped"):
+=======
+        condition = self._outside.look()
+        if condition.state in ("ended", "replaced", "stopped", "frozen"):
+>>>>>>> 4ba764e (A process that may not be traced says why: Yama's scope, capabilities, not dumpable, hidepid, frozen, nowhere to listen)
             raise self.over(condition)
         moves = entered and self._outside.used(thread) >= MOVES
         reason = _reason(self._pid, condition, pending, moves=moves)
@@ -150,11 +159,10 @@ class _Waiting:
         condition = condition or self._outside.look()
         if condition.state in ("ended", "replaced"):
             return AttachError(condition.text)
-        if condition.state == "stopped":
-            return AttachError(
-                f"process {self._pid} was stopped meanwhile; its agent starts when it is continued",
-                f"kill -CONT {self._pid}, then attach again",
-            )
+        if condition.state in ("stopped", "frozen"):
+            resume = THAW if condition.state == "frozen" else f"kill -CONT {self._pid}, then attach again"
+            meanwhile = f"process {self._pid} was {condition.state} meanwhile"
+            return AttachError(f"{meanwhile}; its agent starts when it is continued", resume)
         return _failure(self._pid, f"process {self._pid} did not start the agent", "try again")
 
     def for_attempt(self) -> endpoint.Endpoint | None:

@@ -35,6 +35,8 @@ MOVES = 0.05
 _GIVES_UP = (" in futex", " in epoll_wait", " in epoll_pwait", " in epoll_pwait2")
 """Where a thread that holds the GIL hardly ever waits: locks, event loops."""
 
+THAW = "thaw the group (docker unpause, or 0 into its cgroup.freeze), then attach again"
+
 _EXITING = 0x4
 """The kernel's flag of a process that is ending."""
 
@@ -122,6 +124,8 @@ class Outside:
         if state == "t":
             tracer = status.get("TracerPid", "0")
             return Condition("traced", f"process {self.pid} is stopped by a debugger, process {tracer}")
+        if procfs.frozen(self.pid):
+            return Condition("frozen", frozen(self.pid))
         return None
 
     def used(self, tid: int) -> float:
@@ -230,6 +234,7 @@ class Outside:
         return f" in {name}" if name and name != "0" else ""
 
 
+<<<<<<< HEAD
 def _gil(pid: int) -> _Gil | None:
     try:
         with Memory(pid) as memory:
@@ -251,6 +256,11 @@ def _keeper(old: _Look, now: _Look, asking: list[int]) -> int | None:
     slept = past.switches == new.switches and past.ticks == new.ticks and new.state in "SD"
     worked = new.ticks - past.ticks >= _KEEPS * _TICK and any(tid != holder for tid in asking)
     return holder if slept or worked else None
+=======
+def frozen(pid: int) -> str:
+    """What is said of a process that is frozen."""
+    return f"process {pid} is frozen with its control group"
+>>>>>>> 4ba764e (A process that may not be traced says why: Yama's scope, capabilities, not dumpable, hidepid, frozen, nowhere to listen)
 
 
 def _image(pid: int) -> _Image | None:

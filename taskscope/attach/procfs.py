@@ -58,6 +58,16 @@ def status(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+_FREEZERS = ("__refrigerator", "do_freezer_trap", "get_signal")
+"""Where the kernel keeps frozen threads: those of a control group of version 1, or 2.  What else waits in
+``get_signal`` is stopped or traced, which is another state."""
+
+
+def frozen(pid: int) -> bool:
+    """Whether its control group is frozen (``docker pause``): it runs no instruction until that is thawed."""
+    return Path(f"/proc/{pid}/wchan").read_text() in _FREEZERS and status(pid)["State"][0] in "SD"
+
+
 def ended(pid: int) -> bool:
     """Whether the process has ended, or is a zombie."""
     try:

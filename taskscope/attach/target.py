@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.attach import builds, elf, procfs
+from taskscope.attach import builds, elf, privilege, procfs
 from taskscope.attach.architectures import BY_MACHINE, Architecture
 from taskscope.attach.errors import AttachError, BeingTracedError, OutOfReachError
-from taskscope.attach.privilege import may_trace_all
 from taskscope.interpreter import NEWEST, OLDEST
 
 if TYPE_CHECKING:
@@ -35,20 +34,22 @@ _LIBC = r"libc[.-]|libpthread[.-]"
 _NOT_CPYTHON = (
     "it does not export CPython's C API: not CPython, linked without its symbols, or still starting"
 )
+_IF_CPYTHON = "if it is Python, start it with `taskscope run`"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A running CPython.  ``inner_pid`` is its own view of its pid, ``addresses`` those of ``C_API`` and of
     the C library; instructions in ``text`` belong to the interpreter.  ``root`` is the prefix that makes its
-    paths reachable from here.
+    paths reachable from here; ``any_file``: no mode of a file or folder keeps it out.
     """
 
     pid: int
     inner_pid: int
     started: int
     uid: int
-    gid: int
+    groups: frozenset[int]
+    any_file: bool
     executable: str
     architecture: Architecture
     version: tuple[int, int, int]
@@ -91,7 +92,7 @@ def _examine(pid: int) -> Target:
             images = _Images(memory.fileno(), maps, executable)
             python = images.exporting(C_API, r"(?:lib)?python3", executable)
             if python is None:
-                raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}")
+                raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}", _IF_CPYTHON)
             hexversion = _hexversion(pid, images, python)
             architecture = _architecture(pid, images, python)
             builds.refuse(pid, build)
@@ -105,7 +106,8 @@ def _examine(pid: int) -> Target:
                 inner_pid=int(status.get("NSpid", str(pid)).split()[-1]),
                 started=procfs.start_time(pid),
                 uid=int(uids[1]),
-                gid=int(status["Gid"].split()[1]),
+                groups=frozenset(map(int, (status["Gid"].split()[1], *status.get("Groups", "").split()))),
+                any_file=privilege.may_use_any_file(status),
                 executable=executable,
                 architecture=architecture,
                 version=(hexversion >> 24, hexversion >> 16 & 0xFF, hexversion >> 8 & 0xFF),
@@ -123,15 +125,22 @@ def _examine(pid: int) -> Target:
             )
 
 
+def out_of_sight(pid: int) -> OutOfReachError:
+    """What to raise for a process that /proc does not show: there is none, or it is hidden from us."""
+    if not Path(f"/proc/{pid}").exists() and privilege.exists(pid):
+        return OutOfReachError(f"process {pid} cannot be seen", privilege.HIDDEN)
+    return OutOfReachError(f"no such process: {pid}")
+
+
 @contextlib.contextmanager
 def explained(pid: int) -> Iterator[None]:
     """Turns errors from inspecting a process into AttachError."""
     try:
         yield
     except (FileNotFoundError, ProcessLookupError):
-        raise OutOfReachError(f"no such process: {pid}") from None
+        raise out_of_sight(pid) from None
     except PermissionError:
-        raise OutOfReachError(f"no permission to inspect process {pid}", _permission_remedy(pid)) from None
+        raise OutOfReachError(f"no permission to inspect process {pid}", privilege.remedy(pid)) from None
     except OSError as error:
         if Path(f"/proc/{pid}").exists():
             raise AttachError(
@@ -139,29 +148,6 @@ def explained(pid: int) -> Iterator[None]:
                 "try again",
             ) from None
         raise AttachError(f"process {pid} has just ended") from None
-
-
-def _permission_remedy(pid: int) -> str:
-    if os.geteuid() == 0 and not may_trace_all():
-        return f"root lacks CAP_SYS_PTRACE here: `taskscope doctor {pid}` shows how a container gets it"
-    if os.geteuid() == 0:
-        return "root has CAP_SYS_PTRACE: a seccomp profile or a security module (AppArmor, say) forbids it"
-    try:
-        owner = Path(f"/proc/{pid}").stat().st_uid
-        uid = int(procfs.status(pid)["Uid"].split()[1])
-    except OSError:
-        return "run taskscope as root"
-    if uid != os.geteuid():
-        return f"it belongs to uid {uid}: run taskscope as that user or as root"
-    try:
-        yama = int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text())
-    except (OSError, ValueError):
-        yama = 0
-    if yama:
-        return f"/proc/sys/kernel/yama/ptrace_scope is {yama}: set it to 0, or run taskscope as root"
-    if owner != uid:
-        return "it is protected from debuggers (not dumpable): run taskscope as root"
-    return "it has more capabilities than taskscope: run taskscope as root"
 
 
 def _refuse_by_status(pid: int, status: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
 from taskscope.model.state import TargetState
+from taskscope.model.vocabulary import HALTED
 from taskscope.sources.base import AgentGone, Observed, Silence, TargetGone
 from taskscope.sources.group import GroupSource
 from taskscope.sources.pump import Pump
@@ -27,9 +28,6 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 QUIET = 5.0
 """Seconds without a sample that count as a result themselves."""
-
-HALTED = ("stopped", "traced")
-"""States reported sooner: no sample can come until the process is resumed."""
 
 SAID_AGAIN = 30.0
 """Seconds after which a lasting silence is reported again."""

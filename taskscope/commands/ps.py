@@ -40,6 +40,7 @@ def main(options: Namespace) -> int:
     import asyncio
 
     from taskscope import endpoint
+    from taskscope.attach import privilege
     from taskscope.attach.discover import processes
     from taskscope.sources.listing import matches
 
@@ -63,6 +64,8 @@ def main(options: Namespace) -> int:
         print("No Python process found (only those in this machine or container are visible).")
     else:
         _print(rows)
+    if not options.via and privilege.hides():
+        say(f"taskscope ps: {privilege.HIDDEN}")
     return 0
 
 

@@ -193,9 +193,14 @@ own, left alone; ``refused``: it cannot be attached to."""
 Odd = Literal["", "silent", "idle"]
 """How a process of a group differs from the others: it says nothing, it never started a task."""
 
-ProcessState = Literal["ended", "replaced", "stopped", "traced", "stuck", "held", "starved", "silent"]
-"""How a process is that says nothing.  ``replaced``: by exec; ``stuck``: uninterruptible; ``held``: a C call
-keeps the GIL; ``silent``: no reason shows."""
+ProcessState = Literal[
+    "ended", "replaced", "stopped", "traced", "frozen", "stuck", "held", "starved", "silent"
+]  # fmt: skip
+"""How a process is that says nothing.  ``replaced``: by exec; ``frozen``: with its control group; ``stuck``:
+uninterruptible; ``held``: a C call keeps the GIL; ``silent``: no reason shows."""
+
+HALTED = ("stopped", "traced", "frozen")
+"""States in which nothing of a process runs until somebody resumes it."""
 
 ResourceKind = Literal[
     "context", "loop", "executor", "transport", "generator", "subprocess", "descriptor", "primitive",

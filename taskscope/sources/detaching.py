@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach import attempt, procfs
 from taskscope.attach.presence import agent_in
-from taskscope.attach.target import explained
+from taskscope.attach.target import explained, out_of_sight
 from taskscope.sources.base import SourceError, TargetGone
 from taskscope.sources.live import LiveSource
 
@@ -28,7 +28,7 @@ def detach(pid: int, progress: Progress, *, only_injected: bool = False) -> None
     ``only_injected``: keeps an agent that the program started itself, and says so.  Also raises AttachError.
     """
     if procfs.is_here() and not Path(f"/proc/{pid}").exists():
-        raise TargetGone(f"no such process: {pid}")
+        raise TargetGone(str(out_of_sight(pid)))
     point = agent_in(pid)
     if point is not None:
         _remove(point.path, pid, progress, only_injected=only_injected)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from taskscope import endpoint
 from taskscope.attach.outside import Outside
+from taskscope.model.vocabulary import HALTED
 from taskscope.sources.base import SourceError, TargetGone, TargetSilent
 from taskscope.sources.impute import guesses
 
@@ -111,7 +112,7 @@ class Socket:
 def refuse_halted(outside: Looks | None) -> None:
     """Raises TargetSilent if the process is stopped and cannot answer until continued."""
     condition = outside.look() if outside is not None else None
-    if condition is not None and condition.state in ("stopped", "traced"):
+    if condition is not None and condition.state in HALTED:
         raise TargetSilent(condition.text)
 
 

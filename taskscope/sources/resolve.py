@@ -171,7 +171,9 @@ def agent_of(
     if not procfs.is_here():
         raise SourceError(str(procfs.missing()))
     if not Path(f"/proc/{pid}").exists():
-        raise SourceError(f"no such process: {pid}")
+        from taskscope.attach.target import out_of_sight
+
+        raise SourceError(str(out_of_sight(pid)))
     if inject:
         return _injected_into(pid, lingers, progress)
     raise SourceError(_why_none_can_come(pid) or _WITHOUT_AGENT.format(pid))

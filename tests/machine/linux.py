@@ -3,7 +3,7 @@
     python -m tests.machine.linux --architecture arm64 --suite sid --package python3.14 --folder . -- COMMAND
 
 boots Debian's kernel with these packages of its archive in memory, runs a shell command there as root, shows
-its output and exits with its status.  There is no network in it, but real ptrace, threads, signals, users,
+the console and exits with its status.  There is no network in it, but real ptrace, threads, signals, users,
 security modules and control groups (version 2).  It boots in about 4 s; code runs 10 to 15 times slower than
 here, so what is right can be judged there, and never what is fast.
 
@@ -21,12 +21,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    Show = Callable[[str], object]
 
 Architecture = Literal["amd64", "arm64"]
 
@@ -69,6 +72,10 @@ cd /in; echo "{_BEGINS}"; sh /in/command; echo "{_ENDS} $?"; $b poweroff -f
 """
 
 
+def _nobody(line: str) -> None:
+    """Shows it to nobody."""
+
+
 class MachineError(Exception):
     """There can be no such machine here; the message says why."""
 
@@ -90,10 +97,13 @@ class Machine:
     packages: tuple[str, ...] = _PACKAGES
     megabytes: int = 2048
 
-    def run(self, command: str, folders: Iterable[Path] = (), seconds: float = 600) -> Done:
+    def run(
+        self, command: str, folders: Iterable[Path] = (), seconds: float = 600, show: Show = _nobody
+    ) -> Done:
         """Runs a command of the shell in ``/in``, where each folder is copied to under its own name.
 
-        Of a git checkout comes what is not ignored.  Raises MachineError, also if it takes too long.
+        Of a git checkout comes what is not ignored.  ``show`` gets each line of the console at once.
+        Raises MachineError, also if it takes too long.
         """
         base = self._base()
         with tempfile.TemporaryDirectory() as name:
@@ -106,24 +116,24 @@ class Machine:
             shutil.copyfile(base / "base.gz", initrd)
             with initrd.open("ab") as file:
                 file.write(_packed(over))
-            return self._booted(base / "kernel", initrd, seconds)
+            return self._booted(base / "kernel", initrd, seconds, show)
 
-    def _booted(self, kernel: Path, initrd: Path, seconds: float) -> Done:
+    def _booted(self, kernel: Path, initrd: Path, seconds: float, show: Show) -> Done:
         _, emulator, console = _EMULATORS[self.architecture]
         words = [*emulator.split(), "-smp", "2", "-m", str(self.megabytes), "-nographic", "-no-reboot"]
         words += ["-net", "none", "-kernel", str(kernel), "-initrd", str(initrd), "-append"]
         words += [f"console={console} panic=-1 quiet loglevel=1"]
-        try:
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
-            )
-        except subprocess.TimeoutExpired as late:
-            said = (late.stdout or b"").decode(errors="replace")
-            raise MachineError(f"the machine has not ended within {seconds:g} s:\n{said}") from None
-        said = done.stdout.decode(errors="replace").replace("\r", "")
-        output, ended, rest = said.partition(_BEGINS)[2].partition(_ENDS)
+        with subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as emulated:
+            assert emulated.stdout is not None
+            over = threading.Timer(seconds, emulated.kill)
+            over.start()
+            said = [_line(each, show) for each in emulated.stdout]
+            over.cancel()
+        output, ended, rest = "".join(said).partition(_BEGINS)[2].partition(_ENDS)
         if not ended:
-            raise MachineError(f"the machine has ended early:\n{said}{done.stderr.decode(errors='replace')}")
+            raise MachineError(f"the machine has not ended by itself within {seconds:g} s:\n{''.join(said)}")
         return Done(output.lstrip("\n"), int(rest.split()[0]))
 
     def _base(self) -> Path:
@@ -180,6 +190,12 @@ def _quietly(*words: str, env: dict[str, str] | None = None) -> None:
         raise MachineError(f"{' '.join(words)}: {done.stderr.strip()}")
 
 
+def _line(line: bytes, show: Show) -> str:
+    text = line.decode(errors="replace").replace("\r", "")
+    show(text)
+    return text
+
+
 def _copied(folder: Path, place: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-zco", "--exclude-standard"], cwd=folder, capture_output=True, check=False
@@ -213,11 +229,10 @@ def main(arguments: Sequence[str]) -> int:
     packages = tuple(options.package) or _PACKAGES
     machine = Machine(options.architecture, options.suite, packages, options.megabytes)
     try:
-        done = machine.run(" ".join(options.command), options.folder, options.seconds)
+        done = machine.run(" ".join(options.command), options.folder, options.seconds, sys.stderr.write)
     except MachineError as problem:
         print(problem, file=sys.stderr)
         return 125
-    print(done.output, end="")
     return done.status
 
 

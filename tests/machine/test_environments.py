@@ -1,0 +1,60 @@
+"""Attaching in the kernels and containers of production: it works, or says why not, and leaves nothing.
+
+The whole: ``pytest tests/machine -m "machine or not machine" -n 0``, as root; the table that it checks:
+``python -m tests.machine.environments``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.machine.environments import Missing, from_machine, observed, shelf
+from tests.machine.here import HERE
+from tests.machine.linux import MachineError
+from tests.machine.there import THERE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.machine.environments import Environment
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
+
+QUICK = {"not dumpable", "hidepid=2, another user's", "nowhere to write"}
+"""Those that run with every suite."""
+
+
+@pytest.fixture(scope="module")
+def readable() -> Iterator[Path]:
+    with shelf() as folder:
+        yield folder
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param(each, id=each.name, marks=() if each.name in QUICK else pytest.mark.machine)
+        for each in HERE
+    ],
+)
+def test_attaching_works_or_says_why_not(environment: Environment, readable: Path) -> None:
+    try:
+        row = observed(environment, readable)
+    except Missing as missing:
+        pytest.skip(str(missing))
+    assert not row.problem, row.says
+
+
+@pytest.mark.machine
+@pytest.mark.timeout(2400)
+def test_likewise_in_a_machine_of_its_own() -> None:
+    try:
+        found = from_machine(print)
+    except MachineError as problem:
+        pytest.skip(str(problem))
+    assert [each.name for each in found] == [each.name for each in THERE]
+    assert not [row for row in found if row.problem]
