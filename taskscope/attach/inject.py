@@ -20,11 +20,7 @@ from taskscope.attach import attempt, mutexes, payload, procfs, room
 from taskscope.attach.diagnosis import obstacle
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
-<<<<<<< HEAD
-from taskscope.attach.outside import MOVES, Condition, Outside
-=======
-from taskscope.attach.outside import THAW, Condition, Outside
->>>>>>> 4ba764e (A process that may not be traced says why: Yama's scope, capabilities, not dumpable, hidepid, frozen, nowhere to listen)
+from taskscope.attach.outside import MOVES, THAW, Condition, Outside
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import PATIENCE, Target, examine, explained
 
@@ -122,15 +118,10 @@ class _Waiting:
         """
         if self.seconds() > 0:
             return
-<<<<<<< HEAD
         pending, thread = self._pending()
         entered = pending is not None and pending.entered
         condition = self._outside.look(thread, entered=entered)
-        if condition.state in ("ended", "replaced", "stopped"):
-=======
-        condition = self._outside.look()
         if condition.state in ("ended", "replaced", "stopped", "frozen"):
->>>>>>> 4ba764e (A process that may not be traced says why: Yama's scope, capabilities, not dumpable, hidepid, frozen, nowhere to listen)
             raise self.over(condition)
         moves = entered and self._outside.used(thread) >= MOVES
         reason = _reason(self._pid, condition, pending, moves=moves)

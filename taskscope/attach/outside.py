@@ -234,7 +234,6 @@ class Outside:
         return f" in {name}" if name and name != "0" else ""
 
 
-<<<<<<< HEAD
 def _gil(pid: int) -> _Gil | None:
     try:
         with Memory(pid) as memory:
@@ -256,11 +255,11 @@ def _keeper(old: _Look, now: _Look, asking: list[int]) -> int | None:
     slept = past.switches == new.switches and past.ticks == new.ticks and new.state in "SD"
     worked = new.ticks - past.ticks >= _KEEPS * _TICK and any(tid != holder for tid in asking)
     return holder if slept or worked else None
-=======
+
+
 def frozen(pid: int) -> str:
     """What is said of a process that is frozen."""
     return f"process {pid} is frozen with its control group"
->>>>>>> 4ba764e (A process that may not be traced says why: Yama's scope, capabilities, not dumpable, hidepid, frozen, nowhere to listen)
 
 
 def _image(pid: int) -> _Image | None:
