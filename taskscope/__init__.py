@@ -134,7 +134,7 @@ def no_leaks(
     return NoLeaks(grace, tolerance, allow, threads=threads)
 
 
-def attach(target: int | str, *, inject: bool = True) -> Attaching:
+def attach(target: int | str, *, inject: bool = True, via: str = "") -> Attaching:
     """Connects to another process, to read it as the app does: with ``with``, or with ``async with``.
 
     ``with taskscope.attach(4121) as service: print(service.findings())``.  Its methods give the objects of
@@ -144,6 +144,7 @@ def attach(target: int | str, *, inject: bool = True) -> Attaching:
 
     target: a pid, or what ``taskscope attach`` takes (a name, a socket, a snapshot, a recording).
     inject: whether a process without an agent gets one, which stays when this ends.
+    via: a command like ``ssh HOST``, to whose far end the target belongs; taskscope has to be there.
 
     Entering and every method raise SourceError (``from taskscope.sources.base import SourceError``); its
     message says what to do.  Two subclasses in the same module: TargetGone once the process has ended, and
@@ -152,7 +153,7 @@ def attach(target: int | str, *, inject: bool = True) -> Attaching:
     """
     from taskscope.sources.attached import Attaching
 
-    return Attaching(str(target), inject=inject)
+    return Attaching(str(target), inject=inject, via=via)
 
 
 _attaching = attach

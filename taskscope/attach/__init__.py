@@ -14,8 +14,8 @@ import taskscope
 
 
 class _Callable(ModuleType):
-    def __call__(self, target: int | str, *, inject: bool = True) -> Any:
-        return taskscope._attaching(target, inject=inject)
+    def __call__(self, target: int | str, *, inject: bool = True, via: str = "") -> Any:
+        return taskscope._attaching(target, inject=inject, via=via)
 
 
 sys.modules[__name__].__class__ = _Callable

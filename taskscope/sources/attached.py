@@ -36,9 +36,8 @@ PAGE = 500
 class AsyncAttached:
     """``async with`` connects and disconnects; every method raises SourceError once the target is gone."""
 
-    def __init__(self, target: str, *, inject: bool) -> None:
-        self._target = target
-        self._inject = inject
+    def __init__(self, target: str, *, inject: bool, via: str) -> None:
+        self._target, self._inject, self._via = target, inject, via
         self._source: Source
         self._hello: model.Hello
         self._state = TargetState()
@@ -49,7 +48,7 @@ class AsyncAttached:
         self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._source = await asyncio.to_thread(resolve, self._target, inject=self._inject)
+        self._source = await asyncio.to_thread(resolve, self._target, inject=self._inject, via=self._via)
         try:
             self._hello = await self._source.open()
         except BaseException:
@@ -158,10 +157,10 @@ class AsyncAttached:
 class Attached:
     """The same for programs without an event loop: ``with`` connects and disconnects; methods block."""
 
-    def __init__(self, target: str, *, inject: bool) -> None:
+    def __init__(self, target: str, *, inject: bool, via: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="taskscope-attached", daemon=True)
-        self._inner = AsyncAttached(target, inject=inject)
+        self._inner = AsyncAttached(target, inject=inject, via=via)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -242,12 +241,12 @@ async def _next(every: AsyncIterator[T]) -> T | None:
 class Attaching:
     """What ``taskscope.attach`` returns: enter it with ``with``, or with ``async with``."""
 
-    def __init__(self, target: str, *, inject: bool) -> None:
-        self._target, self._inject = target, inject
+    def __init__(self, target: str, *, inject: bool, via: str) -> None:
+        self._target, self._inject, self._via = target, inject, via
         self._entered: Attached | AsyncAttached | None = None
 
     def __enter__(self) -> Attached:
-        self._entered = Attached(self._target, inject=self._inject)
+        self._entered = Attached(self._target, inject=self._inject, via=self._via)
         return self._entered.__enter__()
 
     def __exit__(
@@ -257,7 +256,7 @@ class Attaching:
         self._entered.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> AsyncAttached:
-        self._entered = AsyncAttached(self._target, inject=self._inject)
+        self._entered = AsyncAttached(self._target, inject=self._inject, via=self._via)
         return await self._entered.__aenter__()
 
     async def __aexit__(

@@ -53,6 +53,10 @@ class Reach(Protocol):
     """Seconds within which a process that closed a connection is seen to end, or to exec."""
 
     @property
+    def elsewhere(self) -> str:
+        """Where its files are, to end a sentence; empty: where ours are."""
+
+    @property
     def lost(self) -> str:
         """Why no agent can be reached on this way any more; empty while it is open."""
 
@@ -71,6 +75,11 @@ class Socket:
 
     def __init__(self, path: str) -> None:
         self.path = path
+
+    @property
+    def elsewhere(self) -> str:
+        container = _ROOT.match(self.path)
+        return f"in the container of process {container[0].split('/')[2]}" if container else ""
 
     async def connect(self) -> Reached:
         """Raises SourceError: nobody listens, not allowed, stopped."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str], None]
 
+_MONITOR = "aiomonitor://"
 _WITHOUT_AGENT = "no agent in process {}: `taskscope attach` in a terminal, `watch` and `snapshot` inject one"
 
 
@@ -52,8 +53,13 @@ def resolve(
     if via:
         from taskscope.sources.way import Way
 
+        if target.startswith(_MONITOR):
+            raise SourceError(
+                "--via reaches agents, no aiomonitor: forward its port, as by `ssh -L`, and attach to "
+                f"{target} without it"
+            )
         return LiveSource(Way.to(target, via, inject=inject, progress=progress), progress=progress)
-    if target.startswith("aiomonitor://"):
+    if target.startswith(_MONITOR):
         from taskscope.sources.aiomonitor.source import AiomonitorSource
 
         return AiomonitorSource.at(target)
@@ -134,6 +140,11 @@ def _mode(path: str) -> int:
         return Path(path).stat().st_mode
     except (OSError, ValueError):
         return 0
+
+
+def is_file(target: str) -> bool:
+    """Whether it is a snapshot or a recording, if anything."""
+    return not _is_pid(target) and stat.S_ISREG(_mode(target))
 
 
 def is_name(target: str, via: str = "") -> bool:

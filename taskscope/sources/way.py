@@ -54,6 +54,10 @@ class Way:
     def lost(self) -> str:
         return self._far.lost
 
+    @property
+    def elsewhere(self) -> str:
+        return f"at the far end of {self._far.command!r}"
+
     async def connect(self) -> Reached:
         connection, channel, pid = await self._far.connect(self.path)
         reader, writer = await asyncio.open_unix_connection(sock=connection)

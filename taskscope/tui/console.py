@@ -14,6 +14,8 @@ from textual.app import SuspendNotSupported
 from taskscope import wire
 from taskscope.model import requests
 from taskscope.sources.base import SourceError
+from taskscope.sources.live import LiveSource
+from taskscope.sources.way import Way
 from taskscope.tui.confirm import ConfirmScreen
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ MEMORY = "33 MB"
 async def enter(app: App[Any], context: Context) -> None:
     """Runs a console; if none is open, asks before opening one and closes it afterwards."""
     source = context.source
+    if isinstance(source, LiveSource) and isinstance(source.reach, Way):
+        context.error(f"No console: it would listen {context.elsewhere}, and --via carries no other port")
+        return
     context.status("Looking for a console in the target …")
     try:
         where, opened = await source.ask(requests.Console()), False

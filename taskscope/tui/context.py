@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from taskscope import text as fmt
 from taskscope.sources.base import SourceError
 from taskscope.sources.group import GroupSource
+from taskscope.sources.live import LiveSource
 from taskscope.text import sentence
 from taskscope.tui.dismissed import DismissedError
 
@@ -148,6 +149,11 @@ class Context(Voice):
     def group(self) -> GroupSource | None:
         """The source, if it is several processes."""
         return self.source if isinstance(self.source, GroupSource) else None
+
+    @property
+    def elsewhere(self) -> str:
+        """Where the target's files are, to end a sentence; empty: where ours are."""
+        return self.source.reach.elsewhere if isinstance(self.source, LiveSource) else ""
 
     @property
     def stale(self) -> bool:

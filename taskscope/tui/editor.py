@@ -24,8 +24,13 @@ class EditorError(Exception):
     """The editor was not opened or failed; the message is for the user."""
 
 
-def edit(app: App[Any], frame: Frame) -> None:
-    """Opens ``frame`` in the editor and returns when it exits.  Raises EditorError."""
+def edit(app: App[Any], frame: Frame, elsewhere: str = "") -> None:
+    """Opens ``frame`` in the editor and returns when it exits.  Raises EditorError.
+
+    ``elsewhere``: where the file is, if not here: a file of that name here is another one.
+    """
+    if elsewhere:
+        raise EditorError(f"{frame.file} is {elsewhere}, and the editor opens files of this machine")
     command = _command(frame)
     status: int | OSError
     try:

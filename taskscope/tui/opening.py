@@ -32,6 +32,7 @@ def targets_of(via: str) -> Targets:
         partial(_open_group, via=via),
         coming_back,
         partial(_glance, via=via),
+        f"at the far end of {via!r}" if via else "on this machine",
     )
 
 

@@ -64,7 +64,7 @@ COLUMNS = (
 )
 
 EXPLAINS = """\
-The Python processes on this machine, likeliest targets first, children below their parents.
+The Python processes, likeliest targets first, children below their parents.
 
 agent      the name of its agent; –: none; aiomonitor: it runs that instead
 asyncio    whether it has loaded asyncio; –: unknown
@@ -85,7 +85,7 @@ on a column's header does the same."""
 class Targets:
     """Lists the processes and opens one, or one with all below it, off the app's loop since they may block.
 
-    ``glance`` looks at what the agent of a process knows; None if that fails.
+    ``glance`` looks at what the agent of a process knows; None if that fails.  ``where`` they are.
     """
 
     processes: Callable[[], Sequence[PythonProcess]]
@@ -93,6 +93,7 @@ class Targets:
     open_group: Callable[[PythonProcess], Source]
     reconnect: Callable[[Source], Reconnect | None]
     glance: Callable[[PythonProcess], Awaitable[Glance | None]]
+    where: str = "on this machine"
 
 
 class PickerScreen(Screen[None]):
@@ -136,7 +137,9 @@ class PickerScreen(Screen[None]):
         self._asked: dict[Key, float] = {}
 
     def compose(self) -> ComposeResult:
-        yield Static(Text("taskscope  Python processes on this machine"), classes="title")
+        yield Static(
+            Text(f"taskscope  Python processes {self._targets.where}", no_wrap=True), classes="title"
+        )
         yield LineTable(COLUMNS, self._cells, key_of, empty="Looking for Python processes …")
         yield FilterField("command, pid, user or agent")
         yield Static(classes="advice")

@@ -1,4 +1,4 @@
-"""The source around a frame: from the local file if it exists, else from the target."""
+"""The source around a frame: from the local file if that is the target's, else from the target."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ class SourceReader:
         """The source around ``frame``; never raises: the answer says why there is none."""
         key = (frame.file, frame.line)
         if key not in self._known:
-            found = await asyncio.to_thread(_local, frame, self._started)
+            here = not self._context.elsewhere  # a file of that name here would be another one
+            found = await asyncio.to_thread(_local, frame, self._started) if here else None
             if len(self._known) >= _KEPT:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = found or await self._asked(frame)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import taskscope as api
 from taskscope.attach.procfs import status
 from taskscope.model import requests
 from taskscope.sources import via
@@ -212,23 +213,28 @@ def test_the_verbs_about_processes_work_there(program: Program) -> None:
     )
 
 
-def test_agents_are_found_by_name_and_stay() -> None:
+def test_agents_are_found_by_name_and_stay(tmp_path: Path) -> None:
     with running(STANDING, "--name", "stands") as child:
         printed = taskscope("metrics", "--via", HERE, "stands")
         assert f'taskscope_tasks{{host="{os.uname().nodename}"' in printed.stdout, printed.stderr
-        sample = asyncio.run(_sample_of("stands"))
-        assert sample == 324
+        with api.attach("stands", via=HERE) as there:
+            assert (there.process.pid, there.state().tasks.live) == (child.pid, 324)
+            assert next(there.tasks()).coroutine == "main"
+        taskscope("snapshot", "stands", "-o", saved := str(tmp_path / "here.json"))
+        compared = json.loads(taskscope("diff", "--via", HERE, saved, "stands", "--json").stdout)
+        assert compared["after"]["pid"] == child.pid
+        assert {each["state"] for each in compared["sites"]} == {"same"}
         with pytest.raises(SourceError, match="no agent is named 'nobody'"):
             far("nobody")
         gone = taskscope("detach", "--via", HERE, "stands")
         assert gone.stderr.splitlines()[-1] == f"Agent removed from process {child.pid}."
 
 
-async def _sample_of(name: str) -> int:
-    source = far(name)
-    live = (await first_sample(source)).tasks.live
-    await source.close()
-    return live
+def test_what_via_does_not_carry_is_refused_and_no_file_there_is_taken_for_one_here() -> None:
+    with pytest.raises(SourceError, match=r"--via reaches agents, no aiomonitor: forward its port"):
+        resolve("aiomonitor://localhost:20101", via=HERE)
+    with running(STANDING) as child:
+        assert far(child.pid).reach.elsewhere == f"at the far end of {HERE!r}"
 
 
 def test_the_end_of_the_process_is_told_apart_from_that_of_the_connection(program: Program) -> None:

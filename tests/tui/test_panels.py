@@ -11,6 +11,8 @@ from textual.app import App
 
 from taskscope.model import Frame, requests
 from taskscope.sources.base import NotAvailable
+from taskscope.sources.live import LiveSource
+from taskscope.sources.reach import Socket
 from taskscope.tui.context import Context
 from taskscope.tui.editor import EditorError, edit
 from taskscope.tui.source_panel import SourcePanel
@@ -170,6 +172,15 @@ async def test_the_copied_text_is_whole_and_plain() -> None:
         assert text.endswith("waits on:\n  task 7\n")
 
 
+async def test_a_file_here_is_not_shown_as_one_of_a_container(tmp_path: Path) -> None:
+    frame = module(tmp_path)
+    clock = lambda: 0.0  # noqa: E731
+    here = Context(LiveSource("/run/taskscope-0/9.shop.sock"), Store(clock), clock)
+    assert (await SourceReader(here).read(frame)).lines
+    there = Context(LiveSource("/proc/12/root/run/taskscope-0/9.shop.sock"), Store(clock), clock)
+    assert not (await SourceReader(there).read(frame)).lines
+
+
 async def test_the_editor_is_not_opened_where_it_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,5 +188,8 @@ async def test_the_editor_is_not_opened_where_it_cannot_be(
     async with panels() as (app, _):
         with pytest.raises(EditorError, match=r"/srv/a\.py is not on this machine"):
             edit(app, OWN)
+        with pytest.raises(EditorError, match=r"book\.py is in the container of process 12, and the editor"):
+            elsewhere = Socket("/proc/12/root/run/taskscope-0/9.shop.sock").elsewhere
+            edit(app, module(tmp_path), elsewhere)
         with pytest.raises(EditorError, match="cannot hand this terminal over"):
             edit(app, module(tmp_path))

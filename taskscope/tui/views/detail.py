@@ -176,7 +176,7 @@ class DetailScreen(ViewScreen):
             self.context.error("Nothing to edit: no line of code is selected.")
             return
         try:
-            edit(self.app, frame)
+            edit(self.app, frame, self.context.elsewhere)
         except EditorError as problem:
             self.context.error(f"Not edited: {problem}.")
         else:
