@@ -51,3 +51,19 @@ async def test_a_collection_in_the_middle_of_a_sweep_does_it_no_harm() -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         agent._undo()
+
+
+def test_a_collection_whose_begin_was_not_seen_has_no_length() -> None:
+    agent = Agent("x", interval=1.0, control=False, version="0")
+    hook, noted = agent.collector, agent.watch.log.collections
+    hook.work()
+    try:
+        (heard,) = [each for each in gc.callbacks if each is hook._callback]
+        heard("stop", {"generation": 2})
+        heard("start", {"generation": 2})
+        hook.rest()  # in the middle of one: its end is not heard
+        hook.work()
+        heard("stop", {"generation": 2})
+    finally:
+        agent._undo()
+    assert not noted

@@ -29,7 +29,7 @@ class CollectorHook:
     def __init__(self, part: Part, log: StallLog) -> None:
         self._part = part
         self._log = log
-        self._began = 0.0
+        self._began: float | None = None  # of the one that runs, if it began while the callback was there
         self._callback: Any = None
         self._there = False
 
@@ -38,7 +38,7 @@ class CollectorHook:
         if not self._part.armed:
             self._part.arm(self._arm)
         elif not self._there:
-            self._there = True
+            self._there, self._began = True, None
             gc.callbacks.append(self._callback)
 
     def rest(self) -> None:
@@ -63,8 +63,10 @@ class CollectorHook:
             return
         if phase == "start":
             self._began = now
-        elif now - self._began >= LONG:
-            self._log.collections.append((self._began, now))
+            return
+        began, self._began = self._began, None
+        if began is not None and now - began >= LONG:
+            self._log.collections.append((began, now))
 
 
 def _callback(link: Link, ours: int) -> Any:
