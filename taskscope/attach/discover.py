@@ -40,6 +40,7 @@ class PythonProcess:
     ``agent``: its agent's name, None if it has none.  ``asyncio``: whether it is loaded, None if unknown.
     ``obstacle``: why it cannot be attached to, empty if it can.  ``monitor``: the TARGET of the aiomonitor it
     seems to run, empty if none.  ``parent``: the nearest Python process above it, 0 if there is none.
+    ``stack``: the address of its stack, which each exec moves; 0 if unknown.
     """
 
     pid: int
@@ -57,6 +58,7 @@ class PythonProcess:
     monitor: str = ""
     parent: int = 0
     role: Role = ""
+    stack: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def processes(
             continue
         try:
             before = known.get(pid)
-            if before is not None and before.agent is not None and before.started == _started(pid):
+            if before is not None and before.agent is not None and _is_still(before):
                 found.append(before)
                 continue
             build = _build(pid)
@@ -167,14 +169,21 @@ def _asyncio(maps: str) -> bool | None:
     return False if "/lib-dynload/" in maps else None  # without lib-dynload it may be built in
 
 
-def _started(pid: int) -> float:
-    return _booted() + procfs.start_time(pid) / _TICK
+def _is_still(before: PythonProcess) -> bool:
+    """Whether it still runs, and runs the same program."""
+    usage = procfs.usage(before.pid)
+    return (before.started, before.stack) == (_began(usage), usage.stack)
+
+
+def _began(usage: procfs.Usage) -> float:
+    """When it started, in wall seconds."""
+    return _booted() + usage.started / _TICK
 
 
 def _look(pid: int, build: _Build) -> PythonProcess:
     status, usage = procfs.status(pid), procfs.usage(pid)
     uid = int(status["Uid"].split()[1])
-    started = _booted() + usage.started / _TICK
+    started = _began(usage)
     agent, command = agent_in(pid), procfs.command(pid)
     return PythonProcess(
         pid=pid,
@@ -191,6 +200,7 @@ def _look(pid: int, build: _Build) -> PythonProcess:
         own=uid == os.geteuid(),
         monitor=peers.monitor_of(pid) if build.may_be_monitored else "",
         role=family.role_by(command),
+        stack=usage.stack,
     )
 
 

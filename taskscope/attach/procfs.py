@@ -83,18 +83,22 @@ def start_time(pid: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """``started`` and ``cpu`` are clock ticks: since boot, and used so far by all its threads."""
+    """``started`` and ``cpu`` are clock ticks: since boot, and used so far by all its threads.
+
+    ``stack``: its address.  Each exec moves it; 0 for a zombie, or if we may not look.
+    """
 
     started: int
     cpu: int
     threads: int
+    stack: int
 
 
 def usage(pid: int) -> Usage:
     """What a process uses.  The kernel does not escape its name, which stands before these fields."""
     stat = Path(f"/proc/{pid}/stat").read_bytes()
     fields = stat[stat.rindex(b")") + 2 :].split()
-    return Usage(started=int(fields[19]), cpu=int(fields[11]) + int(fields[12]), threads=int(fields[17]))
+    return Usage(int(fields[19]), int(fields[11]) + int(fields[12]), int(fields[17]), int(fields[25]))
 
 
 def command(pid: int) -> list[str]:

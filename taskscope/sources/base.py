@@ -36,6 +36,10 @@ class AgentGone(TargetGone):
     """The process still runs but is no longer observed: it called exec, or the agent left."""
 
 
+class TargetReplaced(AgentGone):
+    """The process runs another program now (``exec``), Python or not."""
+
+
 class ConnectionLost(AgentGone):
     """The way to another machine has broken; what became of the process there is unknown."""
 

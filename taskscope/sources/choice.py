@@ -32,8 +32,8 @@ HELPERS: tuple[Role, ...] = ("resource tracker", "fork server")
 class Found:
     """A process that belongs to the group.  ``target``: what `resolve` takes; ``key``: its identity.
 
-    ``pid``: 0 while only its target is known.  ``young``: seconds until it is known that no agent comes
-    by itself.
+    ``pid``: 0 while only its target is known.  ``here``: whether the process is on this machine.  ``young``:
+    seconds until it is known that no agent comes by itself.
     """
 
     key: object
@@ -43,6 +43,7 @@ class Found:
     role: Role = ""
     parent: int = 0
     young: float = 0.0
+    here: bool = False
 
     @property
     def helper(self) -> bool:
@@ -125,17 +126,29 @@ class Choice:
         self, target: str, every: Sequence[PythonProcess], above: Mapping[int, int], living: Iterable[int]
     ) -> list[Found]:
         if is_pattern(target):
-            return [_found(each) for each in every if _fits(each, target)]
+            return [self._found(each) for each in every if _fits(each, target)]
         if is_container(target):
             far = self._far
             inside = far.contained(target) if far is not None else pids_in(target)
-            return [_found(each) for each in every if each.pid in inside]
+            return [self._found(each) for each in every if each.pid in inside]
         pid = self._pid_of(target)
         if not self.children:
-            known = next((_found(each) for each in every if each.pid == pid), None)
+            known = next((self._found(each) for each in every if each.pid == pid), None)
             return [replace(known or Found(target, target, pid), target=target)]
         family = {each for one in (pid, *living) for each in below(one, above)} if pid else set()
-        return [_found(each) for each in sorted(every, key=lambda each: each.pid) if each.pid in family]
+        return [self._found(each) for each in sorted(every, key=lambda each: each.pid) if each.pid in family]
+
+    def _found(self, process: PythonProcess) -> Found:
+        return Found(
+            (process.pid, process.started),
+            str(process.pid),
+            process.pid,
+            process.command,
+            process.role,
+            process.parent,
+            0.0 if process.agent is not None else max(0.0, STARTS - (time.time() - process.started)),
+            not self.via,
+        )
 
     def _pid_of(self, target: str) -> int:
         """The pid that a target means now; 0 if that shows only when it is connected to."""
@@ -159,15 +172,3 @@ def is_pattern(target: str) -> bool:
 
 def _fits(process: PythonProcess, pattern: str) -> bool:
     return fnmatchcase(process.agent or "", pattern) or fnmatchcase(process.command, pattern)
-
-
-def _found(process: PythonProcess) -> Found:
-    return Found(
-        (process.pid, process.started),
-        str(process.pid),
-        process.pid,
-        process.command,
-        process.role,
-        process.parent,
-        0.0 if process.agent is not None else max(0.0, STARTS - (time.time() - process.started)),
-    )

@@ -207,11 +207,14 @@ class GroupSource(Answering):
                 self.left += each.hello is not None
         del self._past[:-MAX_ENDED]
         known = {each.found.key for each in self.attendants}
-        named = {each.found.target for each in self.attendants}
+        named = {each.found.target for each in self.attendants}.intersection(self.choice.targets)
         for one in found:
             # a pid that has ended is no other process; a name is one again once there is a process
             again = one.target in named and not (one.pid and comes_back(one.target))
-            if one.key not in known and not again:
+            if (member := self._attendants.get(one.key)) is not None:
+                if one.command != member.found.command:  # another program, or another title
+                    member.found = one
+            elif one.key not in known and not again:
                 self._number += 1
                 member = self._attendants[one.key] = Attendant(self._number, one, self.gathered)
                 if not one.helper:

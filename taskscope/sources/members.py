@@ -8,10 +8,18 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from taskscope.attach.presence import agent_in
 from taskscope.model.members import Member
 from taskscope.model.state import TargetState
 from taskscope.model.vocabulary import LEVELS
-from taskscope.sources.base import AgentGone, ConnectionLost, Observed, SourceError, TargetGone
+from taskscope.sources.base import (
+    AgentGone,
+    ConnectionLost,
+    Observed,
+    SourceError,
+    TargetGone,
+    TargetReplaced,
+)
 from taskscope.sources.pump import Pump
 
 if TYPE_CHECKING:
@@ -29,6 +37,12 @@ QUIET = 5.0
 
 TRIES, AGAIN = 3, 10.0
 """Attempts to attach to a process, and seconds between them."""
+
+SOON = 1.0
+"""Seconds until one that has lost its agent, or runs another program, is attached to again."""
+
+ARRIVES = 0.2
+"""Seconds between looks whether a young process has an agent."""
 
 JUDGED_EVERY, JUDGED_A_SECOND = 2.0, 8
 """Fewest seconds between two verdicts on a process, and most verdicts a second on all of them."""
@@ -60,6 +74,8 @@ class Attendant:
         """Since when it counts, by our clock."""
         self.shift = 0.0
         """Leads from its clock to ours."""
+        self._replaced = ""
+        """That it runs another program now, as long as nobody is attached to that."""
         self._seen = TargetState()
         self._news = news
 
@@ -84,6 +100,10 @@ class Attendant:
     def live(self) -> bool:
         """Whether it is attached to, and a first sample has come."""
         return self.state == "attached" and self.sample is not None
+
+    @property
+    def over(self) -> bool:
+        return self.state == "ended"
 
     @property
     def settled(self) -> bool:
@@ -126,47 +146,60 @@ class Attendant:
     async def attend(self, connect: Callable[[Found], Source], room: asyncio.Semaphore) -> None:
         """Connects when there is room, and follows the process until it is gone.
 
-        One that refuses may only be starting, or running another program from now on: it is tried again.
+        One that refuses may only be starting: it is tried again, and so is one that runs another program
+        from now on.
         """
-        for tries in range(TRIES):
-            if tries:
-                await asyncio.sleep(AGAIN)
+        tries, pause = TRIES, 0.0
+        while tries and not self.over:
+            await asyncio.sleep(pause)
+            tries, pause = tries - 1, AGAIN
             try:
                 await self._attend(connect, room)
             except ConnectionLost:
                 return  # what became of it is unknown
+            except TargetReplaced as other:
+                self._end("refused", str(other))
+                self._replaced, tries, pause = str(other), TRIES, SOON
             except AgentGone as lost:
                 self._end("refused", str(lost))
+                pause = SOON
             except TargetGone as gone:
                 self._end("ended", str(gone))
-                return
             except SourceError as problem:
                 self._end("refused", str(problem))
-            if self.state == "ended":
-                return
 
     async def _attend(self, connect: Callable[[Found], Source], room: asyncio.Semaphore) -> None:
-        await asyncio.sleep(self.found.young)
+        await self._grown()
+        if self.over:
+            return  # its pid may be another process's by now
         try:
             async with room:
                 self.source = await asyncio.to_thread(connect, self.found)
                 hello = await self.source.open()
-            self._begin(hello)
-            await self._follow(hello)
+            if not self.over:
+                self._begin(hello)
+                await self._follow(hello)
         finally:
             if self.source is not None:
                 with contextlib.suppress(SourceError):
                     await self.source.close()
 
+    async def _grown(self) -> None:
+        """Waits until it has an agent, or none comes by itself any more."""
+        end = time.monotonic() + self.found.young
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, ARRIVES))
+            if self.found.here and await asyncio.to_thread(agent_in, self.found.pid) is not None:
+                return
+
     def gone(self) -> None:
-        """The process is no longer there."""
-        if self.state != "ended":
-            self._end("ended", "the process has ended")
+        """There is no such Python process any more."""
+        self._end("ended", self._replaced or "the process has ended")
 
     def _begin(self, hello: Hello) -> None:
         self._seen.begin(hello)
         self.shift = (hello.wall - hello.monotonic) - (time.time() - time.monotonic())
-        self.state, self.why, self.ended = "attached", "", None
+        self.state, self.why, self.ended, self._replaced = "attached", "", None, ""
         self.joined = time.monotonic()
 
     async def _follow(self, hello: Hello) -> None:
@@ -192,7 +225,9 @@ class Attendant:
                 await asyncio.sleep(max(JUDGED_EVERY, pause, FRUGAL * pump.cost))
 
     def _end(self, state: MemberState, why: str) -> None:
-        """What it leaves behind stays: its last findings too."""
+        """What it leaves behind stays: its last findings too.  Whoever has ended stays so."""
+        if self.over:
+            return
         known = self.state == "attached"
         self.state, self.why = state, why
         self.ended = time.time()

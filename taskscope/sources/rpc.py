@@ -22,6 +22,7 @@ from taskscope.sources.base import (
     SourceMisbehaves,
     TargetExited,
     TargetGone,
+    TargetReplaced,
     TargetSilent,
 )
 from taskscope.sources.reach import LOOK_EVERY, refuse_halted
@@ -229,8 +230,10 @@ class RpcClient:
             condition = self.condition()
         if condition is None or self._outside is None or condition.state == "ended":
             return (TargetExited if self.exits else TargetGone)("the target has ended")
+        if self.exits:
+            return TargetExited("the target is ending")
         if condition.state == "replaced":
-            return AgentGone(condition.text)
+            return TargetReplaced(condition.text)
         return AgentGone(f"process {self._outside.pid} still runs, but its agent has closed the connection")
 
     def fits(self, make: Callable[[], T], request: Request[Any]) -> T:
