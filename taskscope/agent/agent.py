@@ -32,7 +32,9 @@ from taskscope.agent.hooks.collector import CollectorHook
 from taskscope.agent.hooks.lasting import calls_of
 from taskscope.agent.hooks.parts import insist
 from taskscope.agent.hooks.presence import Presence
+from taskscope.agent.hooks.trio import TrioHooks
 from taskscope.agent.inspect import futures, looking, origins, stacks
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.walk import live_tasks, run, spent
 from taskscope.agent.reply import part_senders
 from taskscope.agent.server import Server
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
     from taskscope.agent.inspect.walk import Job
     from taskscope.model.requests import Request
-    from taskscope.model.vocabulary import Arrived
+    from taskscope.model.vocabulary import Arrived, Unseen
 
 MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
 """Seconds between samples."""
@@ -87,6 +89,7 @@ class Agent:
         self._loops = self.presence.part("loops")
         self._born = process.born()
         self.watch = LoopWatch(self.tell, self._born)
+        self.trio = TrioHooks(self.registry, self.presence.part("trio"))
         self.collector = CollectorHook(self.presence.part("collector"), self.watch.log)
         self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)
@@ -129,6 +132,7 @@ class Agent:
             self._loops.arm(self._loops.on_undo, self.watch.stop)
             self.server.start()
             self.presence.arm()
+            self.trio.follow(self.presence)
         except BaseException:
             self.stop()
             raise
@@ -202,6 +206,7 @@ class Agent:
         self.watch.forked()
         self._pace.undo()
         self._interruption.undo()
+        self.trio.forked()
         self._adoption = self._forget_copies()
         self.server.abandon()
         self.server = Server(self)
@@ -231,6 +236,7 @@ class Agent:
             doubt = yield from self.watch.look_for_stranded(self.registry)
             least = SOON if doubt else STRAY_SEARCH
             self._next_search = clock.monotonic() + max(least, 1000 * (clock.thread_time() - begun))
+        yield from self.trio.adopt_older()
         if len(self.registry.by_id) != self._known_sites:  # only a new site can explain unknown ones
             self._known_sites = len(self.registry.by_id)
             adopt.impute(self.registry)
@@ -238,7 +244,8 @@ class Agent:
         if self.registry.joined.changed:
             self.registry.joined.changed = False
             sample = yield from self.sampler.full(self.interval)
-        return (yield from self.described.with_changes(sample))
+        shown: tuple[Unseen, ...] = ("trio",) if self.trio.part.armed else ()
+        return (yield from self.described.with_changes(sample, shown))
 
     def settled(self, patience: float) -> Job[None]:
         """Waits until older tasks are registered and loops that seem to oversleep are re-checked.
@@ -368,6 +375,8 @@ class Agent:
         task = self.registry.find(query.serial)
         if task is None:
             raise NotFoundError(f"task {query.serial} has ended")
+        if type(task) is StandIn:
+            raise wire.RemoteError(wire.FORBIDDEN, "tasks of trio are only cancelled by their program")
         loop = task.get_loop()
         self.watch.wakes(loop)
         loop.call_soon_threadsafe(task.cancel)

@@ -9,7 +9,7 @@ LIBRARIES = ("/site-packages/", "/dist-packages/")
 
 _LOOPS: dict[str, tuple[str, ...]] = {
     "stdlib": ("/asyncio/", "/contextlib.py"),
-    "library": ("/anyio/", "/uvloop/", "/aiomonitor/monitor.py"),
+    "library": ("/anyio/", "/trio/", "/uvloop/", "/aiomonitor/monitor.py"),
 }
 """Substrings of file names, with a slash prepended.  Libraries may have folders called asyncio."""
 

@@ -29,6 +29,7 @@ READING = (
     "dating",
     "definitions",
     "facts",
+    "foreign",
     "futures",
     "groups",
     "graph",

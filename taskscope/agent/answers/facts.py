@@ -18,6 +18,7 @@ from taskscope.agent.answers.shared import Shared
 from taskscope.agent.answers.tasks import NotFoundError
 from taskscope.agent.answers.thread_facts import MAX_EXAMPLES, MAX_GROUPS, MAX_OBJECTS, thread_facts
 from taskscope.agent.inspect import futures, races, retries, stacks, task_facts
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.holdings import references_of_exits
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.walk import live_tasks, spent
@@ -106,7 +107,7 @@ class FactFinder:
         older = yield from older_tasks(record, self._counter)
         keeper = None
         held = tally.flags["unheld"] < tally.sampled and record.live > 1  # one task makes no pile
-        if held or tally.shared.reachable or record.retained > 1:
+        if not tally.foreign and (held or tally.shared.reachable or record.retained > 1):
             keeper = yield from self._proofs.keeper(record, records)
         holder = yield from ahead.holder_of(tally.shared.lock, [record, *records])
         setter = yield from ahead.setter_of(tally.shared.of_cancelled)
@@ -235,6 +236,7 @@ class _Tally:
     def __init__(self, *, raced: bool) -> None:
         self.raced = raced
         self.sampled = 0
+        self.foreign = False  # trio keeps them, in a nursery that waits for each
         self.creators: set[int] = set()
         self.flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
         self.shared = Shared()
@@ -246,8 +248,9 @@ class _Tally:
     def add(self, task: object, *, held: int) -> list[object]:
         """Inspects one task, ``held`` by so many; returns its coroutines, outermost first."""
         chain, lineage = task_facts.coroutines(task), futures.lineage_of(task)
-        unheld = held <= 0 or held <= references_of_exits(task, chain)
+        unheld = type(task) is not StandIn and (held <= 0 or held <= references_of_exits(task, chain))
         self.sampled += 1
+        self.foreign = self.foreign or type(task) is StandIn
         orphan = lineage is not None and not lineage.live
         if orphan and lineage is not None:
             self.creators.add(lineage.serial)
@@ -273,7 +276,11 @@ class _Tally:
             self.flags[name] += holds
         if where is not None:
             self.groups.setdefault(parked_key(where), ParkedTally(where)).add(task, where.remaining)
-            if where.wait in proofs.PROVABLE and len(self.provable) < proofs.MOST:
+            if (
+                where.wait in proofs.PROVABLE
+                and type(task) is not StandIn
+                and len(self.provable) < proofs.MOST
+            ):
                 self.provable.append(OwnRef(task))
         self.shared.add_waited(task, chain, where.wait if where is not None else "unknown", cancelled=ends[1])
         if len(self.examples) < MAX_EXAMPLES:

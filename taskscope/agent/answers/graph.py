@@ -20,6 +20,7 @@ from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
 from taskscope.agent.answers.returning import Returning
 from taskscope.agent.answers.unreturned import Unreturned
 from taskscope.agent.inspect import futures, processes, stacks, task_facts, turns, waited
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import items
 from taskscope.agent.inspect.seclusion import is_secluded, registered_of
@@ -176,7 +177,9 @@ class Look:
             left -= len(references)
             for reference in references[:PER_SITE]:
                 task = reference()
-                if task is not None and not futures.is_done(task) and futures.serial_of(task) is not None:
+                if type(task) is StandIn:  # what trio's wait for is not followed
+                    self._secluded = self._enclosed = False
+                elif task is not None and not futures.is_done(task) and futures.serial_of(task) is not None:
                     yield task
                 del task
                 if spent():

@@ -13,6 +13,7 @@ from taskscope.agent.answers import groups, trees
 from taskscope.agent.answers.proofs import PROVABLE
 from taskscope.agent.counts.site_record import site_counts
 from taskscope.agent.inspect import awaiting, futures, holders, other_ends, stacks, task_facts
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.walk import live_tasks, merged, spent
 from taskscope.system import clock
@@ -171,8 +172,9 @@ class Queries:
         waits_for = tuple(self.row(each) for each in awaiting.waited_tasks(task)[:MAX_RELATED])
         awaited_by = tuple(self.row(each) for each in awaiting.awaiting_tasks(task)[:MAX_RELATED])
         lock = task_facts.awaited_lock(task)
-        search = holders.Search(task) if row.parked is not None and row.parked.wait == "future" else None
-        asked = OwnRef(task) if row.parked is not None and row.parked.wait in PROVABLE else None
+        wait = row.parked.wait if row.parked is not None and type(task) is not StandIn else "unknown"
+        search = holders.Search(task) if wait == "future" else None
+        asked = OwnRef(task) if wait in PROVABLE else None
         del task
         held_by: list[model.Task] = []
         siblings = 0

@@ -20,6 +20,7 @@ from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
+    from taskscope.model.vocabulary import Unseen
 
 _PAGE = system.sysconf("SC_PAGE_SIZE")
 _TICK = system.sysconf("SC_CLK_TCK")
@@ -104,16 +105,16 @@ class Described:
     """This process, as it was last looked at: its limits and what runs in it can change."""
 
     def __init__(self, name: str) -> None:
-        self.process = replace(describe(name), unseen=unseen.running(()))
+        self.process = describe(name)
         self._next_limits = clock.monotonic() + limits.EVERY
 
-    def with_changes(self, sample: model.Sample) -> Job[model.Sample]:
-        """Adds the process to a sample, if it has changed since the last one."""
+    def with_changes(self, sample: model.Sample, shown: tuple[Unseen, ...]) -> Job[model.Sample]:
+        """Adds the process to a sample, if it has changed since the last one.  ``shown``: what is seen."""
         before = self.process
         if sample.monotonic >= self._next_limits:
             self._next_limits = sample.monotonic + limits.EVERY
             self.process = yield from limits.with_limits(self.process)
-        runs = unseen.running(self.process.unseen)
+        runs = unseen.running(self.process.unseen, shown)
         if runs != self.process.unseen:
             self.process = replace(self.process, unseen=runs)
         return sample if self.process == before else replace(sample, process=self.process)

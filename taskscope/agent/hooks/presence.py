@@ -54,6 +54,10 @@ class Presence:
         self._parts.append(part)
         return part
 
+    def when(self, name: str, part: Part, act: Callable[[Any], None]) -> None:
+        """Arms ``part`` by ``act(module)`` once that module is loaded."""
+        self._imports.guard(self._import_watch.when, name, lambda module: part.arm(act, module))
+
     @property
     def sees_tasks(self) -> bool:
         return self.hooks is not None and self._tasks.armed

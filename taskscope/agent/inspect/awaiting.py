@@ -11,6 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from taskscope.agent.inspect import futures, stacks
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.looking import arguments_of, attribute, called, items, owner_of
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.waits import closed_over, todo_before_3_13, within_wait_for
@@ -36,6 +37,8 @@ def waited_tasks(task: object, frames: list[FrameType] | None = None) -> list[ob
         return []
     if frames is None:
         frames = stacks.await_chain(futures.coroutine(task))
+    if type(task) is StandIn:
+        return task.children(frames)
     return list(islice(_behind(waiter, task, frames, MAX_DEPTH), MAX_TASKS))
 
 
@@ -55,6 +58,8 @@ class Waited:
         if waiter is None or id(waiter) in self._barren:
             return []
         frames = stacks.await_chain(futures.coroutine(task))
+        if type(task) is StandIn:
+            return task.children(frames)
         known = stacks.shape_of(frames).known
         if known is not None and known.timed:  # nobody else knows the future of a sleep
             return []
@@ -111,11 +116,15 @@ def _in_a_group(task: object, frames: list[FrameType]) -> list[object]:
 
 def awaiting_tasks(task: object) -> list[object]:
     """The tasks that wait for ``task``; only some if there are very many."""
+    if type(task) is StandIn:
+        return task.awaiters()
     return list({id(each): each for each in _ahead(task, MAX_DEPTH)}.values())
 
 
 def is_awaited(task: object) -> bool:
     """Whether any task waits for its end."""
+    if type(task) is StandIn:
+        return task.awaiters() != []
     return next(_ahead(task, MAX_DEPTH), None) is not None
 
 

@@ -11,6 +11,7 @@ import sys
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.looking import attribute, is_a, items, number, text
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def field(future: object, name: str) -> object:
 
 
 def is_done(future: object) -> bool:
-    """Whether a future is done, asyncio's or an executor's."""
+    """Whether a future is done, asyncio's or an executor's; or a task of trio."""
+    if type(future) is StandIn:
+        return future.is_done
     try:
         return _slots["done"](future) is True
     except (KeyError, TypeError):
@@ -157,11 +160,15 @@ def is_task(thing: object) -> bool:
 
 
 def coroutine(task: object) -> object:
+    if type(task) is StandIn:
+        return task.coroutine
     return field(task, "_coro")
 
 
 def waiter_of(task: object) -> object:
-    """The future that a task waits for."""
+    """The future that a task waits for; of one of trio's, the innermost thing that it awaits."""
+    if type(task) is StandIn:
+        return task.waiter()
     return field(task, "_fut_waiter")
 
 

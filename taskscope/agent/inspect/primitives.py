@@ -246,6 +246,20 @@ def _buffer(names: _Names) -> str:
     return f"{size(attribute(state, 'buffer')) or 0} of {most:g} item{'' if most == 1 else 's'}"
 
 
+def _channel(names: _Names) -> str:
+    state = _own(names, "_state")
+    most = seconds(attribute(state, "max_buffer_size")) or 0
+    return f"{size(attribute(state, 'data')) or 0} of {most:g} item{'' if most == 1 else 's'}"
+
+
+def _children(names: _Names) -> str:
+    return f"{_count(size(_own(names, '_children')) or 0, 'task')} left"
+
+
+def _sync_function(names: _Names) -> str:
+    return f"in {called(names.get('sync_fn'))}"
+
+
 # -- the table: the last part of the file's path, and the function -----------------------------------
 
 _READ = ("read", "readline", "readuntil", "readexactly", "_wait_for_data", "__anext__")
@@ -344,3 +358,34 @@ ANYIO: dict[tuple[str, str], Rule] = {
     ("_asyncio.py", "TCPSocketListener.accept"): Rule("socket", "anyio accept"),
     ("_asyncio.py", "UNIXSocketListener.accept"): Rule("socket", "anyio accept"),
 }
+
+TRIO: dict[tuple[str, str], Rule] = {
+    ("_timeouts.py", "sleep"): Rule("sleep", "trio.sleep"),
+    ("_timeouts.py", "sleep_until"): Rule("sleep", "trio.sleep_until"),
+    ("_timeouts.py", "sleep_forever"): Rule("sleep", "trio.sleep_forever"),
+    ("_sync.py", "Event.wait"): Rule("event", "trio Event.wait"),
+    ("_sync.py", "CapacityLimiter.acquire_on_behalf_of"): Rule("semaphore", "trio CapacityLimiter", _limiter),
+    ("_sync.py", "Semaphore.acquire"): Rule("semaphore", "trio Semaphore.acquire"),
+    ("_sync.py", "_LockImpl.acquire"): Rule("lock", "trio Lock.acquire"),
+    ("_sync.py", "Condition.wait"): Rule("condition", "trio Condition.wait"),
+    ("_channel.py", "MemorySendChannel.send"): Rule("queue.put", "trio send", _channel),
+    ("_channel.py", "MemoryReceiveChannel.receive"): Rule("queue.get", "trio receive", _channel),
+    ("_run.py", "Nursery._nested_child_finished"): Rule("gather", "trio nursery", _children),
+    ("_run.py", "Nursery.start"): Rule("event", "trio Nursery.start"),
+    ("_run.py", "checkpoint"): Rule("ready", "trio checkpoint"),
+    ("_threads.py", "to_thread_run_sync"): Rule("executor", "trio to_thread.run_sync", _sync_function),
+    ("_socket.py", "getaddrinfo"): Rule("dns", "a DNS look-up", _host),
+    ("_io_epoll.py", "EpollIOManager.wait_readable"): Rule("socket", "trio wait_readable"),
+    ("_io_epoll.py", "EpollIOManager.wait_writable"): Rule("socket", "trio wait_writable"),
+    ("_highlevel_socket.py", "SocketStream.receive_some"): Rule("socket", "trio SocketStream.receive_some"),
+    ("_highlevel_socket.py", "SocketStream.send_all"): Rule("socket", "trio SocketStream.send_all"),
+    ("_highlevel_socket.py", "SocketListener.accept"): Rule("socket", "trio accept"),
+    ("_highlevel_open_tcp_stream.py", "open_tcp_stream"): Rule("socket", "trio open_tcp_stream", _host),
+    ("_subprocess.py", "Process.wait"): Rule("subprocess", "trio Process.wait"),
+    ("_signals.py", "SignalReceiver.__anext__"): Rule("event", "a signal"),
+}
+
+
+def rules_of(file: str) -> Mapping[tuple[str, str], Rule]:
+    """Those for the functions in a file of the plumbing."""
+    return ANYIO if "/anyio/" in file else TRIO if "/trio/" in file else ASYNCIO

@@ -9,7 +9,7 @@ from types import CellType, CoroutineType, FunctionType, GeneratorType, MethodTy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope.agent.inspect import calls, handed, origins, stacks
-from taskscope.agent.inspect.looking import attribute, class_name, innermost, text
+from taskscope.agent.inspect.looking import attribute, attributes_of, class_name, innermost, lookup, text
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -155,14 +155,15 @@ class Asked(NamedTuple):
     def shown(self, body: CodeType | None) -> Shown:
         """The site's lines as values.
 
-        A line of the standard library is never the cause: if one of its callbacks starts the program's
-        coroutine, the line that defines the coroutine is named instead.
+        A line of the standard library or the plumbing is never the cause: if it starts the program's
+        coroutine by itself, the line that defines the coroutine is named instead.
         """
         place, user, origin = self.place, self.user, self.way[0]
         via = _frame(origin)
-        if origins.origin(place.f_code.co_filename) == "stdlib" and body is not None:
+        file = place.f_code.co_filename
+        if (origins.origin(file) == "stdlib" or origins.is_plumbing(file)) and body is not None:
             frame = origins.frame_of(body, None)
-            if frame.origin != "stdlib":
+            if frame.origin != "stdlib" and not origins.is_plumbing(frame.file):
                 return Shown(frame, frame if frame.origin == "user" else None, via)
         return Shown(_frame(place), user and _frame(user), via if place is not origin else None)
 
@@ -227,10 +228,10 @@ def _key(frame: FrameType | None) -> tuple[int, int]:
     return (id(frame.f_code), frame.f_lasti) if frame is not None else (0, 0)
 
 
-def _borders() -> tuple[str, str]:
-    from asyncio import events, runners
-
-    return events.__file__, runners.__file__
+def _borders() -> tuple[str, ...]:
+    """The files of asyncio and trio whose frames run what is inside them, as far as they are loaded."""
+    loaded = [sys.modules.get(name) for name in ("asyncio.events", "asyncio.runners", "trio._core._run")]
+    return tuple(text(lookup(attributes_of(each), "__file__")) or "?" for each in loaded)
 
 
 def is_runner(frame: FrameType) -> bool:
@@ -244,7 +245,7 @@ def is_runner(frame: FrameType) -> bool:
 def is_border(frame: FrameType) -> bool:
     """Whether the frames outside ``frame`` run the loop and did not ask for what happens inside."""
     code = frame.f_code
-    if code.co_name in ("_run", "_run_once") and origins.is_plumbing(code.co_filename):
+    if code.co_name in ("_run", "_run_once", "unrolled_run") and origins.is_plumbing(code.co_filename):
         return True
     return runs_a_loop(frame)
 
@@ -273,8 +274,9 @@ _WRAPPERS = {
 _CALLERS = {
     "AsyncIOBackend.run_async_from_thread.<locals>.task_wrapper",
     "BlockingPortal._call_func",
+    "_run_handler",
 }
-"""anyio's coroutines that will call the user's function."""
+"""anyio's and trio's coroutines that will call the user's function."""
 
 
 def unwrapped(coro: object) -> object:

@@ -10,6 +10,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING
 
 from taskscope.agent.inspect import awaiting, futures, origins, races, stacks
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.looking import called, in_class, is_a
 from taskscope.agent.inspect.paths import place_of
 from taskscope.agent.inspect.sites import unwrapped
@@ -48,8 +49,8 @@ _AWAITERS = frozenset(
 
 
 def is_awaited(task: object) -> bool:
-    """Whether anything waits for its end: a task, a gather, a task group, the runner."""
-    return any(_awaiters(task))
+    """Whether anything waits for its end: a task, a gather, a task group, a nursery, the runner."""
+    return type(task) is StandIn or any(_awaiters(task))
 
 
 def is_awaited_by_code(task: object) -> bool:

@@ -23,9 +23,10 @@ MAX_THREADS = 100
 """Threads looked at, at a time: 1 ms if their stacks are deep."""
 
 
-def running(known: tuple[Unseen, ...]) -> tuple[Unseen, ...]:
-    """Those ``known``, and what else runs now.  gevent is seen only while it is idle."""
-    sought = [each for each in _LOOPS if each not in known and each in sys.modules]
+def running(known: tuple[Unseen, ...], shown: tuple[Unseen, ...]) -> tuple[Unseen, ...]:
+    """Those ``known``, and what else runs now, without those ``shown``.  gevent is seen only when idle."""
+    known = tuple(each for each in known if each not in shown)
+    sought = [each for each in _LOOPS if each not in (*known, *shown) and each in sys.modules]
     if not sought:
         return known
     every = list(stacks.current_frames().values())[:MAX_THREADS]

@@ -12,6 +12,7 @@ from types import CoroutineType, FunctionType, GeneratorType
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import connections, futures, naming, origins, primitives, timers
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.jobs import job_of
 from taskscope.agent.inspect.looking import attribute, called, class_name, size, text, written
 from taskscope.agent.inspect.primitives import clip
@@ -64,8 +65,7 @@ def recognise(frames: list[FrameType]) -> Recognised | None:
         file = origins.file_of(frame.f_code)
         if not origins.is_plumbing(file):
             break
-        rules = primitives.ANYIO if "/anyio/" in file else primitives.ASYNCIO
-        rule = rules.get((file.rpartition("/")[2], text(frame.f_code.co_qualname)))
+        rule = primitives.rules_of(file).get((file.rpartition("/")[2], text(frame.f_code.co_qualname)))
         if rule is not None and (found is None or found.rule.wait != "dns"):
             found = Recognised(rule, index, rule.text, timed=_is_sleep(frames[0]))
     if found is None:
@@ -87,7 +87,8 @@ def describe(
         return _by_future(waiter, frames)
     rule, at, name, timed = known
     if rule.wait == "sleep":
-        return Wait(rule.wait, name, "", None, sleep_left(task, frames[0]) if timed else None)
+        left = task.left(frames) if type(task) is StandIn else sleep_left(task, frames[0]) if timed else None
+        return Wait(rule.wait, name, "", None, left)
     detail = _detail(rule, frames[at]) if detailed else ""
     if detailed and not detail and rule.detail is primitives.completed:
         detail = f"{size(todo_before_3_13(task)) or 0} left"

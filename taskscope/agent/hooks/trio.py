@@ -1,0 +1,247 @@
+"""Follows the tasks of trio: an instrument of ours in each of its runs notes births and ends.
+
+The function of trio that prepares a run is wrapped, so that each run begins with the instrument.  A run that
+is older than the agent is asked to add it, by the way that trio has for other threads; it leaves the same
+way.  An instrument that fails is inert from then on: trio never sees it raise.  Attributes of trio's own
+runs, tasks and nurseries are read as they are: no program can subclass these.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from taskscope.agent.counts.site_record import Lineage
+from taskscope.agent.hooks import adopt
+from taskscope.agent.hooks.parts import as_named
+from taskscope.agent.inspect import futures, origins, stacks
+from taskscope.agent.inspect.foreign import StandIn
+from taskscope.agent.inspect.looking import attribute, class_name, items, number
+from taskscope.agent.inspect.sites import Resolver
+from taskscope.agent.inspect.variables import variables_of
+from taskscope.agent.inspect.walk import spent
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.hooks.parts import Link, Part
+    from taskscope.agent.hooks.presence import Presence
+    from taskscope.agent.inspect.walk import Job
+
+MODULE = "trio._core._run"
+
+_ENTRY = "<TrioToken.run_sync_soon task>"
+"""trio's own task, beside its first one."""
+
+_ENDING = 4
+"""Frames from ``_exited`` to trio's own function, which does not pass the outcome on to instruments."""
+
+MAX_OLDER = 1_000_000
+"""Most tasks of a run older than the agent."""
+
+
+class Instrument:
+    """What trio calls, in the thread that runs it; its public methods are those it looks for."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def task_spawned(self, task: Any) -> None:
+        self._call(self._link.before, task)
+
+    def task_exited(self, task: Any) -> None:
+        self._call(self._link.after, task)
+
+    def _call(self, function: Any, task: Any) -> None:
+        if function is not None:
+            try:
+                function(task)
+            except (RecursionError, MemoryError):
+                pass  # the program is at its own limit: leave it alone
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                self._link.fail(error)
+
+
+class TrioHooks:
+    """Counts tasks of trio in ``registry``."""
+
+    def __init__(self, registry: Registry, part: Part) -> None:
+        self.part = part
+        self._registry = registry
+        self._known: dict[int, StandIn] = {}
+        self._runs: list[ref[Any]] = []
+        self._older: list[ref[Any]] = []
+
+    def follow(self, presence: Presence) -> None:
+        """Begins as soon as trio is loaded, which may be now or never."""
+        presence.when(MODULE, self.part, self._arm)
+
+    def _arm(self, module: Any) -> None:
+        self._resolver = Resolver(self._registry)
+        self._inside = {module.__file__, sys.modules["trio._core._instrumentation"].__file__, __file__}
+        self.part.on_undo(self._leave)
+        self._instrument = Instrument(self.part.link(self._spawned, self._exited))
+        self._wrap(module)
+        for runner in _running():
+            self._registry.arriving = True
+            runner.entry_queue.run_sync_soon(self.part.guarded(self._join), ref(runner))
+
+    def _wrap(self, module: Any) -> None:
+        original = module.setup_runner
+        meet = self.part.guarded(self._meet)
+
+        def setup_runner(*args: Any, **kwargs: Any) -> Any:
+            runner = original(*args, **kwargs)
+            meet(runner)
+            return runner
+
+        self.part.replace(module, "setup_runner", as_named(setup_runner, original))
+
+    def _meet(self, runner: Any) -> None:
+        """In the thread of trio that has this run."""
+        runner.instruments.add_instrument(self._instrument)
+        self._runs = [each for each in self._runs if each() is not None]
+        self._runs.append(ref(runner))
+
+    def _join(self, reference: ref[Any]) -> None:
+        runner = reference()
+        if runner is not None:
+            self._meet(runner)
+            self._older.append(reference)
+
+    def _leave(self) -> None:
+        """Has every run remove the instrument: to do that in another thread would fail trio."""
+        for reference in self._runs:
+            runner = reference()
+            try:
+                if runner is not None:
+                    runner.entry_queue.run_sync_soon(_remove, runner.instruments, self._instrument)
+            except Exception:  # noqa: BLE001  (the run is over, and the instrument with it)
+                pass
+        self._runs.clear()
+        self._known.clear()
+
+    def forked(self) -> None:
+        """In a forked child trio's tasks are copies that never run."""
+        while self._known:
+            self._drop(self._known.popitem()[1])
+
+    # -- births and ends, in trio's thread ---------------------------------------------------------
+
+    def _spawned(self, task: Any) -> None:
+        nursery = task._parent_nursery
+        if nursery is None or task.name == _ENTRY:
+            return
+        start = sys._getframe(2)
+        while start.f_code.co_filename in self._inside and start.f_back is not None:
+            start = start.f_back
+        record = self._record(start, task.coro)
+        stand = self._known[id(task)] = StandIn(task, task.name, self._known)
+        serial = stand._taskscope_serial = self._registry.next_serial()
+        stand._taskscope_parent = self._lineage(nursery._parent_task)
+        stand._taskscope_lineage = None
+        stand._taskscope_birth = clock.monotonic()
+        if record.room:
+            record.room -= 1
+            chunk = record.chunk
+        else:
+            chunk = record.new_chunk(serial, start)
+        stand._taskscope_chunk = chunk
+        chunk[serial] = ref(stand)
+        record.born += 1
+
+    def _record(self, start: FrameType, coro: Any) -> Any:
+        frame, skip = start, self._resolver.skip
+        while frame.f_code.co_filename in skip and frame.f_back is not None:
+            frame = frame.f_back
+        key = (id(frame.f_code), frame.f_lasti, id(stacks.code_of(coro)))
+        known = self._registry.records.get(key) or self._resolver.ways.known(frame, key)
+        return known or self._resolver.record(start, coro)
+
+    def _lineage(self, parent: object) -> Lineage | None:
+        """That of a task, for its children; None if it is trio's own."""
+        stand = self._known.get(id(parent))
+        if stand is None:
+            return None
+        if stand._taskscope_lineage is None:
+            above, chunk = stand._taskscope_parent, stand._taskscope_chunk
+            stand._taskscope_lineage = Lineage(stand._taskscope_serial, above, chunk, stand._name)
+        return stand._taskscope_lineage
+
+    def _exited(self, task: Any) -> None:
+        stand = self._known.pop(id(task), None)
+        if stand is None:
+            return
+        stand._state = "FINISHED"
+        if getattr(task._parent_nursery, "_pending_excs", True):  # an error, perhaps of another
+            error = attribute(variables_of(sys._getframe(_ENDING)).get("outcome"), "error")
+            stand._state = "CANCELLED" if _is_cancellation(error) else "FINISHED"
+            stand._exception = error
+        chunk = futures.chunk_of(stand)
+        if chunk is not None and chunk.pop(stand._taskscope_serial, None) is not None:
+            self._registry.settle(stand, chunk)
+
+    def _drop(self, stand: StandIn) -> None:
+        """Counts a task whose end was not seen."""
+        chunk = futures.chunk_of(stand)
+        if chunk is not None and chunk.pop(stand._taskscope_serial, None) is not None:
+            chunk.site.unseen += 1
+
+    # -- tasks older than the agent, in its thread -------------------------------------------------
+
+    def adopt_older(self) -> Job[None]:
+        """Registers the tasks of the runs that were there before us."""
+        while self._older:
+            runner = self._older.pop()()
+            tasks = items(attribute(runner, "tasks"), MAX_OLDER) if runner is not None else []
+            del runner
+            ages = sorted((number(attribute(each, "_counter")) or 0, at) for at, each in enumerate(tasks))
+            references = [ref(tasks[at]) for _, at in ages]
+            tasks.clear()
+            for reference in references:
+                self._adopt(reference())
+                if spent():
+                    yield
+            self._registry.arriving = False
+
+    def _adopt(self, task: Any) -> None:
+        nursery = task._parent_nursery if task is not None else None
+        if nursery is None or task.name == _ENTRY or id(task) in self._known:
+            return
+        stand = self._known[id(task)] = StandIn(task, task.name, self._known)
+        stand._taskscope_lineage = None
+        if adopt.adopt(self._registry, stand):
+            stand._taskscope_parent = self._lineage(nursery._parent_task)
+        if task.coro.cr_frame is None and self._known.pop(id(task), None) is not None:  # it has just ended
+            self._drop(stand)
+
+
+def _running() -> list[Any]:
+    """The runs that are now on the stack of a thread."""
+    found = []
+    for innermost in list(stacks.current_frames().values()):
+        for frame in stacks.thread_frames(innermost):
+            code = frame.f_code
+            if origins.name_of(code) == "run" and origins.file_of(code).endswith("/trio/_core/_run.py"):
+                runner = variables_of(frame).get("runner")
+                found += [runner] if class_name(runner) == "Runner" else []
+    return found
+
+
+def _remove(instruments: Any, instrument: Instrument) -> None:
+    """Called by trio, which fails if this raises."""
+    try:
+        instruments.remove_instrument(instrument)
+    except Exception:  # noqa: BLE001  (it was deactivated before)
+        pass
+
+
+def _is_cancellation(error: object, depth: int = 8) -> bool:
+    """Whether it is trio's, or a group of nothing else."""
+    if class_name(error) == "Cancelled":
+        return True
+    inner = items(attribute(error, "exceptions"), 1_000) if depth and error is not None else []
+    return bool(inner) and all(_is_cancellation(each, depth - 1) for each in inner)

@@ -1,0 +1,107 @@
+"""Tasks of trio, as the registry knows them: a stand-in for each.
+
+A task of trio has no room for our marks, and waits for no future.  Its stand-in has the attributes that
+``futures`` reads of a task of asyncio's; whoever notes births keeps it until the task ends.
+"""
+
+from __future__ import annotations
+
+from types import CoroutineType, GeneratorType
+from typing import TYPE_CHECKING
+from weakref import ref
+
+from taskscope.agent.inspect.looking import attribute, items, seconds
+from taskscope.agent.inspect.variables import variables_of
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+    from taskscope.agent.counts.site_record import Chunk, Lineage
+
+MAX_DEPTH = 128
+"""Coroutines followed inwards."""
+
+
+class StandIn:
+    """Refers weakly to the task.  ``others``: the stand-ins by the ``id`` of their task."""
+
+    __slots__ = (
+        "__weakref__",
+        "_exception",
+        "_name",
+        "_state",
+        "_task",
+        "_taskscope_birth",
+        "_taskscope_chunk",
+        "_taskscope_estimate",
+        "_taskscope_lineage",
+        "_taskscope_parent",
+        "_taskscope_serial",
+        "others",
+    )
+    _taskscope_birth: float | None
+    _taskscope_chunk: Chunk | None
+    _taskscope_estimate: float | None
+    _taskscope_lineage: Lineage | None
+    _taskscope_parent: Lineage | None
+    _taskscope_serial: int
+
+    def __init__(self, task: Any, name: str, others: dict[int, StandIn]) -> None:
+        self._task = ref(task)
+        self._name = name
+        self._state = "PENDING"
+        self._exception: object = None
+        self.others = others
+
+    @property
+    def coroutine(self) -> object:
+        return attribute(self._task(), "coro")
+
+    @property
+    def is_done(self) -> bool:
+        return self._state != "PENDING"
+
+    def waiter(self) -> object:
+        """The innermost thing it awaits, a new one each time; None if it runs, or is about to."""
+        if attribute(self._task(), "_abort_func") is None:
+            return None
+        awaited = self.coroutine
+        for _ in range(MAX_DEPTH):
+            if type(awaited) is CoroutineType:
+                inner = awaited.cr_await
+            elif type(awaited) is GeneratorType:
+                inner = awaited.gi_yieldfrom
+            else:
+                inner = attribute(awaited, "cr_await")
+            if inner is None:
+                break
+            awaited = inner
+        return awaited
+
+    def children(self, frames: list[FrameType]) -> list[object]:
+        """The tasks of the nursery that it waits for, if it does.  ``frames``: its await chain."""
+        for frame in frames:
+            if frame.f_code.co_name == "_nested_child_finished":
+                nursery = variables_of(frame).get("self")
+                every = (self.others.get(id(each)) for each in items(attribute(nursery, "_children"), 1_000))
+                return [each for each in every if each is not None]
+        return []
+
+    def awaiters(self) -> list[object]:
+        """The task whose nursery it runs in, if that waits for it already."""
+        nursery = attribute(self._task(), "_parent_nursery")
+        parent = self.others.get(id(attribute(nursery, "_parent_task")))
+        waits = attribute(nursery, "_parent_waiting_in_aexit") is True
+        return [parent] if parent is not None and waits else []
+
+    def left(self, frames: list[FrameType]) -> float | None:
+        """Seconds until its sleep ends; None if it sleeps forever, or by a clock of the program's."""
+        runner = attribute(self._task(), "_runner")
+        offset = seconds(attribute(attribute(runner, "clock"), "offset"))
+        for frame in frames:
+            if frame.f_code.co_name == "sleep_until" and offset is not None:
+                deadline = seconds(variables_of(frame).get("deadline"))
+                return deadline - offset - clock.perf_counter() if deadline is not None else None
+        return None
