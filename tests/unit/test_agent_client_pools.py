@@ -15,6 +15,8 @@ from taskscope.agent.inspect.walk import run
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from taskscope.agent.inspect.walk import Job
+
 kept: list[object] = []
 opened: list[asyncio.BaseTransport] = []
 
@@ -136,6 +138,10 @@ async def waiting(waiter: Any) -> asyncio.Task[Any]:
 
 
 def found(task: asyncio.Task[Any]) -> client_pools.Pool | None:
+    return run(search(task))
+
+
+def search(task: asyncio.Task[Any]) -> Job[client_pools.Pool | None]:
     return client_pools.waited_for(stacks.await_chain(task.get_coro()), futures.waiter_of(task), {})
 
 
@@ -205,7 +211,7 @@ async def state_of(pool: Pool, *takers: Any) -> members.Members:
         await asyncio.sleep(0)
     tasks.append(await waiting(pool.by_turn()))
     state = run(
-        members.fates(lambda: found(tasks[-1]), list(map(OwnRef, tasks)), [asyncio.get_running_loop()])
+        members.fates(lambda: search(tasks[-1]), list(map(OwnRef, tasks)), [asyncio.get_running_loop()])
     )
     for each in tasks:
         each.cancel()

@@ -211,9 +211,10 @@ async def test_who_holds_a_future_is_searched_for_in_no_other_task_if_nobody_doe
     searched: list[object] = []
     monkeypatch.setattr(holders.Search, "_visit", lambda *given: searched.append(given[1]))
     search = holders.Search(task)
+    walk.run(search.near())
     searched.clear()
     for each in others:
-        search.look(each)
+        walk.run(search.look(each))
     assert not searched
     assert search.result() == (holders.NOBODY,)
     await ended([task, *others])

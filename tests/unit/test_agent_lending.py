@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from taskscope.agent.inspect import client_pools, lending, stacks
+from taskscope.agent.inspect import client_pools, had, stacks
 from taskscope.agent.inspect.walk import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from taskscope.agent.inspect import lending
     from taskscope.model import Frame
 
 
@@ -163,13 +164,13 @@ def users(pool: Any) -> Iterator[Users]:
 
 
 def lent(ident: int) -> lending.Lends | None:
-    found = client_pools.waited_for(frames_of(ident), None, {})
+    found = run(client_pools.waited_for(frames_of(ident), None, {}))
     return found.lends if found is not None else None
 
 
 def taken(pool: Any, lends: lending.Lends, ident: int) -> list[Frame | None]:
     """The lines at which a thread has taken what it has."""
-    return [each.where for each in run(lending.lent_to(id(pool), lends, [], frames_of(ident)))]
+    return [each.where for each in run(had.had({id(pool): lends}, {}, [], frames_of(ident)))]
 
 
 def take_and_take(pool: Any, *, closed: bool = False) -> None:

@@ -54,7 +54,9 @@ def missing_taker(putter: OwnRef | None, records: Iterable[SiteRecord]) -> Job[s
     task = putter() if putter is not None else None
     chain = task_facts.coroutines(task) if task is not None else []
     queue = task_facts.waited_object(task, chain) if chain else None
-    home = takers.home_of(queue, task_facts.frames_of(chain)) if queue is not None else None
+    home = None
+    if queue is not None:
+        home = yield from takers.home_of(queue, task_facts.frames_of(chain))
     del task, chain, queue
     codes = takers.takers_of(*home) if home is not None else []
     owner = _reference(home[0]) if home is not None else None
@@ -82,16 +84,21 @@ def setter_of(things: Sequence[OwnRef]) -> Job[model.Frame | None]:
     if not things:
         return None
     found: Counter[model.Frame] = Counter()
-    for reference in [OwnRef(each) for each in known_threads()[:MOST_THREADS]]:
-        thread = reference()
-        note = note_of(thread)
-        if note is not None:
-            frames = stacks.thread_frames(stacks.current_frames().get(ident_of(thread) or 0))
-            found[note.record.site.frame] += sum(_leads(frames, each()) for each in things)
-            del frames
-        del thread, note
-        if spent():
-            yield
+    left = [OwnRef(each) for each in known_threads()[:MOST_THREADS]]
+    while left:
+        innermost = stacks.current_frames()  # once a slice: it makes a frame object for each thread
+        while left:
+            thread = left.pop()()
+            note = note_of(thread)
+            if note is not None:
+                frames = stacks.thread_frames(innermost.get(ident_of(thread) or 0))
+                found[note.record.site.frame] += sum(_leads(frames, each()) for each in things)
+                del frames
+            del thread, note
+            if spent():
+                break
+        innermost.clear()
+        yield
     line, count = max(found.items(), key=lambda entry: entry[1], default=(None, 0))
     return line if count else None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope import model
 from taskscope.agent.answers.nodes import Edge, Node
-from taskscope.agent.inspect import client_pools, futures, holdings, lending, members, stacks, turns, waited
+from taskscope.agent.inspect import client_pools, futures, had, holdings, members, stacks, turns, waited
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, class_name, items
 from taskscope.agent.inspect.variables import variables_of
@@ -40,6 +40,9 @@ MAX_STILL = 200
 SHARE = 200
 """What has become of members is found out again after this multiple of what it cost."""
 
+MAX_HAD, KEEP = 10_000, 30.0
+"""Tasks and threads of which it is known what they have of pools, and for how many seconds."""
+
 MAX_TIMERS, TIMER_OBJECTS = 2_000, 30
 """Timers of a loop searched for one that leads to a pool, and objects behind each."""
 
@@ -59,11 +62,13 @@ class MembersKnown:
     def __init__(self, loops: Callable[[], list[object]]) -> None:
         self._loops = loops
         self._known: dict[int, _Known] = {}
+        self._pools: frozenset[int] = frozenset()
+        self._had: dict[Key, tuple[float, float, list[had.Had]]] = {}
 
     def of(
         self,
         number: int,
-        find: Callable[[], client_pools.Pool | None],
+        find: Callable[[], Job[client_pools.Pool | None]],
         still: Sequence[OwnRef],
         since: float,
     ) -> Job[members.Members | None]:
@@ -84,6 +89,20 @@ class MembersKnown:
                 self._known.clear()
             self._known[number] = known
         return known.state
+
+    def had_by(
+        self, key: Key, since: float | None, pools: frozenset[int], search: Callable[[], Job[list[had.Had]]]
+    ) -> Job[list[had.Had]]:
+        """What a task or thread has of these pools; searched anew if that has moved, or now and then."""
+        if pools != self._pools or len(self._had) >= MAX_HAD:
+            self._had.clear()
+            self._pools = pools
+        known, until, found = self._had.get(key, (None, 0.0, []))
+        if since is None or known != since or until < clock.monotonic():
+            found = yield from search()
+            if since is not None:
+                self._had[key] = since, clock.monotonic() + KEEP, found
+        return found
 
     def timers_lead_to(self, number: int) -> Job[bool]:
         """Whether a timer may do something to a pool, such as to take back what was leased."""
@@ -115,10 +134,10 @@ class _Pool:
         self.holders: dict[int, list[Edge]] = defaultdict(list)
         self.busy = False
 
-    def place_of(self, ends: frozenset[int]) -> int:
-        """The place of a member that is lent, by its connections: these may be found one by one."""
-        place = next((self.places[each] for each in ends if each in self.places), len(self.holders))
-        self.places.update(dict.fromkeys(ends, place))
+    def place_of(self, things: frozenset[int]) -> int:
+        """The place of a member; of one that is lent, by its connections, which may be found one by one."""
+        place = next((self.places[each] for each in things if each in self.places), len(self.holders))
+        self.places.update(dict.fromkeys(things, place))
         return place
 
 
@@ -128,8 +147,16 @@ class ClientPools:
     ``unheld``: how many members of each no task or thread has.
     """
 
-    def __init__(self, registry: Registry, nodes: dict[Key, Node], edges: list[Edge]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        nodes: dict[Key, Node],
+        edges: list[Edge],
+        since: Callable[[Key], float | None],
+    ) -> None:
+        """``since``: since when a task or thread has not moved; None: it moves, or that is not known."""
         self._registry = registry
+        self._since = since
         self._nodes = nodes
         self._edges = edges
         self._now = clock.monotonic()
@@ -169,17 +196,11 @@ class ClientPools:
                 yield
             else:
                 key = "task", futures.serial_of(task) or 0
-                yield from holdings.read(task)
-                held = holdings.of_task(task)
-                yield from self._note_taken(key, held, client_pools.frames_of(task))
+                yield from self._note(key, known)
             del task
         for ident in stacks.current_frames() if self._pools else ():
-            frame = stacks.current_frames().get(ident) if ident != agent else None
-            if frame is not None:
-                yield from holdings.read_frames(frame)
-                held = [each for each, _ in holdings.of_frames(frame)]
-                yield from self._note_taken(("thread", ident), held, stacks.thread_frames(frame))
-            frame = held = None  # type: ignore[assignment]
+            if ident != agent:
+                yield from self._note(("thread", ident), known)
         for number, pool in self._pools.items():
             yield from self._add(("thing", number), pool, known, sampled=sampled)
 
@@ -187,7 +208,7 @@ class ClientPools:
         known: client_pools.Known = {}
         for key, since in self._candidates.items():
             yield from client_pools.read_classes(self._frames(key))
-            found = self._pool_of(key, known)
+            found = yield from self._pool_of(key, known)
             number = id(found.thing) if found is not None else 0
             if found is not None and (found.members or found.lends) and len(self._pools) < MAX_POOLS:
                 self._pools.setdefault(number, _Pool(found))
@@ -204,26 +225,43 @@ class ClientPools:
         task = self._registry.find(key[1])
         return client_pools.frames_of(task) if task is not None and not futures.is_done(task) else []
 
-    def _pool_of(self, key: Key, known: client_pools.Known) -> client_pools.Pool | None:
+    def _pool_of(self, key: Key, known: client_pools.Known) -> Job[client_pools.Pool | None]:
         task = self._registry.find(key[1]) if key[0] == "task" else None
         waiter = futures.waiter_of(task) if task is not None else None
-        return client_pools.waited_for(self._frames(key), waiter, known)
+        return (yield from client_pools.waited_for(self._frames(key), waiter, known))
 
-    def _note_taken(self, key: Key, held: Sequence[holdings.Holding], frames: list[FrameType]) -> Job[None]:
-        """Notes which members somebody has, or that it runs the code of a pool, and may give back any."""
+    def _note(self, key: Key, known: MembersKnown) -> Job[None]:
+        """Notes what somebody has, or that it runs the code of a pool, and may give back any member."""
+        found = yield from known.had_by(
+            key, self._since(key), frozenset(self._pools), partial(self._had, key)
+        )
+        for each in found:
+            pool = self._pools[each.pool]
+            edges = pool.holders[pool.place_of(each.things)]
+            if all(other.on != key for other in edges):
+                edges.append(Edge(("thing", each.pool), key, "held", each.where))
+        frames = self._frames(key)
+        selves = {id(variables_of(each).get("self")) for each in frames} if self._pools else set()
         for number, pool in self._pools.items():
-            if pool.lends is None:
-                for each in (yield from members.taken(held, frames, pool.places, {number})):
-                    edge = Edge(("thing", number), key, "held", each.where)
-                    pool.holders[each.place].append(edge)
-            else:
-                for lent in (yield from lending.lent_to(number, pool.lends, held, frames)):
-                    edge = Edge(("thing", number), key, "held", lent.where)
-                    edges = pool.holders[pool.place_of(lent.ends)]
-                    if all(known.on != key for known in edges):
-                        edges.append(edge)
-            if key not in pool.waiting:
-                pool.busy |= any(_is_method_of(number, each) for each in frames)
+            pool.busy |= number in selves and key not in pool.waiting
+        if spent():
+            yield
+
+    def _had(self, key: Key) -> Job[list[had.Had]]:
+        if key[0] == "task":
+            task = self._registry.find(key[1])
+            if task is None:
+                return []
+            yield from holdings.read(task)
+            held = holdings.of_task(task)
+        else:
+            yield from holdings.read_frames(stacks.current_frames().get(key[1]))
+            held = [each for each, _ in holdings.of_frames(stacks.current_frames().get(key[1]))]
+        lends = {number: pool.lends for number, pool in self._pools.items()}
+        kept = {
+            each: number for number, pool in self._pools.items() if not pool.lends for each in pool.places
+        }
+        return (yield from had.had(lends, kept, held, self._frames(key)))
 
     def _add(self, key: Key, pool: _Pool, known: MembersKnown, *, sampled: bool) -> Job[None]:
         node = self._nodes[key] = Node("slots", either=True)
@@ -273,9 +311,9 @@ class ClientPools:
         tasks = [OwnRef(task) for each in serials if (task := self._registry.find(each)) is not None]
         return (yield from known.of(number, partial(self._again, number, pool), tasks, since))
 
-    def _again(self, number: int, pool: _Pool) -> client_pools.Pool | None:
+    def _again(self, number: int, pool: _Pool) -> Job[client_pools.Pool | None]:
         """The pool, by one that waits for it."""
-        found = self._pool_of(next(iter(pool.waiting)), {})
+        found = yield from self._pool_of(next(iter(pool.waiting)), {})
         return found if found is not None and id(found.thing) == number else None
 
     def _lines(self, number: int, pool: _Pool) -> Job[tuple[model.WaitingAt, ...]]:

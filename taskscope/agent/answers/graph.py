@@ -76,7 +76,7 @@ class Look:
         self._unreturned = Unreturned()
         self._returning = Returning(still, self._now)
         self._channels = Channels(self._nodes, self._edges, still, registry)
-        self._clients = ClientPools(registry, self._nodes, self._edges)
+        self._clients = ClientPools(registry, self._nodes, self._edges, self._not_moved_since)
 
     # -- who waits -----------------------------------------------------------------------------
 
@@ -163,6 +163,9 @@ class Look:
                 self._edges.append(Edge(("task", serial), ("thread", thread), "loop"))
         else:
             self._secluded = False
+
+    def _not_moved_since(self, key: Key) -> float | None:
+        return self._still.of_task(key[1]) if key[0] == "task" else self._standing.get(key[1])
 
     def _loops(self) -> list[tuple[object, int]]:
         """Loops with the thread that runs each."""

@@ -176,19 +176,9 @@ class Queries:
         search = holders.Search(task) if wait == "future" else None
         asked = OwnRef(task) if wait in PROVABLE else None
         del task
-        held_by: list[model.Task] = []
-        siblings = 0
-        for other in live_tasks(self._registry.task_records()):
-            if other is None:
-                yield
-                continue
-            theirs = futures.lineage_of(other)
-            if lineage is not None and theirs is not None and theirs.serial == lineage.serial:
-                siblings += 1
-            if lock is not None and len(held_by) < MAX_RELATED and task_facts.holds(other, lock):
-                held_by.append(self.row(other))
-            if search is not None:
-                search.look(other)
+        if search is not None:
+            yield from search.near()
+        siblings, held_by = yield from self._among_others(lineage, lock, search)
         del lock  # whoever refers to it could release it
         if row.parked is not None and row.parked.descriptor is not None:
             (on,) = yield from other_ends.of_all([row.parked.descriptor])
@@ -213,6 +203,25 @@ class Queries:
             waking.fate if waking is not None else None,
             waking.by if waking is not None else "",
         )
+
+    def _among_others(
+        self, lineage: Lineage | None, lock: object, search: holders.Search | None
+    ) -> Job[tuple[int, list[model.Task]]]:
+        """How many tasks have the same parent, itself included, and which hold the lock that it waits for."""
+        siblings = 0
+        held_by: list[model.Task] = []
+        for other in live_tasks(self._registry.task_records()):
+            if other is None:
+                yield
+                continue
+            theirs = futures.lineage_of(other)
+            if lineage is not None and theirs is not None and theirs.serial == lineage.serial:
+                siblings += 1
+            if lock is not None and len(held_by) < MAX_RELATED and task_facts.holds(other, lock):
+                held_by.append(self.row(other))
+            if search is not None:
+                yield from search.look(other)
+        return siblings, held_by
 
     @staticmethod
     def _stack_of(record: SiteRecord, serial: int) -> tuple[model.Frame, ...] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.agent.inspect import client_pools, futures, holdings, members, stacks
+from taskscope.agent.inspect import client_pools, futures, had, holdings, stacks
 from taskscope.agent.inspect.looking import class_name
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import live_tasks, spent
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.inspect.lending import Lends
     from taskscope.agent.inspect.walk import Job
     from taskscope.model.vocabulary import Wait
 
@@ -37,14 +38,17 @@ _Key = tuple["Wait", str, "model.Frame | None"]
 class _Things:
     """``since``: since when the one that has waited longest has not moved, as far as that is known.
 
-    ``places``: of a pool, its members by ``id``.
+    ``pools``: what pools lend, by ``id``, None of those that keep it; ``kept``: the pool of each member of
+    these; ``size``: members in all.
     """
 
-    __slots__ = ("held_by", "ids", "places", "since", "waiters")
+    __slots__ = ("held_by", "ids", "kept", "pools", "since", "size", "waiters")
 
     def __init__(self) -> None:
         self.ids: set[int] = set()
-        self.places: dict[int, int] = {}
+        self.pools: dict[int, Lends | None] = {}
+        self.kept: dict[int, int] = {}
+        self.size = 0
         self.waiters = 0
         self.since: float | None = None
         self.held_by: list[str] = []
@@ -66,7 +70,7 @@ def rows(
         if task is None:
             yield
             continue
-        _add(task, found, since, pools)
+        yield from _add(task, found, since, pools)
         del task
     yield from _find_holders(registry, found)
     return [
@@ -77,12 +81,15 @@ def rows(
 
 def _add(
     task: object, found: dict[_Key, _Things], since: Callable[[int], float | None], pools: client_pools.Known
-) -> None:
-    frames = stacks.await_chain(futures.coroutine(task))
+) -> Job[None]:
+    frames = client_pools.frames_of(task)
     shape = stacks.shape_of(frames)
     wait: Wait = shape.known.rule.wait if shape.known is not None else "unknown"
     of_pool = wait in client_pools.WAITS
-    pool = client_pools.waited_for(frames, futures.waiter_of(task), pools) if of_pool else None
+    pool = None
+    if of_pool:
+        yield from client_pools.read_classes(frames)
+        pool = yield from client_pools.waited_for(frames, futures.waiter_of(task), pools)
     if pool is not None:
         wait, thing = "semaphore", pool.thing
     elif shape.known is not None and wait in WAITS:
@@ -91,15 +98,17 @@ def _add(
         return
     things = found.setdefault((wait, class_name(thing), shape.user or shape.frame), _Things())
     things.add(thing, since(futures.serial_of(task) or 0))
-    if pool is not None:
-        things.places.update((id(each), at) for at, each in enumerate(pool.members))
+    if pool is not None and (pool.members or pool.lends):
+        things.pools[id(pool.thing)] = pool.lends
+        things.kept.update((id(each), id(pool.thing)) for each in pool.members)
+        things.size += pool.lends.size if pool.lends is not None else len(pool.members)
 
 
 def _find_holders(registry: Registry, found: dict[_Key, _Things]) -> Job[None]:
     """Names the tasks that hold what others wait for."""
     held = [things for key, things in found.items() if key[0] in HELD]
-    wanted = {number: things for things in held if not things.places for number in things.ids}
-    pools = [things for things in held if things.places]
+    wanted = {number: things for things in held if not things.pools for number in things.ids}
+    pools = [things for things in held if things.pools]
     left = MAX_HOLDERS if held else 0
     for task in live_tasks(registry.task_records()) if held else ():
         if task is None or not left:
@@ -121,8 +130,7 @@ def _note_held(task: object, wanted: dict[int, _Things], pools: list[_Things]) -
         if things is not None:
             things.held_by.append(f"{futures.name_of(task)}{_at(each.where)}")
     for pool in pools:
-        frames = stacks.await_chain(futures.coroutine(task))
-        for taken in (yield from members.taken(held, frames, pool.places, pool.ids)):
+        for taken in (yield from had.had(pool.pools, pool.kept, held, client_pools.frames_of(task))):
             pool.held_by.append(f"{futures.name_of(task)}{_at(taken.where)}")
 
 
@@ -133,7 +141,7 @@ def _at(where: model.Frame | None) -> str:
 def _row(wait: Wait, name: str, frame: model.Frame | None, things: _Things) -> model.Resource:
     held = things.held_by
     more = f" and {len(held) - 1:,} more" if len(held) > 1 else ""
-    size = len(things.places)
+    size = things.size
     parts = [f"all {size:,} taken" if size > 1 else "taken"] if size else []
     parts += [f"held by {held[0]}{more}"] if held else []
     return model.Resource(

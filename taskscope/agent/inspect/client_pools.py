@@ -26,6 +26,7 @@ from taskscope.agent.inspect.looking import (
     size,
 )
 from taskscope.agent.inspect.variables import variables_of
+from taskscope.agent.inspect.walk import spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,7 +96,7 @@ def read_classes(frames: list[FrameType]) -> Job[None]:
         yield from methods.read_marks(each)
 
 
-def waited_for(frames: list[FrameType], waiter: object, known: Known) -> Pool | None:
+def waited_for(frames: list[FrameType], waiter: object, known: Known) -> Job[Pool | None]:
     """The full pool that a task or thread waits for, by its frames, innermost first.
 
     ``waiter``: the future that a task waits for; None: of a thread.  ``known``: from the same look; of a pool
@@ -108,8 +109,9 @@ def waited_for(frames: list[FrameType], waiter: object, known: Known) -> Pool | 
             primitive = thing
         else:
             key = id(thing), id(frame.f_code)
-            pool = Pool(thing) if key in known else _pool(thing, frame.f_code, primitive, waiter, inner)
+            pool = Pool(thing) if known.get(key) is not None else None
             if key not in known:
+                pool = yield from _pool(thing, frame.f_code, primitive, waiter, inner)
                 known[key] = frozenset(map(id, pool.members)) if pool is not None else None
             if pool is not None and _is_without(known[key], frames[: at + 1]):
                 return pool
@@ -123,9 +125,9 @@ def _is_of_program(frame: FrameType) -> bool:
 
 def _pool(
     thing: object, code: CodeType, primitive: object, waiter: object, inner: list[object]
-) -> Pool | None:
+) -> Job[Pool | None]:
     """What it is for those that wait in a method of it."""
-    names = dict(methods.attributes_of(thing))
+    names = yield from methods.attributes_of(thing)
     limits = {name for name, each in names.items() if type(each) is int and each > 0}
     for name, each in names.items():
         alike = {limit for limit in limits if names[limit] == size(each)} if _is_container(each) else None
@@ -133,9 +135,11 @@ def _pool(
             _is_compared(name, alike, type(thing), code) or _is_queued(name, primitive, names, type(thing))
         ):
             pool = Pool(thing, _members(each))
-            if _keeps_connections(pool):
-                return pool if _queues(pool, primitive, waiter) else None
-    lends = lending.lends(thing, code, inner, waiter)
+            if (yield from _keeps_connections(pool)):
+                return pool if (yield from _queues(pool, names, primitive, waiter)) else None
+        if spent():
+            yield
+    lends = yield from lending.lends(thing, names, code, inner, waiter)
     return Pool(thing, (), lends) if lends is not None else None
 
 
@@ -153,13 +157,15 @@ def _members(container: object) -> tuple[object, ...]:
     return tuple(found)
 
 
-def _keeps_connections(pool: Pool) -> bool:
+def _keeps_connections(pool: Pool) -> Job[bool]:
     """Whether one of the first members leads to a transport or a socket."""
-    return any(
-        connections.is_end(each)
-        for member in pool.members[:TRIED]
-        for each in handles.nearest([member], NEAR, {id(pool.thing)})
-    )
+    for member in pool.members[:TRIED]:
+        for each in handles.nearest([member], NEAR, {id(pool.thing)}):
+            if connections.is_end(each):
+                return True
+            if spent():
+                yield
+    return False
 
 
 # -- what the code says ------------------------------------------------------------------------------
@@ -185,17 +191,18 @@ def _is_queued(name: str, primitive: object, names: Mapping[str, object], cls: t
 # -- what is waited for ------------------------------------------------------------------------------
 
 
-def _queues(pool: Pool, primitive: object, waiter: object) -> bool:
+def _queues(pool: Pool, names: Mapping[str, object], primitive: object, waiter: object) -> Job[bool]:
     """Whether the wait is for a place in a queue of the pool, as opposed to any of its other events."""
-    names = list(methods.attributes_of(pool.thing))
     if class_name(primitive).rpartition(".")[2].endswith(("Condition", "Queue")):
-        return any(value is primitive for _, value in names)
-    places = [each for _, each in names if _is_container(each)]
+        return any(value is primitive for value in names.values())
+    places = [each for each in names.values() if _is_container(each)]
     own = {id(pool.thing), *map(id, pool.members)}
-    return any(
-        each is waiter or (each is primitive and primitive is not None)
-        for each in handles.nearest(places, MAX_OBJECTS, own)
-    )
+    for each in handles.nearest(places, MAX_OBJECTS, own):
+        if each is waiter or (each is primitive and primitive is not None):
+            return True
+        if spent():
+            yield
+    return False
 
 
 def _is_without(members: frozenset[int] | None, frames: list[FrameType]) -> bool:

@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING
 from taskscope.agent.inspect import futures, referents, stacks, task_facts, waits
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import attribute, called, items, owner_of, text
+from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock, system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from taskscope.agent.inspect.walk import Job
 
 MAX_OBJECTS = 2_000
 """Objects inspected per request."""
@@ -58,17 +61,22 @@ class Search:
         self._timed = False  # a timer is among them: what it says changes
         self._until = 0.0
         known, outside, found = _last
-        if known() is future and outside == self._outside:
+        self._is_known = known() is future and outside == self._outside
+        if self._is_known:
             self._found = list(found)
-        else:
-            self._near(task, future)
 
     @property
     def is_open(self) -> bool:
         """Whether there is a holder to be found."""
         return self._outside > 0 and not self._found
 
-    def look(self, other: object) -> None:
+    def near(self) -> Job[None]:
+        """Searches around the task that waits, unless the last answer still holds."""
+        task, future = self._task(), self._future()
+        if not self._is_known and task is not None and future is not None:
+            yield from self._near(task, future)
+
+    def look(self, other: object) -> Job[None]:
         """Searches another task: its coroutines' variables, and the objects they refer to, up to a limit."""
         future = self._future()
         if not self.is_open or future is None or other is self._task():
@@ -85,6 +93,8 @@ class Search:
                     self._add(f"{name}, {variable}" if variable else name)
                 elif deep:
                     self._visit(each, coro, future)
+                if spent():
+                    yield
 
     def result(self) -> tuple[str, ...]:
         """The holders found, or a sentence that there are none or that none were found."""
@@ -109,7 +119,7 @@ class Search:
         if holder and holder not in self._found and len(self._found) < MAX_HOLDERS:
             self._found.append(holder)
 
-    def _near(self, task: object, future: object) -> None:
+    def _near(self, task: object, future: object) -> Job[None]:
         self._until = clock.thread_time() + PATIENCE
         chain = task_facts.coroutines(task)
         self._seen.update(map(id, (task, future, *chain)))
@@ -121,10 +131,14 @@ class Search:
         for handle in _timers(futures.loop_of(task), future):
             self._seen.add(id(handle))
             self._add(referents.attribute_of(handle, future), handle)
-        for thing, coro in places:
-            self._check(referents.content(thing), coro, future)
-        for thing, coro in places:
-            self._visit(thing, coro, future)
+        for search in (self._check_content, self._visit):
+            for thing, coro in places:
+                search(thing, coro, future)
+                if spent():
+                    yield
+
+    def _check_content(self, thing: object, coro: object, future: object) -> None:
+        self._check(referents.content(thing), coro, future)
 
     def _visit(self, thing: object, coro: object, future: object) -> None:
         """``thing``, and the objects of the program's classes that it refers to."""

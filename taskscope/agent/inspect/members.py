@@ -9,58 +9,23 @@ from collections import defaultdict, deque
 from types import AsyncGeneratorType, FunctionType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from taskscope.agent.inspect import connections, handles, island, origins, task_facts
+from taskscope.agent.inspect import connections, handles, island, task_facts
 from taskscope.agent.inspect.island import Island, inside, weak_references
-from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Iterable, Sequence
     from weakref import ref
 
     from taskscope.agent.inspect.client_pools import Pool
-    from taskscope.agent.inspect.holdings import Holding
     from taskscope.agent.inspect.walk import Job
-    from taskscope.model import Frame
-
-MAX_OBJECTS = 300
-"""Objects searched from one task or thread, nearest first."""
 
 NEAR = 500
 """Objects searched for a member's connections, and from these for the pool."""
 
 Fate = Literal["elsewhere", "waiting", "peer", "lost"]
 """Whether anything else has it, only tasks that wait, or nobody; then its ``peer`` may give it back."""
-
-
-class Taken(NamedTuple):
-    """A member by its place in the pool, and the line at which it was taken, if that is known."""
-
-    place: int
-    where: Frame | None
-
-
-def taken(
-    held: Iterable[Holding], frames: Iterable[FrameType], places: Mapping[int, int], pools: Collection[int]
-) -> Job[list[Taken]]:
-    """Which members, places by ``id``, somebody leads to other than through the pools, also by ``id``.
-
-    ``held``: by what it has entered, ``frames``: by its variables, but those of the standard library.
-    """
-    own = (each for each in frames if origins.origin(origins.file_of(each.f_code)) != "stdlib")
-    variables = [each for frame in own for each in variables_of(frame).values()]
-    starts = [*(([each.thing], each.where) for each in held), (variables, None)]
-    found: dict[int, Taken] = {}
-    for things, where in starts:
-        for thing in handles.nearest(things, MAX_OBJECTS, pools):
-            place = places.get(id(thing))
-            if place is not None:
-                found.setdefault(place, Taken(place, where))
-            if spent():
-                yield
-    return list(found.values())
 
 
 def leads_to(start: object, target: int, most: int) -> bool:
@@ -86,13 +51,13 @@ class Members(NamedTuple):
 
 
 def fates(
-    find: Callable[[], Pool | None], waiting: Sequence[ref[object]], loops: list[object]
+    find: Callable[[], Job[Pool | None]], waiting: Sequence[ref[object]], loops: list[object]
 ) -> Job[Members | None]:
     """What has become of the members of a pool, in order; None if that cannot be known.
 
     ``find``: the pool; ``waiting``: tasks that are known to stand still.
     """
-    pool = find()
+    pool = yield from find()
     if pool is None:
         return None
     around = Island(loops)

@@ -84,15 +84,19 @@ def mentioned(cls: type, code: CodeType) -> Iterator[frozenset[str]]:
         found = [methods[name] for name in called]
 
 
-def attributes_of(thing: object) -> Iterator[tuple[str, object]]:
-    """What an object has, as far as its methods mention it.
+def attributes_of(thing: object) -> Job[dict[str, object]]:
+    """What an object has, by name, as far as its methods mention it.
 
     To ask for its ``__dict__`` would make one, up to 3.12, for as long as the object lives.
     """
+    found = {}
     for name in _of(type(thing)).attributes:
         value = attribute(thing, name)
         if value is not None:
-            yield name, value
+            found[name] = value
+        if spent():
+            yield
+    return found
 
 
 def added(cls: type, names: set[str | None]) -> set[tuple[str, str]]:

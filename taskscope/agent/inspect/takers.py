@@ -6,14 +6,17 @@ from inspect import CO_COROUTINE
 from types import FunctionType
 from typing import TYPE_CHECKING
 
-from taskscope.agent.inspect import origins, referents, task_facts
+from taskscope.agent.inspect import methods, origins, referents, task_facts
 from taskscope.agent.inspect.island import inside
-from taskscope.agent.inspect.looking import attributes_of, items, mro, own_attributes, pairs, text
+from taskscope.agent.inspect.looking import items, mro, own_attributes
 from taskscope.agent.inspect.variables import variables_of
+from taskscope.agent.inspect.walk import spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import CodeType, FrameType
+
+    from taskscope.agent.inspect.walk import Job
 
 MOST_ENTRIES = 1_000
 
@@ -31,7 +34,7 @@ def refers(value: object, thing: object) -> bool:
     )
 
 
-def home_of(queue: object, frames: Iterable[FrameType]) -> tuple[object, str] | None:
+def home_of(queue: object, frames: Iterable[FrameType]) -> Job[tuple[object, str] | None]:
     """The object that has a queue, near the variables of these functions, and under which name."""
     for frame in frames:
         if origins.origin(origins.file_of(frame.f_code)) == "stdlib":
@@ -39,9 +42,13 @@ def home_of(queue: object, frames: Iterable[FrameType]) -> tuple[object, str] | 
         for value in variables_of(frame).values():
             for thing in referents.with_objects_in(value):
                 if thing is not queue and not referents.is_container(thing) and refers(thing, queue):
-                    name = next((name for name, each in pairs(attributes_of(thing)) if each is queue), "")
-                    if text(name):
-                        return thing, text(name)
+                    yield from methods.read(type(thing))
+                    names = yield from methods.attributes_of(thing)
+                    name = next((name for name, each in names.items() if each is queue), "")
+                    if name:
+                        return thing, name
+            if spent():
+                yield
     return None
 
 
