@@ -47,7 +47,9 @@ PARTING = 3.0
 """Seconds for the command to end by itself once its input has ended; then it is told to."""
 
 _NO_PROGRAM = (126, 127)
-"""Exit statuses of shells, ssh, docker and kubectl if the program is not there."""
+"""Exit statuses of shells, ssh and docker if the program is not there; that of kubectl may be 1, with the
+error that Go makes of it.
+"""
 
 NOBODY: Callable[[str], None] = lambda text: None  # noqa: E731
 
@@ -302,7 +304,7 @@ class Far:
         said = "; ".join(self._said) or how
         if connected:
             return f"connection lost: {self.command!r} has ended ({said})"
-        if status in _NO_PROGRAM:
+        if status in _NO_PROGRAM or any(f'exec: "{word}": ' in said for word in self._words):
             return (
                 f"{self.command!r} finds no taskscope ({said}): put one file there, which runs with its own "
                 f"Python 3.11 or later, by `taskscope relay --bundle - | {self.command} sh -c 'cat "

@@ -266,12 +266,39 @@ def test_a_stopped_process_is_known_to_be_stopped(program: Program) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["docker exec -i shop", "kubectl exec -i shop-0 -c app --"])
+def test_an_engine_carries_it_as_it_is_called(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-ins, which run what comes after exactly these words, on a PATH of their own."""
+    name, *options = command.split()
+    script, there = tmp_path / name, tmp_path / "there" / "taskscope"
+    there.parent.mkdir()
+    script.write_text(
+        f'#!/bin/sh\nfor each in {" ".join(options)}; do [ "$1" = "$each" ] || exit 64; shift; done\n'
+        f'PATH="{there.parent}:$PATH" exec "$@"\n'
+    )
+    there.write_text(f'#!/bin/sh\nexec {INSTALLED} "$@"\n')
+    for each in (script, there):
+        each.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with running(STANDING, "--name", "inside"), api.attach("inside", via=command) as source:
+        assert source.state().tasks.live == 324
+
+
+GO_SAYS = 'error: failed to exec in container: exec: "taskscope": executable file not found in $PATH'
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
         ("no-such-command", "cannot run 'no-such-command' of --via: No such file or directory"),
         (
             "sh -c 'echo sh: taskscope: not found >&2; exit 127'",
+            "put one file there, which runs with its own",
+        ),
+        (
+            f"sh -c {shlex.quote(f'echo {shlex.quote(GO_SAYS)} >&2; exit 1')}",
             "put one file there, which runs with its own",
         ),
         ("sh -c 'echo Permission denied >&2; exit 255'", " failed: Permission denied"),
