@@ -71,7 +71,7 @@ class Frames:
             yield from self._cut(piece)
             if self._inflate.eof:
                 raise MuxError("its compressed stream has ended")
-            if not data and len(piece) < MAX_FRAME:
+            if not data:  # nothing has stayed inside: the flush after a frame is left over until all is out
                 return
 
     def _cut(self, data: bytes) -> Iterator[tuple[int, bytes]]:

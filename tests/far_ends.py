@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from taskscope.sources.live import LiveSource
     from tests.targets import Program
 
-LINGERS = 4.0
+LINGERS = 3.0
 """Seconds that an injected agent stays alone here; outside tests it is thirty."""
 
 _RELAY = """

@@ -97,9 +97,9 @@ def test_one_connection_carries_many_processes() -> None:
 
     with ExitStack() as stack:
         python = pythons.require("3.11")
-        found = [stack.enter_context(targets.running(python, "asyncio idle")) for _ in range(4)]
+        found = [stack.enter_context(targets.running(python, "asyncio idle")) for _ in range(2)]
         before = set(children(os.getpid()))
-        assert asyncio.run(look()) == [6] * 4
+        assert asyncio.run(look()) == [6] * 2
         assert len(set(children(os.getpid())) - before) == 1
 
 
@@ -148,11 +148,10 @@ def test_a_lost_connection_says_so_and_leaves_nothing(program: Program) -> None:
         (relay,) = set(children(os.getpid())) - ours
         return await samples_until_the_end(source, lambda sample: cut(relay))
 
-    for _ in range(2):
-        lost = asyncio.run(watch())
-        assert isinstance(lost, ConnectionLost)
-        assert str(lost).startswith("connection lost: ")
-        assert "killed by signal 9" in str(lost)
+    lost = asyncio.run(watch())
+    assert isinstance(lost, ConnectionLost)
+    assert str(lost).startswith("connection lost: ")
+    assert "killed by signal 9" in str(lost)
     gone = via._fars[f"{HERE} lost"]
     with pytest.raises(ConnectionLost, match="killed by signal 9"):
         gone.processes()
@@ -206,11 +205,6 @@ def test_the_verbs_about_processes_work_there(program: Program) -> None:
     assert (row["agent"], row["python"], row["tasks"]) == (None, "3.11", None)
     told = json.loads(taskscope("doctor", "--via", INSTALLED, str(program.pid), "--json").stdout)
     assert (told["attachable"], told["facts"]["python"][:12]) == (True, "CPython 3.11")
-    gone = taskscope("detach", "--via", INSTALLED, str(program.pid))
-    assert (gone.returncode, gone.stderr.splitlines()[-1]) == (
-        3,
-        f"taskscope detach: no agent in process {program.pid}",
-    )
 
 
 def test_agents_are_found_by_name_and_stay(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def test_a_compressed_frame_is_complete_when_it_is_sent() -> None:
         assert list(there.feed(here.pack(1, line))) == [(1, line)]
 
 
+def test_what_expands_to_just_over_a_frame_is_complete_at_once() -> None:
+    """The limit falls into the last match of the compressed frame."""
+    for more in range(300):
+        here, there = Frames(compressed=True), Frames(compressed=True)
+        frames = [(1, bytes(mux.MAX_FRAME - 150 + more)), (2, b"")]
+        found = list(there.feed(b"".join(here.pack(*each) for each in frames)))
+        assert joined(found) == frames
+
+
 def test_samples_take_a_fraction_when_compressed() -> None:
     here = Frames(compressed=True)
     samples = [json.dumps({"live": number, "sites": [[1, number, 3]] * 50}).encode() for number in range(50)]
