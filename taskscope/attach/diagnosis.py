@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from taskscope import endpoint
 from taskscope.attach import attempt, injection, mutexes, outside, procfs, room
 from taskscope.attach.errors import AttachError, OutOfReachError
+from taskscope.attach.patience import kept
 from taskscope.attach.presence import agent_in
 from taskscope.attach.privilege import Fact, ways
 from taskscope.attach.target import Target, examine, explained
@@ -55,7 +56,7 @@ def diagnose(pid: int) -> Diagnosis:
     facts.append(Fact("agent", f"none; it would listen {f'at {place}' if place else 'nowhere'}"))
     facts.append(Fact("way in", _WAY))
     with explained(pid):
-        return Diagnosis(tuple(facts), waiting(pid) or obstacle(target))
+        return Diagnosis(tuple(facts), waiting(pid) or obstacle(target) or kept(pid))
 
 
 def _running(agent: endpoint.Endpoint) -> Fact:

@@ -21,6 +21,7 @@ from taskscope.attach.diagnosis import obstacle
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
 from taskscope.attach.outside import MOVES, THAW, Condition, Outside
+from taskscope.attach.patience import await_gil
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import PATIENCE, Target, examine, explained
 
@@ -41,6 +42,9 @@ _HINT_AFTER = 1.5
 _AGAIN = 1.0
 """Seconds between looks from then on: another reason is reported too."""
 
+_ASKED = 0.2
+"""Seconds between two questions whether it is still wanted."""
+
 _REACHED = 3.0
 """Seconds within which a running agent must be reachable; a forked child listens after 1 s."""
 
@@ -53,33 +57,54 @@ def ensure_agent(
     timeout: float = TIMEOUT,
     lingers: float = math.inf,
     progress: Progress = lambda text: None,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> endpoint.Endpoint:
     """The endpoint of the agent in process ``pid``, injected if necessary.
 
     ``lingers``: seconds without a client after which an injected one leaves again.  ``progress`` gets
-    sentences for the user: how long a thread was stopped, what is awaited.
-    Raises AttachError: the target is unchanged or, if the message says so, the agent starts later.
+    sentences for the user: how long a thread was stopped, what is awaited.  ``wanted``: asked several times
+    a second; once it is not, that is the end.
+    Raises AttachError: no agent starts, now or later.
     """
     target = examine(pid, PATIENCE)
     point = agent_in(pid)
     if point is not None:
         return replace(point, pid=pid)
+    waiting = _Waiting(pid, timeout, progress, wanted)
+    try:
+        return _brought_in(target, waiting, lingers)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _withdraw(pid)
+        raise
+
+
+def _withdraw(pid: int) -> None:
+    """Makes an attempt that is still pending do nothing.  Raises OSError."""
+    pending = attempt.waiting(pid)
+    if pending is not None:
+        pending.take_back()
+
+
+def _brought_in(target: Target, waiting: _Waiting, lingers: float) -> endpoint.Endpoint:
+    pid, progress = target.pid, waiting.progress
     with explained(pid):
         earlier = attempt.waiting(pid)
         in_the_way = obstacle(target)
         if in_the_way is not None:
             raise in_the_way
+        await_gil(pid, waiting.timeout, progress, waiting.wanted)
         if earlier is not None and time.time() - earlier.since < LATEST_START:
             earlier.renew()
             progress(f"{earlier} is already pending in process {pid}: no thread is added")
-            found = _Waiting(pid, timeout, progress).for_attempt()
+            found = waiting.for_attempt()
             if found is not None:
                 return found
     program = functools.partial(payload.program, "injected", LATEST_START, lingers=lingers)
-    reply = _injected(target, timeout, progress, program(compiled=target.same_bytecode))
+    reply = _injected(target, waiting, program(compiled=target.same_bytecode))
     if reply.get("state") == "foreign":  # our version, but with different bytecode
-        reply = _injected(target, timeout, progress, program(compiled=False))
-    point = _endpoint(target, reply, timeout, progress)
+        reply = _injected(target, waiting, program(compiled=False))
+    point = _endpoint(target, reply, waiting)
     if reply.get("state") == "started":
         until = f"`taskscope detach {pid}`" if math.isinf(lingers) else f"{lingers:g} s after its last client"
         progress(f"the agent stays in process {pid}, idle, until {until}")
@@ -89,10 +114,11 @@ def ensure_agent(
 class _Waiting:
     """Waits for an agent that is starting in process ``pid``; reports why it takes long, each reason once."""
 
-    def __init__(self, pid: int, timeout: float, progress: Progress) -> None:
+    def __init__(self, pid: int, timeout: float, progress: Progress, wanted: Callable[[], bool]) -> None:
         self._pid = pid
-        self._timeout = timeout
-        self._progress = progress
+        self.timeout = timeout
+        self.progress = progress
+        self.wanted = wanted
         self._outside = Outside(pid)
         self._told: set[tuple[object, ...]] = set()
         self._look_from_now()
@@ -101,7 +127,7 @@ class _Waiting:
     def begin(self) -> None:
         """A thread was injected: from now on the time counts."""
         self._look_from_now()
-        self._deadline = time.monotonic() + self._timeout
+        self._deadline = time.monotonic() + self.timeout
 
     def _look_from_now(self) -> None:
         self._hint = time.monotonic() + _HINT_AFTER
@@ -109,6 +135,10 @@ class _Waiting:
 
     def seconds(self) -> float:
         """Seconds until ``report`` is due."""
+        return min(_ASKED, self._due())
+
+    def _due(self) -> float:
+        """Seconds until it has to look."""
         return max(0.0, min(self._hint, self._deadline) - time.monotonic())
 
     def report(self) -> None:
@@ -116,7 +146,9 @@ class _Waiting:
 
         An agent that is on its way is waited for, however slow the machine is.
         """
-        if self.seconds() > 0:
+        if not self.wanted():
+            raise AttachError(f"attaching to process {self._pid} was given up")
+        if self._due() > 0:
             return
         pending, thread = self._pending()
         entered = pending is not None and pending.entered
@@ -127,13 +159,13 @@ class _Waiting:
         reason = _reason(self._pid, condition, pending, moves=moves)
         if time.monotonic() >= self._deadline and not moves:
             raise AttachError(
-                f"the agent has not started within {self._timeout:g} s: {reason}",
-                f"it starts when that is over; until then `taskscope detach {self._pid}` withdraws it",
+                f"the agent has not started within {self.timeout:g} s: {reason}",
+                f"the attempt is withdrawn; `taskscope attach --read-only {self._pid}` shows the process",
             )
         kind = (condition.state, moves, pending is None, entered)
         if kind not in self._told:
             self._told.add(kind)
-            self._progress(f"{reason}; waiting")
+            self.progress(f"{reason}; waiting")
         self._hint = time.monotonic() + _AGAIN
         self._deadline = max(self._deadline, self._hint) if moves else self._deadline
 
@@ -153,13 +185,15 @@ class _Waiting:
         if condition.state in ("stopped", "frozen"):
             resume = THAW if condition.state == "frozen" else f"kill -CONT {self._pid}, then attach again"
             meanwhile = f"process {self._pid} was {condition.state} meanwhile"
-            return AttachError(f"{meanwhile}; its agent starts when it is continued", resume)
+            return AttachError(f"{meanwhile}, so no agent starts in it", resume)
         return _failure(self._pid, f"process {self._pid} did not start the agent", "try again")
 
     def for_attempt(self) -> endpoint.Endpoint | None:
         """The agent that an earlier attempt starts; None if it ends without one.  Raises AttachError."""
         self.begin()
-        while attempt.waiting(self._pid) is not None:
+        while (pending := attempt.waiting(self._pid)) is not None:
+            if pending.taken_back:  # by another client, which has given up
+                pending.renew()
             time.sleep(0.02)
             self.report()
         return self.for_endpoint(_REACHED)
@@ -201,9 +235,8 @@ def _reason(pid: int, condition: Condition, pending: attempt.Attempt | None, *, 
     )
 
 
-def _injected(target: Target, timeout: float, progress: Progress, program: str) -> dict[str, str]:
+def _injected(target: Target, waiting: _Waiting, program: str) -> dict[str, str]:
     """Starts a thread in the target that starts the agent; its reply.  Raises AttachError."""
-    waiting = _Waiting(target.pid, timeout, progress)
     with Injector(target, program, SAFE_POINT_SECONDS) as injector:
         while True:
             event = injector.event(waiting.seconds())
@@ -213,7 +246,7 @@ def _injected(target: Target, timeout: float, progress: Progress, program: str) 
                 raise AttachError(event["sentence"], event["remedy"])
             elif event["event"] == "injected":
                 waiting.begin()
-                progress(_stopped(event))
+                waiting.progress(_stopped(event))
             elif event["event"] == "reply":
                 return _fields(event["text"])
             else:
@@ -232,7 +265,7 @@ def _fields(text: str) -> dict[str, str]:
     return {name: wire.clean_text(value) for name, _, value in fields}
 
 
-def _endpoint(target: Target, reply: dict[str, str], timeout: float, progress: Progress) -> endpoint.Endpoint:
+def _endpoint(target: Target, reply: dict[str, str], waiting: _Waiting) -> endpoint.Endpoint:
     """Where the agent that replied is reachable from here.  Raises AttachError."""
     pid, state = target.pid, reply.get("state")
     if state == "failed":
@@ -242,9 +275,9 @@ def _endpoint(target: Target, reply: dict[str, str], timeout: float, progress: P
         raise _failure(pid, f"process {pid} did not start the agent", "try again")
     version = reply.get("taskscope", __version__)
     if version != __version__:
-        progress(f"the agent in process {pid} is TaskScope {version}, this is {__version__}")
+        waiting.progress(f"the agent in process {pid} is TaskScope {version}, this is {__version__}")
     # "busy": another client is injecting one right now.
-    found = _Waiting(pid, timeout, progress).for_endpoint(timeout if state == "busy" else _REACHED)
+    found = waiting.for_endpoint(waiting.timeout if state == "busy" else _REACHED)
     if found is None:
         raise AttachError(
             f"process {pid} has an agent, but its socket cannot be found or reached",

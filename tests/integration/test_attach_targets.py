@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach import inject
+from taskscope.attach import attempt, inject
 from taskscope.attach.diagnosis import diagnose
 from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
+from taskscope.attach.reading import kernel_threads
 from tests import pythons, targets
 from tests.agent_client import AgentClient
 from tests.integration.children import REPO
 from tests.patience import FACTOR, settled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 STANDARD = [name for name in targets.PROGRAMS if not name.startswith(("uvloop", "fastapi"))]
@@ -174,45 +178,95 @@ time.sleep(60)
 """
 
 
-def test_a_c_call_that_holds_the_gil_is_named_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inject, "_HINT_AFTER", 0.7)
+def test_a_c_call_that_waits_with_the_gil_is_named_and_waited_for_from_outside() -> None:
     with targets.running(pythons.require("3.11"), HOLDS_THE_GIL) as program:
+        settled(lambda: kernel_threads.thread(program.pid, program.pid).call, "pause")
+        before, there = traces(program), []
 
         def hint(text: str) -> None:
-            if "a C call holds the GIL (its main thread waits in pause" in text:
+            if re.search("has held the GIL for .* in `pause`, called from <string>:5 <module>", text):
+                there.append(traces(program))
                 os.kill(program.pid, signal.SIGUSR1)  # the call returns
 
         AgentClient(inject.ensure_agent(program.pid, timeout=30 * FACTOR, progress=hint).path).detach()
+        assert there == [before], "nothing entered while it was held"
         assert program.alive
 
 
-def test_further_attempts_add_nothing_to_one_that_waits() -> None:
+def test_nothing_enters_a_process_whose_gil_is_not_given_back() -> None:
     with targets.running(pythons.require("3.13"), HOLDS_THE_GIL) as program:
-        with pytest.raises(AttachError, match=r"holds the GIL \(its main thread waits in pause\)") as refusal:
+        settled(lambda: kernel_threads.thread(program.pid, program.pid).call, "pause")
+        before = traces(program)
+        begun = time.monotonic()
+        with pytest.raises(AttachError, match="no Python code can run in this process"):
+            inject.ensure_agent(program.pid, timeout=1)
+        assert time.monotonic() - begun < 2 * FACTOR
+        assert traces(program) == before
+        found = diagnose(program.pid).obstacle
+        assert found is not None
+        assert "has held the GIL" in found.sentence
+        os.kill(program.pid, signal.SIGUSR1)
+        AgentClient(inject.ensure_agent(program.pid).path).detach()
+        settled(lambda: traces(program)[:2], before[:2])
+
+
+COMPUTES_WITH_THE_GIL = """
+import collections, functools, mmap, operator, os, time
+told = mmap.mmap(os.open({file!r}, os.O_RDWR), 1)
+os.write(1, b"ready %d\\n" % os.getpid())
+collections.deque(iter(functools.partial(operator.getitem, told, 0), 1), maxlen=0)
+time.sleep(60)
+"""
+"""It never gives the GIL back until the file holds a one: all of that line runs in C."""
+
+
+@contextmanager
+def computing(version: str, tmp_path: Path) -> Iterator[tuple[targets.Program, Callable[[], object]]]:
+    """A program that computes with the GIL, and what ends that."""
+    file = tmp_path / "told"
+    file.write_bytes(b"\0")
+    text = COMPUTES_WITH_THE_GIL.format(file=str(file))
+    with targets.running(pythons.require(version), text) as program, file.open("r+b", buffering=0) as told:
+        yield program, lambda: told.write(b"\1")
+
+
+def traces(program: targets.Program) -> tuple[int, int, int]:
+    return program.threads(), program.descriptors(), program.mappings()
+
+
+def test_further_attempts_add_nothing_to_one_that_waits_and_nothing_starts_later(tmp_path: Path) -> None:
+    with computing("3.13", tmp_path) as (program, give_back):
+        with pytest.raises(AttachError, match="has not started within") as refusal:
             inject.ensure_agent(program.pid, timeout=2 * FACTOR)
-        assert f"`taskscope detach {program.pid}`" in refusal.value.remedy
+        assert "the attempt is withdrawn" in refusal.value.remedy
         before = program.threads(), program.descriptors(), program.mappings()
         for _ in range(2):
             said: list[str] = []
-            with pytest.raises(AttachError, match="holds the GIL"):
+            with pytest.raises(AttachError, match="has not started"):
                 inject.ensure_agent(program.pid, timeout=0.6 * FACTOR, progress=said.append)
             assert "no thread is added" in said[0]
         assert (program.threads(), program.descriptors(), program.mappings()) == before
         found = diagnose(program.pid).obstacle
         assert found is not None
         assert "is pending in process" in found.sentence
-        assert "will start the agent" in found.sentence
-        os.kill(program.pid, signal.SIGUSR1)  # the call returns
-        assert program.child.stdout is not None
-        settled(lambda: agent_in(program.pid) is not None, True)
+        assert "will do nothing" in found.sentence
+        give_back()
+        settled(lambda: attempt.waiting(program.pid), None)
+        assert agent_in(program.pid) is None
+        AgentClient(inject.ensure_agent(program.pid).path).detach()
 
 
-def test_detach_takes_an_attempt_back_that_waits() -> None:
-    with targets.running(pythons.require("3.11"), HOLDS_THE_GIL) as program:
+def test_detach_takes_back_what_a_killed_client_left(tmp_path: Path) -> None:
+    code = "import sys; from taskscope.attach.inject import ensure_agent; ensure_agent(int(sys.argv[1]))"
+    with computing("3.11", tmp_path) as (program, give_back):
         before = program.threads(), program.descriptors()
-        with pytest.raises(AttachError, match="holds the GIL"):
-            inject.ensure_agent(program.pid, timeout=2 * FACTOR)
+        with subprocess.Popen([sys.executable, "-c", code, str(program.pid)]) as client:
+            settled(lambda: attempt.waiting(program.pid) is not None, True, 60)
+            client.kill()
         assert program.threads() == before[0] + 1
+        found = diagnose(program.pid).obstacle
+        assert found is not None
+        assert "will start the agent" in found.sentence
         told = subprocess.run(
             [sys.executable, "-m", "taskscope", "detach", str(program.pid)],
             capture_output=True,
@@ -224,7 +278,7 @@ def test_detach_takes_an_attempt_back_that_waits() -> None:
         found = diagnose(program.pid).obstacle
         assert found is not None
         assert "will do nothing" in found.sentence
-        os.kill(program.pid, signal.SIGUSR1)
+        give_back()
         settled(lambda: (program.threads(), program.descriptors()), before)
         assert agent_in(program.pid) is None
         AgentClient(inject.ensure_agent(program.pid).path).detach()

@@ -94,11 +94,15 @@ def test_tables_that_lie_are_no_image_and_cost_no_time(target: Target) -> None:
 )
 def test_an_answer_that_makes_no_sense_is_one_sentence(answer: str, target: Target) -> None:
     with pytest.raises(AttachError, match="did not start the agent"):
-        inject._endpoint(target, inject._fields(answer), 1, lambda text: None)
+        inject._endpoint(target, inject._fields(answer), waiting(target))
+
+
+def waiting(target: Target) -> inject._Waiting:
+    return inject._Waiting(target.pid, 1, lambda text: None, lambda: True)
 
 
 def test_an_answer_is_shown_without_its_escape_sequences(target: Target) -> None:
     fields = inject._fields("state=failed\0error=\x1b]0;mine\x07\0where=\x1b[2J")
     with pytest.raises(AttachError) as told:
-        inject._endpoint(target, fields, 1, lambda text: None)
+        inject._endpoint(target, fields, waiting(target))
     assert str(told.value).isprintable()

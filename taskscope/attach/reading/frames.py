@@ -40,21 +40,27 @@ class ThreadStack:
 
 
 @dataclass(frozen=True, slots=True)
-class Stacks:
-    """``last``: the thread that had the GIL last, ``locked``: it, or one that is just taking it, has it now.
+class Gil:
+    """``state``: the record of the thread that has it now; 0: none has.
 
-    ``switches``: how often the GIL has gone from one thread to another.
+    ``switches``: how often it has gone from one thread to another.
     """
 
-    last: int
-    locked: bool
+    state: int
     switches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """The threads, and which of them has the GIL."""
+
+    gil: Gil
     threads: tuple[ThreadStack, ...]
 
     @property
     def holder(self) -> int:
-        """The thread that has the GIL; 0: none."""
-        return self.last if self.locked else 0
+        """The thread that has the GIL, as the process numbers it; 0: none."""
+        return next((each.native for each in self.threads if each.state == self.gil.state), 0)
 
     @property
     def lines(self) -> dict[int, tuple[Frame, ...]]:
@@ -96,37 +102,40 @@ class Interpreter:
     def stacks(self) -> Stacks:
         """What all threads do now.  Raises MovedError."""
         self.code.look_again()
-        last, locked, switches = self._gil()
-        threads = tuple(self._threads(self.memory.pointer(self.address + self.layout.threads)))
-        native = next((each.native for each in threads if each.state == last), 0)
-        return Stacks(native, locked, switches, threads)
+        return Stacks(self.gil(), tuple(self._threads()))
+
+    def gil(self) -> Gil:
+        """Who has it now.  Raises MovedError."""
+        layout, memory = self.layout, self.memory
+        gil = self.address if layout.owner else self.python.runtime
+        last = memory.pointer(gil + layout.holder)
+        locked = int.from_bytes(memory.read(gil + layout.locked, 4), "little", signed=True)
+        return Gil(last if locked > 0 else 0, memory.pointer(gil + layout.switches))
 
     def holder(self) -> tuple[int, int]:
         """The thread that has the GIL, 0 if none, and how often it had changed hands.  Raises MovedError."""
-        last, locked, switches = self._gil()
-        return self.memory.pointer(last + self.layout.native) if last and locked else 0, switches
+        gil = self.gil()
+        return self.memory.pointer(gil.state + self.layout.native) if gil.state else 0, gil.switches
 
-    def _gil(self) -> tuple[int, bool, int]:
-        """The state of the thread that had it last, whether one has it now, how often it changed hands."""
+    def stack(self, state: int) -> ThreadStack:
+        """One thread, by the interpreter's record of it.  Raises MovedError."""
         layout, memory = self.layout, self.memory
-        gil = self.address if layout.owner else self.python.runtime
-        locked = int.from_bytes(memory.read(gil + layout.locked, 4), "little", signed=True)
-        return memory.pointer(gil + layout.holder), locked > 0, memory.pointer(gil + layout.switches)
+        native, ident = memory.pointer(state + layout.native), memory.pointer(state + layout.ident)
+        found = tuple(self._frames(state))
+        frames, places = tuple(frame for _, frame in found), tuple(place for place, _ in found)
+        return ThreadStack(state, ident, native, frames, places)
 
-    def _threads(self, state: int) -> Iterator[ThreadStack]:
+    def _threads(self) -> Iterator[ThreadStack]:
         layout, memory = self.layout, self.memory
+        state = memory.pointer(self.address + layout.threads)
         for _ in range(MOST_THREADS):
             if not state:
                 return
             try:
-                native, ident = memory.pointer(state + layout.native), memory.pointer(state + layout.ident)
-                following = memory.pointer(state + layout.next)
+                found, following = self.stack(state), memory.pointer(state + layout.next)
             except MovedError:
                 return  # the thread has ended
-            found = tuple(self._frames(state))
-            yield ThreadStack(
-                state, ident, native, tuple(frame for _, frame in found), tuple(place for place, _ in found)
-            )
+            yield found
             state = following
 
     def _frames(self, state: int) -> Iterator[tuple[int, Frame]]:

@@ -11,19 +11,17 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from taskscope.attach.reading import kernel_threads
-from taskscope.attach.reading.opening import reading
 from taskscope.text import seconds
 
 if TYPE_CHECKING:
-    from taskscope.attach.reading.frames import Interpreter, Stacks
-    from taskscope.attach.reading.kernel_threads import KernelThread
+    from taskscope.attach.reading.frames import Gil, Interpreter
     from taskscope.model import Frame
 
 BRIEF = 0.2
 """Seconds for which a thread may keep the GIL while it waits: a page from disk, a short write."""
 
 APART = 0.05
-"""Seconds between two looks."""
+"""Seconds between two looks: who takes the GIL is named an instant later than that it is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,10 @@ class Held:
         """Whether both tell of the same time: nobody else had the GIL in between."""
         return (self.tid, self.switches) == (other.tid, other.switches)
 
+    def goes_on(self, before: Held) -> bool:
+        """Whether it is the same as an earlier look has shown, and lasts."""
+        return self.seconds >= BRIEF and self.same(before)
+
     @property
     def text(self) -> str:
         """What it does, without a full stop."""
@@ -51,7 +53,8 @@ class Held:
         if self.call and self.function and self.call not in self.function:
             within += f" (system call {self.call})"
         by = f", called from {place(self.line)}" if self.line is not None else ""
-        return f"thread {self.tid} has held the GIL for {seconds(self.seconds)}{within}{by}"
+        held = f"thread {self.tid} has held the GIL for {seconds(self.seconds)}{within}{by}"
+        return f"{held}; no Python code can run in this process"
 
 
 def place(frame: Frame) -> str:
@@ -60,47 +63,36 @@ def place(frame: Frame) -> str:
 
 
 def held(interpreter: Interpreter) -> Held | None:
-    """Who keeps the GIL while waiting; None: nobody does, as far as two looks show.  Raises OSError."""
-    before = _look(interpreter)
-    if before is None:
-        return None
-    time.sleep(APART)
-    after = _look(interpreter)
-    return after if after is not None and before.same(after) else None
+    """Who keeps the GIL while it waits, for more than a moment; None: nobody does.  Raises OSError.
 
-
-def kept(pid: int, patience: float) -> Held | None:
-    """Who keeps the GIL for ``patience`` seconds from now on, or has for so long; None: nobody does.
-
-    Returns as soon as that is known.  Raises AttachError, OSError.
+    Takes as long as that moment if somebody seems to.
     """
-    deadline = time.monotonic() + patience
-    with reading(pid) as interpreter:
-        found = held(interpreter)
-        while found is not None and found.seconds < patience and time.monotonic() < deadline:
-            time.sleep(APART)
-            found = held(interpreter)
-    return found
+    found = seen(interpreter, interpreter.gil())
+    while found is not None:
+        time.sleep(APART)
+        again = seen(interpreter, interpreter.gil())
+        if again is not None and again.goes_on(found):
+            return again
+        found = again if again is not None and again.same(found) else None
+    return None
 
 
-def _look(interpreter: Interpreter) -> Held | None:
-    return of(interpreter, interpreter.stacks(), kernel_threads.threads(interpreter.memory.pid))
-
-
-def of(interpreter: Interpreter, stacks: Stacks, threads: dict[int, KernelThread]) -> Held | None:
-    """What one look shows: the thread that has the GIL waits, and has done so for more than a moment."""
-    memory, holder = interpreter.memory, threads.get(stacks.holder)
+def seen(interpreter: Interpreter, gil: Gil) -> Held | None:
+    """What one look shows: the thread that has the GIL waits.  Raises OSError."""
+    if not gil.state:
+        return None
+    memory, stack = interpreter.memory, interpreter.stack(gil.state)
+    holder = kernel_threads.numbered(memory.pid, stack.native)
     if holder is None or not holder.waits:
         return None
     lasted = kernel_threads.asleep_for(memory.pid, holder.tid)
-    if lasted is None or lasted < BRIEF:
+    if lasted is None:
         return None
-    frames = stacks.lines.get(stacks.holder, ())
     return Held(
         holder.tid,
         lasted,
         kernel_threads.function_of(memory, holder),
         holder.call,
-        frames[0] if frames else None,
-        stacks.switches,
+        stack.frames[0] if stack.frames else None,
+        gil.switches,
     )

@@ -60,6 +60,17 @@ def threads(pid: int) -> dict[int, KernelThread]:
     return found
 
 
+def numbered(pid: int, inner: int) -> KernelThread | None:
+    """The thread that the process numbers so; None: it has ended."""
+    for tid in (inner, *procfs.threads(pid)[:MOST_THREADS]):  # the same, but in a namespace of its own
+        try:
+            if _inner(Path(f"/proc/{pid}/task/{tid}"), tid) == inner:
+                return thread(pid, tid)
+        except (OSError, ValueError, IndexError):
+            continue
+    return None
+
+
 def thread(pid: int, tid: int) -> KernelThread:
     """One thread now.  Raises OSError."""
     folder = Path(f"/proc/{pid}/task/{tid}")

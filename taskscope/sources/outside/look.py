@@ -88,9 +88,9 @@ class Looker:
     def _look(self, condition: Condition) -> Look:
         pid, stacks, now = self.pid, self._interpreter.stacks(), time.monotonic()
         threads = kernel_threads.threads(pid)
-        held = holding.of(self._interpreter, stacks, threads)
+        held = holding.seen(self._interpreter, stacks.gil)
         before, self._held = self._held, held
-        certain = held is not None and before is not None and before.same(held)
+        certain = held is not None and before is not None and held.goes_on(before)
         if self._tasks is None:
             self._tasks = TaskReader.of(self._interpreter)
         return Look(

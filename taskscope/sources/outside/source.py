@@ -204,8 +204,7 @@ class OutsideSource(Answering):
         if look is None:
             return None
         if look.held is not None:
-            text = f"{look.held.text}; no Python code can run in this process"
-            return Silence(look.held.seconds, "held", text)
+            return Silence(look.held.seconds, "held", look.held.text)
         condition = look.condition
         if condition.state == "silent":
             self._since.clear()

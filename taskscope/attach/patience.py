@@ -1,0 +1,63 @@
+"""Waits for the GIL of a process before anything enters it, so that nothing of ours is left behind there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from taskscope.attach.errors import AttachError
+from taskscope.attach.reading import holding
+from taskscope.attach.reading.frames import Interpreter
+from taskscope.attach.reading.memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from taskscope.attach.reading.holding import Held
+
+SAID_AFTER = 1.5
+"""Seconds after which is said what is waited for."""
+
+PAUSE = 0.1
+
+
+def await_gil(pid: int, seconds: float, progress: Callable[[str], None], wanted: Callable[[], bool]) -> None:
+    """Returns when no thread keeps the GIL while it waits for something; soon, unless one does.
+
+    Waits up to ``seconds``, while it is ``wanted``; not at all for one that has kept it for longer than that.
+    Raises AttachError: it is kept, and the process is as it was.
+    """
+    begun, said = time.monotonic(), False
+    try:
+        with Memory(pid) as memory:
+            while (found := _held(memory)) is not None:
+                waited = time.monotonic() - begun
+                if found.seconds > seconds or waited > seconds or not wanted():
+                    raise _kept(pid, found)
+                if waited > SAID_AFTER and not said:
+                    progress(f"{found.text}; waiting")
+                    said = True
+                time.sleep(PAUSE)
+    except OSError:
+        return  # it has changed, or ended: whoever enters it finds out
+
+
+def kept(pid: int) -> AttachError | None:
+    """Why no agent can start now, if a thread keeps the GIL."""
+    try:
+        with Memory(pid) as memory:
+            found = _held(memory)
+    except OSError:
+        return None
+    return _kept(pid, found) if found is not None else None
+
+
+def _held(memory: Memory) -> Held | None:
+    interpreter = Interpreter.of(memory)
+    return holding.held(interpreter) if interpreter is not None else None
+
+
+def _kept(pid: int, found: Held) -> AttachError:
+    return AttachError(
+        found.text, f"nothing was changed; `taskscope attach --read-only {pid}` shows the process"
+    )
