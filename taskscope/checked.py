@@ -334,7 +334,9 @@ def _moves(moves: Any) -> str:
 
 
 def _is_move(value: Any) -> bool:
-    numbers = (value.get("each"), value.get("correlation")) if isinstance(value, dict) else (None,)
+    numbers: tuple[object, ...] = (None,)
+    if isinstance(value, dict):
+        numbers = value.get("each"), value.get("correlation"), value.get("others", 0)
     return all(type(each) in (int, float) for each in numbers)
 
 

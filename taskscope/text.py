@@ -228,7 +228,7 @@ def own_and_site(where: Site) -> str:
 def place(finding: Finding) -> str:
     """The innermost line of user code; a guess is marked."""
     sign = "" if finding.known == "exact" else IMPUTED
-    thread = f"{THREAD} " if finding.kind == "thread" else ""
+    thread = "thread " if finding.kind == "thread" else ""
     return f"{thread}{sign}{frame(finding.user_site or finding.site)}"
 
 
@@ -302,7 +302,10 @@ def moves(finding: Finding) -> list[str]:
         noun = RESOURCE[resource].removesuffix("s" if per == "1" else "")
         amount = bytes(float(numbers["each"])) if resource == "rss" else f"{per} {noun}"
         verb = "grows" if resource == "rss" else "grow"
-        told.append(f"{RESOURCE[resource]} {verb} with it, about {amount} per {thing}")
+        others = numbers.get("others", 0)
+        beside = f" and {plural(others, 'other line')}" if others else ""
+        of_all = " of all" if others else ""
+        told.append(f"{RESOURCE[resource]} {verb} with it{beside}, about {amount} per {thing}{of_all}")
     return told
 
 

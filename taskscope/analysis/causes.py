@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.clues import Clues
     from taskscope.analysis.patterns.pattern import SitePattern
-    from taskscope.model import Counts, Frame, ParkedGroup, Reach, Site, SiteFacts, WaitObject
+    from taskscope.model import Counts, Descriptor, Frame, ParkedGroup, Reach, Site, SiteFacts, WaitObject
     from taskscope.model.vocabulary import Wait
 
 _GIVEN: tuple[Wait, ...] = ("socket", "queue.get")
@@ -148,9 +148,14 @@ def evidence(seen: Clues, *, thread: bool = False) -> tuple[str, ...]:
         lines.append(_moved(seen))
     if facts.reach is not None and facts.reach.by:
         lines.append(f"may be woken through {', '.join(facts.reach.by)}")
-    lines += [f"one waits on {on.text}" for on in facts.descriptors[:SHOWN_ON]]
+    lines += [f"one waits on {_waited_on(on, seen)}" for on in facts.descriptors[:SHOWN_ON]]
     lines += [_queue_state(facts, wait) for wait in facts.waits[:1] if wait.size is not None]
     return tuple(lines)
+
+
+def _waited_on(on: Descriptor, seen: Clues) -> str:
+    """That nothing is left to read says nothing of those that have read what came."""
+    return (replace(on, unread=None) if seen.advanced and not on.unread else on).text
 
 
 def _shared(seen: Clues) -> Iterator[str]:
@@ -159,8 +164,10 @@ def _shared(seen: Clues) -> Iterator[str]:
     for bound in facts.bound[:1]:
         same = ", with the same arguments" if bound.same_arguments == bound.runs else ""
         if bound.runs > 1 and facts.owners > 1:
-            known = f"the oldest {MOST_BOUND:,}" if facts.live > MOST_BOUND else f"{facts.live:,}"
-            yield f"{known} run on {facts.owners:,} {bound.type}s, up to {bound.runs:,} on one{same}"
+            some = facts.live > MOST_BOUND
+            known = f"the oldest {MOST_BOUND:,}" if some else f"{facts.live:,}"
+            most = f"up to {bound.runs:,} {'of these ' if some else ''}on one"
+            yield f"{known} run on {facts.owners:,} {bound.type}s, {most}{same}"
         elif bound.runs > 1:
             least = "at least " if facts.live > MOST_BOUND else ""
             yield f"{least}{bound.runs:,} share one {bound.type}{same}"
@@ -185,7 +192,8 @@ def _moved(seen: Clues) -> str:
     if not advanced:
         return f"none of {compared:,} {again} has moved{asleep}"
     if advanced == compared:
-        return f"all {compared:,} {again} have moved"
+        comes = ": something still comes" if seen.most(seen.parked("socket")) else ""
+        return f"all {compared:,} {again} have moved{comes}"
     return f"{advanced:,} of {compared:,} {again} {'has' if advanced == 1 else 'have'} moved"
 
 

@@ -245,7 +245,7 @@ class Judge:
         infos = [each for each in found if each.level == "info"]
         told = (
             *of_process[:MAX_INFO],
-            *(with_resources(each, climbs) for each in serious),
+            *(with_resources(each, climbs, serious) for each in serious),
             *infos[:MAX_INFO],
         )
         ranked = sorted(told, key=lambda each: rank(each.level))

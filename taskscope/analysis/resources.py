@@ -268,13 +268,21 @@ class Resources:
         return self._process.thread_limit_by if name == "threads" else ""
 
 
-def with_resources(finding: Finding, climbs: Iterable[Climb]) -> Finding:
-    """``finding`` with the resources that climb with its site, and the one that runs out first."""
+def with_resources(finding: Finding, climbs: Iterable[Climb], told: Iterable[Finding] = ()) -> Finding:
+    """``finding`` with the resources that climb with its site, and the one that runs out first.
+
+    What several of those ``told`` move with grows once, for all of them: their shares add up to it.
+    """
+    alike = {finding.id, *(each.id for each in told if each.kind == finding.kind)}
     moves, ahead = {}, []
     for climb in climbs:
+        together = [each.each for each in climb.movements if each.site in alike and each.each > 0]
         for each in climb.movements:
             if each.site == finding.id:
-                moves[each.resource] = {"correlation": round(each.likeness, 2), "each": round(each.each, 3)}
+                share = 1 / sum(1 / one for one in together) if len(together) > 1 else each.each
+                moves[each.resource] = {"correlation": round(each.likeness, 2), "each": round(share, 3)}
+                if len(together) > 1:
+                    moves[each.resource]["others"] = len(together) - 1
                 ahead += [climb.projection] if climb.projection is not None else []
     evidence = {**finding.evidence, "moves": moves} if moves else finding.evidence
     end = finding.evidence.get("levels_off_in", math.inf)

@@ -87,8 +87,9 @@ class Levelling:
 
     @property
     def text(self) -> str:
-        """``levels off near 30,000 in 4 min``."""
-        return f"levels off near {float(f'{self.live:.2g}'):,.0f} in {wording.seconds(self.seconds)}"
+        """``heads for about 30,000: the first wake up in 4 min``."""
+        about = f"{float(f'{self.live:.2g}'):,.0f}"
+        return f"heads for about {about}: the first wake up in {wording.seconds(self.seconds)}"
 
     @property
     def evidence(self) -> dict[str, object]:

@@ -229,6 +229,10 @@ async def observe(
             await asyncio.wait([watching, leaving], timeout=LAST, return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             watching.result()
+        watching.cancel()
+        await asyncio.wait([watching])
+        if observation.judged and not leaving.done():  # on the last sample, which is what else is shown
+            await _settled(asyncio.create_task(observation.judge()), PATIENCE)
     except TargetGone as gone:
         observation.ended, observation.lost = str(gone), isinstance(gone, AgentGone)
     finally:

@@ -62,7 +62,7 @@ class Seen:
 
 def title(seen: Seen) -> str:
     """``orders: 1 leak, 2 suspects``."""
-    words = {"leak": 0, "hang": 0, "suspect": 0}
+    words = {"hang": 0, "spin": 0, "leak": 0, "suspect": 0}
     for finding in seen.findings:
         if finding.level in words:
             words[finding.level] += 1
@@ -247,7 +247,7 @@ def _sites(seen: Seen) -> Iterator[Block]:
 
 
 def _place(site: Site) -> str:
-    return f"{fmt.THREAD} {fmt.own_and_site(site)}" if site.kind == "thread" else fmt.own_and_site(site)
+    return f"thread {fmt.own_and_site(site)}" if site.kind == "thread" else fmt.own_and_site(site)
 
 
 def _details(seen: Seen, lines: Lines) -> Iterator[Block]:

@@ -192,7 +192,7 @@ def test_how_often_it_was_started_is_told_as_exactly_as_it_is_known(
         40, group("sleep", 40), moved=30, looping=40, unheld=30, bound=many, live=live, owners=owners
     )
     assert said in cause(found).text
-    assert f"run on {owners:,} ChaosControllers, up to 4 on one" in cause(found).evidence[0]
+    assert f"5,000 run on {owners:,} ChaosControllers, up to 4 of these on one" in cause(found).evidence[0]
 
 
 def test_race_losers_are_recognised_by_those_whose_creation_was_observed() -> None:
@@ -512,6 +512,9 @@ def test_a_descriptor_that_one_waits_on_is_evidence() -> None:
     on = Descriptor(7, "tcp", "10.0.0.2:5000", "10.0.0.1:443", 0)
     found = cause(facts(40, group("socket", 40), descriptors=(on,)))
     assert "one waits on fd 7, tcp to 10.0.0.1:443 from 10.0.0.2:5000, 0 bytes unread" in found.evidence
+    moved = cause(facts(40, group("socket", 40), descriptors=(on,), moved=40)).evidence
+    assert "one waits on fd 7, tcp to 10.0.0.1:443 from 10.0.0.2:5000" in moved
+    assert "all 40 looked at again after 10 s have moved: something still comes" in moved
 
 
 UNREAD = Keeper("clients of module __main__", "list", 40, unread=True)

@@ -28,7 +28,7 @@ def test_tasks_that_wait_for_threads_come_after_these_and_follow_from_them() -> 
     tasks, threads = pair(("write", "start"), 1), pair(("write", "start"), 1, root=1)
     assert [each.kind for each in tasks] == ["task", "task"]
     assert [(each.kind, each.site.line) for each in threads] == [("thread", 41), ("task", 40)]
-    assert threads[1].text.endswith("; follows from the leak at thr reader.py:41 start")
+    assert threads[1].text.endswith("; follows from the leak at thread reader.py:41 start")
     assert "in step with" not in threads[1].text
 
 

@@ -15,6 +15,7 @@ from taskscope.analysis.sentences import levelling, pace
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import Track
 from taskscope.model import Finding, Frame, ParkedGroup, Projection, SiteFacts
+from taskscope.text import moves
 from tests.unit.shapes import site
 
 if TYPE_CHECKING:
@@ -47,10 +48,24 @@ def test_sleepers_level_off_at_their_rate_times_their_sleep() -> None:
     cause, _ = explain(site(0), facts, None)
     ahead = levelling(facts, cause, 6_000.0)
     assert ahead is not None
-    assert ahead.text == "levels off near 30,000 in 4 min"
+    assert ahead.text == "heads for about 30,000: the first wake up in 4 min"
     assert levelling(facts, None, 6_000.0) is None
     assert levelling(sleepers((0.0, 299.0)), cause, 6_000.0) is None
     assert levelling(sleepers((240.0, 299.0), live=40_000), cause, 6_000.0) is None
+
+
+def test_what_several_lines_grow_with_is_counted_once() -> None:
+    """100 kB/min with 10 tasks/min of one line and 40/min of another: 2 kB for each of all."""
+    moved = (Movement(1, "rss", 1.0, 10_000.0), Movement(2, "rss", 0.99, 2_500.0))
+    climb = Climb("rss", 1, 1, growth.Slope(1, 1, 1), Onset(0.0), moved, None, True, False)
+    line = Frame("/app/service.py", 44, "record")
+    one, other = (
+        Finding("leak", "task", id, line, line, "decay", 6_000, 6_000.0, 0.0, "grows") for id in (1, 2)
+    )
+    for each in (one, other):
+        (told,) = moves(with_resources(each, [climb], (one, other)))
+        assert told == "memory grows with it and 1 other line, about 2.0 kB per task of all"
+    assert moves(with_resources(one, [climb], (one,))) == ["memory grows with it, about 10 kB per task"]
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(86_400.0, False), (60.0, True)])

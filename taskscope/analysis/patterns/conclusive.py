@@ -125,8 +125,8 @@ STUCK_HANDING_OVER = SitePattern(
     strength=Strength.CANNOT_END,
     explanation="They wait for space in a full queue that nobody reads.",
     remedy=(
-        "Use put_nowait and drop or log items when the queue is full, put with a timeout, or keep the "
-        "consumer alive until its producers have ended."
+        "Use put_nowait and drop or log items when the queue is full, or put with a timeout. A consumer that "
+        "ends on purpose ends its producers first: cancel and await them, or use Queue.shutdown (3.13)."
     ),
 )
 
