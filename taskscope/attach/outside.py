@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskscope import cgroups
 from taskscope.attach import deadlocks, mutexes, procfs
 from taskscope.attach.reading.frames import Interpreter
 from taskscope.attach.reading.memory import Memory
@@ -36,6 +37,8 @@ _GIVES_UP = (" in futex", " in epoll_wait", " in epoll_pwait", " in epoll_pwait2
 """Where a thread that holds the GIL hardly ever waits: locks, event loops."""
 
 THAW = "thaw the group (docker unpause, or 0 into its cgroup.freeze), then attach again"
+
+_THROTTLED = "the limit of its control group (cpu.max) stops it most of the time"
 
 _EXITING = 0x4
 """The kernel's flag of a process that is ending."""
@@ -75,6 +78,7 @@ class _Look:
     time: float
     threads: dict[int, _Thread]
     gil: _Gil | None  # None: it cannot be read
+    throttled: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +137,15 @@ class Outside:
         return self._cores.get(tid, 0.0)
 
     def _at_work(self, agent: int, entered: bool) -> Condition:
-        now = _Look(time.monotonic(), _threads(self.pid), _gil(self.pid))
+        now = _Look(time.monotonic(), _threads(self.pid), _gil(self.pid), cgroups.throttled(self.pid))
         old = next((each for each in reversed(self._looks) if now.time - each.time >= APART), None)
         if not self._looks or now.time - self._looks[-1].time >= APART:
             self._looks.append(now)
         if old is None:
             return self._judge(now.threads, {}, [], {}, None)
         seconds = now.time - old.time
+        if now.throttled - old.throttled > seconds / 2:
+            return Condition("starved", f"process {self.pid} gets little CPU time: {_THROTTLED}")
         known = {tid: (old.threads[tid], each) for tid, each in now.threads.items() if tid in old.threads}
         cores = {tid: (new.ticks - past.ticks) / _TICK / seconds for tid, (past, new) in known.items()}
         self._cores = cores

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 PACKAGE = "_taskscope_agent"
 """The agent's package name inside a target it was injected into."""
 
-_FILES = ("__init__.py", "interpreter.py", "system.py", "kernel_calls.py", "wire.py", "endpoint.py")
+_MODULES = ("interpreter", "system", "cgroups", "kernel_calls", "wire", "endpoint")
+_FILES = ("__init__.py", *(f"{name}.py" for name in _MODULES))
 _PARTS = (*_FILES, "model", "agent")
 """Files and folders.  They are read as resources: we may be in a zip file (``relay --bundle``)."""
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskscope import cgroups
 from taskscope.attach import procfs
 
 DESCRIPTORS = 6
@@ -13,6 +14,9 @@ DESCRIPTORS = 6
 
 MEMORY = 48 << 20
 """Bytes of address space: the stacks of two threads, their heaps, the agent's modules."""
+
+RESIDENT = 24 << 20
+"""Bytes of memory: an agent takes 11 to 19 MB.  A control group with less left would kill the process."""
 
 THREADS = 2
 
@@ -40,7 +44,27 @@ def shortage(pid: int) -> Shortage | None:
     if soft is not None and soft - used < MEMORY:
         left = max(0, soft - used) >> 20
         return Shortage(f"may allocate only {left} MB more (RLIMIT_AS); an agent needs {MEMORY >> 20}", "")
-    return _threads(pid, status)
+    return _group_memory(pid) or _group_threads(pid) or _threads(pid, status)
+
+
+def _group_memory(pid: int) -> Shortage | None:
+    tightest = min(cgroups.memory(pid=pid), key=lambda each: each.left, default=None)
+    if tightest is None or tightest.left >= RESIDENT:
+        return None
+    text = (
+        f"has only {tightest.left >> 20} MB left of the {tightest.most >> 20} MB of its control group; "
+        f"an agent needs {RESIDENT >> 20}"
+    )
+    return Shortage(text, "raise that limit (memory.max)")
+
+
+def _group_threads(pid: int) -> Shortage | None:
+    tightest = min(cgroups.threads(pid=pid), key=lambda each: each.left, default=None)
+    if tightest is None or tightest.left >= THREADS:
+        return None
+    more = f"only {tightest.left} more thread" if tightest.left else "no more threads"
+    text = f"may start {more}: its control group is limited to {tightest.most}; an agent needs {THREADS}"
+    return Shortage(text, "raise that limit (pids.max)")
 
 
 def _descriptors(pid: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from taskscope.agent.counts.limits import groups
+from taskscope import cgroups
 from taskscope.system import system
 
 _TICK = system.sysconf("SC_CLK_TCK")
@@ -29,7 +29,7 @@ def delay_of(native: int) -> float | None:
 
 def taken() -> Taken:
     """What others took so far; 0 where that is not told."""
-    return Taken(_stolen(), max((_throttled(each) for each in groups("cpu")), default=0.0))
+    return Taken(_stolen(), cgroups.throttled())
 
 
 def _stolen() -> float:
@@ -39,15 +39,6 @@ def _stolen() -> float:
         return int(lines[0].split()[8]) / _TICK / max(1, cpus)
     except (OSError, ValueError, IndexError):
         return 0.0
-
-
-def _throttled(group: str) -> float:
-    try:
-        lines = system.contents(f"{group}/cpu.stat").split(b"\n")
-    except OSError:
-        return 0.0
-    known = dict(each.split() for each in lines if len(each.split()) == 2)
-    return int(known.get(b"throttled_usec", 0)) / 1e6 or int(known.get(b"throttled_time", 0)) / 1e9
 
 
 def blocked_since(native: int, now: float) -> float | None:

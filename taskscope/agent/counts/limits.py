@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from taskscope import cgroups
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from taskscope import model
     from taskscope.agent.inspect.walk import Job
 
@@ -55,12 +54,7 @@ def fd_limit() -> int | None:
 
 def memory_limit(root: str = "") -> int | None:
     """Bytes: the least of the limits of its control groups and their parents, and the machine's memory."""
-    limits = [
-        limit
-        for group in groups("memory", root)
-        for name in ("memory.max", "memory.limit_in_bytes")
-        if (limit := _number(f"{group}/{name}")) is not None
-    ]
+    limits = [each.most for each in cgroups.memory(root)]
     lines = _read(f"{root}/proc/meminfo").splitlines()
     limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:")]
     return min(limits, default=None)
@@ -71,11 +65,7 @@ def thread_limit(root: str = "") -> Job[ThreadLimit | None]:
     own = _field(_read(f"{root}/proc/self/status"), "Threads:")
     if own is None:
         return None
-    left: list[tuple[int, str]] = []
-    for group in groups("pids", root):
-        most, now = _number(f"{group}/pids.max"), _number(f"{group}/pids.current")
-        if most is not None and now is not None:
-            left.append((most - now, "pids.max of the control group"))
+    left = [(each.left, "pids.max of the control group") for each in cgroups.threads(root)]
     everywhere = _read(f"{root}/proc/loadavg").split()[3:4]
     most = _number(f"{root}/proc/sys/kernel/threads-max")
     if everywhere and most is not None:
@@ -111,30 +101,6 @@ def _threads_of_user(uid: int, root: str) -> Job[int]:
             if spent():
                 yield
     return found
-
-
-def groups(controller: str, root: str = "") -> Iterator[str]:
-    """Directories of this process's control groups, of both versions, innermost first.
-
-    The process's path starts at the root of the hierarchy, of which a container may see only a part:
-    ``mountinfo`` shows what is mounted.
-    """
-    paths = [line.split(":", 2) for line in _read(f"{root}/proc/self/cgroup").splitlines()]
-    for line in _read(f"{root}/proc/self/mountinfo").splitlines():
-        here, _, there = line.partition(" - ")
-        kind, _, options = there.partition(" ")
-        if kind != "cgroup2" and not (kind == "cgroup" and controller in options.split(" ")[-1].split(",")):
-            continue
-        top, mount = here.split(" ")[3:5]
-        for _, controllers, path in paths:
-            if controller in controllers.split(",") if kind == "cgroup" else not controllers:
-                inside = path.removeprefix(top.rstrip("/"))
-                if ".." in inside or (inside == path and top != "/"):
-                    inside = ""  # the process is outside the mounted part
-                while inside.strip("/"):
-                    yield f"{root}{mount}{inside}"
-                    inside = inside.rpartition("/")[0]
-                yield f"{root}{mount}"
 
 
 def _soft_limit(name: str) -> int | None:
