@@ -6,6 +6,7 @@ Run with ``pytest -m prometheus -n 0 -s``.  It unpacks the package into a folder
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -252,7 +253,9 @@ def test_the_alert_fires_on_the_leaky_one_and_none_ever_on_the_fixed_one(leak_fo
         if each["labels"]["alertname"] == "TaskScopeLeak"
     ]
     pid = alert["labels"]["pid"]
-    assert alert["annotations"]["description"].endswith(f": taskscope attach {pid}")
+    host = os.uname().nodename
+    assert alert["annotations"]["description"].endswith(f"On {host}: taskscope attach {pid}")
+    assert alert["annotations"]["attach"] == f"taskscope attach --via 'ssh {host}' {pid}"
     (worst,) = leak_found.ask('topk(1, taskscope_site_live{name="leaky"})')
     assert re.fullmatch(r"controller\.py:\d+ .*start", worst["metric"]["site"])
 

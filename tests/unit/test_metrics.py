@@ -146,6 +146,15 @@ def test_numbers_are_written_as_they_are() -> None:
     assert [each.value for each in metric.samples] == numbers
 
 
+def test_every_alert_says_how_to_get_to_the_process() -> None:
+    from taskscope.commands.metrics import _packaged
+
+    _, *alerts = _packaged(dashboard=False).split("- alert: ")
+    for each in alerts:
+        assert "On {{ $labels.host }}: taskscope attach {{ $labels.pid }}" in each
+        assert "\"taskscope attach --via 'ssh {{ $labels.host }}' {{ $labels.pid }}\"" in each
+
+
 def test_alerts_and_dashboard_ask_only_for_what_there_is() -> None:
     from taskscope.commands.metrics import _packaged
 
