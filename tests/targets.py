@@ -88,6 +88,13 @@ thread = threading.Thread(target=asyncio.run, args=(main(),))
 thread.start()
 thread.join()
 """,
+    "C with the GIL": """
+import ctypes, os, time
+print("ready", os.getpid())
+while True:
+    ctypes.PyDLL(None).usleep(500_000)  # keeps the GIL
+    time.sleep(0.1)
+""",
     "500 threads": """
 import os, threading
 stop = threading.Event()

@@ -20,7 +20,7 @@ from taskscope.attach import attempt, mutexes, payload, procfs, room
 from taskscope.attach.diagnosis import obstacle
 from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
-from taskscope.attach.outside import MOVES, THAW, Condition, Outside
+from taskscope.attach.outside import THAW, Condition, Outside
 from taskscope.attach.patience import await_gil
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import PATIENCE, Target, examine, explained
@@ -38,6 +38,9 @@ LATEST_START = 3600.0
 
 _HINT_AFTER = 1.5
 """Seconds without an answer before reporting what the target is probably doing."""
+
+_ON_THEIR_WAY = ("silent", "starved")
+"""States of processes in which nothing hinders an agent, but perhaps a lack of CPU time."""
 
 _AGAIN = 1.0
 """Seconds between looks from then on: another reason is reported too."""
@@ -131,6 +134,7 @@ class _Waiting:
 
     def _look_from_now(self) -> None:
         self._hint = time.monotonic() + _HINT_AFTER
+        self._outside.forget()
         self._outside.look()
 
     def seconds(self) -> float:
@@ -155,14 +159,14 @@ class _Waiting:
         condition = self._outside.look(thread, entered=entered)
         if condition.state in ("ended", "replaced", "stopped", "frozen"):
             raise self.over(condition)
-        moves = entered and self._outside.used(thread) >= MOVES
-        reason = _reason(self._pid, condition, pending, moves=moves)
+        reason = _reason(self._pid, condition, pending)
+        moves = entered and condition.state in _ON_THEIR_WAY and self._outside.ran(thread)
         if time.monotonic() >= self._deadline and not moves:
             raise AttachError(
                 f"the agent has not started within {self.timeout:g} s: {reason}",
                 f"the attempt is withdrawn; `taskscope attach --read-only {self._pid}` shows the process",
             )
-        kind = (condition.state, moves, pending is None, entered)
+        kind = (condition.state, pending is None, entered)
         if kind not in self._told:
             self._told.add(kind)
             self.progress(f"{reason}; waiting")
@@ -221,17 +225,13 @@ def _failure(pid: int, text: str, remedy: str = "") -> AttachError:
     return AttachError(text, remedy)
 
 
-def _reason(pid: int, condition: Condition, pending: attempt.Attempt | None, *, moves: bool) -> str:
-    if moves:
-        return f"the agent is starting in process {pid}"
-    if condition.state != "silent":
+def _reason(pid: int, condition: Condition, pending: attempt.Attempt | None) -> str:
+    if condition.state not in _ON_THEIR_WAY:
         return condition.text
     if pending is None:
         return f"process {pid} has not been entered yet"
     return (
-        f"the agent in process {pid} has begun to start"
-        if pending.entered
-        else f"process {pid} has not run it yet"
+        f"the agent is starting in process {pid}" if pending.entered else f"process {pid} has not run it yet"
     )
 
 

@@ -30,9 +30,6 @@ MAX_THREADS = 200
 _ASKS = 15.0  # least switches per second of a thread that waits for the GIL: 200, or 30 on a busy machine
 _BUSY = 0.5  # cores from which a thread counts as busy
 _KEEPS = 0.1  # seconds of its own work after which Python would long have given the GIL to another thread
-MOVES = 0.05
-"""Cores from which a thread does more than ask for the GIL."""
-
 _GIVES_UP = (" in futex", " in epoll_wait", " in epoll_pwait", " in epoll_pwait2")
 """Where a thread that holds the GIL hardly ever waits: locks, event loops."""
 
@@ -97,7 +94,7 @@ class Outside:
         self.pid = pid
         self._image = _image(pid)
         self._looks: deque[_Look] = deque(maxlen=2)
-        self._cores: dict[int, float] = {}
+        self._ran: dict[int, bool] = {}
 
     def look(self, agent: int = 0, *, entered: bool = False) -> Condition:
         """Its state now.  The first look says less: there is nothing to compare.
@@ -110,6 +107,10 @@ class Outside:
             return Condition("ended", f"process {self.pid} has ended")
         except OSError as error:
             return Condition("silent", f"process {self.pid} may not be inspected ({error.strerror})")
+
+    def forget(self) -> None:
+        """The next look is compared with none before it: what came between was not the process's doing."""
+        self._looks.clear()
 
     def _gone(self) -> Condition | None:
         image = _image(self.pid)
@@ -132,9 +133,9 @@ class Outside:
             return Condition("frozen", frozen(self.pid))
         return None
 
-    def used(self, tid: int) -> float:
-        """The share of a core that a thread used between the last two looks; 0.0 if there are none."""
-        return self._cores.get(tid, 0.0)
+    def ran(self, tid: int) -> bool:
+        """Whether a thread has run between the last two looks that were compared, or is about to."""
+        return self._ran.get(tid, False)
 
     def _at_work(self, agent: int, entered: bool) -> Condition:
         now = _Look(time.monotonic(), _threads(self.pid), _gil(self.pid), cgroups.throttled(self.pid))
@@ -148,7 +149,7 @@ class Outside:
             return Condition("starved", f"process {self.pid} gets little CPU time: {_THROTTLED}")
         known = {tid: (old.threads[tid], each) for tid, each in now.threads.items() if tid in old.threads}
         cores = {tid: (new.ticks - past.ticks) / _TICK / seconds for tid, (past, new) in known.items()}
-        self._cores = cores
+        self._ran = {tid: new.state == "R" or new.ticks > past.ticks for tid, (past, new) in known.items()}
         asking = [
             tid
             for tid, (past, new) in known.items()
@@ -156,16 +157,16 @@ class Outside:
             and cores[tid] < _BUSY
             and self._place(tid) in ("", " in futex")
         ]
-        if agent and entered and cores.get(agent, 0.0) >= MOVES:
-            asking = [tid for tid in asking if tid != agent]  # it works, and sleeps between its steps
-        elif agent and not entered:
+        if agent and not entered:
             asking = [*{*asking, agent}]
         still = {tid: new.state for tid, (past, new) in known.items() if past == new}
         if old.gil is not None and now.gil is not None:
             holder = _keeper(old, now, asking)
-        else:
+        elif set(asking) - {agent if entered else 0}:  # it sleeps between its steps, which looks the same
             constant = [tid for tid, (past, new) in known.items() if past.switches == new.switches]
-            holder = self._suspect(cores, constant) if asking else None
+            holder = self._suspect(cores, constant)
+        else:
+            holder = None
         return self._judge(now.threads, cores, asking, still, holder if holder != agent else None)
 
     def _judge(
@@ -258,9 +259,10 @@ def _keeper(old: _Look, now: _Look, asking: list[int]) -> int | None:
     past, new = old.threads.get(holder), now.threads.get(holder)
     if past is None or new is None:
         return None
-    slept = past.switches == new.switches and past.ticks == new.ticks and new.state in "SD"
-    worked = new.ticks - past.ticks >= _KEEPS * _TICK and any(tid != holder for tid in asking)
-    return holder if slept or worked else None
+    asked = any(tid != holder for tid in asking)
+    sleeps = past.state in "SD" and new.state in "SD"
+    works = new.ticks - past.ticks >= _KEEPS * _TICK
+    return holder if (asked and (sleeps or works)) or (sleeps and past == new) else None
 
 
 def frozen(pid: int) -> str:

@@ -19,6 +19,7 @@ from taskscope.attach import builds, elf, privilege, procfs
 from taskscope.attach.architectures import BY_MACHINE, Architecture
 from taskscope.attach.errors import AttachError, BeingTracedError, OutOfReachError
 from taskscope.interpreter import NEWEST, OLDEST
+from taskscope.wire import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,9 +180,9 @@ def _architecture(pid: int, images: _Images, python: elf.Image) -> Architecture:
             f"process {pid} is for another processor; TaskScope attaches to {known}", builds.RUN
         )
     if images.machine(images.executable) not in (0, python.machine):
+        emulator = clean_text(Path(images.executable).name)
         raise AttachError(
-            f"process {pid} is a program for {found.name} that {images.executable} emulates; nothing can be "
-            "brought into it from outside",
+            f"process {pid} is a program for {found.name} that {emulator} emulates; no agent can enter it",
             builds.RUN,
         )
     return found

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from pathlib import Path
 from taskscope.attach import inject
 from tests import pythons, targets
 from tests.agent_client import AgentClient
+from tests.patience import FACTOR
 
 PROGRAMS = ("asyncio echo", "echo with threads", "uvloop echo")
 
@@ -41,7 +43,7 @@ class Load:
                 socket.create_connection(("127.0.0.1", self.port)) as connection,
                 connection.makefile("rb") as lines,
             ):
-                connection.settimeout(30)
+                connection.settimeout(30 * FACTOR)
                 while not self.stop.is_set():
                     text = b"%d\n" % self.answers
                     begin = time.monotonic()
@@ -129,10 +131,14 @@ def measure(python: Path, program: str, cycles: int) -> Result:
 
 def interpreter(version: str, program: str) -> Path | None:
     """The interpreter for a row; None: not here, or without the package that the program needs."""
-    if "uvloop" in program or "fastapi" in program:
-        path = Path(os.environ.get("TASKSCOPE_VENVS", "/nowhere"), version, "bin", "python")
-        return path if path.exists() else None
-    return pythons.installed().get(version)
+    package = next((each for each in ("uvloop", "fastapi") if each in program), "sys")
+    own = Path(os.environ.get("TASKSCOPE_VENVS", "/nowhere"), version, "bin", "python")
+    for path in (own, pythons.installed().get(version)):
+        if path is not None and path.exists():
+            tried = subprocess.run([path, "-c", f"import {package}"], capture_output=True, check=False)
+            if tried.returncode == 0:
+                return path
+    return None
 
 
 def main() -> int:

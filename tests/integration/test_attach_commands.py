@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import pythons, targets
+from tests.patience import FACTOR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def taskscope(*arguments: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=50 * FACTOR,
     )
 
 

@@ -193,6 +193,32 @@ def test_a_c_call_that_waits_with_the_gil_is_named_and_waited_for_from_outside()
         assert program.alive
 
 
+STARTS_SLOWLY = """
+import os, time, zlib
+unpack = zlib.decompress
+def slowly(*words):
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        pass
+    return unpack(*words)
+zlib.decompress = slowly
+print("ready", os.getpid())
+while True:
+    pass
+"""
+"""As on a slow machine: the agent needs seconds to start, and two threads take turns with the GIL."""
+
+
+def test_an_agent_that_starts_slowly_is_said_to_start_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inject, "_HINT_AFTER", 0.7)
+    said: list[str] = []
+    with targets.running(pythons.require("3.11"), STARTS_SLOWLY) as program:
+        AgentClient(inject.ensure_agent(program.pid, timeout=1, progress=said.append).path).detach()
+        assert program.alive
+    assert f"the agent is starting in process {program.pid}; waiting" in said
+    assert not [each for each in said if "GIL" in each]
+
+
 def test_nothing_enters_a_process_whose_gil_is_not_given_back() -> None:
     with targets.running(pythons.require("3.13"), HOLDS_THE_GIL) as program:
         settled(lambda: kernel_threads.thread(program.pid, program.pid).call, "pause")

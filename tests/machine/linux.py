@@ -44,11 +44,15 @@ _EMULATORS = {
 
 _PACKAGES = ("python3.11",)
 
+_PATIENCE = 300
+"""Seconds for the package archive."""
+
 _BEGINS, _ENDS = "--- the command begins", "--- the command has ended with status"
 
 _APT = """
 APT::Architecture "{architecture}"; APT::Architectures {{"{architecture}";}}; APT::Install-Recommends "false";
 APT::Sandbox::User "root"; Acquire::Languages "none"; Acquire::Check-Valid-Until "false";
+Acquire::http::Timeout "30"; Acquire::Retries "1";
 Dir::State::Lists "{base}/lists"; Dir::State::status "{base}/status"; Dir::Cache::Archives "{base}/packages";
 Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache ""; Dir::Etc::sourcelist "{base}/sources.list";
 Dir::Etc::sourceparts "-"; Debug::NoLocking "true";
@@ -77,7 +81,11 @@ def _nobody(line: str) -> None:
 
 
 class MachineError(Exception):
-    """There can be no such machine here; the message says why."""
+    """The machine has not done what it should; the message says why."""
+
+
+class NoMachineError(MachineError):
+    """There can be no such machine here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,7 @@ class Machine:
     def _base(self) -> Path:
         """A directory with the kernel and the packed packages; made if there is none."""
         if os.geteuid() != 0 or not _SOURCES.exists():
-            raise MachineError("a machine takes root, on Debian")
+            raise NoMachineError("a machine takes root, on Debian")
         package, emulator, _ = _EMULATORS[self.architecture]
         if not all(map(shutil.which, (emulator.split()[0], "cpio"))):
             _quietly("apt-get", "-qq", "update")
@@ -172,7 +180,7 @@ class Machine:
             (root / "usr" / each).mkdir(parents=True)
             (root / each).symlink_to(f"usr/{each}")
         subprocess.run(["sh", "-c", _UNPACK], cwd=packages, check=True)
-        next(root.glob("boot/vmlinuz*")).rename(base / "kernel")
+        next(each for each in root.rglob("vmlinuz*") if each.is_file()).rename(base / "kernel")
         for each in ("boot", "usr/lib/modules", "usr/share/doc", "usr/share/man", "usr/share/locale"):
             shutil.rmtree(root / each, ignore_errors=True)
         for each in ("proc", "sys", "dev", "tmp", "run", "root", "in"):
@@ -185,9 +193,12 @@ class Machine:
 
 
 def _quietly(*words: str, env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=env, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired as late:
+        raise NoMachineError(str(late)) from None
     if done.returncode:
-        raise MachineError(f"{' '.join(words)}: {done.stderr.strip()}")
+        raise NoMachineError(f"{' '.join(words)}: {done.stderr.strip()}")
 
 
 def _line(line: bytes, show: Show) -> str:

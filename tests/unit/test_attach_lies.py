@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from taskscope.attach import elf, inject, procfs
+from taskscope.attach import target as target_module
 from taskscope.attach.errors import AttachError
 from taskscope.attach.target import C_API, Target, examine
 
@@ -106,3 +108,29 @@ def test_an_answer_is_shown_without_its_escape_sequences(target: Target) -> None
     with pytest.raises(AttachError) as told:
         inject._endpoint(target, fields, waiting(target))
     assert str(told.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("machines", "said"),
+    [
+        ({62: 8, 183: 8}, "is for another processor; TaskScope attaches to x86-64 and arm64$"),
+        ({}, r"is a program for \S+ that \S+ emulates; no agent can enter it$"),
+    ],
+)
+def test_another_processor_and_an_emulated_one_are_told(
+    machines: dict[int, int], said: str, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As their ELF files tell; the emulator's own file is for another one than Python's."""
+    real = elf.Image.__init__
+
+    def other(image: elf.Image, *words: Any) -> None:
+        real(image, *words)
+        image.machine = machines.get(image.machine, image.machine)
+
+    monkeypatch.setattr(elf.Image, "__init__", other)
+    if not machines:
+        monkeypatch.setattr(target_module._Images, "machine", lambda self, path: 1)
+    with pytest.raises(AttachError) as refusal:
+        examine(target.pid)
+    assert re.search(said, refusal.value.sentence)
+    assert refusal.value.remedy == "start it with `taskscope run`"

@@ -1,0 +1,81 @@
+"""Attaching on arm64: what attaches runs there, in a machine of its own.
+
+All of it: ``pytest -m arm64 -n 0 -s``, as root; it takes about half an hour.  A look at whether it works at
+all: ``pytest -m arm64 -n 0 -k smoke``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.machine.linux import Machine, NoMachineError
+
+pytestmark = [pytest.mark.arm64, pytest.mark.timeout(3600)]
+
+REPO = Path(__file__).parents[2]
+VERSIONS = {"3.11": "bookworm", "3.13": "sid", "3.14": "sid", "3.15": "sid"}
+"""In which of Debian's suites each is; tests there run in the suite's own Python."""
+
+PACKAGES = ("python3-pytest", "python3-pytest-timeout", "python3-uvloop")
+
+PYTEST = (
+    "python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider --timeout 600 -rfEs tests/integration/"
+)
+
+ATTACHES = (
+    "test_attach_targets.py",
+    "test_attach_commands.py",
+    "test_attach_places.py",
+    "test_interrupted_calls.py",
+    "test_outside.py test_gil_deadlock.py",
+    "test_discover.py",
+)
+
+SMOKE = (
+    f"{PYTEST}test_attach_commands.py -k from_an_unprepared",
+    f"{PYTEST}test_attach_targets.py -k 'every_kind and (idle or tight)'",
+    f"{PYTEST}test_interrupted_calls.py -k 'pause or clock or recv'",
+    "python3 -m taskscope ps",
+    "python3 -m taskscope run -c 'print(1)'",
+)
+
+
+def there(suite: str, command: str) -> str:
+    """What a command printed in the machine; it must succeed."""
+    versions = tuple(f"python{version}" for version in VERSIONS if VERSIONS[version] == suite)
+    machine = Machine("arm64", suite, (*versions, *PACKAGES))
+    # The machine is slow, and has many files to compile.
+    setting = "export TASKSCOPE_PATIENCE=10 PYTHONUNBUFFERED=1; unset PYTHONDONTWRITEBYTECODE"
+    try:
+        done = machine.run(f"{setting}; cd {REPO.name}; {command}", [REPO], seconds=3000)
+    except NoMachineError as problem:
+        pytest.skip(str(problem))
+    print(done.output)
+    assert done.status == 0, done.output
+    return done.output
+
+
+def test_smoke() -> None:
+    said = there("bookworm", " && ".join(SMOKE))
+    assert "skipped" not in said.replace("1 skipped", "")
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "sid"])
+@pytest.mark.parametrize("files", ATTACHES)
+def test_the_suites_tests_of_attaching_pass(files: str, suite: str) -> None:
+    there(suite, " && ".join(f"{PYTEST}{each}" for each in files.split()))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_kind_of_program_is_attached_to(version: str) -> None:
+    said = there(VERSIONS[version], f"python3 -m tests.bench.attach_matrix --version {version}")
+    assert "harmed" not in said
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+def test_a_hundred_cycles_under_load_fail_no_request(version: str) -> None:
+    cycles = f"python3 -m tests.bench.attach_cycles --version {version} --cycles 100 --program 'asyncio echo'"
+    assert "100 cycles" in (said := there(VERSIONS[version], cycles))
+    assert " 0 failures" in said
