@@ -32,7 +32,10 @@ RUN = "start it with `taskscope run`"
 _REFUSALS: dict[Build, tuple[str, str]] = {
     "PyPy": (f"runs PyPy; TaskScope attaches to {_CPYTHON}", ""),
     "GraalPy": (f"runs GraalPy; TaskScope attaches to {_CPYTHON}", ""),
-    "free-threaded": (f"runs a free-threaded Python; {CRASHES}, so none enters it", ""),
+    "free-threaded": (
+        f"runs a free-threaded Python; {CRASHES}, so none enters it",
+        "run the program under a Python with a GIL to watch it",
+    ),
     "musl": ("uses musl; an agent enters only a process that uses glibc", RUN),
 }
 

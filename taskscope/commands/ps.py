@@ -108,6 +108,7 @@ def _row(process: PythonProcess, seen: Glance | None) -> dict[str, Any]:
         "asyncio": process.asyncio,
         "obstacle": process.obstacle or None,
         "monitor": process.monitor or None,
+        "unseen": list(seen.unseen) if seen is not None else None,
     }
 
 
@@ -141,4 +142,6 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 
 def _notes(row: dict[str, Any]) -> str:
-    return "".join(f"  ({row[note]})" for note in ("role", "obstacle", "monitor") if row[note])
+    notes = [row[note] for note in ("role", "obstacle", "monitor") if row[note]]
+    notes += [f"runs {each}, not shown" for each in row["unseen"] or ()]
+    return "".join(f"  ({note})" for note in notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taskscope.attach.presence import agent_in
@@ -17,7 +17,7 @@ from taskscope.sources.reach import Socket
 if TYPE_CHECKING:
     from taskscope import model
     from taskscope.attach.discover import PythonProcess
-    from taskscope.model.vocabulary import Level
+    from taskscope.model.vocabulary import Level, Unseen
     from taskscope.sources.reach import Reach
 
 PATIENCE = 2.0
@@ -26,9 +26,13 @@ PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """One sample, and the verdicts on it and on what the agent remembers; None: there was no time for one."""
+    """One sample, and the verdicts on it and on what the agent remembers; None: there was no time for one.
+
+    ``unseen``: what runs tasks in it that are not shown.
+    """
 
     sample: model.Sample
+    unseen: tuple[Unseen, ...]
     findings: tuple[model.Finding, ...] | None = None
 
     @property
@@ -50,10 +54,10 @@ async def glance(process: PythonProcess, via: str = "") -> Glance | None:
         async with asyncio.timeout(2 * PATIENCE):  # it may answer and then send no sample
             hello = await source.open()
             sample = await anext(source.samples())
-            seen = Glance(sample)
+            seen = Glance(sample, hello.process.unseen)
             pump = Pump(source, hello)
             pump.take(sample)
-            return Glance(sample, await pump.judged())
+            return replace(seen, findings=await pump.judged())
     except SourceMisbehaves:
         raise
     except (SourceError, TimeoutError):

@@ -17,6 +17,7 @@ from taskscope.sources.aiomonitor.source import AiomonitorSource
 from taskscope.sources.base import SourceError
 from taskscope.sources.resolve import resolve
 from taskscope.tui import opening
+from taskscope.tui.coming_back import coming_back
 from taskscope.tui.picker import advice
 from tests import targets
 from tests.integration.children import STANDING, running, says, taskscope
@@ -136,7 +137,7 @@ def test_asking_its_telnet_port_leaves_no_session_behind() -> None:
 async def test_an_aiomonitor_that_comes_back_is_found_again() -> None:
     source = resolve(f"aiomonitor://127.0.0.1:{free_port()}")
     assert isinstance(source, AiomonitorSource)
-    look = opening.coming_back(source)
+    look = coming_back(source)
     assert look is not None
     assert await look() is None
     with monitored("hook", web=source.port):

@@ -96,9 +96,13 @@ def in_tree(python: str | Path, *options: str) -> subprocess.CompletedProcess[st
 @pytest.mark.parametrize("version", versions("3.13", "3.14", "3.15"))
 def test_a_free_threaded_build_is_told_by_its_memory(version: str) -> None:
     with ready(require(version), "-c", WITHOUT_GIL) as child:
-        assert refusal(child.pid).startswith(
-            f"process {child.pid} runs a free-threaded Python; {FREE_THREADED}, so none enters it"
+        assert refusal(child.pid) == (
+            f"process {child.pid} runs a free-threaded Python; {FREE_THREADED}, so none enters it; "
+            "run the program under a Python with a GIL to watch it"
         )
+        outside = taskscope("snapshot", "--read-only", str(child.pid))
+        assert outside.returncode == 3
+        assert "with a GIL can be read" in outside.stderr
         said = taskscope("doctor", str(child.pid))
         assert (said.returncode, said.stdout) == (3, "")
         assert FREE_THREADED in said.stderr

@@ -44,6 +44,7 @@ def test_greenlets_are_said_not_to_be_shown() -> None:
             assert time.monotonic() < give_up
         assert f"green {said}." in taken.stderr
         assert json.loads(taken.stdout)["process"]["unseen"] == ["gevent"]
+        assert "(runs gevent, not shown)\n" in taskscope("ps").stdout
         watched = taskscope("watch", str(child.pid), "--for", "1s")
         assert f"taskscope watch: green {said}\n" in watched.stderr
         assert json.loads(taken.stdout)["threads"]

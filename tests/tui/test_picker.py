@@ -63,7 +63,7 @@ async def picking(
         raise SourceError(f"{chosen.pid} was to be opened as a group")
 
     async def glance(_: PythonProcess) -> Glance | None:
-        return Glance(source.sample(), ())
+        return Glance(source.sample(), (), ())
 
     app = TaskScopeApp(targets=Targets(lambda: rows, open_one, open_group, lambda _: None, glance))
     async with app.run_test(size=(100, 24)) as pilot:
