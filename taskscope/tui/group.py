@@ -10,12 +10,13 @@ from textual.binding import Binding
 
 from taskscope.export.members import state
 from taskscope.model.members import Member
+from taskscope.text import count
 from taskscope.tui.caption import Caption
 from taskscope.tui.charts import Charts
 from taskscope.tui.current_findings import style_of
 from taskscope.tui.filter_field import FilterField
 from taskscope.tui.findings_panel import FindingsPanel
-from taskscope.tui.line_table import Cell, Column
+from taskscope.tui.line_table import Cell, Column, arrange
 from taskscope.tui.messages import OverviewLeft, ProcessChosen
 from taskscope.tui.overview import EXPLAINS, OverviewScreen
 from taskscope.tui.processes import Processes
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from taskscope.sources.gathered import Spread
+    from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.rows import Row
     from taskscope.tui.theme import Palette
 
 BOTH = 32
 """Lines of a terminal from which sites and processes are listed together."""
+
+MOST = 8
+"""Processes that can have a column of their own."""
 
 SHARE, FEWEST = 3, 4
 """The processes get at most one of so many lines then, and at least so many lines."""
@@ -46,6 +51,7 @@ line of code with the tasks of all processes.
 
 in         in how many processes the line has live tasks; ▲ and a pid: that one keeps far more than
            its siblings, at every moment of the last ten seconds
+a pid      live tasks in that process; where there is room for all of them
 
 p goes to the processes and back.  / and s filter and sort the list that the cursor is in.  Enter on
 a process opens it; Enter on a site or a finding opens it in the process where it is worst; Esc comes
@@ -55,25 +61,56 @@ back here.  A process that has ended stays listed, and what it had stays in the 
 
 
 class GroupTable(SiteTable):
-    """The merged sites, with a column that says in which processes they are."""
+    """The merged sites, with columns that say in which processes they are."""
+
+    def __init__(self, context: Context) -> None:
+        self._pids: tuple[int, ...] = ()
+        """The processes that have a column of their own."""
+        super().__init__(context)
 
     def _columns_now(self) -> Sequence[Column]:
+        return self._columns_with(self._pids)
+
+    def _columns_with(self, pids: Sequence[int]) -> list[Column]:
         columns = [
             replace(each, priority=each.priority + (each.key == "median")) for each in super()._columns_now()
         ]
         columns.insert(-2, Column("in", "in", 8, priority=1, sortable=False))
+        columns[-2:-2] = [
+            Column(str(pid), str(pid), 8, align="right", priority=4, sortable=False) for pid in pids
+        ]
         return columns
 
-    def _read_row(self, row: Row, colours: Palette) -> list[Cell]:
-        cells = super()._read_row(row, colours)
-        cells.insert(-2, self._in(row, colours))
-        return cells
+    def fit_columns(self) -> None:
+        """Gives each process a column of its own if there is room for all of them."""
+        pids = tuple(each.pid for each in self._working())
+        shown = {each.column.key for each in arrange(self._columns_with(pids), self.size.width - 2)}
+        pids = pids if len(pids) <= MOST and shown.issuperset(map(str, pids)) else ()
+        if pids != self._pids:
+            self._pids, self._columns_of = pids, None
+        super().fit_columns()
 
-    def _in(self, row: Row, colours: Palette) -> Cell:
+    def _working(self) -> list[Member]:
+        """The processes attached to, but a parent that only looks after the others."""
         group = self.context.group
+        live = [each for each in group.members() if each.state == "attached"] if group is not None else []
+        parents = {each.parent for each in live}
+        return sorted(
+            (each for each in live if each.tasks or each.pid not in parents), key=lambda each: each.pid
+        )
+
+    def _read_row(self, row: Row, colours: Palette) -> list[Cell]:
+        cells, group = super()._read_row(row, colours), self.context.group
         spreads = [group.gathered.spread(site) for site in row.sites] if group is not None else []
         finding = self.context.store.findings.alarming(row.sites)
-        return spelt(spreads, colours.text if finding is None else style_of(finding, colours))
+        marked = colours.text if finding is None else style_of(finding, colours)
+        own: list[Cell] = [spelt(spreads, marked)]
+        for pid in self._pids:
+            live = sum(each.live.get(pid, 0) for each in spreads)
+            far = any(pid in each.outliers for each in spreads)
+            own.append(Text(count(live), marked if far else colours.text if live else colours.dim))
+        cells[-2:-2] = own
+        return cells
 
 
 def spelt(spreads: Sequence[Spread], style: Style) -> Cell:

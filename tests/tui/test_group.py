@@ -92,6 +92,15 @@ async def test_a_process_that_keeps_far_more_than_its_siblings_is_marked(
         await until_shown(pilot, "▲4122")
 
 
+async def test_where_there_is_room_each_process_has_a_column_of_its_own() -> None:
+    async with family(SIZES[1]) as (_, pilot, _service):
+        screen = await until_shown(pilot, "4121      4122      4123")
+        row = next(line for line in screen.splitlines() if "executor.py:231" in line and "3/3" in line)
+        assert re.search(r"3/3 +200 +25,000 +200 +executor", row)
+    async with family((120, 40)) as (_, pilot, _service):
+        assert "25,000  " not in await until_shown(pilot, "3/3")
+
+
 async def test_enter_on_a_process_opens_it_and_escape_comes_back() -> None:
     async with family() as (app, pilot, service):
         await pilot.press("p", "j", "enter")
