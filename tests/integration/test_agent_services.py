@@ -14,6 +14,8 @@ import pytest
 
 from tests.pythons import installed, versions
 
+pytestmark = pytest.mark.packages
+
 WEB = Path(__file__).with_name("web_services.py")
 ROOT = Path(__file__).parents[2]
 

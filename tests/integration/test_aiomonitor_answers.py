@@ -15,6 +15,8 @@ from taskscope.sources.base import NotAvailable, SourceError, TargetGone
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+pytestmark = pytest.mark.packages
+
 
 def rows(first: int, count: int, age: str = "01:00.000") -> dict[str, Any]:
     return {

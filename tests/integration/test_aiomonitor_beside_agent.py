@@ -19,6 +19,8 @@ from tests.integration.test_aiomonitor_source import HERE, line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.packages
+
 LEAVES = "# the site of the leaves"
 SPAWN = line(LEAVES)
 OLDER = 2

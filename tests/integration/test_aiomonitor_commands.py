@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.packages
+
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[=>]|\r")
 TERMINAL = b"\xff\xfa\x18\x00xterm\xff\xf0" + b"\xff\xfa\x1f\x00\xc8\x00\x32\xff\xf0"
 

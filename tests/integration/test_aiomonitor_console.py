@@ -23,6 +23,8 @@ from tests.terminal import Terminal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.packages
+
 
 async def test_a_running_console_is_found_by_the_agent_and_over_the_web_api() -> None:
     with monitored("hook", "after") as child:

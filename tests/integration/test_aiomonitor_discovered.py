@@ -26,6 +26,8 @@ from tests.integration.monitored import free_port, monitored
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.packages
+
 
 def found(pid: int) -> PythonProcess:
     return next(process for process in processes() if process.pid == pid)

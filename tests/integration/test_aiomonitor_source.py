@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from taskscope import model
 
+pytestmark = pytest.mark.packages
+
 HERE = program.HERE
 
 

@@ -20,6 +20,8 @@ from taskscope.testing.guard import LeakError, NoLeaks
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.packages
+
 HEAD = """
 import asyncio, threading, time, unittest
 import pytest

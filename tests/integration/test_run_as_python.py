@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pythons import NEWEST, SUPPORTED, require
+from tests.pythons import SUPPORTED, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,14 +220,13 @@ ELSEWHERE = [
 @pytest.mark.parametrize(
     ("version", "alike"),
     [
-        pytest.param(
-            version, alike, marks=() if (version, alike) == (NEWEST, assert_alike) else pytest.mark.versions
-        )
+        (version, alike)
         for version in SUPPORTED
         if not sys.version.startswith(f"{version}.")
         for alike in (assert_alike, assert_alike_inside)
     ],
 )
+@pytest.mark.versions
 @pytest.mark.timeout(240)  # 60 interpreters are started
 def test_other_versions_of_python_see_no_difference_either(
     folder: Path, version: str, alike: Callable[[Path, list[str], str], None]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.targets import Program
 
+pytestmark = pytest.mark.packages
+
 BROWSER = shutil.which("chromium")
 
 

@@ -15,6 +15,8 @@ from tests.packages import require
 from tests.pythons import NEWEST
 from tests.pythons import require as require_python
 
+pytestmark = pytest.mark.packages
+
 WAYS = Path(__file__).with_name("web_ways.py")
 ROOT = Path(__file__).parents[2]
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -313,9 +313,7 @@ async def test_the_interval_is_asked_of_the_agent() -> None:
         assert "set_interval 2" in source.asked
 
 
-@pytest.mark.parametrize(
-    "hostile", ["[/]", "[@click=app.quit]x[/]", "[bold red", "日本語" * 40, "x" * 10_000]
-)
+@pytest.mark.parametrize("hostile", ["[/] [@click=app.quit]x[/] [bold red " + "日本語" * 40, "x" * 10_000])
 async def test_hostile_strings_are_shown_as_they_are(hostile: str) -> None:
     source = FakeSource(start=250, name=hostile)
     odd = dataclasses.replace(source.sites[0], coroutine=hostile)

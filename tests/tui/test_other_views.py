@@ -265,7 +265,7 @@ async def test_empty_views_say_why_and_mute_sources_too(key: str, reason: str) -
         await until_shown(pilot, ": [/] this source does not know")
 
 
-@pytest.mark.parametrize("hostile", ["[/]", "[@click=app.quit]x[/]", "日本語" * 40, "x" * 2_000])
+@pytest.mark.parametrize("hostile", ["[/] [@click=app.quit]x[/] " + "日本語" * 40, "x" * 2_000])
 async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
     class Hostile(FakeSource):
         async def threads(self, query: requests.Threads) -> tuple[model.Thread, ...]:

@@ -282,7 +282,7 @@ async def test_a_thread_site_lists_its_threads_with_what_they_do_and_the_stack_o
         await until_shown(pilot, "in idle (Esc: all): 4")
 
 
-@pytest.mark.parametrize("hostile", ["[/]", "[@click=app.quit]x[/]", "日本語" * 40, "x" * 2_000])
+@pytest.mark.parametrize("hostile", ["[/] [@click=app.quit]x[/] " + "日本語" * 40, "x" * 2_000])
 async def test_hostile_text_is_shown_as_it_is(hostile: str) -> None:
     class Hostile(FakeSource):
         def make_task(self, serial: int, site: int = 1) -> model.Task:
