@@ -35,6 +35,9 @@ _NOWHERE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _SOL_LOCAL = 0
 """The level of the options of Unix sockets on macOS."""
 
+_NO_NUMBER = 65534
+"""The uid that the kernel shows instead of one that our user namespace lacks."""
+
 _NOT_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _FILE = re.compile(rf"([0-9]{{1,10}})\.([A-Za-z0-9_-]{{1,{MAX_NAME}}})\.sock")
 
@@ -274,9 +277,23 @@ def _is_stale(path: str) -> bool:
 
 
 def allowed(connection: _socket.socket) -> bool:
-    """Whether a client is this user or root."""
+    """Whether a client is this user or root.
+
+    Without a peer, or if it has no number in our user namespace, as the machine's root has none in a
+    container's: the directory's mode protects.
+    """
     peer = peer_of(connection)
-    return peer is None or peer.uid in (0, system.geteuid())  # without a peer, the directory's mode protects
+    if peer is None or peer.uid in (0, system.geteuid()):
+        return True
+    return peer.uid == _NO_NUMBER and not _is_everybody_here()
+
+
+def _is_everybody_here() -> bool:
+    """Whether we run in the machine's own user namespace, where each user has a number."""
+    try:
+        return system.contents("/proc/self/uid_map").split() == [b"0", b"0", b"4294967295"]
+    except OSError:
+        return True
 
 
 def impostor(connection: socket.socket, path: str) -> str:

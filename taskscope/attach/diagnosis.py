@@ -117,7 +117,7 @@ def waiting(pid: int) -> AttachError | None:
 
 def _no_place(target: Target) -> AttachError:
     own = _environment(target.pid).get("TASKSCOPE_DIR")
-    folders = own or f"/run/user/{target.uid}, /tmp or /dev/shm"
+    folders = own or f"/run/user/{target.inner_uid}, /tmp or /dev/shm"
     return AttachError(
         f"an agent in process {target.pid} would have no place to listen",
         f"uid {target.uid} needs write access to {folders} there; a container may mount a tmpfs",
@@ -157,7 +157,7 @@ def _threads(target: Target) -> str:
 def _socket(target: Target) -> str:
     """Where an agent would listen; empty if nowhere."""
     own = _environment(target.pid).get("TASKSCOPE_DIR")
-    for folder in (target.root + own,) if own else endpoint.standard(target.uid, target.root):
+    for folder in (target.root + own,) if own else endpoint.standard(target.inner_uid, target.root):
         made = endpoint.is_private(folder, target.uid)
         if _may_write(target, folder if made else os.path.dirname(folder)):  # noqa: PTH120
             return f"{folder}/{target.inner_pid}.NAME.sock"

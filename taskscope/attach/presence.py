@@ -28,9 +28,11 @@ def agent_in(pid: int) -> Endpoint | None:
             return None
         owners, inner = {os.geteuid()}, pid
     for folder in _folders(pid, owners):
-        for point in endpoint.listing_in(folder, {*owners, os.geteuid()}):
-            if point.pid in {pid, inner} and _serves(pid, point.path):
-                return point
+        # Ours may be in the place of theirs: root in a user namespace and root outside share a /tmp.
+        for who in dict.fromkeys((frozenset(owners), frozenset({os.geteuid()}))):
+            for point in endpoint.listing_in(folder, who):
+                if point.pid in {pid, inner} and _serves(pid, point.path):
+                    return point
     return None
 
 
@@ -52,9 +54,10 @@ def _folders(pid: int, owners: set[int]) -> list[str]:
     try:
         root = procfs.root(pid)
         own = procfs.environment(pid).get("TASKSCOPE_DIR")
+        inner = {procfs.inner_uid(pid, uid) for uid in owners}
     except OSError:
         return list(dict.fromkeys(folders))  # another user's process: we could not connect either
-    folders += [folder for uid in owners for folder in endpoint.standard(uid, root)]
+    folders += [folder for uid in inner for folder in endpoint.standard(uid, root)]
     if own:
         folders.append(root + own)
     return list(dict.fromkeys(folders))

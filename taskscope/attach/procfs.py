@@ -155,6 +155,15 @@ def environment(pid: int) -> dict[str, str]:
     }
 
 
+def inner_uid(pid: int, uid: int) -> int:
+    """What a process in a user namespace of its own (a rootless container) takes our ``uid`` for."""
+    for line in Path(f"/proc/{pid}/uid_map").read_text().splitlines():
+        inside, outside, count = map(int, line.split())
+        if outside <= uid < outside + count:
+            return inside + uid - outside
+    return uid
+
+
 def namespace(pid: int | str, kind: str) -> str:
     """Identity of its ``mnt``, ``pid``, ``net``… namespace; equal strings mean the same one."""
     return str(Path(f"/proc/{pid}/ns/{kind}").readlink())

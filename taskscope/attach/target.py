@@ -40,15 +40,16 @@ _IF_CPYTHON = "if it is Python, start it with `taskscope run`"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A running CPython.  ``inner_pid`` is its own view of its pid, ``addresses`` those of ``C_API`` and of
-    the C library; instructions in ``text`` belong to the interpreter.  ``root`` is the prefix that makes its
-    paths reachable from here; ``any_file``: no mode of a file or folder keeps it out.
+    """A running CPython.  ``inner_pid`` and ``inner_uid`` are its own view of them, ``addresses`` those of
+    ``C_API`` and of the C library; instructions in ``text`` belong to the interpreter.  ``root`` is the
+    prefix that makes its paths reachable from here; ``any_file``: no mode of a file keeps it out.
     """
 
     pid: int
     inner_pid: int
     started: int
     uid: int
+    inner_uid: int
     groups: frozenset[int]
     any_file: bool
     executable: str
@@ -107,6 +108,7 @@ def _examine(pid: int) -> Target:
                 inner_pid=int(status.get("NSpid", str(pid)).split()[-1]),
                 started=procfs.start_time(pid),
                 uid=int(uids[1]),
+                inner_uid=procfs.inner_uid(pid, int(uids[1])),
                 groups=frozenset(map(int, (status["Gid"].split()[1], *status.get("Groups", "").split()))),
                 any_file=privilege.may_use_any_file(status),
                 executable=executable,

@@ -154,7 +154,7 @@ def from_machine(show: Callable[[str], object], *words: str) -> list[Row]:
     from tests.machine.there import MACHINE
 
     table = shlex.join(["python3.11", "-m", "tests.machine.environments", "--there", *words])
-    command = f"cd /in/{REPO.name} && TASKSCOPE_PATIENCE=20 {table}"
+    command = f"cd /in/{REPO.name} && TASKSCOPE_PATIENCE=20 TMPDIR=/in {table}"
     done = MACHINE.run(command, [REPO], 1800, show)
     found = re.findall(f"^{MARK}(.*)$", done.output, re.MULTILINE)
     return [Row(**json.loads(line)) for line in found]

@@ -29,6 +29,28 @@ IDLE = targets.PROGRAMS["asyncio idle"]
 NOT_DUMPABLE = f"import ctypes; ctypes.CDLL(None).prctl(4, 0)\n{IDLE}"
 GIVES_UP_ROOT = f"import os; os.setgroups([]); os.setresgid(*[65534] * 3); os.setresuid(*[65534] * 3)\n{IDLE}"
 
+ROOTLESS = (
+    *USER,
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+)
+"""Before a command: as an ordinary user who is root in a user namespace, as in rootless containers."""
+
+INSIDE = (
+    *USER,
+    "sh",
+    "-c",
+    'for pid; do :; done; exec nsenter -U -m -p -t $pid --preserve-credentials "$1" "$2" "$3" "$4" 1',
+    "sh",
+)
+"""Before the command that looks: where the program is 1."""
+
 NO_TMP = "mount -t tmpfs -o mode=000 tmpfs /tmp; mount -t tmpfs -o mode=000 tmpfs /run"
 NOWHERE = f"{targets.READ_ONLY}\nmount -t tmpfs -o ro tmpfs /dev/shm"
 
@@ -185,6 +207,17 @@ HERE = (
     Environment("hidepid=2, one's own", partial(program, before=USER), "^works", hidepid(2, *USER)),
     Environment("hidepid=2, another user's", program, r"/proc hides", hidepid(2, *USER)),
     Environment("hidepid=2, as root", partial(program, before=USER), "^works", hidepid(2)),
+    Environment(
+        "rootless (a user namespace of one's own)", partial(program, before=ROOTLESS), "^works", USER
+    ),
+    Environment("rootless, as root", partial(program, before=ROOTLESS), "^works"),
+    Environment("rootless, from inside", partial(program, before=ROOTLESS), "^works", INSIDE),
+    Environment(
+        "outside of the user namespace of who looks",
+        partial(program, before=USER),
+        "it runs outside of our user namespace",
+        (*USER, "unshare", "--user", "--map-root-user"),
+    ),
     Environment(
         "a read-only root",
         partial(program, before=targets.container(targets.READ_ONLY)),

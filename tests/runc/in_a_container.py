@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from taskscope.export.bundle import bundle
 
@@ -36,10 +36,13 @@ asyncio.run(main())
 
 
 class Container:
-    """A running one that shares the machine's files, read only: ``pid`` is its process, seen from here."""
+    """A running one that shares the machine's files, read only: ``pid`` is its process, seen from here.
 
-    def __init__(self, folder: Path) -> None:
-        root = folder / "rootfs"
+    ``change`` gets the specification that runc reads.
+    """
+
+    def __init__(self, folder: Path, change: Callable[[dict[str, Any]], None] = lambda spec: None) -> None:
+        root = self._root = folder / "rootfs"
         root.mkdir()
         subprocess.run(["mount", "--bind", "/", root], check=True)
         subprocess.run(["runc", "spec"], cwd=folder, check=True)
@@ -47,13 +50,16 @@ class Container:
         spec["process"] |= {"terminal": False, "args": [sys.executable, "-c", PROGRAM]}
         share = {"destination": "/mnt", "type": "bind", "source": str(folder), "options": ["bind", "ro"]}
         spec["mounts"].append(share)
+        change(spec)
         (folder / "config.json").write_text(json.dumps(spec))
         self.child = subprocess.Popen(
             ["runc", "run", "--no-pivot", NAME], cwd=folder, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
         )
         assert self.child.stdout is not None
         said = self.child.stdout.readline()
-        assert said == b"ready\n", said
+        if said != b"ready\n":
+            self.end()
+            raise AssertionError(said)
         state = subprocess.run(["runc", "state", NAME], capture_output=True, check=True).stdout
         self.pid: int = json.loads(state)["pid"]
 
@@ -64,7 +70,8 @@ class Container:
     def end(self) -> None:
         subprocess.run(["runc", "kill", NAME, "KILL"], check=False)
         self.child.wait()
-        subprocess.run(["runc", "delete", "-f", NAME], check=False)
+        subprocess.run(["runc", "delete", "-f", NAME], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", self._root], check=True)
 
 
 def taskscope(*words: str) -> str:
@@ -124,7 +131,6 @@ def main() -> None:
             look(container, times)
         finally:
             container.end()
-            subprocess.run(["umount", folder / "rootfs"], check=True)
 
 
 def look(container: Container, times: int) -> None:
