@@ -9,7 +9,7 @@ from taskscope.sources.following import comes_back
 from taskscope.sources.secondhand import Secondhand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from taskscope.analysis.first_sight import Past
     from taskscope.model import Hello
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """``member`` attends to it in the group."""
+    """``member`` attends to it in the group, which is another object once it was connected to again."""
 
-    group: GroupSource
+    group: Callable[[], GroupSource | None]
     member: Attendant
 
     def _now(self) -> Attendant | None:
         """Who is attached to the process now, or to another one of the same name."""
-        live, gone = [each for each in self.group.attendants if each.live], self.member.found
+        group, gone = self.group(), self.member.found
+        live = [each for each in group.attendants if each.live] if group is not None else []
         same = [each for each in live if each.found.key == gone.key]
         if comes_back(gone.target):
             same += [each for each in live if each.found.target == gone.target]
@@ -35,14 +36,17 @@ class Membership:
 
     def connect(self) -> Source | None:
         """Not yet opened; None: the group is not attached to it.  Raises SourceError; may block."""
-        now = self._now()
-        return self.group.connect(now.found) if now is not None else None
+        group, now = self.group(), self._now()
+        return group.connect(now.found) if group is not None and now is not None else None
 
     def judge(self, hello: Hello) -> Secondhand:
         """Says what the group's judge of it says."""
-        member = self._now() or self.member
+
+        def now() -> Attendant:
+            return self._now() or self.member
 
         def pasts() -> Mapping[int, Past]:
-            return member.judge.pasts() if member.judge is not None else {}
+            judge = now().judge
+            return judge.pasts() if judge is not None else {}
 
-        return Secondhand(hello, lambda: member.findings, lambda: member.judged, pasts)
+        return Secondhand(hello, lambda: now().findings, lambda: now().judged, pasts)

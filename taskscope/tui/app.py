@@ -171,7 +171,7 @@ class TaskScopeApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if self.connection is None:
             return action not in keys_of_app.OF_A_TARGET
-        if self.context.group is not None and self._of_one(action, parameters):
+        if self.context.group is not None and keys_of_app.of_one(action, parameters):
             return False
         if action == "one_process":
             return self.context.group is not None
@@ -182,11 +182,6 @@ class TaskScopeApp(App[None]):
         if action in ("pause", "resume"):
             return self.context.store.paused == (action == "resume")
         return action != "console" or self._has_console()
-
-    @staticmethod
-    def _of_one(action: str, parameters: tuple[object, ...]) -> bool:
-        """Whether the action needs one process."""
-        return action in keys_of_app.OF_ONE or (action == "view" and parameters != ("changes",))
 
     def _has_console(self) -> bool:
         """Whether a console is likely enough to list its key; c tries in any case."""
@@ -215,7 +210,8 @@ class TaskScopeApp(App[None]):
             self.context.error(str(problem))
             return
         self._go(None)
-        membership = Membership(group, member)
+        beneath = self.context
+        membership = Membership(lambda: beneath.group, member)
         self._watch(source, member_coming_back(source, membership), site, membership)
 
     def on_picker_screen_target_chosen(self, event: PickerScreen.TargetChosen) -> None:
@@ -354,7 +350,9 @@ class TaskScopeApp(App[None]):
     action_try_console = action_console
 
     def action_connect(self) -> None:
-        self.context.again.set()
+        for each in (self.connection, *self._beneath):  # of what --via has lost, all of it
+            if each is not None:
+                each.context.again.set()
 
     def action_messages(self) -> None:
         from taskscope.tui.message_log import MessageLog

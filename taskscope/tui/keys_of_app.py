@@ -54,8 +54,13 @@ OF_A_TARGET = frozenset(
     )
 ) | {"overview", "view", "connect"}
 
-OF_ONE = frozenset(("trees", "snapshot", "record", "console", "try_console"))
+_OF_ONE = frozenset(("trees", "snapshot", "record", "console", "try_console"))
 """Actions that a group has no answer to."""
 
 OF_LIVE = frozenset(("pause", "resume", "snapshot", "record", "console", "try_console", "interval"))
 """Actions that a file has no use for: their keys say so there, and are not listed."""
+
+
+def of_one(action: str, parameters: tuple[object, ...]) -> bool:
+    """Whether the action needs one process."""
+    return action in _OF_ONE or (action == "view" and parameters != ("changes",))

@@ -108,7 +108,7 @@ async def test_a_name_of_the_group_is_followed_through_a_restart_and_a_pid_is_no
         group = group_of(name, str(other.pid), children=False)
         await group.open()
         try:
-            membership = Membership(group, group.attendants[0])
+            membership = Membership(lambda: group, group.attendants[0])
             assert membership.member.pid == first.pid
             first.kill()
             first.wait()

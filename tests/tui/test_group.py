@@ -10,7 +10,7 @@ import pytest
 
 from taskscope.analysis.outliers import LowWater
 from taskscope.sources import group
-from taskscope.sources.base import SourceError
+from taskscope.sources.base import ConnectionLost, SourceError
 from taskscope.sources.choice import Choice, Found
 from taskscope.sources.group import GroupSource
 from taskscope.tui.group import GroupScreen
@@ -136,6 +136,20 @@ async def test_a_process_opened_from_the_group_is_followed_while_the_group_is_at
         service.connected[4122][1].end()  # only this connection
         await until(pilot, lambda: len(service.connected[4122]) == 3)
         await until(pilot, lambda: "● live" in screen_text(app) and "pid 4122" in screen_text(app))
+
+
+async def test_a_lost_connection_is_made_again_on_c_that_of_the_group_beneath_too() -> None:
+    async with family() as (app, pilot, service):
+        beneath = app.context
+        await pilot.press("p", "j", "enter")
+        await until_shown(pilot, "pid 4122")
+        service.connected[4122][1].end(ConnectionLost("connection lost: 'ssh host' has ended"))
+        await until_shown(pilot, "Showing the last data; C connects again.")
+        assert len(service.connected[4122]) == 2
+        await pilot.press("C")
+        await until(pilot, lambda: len(service.connected[4122]) == 3)
+        await until(pilot, lambda: "● live" in screen_text(app))
+        assert beneath.again.is_set()
 
 
 async def test_a_process_that_ended_keeps_its_last_data_and_says_how_to_get_back() -> None:
