@@ -19,6 +19,8 @@ from taskscope.commands.common import (
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from taskscope.sources.base import Source
+
 
 def register(parser: ArgumentParser) -> None:
     """Describes the verb and adds its arguments."""
@@ -48,18 +50,9 @@ def main(options: Namespace) -> int:
         raise UsageError(f"--{'children' if options.children else 'read-only'} requires a TARGET")
     if options.detach_on_exit and options.read_only:
         raise UsageError("--read-only brings in no agent that --detach-on-exit could remove")
+    source = None
     if targets:
-        from taskscope.sources.group import observed
-
-        # Fail before the app takes over the screen.
-        observed(
-            targets,
-            children=options.children,
-            via=options.via,
-            inject=has_terminal(),
-            read_only=options.read_only,
-            progress=say,
-        )
+        source = _source(options)  # fails before the app takes over the screen
     elif not options.via:
         from taskscope.attach.discover import demand_list
 
@@ -74,7 +67,7 @@ def main(options: Namespace) -> int:
         baseline,
         children=options.children,
         via=options.via,
-        read_only=options.read_only,
+        source=source,
     )
     if options.detach_on_exit:
         from taskscope.commands.detach import remove
@@ -83,3 +76,24 @@ def main(options: Namespace) -> int:
         with contextlib.suppress(TargetGone):  # it has left already
             remove(targets[0], options.via, only_injected=True)
     return status
+
+
+def _source(options: Namespace) -> Source:
+    """What the command line names; one process of this machine may be one that no agent can enter."""
+    from taskscope.sources.group import observed
+    from taskscope.sources.resolve import process_of
+
+    targets, plain = options.targets, not (options.via or options.children or options.read_only)
+    pid = process_of(targets[0]) if plain and len(targets) == 1 and has_terminal() else 0
+    if pid:
+        from taskscope.sources.outside.meanwhile import entered
+
+        return entered(pid, say)
+    return observed(
+        targets,
+        children=options.children,
+        via=options.via,
+        inject=has_terminal(),
+        read_only=options.read_only,
+        progress=say,
+    )

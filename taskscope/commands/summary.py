@@ -76,7 +76,7 @@ def _silences(observation: Observation) -> list[str]:
 
 def _totals(observation: Observation, last: Sample) -> list[str]:
     parts = [
-        f"tasks {fmt.count(last.tasks.live)} ({fmt.rate_per_min(observation.tasks.per_minute)}/min)",
+        _tasks(observation, last),
         f"threads {last.threads}",
         f"fds {fmt.count(last.fds)}",
         f"rss {fmt.bytes(last.rss)}",
@@ -85,6 +85,13 @@ def _totals(observation: Observation, last: Sample) -> list[str]:
     ]
     line = "   ".join(part.replace(" ", _UNBROKEN) for part in parts)
     return [each.replace(_UNBROKEN, " ") for each in textwrap.wrap(line, WIDTH)]
+
+
+def _tasks(observation: Observation, last: Sample) -> str:
+    hello = observation.state.hello
+    if hello is not None and not hello.counts_tasks:
+        return f"tasks {fmt.UNKNOWN}"
+    return f"tasks {fmt.count(last.tasks.live)} ({fmt.rate_per_min(observation.tasks.per_minute)}/min)"
 
 
 def _table(observation: Observation) -> list[str]:
@@ -110,14 +117,16 @@ def _activity(observation: Observation, seen: Seen) -> float:
 
 def _numbers(observation: Observation, seen: Seen) -> tuple[str, ...]:
     seconds = observation.seconds or 1.0
+    hello = observation.state.hello
+    births = hello is None or hello.counts_births
     state, counts, oldest = seen.state, seen.state.counts.counts, seen.state.counts.oldest
     guess = oldest is not None and state.site.kind == "task" and observation.state.before_agent(oldest)
     return (
         fmt.count(counts.live),
         fmt.change(state.gained),
         fmt.rate_per_min(seen.live.per_minute),
-        fmt.rate_per_second(_born(seen) / seconds),
-        fmt.rate_per_second((counts.ended - state.first.ended) / seconds),
+        fmt.rate_per_second(_born(seen) / seconds if births else None),
+        fmt.rate_per_second((counts.ended - state.first.ended) / seconds if births else None),
         fmt.IMPUTED * guess + fmt.age(None if oldest is None else observation.state.now - oldest),
     )
 

@@ -55,6 +55,16 @@ class Hello:
     arrived: words.Arrived = "started"
     notes: tuple[str, ...] = ()
 
+    @property
+    def counts_births(self) -> bool:
+        """Whether births and ends are counted; else only those that a look happens to show."""
+        return self.arrived != "outside"
+
+    @property
+    def counts_tasks(self) -> bool:
+        """Whether tasks of asyncio are seen at all."""
+        return "asyncio" not in self.process.unseen
+
 
 @dataclass(frozen=True, slots=True)
 class ConsoleAddress:

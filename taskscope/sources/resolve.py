@@ -116,6 +116,11 @@ def pids_in(container: str, via: str = "") -> set[int]:
         raise SourceError(str(error)) from None
 
 
+def process_of(target: str) -> int:
+    """The process, if ``target`` is a pid or a container; else 0.  Raises SourceError."""
+    return pid_of(target) if _is_pid(target) or is_container(target) else 0
+
+
 def _only_one_in(container: str) -> int:
     """Its only Python process."""
     from taskscope.attach.discover import processes

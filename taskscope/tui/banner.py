@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from taskscope import text as fmt
+from taskscope.sources.outside.source import OutsideSource
 from taskscope.tui.context import State
 from taskscope.tui.theme import palette
 
@@ -71,7 +72,8 @@ def _limits(context: Context) -> str:
     if sample is None:
         return ""
     if hello is not None and hello.arrived == "outside":
-        return hello.notes[-1] if hello.notes else ""
+        source = context.source
+        return source.note(hello) if isinstance(source, OutsideSource) else " ".join(hello.notes[-1:])
     if sample.disarmed:
         return f"The agent failed and disabled itself; the target keeps running: {'; '.join(sample.disarmed)}"
     lost = {what: number for what, number in sample.dropped.items() if number}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from taskscope.sources.base import SourceError
 from taskscope.sources.group import GroupSource
 from taskscope.sources.live import LiveSource
+from taskscope.sources.outside.meanwhile import MeanwhileSource
 from taskscope.sources.resolve import agent_named
 from taskscope.sources.way import Way
 
@@ -24,6 +25,8 @@ def coming_back(source: Source) -> Reconnect | None:
     """A function that finds the target after a restart; None if that makes no sense."""
     if isinstance(source, LiveSource):
         return _agent_coming_back(source)
+    if isinstance(source, MeanwhileSource):
+        return _agent_coming_in(source)
     if isinstance(source, GroupSource):
         return _group_again(source) if source.choice.via else None
     if source.live:
@@ -32,6 +35,20 @@ def coming_back(source: Source) -> Reconnect | None:
         if isinstance(source, AiomonitorSource):
             return _monitor_coming_back(source)
     return None
+
+
+def _agent_coming_in(source: MeanwhileSource) -> Reconnect:
+    """The agent that comes into a process that was read from outside; then as `_agent_coming_back`."""
+    came: list[LiveSource] = []
+
+    async def look() -> Source | None:
+        live = source.live_instead
+        if live is None or came:
+            return await _agent_coming_back(came[0])() if came else None
+        came.append(live)
+        return live
+
+    return look
 
 
 def _agent_coming_back(gone: LiveSource) -> Reconnect:

@@ -134,6 +134,10 @@ def _state(context: Context, colours: Palette) -> Text:
     return Text(f"{_SIGNS[state]} {state.value}", style)
 
 
+def _counts_tasks(store: Store) -> bool:
+    return store.hello is None or store.hello.counts_tasks
+
+
 def _amounts(context: Context, colours: Palette) -> list[Part]:
     store, sample = context.store, context.store.sample
     if sample is None:
@@ -143,7 +147,7 @@ def _amounts(context: Context, colours: Palette) -> list[Part]:
     parts = [
         (
             0,
-            _pair("tasks", fmt.count(sample.tasks.live), colours)
+            _pair("tasks", fmt.count(sample.tasks.live if _counts_tasks(store) else None), colours)
             + (_flat(store, colours) or _slope(store, "tasks", fmt.count, colours)),
         ),
         _limited(3, store, "threads", limits[1], fmt.count, colours),

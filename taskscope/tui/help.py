@@ -32,7 +32,9 @@ space      pauses the display; the target keeps running
 w          saves a snapshot in the working directory
 R          starts and stops a recording there
 c          opens aiomonitor's console in the target; asks before it starts one
-i          changes the sampling interval"""
+i          changes the sampling interval
+K          keeps the agent out of a process that is read from outside
+           until it starts, or lets it in"""
 
 RECORDING = """\
 The app shows one moment of the recording.  It holds details of the

@@ -20,6 +20,7 @@ BINDINGS: list[BindingType] = [
     Binding("c", "console", "Console"),
     Binding("c", "try_console", "Console", show=False),
     Binding("C", "connect", "Connect again", show=False),
+    Binding("K", "screen.agent", "Keep the agent out, or let it in", show=False),
     Binding("i", "interval", "Change the interval", show=False),
     Binding("space,w,R,c,i", "not_live", show=False),
     Binding("t,w,R,c,2,3,4,5,6,7", "one_process", show=False),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.sources.base import SourceMisbehaves
 from taskscope.sources.group import observed
+from taskscope.sources.outside.meanwhile import entered
 from taskscope.sources.resolve import resolve
 from taskscope.sources.via import reached
 from taskscope.tui.coming_back import coming_back
@@ -56,7 +57,7 @@ async def _glance(process: PythonProcess, via: str) -> Glance | None:
 def _open(process: PythonProcess, via: str = "") -> Source:
     if process.monitor and process.obstacle and not process.agent and not via:
         return resolve(process.monitor)
-    return resolve(str(process.pid), via=via)
+    return resolve(str(process.pid), via=via) if via else entered(process.pid, lambda text: None)
 
 
 def _open_group(process: PythonProcess, via: str = "") -> Source:
@@ -70,11 +71,11 @@ def run(
     *,
     children: bool = False,
     via: str = "",
-    read_only: bool = False,
+    source: Source | None = None,
 ) -> int:
     """Runs the app on ``targets`` (none: on the picker) until the user quits; returns the exit status.
 
-    Raises SourceError if the target cannot be found.
+    ``source``: what they are, if that is known.  Raises SourceError if the target cannot be found.
     """
     import gc
 
@@ -83,7 +84,7 @@ def run(
     if not targets:
         app = TaskScopeApp(targets=targets_of(via), theme=theme, baseline=baseline)
     else:
-        source = observed(targets, children=children, via=via, read_only=read_only, patience=PATIENCE)
+        source = source or observed(targets, children=children, via=via, patience=PATIENCE)
         app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme, baseline=baseline)
     gc.set_threshold(*GARBAGE)
     app.run()

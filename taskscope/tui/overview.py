@@ -192,10 +192,15 @@ class OverviewScreen(ViewScreen):
             self.context.opens = None
             self._open(row)
 
+    def _heading(self) -> str:
+        hello = self.context.store.hello
+        where_they_wait = hello is not None and hello.arrived == "outside" and self._by == "site"
+        return "lines where tasks wait" if where_they_wait else NAMES[self._by]
+
     def _caption(self, shown: int, total: int) -> None:
         count = fmt.count(total) if shown == total else f"{fmt.count(shown)} of {fmt.count(total)}"
         parts = [
-            f"{NAMES[self._by]} ({count})",
+            f"{self._heading()} ({count})",
             f"by {BY_KEY[self._sort].name} {'▾' if self._descending else '▴'}",
         ]
         if self._ordering.held:
@@ -218,7 +223,7 @@ class OverviewScreen(ViewScreen):
             return "Walking the tasks …  g switches the grouping."
         hello = context.store.hello
         for sentence in fmt.unseen(hello.process) if hello is not None else ():
-            return f"No tasks of asyncio.  {sentence}."
+            return f"{'No tasks of asyncio.  ' if hello and hello.counts_tasks else ''}{sentence}."
         return "No tasks yet.  They show here as soon as the target starts one."
 
     def _walk(self) -> None:

@@ -9,6 +9,7 @@ from textual.css.query import NoMatches
 from textual.geometry import Size
 from textual.screen import Screen
 
+from taskscope.sources.outside.meanwhile import MeanwhileSource
 from taskscope.tui.banner import Banner
 from taskscope.tui.header import Header
 from taskscope.tui.keys import KeyBar
@@ -119,6 +120,17 @@ class ViewScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The keys of a recording are for recordings."""
         return action != "playback" or self.context.playback is not None
+
+    async def action_agent(self) -> None:
+        """Keeps the agent out of a process that is read from outside meanwhile, or lets it in."""
+        source = self.context.source
+        if not isinstance(source, MeanwhileSource):
+            self.context.status("This key is for a process that waits for its agent.")
+        elif await source.toggle():
+            self.context.status("Bringing the agent in.")
+        else:
+            self.context.status("The agent stays out: the process is only read.")
+        self.on_store_changed()
 
     def action_playback(self, what: str, *given: float) -> None:
         getattr(self.context.playback, what)(*given)

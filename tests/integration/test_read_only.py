@@ -136,7 +136,10 @@ async def test_a_version_that_does_not_tell_where_its_tasks_are_says_so(version:
         source = OutsideSource(program.pid)
         hello = await source.open()
         await source.close()
-    assert hello.notes[-1] == f"Tasks of Python {version} cannot be seen from outside (3.14 and later can)."
+        done = taskscope("watch", "--read-only", str(program.pid), "--for", "1s")
+    assert (hello.process.unseen, hello.counts_tasks) == (("asyncio",), False)
+    assert "runs asyncio: its tasks can be seen from outside from Python 3.14 on" in done.stderr
+    assert "tasks –   threads 2" in done.stdout
 
 
 async def test_what_cannot_be_seen_is_refused_in_a_sentence() -> None:

@@ -12,6 +12,9 @@ from taskscope.attach import procfs
 from taskscope.attach.discover import readable, user_name
 from taskscope.wire import clean_text
 
+TELLS_TASKS = (3, 14)
+"""Python from which on tasks are read."""
+
 
 def describe(pid: int, version: tuple[int, ...]) -> model.Process:
     """Raises OSError if the process has ended."""
@@ -28,7 +31,12 @@ def describe(pid: int, version: tuple[int, ...]) -> model.Process:
         cwd=clean_text(str(Path(f"/proc/{pid}/cwd").readlink())),
         started_wall=time.time() - procfs.age(pid),
         fd_limit=_fd_limit(pid),
+        unseen=("asyncio",) if version < TELLS_TASKS and _runs_asyncio(pid) else (),
     )
+
+
+def _runs_asyncio(pid: int) -> bool:
+    return any("/_asyncio." in each.path for each in procfs.maps(pid))
 
 
 def _fd_limit(pid: int) -> int | None:

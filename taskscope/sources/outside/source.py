@@ -27,7 +27,7 @@ from taskscope.sources.outside.tally import Tally
 from taskscope.sources.saved import SavedSource, source_here
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from taskscope.model.requests import Request
     from taskscope.sources.base import T
@@ -69,7 +69,6 @@ NOTE = (
     "Read from outside: nothing enters the process.  Tasks are counted by the line at which they wait; the "
     "lines that create them, when they were created, and what keeps them from ending need an agent."
 )
-NO_TASKS = "Tasks of Python {} cannot be seen from outside (3.14 and later can)."
 
 
 class OutsideSource(Answering):
@@ -96,7 +95,7 @@ class OutsideSource(Answering):
 
     def another(self) -> OutsideSource:
         """A source for the same process, not yet opened."""
-        return type(self)(self.pid)
+        return OutsideSource(self.pid)
 
     async def open(self) -> model.Hello:
         """Looks for the first time.  Raises SourceError if the process cannot be read."""
@@ -123,15 +122,13 @@ class OutsideSource(Answering):
             monotonic=look.monotonic,
             wall=look.wall,
             arrived="outside",
-            notes=tuple(self._notes(looker.version)),
+            notes=(NOTE,),
         )
         return self._hello
 
-    @staticmethod
-    def _notes(version: tuple[int, ...]) -> Iterator[str]:
-        yield NOTE
-        if version < (3, 14):
-            yield NO_TASKS.format(".".join(map(str, version[:2])))
+    def note(self, hello: model.Hello) -> str:
+        """What is not seen."""
+        return hello.notes[-1]
 
     async def close(self) -> None:
         """Closes the process's memory; what was seen can still be queried."""

@@ -1,0 +1,110 @@
+"""The app on a process that no agent can enter now: it is read from outside meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.attach import attempt
+from taskscope.attach.presence import agent_in
+from taskscope.attach.reading import kernel_threads
+from taskscope.sources.live import LiveSource
+from taskscope.sources.outside.meanwhile import MeanwhileSource, entered
+from taskscope.sources.outside.source import OutsideSource
+from taskscope.tui.app import TaskScopeApp
+from taskscope.tui.banner import sentence
+from taskscope.tui.coming_back import coming_back
+from taskscope.tui.context import State
+from tests import pythons, targets
+from tests.patience import FACTOR, settled
+from tests.tui.screen_text import screen_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOLDS_THE_GIL = """
+import ctypes, os, signal, time
+signal.signal(signal.SIGUSR1, lambda *_: None)
+def heartbeat():
+    ctypes.PyDLL(None).pause()
+os.write(1, b"ready %d\\n" % os.getpid())
+heartbeat()
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def held() -> Iterator[targets.Program]:
+    with targets.running(pythons.require("3.11"), HOLDS_THE_GIL) as program:
+        settled(lambda: kernel_threads.thread(program.pid, program.pid).call, "pause")
+        yield program
+
+
+async def becomes(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20 * FACTOR):
+        while not true():
+            await asyncio.sleep(0.05)
+
+
+async def test_the_app_shows_it_from_outside_and_follows_the_agent_once_it_comes(
+    held: targets.Program,
+) -> None:
+    begun = time.monotonic()
+    source = await asyncio.to_thread(entered, held.pid, lambda text: None)
+    assert time.monotonic() - begun < 4 * FACTOR
+    assert isinstance(source, MeanwhileSource)
+    app = TaskScopeApp(source, reconnect=coming_back(source))
+    async with app.run_test(size=(120, 30)):
+        context = app.context
+        await becomes(lambda: "has held the GIL for" in sentence(context))
+        assert "in `pause`, called from <string>:5 heartbeat; no Python code can run" in sentence(context)
+        assert sentence(context).endswith("K keeps the agent out.")
+        assert "read-only" in screen_text(app)
+        os.kill(held.pid, signal.SIGUSR1)
+        await becomes(lambda: isinstance(context.source, LiveSource) and context.state is State.LIVE)
+        assert context.store.hello is not None
+        assert context.store.hello.arrived == "injected"
+
+
+async def test_the_agent_stays_out_if_one_says_so(held: targets.Program) -> None:
+    source = await asyncio.to_thread(entered, held.pid, lambda text: None)
+    app = TaskScopeApp(source, reconnect=coming_back(source))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await becomes(lambda: app.context.store.sample is not None)
+        await pilot.press("K")
+        os.kill(held.pid, signal.SIGUSR1)
+        await becomes(lambda: "nothing enters the process" in sentence(app.context))
+        assert attempt.waiting(held.pid) is None
+        assert agent_in(held.pid) is None
+        assert app.context.state is State.LIVE
+        await pilot.press("K")
+        await becomes(lambda: isinstance(app.context.source, LiveSource))
+
+
+async def test_leaving_the_app_takes_the_attempt_back(held: targets.Program) -> None:
+    source = await asyncio.to_thread(entered, held.pid, lambda text: None)
+    assert isinstance(source, MeanwhileSource)
+    assert source.trying
+    await source.close()
+    assert not source.trying
+    os.kill(held.pid, signal.SIGUSR1)
+    settled(lambda: attempt.waiting(held.pid), None)
+    assert agent_in(held.pid) is None
+
+
+async def test_the_app_says_on_every_view_that_a_process_is_only_read() -> None:
+    with targets.running(pythons.require(pythons.NEWEST), "asyncio idle") as program:
+        app = TaskScopeApp(OutsideSource(program.pid))
+        async with app.run_test(size=(120, 30)) as pilot:
+            await becomes(lambda: app.context.store.sample is not None)
+            for key in "1234567t":
+                await pilot.press(key)
+                await pilot.pause()
+                assert "read-only" in screen_text(app)
+                assert "nothing enters the process" in screen_text(app)
+        assert agent_in(program.pid) is None
