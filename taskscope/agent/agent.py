@@ -17,6 +17,7 @@ from taskscope.agent.answers.cpu import CpuSampler
 from taskscope.agent.answers.facts import FactFinder
 from taskscope.agent.answers.proofs import Proofs
 from taskscope.agent.answers.resources import ResourceReader
+from taskscope.agent.answers.retrying import Retrying
 from taskscope.agent.answers.tasks import NotFoundError, Queries
 from taskscope.agent.answers.threads import ThreadView
 from taskscope.agent.answers.timer_groups import TimerReader
@@ -100,6 +101,7 @@ class Agent:
         self.waits = WaitReader(self.registry, self.watch, lambda: self.server.thread)
         self.timers = TimerReader(self.watch)
         self._pace, self._interruption = map(self.presence.part, ("pace", "interruption"))
+        self.retrying = Retrying(self.registry)
         self.turning = Turning(self.registry, self.watch, self._pace)
         self.cpu = CpuSampler(self.watch, lambda: self.server.thread, self._interruption)
         self.resources = ResourceReader(
@@ -298,7 +300,7 @@ class Agent:
             requests.Latencies: lambda _: _now(self.watch.tally.as_model),
             requests.Turns: self.turning.turns,
             requests.Cpu: self.cpu.cpu,
-            requests.Mishaps: lambda _: mishaps.read(self.registry),
+            requests.Mishaps: lambda _: mishaps.read(self.registry, self.retrying),
             requests.Renewal: self._renewal,
             requests.Stalls: lambda _: stalls.read(self.watch),
             requests.Source: source.source,

@@ -8,7 +8,7 @@ from taskscope.model import vocabulary as words  # noqa: TC001  (field types are
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.sites import Failure  # noqa: TC001  (field types are resolved at run time)
 
-__all__ = ["FromOtherThread", "Lost", "Mishaps", "TimedOut"]
+__all__ = ["FromOtherThread", "Lost", "Mishaps", "Retried", "TimedOut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,24 @@ class TimedOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """Of the oldest ``looked_at`` tasks of a site, ``count`` sleep in an ``except`` for the same error again.
+
+    They were there before, and have tried since.  ``frame``: where they sleep; ``raised``: the line that the
+    error came from, the user's if there is one.
+    """
+
+    site: int
+    error: str
+    count: int
+    looked_at: int
+    frame: Frame
+    raised: Frame | None
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
 class Mishaps:
     """At one moment.  ``failures``: the most frequent error of each site first."""
 
@@ -64,3 +82,4 @@ class Mishaps:
     from_other_threads: tuple[FromOtherThread, ...] = ()
     lost: tuple[Lost, ...] = ()
     timed_out: tuple[TimedOut, ...] = ()
+    retried: tuple[Retried, ...] = ()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
+    from taskscope.agent.answers.retrying import Retrying
     from taskscope.agent.counts.registry import Registry
     from taskscope.agent.inspect.walk import Job
     from taskscope.model.vocabulary import Wait
@@ -58,7 +59,7 @@ class _Life(NamedTuple):
         return self.end - self.birth
 
 
-def read(registry: Registry) -> Job[model.Mishaps]:
+def read(registry: Registry, retrying: Retrying) -> Job[model.Mishaps]:
     """The answer."""
     failures: list[model.Failure] = []
     for site in registry.failures.sites():
@@ -75,12 +76,14 @@ def read(registry: Registry) -> Job[model.Mishaps]:
         if spent():
             yield
     log = registry.mishaps
+    retried = yield from retrying.read()
     return model.Mishaps(
         clock.monotonic(),
         tuple(failures[:MAX_FAILURES]),
         log.from_other_threads(),
         log.of_lost(),
         tuple(timed_out),
+        retried,
     )
 
 

@@ -93,6 +93,12 @@ class Failures:
         return tuple(failure for site in self.sites() for failure in self.of(site))
 
 
+def places_of(failure: object) -> tuple[model.Frame | None, model.Frame | None]:
+    """The innermost line that an error came from, and the innermost user line."""
+    raised, user = _places(_traceback_of(failure))
+    return _frame(raised), _frame(user)
+
+
 def _named(line: _Line | None) -> tuple[object, ...]:
     """Identifies a line by name; its code object may be recreated."""
     return (line[0].co_filename, line[1]) if line is not None else (None, 0)

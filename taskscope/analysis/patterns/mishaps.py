@@ -131,6 +131,27 @@ def _timed_out(track: MishapTrack) -> Iterator[Finding]:
         )
 
 
+def _retrying(track: MishapTrack) -> Iterator[Finding]:
+    for each in track.now.retried if track.now is not None else ():
+        share = "the only task" if each.looked_at == 1 else f"{each.count:,} of {each.looked_at:,} tasks"
+        raised = f"raised at {place(each.raised)} in {each.raised.function}" if each.raised else ""
+        yield _finding(
+            "info",
+            "failing",
+            each.frame,
+            each.frame if each.frame.origin == "user" else None,
+            each.count,
+            each.first,
+            f"{share} {'sleeps' if each.count == 1 else 'sleep'} after {each.error}, over and over",
+            {"error": each.error, "count": each.count, "looked_at": each.looked_at, "site": each.site},
+            SWALLOWED.cause(
+                f"tasks of {_name(track, each.site)} handle {each.error} again and again, and nobody else "
+                "learns of it",
+                (raised,) if raised else (),
+            ),
+        )
+
+
 def _name(track: MishapTrack, site: int) -> str:
     known = track.sites.get(site)
     return f"{place(known.frame)} ({known.coroutine})" if known is not None else "one line"
@@ -208,6 +229,15 @@ MOST_FAIL = ProcessPattern(
     remedy="Await the tasks or log their errors, and look at what makes them fail.",
 )
 
+SWALLOWED = ProcessPattern(
+    name="errors swallowed",
+    find=_in_mishaps(_retrying),
+    noun="line",
+    verb=" that swallows the same error",
+    explanation="A task that catches each error, sleeps and tries again lives on, and does not do its work.",
+    remedy="Log the error, wait longer each time, and let it end the task after so many tries.",
+)
+
 MOST_TIME_OUT = ProcessPattern(
     name="most time out",
     find=_in_mishaps(_timed_out),
@@ -217,5 +247,5 @@ MOST_TIME_OUT = ProcessPattern(
     remedy="Find out why what they wait for does not come: a full pool, a server that does not answer.",
 )
 
-PATTERNS = (WRONG_LOOP, WRONG_THREAD, MOST_FAIL, MOST_TIME_OUT)
+PATTERNS = (WRONG_LOOP, WRONG_THREAD, MOST_FAIL, MOST_TIME_OUT, SWALLOWED)
 """In the order they are reported."""
