@@ -65,6 +65,14 @@ def _running(agent: endpoint.Endpoint) -> Fact:
 
 def obstacle(target: Target) -> AttachError | None:
     """Why no agent can be injected now although the process may be traced.  Raises OSError."""
+    found = _in_the_way(target)
+    if found is None:
+        return None
+    instead = f"`taskscope attach --read-only {target.pid}` shows it as it is"
+    return type(found)(found.sentence, f"{found.remedy}; {instead}" if found.remedy else instead)
+
+
+def _in_the_way(target: Target) -> AttachError | None:
     pid = target.pid
     if target.stopped:
         return AttachError(
