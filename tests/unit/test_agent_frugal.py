@@ -176,7 +176,7 @@ async def share(future: asyncio.Future[None]) -> None:
     [
         (requests.Tasks(parked="elsewhere"), waits, "describe"),
         (requests.Groups(by="parked"), waits, "describe"),
-        (requests.Tree(by="await"), awaiting, "_behind"),
+        (requests.Tree(by="await"), awaiting, "_waited"),
     ],
 )
 async def test_a_future_that_many_wait_for_is_looked_at_once(

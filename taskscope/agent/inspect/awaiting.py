@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from taskscope.agent.inspect.waits import Recognised
+
 MAX_TASKS = 1_000
 """Tasks inspected behind one future."""
 
@@ -39,7 +41,7 @@ def waited_tasks(task: object, frames: list[FrameType] | None = None) -> list[ob
         frames = stacks.await_chain(futures.coroutine(task))
     if type(task) is StandIn:
         return task.children(frames)
-    return list(islice(_behind(waiter, task, frames, MAX_DEPTH), MAX_TASKS))
+    return _waited(waiter, task, frames, stacks.shape_of(frames).known)
 
 
 class Waited:
@@ -63,24 +65,31 @@ class Waited:
         known = stacks.shape_of(frames).known
         if known is not None and known.timed:  # nobody else knows the future of a sleep
             return []
-        found = list(islice(_behind(waiter, task, frames, MAX_DEPTH), MAX_TASKS))
+        found = _waited(waiter, task, frames, known)
         if not found:
             self._barren[id(waiter)] = waiter
         return found
 
 
-def _behind(waiter: object, task: object, frames: list[FrameType], depth: int) -> Iterator[object]:
-    """Tasks that must end before ``waiter`` is done; ``task`` waits for it, or another future does (None)."""
+def _waited(waiter: object, task: object, frames: list[FrameType], known: Recognised | None) -> list[object]:
+    """Tasks that must end before ``waiter``, for which ``task`` waits, is done."""
     plain = futures.is_plain(waiter)
     if not plain and futures.is_task(waiter):
-        if not futures.is_done(waiter):
-            yield waiter
-        return
-    between = list(_parts(waiter, plain=plain)) if depth else []
-    for each in between:
-        yield from _behind(each, None, [], depth - 1)
-    if not between and task is not None:
-        yield from _in_a_group(task, frames)
+        return [waiter] if not futures.is_done(waiter) else []
+    between = list(_parts(waiter, plain=plain))
+    if not between:
+        return _in_a_group(task, frames, known)
+    return list(islice((found for each in between for found in _behind(each, MAX_DEPTH - 1)), MAX_TASKS))
+
+
+def _behind(future: object, depth: int) -> Iterator[object]:
+    """Likewise, for a future between the two."""
+    plain = futures.is_plain(future)
+    if plain or not futures.is_task(future):
+        for each in _parts(future, plain=plain) if depth else ():
+            yield from _behind(each, depth - 1)
+    elif not futures.is_done(future):
+        yield future
 
 
 def _parts(waiter: object, *, plain: bool) -> Iterator[object]:
@@ -95,9 +104,8 @@ def _parts(waiter: object, *, plain: bool) -> Iterator[object]:
                 yield inner
 
 
-def _in_a_group(task: object, frames: list[FrameType]) -> list[object]:
+def _in_a_group(task: object, frames: list[FrameType], known: Recognised | None) -> list[object]:
     """Tasks that a wait, an as_completed or a task group still waits for, by asyncio's variable names."""
-    known = stacks.shape_of(frames).known
     inner = within_wait_for(frames)
     if inner is not None:
         return [inner] if futures.is_task(inner) else []
@@ -125,6 +133,8 @@ def is_awaited(task: object) -> bool:
     """Whether any task waits for its end."""
     if type(task) is StandIn:
         return task.awaiters() != []
+    if futures.field(task, "_callbacks") is None:
+        return False
     return next(_ahead(task, MAX_DEPTH), None) is not None
 
 

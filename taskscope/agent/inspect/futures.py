@@ -134,8 +134,9 @@ def callbacks(future: object, most: int = BETWEEN) -> list[object]:
     asyncio copies the list on access, even if it is 100,000 long, so a long one is read in place.
     """
     kept = gc.get_referents(future)
-    for at, each in enumerate(kept):
+    for each in kept:
         if type(each) is list and len(each) > most and _are_callbacks(each):
+            at = next(at for at, other in enumerate(kept) if other is each)
             first = kept[at - 2 : at - 1] if at > 1 and type(kept[at - 1]) is Context else []
             return [*first, *(entry[0] for entry in each[:most])][:most]
     registered = field(future, "_callbacks")

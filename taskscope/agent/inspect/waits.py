@@ -149,12 +149,30 @@ def _by_future(waiter: object, frames: list[FrameType]) -> Wait:
             return Wait("executor", "a job in an executor", _job(callback))
         if name.startswith("shield"):
             return Wait("task", "a shielded task", task=futures.serial_of(closed_over(callback, "inner")))
-    if frames and "uvloop" in origins.file_of(frames[0].f_code):
+    if _is_of_uvloop(frames):
         name = origins.name_of(frames[0].f_code).rpartition(".")[2]
         return Wait(*primitives.UVLOOP.get(name, ("socket", f"uvloop {name}")))
-    kind = "Future" if futures.is_plain(waiter) else class_name(waiter)
     called_in = _in_a_library(frames)
-    return _by_library(called_in) if called_in is not None else Wait("future", f"a bare {kind}")
+    if called_in is not None:
+        return _by_library(called_in)
+    return BARE if futures.is_plain(waiter) else Wait("future", f"a bare {class_name(waiter)}")
+
+
+BARE = Wait("future", "a bare Future")
+
+
+def is_bare(frames: list[FrameType]) -> bool:
+    """Whether nothing in these frames says more of a future than that it is one; its callbacks may."""
+    return within_wait_for(frames) is None and not _is_of_uvloop(frames) and _in_a_library(frames) is None
+
+
+def has_only_wakeups(future: object) -> bool:
+    """Whether it is asyncio's own, and its callbacks do not say what it is for."""
+    return futures.is_plain(future) and FunctionType not in map(type, futures.callbacks(future))
+
+
+def _is_of_uvloop(frames: list[FrameType]) -> bool:
+    return len(frames) > 0 and "uvloop" in origins.file_of(frames[0].f_code)
 
 
 def _by_library(called_in: FrameType) -> Wait:
