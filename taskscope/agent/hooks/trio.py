@@ -8,6 +8,7 @@ runs, tasks and nurseries are read as they are: no program can subclass these.
 
 from __future__ import annotations
 
+import heapq
 import sys
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -17,7 +18,7 @@ from taskscope.agent.hooks import adopt
 from taskscope.agent.hooks.parts import as_named
 from taskscope.agent.inspect import futures, origins, stacks
 from taskscope.agent.inspect.foreign import StandIn
-from taskscope.agent.inspect.looking import attribute, class_name, items, number
+from taskscope.agent.inspect.looking import attribute, class_name, items
 from taskscope.agent.inspect.sites import Resolver
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import spent
@@ -38,9 +39,6 @@ _ENTRY = "<TrioToken.run_sync_soon task>"
 
 _ENDING = 4
 """Frames from ``_exited`` to trio's own function, which does not pass the outcome on to instruments."""
-
-MAX_OLDER = 1_000_000
-"""Most tasks of a run older than the agent."""
 
 
 class Instrument:
@@ -193,16 +191,15 @@ class TrioHooks:
     # -- tasks older than the agent, in its thread -------------------------------------------------
 
     def adopt_older(self) -> Job[None]:
-        """Registers the tasks of the runs that were there before us."""
+        """Registers the tasks of the runs that were there before us, oldest first."""
         while self._older:
             runner = self._older.pop()()
-            tasks = items(attribute(runner, "tasks"), MAX_OLDER) if runner is not None else []
+            tasks = runner.tasks.copy() if runner is not None else set()  # 2 ms for 100,000
             del runner
-            ages = sorted((number(attribute(each, "_counter")) or 0, at) for at, each in enumerate(tasks))
-            references = [ref(tasks[at]) for _, at in ages]
-            tasks.clear()
-            for reference in references:
-                self._adopt(reference())
+            in_order = yield from _by_age(tasks)
+            in_order.reverse()
+            while in_order:
+                self._adopt(in_order.pop()())
                 if spent():
                     yield
             self._registry.arriving = False
@@ -217,6 +214,27 @@ class TrioHooks:
             stand._taskscope_parent = self._lineage(nursery._parent_task)
         if task.coro.cr_frame is None and self._known.pop(id(task), None) is not None:  # it has just ended
             self._drop(stand)
+
+
+def _by_age(tasks: set[Any]) -> Job[list[ref[Any]]]:
+    """Empties ``tasks``: what is in there lives until it is taken out."""
+    runs: list[list[tuple[int, ref[Any]]]] = [[]]
+    while tasks:
+        task = tasks.pop()
+        runs[-1].append((task._counter, ref(task)))
+        del task
+        if len(runs[-1]) >= adopt.RUN:
+            runs[-1].sort()
+            runs.append([])
+        if spent():
+            yield
+    runs[-1].sort()
+    in_order = []
+    for _, reference in heapq.merge(*runs):
+        in_order.append(reference)
+        if spent():
+            yield
+    return in_order
 
 
 def _running() -> list[Any]:
