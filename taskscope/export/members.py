@@ -29,10 +29,9 @@ def state(member: Member) -> str:
         at = time.strftime("%H:%M:%S", time.localtime(member.ended))
         return f"ended {at} after {fmt.age(member.ended - member.began)}: {member.why}"
     if member.odd:
-        return f"{member.state}, {ODD[member.odd]}"
-    if member.worst is not None and member.state == "attached":
-        known = member.worst.user_site or member.worst.site
-        return fmt.place(member.worst) if known.file else member.worst.text
+        return f"{ODD[member.odd]}: {member.why}" if member.why else ODD[member.odd]
+    if member.worst and member.state == "attached":
+        return member.worst
     return f"{member.state}: {member.why}" if member.why else member.state
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
-from taskscope.model.findings import Finding  # noqa: TC001
 
 __all__ = ["Member"]
 
@@ -16,7 +15,8 @@ class Member:
 
     ``began``: when it was found, ``ended``: when it was gone, in seconds since the epoch; ``why``: why it is
     not attached to, or how it ended.  ``tasks`` to ``loop_latency`` are those of the last sample.
-    ``levels``: its findings; ``worst``: the worst of them; ``odd``: how it differs from the others.
+    ``levels``: its findings; ``worst``: the place of the worst of them, or what that says; ``odd``: how it
+    differs from the others.
     """
 
     pid: int
@@ -34,5 +34,5 @@ class Member:
     cpu: float | None = None
     loop_latency: float | None = None
     levels: dict[words.Level, int] = field(default_factory=dict)
-    worst: Finding | None = None
+    worst: str = ""
     odd: words.Odd = ""

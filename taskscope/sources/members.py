@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from taskscope import text as fmt
 from taskscope.attach.presence import agent_in
 from taskscope.model.members import Member
 from taskscope.model.state import TargetState
@@ -23,7 +24,7 @@ from taskscope.sources.base import (
 from taskscope.sources.pump import Pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from taskscope.analysis.judge import Judge
     from taskscope.model import Finding, Hello, History, Judged, Sample, SiteCounts, SiteHistory
@@ -122,7 +123,7 @@ class Attendant:
             self.found.role,
             self.found.parent,
             self.state,
-            self.why,
+            self.silent or self.why,
             self.began,
             self.ended,
             sample.tasks.live if sample else None,
@@ -131,7 +132,7 @@ class Attendant:
             sample.cpu if sample else None,
             sample.loop_latency if sample else None,
             levels,
-            next((each for each in self.findings if each.level != "info"), None),
+            _worst(self.findings),
             self.odd,
         )
 
@@ -242,6 +243,14 @@ class Attendant:
 
     def recall(self, past: History | tuple[SiteHistory, ...]) -> None:
         self._news.recalled(self, past)
+
+
+def _worst(findings: Sequence[Finding]) -> str:
+    """Where the worst is, or what it says."""
+    worst = next((each for each in findings if each.level != "info"), None)
+    if worst is None:
+        return ""
+    return fmt.place(worst) if (worst.user_site or worst.site).file else worst.text
 
 
 class News:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from taskscope.export.members import state
+from taskscope.sources import members
 from taskscope.sources.base import SourceError
 from taskscope.sources.group import GroupSource, observed
 from taskscope.sources.live import LiveSource
@@ -87,6 +90,25 @@ async def test_a_worker_that_ends_stays_listed_and_its_tasks_count_as_ended(tmp_
             assert ended.ended > ended.began
             assert after.tasks.born >= born
             assert after.tasks.live == after.tasks.born - after.tasks.ended
+        finally:
+            await group.close()
+
+
+async def test_a_worker_that_is_stopped_says_so_in_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "QUIET", 1.0)
+    with workers(tmp_path, "fork", "--name", "shop") as service:
+        group = group_of(*map(str, service.pids[2:]), children=False)
+        await group.open()
+        try:
+            os.kill(service.pids[3], signal.SIGSTOP)
+            await until(group, lambda _: any(each.odd == "silent" for each in group.members()))
+            other, stopped = group.members()
+            assert (
+                state(stopped) == f"says nothing: process {stopped.pid} is stopped (kill -CONT {stopped.pid})"
+            )
+            assert state(other) == "attached"
         finally:
             await group.close()
 
