@@ -2,7 +2,7 @@
 
 The real app on the real leaky order service, which runs for a while first so that there is something to see;
 and what is saved of it: a recording, played and compared with one of the fixed service, and a report, in a
-real browser (``chromium``).
+real browser (``chromium``).  On a machine that others use, put ``chrt -r 1`` before it.
 """
 
 from __future__ import annotations
