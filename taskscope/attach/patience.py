@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from taskscope.attach.reading.holding import Held
 
-SAID_AFTER = 1.5
+SAID_AFTER = 1.0
 """Seconds after which is said what is waited for."""
 
 PAUSE = 0.1

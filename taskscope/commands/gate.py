@@ -84,7 +84,7 @@ def since(observation: Observation, baseline: Side) -> Diff | None:
 
 def _seen(observation: Observation) -> Check:
     """Fails if samples stopped coming: a watch that sees nothing proves nothing."""
-    failures = [f"no samples for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
+    failures = [f"{each.what} for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
     if observation.lost:
         failures.append(observation.ended)
     elif observation.last is None and not failures:

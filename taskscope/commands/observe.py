@@ -188,12 +188,13 @@ class Observation:
             if before is None:
                 return ""
             self.end_silence()
-            return f"samples resumed after {before.seconds:.0f} s"
+            resumed = "Python code runs again" if before.from_outside else "samples resumed"
+            return f"{resumed} after {before.seconds:.0f} s"
         self._silence = silence
         if before is not None and before.state == silence.state and silence.seconds < self._said + SAID_AGAIN:
             return ""
         self._said = silence.seconds
-        return f"no samples for {silence.seconds:.0f} s: {silence.text}"
+        return f"{silence.what} for {silence.seconds:.0f} s: {silence.text}"
 
     def end_silence(self) -> None:
         """Ends a silence: a sample came, or the watch is over."""

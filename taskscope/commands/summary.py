@@ -70,7 +70,7 @@ def _members(members: Sequence[Member]) -> list[str]:
 
 def _silences(observation: Observation) -> list[str]:
     """The times without samples, which weaken any verdict."""
-    said = [f"NO SAMPLES for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
+    said = [f"{each.what.upper()} for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
     return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent=" " * 8)]
 
 

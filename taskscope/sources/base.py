@@ -92,11 +92,19 @@ class Answering:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No sample for ``seconds``, and why: ``text`` is a sentence."""
+    """No sample for ``seconds``, and why: ``text`` is a sentence.
+
+    ``from_outside``: samples come, but the process runs no Python code.
+    """
 
     seconds: float
     state: ProcessState
     text: str
+    from_outside: bool = False
+
+    @property
+    def what(self) -> str:
+        return "no Python code" if self.from_outside else "no samples"
 
 
 @runtime_checkable

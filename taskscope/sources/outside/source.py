@@ -201,13 +201,13 @@ class OutsideSource(Answering):
         if look is None:
             return None
         if look.held is not None:
-            return Silence(look.held.seconds, "held", look.held.text)
+            return Silence(look.held.seconds, "held", look.held.text, from_outside=True)
         condition = look.condition
         if condition.state == "silent":
             self._since.clear()
             return None
         since = self._since.setdefault(condition.state, look.monotonic)
-        return Silence(time.monotonic() - since, condition.state, condition.text)
+        return Silence(time.monotonic() - since, condition.state, condition.text, from_outside=True)
 
     # -- answers -------------------------------------------------------------------------------------
 
