@@ -141,7 +141,9 @@ class Machine:
             over.cancel()
         output, ended, rest = "".join(said).partition(_BEGINS)[2].partition(_ENDS)
         if not ended:
-            raise MachineError(f"the machine has not come to its end (within {seconds:g} s):\n{''.join(said)}")
+            raise MachineError(
+                f"the machine has not come to its end (within {seconds:g} s):\n{''.join(said)}"
+            )
         return Done(output.lstrip("\n"), int(rest.split()[0]))
 
     def _base(self) -> Path:

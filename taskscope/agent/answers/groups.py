@@ -116,7 +116,6 @@ class Waiting:
 
     def __init__(self) -> None:
         self._alike: dict[int, tuple[stacks.Shape, waits.Wait]] = {}
-        self._bare: dict[int, tuple[stacks.Shape, bool]] = {}
         self._described: dict[tuple[int, int], tuple[object, waits.Wait]] = {}
         self._places: dict[tuple[int, str, str], tuple[stacks.Shape, _Place]] = {}
 
@@ -138,19 +137,13 @@ class Waiting:
             return *alike, frames
         known = self._described.get((id(waiter), id(shape)))
         if known is None:
-            bare = shape.known is None and self._is_bare(shape, frames) and waits.has_only_wakeups(waiter)
+            bare = shape.is_bare(waiter)
             wait = waits.BARE if bare else waits.describe(task, frames, shape.known, detailed=False)
             known = waiter, wait
             self._described[id(waiter), id(shape)] = known
             if shape.known is not None:
                 self._alike[id(shape)] = shape, known[1]
         return shape, known[1], frames
-
-    def _is_bare(self, shape: stacks.Shape, frames: list[FrameType]) -> bool:
-        known = self._bare.get(id(shape))
-        if known is None:
-            known = self._bare[id(shape)] = shape, waits.is_bare(frames)
-        return known[1]
 
     def key_of(self, task: object) -> str:
         """The ``parked_key`` of a task; cheaper than a full row."""

@@ -80,7 +80,8 @@ def frames_of(task: object) -> list[FrameType]:
 def waiting_in(frames: list[FrameType]) -> Iterator[tuple[int, FrameType, object]]:
     """The methods, by their place in the frames, of what a task or thread may wait for, innermost first."""
     for at, frame in enumerate(frames[:MAX_FRAMES]):
-        thing = variables_of(frame).get("self")
+        has_self = "self" in (*frame.f_code.co_varnames, *frame.f_code.co_freevars)
+        thing = variables_of(frame).get("self") if has_self else None
         if thing is not None:
             yield at, frame, thing
         if origins.origin(origins.file_of(frame.f_code)) == "user":

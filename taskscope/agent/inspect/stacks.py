@@ -69,13 +69,21 @@ def code_of(coro: object) -> CodeType | None:
 
 
 class Shape(NamedTuple):
-    """What all tasks suspended at the same instructions share; computed once."""
+    """What all tasks suspended at the same instructions share; computed once.
+
+    ``bare``: it says nothing of the future that they wait for.
+    """
 
     stack: tuple[model.Frame, ...]
     frame: model.Frame | None
     user: model.Frame | None
     known: waits.Recognised | None
+    bare: bool
     codes: tuple[CodeType, ...]
+
+    def is_bare(self, waiter: object) -> bool:
+        """Whether nothing is known of what is waited for but that it is a future."""
+        return self.bare and waits.has_only_wakeups(waiter)
 
 
 MAX_SHAPES = 4_096
@@ -92,8 +100,10 @@ def shape_of(frames: list[FrameType]) -> Shape:
             _shapes.clear()
         stack = describe(frames)
         codes = tuple(frame.f_code for frame in frames)  # kept alive so that no id is reused
+        known = waits.recognise(frames)
+        bare = known is None and waits.is_bare(frames)
         shape = _shapes[key] = Shape(
-            stack, model.library_line(stack), model.user_line(stack), waits.recognise(frames), codes
+            stack, model.library_line(stack), model.user_line(stack), known, bare, codes
         )
     return shape
 
@@ -197,7 +207,8 @@ def parked(task: object, frames: list[FrameType], shape: Shape | None = None) ->
     shape = shape or shape_of(frames)
     if shape.frame is None:
         return None
-    found = waits.describe(task, frames, shape.known)
+    waits_barely = shape.is_bare(futures.waiter_of(task))
+    found = waits.BARE if waits_barely else waits.describe(task, frames, shape.known)
     return model.Parked(
         shape.frame,
         shape.user,

@@ -119,10 +119,12 @@ def _detail(rule: primitives.Rule, frame: FrameType) -> str:
 
 def within_wait_for(frames: list[FrameType]) -> object:
     """What 3.11's ``wait_for`` waits for through its own future; later versions await it directly."""
+    return variables_of(frames[0]).get("fut") if _is_wait_for(frames) else None
+
+
+def _is_wait_for(frames: list[FrameType]) -> bool:
     code = frames[0].f_code if frames else None
-    if code is None or origins.name_of(code) != "wait_for" or "/asyncio/" not in origins.file_of(code):
-        return None
-    return variables_of(frames[0]).get("fut")
+    return code is not None and origins.name_of(code) == "wait_for" and "/asyncio/" in origins.file_of(code)
 
 
 def awaited_future(task: object, frames: list[FrameType]) -> object:
@@ -162,8 +164,8 @@ BARE = Wait("future", "a bare Future")
 
 
 def is_bare(frames: list[FrameType]) -> bool:
-    """Whether nothing in these frames says more of a future than that it is one; its callbacks may."""
-    return within_wait_for(frames) is None and not _is_of_uvloop(frames) and _in_a_library(frames) is None
+    """Whether nothing in such frames says more of a future than that it is one; its callbacks may."""
+    return not (_is_wait_for(frames) or _is_of_uvloop(frames)) and _in_a_library(frames) is None
 
 
 def has_only_wakeups(future: object) -> bool:
