@@ -113,7 +113,7 @@ class Pump:
         self._threads: tuple[Thread, ...] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
-        self._turn = 0.0
+        self._turn = hello.process.pid * UNEVEN % 1.0  # workers of one service are not all counted at once
 
     async def samples(self, interval: float = 0.0) -> AsyncIterator[Sample]:
         """The source's samples, at least ``interval`` apart, once the pictures have them.
