@@ -234,7 +234,7 @@ class Attendant:
         self.ended = time.time()
         if known:
             self._news.ended(self)
-        self.source, self._seen = None, TargetState(self.hello)  # hundreds may end
+        self.source, self.judge, self._seen = None, None, TargetState(self.hello)  # hundreds may end
 
     # -- a picture (see `sources.pump`) ------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from taskscope.attach.family import below, parents
 from taskscope.attach.presence import agent_in
 from tests.integration.children import taskscope
 from tests.integration.groups import workers
+from tests.integration.test_group import group_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,10 +49,11 @@ def has_agent(pid: int, within: float = 15.0) -> bool:
 
 
 @contextmanager
-def program(folder: Path, code: str, *arguments: str) -> Iterator[list[int]]:
-    """Runs it under ``taskscope run``; yields the pids that it prints."""
+def program(folder: Path, code: str, *arguments: str, run: bool = True) -> Iterator[list[int]]:
+    """Runs it, under ``taskscope run`` if so wanted; yields the numbers that it prints, mostly pids."""
     (path := folder / "service.py").write_text(code)
-    command = [sys.executable, "-m", "taskscope", "run", "--name", "service", str(path), *arguments]
+    ours = ["-m", "taskscope", "run", "--name", "service"] if run else []
+    command = [sys.executable, *ours, str(path), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None
@@ -79,6 +81,40 @@ def test_workers_of_a_process_pool_have_an_agent(method: str, tmp_path: Path) ->
 def test_another_program_that_is_executed_has_none(tmp_path: Path) -> None:
     with program(tmp_path, EXECUTED) as (pid,):
         assert not has_agent(pid, within=2.0)
+
+
+SPAWNING = """
+import multiprocessing, os, sys, time
+def work():
+    print(os.getpid(), hash(tuple(sys.path)), flush=True)
+    time.sleep(600)
+if __name__ == "__main__":
+    os.environ["TASKSCOPE_DIR"] = "/nonexistent/place"
+    child = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+    child.start()
+    child.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
+async def test_a_child_whose_agent_cannot_start_runs_as_without_us_and_its_row_says_why(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+    with program(tmp_path, SPAWNING, method, run=False) as (_, bare):
+        pass
+    with program(tmp_path, SPAWNING, method) as (child, path):
+        assert path == bare
+        parent = parents()[child]
+        top = parents()[parent] if method == "forkserver" else parent
+        group = group_of(str(top))
+        await group.open()
+        try:
+            (row,) = [each for each in group.members() if each.pid == child]
+        finally:
+            await group.close()
+    assert row.state == "refused"
+    assert "no place to listen" in row.why
 
 
 def test_children_have_none_once_the_agent_was_detached(tmp_path: Path) -> None:

@@ -130,6 +130,7 @@ async def test_a_worker_of_two_seconds_is_seen_and_those_that_are_gone_at_once_a
         sample = shop.group.gathered.sample(1.0)
         assert sample.tasks.born > 10
         assert sample.tasks.live == 0
+        assert all(each.judge is None for each in shop.group.attendants if each.over), "hundreds may end"
         rows = [each for each in shop.group.members() if each.pid in brief]
         assert {each.state for each in rows} <= {"ended"}
 

@@ -21,6 +21,7 @@ MODULE = "multiprocessing.spawn"
 _KEY = "taskscope"
 _CODE = """
 import sys
+before = sys.path[:]
 sys.path.insert(0, {house!r})
 try:
     import taskscope
@@ -28,9 +29,9 @@ try:
 except Exception:
     pass
 finally:
-    sys.path.remove({house!r})
+    sys.path[:] = before
 """
-"""The child runs without an agent if that fails: whoever watches the group injects one, and says why not."""
+"""The child runs without an agent if that fails: whoever watches the group injects one, or says why not."""
 
 
 class _Starting:
