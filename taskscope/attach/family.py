@@ -19,6 +19,7 @@ _BY_CODE: tuple[tuple[str, Role], ...] = (
     ("from multiprocessing.resource_tracker import main", "resource tracker"),
     ("from multiprocessing.semaphore_tracker import main", "resource tracker"),
     ("from multiprocessing.forkserver import main", "fork server"),
+    ("import sys; from multiprocessing.forkserver import main", "fork server"),  # 3.14 and later
     ("from multiprocessing.spawn import spawn_main", "spawned"),
 )
 """How multiprocessing starts its processes: by the code after ``-c``."""

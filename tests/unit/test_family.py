@@ -42,6 +42,7 @@ def test_below_a_process_is_itself_and_all_that_it_has_started() -> None:
     [
         ("from multiprocessing.resource_tracker import main;main(5)", "resource tracker"),
         ("from multiprocessing.forkserver import main; main(4, 5, [], **{})", "fork server"),
+        ("import sys; from multiprocessing.forkserver import main; main(4, 5, [], **{})", "fork server"),
         ("from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=6)", "spawned"),
         ("print(1)", ""),
     ],
