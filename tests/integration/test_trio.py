@@ -131,9 +131,24 @@ def test_tasks_are_seen_from_their_birth_to_their_end() -> None:
         assert (ended["quick"]["born"], ended["quick"]["finished"]) == (10, 10)
         assert (ended["failing"]["failed"], ended["cancelled"]["cancelled"]) == (1, 4)
         assert [each["error"] for each in found["failures"]] == ["ValueError: oh"]
+        check_awaits(child, found)
         goes_on(child)
         says(child, "later")
         leaves_nothing(child)
+
+
+def check_awaits(child: subprocess.Popen[str], found: dict[str, Any]) -> None:
+    """A nursery's parent waits for its tasks, and they are awaited by it."""
+    serial = {task["coroutine"]: task["serial"] for task in found["tasks"]}
+    with taskscope.attach(child.pid) as service:
+        group = service.task(serial["group"])
+        assert [each.coroutine for each in group.waits_for] == ["sleeper"] * 3
+        assert [each.serial for each in group.created_by] == [serial["main"]]
+        sleeper = service.task(group.waits_for[0].serial)
+        assert [each.serial for each in sleeper.awaited_by] == [serial["group"]]
+        assert sleeper.siblings == 2
+        tree = service.ask(requests.Tree(by="await", of=serial["group"]))
+        assert [each.live for each in tree] == [3]
 
 
 def test_tasks_older_than_the_agent_are_found_and_later_ones_seen() -> None:

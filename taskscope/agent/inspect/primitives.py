@@ -373,6 +373,8 @@ TRIO: dict[tuple[str, str], Rule] = {
     ("_run.py", "Nursery._nested_child_finished"): Rule("gather", "trio nursery", _children),
     ("_run.py", "Nursery.start"): Rule("event", "trio Nursery.start"),
     ("_run.py", "checkpoint"): Rule("ready", "trio checkpoint"),
+    ("_parking_lot.py", "ParkingLot.park"): Rule("condition", "trio ParkingLot.park"),
+    ("_traps.py", "wait_task_rescheduled"): Rule("future", "trio wait_task_rescheduled"),
     ("_threads.py", "to_thread_run_sync"): Rule("executor", "trio to_thread.run_sync", _sync_function),
     ("_socket.py", "getaddrinfo"): Rule("dns", "a DNS look-up", _host),
     ("_io_epoll.py", "EpollIOManager.wait_readable"): Rule("socket", "trio wait_readable"),
