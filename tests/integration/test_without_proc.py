@@ -9,11 +9,13 @@ import struct
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from taskscope import endpoint
+from tests import targets
 from tests.elsewhere import without_proc
 from tests.integration.children import REPO, STANDING, says
 from tests.terminal import Terminal
@@ -21,7 +23,6 @@ from tests.terminal import Terminal
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
-    from pathlib import Path
 
 TASKSCOPE = (sys.executable, "-m", "taskscope")
 AS_MAC = (sys.executable, "-m", "tests.elsewhere")
@@ -105,6 +106,19 @@ def test_a_process_without_an_agent_is_out_of_reach(verb: str) -> None:
         assert refused.returncode == 3
         assert refused.stderr.startswith(f"taskscope {verb}: {expected}")
         assert refused.stderr.count("\n") == 1
+
+
+@elsewhere
+def test_what_is_far_is_reached_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The far end has a /proc, and an agent is brought in there."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    via = """unshare --mount sh -c 'umount /proc; mount -t proc proc /proc && exec "$@"' sh"""
+    with targets.running(Path(sys.executable), "asyncio idle") as program:
+        for verb in ("snapshot", "doctor"):
+            found = done(*AS_MAC, verb, str(program.pid), "--via", via)
+            assert found.returncode == 0, found.stderr
+            assert "asyncio" in found.stdout or "CPython" in found.stdout
+        assert f"{program.pid} " in done(*AS_MAC, "ps", "--via", via).stdout
 
 
 def test_a_peer_on_macos_is_known_by_its_credentials() -> None:
