@@ -6,6 +6,7 @@ memory, and no second one needs to be added.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import time
@@ -108,13 +109,17 @@ def waiting(pid: int) -> Attempt | None:
 
 
 def _attempt(pid: int, memory: int, block: int) -> Attempt | None:
-    code = os.pread(memory, procfs.PAGE, block)
-    if not any(code.startswith(each.thread_body) for each in BY_MACHINE.values()):
+    try:
+        code = os.pread(memory, RECORD_AT + RECORD.size, block)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return None  # it has just run, and freed its memory
+    if len(code) < RECORD_AT + RECORD.size or not any(
+        code.startswith(each.thread_body) for each in BY_MACHINE.values()
+    ):
         return None
-    size = RECORD_AT - ARGUMENT_AT + RECORD.size
-    given = os.pread(memory, size, block + ARGUMENT_AT)
-    if len(given) != size:
-        return None
+    given = code[ARGUMENT_AT:]
     since, program, nothing = RECORD.unpack_from(given, RECORD_AT - ARGUMENT_AT)
     *words, thread, entered = _ARGUMENT.unpack_from(given)
     if not 0 < since <= time.time() + 1:

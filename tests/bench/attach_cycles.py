@@ -10,6 +10,7 @@ the uvloop rows.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import socket
 import subprocess
@@ -19,10 +20,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taskscope.attach import inject
+from taskscope.attach import attempt, inject, injection
+from taskscope.attach.target import examine
 from tests import pythons, targets
 from tests.agent_client import AgentClient
-from tests.patience import FACTOR
+from tests.patience import FACTOR, settled
 
 PROGRAMS = ("asyncio echo", "echo with threads", "uvloop echo")
 
@@ -94,13 +96,16 @@ class Result:
         )
 
 
-def measure(python: Path, program: str, cycles: int) -> Result:
+def measure(
+    python: Path, program: str, cycles: int, seconds: float = math.inf, *, bare: bool = False
+) -> Result:
     """Runs the cycles; usage is compared from when a tenth of them has warmed everything up."""
     result = Result()
+    deadline = time.monotonic() + seconds
 
     def told(text: str) -> None:
         words = text.split()
-        if "still" in words:
+        if "stopped" in words:
             result.stops.append(float(words[words.index("for") + 1]) / 1000)
 
     with targets.running(python, program) as target:
@@ -109,12 +114,14 @@ def measure(python: Path, program: str, cycles: int) -> Result:
         client.start()
         try:
             for cycle in range(cycles):
-                point = inject.ensure_agent(target.pid, progress=told)
-                AgentClient(point.path).detach()
+                if bare:
+                    result.stops.append(_enter(target.pid))
+                else:
+                    AgentClient(inject.ensure_agent(target.pid, progress=told).path).detach()
                 result.cycles += 1
-                if cycle == cycles // 10:
+                if cycle in (0, cycles // 10):
                     result.after_first = Usage.of(target)
-                if load.failures or not target.alive:
+                if load.failures or not target.alive or time.monotonic() > deadline:
                     break
         finally:
             load.stop.set()
@@ -127,6 +134,14 @@ def measure(python: Path, program: str, cycles: int) -> Result:
     result.answers, result.worst = load.answers, load.worst
     result.failures += load.failures
     return result
+
+
+def _enter(pid: int) -> float:
+    """Brings a thread in that does nothing; how long a thread of the program was stopped for that."""
+    done = injection.inject(examine(pid), attempt.TAKEN_BACK, 5 * FACTOR, lambda: True)
+    os.close(done.reply)
+    settled(lambda: attempt.waiting(pid), None)
+    return done.stopped
 
 
 def interpreter(version: str, program: str) -> Path | None:
@@ -146,6 +161,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cycles", type=int, default=500)
+    parser.add_argument("--bare", action="store_true", help="without an agent: it is only entered")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="for each, at most")
     parser.add_argument("--version", choices=pythons.SUPPORTED, action="append")
     parser.add_argument("--program", choices=PROGRAMS, action="append")
     options = parser.parse_args()
@@ -156,7 +173,7 @@ def main() -> int:
             if python is None:
                 print(f"{version:5} {program:20} not here")
                 continue
-            result = measure(python, program, options.cycles)
+            result = measure(python, program, options.cycles, options.seconds, bare=options.bare)
             failed = failed or bool(result.failures)
             print(
                 f"{version:5} {program:20} {result}",

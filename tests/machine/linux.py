@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tests import pythons
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -154,7 +156,7 @@ class Machine:
         if not all(map(shutil.which, (emulator.split()[0], "cpio"))):
             _quietly("apt-get", "-qq", "update")
             _quietly("apt-get", "-qq", "install", "-y", "--no-install-recommends", package, "cpio")
-        key = hashlib.sha256(f"{self.architecture} {self.suite} {self.packages} {_INIT}".encode())
+        key = hashlib.sha256(f"{self.architecture} {self.suite} {self.packages} {_INIT} compiled".encode())
         base = _CACHE / key.hexdigest()[:12]
         if not base.exists():
             _CACHE.mkdir(parents=True, exist_ok=True)
@@ -182,6 +184,7 @@ class Machine:
             (root / "usr" / each).mkdir(parents=True)
             (root / each).symlink_to(f"usr/{each}")
         subprocess.run(["sh", "-c", _UNPACK], cwd=packages, check=True)
+        _compile(root)
         next(each for each in root.rglob("vmlinuz*") if each.is_file()).rename(base / "kernel")
         for each in ("boot", "usr/lib/modules", "usr/share/doc", "usr/share/man", "usr/share/locale"):
             shutil.rmtree(root / each, ignore_errors=True)
@@ -192,6 +195,16 @@ class Machine:
         (base / "base.gz").write_bytes(_packed(root))
         for place in (packages, base / "lists", root):
             shutil.rmtree(place)
+
+
+def _compile(root: Path) -> None:
+    """Compiles the Pythons there with ours of the same version, which takes minutes in the machine."""
+    for version, python in pythons.installed().items():
+        own = root / f"usr/lib/python{version}"
+        if own.exists():
+            options = "-I -m compileall -q --invalidation-mode unchecked-hash -p / -s"
+            words = [str(python), *options.split(), str(root), "-x", "/(tests?|idlelib|lib2to3|ensurepip)/"]
+            subprocess.run([*words, own, root / "usr/lib/python3"], capture_output=True, check=False)
 
 
 def _quietly(*words: str, env: dict[str, str] | None = None) -> None:

@@ -49,17 +49,16 @@ def there(suite: str, command: str) -> str:
     # The machine is slow, and has many files to compile.
     setting = "export TASKSCOPE_PATIENCE=10 PYTHONUNBUFFERED=1; unset PYTHONDONTWRITEBYTECODE"
     try:
-        done = machine.run(f"{setting}; cd {REPO.name}; {command}", [REPO], seconds=3000)
+        done = machine.run(f"{setting}; cd {REPO.name}; {command}", [REPO], seconds=3000, show=print)
     except NoMachineError as problem:
         pytest.skip(str(problem))
-    print(done.output)
     assert done.status == 0, done.output
     return done.output
 
 
 def test_smoke() -> None:
     said = there("bookworm", " && ".join(SMOKE))
-    assert "skipped" not in said.replace("1 skipped", "")
+    assert said.count(" passed") == 3
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "sid"])
