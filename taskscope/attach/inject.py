@@ -39,7 +39,7 @@ LATEST_START = 3600.0
 _HINT_AFTER = 1.5
 """Seconds without an answer before reporting what the target is probably doing."""
 
-_ON_THEIR_WAY = ("silent", "starved")
+_ON_THEIR_WAY = ("silent", "starved", "throttled")
 """States of processes in which nothing hinders an agent, but perhaps a lack of CPU time."""
 
 _AGAIN = 1.0
@@ -226,7 +226,7 @@ def _failure(pid: int, text: str, remedy: str = "") -> AttachError:
 
 
 def _reason(pid: int, condition: Condition, pending: attempt.Attempt | None) -> str:
-    if condition.state not in _ON_THEIR_WAY:
+    if condition.state not in _ON_THEIR_WAY or condition.state == "throttled":
         return condition.text
     if pending is None:
         return f"process {pid} has not been entered yet"

@@ -146,7 +146,7 @@ class Outside:
             return self._judge(now.threads, {}, [], {}, None)
         seconds = now.time - old.time
         if now.throttled - old.throttled > seconds / 2:
-            return Condition("starved", f"process {self.pid} gets little CPU time: {_THROTTLED}")
+            return Condition("throttled", f"process {self.pid} gets little CPU time: {_THROTTLED}")
         known = {tid: (old.threads[tid], each) for tid, each in now.threads.items() if tid in old.threads}
         cores = {tid: (new.ticks - past.ticks) / _TICK / seconds for tid, (past, new) in known.items()}
         self._ran = {tid: new.state == "R" or new.ticks > past.ticks for tid, (past, new) in known.items()}

@@ -194,10 +194,11 @@ Odd = Literal["", "silent", "idle"]
 """How a process of a group differs from the others: it says nothing, it never started a task."""
 
 ProcessState = Literal[
-    "ended", "replaced", "stopped", "traced", "frozen", "stuck", "held", "starved", "silent"
+    "ended", "replaced", "stopped", "traced", "frozen", "stuck", "held", "throttled", "starved", "silent"
 ]  # fmt: skip
 """How a process is that says nothing.  ``replaced``: by exec; ``frozen``: with its control group; ``stuck``:
-uninterruptible; ``held``: a C call keeps the GIL; ``silent``: no reason shows."""
+uninterruptible; ``held``: a C call keeps the GIL; ``throttled``: by a limit of CPU time; ``silent``: no
+reason shows."""
 
 HALTED = ("stopped", "traced", "frozen")
 """States in which nothing of a process runs until somebody resumes it."""

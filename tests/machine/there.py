@@ -109,8 +109,9 @@ def meters(seen: Seen) -> str:
 
 def meanwhile(seen: Seen) -> str:
     """What is said while one waits."""
-    said = next((each for each in seen.progress if "limit of its control group" in each), "nothing of it")
-    return f"works; says meanwhile: {said}"
+    return "; ".join(
+        ["works", *(each.removesuffix("; waiting") for each in seen.progress if "; waiting" in each)]
+    )
 
 
 THERE = (
@@ -124,7 +125,7 @@ THERE = (
         note=meters,
     ),
     Environment(
-        "cgroup v2, 20 % of a core", partial(limited, cpu_max="20000 100000"), "^works; says", note=meanwhile
+        "cgroup v2, 10 % of a core", partial(limited, cpu_max="10000 100000"), "^works", note=meanwhile
     ),
     Environment("cgroup v2, frozen", partial(limited, cgroup_freeze=1), "is frozen with its control group"),
     Environment("runc, seccomp profile of Docker", partial(contained, with_seccomp), "^works"),
