@@ -31,6 +31,9 @@ MOST = 3
 EVERY = 10
 """What tasks work on is read on every tenth look."""
 
+ENOUGH = 5
+"""Comparisons below which nothing is known of what changes: a crowded machine may leave no time for them."""
+
 ANCESTORS = 4
 """Parents of the newest task that are read: they come and go as well, up to one that stays."""
 
@@ -54,6 +57,7 @@ class Followed:
         self.record = record
         self.loop = self.parent = 0
         self.chain = self.within = self.changes = self.counts = False
+        self.compared = 0
         self.whole = True
         self.function = ""
         self._known: dict[tuple[int, ...], Reached] = {}
@@ -89,6 +93,7 @@ class Followed:
         place = reached.place_of(task)
         state, before = reached.reached(task, stays=stays), self._known.get(place)
         if before is not None:
+            self.compared += 1
             self.counts = self.counts or state.numbers != before.numbers
             self.changes = self.changes or state.others != before.others
         self.whole = self.whole and state.whole
@@ -167,7 +172,7 @@ class Starts:
                         each.function,
                         each.changes,
                         each.counts,
-                        each.whole,
+                        each.whole and each.compared >= ENOUGH,
                         others,
                         looks,
                     )

@@ -25,6 +25,7 @@ from taskscope.agent.counts import cpu, own_work, stranded
 from taskscope.agent.counts.stall import Stall, StallLog
 from taskscope.agent.counts.watched_loop import Tally, WatchedLoop
 from taskscope.agent.inspect import turns
+from taskscope.agent.inspect.thread_waits import waits_its_turn
 from taskscope.agent.inspect.walk import PAUSE, SLICE, run, spent
 from taskscope.system import clock, system
 
@@ -238,6 +239,8 @@ class LoopWatch:
         watched.note(now - watched.found, now)
         if watched.stall is None and now - watched.found >= OVERSLEPT:
             if own_work.wakes(loop, turn, watched.earliest, self.log.collected_here):
+                return
+            if waits_its_turn(watched.native_id()):
                 return
             stall = watched.stall = self.log.add(
                 Stall(watched.id, "asleep", watched.since, turn.begun is None)

@@ -28,6 +28,12 @@ def waits_in(native: int, does: Activity) -> tuple[str, tuple[model.Descriptor, 
     return call.name if call is not None else "", open_files.describe_all(numbers)
 
 
+def waits_its_turn(native: int) -> bool:
+    """Whether a thread that seems to sleep has woken: it runs, or waits for a CPU, or for the GIL."""
+    call = system_calls.of_thread(native)
+    return kernel_view(native)[1] is True or (call is not None and call.name == "futex")
+
+
 def kernel_view(native: int) -> tuple[float | None, bool | None]:
     """CPU seconds of a thread and whether it is running; None: unknown."""
     if not native:
