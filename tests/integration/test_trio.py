@@ -204,6 +204,40 @@ def test_a_failure_of_ours_is_said_and_harms_nothing() -> None:
         assert found["sample"]["disarmed"][0].startswith("trio: ")
 
 
+INTERRUPTED = """
+import signal, taskscope, trio
+async def nothing(): await trio.sleep(0)
+async def main():
+    registry, interrupts = taskscope._agent.registry, [1]
+    serial = registry.next_serial
+    def interrupted():
+        if interrupts:
+            interrupts.clear()
+            signal.raise_signal(signal.SIGINT)
+        return serial()
+    registry.next_serial = interrupted
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(nothing)
+            await trio.sleep(3600)
+    except* KeyboardInterrupt:
+        print("interrupted", flush=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        nursery.start_soon(trio.sleep_forever)
+trio.run(main)
+"""
+
+
+def test_ctrl_c_during_our_hook_reaches_the_program() -> None:
+    with running(INTERRUPTED) as child:
+        says(child, "interrupted")
+        give_up = time.monotonic() + 20
+        while (found := snapshot(child))["sample"]["tasks"]["live"] != 3:
+            assert time.monotonic() < give_up
+        assert found["sample"]["disarmed"] == []
+
+
 FORKS = """
 import os, trio
 async def main():

@@ -37,30 +37,35 @@ MODULE = "trio._core._run"
 _ENTRY = "<TrioToken.run_sync_soon task>"
 """trio's own task, beside its first one."""
 
-_ENDING = 4
-"""Frames from ``_exited`` to trio's own function, which does not pass the outcome on to instruments."""
+_PLUMBING = ("_run", "_instrumentation", "_ki")
+"""trio's modules between what calls it and the instrument."""
 
 
 class Instrument:
-    """What trio calls, in the thread that runs it; its public methods are those it looks for."""
+    """What trio calls, in the thread that runs it, by the names of its public attributes.
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
+    ``protect``: trio's decorator, without which Ctrl-C could be raised in here, and end with the instrument.
+    """
 
-    def task_spawned(self, task: Any) -> None:
-        self._call(self._link.before, task)
+    def __init__(self, link: Link, protect: Any) -> None:
+        def spawned(task: Any) -> None:
+            _call(link, link.before, task)
 
-    def task_exited(self, task: Any) -> None:
-        self._call(self._link.after, task)
+        def exited(task: Any) -> None:
+            _call(link, link.after, task)
 
-    def _call(self, function: Any, task: Any) -> None:
-        if function is not None:
-            try:
-                function(task)
-            except (RecursionError, MemoryError):
-                pass  # the program is at its own limit: leave it alone
-            except Exception as error:  # noqa: BLE001  (an outer edge)
-                self._link.fail(error)
+        self.task_spawned = protect(spawned)
+        self.task_exited = protect(exited)
+
+
+def _call(link: Link, function: Any, task: Any) -> None:
+    if function is not None:
+        try:
+            function(task)
+        except (RecursionError, MemoryError):
+            pass  # the program is at its own limit: leave it alone
+        except Exception as error:  # noqa: BLE001  (an outer edge)
+            link.fail(error)
 
 
 class TrioHooks:
@@ -79,9 +84,12 @@ class TrioHooks:
 
     def _arm(self, module: Any) -> None:
         self._resolver = Resolver(self._registry)
-        self._inside = {module.__file__, sys.modules["trio._core._instrumentation"].__file__, __file__}
+        self._file = module.__file__
+        self._inside = {__file__, *(sys.modules[f"trio._core.{each}"].__file__ for each in _PLUMBING)}
         self.part.on_undo(self._leave)
-        self._instrument = Instrument(self.part.link(self._spawned, self._exited))
+        self._instrument = Instrument(
+            self.part.link(self._spawned, self._exited), module.enable_ki_protection
+        )
         self._wrap(module)
         for runner in _running():
             self._registry.arriving = True
@@ -96,7 +104,8 @@ class TrioHooks:
             meet(runner)
             return runner
 
-        self.part.replace(module, "setup_runner", as_named(setup_runner, original))
+        ours = module.enable_ki_protection(setup_runner)
+        self.part.replace(module, "setup_runner", as_named(ours, original))
 
     def _meet(self, runner: Any) -> None:
         """In the thread of trio that has this run."""
@@ -175,12 +184,19 @@ class TrioHooks:
             return
         stand._state = "FINISHED"
         if getattr(task._parent_nursery, "_pending_excs", True):  # an error, perhaps of another
-            error = attribute(variables_of(sys._getframe(_ENDING)).get("outcome"), "error")
+            error = attribute(variables_of(self._frame_of_trio()).get("outcome"), "error")
             stand._state = "CANCELLED" if _is_cancellation(error) else "FINISHED"
             stand._exception = error
         chunk = futures.chunk_of(stand)
         if chunk is not None and chunk.pop(stand._taskscope_serial, None) is not None:
             self._registry.settle(stand, chunk)
+
+    def _frame_of_trio(self) -> FrameType:
+        """That of its function which calls the instrument, and does not pass the outcome on."""
+        frame = sys._getframe(2)
+        while frame.f_code.co_filename != self._file and frame.f_back is not None:
+            frame = frame.f_back
+        return frame
 
     def _drop(self, stand: StandIn) -> None:
         """Counts a task whose end was not seen."""
