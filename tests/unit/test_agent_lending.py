@@ -238,6 +238,16 @@ def test_a_pool_that_may_grow_is_not_all_lent() -> None:
         assert lent(ident) is None
 
 
+def test_whoever_waits_behind_thousands_waits_for_the_pool_as_well() -> None:
+    pool = Counted(1)
+    with users(pool) as threads:
+        pool.get()
+        pool.turns.extend(Turn() for _ in range(3_000))
+        found = lent(threads.waits(pool.get))
+        pool.turns = deque([pool.turns[-1]])
+        assert found is not None
+
+
 def test_readers_of_a_queue_that_have_connections_have_not_taken_them_from_it() -> None:
     mailbox = Mailbox(1)
     with users(mailbox) as threads:

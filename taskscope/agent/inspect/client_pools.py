@@ -43,9 +43,6 @@ MAX_MEMBERS = 1_000
 TRIED, NEAR = 2, 150
 """Members, and objects around each, searched for a connection."""
 
-MAX_OBJECTS = 1_000
-"""Objects searched for what is waited for."""
-
 WAITS: frozenset[Wait] = frozenset(("event", "condition", "queue.get", "future", "unknown"))
 """Waits that may be for a member: not for time, the kernel or an owner."""
 
@@ -198,7 +195,7 @@ def _queues(pool: Pool, names: Mapping[str, object], primitive: object, waiter: 
         return any(value is primitive for value in names.values())
     places = [each for each in names.values() if _is_container(each)]
     own = {id(pool.thing), *map(id, pool.members)}
-    for each in handles.nearest(places, MAX_OBJECTS, own):
+    for each in handles.nearest(lending.ends_of(places), lending.WAITING, own):
         if each is waiter or (each is primitive and primitive is not None):
             return True
         if spent():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.inspect import connections, handles, methods, origins
-from taskscope.agent.inspect.looking import attribute, module_of, number
+from taskscope.agent.inspect.looking import attribute, items, last_items, module_of, number
 from taskscope.agent.inspect.looking import size as size_of
 from taskscope.agent.inspect.walk import spent
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_OBJECTS, NEAR = 1_000, 150
 """Objects searched from one task or thread, and around each that refers to the pool."""
+
+ENDS, WAITING = 100, 2_000
+"""First and last entries of a list of those that wait, and objects searched there for one of them."""
 
 OWN = 300
 """Objects around the pool that are its own."""
@@ -86,7 +89,7 @@ def _counted(names: Mapping[str, object], cls: type, code: CodeType, awaited: Se
     reached = _reached(names, methods.mentioned(cls, code))
     if not reached or all(size_of(each) for each in lists):
         return 0
-    for each in handles.nearest([each for each in lists if size_of(each)], NEAR):
+    for each in handles.nearest(ends_of(lists), WAITING):
         if any(each is other for other in awaited):
             return reached
         if spent():
@@ -101,6 +104,13 @@ def _reached(names: Mapping[str, object], mentioned: Iterable[frozenset[str]]) -
         numbers = [value for name in each if type(value := names.get(name)) is int and value > 0]
         most = max((value for value in numbers if numbers.count(value) > 1), default=most)
     return most
+
+
+def ends_of(containers: Iterable[object]) -> list[object]:
+    """Their first entries and their last, and they themselves: whoever has a member already came late."""
+    kept = list(containers)
+    near = [each for one in kept for each in (*items(one, ENDS), *last_items(one, ENDS))]
+    return [*near, *kept]
 
 
 def places_of(queue: object) -> int:

@@ -93,6 +93,10 @@ class Chains:
         found = set().union(*(self._reach(id, self.behind) for id in inside)) - inside
         return sum(self.nodes[id].kind in LIVING for id in found)
 
+    def others(self, thing: WaitNode, members: Iterable[WaitNode]) -> int:
+        """How many wait for a thing besides these: not each of them is sent."""
+        return thing.waiting - sum(each.id in self.behind[thing.id] for each in members)
+
     def _ahead_ids(self) -> Mapping[int, list[int]]:
         return {id: [edge.on for edge in edges] for id, edges in self.ahead.items()}
 

@@ -176,7 +176,9 @@ def _case(seen: Chains, now: float, circle: list[WaitEdge], members: list[WaitNo
     else:
         text = f"{counted(members)} have waited for each other {for_long}"
         cause = "none of them can continue before another does"
-    waiting = seen.waiting_for(each.id for each in members)
+    waiting = max(
+        [seen.waiting_for(each.id for each in members), *(seen.others(each, members) for each in things)]
+    )
     of_lock = any(each.kind in ("lock", "slots") for each in things)
     return Case(at, text, steps(seen, circle), cause, since, len(members), waiting, of_lock)
 
