@@ -74,9 +74,16 @@ class FruitlessStarts:
             for starting in each.starting if each.looks >= ENOUGH else ():
                 if _is_for_nothing(each, starting):
                     key = (each.loop, starting.site)
-                    since = self._known[key].since if key in self._known else each.monotonic - each.seconds
-                    known[key] = _Known(each, starting, since)
+                    known[key] = self._newer(_Known(each, starting, each.monotonic - each.seconds), key)
         self._known = known
+
+    def _newer(self, seen: _Known, key: tuple[int, int]) -> _Known:
+        """What is known now; one that had no time to compare everything takes nothing back."""
+        before = self._known.get(key)
+        if before is None:
+            return seen
+        surer = before.starting.whole and not seen.starting.whole and _may_go_on(before, seen.turns)
+        return before if surer else seen._replace(since=before.since)
 
     @property
     def any(self) -> bool:

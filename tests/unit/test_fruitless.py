@@ -101,6 +101,15 @@ def test_a_look_without_time_for_it_is_bridged_and_one_at_a_loop_that_sleeps_end
     assert starts.found(SITES) == ()
 
 
+def test_a_look_without_time_to_compare_takes_nothing_back_for_a_while() -> None:
+    starts = FruitlessStarts()
+    for time in (100, 100 + LASTING):
+        starts.note([turns(time, CHAIN)])
+    for time, level in ((120, "suspect"), (101 + LASTING + GRACE, "info")):
+        starts.note([turns(time, replace(CHAIN, whole=False))])
+        assert [each.level for each in for_nothing(starts.found(SITES))] == [level]
+
+
 def test_a_judge_tells_it() -> None:
     judge = Judge(hello())
     for each in samples([Lives([]), Lives(steady(1, 3, life=0.5))], 0, 2):
