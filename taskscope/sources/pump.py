@@ -300,7 +300,8 @@ class Pump:
         turns = await self._source.ask(requests.Turns()) if awake else ()
         judge.spins.note(turns)
         judge.fruitless.note(turns)
-        return TURNS_SOON if judge.spins.found or judge.fruitless.any else NOTE_EVERY
+        soon = judge.spins.found or judge.fruitless.any
+        return TURNS_SOON if soon else NOTE_EVERY * self._uneven()
 
     async def _look_at_timers(self, _: Sample) -> float:
         """Returns the seconds until the next look: fewer while some pile up, more the more there are."""
@@ -320,8 +321,12 @@ class Pump:
         if judged.wanted is not None:
             judged.inspect(await self._source.ask(judged.wanted))
         every = max(STOCK_SOON if judged.growing else NOTE_EVERY, min(took / STOCK_SHARE, STOCK_LATE))
+        return every * self._uneven()
+
+    def _uneven(self) -> float:
+        """Around 1, never twice the same."""
         self._turn = (self._turn + UNEVEN) % 1.0
-        return every * (0.6 + 0.8 * self._turn)
+        return 0.6 + 0.8 * self._turn
 
 
 async def _apart(interval: float, samples: AsyncIterator[Sample]) -> AsyncIterator[Sample]:
