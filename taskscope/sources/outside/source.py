@@ -259,6 +259,8 @@ class OutsideSource(Answering):
             raise NotAvailable(
                 f"root does not read {query.file} on behalf of another user: run as the program's user"
             )
+        if procfs.root(self.pid):
+            raise NotAvailable(f"{query.file} is among the files of the process's container")
         return source_here(query, "no agent reads it there")
 
     async def snapshot(self, query: requests.Snapshot) -> dict[str, Any]:
