@@ -8,6 +8,7 @@ and holds, an object of the program's classes by its identity too.  What only st
 from __future__ import annotations
 
 import gc
+import sys
 from collections import deque
 from types import (
     BuiltinFunctionType,
@@ -25,6 +26,7 @@ from types import (
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope.agent.inspect import calls, futures, origins, referents, stacks, task_facts
+from taskscope.agent.inspect.caches import Cache
 from taskscope.agent.inspect.looking import (
     attributes_of,
     in_class,
@@ -39,12 +41,16 @@ from taskscope.agent.inspect.looking import (
     slots_of,
     text,
 )
+from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST = 100
-"""Objects looked into per task: a quarter of a millisecond.  What lies beyond may have changed."""
+"""Objects looked into per task.  What lies beyond may have changed."""
+
+SECONDS = 0.0003
+"""CPU time per task, likewise."""
 
 LONGEST_TEXT = 200
 
@@ -59,8 +65,10 @@ _FIXED = kinds(
     WrapperDescriptorType,
     GenericAlias,
 )
-_WITHOUT_EFFECT = ("_asyncio", "_operator", "builtins", "itertools", "math", "time")
-"""Modules written in C whose functions change nothing."""
+_WITHOUT_EFFECT = frozenset(
+    ("_asyncio", "_operator", "asyncio", "builtins", "contextlib", "functools", "itertools", "math", "time")
+)
+"""Modules of the standard library whose functions change nothing that is not looked into."""
 
 _WITH_EFFECT = frozenset(("eval", "exec", "input", "open", "print", "setattr"))
 """Built-in functions that change what cannot be seen."""
@@ -116,6 +124,8 @@ class _Walk:
         self._left: deque[object] = deque()
         self._seen: set[int] = set()
         self._names: set[str] = set()
+        self._classes: set[int] = set()
+        self._until = clock.thread_time() + SECONDS
 
     def add(self, things: Iterable[object]) -> None:
         self._left.extend(things)
@@ -131,7 +141,7 @@ class _Walk:
             elif kind in _TEXT:
                 self.others.append(thing if len(thing) <= LONGEST_TEXT else (id(thing), len(thing)))  # type: ignore[arg-type]
             elif kind not in _FIXED and id(thing) not in self._seen and not _is_of_waiting(thing):
-                if len(self._seen) == MOST:
+                if len(self._seen) == MOST or clock.thread_time() > self._until:
                     self.whole = False
                     return
                 self._seen.add(id(thing))
@@ -166,10 +176,14 @@ class _Walk:
         names = self.again.get(id(code)) or _names_in(code)
         self._names.update(names)
         self.whole = self.whole and _WITH_EFFECT.isdisjoint(names)
-        known = [lookup(function.__globals__, name) for name in names]
-        modules = [each for each in known if type(each) is ModuleType]
-        self.add(each for each in known if each is not None)
-        self.add(lookup(attributes_of(each), name) for each in modules for name in names)
+        known = _named(function.__globals__, names)
+        self.add(known)
+        for module in (each for each in known if type(each) is ModuleType):
+            name = _name_of(module)
+            if name in sys.stdlib_module_names:
+                self.whole = self.whole and name in _WITHOUT_EFFECT
+            else:
+                self.add(_named(attributes_of(module), names))
 
     def _container(self, thing: object, length: int) -> None:
         inside = items(thing, MOST + 1)
@@ -183,8 +197,28 @@ class _Walk:
     def _object(self, thing: object) -> None:
         self.others.append(id(thing))
         self.add(each for _, each in (*pairs(attributes_of(thing)), *slots_of(thing)))
-        methods = (in_class(type(thing), name) for name in self._names)
-        self.add(each for each in methods if type(each) is FunctionType)
+        if id(type(thing)) not in self._classes:
+            self._classes.add(id(type(thing)))
+            methods = (in_class(type(thing), name) for name in self._names)
+            self.add(each for each in methods if type(each) is FunctionType)
+
+
+_module_names: Cache[str] = Cache(500)
+_waiting: Cache[bool] = Cache(1_000)
+
+
+def _name_of(module: object) -> str:
+    """The name of a module, without its package."""
+    known = _module_names.get(module)
+    if known is None:
+        name = text(lookup(attributes_of(module), "__name__")).partition(".")[0]
+        known = _module_names.put(module, name)
+    return known
+
+
+def _named(values: object, names: set[str]) -> list[object]:
+    """The values under these names."""
+    return [value for name, value in pairs(values) if type(name) is str and name in names]
 
 
 def _names_in(code: CodeType) -> set[str]:
@@ -204,14 +238,19 @@ def _is_plain(thing: object) -> bool:
 
 def _is_of_waiting(thing: object) -> bool:
     """Whether it is made for each wait, as a future, coroutine or timer, or shared by all that wait."""
-    return (
-        id(type(thing)) in referents.COROUTINES
-        or module_of(type(thing)) in ("asyncio.events", "_contextvars")
-        or futures.is_future(thing)
-        or futures.is_end(thing)
-        or referents.is_globals(thing)
-        or in_class(type(thing), "run_until_complete") is not None  # an event loop
-    )
+    if type(thing) is dict:
+        return referents.is_globals(thing)
+    known = _waiting.get(type(thing))
+    if known is None:
+        known = (
+            id(type(thing)) in referents.COROUTINES
+            or module_of(type(thing)) in ("asyncio.events", "_contextvars")
+            or futures.is_future(thing)
+            or futures.is_end(thing)
+            or in_class(type(thing), "run_until_complete") is not None  # an event loop
+        )
+        _waiting.put(type(thing), known)
+    return known
 
 
 def _is_of_asyncio(thing: object) -> bool:
