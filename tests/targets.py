@@ -117,9 +117,9 @@ import asyncio, os, uvloop
 async def main():
     print("ready", os.getpid())
     await asyncio.Event().wait()
-uvloop.run(main())
+asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main())
 """,
-    "uvloop echo": f"import uvloop{_ECHO}uvloop.run(main())\n",
+    "uvloop echo": f"import uvloop{_ECHO}asyncio.Runner(loop_factory=uvloop.new_event_loop).run(main())\n",
     "echo with threads": """
 import asyncio, os, random, threading, time
 def work():

@@ -121,7 +121,11 @@ def test_a_call_without_a_limit_still_gets_what_it_waits_for(name: str) -> None:
 def test_a_signal_that_comes_while_the_thread_is_stopped_ends_its_call(name: str) -> None:
     """It is delivered to the call, not before it: else Python would notice it only when that ends."""
     with blocked_in(INTERRUPTED[name]) as program:
-        with ptrace.StoppedThread(examine(program.pid).architecture, program.pid, program.pid) as thread:
+        target = examine(program.pid)
+        instruction = injection._syscall_instruction(target)
+        with ptrace.StoppedThread(target.architecture, program.pid, program.pid) as thread:
             thread.take()
+            with pytest.raises(ptrace.SystemCallError):
+                thread.syscall(instruction, target.architecture.calls["close"], -1)
             os.kill(program.pid, signal.SIGUSR1)
         assert said(program) == ["handled"]
