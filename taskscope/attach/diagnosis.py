@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from taskscope import endpoint
-from taskscope.attach import attempt, injection, mutexes, outside, procfs, room
+from taskscope.attach import attempt, injection, mutexes, outside, procfs, ptrace, room
 from taskscope.attach.errors import AttachError, OutOfReachError
 from taskscope.attach.patience import kept
 from taskscope.attach.presence import agent_in
@@ -74,6 +74,8 @@ def obstacle(target: Target) -> AttachError | None:
 
 def _in_the_way(target: Target) -> AttachError | None:
     pid = target.pid
+    if ptrace.is_forbidden():
+        return AttachError(f"process {pid} cannot be traced: a seccomp profile forbids ptrace here", _PTRACE)
     if target.stopped:
         return AttachError(
             f"process {pid} is stopped, so no agent can start in it", f"kill -CONT {pid}, then attach again"
@@ -193,4 +195,5 @@ def _may_write(target: Target, folder: str) -> bool:
 
 _DISABLE = "PYTHON_DISABLE_REMOTE_DEBUG"
 _DECLINED = f"switched off by {_DISABLE} or -X: that is sys.remote_exec, which attaching does not use"
+_PTRACE = "allow it in the profile (docker run --cap-add=SYS_PTRACE does), or run taskscope outside"
 _WAY = "a new thread, started while one of its threads is stopped for about 1 ms"

@@ -77,6 +77,17 @@ def _ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def is_forbidden() -> bool:
+    """Whether a seccomp profile keeps us from tracing anything, even a thread that does not exist."""
+    try:
+        _ptrace(_SEIZE, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def _traced(tid: int) -> bool:
     return procfs.status(tid).get("TracerPid", "0") != "0"
 

@@ -1,183 +1,59 @@
 """What attaching does in the kernels and containers of production: works, or says why not and what to do.
 
 ``python -m tests.machine.environments`` prints the table.  Those that need root alone are made here, the
-others in a machine of its own (`linux`), which takes minutes; ``--here`` leaves them out.
+others in a machine of its own (`linux`), which takes ten minutes; ``--here`` leaves them out.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
-import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from taskscope.attach import attempt
-from tests.machine.look import Seen
-from tests.patience import FACTOR
+from tests.machine.environment import REPO, Row, rows
+from tests.machine.there import PACKAGES, THERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
-REPO = Path(__file__).parents[2]
+    from tests.machine.environment import Environment
+
 MARK = "row: "
 """Before each row that a machine prints."""
-
-USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
-"""Before a command: as an ordinary user."""
-
-PYTHON = next((str(each) for each in Path("/usr/bin").glob("python3.1[1-9]")), sys.executable)
-"""One that every user may run."""
-
-
-class Missing(Exception):
-    """The environment cannot be made here; the message says what is missing."""
-
-
-def works(_: Seen) -> str:
-    """What the table says of an environment in which attaching works."""
-    return "works"
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """``running``: a process in it, as a pid; ``look``: what makes a command one of whoever looks.
-
-    ``says``: a pattern of the table's second column, which ``note`` writes if attaching works.
-    """
-
-    name: str
-    running: Callable[[], AbstractContextManager[int]]
-    says: str
-    look: tuple[str, ...] = ()
-    note: Callable[[Seen], str] = works
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``problem``: what is wrong with what was seen; empty if nothing."""
-
-    name: str
-    says: str
-    problem: str = ""
-    seconds: float = 0.0
-
-
-def observed(environment: Environment, shelf: Path) -> Row:
-    """Makes it, looks, and compares what is left with what was there.  Raises Missing."""
-    with environment.running() as pid:
-        before = _state(pid)
-        seen = looked(pid, environment.look, shelf)
-        left = _left(pid, before)
-    says = (seen.attach or environment.note(seen)).replace(str(pid), "PID")
-    return Row(environment.name, says, _problem(environment, seen, says) or left, seen.seconds)
-
-
-def _problem(environment: Environment, seen: Seen, says: str) -> str:
-    if not re.search(environment.says, says):
-        return f"it was to say {environment.says}"
-    if seen.doctor != seen.attach:
-        return f"doctor says {seen.doctor!r}"
-    if seen.listed and bool(seen.ps) > bool(seen.attach):
-        return f"ps says {seen.ps!r}"
-    return seen.detach
-
-
-def _state(pid: int) -> tuple[int, int]:
-    return len(os.listdir(f"/proc/{pid}/task")), len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def _left(pid: int, before: tuple[int, int]) -> str:
-    deadline = time.monotonic() + 10 * FACTOR
-    while (now := _state(pid)) != before:
-        if time.monotonic() > deadline:
-            return f"{now} threads and descriptors are left instead of {before}"
-        time.sleep(0.05)
-    pending = attempt.waiting(pid)
-    return f"{pending} is left" if pending is not None else ""
-
-
-def looked(pid: int, look: Sequence[str], shelf: Path) -> Seen:
-    """What the product says to whoever ``look`` makes of us."""
-    command = [*look, PYTHON, "-S", "-m", "tests.machine.look", str(pid)]
-    environment = {"PYTHONPATH": str(shelf), "PATH": os.environ["PATH"], "TASKSCOPE_PATIENCE": str(FACTOR)}
-    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    return Seen(**said | {"progress": tuple(said["progress"])})
-
-
-@contextmanager
-def shelf() -> Iterator[Path]:
-    """A copy of the product, and of who looks, that every user may read."""
-    with tempfile.TemporaryDirectory(prefix="taskscope-test-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        shutil.copytree(REPO / "taskscope", folder / "taskscope")
-        for each in (
-            "__init__.py",
-            "agent_client.py",
-            "patience.py",
-            "machine/__init__.py",
-            "machine/look.py",
-        ):
-            (folder / "tests" / each).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPO / "tests" / each, folder / "tests" / each)
-        yield folder
-
-
-def rows(environments: Sequence[Environment]) -> Iterator[Row]:
-    """What is seen in each, one after another."""
-    with shelf() as folder:
-        for each in environments:
-            try:
-                yield observed(each, folder)
-            except Missing as missing:
-                yield Row(each.name, f"not tried: {missing}")
-            except Exception as error:
-                yield Row(each.name, f"failed: {type(error).__name__}", str(error))
 
 
 def from_machine(show: Callable[[str], object], *words: str) -> list[Row]:
     """The rows of the environments that take a machine of its own.  Raises MachineError."""
-    from tests.machine.there import MACHINE
+    from tests.machine.linux import Machine, MachineError  # it takes pytest
 
     table = shlex.join(["python3.11", "-m", "tests.machine.environments", "--there", *words])
     command = f"cd /in/{REPO.name} && TASKSCOPE_PATIENCE=20 TMPDIR=/in {table}"
-    done = MACHINE.run(command, [REPO], 1800, show)
+    done = Machine(packages=PACKAGES).run(command, [REPO], 1800, show)
+    if done.status:
+        raise MachineError(done.output)
     found = re.findall(f"^{MARK}(.*)$", done.output, re.MULTILINE)
     return [Row(**json.loads(line)) for line in found]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the table; 1 if something in it is not as it should be."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.machine.environments", description=__doc__)
     parser.add_argument("--here", action="store_true", help="only those that need no machine of its own")
-    parser.add_argument("--there", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--there", action="store_true", help=argparse.SUPPRESS)  # in that machine
     parser.add_argument("words", nargs="*", help="only those with each of these words in their names")
     options = parser.parse_args(arguments)
-    chosen = functools.partial(_chosen, options.words)
     if options.there:
-        from tests.machine.there import THERE
-
-        for row in rows(chosen(THERE)):
+        for row in rows(_named(THERE, options.words)):
             print(f"{MARK}{json.dumps(asdict(row))}", flush=True)
         return 0
-    from tests.machine.here import HERE
+    from tests.machine.here import HERE  # it takes pytest
 
-    found = list(_shown(rows(chosen(HERE))))
-    if not options.here:
+    found = list(_shown(rows(_named(HERE, options.words))))
+    if not options.here and _named(THERE, options.words):
         found += from_machine(sys.stderr.write, *options.words)
     print("| environment | attaching |\n|---|---|")
     for row in found:
@@ -185,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     return int(any(row.problem for row in found))
 
 
-def _chosen(words: Sequence[str], environments: Sequence[Environment]) -> list[Environment]:
+def _named(environments: Sequence[Environment], words: Sequence[str]) -> list[Environment]:
     return [each for each in environments if all(word in each.name for word in words)]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests import pythons, targets
-from tests.machine.environments import PYTHON, USER, Environment, Missing
+from tests.machine.environment import PYTHON, USER, Environment, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,6 +76,20 @@ def hidepid(level: int, *who: str) -> tuple[str, ...]:
     """Before a command: with a /proc mounted that way."""
     script = f'mount -t proc -o hidepid={level} proc /proc && exec "$@"'
     return ("unshare", "--mount", "sh", "-c", script, "sh", *who)
+
+
+def without_ptrace(*who: str) -> tuple[str, ...]:
+    """Before a command: under a seccomp profile that forbids this system call and allows all others."""
+    filter = (
+        "import ctypes, os, struct, sys\n"
+        "rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 101), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000)]\n"
+        "code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *each) for each in rules))\n"
+        "program = struct.pack('HxxxxxxP', len(rules), ctypes.addressof(code))\n"
+        "libc = ctypes.CDLL(None)\n"
+        "assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0\n"
+        "os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    return (*who, PYTHON, "-c", filter)
 
 
 def socket(seen: Seen) -> str:
@@ -199,6 +213,7 @@ HERE = (
         "it has more capabilities than taskscope",
         USER,
     ),
+    Environment("a seccomp profile forbids ptrace", program, "forbids ptrace here", without_ptrace()),
     Environment("not dumpable", partial(program, NOT_DUMPABLE, USER), r"\(not dumpable\)", USER),
     Environment("not dumpable, as root", partial(program, NOT_DUMPABLE, USER), "^works"),
     Environment("has given up root", partial(program, GIVES_UP_ROOT), r"\(not dumpable\)", USER),

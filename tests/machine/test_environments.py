@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machine.environments import Missing, from_machine, observed, shelf
+from tests.machine.environment import Missing, observed, shelf
+from tests.machine.environments import from_machine
 from tests.machine.here import HERE
-from tests.machine.linux import MachineError
+from tests.machine.linux import NoMachineError
 from tests.machine.there import THERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.machine.environments import Environment
+    from tests.machine.environment import Environment
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
@@ -54,7 +55,7 @@ def test_attaching_works_or_says_why_not(environment: Environment, readable: Pat
 def test_likewise_in_a_machine_of_its_own() -> None:
     try:
         found = from_machine(print)
-    except MachineError as problem:
+    except NoMachineError as problem:
         pytest.skip(str(problem))
     assert [each.name for each in found] == [each.name for each in THERE]
     assert not [row for row in found if row.problem]

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import targets
-from tests.machine.environments import PYTHON, USER, Environment
-from tests.machine.linux import Machine
+from tests.machine.environment import PYTHON, USER, Environment
 from tests.runc.in_a_container import NAME, Container
 
 if TYPE_CHECKING:
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 
     from tests.machine.look import Seen
 
-MACHINE = Machine(packages=("python3.11", "util-linux", "runc", "golang-github-containers-common"))
+PACKAGES = ("python3.11", "util-linux", "runc", "golang-github-containers-common")
+"""What they take, of Debian's."""
 
 _SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 _GROUPS = Path("/sys/fs/cgroup")
