@@ -260,6 +260,7 @@ async def test_the_cursor_stays_on_its_process_before_a_key_is_pressed() -> None
     async with family(SIZES[1]) as (app, pilot, service):
         await until(pilot, lambda: shown(app)[:1] == ["4121"])
         service.connected[4121][0].end()
+        await until_shown(pilot, "2 processes, 1 ended")
         app.context.clock = lambda: 1010.0  # time to sort again
         await until(pilot, lambda: shown(app) == ["4122", "4123", "4999", "4121"])
         await pilot.press("p")
