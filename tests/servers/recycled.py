@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import endpoint
 from taskscope.attach.family import below, parents
+from taskscope.attach.payload import pieces
 from taskscope.sources.group import GroupSource, observed
 from taskscope.sources.pump import Pump
 
@@ -226,6 +227,7 @@ async def _left_alone(course: Course, master: int, seconds: float) -> None:
 
 
 async def _watched(course: Course, master: int, seconds: float) -> None:
+    pieces(compiled=True)  # takes 40 MB, once: a worker that is too busy to start its agent in time gets one
     course.before = held(os.getpid())
     group = observed([str(master)], children=True)
     assert isinstance(group, GroupSource)
