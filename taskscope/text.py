@@ -358,7 +358,7 @@ def levels(found: Mapping[Level, int] | None) -> str:
 _UNSEEN: dict[Unseen, str] = {
     "trio": "runs trio: tasks of trio are not shown yet; threads are",
     "gevent": "runs gevent: greenlets are not shown; threads are",
-    "asyncio": "runs asyncio: its tasks can be seen from outside from Python 3.14 on; threads are shown",
+    "asyncio": "runs asyncio: its tasks could not be found from outside; threads are shown",
 }
 
 

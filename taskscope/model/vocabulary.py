@@ -60,7 +60,7 @@ __all__ = [
 Origin = Literal["user", "library", "stdlib"]
 """Where a file belongs: the program, site-packages, or Python."""
 Unseen = Literal["trio", "gevent", "asyncio"]
-"""What runs tasks that are not shown.  ``asyncio``: of a process that is only read, before Python 3.14."""
+"""What runs tasks that are not shown.  ``asyncio``: of a process that is only read, if not found."""
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 

@@ -101,9 +101,10 @@ async def seen(source: Source) -> tuple[Picture, Picture]:
     return await tasks(source), await threads(source)
 
 
+@pytest.mark.parametrize("version", ["3.11", pythons.NEWEST])
 @pytest.mark.parametrize("name", PROGRAMS)
-async def test_both_see_the_same(name: str) -> None:
-    command = [str(pythons.require(pythons.NEWEST)), "-m", "taskscope", "run", str(CORPUS / f"{name}.py")]
+async def test_both_see_the_same(name: str, version: str) -> None:
+    command = [str(pythons.require(version)), "-m", "taskscope", "run", str(CORPUS / f"{name}.py")]
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, text=True) as child:
         try:
@@ -118,7 +119,7 @@ async def test_both_see_the_same(name: str) -> None:
                 if not found[2] and (found[0] or found[1]):
                     break
                 await asyncio.sleep(0.3 * FACTOR)
-            print(f"\n{name}: {found[0]} tasks and {found[1]} threads compared")
+            print(f"\n{name} {version}: {found[0]} tasks and {found[1]} threads compared")
             assert not found[2]
             assert found[0] + found[1] > 0
             await source.close()

@@ -17,7 +17,7 @@ from taskscope.attach.reading.code_objects import CodeObjects
 from taskscope.attach.reading.coroutines import Coroutines
 from taskscope.attach.reading.frames import Interpreter, Stacks
 from taskscope.attach.reading.memory import MOST_DATA, Memory, MovedError
-from taskscope.attach.reading.tasks import TaskReader
+from taskscope.attach.reading.tasks import LinkedTasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,8 @@ def interpreter(memory: Memory) -> Interpreter:
     return Interpreter(memory, PYTHON, layout.Python(1, (3, 14, 0)))
 
 
-def reader(interpreter: Interpreter) -> TaskReader:
-    return TaskReader(interpreter, FIELDS, ASYNCIO)
+def reader(interpreter: Interpreter) -> LinkedTasks:
+    return LinkedTasks(interpreter, FIELDS, ASYNCIO)
 
 
 class Page:

@@ -84,7 +84,7 @@ class Coroutines:
             name = name or frame.function
             if state == layout.running and len(frames) == 1:
                 place = address + layout.frame
-            if state != layout.awaiting:
+            if state != layout.awaiting or (layout.also_yields and not self._awaits(data)):
                 return Chain(name, tuple(reversed(frames)), place=place)
             address = self._awaited(address, data)
         if not frames:
@@ -102,10 +102,20 @@ class Coroutines:
             return None
         return self._code.first_line(code) if state == layout.created else self._code.frame(code, instruction)
 
+    def _awaits(self, data: bytes) -> bool:
+        """Whether it stands at an ``await``, by the argument of the instruction at which it goes on."""
+        (instruction,) = struct.unpack_from("<Q", data, self._layout.frame + self._at.instruction)
+        return self._memory.read(instruction + 3, 1)[0] & 3 >= 2
+
     def _awaited(self, address: int, data: bytes) -> int:
         """What the topmost place of a frame's stack holds."""
-        (top,) = struct.unpack_from("<Q", data, self._layout.frame + self._layout.stack_pointer)
-        at = top - self._layout.awaited - address
+        frame, layout = self._layout.frame, self._layout
+        if layout.locals:
+            (count,) = struct.unpack_from("<i", data, frame + layout.stack_pointer)
+            at = frame + layout.locals + 8 * count - layout.awaited
+        else:
+            (top,) = struct.unpack_from("<Q", data, frame + layout.stack_pointer)
+            at = top - layout.awaited - address
         if not 0 < at < _LARGEST:
             raise MovedError("its stack is elsewhere")
         if at + 8 <= len(data):

@@ -68,6 +68,8 @@ class CoroutineLayout:
     created: int  # what the state is before the start, at an ``await``, and while it runs
     awaiting: int
     running: int
+    locals: int = 0  # in a frame; its ``stack_pointer`` counts from there, 0: it is an address
+    also_yields: int = 0  # whether the state is the same at a ``yield``
 
 
 @dataclass(frozen=True, slots=True)

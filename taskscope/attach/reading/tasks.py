@@ -1,8 +1,8 @@
-"""The tasks of another process, read from its memory: from Python 3.14 on, which tells where they are.
+"""The tasks of another process, read from its memory.
 
-Tasks come and go while the lists of them are followed.  A link counts if the next task points back; where one
-does not, the walk goes back to the last task that is still in the list.  So none is listed twice, and none is
-missed that was there all the time.
+From Python 3.14 on they are in lists, of which asyncio tells where they are.  Tasks come and go while these
+are followed: a link counts if the next task points back; where one does not, the walk goes back to the last
+task that is still in the list.  So none is listed twice, and none is missed that was there all the time.
 """
 
 from __future__ import annotations
@@ -59,53 +59,112 @@ class Tasks:
     more: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class TaskFields:
+    """Offsets in a task; ``awaited_by`` 0: it does not tell who waits for it."""
+
+    size: int
+    name: int
+    coroutine: int
+    awaited_by: int = 0
+    awaited_by_is_set: int = 0
+
+
 class TaskReader:
     """Reads the tasks of one process again and again."""
 
-    def __init__(self, interpreter: Interpreter, coroutines: CoroutineLayout, layout: AsyncioLayout) -> None:
+    def __init__(self, interpreter: Interpreter, coroutines: CoroutineLayout, fields: TaskFields) -> None:
         self._interpreter = interpreter
         self._memory = interpreter.memory
-        self._layout = layout
+        self._layout = fields
         self._fields = coroutines
         self._coroutines = Coroutines(interpreter, coroutines)
         self._names: dict[tuple[int, int], str] = {}
 
-    @classmethod
-    def of(cls, interpreter: Interpreter) -> TaskReader | None:
-        """None: asyncio is not loaded (yet), or this version does not tell.  Raises OSError."""
-        fields = coroutines_of(interpreter.python, interpreter.memory)
-        layout = asyncio_of(interpreter.memory, fields.interpreter_size) if fields is not None else None
-        return cls(interpreter, fields, layout) if fields is not None and layout is not None else None
-
     def tasks(self, stacks: Stacks, seconds: float) -> Tasks:
-        """All that are not done, oldest first in each thread.  Raises MovedError."""
+        """All that are not done.  Raises MovedError."""
         deadline = time.monotonic() + seconds
         self._coroutines.look_again()
         found: dict[int, OutsideTask] = {}
         unread, more = 0, False
         names, self._names = self._names, {}
+        for address, data, thread in self._all(stacks):
+            if len(found) >= MOST_TASKS or time.monotonic() > deadline:
+                more = True
+                break
+            if address in found:
+                continue
+            try:
+                found[address] = self._task(address, data, thread, names)
+            except MovedError:
+                unread += 1
+        return Tasks(tuple(found.values()), unread, more)
+
+    def _all(self, stacks: Stacks) -> Iterator[tuple[int, bytes, int]]:
+        """The address of each, what is there, and the native id of its thread; 0: unknown."""
+        raise NotImplementedError
+
+    def _task(self, address: int, data: bytes, thread: int, names: dict[tuple[int, int], str]) -> OutsideTask:
+        layout = self._layout
+        name, coroutine, awaited_by = (
+            struct.unpack_from("<Q", data, at)[0] for at in (layout.name, layout.coroutine, layout.awaited_by)
+        )
+        chain = self._coroutines.chain(coroutine)
+        key = (address, name)
+        told = self._names[key] = names.get(key) or self._name(name)
+        by: tuple[int, ...] = ()
+        if layout.awaited_by and awaited_by:
+            by = self._set(awaited_by) if data[layout.awaited_by_is_set] else (awaited_by,)
+        return OutsideTask(address, told, chain, thread, by)
+
+    def _name(self, address: int) -> str:
+        """A text, or the number of ``Task-1``, which becomes a text when it is asked for."""
+        data = self._memory.read(address, self._fields.digits + 4)
+        if self._coroutines.type_name(struct.unpack_from("<Q", data, 8)[0]) == _TASK_NUMBER:
+            return f"Task-{struct.unpack_from('<I', data, self._fields.digits)[0]}"
+        return self._interpreter.code.text(address)[:MOST_NAME]
+
+    def _set(self, address: int) -> tuple[int, ...]:
+        """What a set contains."""
+        table = self._memory.pointer(address + self._fields.set_table)
+        mask = self._memory.pointer(address + self._fields.set_mask)
+        if mask >= _MOST_SET:
+            return ()
+        entries = struct.iter_unpack("<Qq", self._memory.read(table, 16 * (mask + 1)))
+        return tuple(key for key, code in entries if key and code != -1)
+
+
+class LinkedTasks(TaskReader):
+    """From Python 3.14 on: a list for each thread, and one for threads that have ended, oldest task first."""
+
+    def __init__(self, interpreter: Interpreter, coroutines: CoroutineLayout, layout: AsyncioLayout) -> None:
+        fields = TaskFields(
+            layout.size, layout.name, layout.coroutine, layout.awaited_by, layout.awaited_by_is_set
+        )
+        super().__init__(interpreter, coroutines, fields)
+        self._lists = layout
+
+    @classmethod
+    def of(cls, interpreter: Interpreter) -> LinkedTasks | None:
+        """None: asyncio is not loaded (yet), or this version does not tell.  Raises OSError."""
+        fields = coroutines_of(interpreter.python, interpreter.memory)
+        layout = asyncio_of(interpreter.memory, fields.interpreter_size) if fields is not None else None
+        return cls(interpreter, fields, layout) if fields is not None and layout is not None else None
+
+    def _all(self, stacks: Stacks) -> Iterator[tuple[int, bytes, int]]:
         for head, thread in self._heads(stacks):
             for address, data in self._listed(head):
-                if len(found) >= MOST_TASKS or time.monotonic() > deadline:
-                    more = True
-                    break
-                if address in found:
-                    continue
-                try:
-                    found[address] = self._task(address, data, thread, names)
-                except MovedError:
-                    unread += 1
-        return Tasks(tuple(found.values()), unread, more)
+                yield address, data, thread
 
     def _heads(self, stacks: Stacks) -> Iterator[tuple[int, int]]:
         """Where the lists begin, and of which thread each is: 0, if its thread has ended."""
         for each in stacks.threads:
-            yield each.state + self._layout.tasks_of_thread, each.native
-        yield self._interpreter.address + self._layout.tasks_of_interpreter, 0
+            yield each.state + self._lists.tasks_of_thread, each.native
+        yield self._interpreter.address + self._lists.tasks_of_interpreter, 0
 
     def _listed(self, head: int) -> Iterator[tuple[int, bytes]]:
         """The tasks in the list that begins at ``head``: the address of each, and what is there."""
-        layout, read = self._layout, self._memory.read
+        layout, read = self._lists, self._memory.read
         node, way, seen = head, [head], {head}
         after, returns = self._next(head), 0
         while returns < MOST_RETURNS and after != head:
@@ -138,32 +197,3 @@ class TaskReader:
             return self._memory.pointer(self._memory.pointer(node + 8)) == node
         except MovedError:
             return False
-
-    def _task(self, address: int, data: bytes, thread: int, names: dict[tuple[int, int], str]) -> OutsideTask:
-        layout = self._layout
-        name, coroutine, awaited_by = (
-            struct.unpack_from("<Q", data, at)[0] for at in (layout.name, layout.coroutine, layout.awaited_by)
-        )
-        chain = self._coroutines.chain(coroutine)
-        key = (address, name)
-        told = self._names[key] = names.get(key) or self._name(name)
-        by: tuple[int, ...] = ()
-        if awaited_by:
-            by = self._set(awaited_by) if data[layout.awaited_by_is_set] else (awaited_by,)
-        return OutsideTask(address, told, chain, thread, by)
-
-    def _name(self, address: int) -> str:
-        """A text, or the number of ``Task-1``, which becomes a text when it is asked for."""
-        data = self._memory.read(address, self._fields.digits + 4)
-        if self._coroutines.type_name(struct.unpack_from("<Q", data, 8)[0]) == _TASK_NUMBER:
-            return f"Task-{struct.unpack_from('<I', data, self._fields.digits)[0]}"
-        return self._interpreter.code.text(address)[:MOST_NAME]
-
-    def _set(self, address: int) -> tuple[int, ...]:
-        """What a set contains."""
-        table = self._memory.pointer(address + self._fields.set_table)
-        mask = self._memory.pointer(address + self._fields.set_mask)
-        if mask >= _MOST_SET:
-            return ()
-        entries = struct.iter_unpack("<Qq", self._memory.read(table, 16 * (mask + 1)))
-        return tuple(key for key, code in entries if key and code != -1)

@@ -14,12 +14,14 @@ from taskscope.attach.outside import Condition, Outside
 from taskscope.attach.reading import holding, kernel_threads
 from taskscope.attach.reading.memory import MovedError
 from taskscope.attach.reading.opening import interpreter_of, opened
-from taskscope.attach.reading.tasks import TaskReader, Tasks
+from taskscope.attach.reading.tasks import LinkedTasks
+from taskscope.attach.reading.weak_tasks import WeakTasks
 
 if TYPE_CHECKING:
     from taskscope.attach.reading.frames import Stacks
     from taskscope.attach.reading.holding import Held
     from taskscope.attach.reading.kernel_threads import KernelThread
+    from taskscope.attach.reading.tasks import TaskReader, Tasks
 
 TRIES = 3
 """The process goes on while it is read."""
@@ -92,7 +94,7 @@ class Looker:
         before, self._held = self._held, held
         certain = held is not None and before is not None and held.goes_on(before)
         if self._tasks is None:
-            self._tasks = TaskReader.of(self._interpreter)
+            self._tasks = LinkedTasks.of(self._interpreter) or WeakTasks.of(self._interpreter)
         return Look(
             pid=pid,
             monotonic=now,

@@ -12,12 +12,9 @@ from taskscope.attach import procfs
 from taskscope.attach.discover import readable, user_name
 from taskscope.wire import clean_text
 
-TELLS_TASKS = (3, 14)
-"""Python from which on tasks are read."""
 
-
-def describe(pid: int, version: tuple[int, ...]) -> model.Process:
-    """Raises OSError if the process has ended."""
+def describe(pid: int, version: tuple[int, ...], *, sees_tasks: bool) -> model.Process:
+    """``sees_tasks``: those of asyncio were found.  Raises OSError if the process has ended."""
     argv = procfs.command(pid)
     return model.Process(
         pid=pid,
@@ -31,7 +28,7 @@ def describe(pid: int, version: tuple[int, ...]) -> model.Process:
         cwd=clean_text(str(Path(f"/proc/{pid}/cwd").readlink())),
         started_wall=time.time() - procfs.age(pid),
         fd_limit=_fd_limit(pid),
-        unseen=("asyncio",) if version < TELLS_TASKS and _runs_asyncio(pid) else (),
+        unseen=() if sees_tasks or not _runs_asyncio(pid) else ("asyncio",),
     )
 
 

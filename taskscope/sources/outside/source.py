@@ -105,7 +105,7 @@ class OutsideSource(Answering):
             raise SourceError(str(error)) from None
         try:
             look = await self._next_look()
-            process = describe(self.pid, looker.version)
+            process = describe(self.pid, looker.version, sees_tasks=look.tasks is not None)
         except OSError as error:
             await self.close()
             raise SourceError(f"process {self.pid} cannot be read: {error}") from None
