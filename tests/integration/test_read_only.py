@@ -50,10 +50,15 @@ async def main():
     kept += [asyncio.create_task(waits(kept[0])), asyncio.create_task(gathers())]
     kept += [asyncio.create_task(iterates())]
     threading.Thread(target=idle, daemon=True).start()
+    asked = [vars(each) for each in vars(asyncio.tasks).values() if "WeakSet" in str(type(each))] * LOOKED
     asyncio.get_running_loop().call_later(0.05, print, "ready", os.getpid())
     await asyncio.Event().wait()
 asyncio.run(main())
 """
+
+STANDING = STANDING.replace("LOOKED", "0")
+LOOKED_INTO = STANDING.replace("* 0", "* 1")
+"""Someone has asked for the dictionaries of asyncio's own objects, as debuggers do."""
 
 LINE = {text: at for at, text in enumerate(STANDING.splitlines(), 1)}
 
@@ -74,8 +79,11 @@ def line(text: str) -> int:
 
 
 @pytest.mark.parametrize("version", pythons.versions())
-async def test_tasks_are_counted_by_coroutine_and_by_the_line_at_which_they_wait(version: str) -> None:
-    with targets.running(pythons.require(version), STANDING) as program:
+@pytest.mark.parametrize("text", [STANDING, LOOKED_INTO], ids=["", "looked into"])
+async def test_tasks_are_counted_by_coroutine_and_by_the_line_at_which_they_wait(
+    version: str, text: str
+) -> None:
+    with targets.running(pythons.require(version), text) as program:
         source = OutsideSource(program.pid)
         hello = await source.open()
         sample = await anext(source.samples())

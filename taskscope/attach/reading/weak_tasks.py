@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from taskscope.attach.reading.layout import CoroutineLayout
 from taskscope.attach.reading.memory import MOST_DATA, MovedError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _MODULE, _MODULE_NAMES = "asyncio.tasks", 16
 """Where a module has the dictionary of its names."""
 
+_SPLIT, _VALUES = 2, 40
+"""The kind of a dictionary whose values are apart, and where it has them."""
+
 _KEYS, _INDEX_BYTES, _KIND, _COUNT, _INDEXES = 32, 9, 10, 24, 32
 """Where a dictionary has its keys, and what these begin with."""
 
@@ -34,22 +37,20 @@ _MOST_PLACES = 4 * MOST_TASKS
 TRIES = 3
 
 
+Form = Literal["apart", "tagged", "inline"]
+"""How an object has its attributes: 32 bytes before it is where; 24 bytes, and odd; or they follow it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """``modules``: in an interpreter; ``state``: of a task, as four bytes, 0 while it is not done.
-
-    ``values``: where an object has its attributes: at so many bytes from it, ``inline``; else what is there
-    points to them, plus ``tag``.
-    """
+    """``modules``: in an interpreter; ``state``: of a task, as four bytes, 0 while it is not done."""
 
     modules: int
     name: str
     task: TaskFields
     state: int
     coroutines: CoroutineLayout
-    values: int
-    tag: int = 0
-    inline: bool = False
+    form: Form
 
 
 _VERSIONS = {
@@ -59,7 +60,7 @@ _VERSIONS = {
         TaskFields(176, 144, 136),
         88,
         CoroutineLayout(0, 64, 24, 40, 32, 24, 152, 80, 75, 8, -2, -1, 0, locals=72, also_yields=1),
-        -32,
+        "apart",
     ),
     (3, 12): _Version(
         944,
@@ -67,8 +68,7 @@ _VERSIONS = {
         TaskFields(176, 144, 136),
         88,
         CoroutineLayout(0, 64, 24, 40, 32, 24, 144, 72, 67, 8, -2, -1, 0, locals=72, also_yields=1),
-        -24,
-        tag=1,
+        "tagged",
     ),
     (3, 13): _Version(
         7656,
@@ -76,8 +76,7 @@ _VERSIONS = {
         TaskFields(144, 128, 120),
         96,
         CoroutineLayout(0, 64, 24, 40, 32, 24, 144, 72, 67, 8, -3, -1, 0, locals=72),
-        24,
-        inline=True,
+        "inline",
     ),
 }
 
@@ -102,9 +101,7 @@ class WeakTasks(TaskReader):
         found = _value(interpreter, memory.pointer(module + _MODULE_NAMES), version.name) if module else 0
         if not found:
             return None
-        at = found + version.values
-        values = at if version.inline else memory.pointer(at) + version.tag
-        data = memory.pointer(values)
+        data = _first_attribute(interpreter, found, version.form)
         kind = memory.pointer(memory.pointer(data + _TYPE) + version.coroutines.type_name)
         return cls(interpreter, version, data) if memory.c_string(kind) == "set" else None
 
@@ -140,17 +137,33 @@ class WeakTasks(TaskReader):
         return self._memory.pointer(self._data + fields.set_table), count
 
 
-def _value(interpreter: Interpreter, dictionary: int, name: str) -> int:
+def _first_attribute(interpreter: Interpreter, address: int, form: Form) -> int:
+    """What an object was given first: the set of a WeakSet.  Raises MovedError."""
+    memory = interpreter.memory
+    dictionary = memory.pointer(address - 24)
+    if form == "apart" and (values := memory.pointer(address - 32)):
+        return memory.pointer(values)
+    if form == "tagged" and dictionary & 1:
+        return memory.pointer(dictionary + 1)
+    if form == "inline" and memory.read(address + 19, 1)[0]:
+        return memory.pointer(address + 24)
+    return _value(interpreter, dictionary, "data", form)  # someone asked for its __dict__
+
+
+def _value(interpreter: Interpreter, dictionary: int, name: str, form: Form = "apart") -> int:
     """The address of what a dictionary has under a name; 0: nothing.  Raises MovedError."""
     memory = interpreter.memory
     keys = memory.pointer(dictionary + _KEYS)
     head = memory.read(keys, _INDEXES)
     (count,) = struct.unpack_from("<Q", head, _COUNT)
     begin = keys + _INDEXES + (1 << min(head[_INDEX_BYTES], 40))
-    form = struct.Struct("<QQ" if head[_KIND] else "<8xQQ")
+    entry = struct.Struct("<QQ" if head[_KIND] else "<8xQQ")
     for each in range(min(count, _MOST_NAMES)):
-        key, value = form.unpack(memory.read(begin + form.size * each, form.size))
-        if key and value and interpreter.code.text(key) == name:
-            found: int = value
-            return found
+        key, value = entry.unpack(memory.read(begin + entry.size * each, entry.size))
+        if not key or interpreter.code.text(key) != name:
+            continue
+        if head[_KIND] == _SPLIT:
+            begin_of_values = memory.pointer(dictionary + _VALUES) + (8 if form == "inline" else 0)
+            value = memory.pointer(begin_of_values + 8 * each)
+        return int(value)
     return 0

@@ -94,7 +94,8 @@ class Looker:
         before, self._held = self._held, held
         certain = held is not None and before is not None and held.goes_on(before)
         if self._tasks is None:
-            self._tasks = LinkedTasks.of(self._interpreter) or WeakTasks.of(self._interpreter)
+            with contextlib.suppress(MovedError):  # asyncio may be just coming
+                self._tasks = LinkedTasks.of(self._interpreter) or WeakTasks.of(self._interpreter)
         return Look(
             pid=pid,
             monotonic=now,
