@@ -41,8 +41,8 @@ _TEXT_AT = attempt.RECORD_AT + attempt.RECORD.size
 _PAUSES = (0.0005, 0.001, 0.002, 0.003, 0.005)
 """Seconds between tries; with the stops themselves at most 10 % of a busy thread's time."""
 
-_CHUNK, _MOST_TEXT = 1 << 16, 1 << 21
-"""Bytes of the C library that are searched at a time, and in all."""
+_WRAPPER = 64
+"""Bytes of a function that only makes a system call."""
 
 _MOST = 16
 """Most threads tried per round."""
@@ -158,21 +158,19 @@ def _is_safe(target: Target, thread: ptrace.StoppedThread) -> bool:
 
 
 def _syscall_instruction(target: Target) -> int:
-    """Address of an instruction in the target's C library that enters the kernel.
+    """Address of the instruction that enters the kernel in ``munmap``, where no thread ever waits: the kernel
+    treats one specially that a thread may be about to repeat.
 
     Raises AttachError, OSError.
     """
     wanted, step = target.architecture.syscall, target.architecture.alignment
+    start = target.addresses["munmap"]
     with Path(f"/proc/{target.pid}/mem").open("rb", buffering=0) as memory:
-        for text in target.libc_text:
-            for start in text[:_MOST_TEXT:_CHUNK]:
-                data = os.pread(memory.fileno(), _CHUNK, start)
-                found = data.find(wanted)
-                while found >= 0 and found % step:
-                    found = data.find(wanted, found + 1)
-                if found >= 0:
-                    return start + found
-    raise AttachError(f"the C library of process {target.pid} has no system call instruction")
+        code = os.pread(memory.fileno(), _WRAPPER, start)
+    for offset in range(0, len(code), step):
+        if code.startswith(wanted, offset):
+            return start + offset
+    raise AttachError(f"the C library of process {target.pid} enters the kernel in an unknown way")
 
 
 class _Scratch:

@@ -61,7 +61,6 @@ class Target:
     root: str
     addresses: dict[str, int]
     text: tuple[range, ...]
-    libc_text: tuple[range, ...]
 
 
 def examine(pid: int, patience: float = 0.0) -> Target:
@@ -124,7 +123,6 @@ def _examine(pid: int) -> Target:
                 | _addresses(libc, MEMORY),
                 # An executable with its own malloc may be stopped inside it, holding its lock.
                 text=() if python.symbol("malloc") else python.text,
-                libc_text=libc.text,
             )
 
 
