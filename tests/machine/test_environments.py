@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machine.environment import Missing, observed, shelf
+from tests.machine.environment import REPO, Missing, observed, shelf
 from tests.machine.environments import from_machine
 from tests.machine.here import HERE
 from tests.machine.linux import NoMachineError
@@ -48,6 +48,13 @@ def test_attaching_works_or_says_why_not(environment: Environment, readable: Pat
     except Missing as missing:
         pytest.skip(str(missing))
     assert not row.problem, row.says
+
+
+def test_the_documented_table_has_each_of_them() -> None:
+    text = (REPO / "taskscope/ARCHITECTURE.md").read_text()
+    table = text.partition("| environment | attaching |\n|---|---|\n")[2].partition("\n\n")[0]
+    named = [line.split("|")[1].strip() for line in table.splitlines()]
+    assert named == [each.name for each in (*HERE, *THERE)]
 
 
 @pytest.mark.machine

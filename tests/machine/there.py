@@ -109,13 +109,12 @@ def meters(seen: Seen) -> str:
 
 def meanwhile(seen: Seen) -> str:
     """What is said while one waits."""
-    return "; ".join(
-        ["works", *(each.removesuffix("; waiting") for each in seen.progress if "; waiting" in each)]
-    )
+    said = (each.removesuffix("; waiting") for each in seen.progress if each.endswith("; waiting"))
+    return "; ".join(["works", *dict.fromkeys(said)])
 
 
 THERE = (
-    Environment("cgroup v2, 8 MB left", partial(limited, memory_left=8 << 20), "only [78] MB left of the"),
+    Environment("cgroup v2, 8 MB left", partial(limited, memory_left=8 << 20), r"only \d MB left of the"),
     Environment("cgroup v2, pids.max reached", partial(limited, pids_max=1), "may start no more threads"),
     Environment("cgroup v2, pids.max: one is left", partial(limited, pids_max=2), "only 1 more thread"),
     Environment(
@@ -125,12 +124,15 @@ THERE = (
         note=meters,
     ),
     Environment(
-        "cgroup v2, 10 % of a core", partial(limited, cpu_max="10000 100000"), "^works", note=meanwhile
+        "cgroup v2, 10 % of a core",
+        partial(limited, cpu_max="10000 100000"),
+        "^works.* limit of its control group",
+        note=meanwhile,
     ),
     Environment("cgroup v2, frozen", partial(limited, cgroup_freeze=1), "is frozen with its control group"),
-    Environment("runc, seccomp profile of Docker", partial(contained, with_seccomp), "^works"),
+    Environment("runc, default seccomp profile", partial(contained, with_seccomp), "^works"),
     Environment(
-        "runc, seccomp profile of Docker, from inside", partial(contained, with_seccomp), "^works", INSIDE
+        "runc, default seccomp profile, from inside", partial(contained, with_seccomp), "^works", INSIDE
     ),
     Environment("runc, user namespace", partial(contained, with_users), "^works"),
     Environment("runc, user namespace, from inside", partial(contained, with_users), "^works", INSIDE),
