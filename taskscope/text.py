@@ -244,6 +244,8 @@ def does_at(finding: Finding) -> str:
 def _does(finding: Finding) -> str:
     if finding.kind == "wakeup" and finding.evidence.get("callback"):
         return "queued" if finding.evidence.get("queued_at") else "runs"
+    if finding.known == "parked":
+        return "waits"
     return _DOES.get(finding.kind) or ("started" if finding.id else "waits")
 
 
@@ -256,7 +258,9 @@ def asides(finding: Finding) -> list[str]:
         said.append(f"{does} at {frame(finding.site)}, {begun} {frame(finding.user_site)}")
     if finding.via is not None:
         said.append(f"through {frame(finding.via)}")
-    if finding.known != "exact":
+    if finding.known == "parked":
+        said.append("they wait at that line; what creates them is not seen from outside")
+    elif finding.known != "exact":
         timer = finding.kind == "timer"
         things = "threads" if finding.kind == "thread" else "tasks"
         why = (

@@ -69,8 +69,9 @@ Arrived = Literal["started", "injected", "aiomonitor", "outside"]
 
 SiteKind = Literal["task", "thread"]
 
-Known = Literal["exact", "imputed", "unknown"]
-"""How a creation site is known: observed, guessed, or not at all."""
+Known = Literal["exact", "imputed", "parked", "unknown"]
+"""How a creation site is known: observed, guessed, or not at all.  ``parked``: the line at which its tasks
+wait stands for it, as only that is seen from outside."""
 
 Wait = Literal[
     "sleep", "queue.get", "queue.put", "lock", "event", "condition", "semaphore", "barrier",

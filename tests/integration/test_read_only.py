@@ -7,6 +7,9 @@ import hashlib
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -107,7 +110,7 @@ async def test_tasks_are_counted_by_coroutine_and_by_the_line_at_which_they_wait
         ("iterates", line("        await asyncio.sleep(3600)")): 1,
         ("main", line("asyncio.Event().wait()")): 1,
     }
-    assert {each.known for each in sites.values()} == {"imputed"}
+    assert {each.known for each in sites.values()} == {"parked"}
     assert sample.tasks.live == sum(live.values())
     assert (hello.arrived, hello.control) == ("outside", False)
     assert [each.label for each in groups[:2]] == ["asyncio.sleep", "Queue.get"]
@@ -223,3 +226,62 @@ def test_who_has_the_gil_is_known_of_ourselves() -> None:
     found = frames.read(os.getpid())
     assert found is not None
     assert found.holder == 0  # it is given back to read a file
+
+
+GROWS = """
+import asyncio, os
+async def forgotten(): await asyncio.sleep(3600)
+async def main():
+    kept = []
+    print("ready", os.getpid())
+    while True:
+        kept.append(asyncio.create_task(forgotten()))
+        await asyncio.sleep(0.2)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_growth_is_found_from_outside_with_the_line_at_which_tasks_wait() -> None:
+    with targets.running(pythons.require("3.11"), GROWS) as program:
+        done = taskscope("watch", "--read-only", str(program.pid), "--for", "175s", timeout=250)
+    assert done.returncode == 1
+    assert "LEAK    ~<string>:3 forgotten" in done.stdout
+    assert "they wait at that line; what creates them is not seen from outside" in done.stdout
+
+
+SERVES = """
+import asyncio, os, threading
+async def echo(reader, writer):
+    while line := await reader.readline():
+        writer.write(line)
+async def main():
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    print("ready", os.getpid(), server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("version", pythons.versions())
+def test_a_process_at_work_is_never_traced_and_gets_nothing(version: str) -> None:
+    with targets.running(pythons.require(version), SERVES) as program:
+
+        def traces() -> tuple[object, ...]:
+            return program.threads(), program.descriptors(), program.mappings(), status()["TracerPid"]
+
+        def status() -> dict[str, str]:
+            return procfs.status(program.pid)
+
+        before, signals, seen = traces(), status()["SigCgt"], set()
+        command = [sys.executable, "-m", "taskscope", "watch", "--read-only", str(program.pid), "--for", "3s"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as watch:
+            while watch.poll() is None:
+                seen.add(traces())
+                time.sleep(0.002)
+        assert seen == {before}
+        assert status()["SigCgt"] == signals
+        with socket.create_connection(("127.0.0.1", program.port)) as client:
+            client.sendall(b"still there\n")
+            assert client.recv(100) == b"still there\n"

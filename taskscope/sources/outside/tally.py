@@ -1,7 +1,7 @@
 """Counts of tasks and threads by function and by the line at which they wait, over many looks.
 
 Who created them cannot be seen from outside.  So a site is the line at which the tasks of one coroutine wait,
-marked as imputed; a task that moves to another line leaves one site and joins another.  One that runs counts
+and marked as such; a task that moves to another line leaves one site and joins another.  One that runs counts
 where it waited last.
 """
 
@@ -139,7 +139,7 @@ class Tally:
             id = self._ids[key] = len(self._ids) + 1
             kind, coroutine, frame = key
             user = frame if frame.origin == "user" else None
-            site = model.Site(id, kind, frame, user, coroutine, "imputed", (frame,))
+            site = model.Site(id, kind, frame, user, coroutine, "parked")
             self.sites[id] = SiteTally(site)
             self.new_sites.append(site)
         return self.sites[id]

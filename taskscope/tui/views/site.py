@@ -248,6 +248,8 @@ class SiteScreen(DetailScreen):
         if site.known == "imputed":
             others = [fmt.frame(frame) for frame in site.candidates if frame != site.frame]
             return ["a guess: its tasks are older than the agent", *(f"or {other}" for other in others)]
+        if site.known == "parked":
+            return ["its tasks wait at this line; what creates them is not seen from outside"]
         if site.known == "unknown":
             return ["unknown: older than the agent; the line shown defines the coroutine"]
         parts = [f"through {fmt.frame(site.via)}"] if site.via else []
