@@ -7,13 +7,15 @@ The whole: ``pytest tests/machine -m "machine or not machine" -n 0``, as root; t
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machine.environment import REPO, Missing, observed, shelf
+from taskscope.attach import privilege
+from tests.machine.environment import PYTHON, REPO, USER, Missing, observed, shelf
 from tests.machine.environments import from_machine
-from tests.machine.here import HERE
+from tests.machine.here import HERE, hidepid
 from tests.machine.linux import NoMachineError
 from tests.machine.there import THERE
 
@@ -48,6 +50,13 @@ def test_attaching_works_or_says_why_not(environment: Environment, readable: Pat
     except Missing as missing:
         pytest.skip(str(missing))
     assert not row.problem, row.says
+
+
+def test_ps_says_that_processes_are_hidden(readable: Path) -> None:
+    command = [*hidepid(2, *USER), PYTHON, "-S", "-m", "taskscope", "ps"]
+    environment = {"PYTHONPATH": str(readable), "PATH": os.environ["PATH"]}
+    told = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stderr) == (0, f"taskscope ps: {privilege.HIDDEN}\n")
 
 
 def test_the_documented_table_has_each_of_them() -> None:
