@@ -134,6 +134,7 @@ async def test_threads_have_their_stacks_and_what_they_wait_in(version: str) -> 
         await source.close()
     assert hello.process.python.startswith(version)
     assert (main.native_id, main.state, main.text) == (program.pid, "idle", "idle in event loop")
+    assert main.name == "MainThread"
     assert main.system_call.startswith("epoll_")
     assert [each.kind for each in main.descriptors] == ["epoll"]
     assert (idle.system_call, idle.state) == ("futex", "waiting")

@@ -34,7 +34,7 @@ def opened(pid: int) -> Memory:
     if sys.platform != "linux":
         raise AttachError("processes can be read from outside on Linux only")
     with explained(pid):
-        if procfs.ended(pid):
+        if procfs.status(pid)["State"][0] in "ZX":
             raise AttachError(f"process {pid} has ended")
         return Memory(pid)
 

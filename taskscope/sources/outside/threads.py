@@ -56,11 +56,11 @@ def _thread(
     elif look.stacks.holder == kernel.inner:
         detail = "has the GIL"
     known = tally.threads.get(kernel.inner)
-    main = kernel.tid == look.pid
+    name = "MainThread" if kernel.tid == look.pid else kernel.name or f"thread {kernel.inner}"
     thread = model.Thread(
         ident=python.ident if python is not None else -kernel.inner,
         native_id=kernel.inner,
-        name=kernel.name or ("MainThread" if main else f"thread {kernel.inner}"),
+        name=name,
         daemon=False,
         python=python is not None,
         site=known.site if known is not None else None,
