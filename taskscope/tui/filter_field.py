@@ -7,6 +7,10 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+SLASH = Binding("slash", "filter", "Filter", priority=True)
+"""For the screen of a filter.  It has priority, so that what is typed right after it is the filter's, however
+busy the app is: else the next keys are on their way to the table by then, where Enter attaches."""
+
 
 class FilterField(Input):
     """Its screen handles Esc."""
@@ -25,9 +29,12 @@ class FilterField(Input):
         super().__init__(placeholder=f"{what}; all words must match", compact=True)
 
     def open(self) -> None:
-        """Shows and focuses the field."""
+        """Shows and focuses the field, at once; in it, a slash is a character as any other."""
+        if self.has_focus:
+            self.insert_text_at_cursor("/")
+            return
         self.add_class("-open")
-        self.focus()
+        self.screen.set_focus(self)
 
     def close(self, *, clear: bool) -> bool:
         """Hides the field; returns whether it was open or held a filter."""

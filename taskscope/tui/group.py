@@ -191,6 +191,13 @@ class GroupScreen(OverviewScreen):
             processes.display = True
             processes.enter()
 
+    def action_filter(self) -> None:
+        """Of the list that has the focus."""
+        if self._processes.has_focus_within:
+            self._processes.filter()
+        else:
+            super().action_filter()
+
     def leave(self) -> None:
         """Esc: clears a filter; from the processes, goes back to the sites; from those, leaves the group."""
         processes = self._processes

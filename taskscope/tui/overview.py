@@ -11,7 +11,7 @@ from taskscope.model import requests
 from taskscope.tui.caption import Caption
 from taskscope.tui.charts import Charts, height_for
 from taskscope.tui.context import LONG_LIVED, State
-from taskscope.tui.filter_field import FilterField
+from taskscope.tui.filter_field import SLASH, FilterField
 from taskscope.tui.findings_panel import FindingsPanel, most
 from taskscope.tui.messages import OverviewLeft
 from taskscope.tui.ordering import matches, of_sites
@@ -92,7 +92,7 @@ class OverviewScreen(ViewScreen):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Clear", show=False),
-        Binding("slash", "filter", "Filter"),
+        SLASH,
         Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Reverse the order", show=False),
         Binding("f", "findings", "Findings"),

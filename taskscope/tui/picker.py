@@ -18,7 +18,7 @@ from taskscope.attach.family import below, tree
 from taskscope.sources.base import SourceError
 from taskscope.sources.choice import HELPERS
 from taskscope.sources.listing import ASCENDING, VALUES, matches
-from taskscope.tui.filter_field import FilterField
+from taskscope.tui.filter_field import SLASH, FilterField
 from taskscope.tui.keys import KeyBar
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.status import StatusLine
@@ -107,7 +107,7 @@ class PickerScreen(Screen[None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter"),
+        SLASH,
         Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Reverse the order", show=False),
         Binding("o", "open_alone", "Open it alone", show=False),

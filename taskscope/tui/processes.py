@@ -119,7 +119,6 @@ class Processes(Vertical):
     """Caption, table, filter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Reverse the order", show=False),
     ]
@@ -179,7 +178,8 @@ class Processes(Vertical):
         event.stop()
         self.sort_by(event.key)
 
-    def action_filter(self) -> None:
+    def filter(self) -> None:
+        """Opens the filter."""
         self.query_one(FilterField).open()
 
     def on_input_changed(self, event: FilterField.Changed) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from textual.events import Key
+
 from taskscope.tui.app import TaskScopeApp
 
 if TYPE_CHECKING:
@@ -31,3 +33,9 @@ async def click_line(pilot: Pilot[None], screen: str, text: str, column: int, *,
     """Clicks the first line of ``screen`` that holds ``text``, or one so many lines below."""
     line = next(y for y, shown in enumerate(screen.split("\n")) if text in shown)
     await pilot.click(offset=(column, line + below))
+
+
+def type_at_once(app: TaskScopeApp, *keys: str) -> None:
+    """Types faster than the app handles keys, as into one that is busy."""
+    for key in keys:
+        app.post_message(Key(key, key if len(key) == 1 else "/" if key == "slash" else None))

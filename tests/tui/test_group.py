@@ -15,7 +15,7 @@ from taskscope.sources.choice import Choice, Found
 from taskscope.sources.group import GroupSource
 from taskscope.tui.group import GroupScreen
 from tests.tui.fake_source import FakeSource
-from tests.tui.running import SIZES, click_line, running
+from tests.tui.running import SIZES, click_line, running, type_at_once
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
@@ -246,6 +246,15 @@ async def test_processes_are_filtered_by_what_their_rows_say() -> None:
         await until_shown(pilot, "creation sites")
         await pilot.press("slash", *"executor", "enter")
         await until_shown(pilot, "filter: executor")
+
+
+async def test_what_is_typed_ahead_after_a_slash_is_the_filter_of_the_list_with_the_focus() -> None:
+    async with family(SIZES[1]) as (app, pilot, _):
+        type_at_once(app, "slash", *"4122", "enter")
+        await until_shown(pilot, "filter: 4122")
+        await pilot.press("escape", "p")
+        type_at_once(app, "slash", *"4123", "enter")
+        await until(pilot, lambda: shown(app) == ["4123"])
 
 
 async def test_each_list_has_its_own_filter_where_both_are_shown() -> None:

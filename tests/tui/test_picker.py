@@ -13,7 +13,7 @@ from taskscope.sources.glance import Glance
 from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.picker import PickerScreen, Targets
 from tests.tui.fake_source import FakeSource
-from tests.tui.running import click_line
+from tests.tui.running import click_line, type_at_once
 from tests.tui.screen_text import screen_text, until, until_shown
 
 if TYPE_CHECKING:
@@ -194,3 +194,20 @@ async def test_workers_stand_below_the_process_that_started_them() -> None:
         assert [pid for pid in shown if pid.isdigit()] == ["10", "12", "11", "77"]
         assert "├─ gunicorn shop:app" in screen
         assert "└─ gunicorn shop:app" in screen
+
+
+async def test_what_is_typed_ahead_after_a_slash_is_the_filter_and_enter_attaches_to_nothing() -> None:
+    async with picking() as (app, pilot, _):
+        await until_shown(pilot, "orders --live")
+        type_at_once(app, "slash", *"plain", "enter")
+        await until(pilot, lambda: "orders --live" not in screen_text(app))
+        assert "plain.py" in screen_text(app)
+        assert isinstance(app.screen, PickerScreen)
+
+
+async def test_a_slash_in_a_filter_is_a_character() -> None:
+    async with picking() as (app, pilot, _):
+        await until_shown(pilot, "orders --live")
+        await pilot.press("slash", *"[/]")
+        await until(pilot, lambda: "orders --live" not in screen_text(app))
+        assert "plain.py [/]" in screen_text(app)
