@@ -126,11 +126,13 @@ class _Waiting:
         self._told: set[tuple[object, ...]] = set()
         self._look_from_now()
         self._deadline = math.inf
+        self._begun = False
 
     def begin(self) -> None:
         """A thread was injected: from now on the time counts."""
         self._look_from_now()
         self._deadline = time.monotonic() + self.timeout
+        self._begun = True
 
     def _look_from_now(self) -> None:
         self._hint = time.monotonic() + _HINT_AFTER
@@ -159,6 +161,8 @@ class _Waiting:
         condition = self._outside.look(thread, entered=entered)
         if condition.state in ("ended", "replaced", "stopped", "frozen"):
             raise self.over(condition)
+        if condition.state == "traced" and not self._begun:
+            condition = Condition("silent", "")  # by our own injector
         reason = _reason(self._pid, condition, pending)
         moves = entered and condition.state in _ON_THEIR_WAY and self._outside.ran(thread)
         if time.monotonic() >= self._deadline and not moves:

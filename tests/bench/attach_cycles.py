@@ -105,7 +105,7 @@ def measure(
 
     def told(text: str) -> None:
         words = text.split()
-        if "stopped" in words:
+        if "was stopped for" in text:
             result.stops.append(float(words[words.index("for") + 1]) / 1000)
 
     with targets.running(python, program) as target:
