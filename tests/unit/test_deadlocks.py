@@ -119,6 +119,15 @@ def test_a_lock_without_an_owner_is_reported_with_the_reason() -> None:
     assert finding.cause.text == "its owner stayed behind in the parent when this process was forked"
 
 
+def test_a_pool_without_workers_is_reported_as_a_pool() -> None:
+    left = WaitNode(2, "pool", "worker", either=True, gone="fork")
+    ((name, finding),) = found(WaitGraph(NOW, (living(1, thread=True), left), (waits(1, 2),)))
+    assert name == "owner gone"
+    assert finding.text.endswith("for a pool whose workers are gone")
+    assert finding.cause is not None
+    assert finding.cause.text == "they stayed behind in the parent when this process was forked"
+
+
 def test_circles_at_one_line_are_one_finding() -> None:
     ways = (waits(1, 2), held(2, 1), waits(3, 4), held(4, 3))
     ((_, finding),) = found(WaitGraph(NOW, (living(1), lock(2), living(3), lock(4)), ways))
@@ -161,6 +170,10 @@ def test_a_lock_that_nobody_who_lives_holds_is_an_orphan_where_nothing_can_happe
     edges = (waits(1, 3), any_of(3), any_of(2, "waits"), WaitEdge(9, 1, "woken"), WaitEdge(9, 2, "woken"))
     ((name, finding),) = found(replace(STANDSTILL, edges=edges))
     assert (name, finding.live, finding.evidence["waiting"]) == ("owner gone", 1, 0)
+    more = (living(4), living(5))
+    behind = (waits(4, 3), WaitEdge(5, 4, "ends"))
+    ((_, finding),) = found(replace(STANDSTILL, nodes=(*STANDSTILL.nodes, *more), edges=edges + behind))
+    assert finding.live + finding.evidence["waiting"] == 3
 
 
 def test_a_task_that_nothing_can_wake_is_a_hang_for_who_waits_for_it() -> None:

@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 
 _GONE = {
     "fork": "its owner stayed behind in the parent when this process was forked",
-    "thread": "its owner is a thread that has ended",
-    "task": "its owner is a task that has ended",
+    "thread": "it belonged to a thread that has ended",
+    "task": "it belonged to a task that has ended",
+}
+
+_WORKERS_GONE = {
+    "fork": "they stayed behind in the parent when this process was forked",
+    "thread": "no thread of it is left to take a job",
 }
 
 
@@ -104,7 +109,7 @@ def _standstills(graph: WaitGraph | None) -> tuple[Finding, ...]:
         chains = []
     cases = [_standstill(seen, graph.monotonic, each) for each in _told(chains)[:1]]
     return findings_of(
-        DEADLOCK, cases + [_dead_end(seen, graph.monotonic, each) for each in seen.dead_ends()]
+        STANDSTILL, cases + [_dead_end(seen, graph.monotonic, each) for each in seen.dead_ends()]
     )
 
 
@@ -152,8 +157,9 @@ def _standstill(seen: Chains, now: float, chain: list[WaitEdge]) -> Case:
         cause = f"all else in the process waits too: nothing is left to wake {named(last)}"
         if last.kind == "channel":
             cause = "all else in the process waits too: nobody is left to use its other end"
-    waiting = seen.waiting_for(each.id for each in members)
-    return Case(at, text, steps(seen, chain), cause, since, len(members), waiting)
+    behind = [last.id] if last.kind == "lock" else [each.id for each in members]
+    others = seen.waiting_for(behind) - sum(each.id not in behind for each in members)
+    return Case(at, text, steps(seen, chain), cause, since, len(members), others)
 
 
 def _case(seen: Chains, now: float, circle: list[WaitEdge], members: list[WaitNode]) -> Case:
@@ -202,17 +208,17 @@ def _orphaned(graph: WaitGraph | None) -> tuple[Finding, ...]:
         if thing.gone and waiters and thing.kind not in LIVING:
             at = waiters[0]
             since = max(each.since or 0.0 for each in waiters)
-            which = "workers have ended" if thing.kind == "pool" else "owner is gone"
             for_long = f"for at least {wording.age(graph.monotonic - since)}"
-            text = f"{named(at)} has waited {for_long} for a {THINGS[thing.kind]}"
+            what, why = f"a {THINGS[thing.kind]} whose owner is gone", _GONE
+            if thing.kind == "pool":
+                what, why = "a pool whose workers are gone", _WORKERS_GONE
             steps = tuple(step(seen.nodes, edge) for edge in seen.ahead[at.id] if edge.on == thing.id)
-            gone = _GONE[thing.gone].replace("its owner is a", "it belonged to a")
             cases.append(
                 Case(
                     at,
-                    f"{text} whose {which}",
+                    f"{named(at)} has waited {for_long} for {what}",
                     steps,
-                    gone,
+                    why[thing.gone],
                     since,
                     len(waiters),
                     seen.waiting_for([thing.id]) - len(waiters),
@@ -229,6 +235,15 @@ DEADLOCK = ProcessPattern(
     remedy=(
         "Take locks in one order everywhere, release what is held before waiting, or wait with a timeout; "
         "never wait in a pool's worker for a job of the same pool."
+    ),
+)
+
+STANDSTILL = replace(
+    DEADLOCK,
+    explanation="Whoever could wake the last of them waits as well, or is gone.",
+    remedy=(
+        "Notify, set, put or release on every way out, errors too; hold nothing while you wait, or wait with "
+        "a timeout."
     ),
 )
 
@@ -259,8 +274,8 @@ OWNER_GONE = ProcessPattern(
     noun="orphaned lock",
     explanation="Only its owner releases a lock, and only workers run the jobs of a pool.",
     remedy=(
-        "Fork before starting threads, or renew locks and pools in the child with os.register_at_fork; "
-        "release locks by with or finally."
+        "Release locks by with or finally; fork before starting threads, or renew locks and pools in the "
+        "child with os.register_at_fork."
     ),
 )
 
