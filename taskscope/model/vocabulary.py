@@ -162,9 +162,9 @@ EdgeKind = Literal["waits", "held", "runs", "ends", "loop", "woken", "reads", "w
 other has to end; the other runs the loop; only the other is left to wake it; the other has to read or write
 the other end."""
 
-EndingHow = Literal["threads", "loop", "executor", "processes"]
+EndingHow = Literal["threads", "loop", "executor", "processes", "handlers"]
 """What ends, and waits: the interpreter for its threads, ``asyncio.run``, the executors at exit, the same for
-child processes of multiprocessing."""
+child processes of multiprocessing, other functions that ``atexit`` calls."""
 
 Gone = Literal["", "fork", "thread", "task", "nobody"]
 """Why nothing gives a lock back: its owner stayed behind at a fork, or is a thread or task that has ended.

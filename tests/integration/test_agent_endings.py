@@ -45,6 +45,14 @@ ThreadPoolExecutor(1, "reader").submit(read)
 print("standing", flush=True)
 """
 
+HANDLER = """
+import atexit, socket
+here, there = socket.socketpair()
+def flush(): here.recv(1)
+atexit.register(flush)
+atexit.register(print, "standing", flush=True)
+"""
+
 SLEEPS = """
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -93,7 +101,7 @@ async def ending(program: str, version: str, last: str) -> WaitGraph:
         while True:
             graph = await source.ask(requests.Waits())
             chain = graph.ending.chain if graph.ending is not None else ()
-            if len(chain) > 1 and last in chain[-1].name and graph.ending and graph.ending.system_call:
+            if chain and last in chain[-1].name and graph.ending and graph.ending.system_call:
                 return graph
             assert time.monotonic() < end, graph
             await asyncio.sleep(0.1)
@@ -127,6 +135,19 @@ async def test_a_job_keeps_the_process_from_ending(version: str) -> None:
     assert (hang.level, hang.site.function) == ("hang", "read")
     assert hang.cause is not None
     assert re.search(r" in read, fd \d+, pipe, .* other end fd 1 of process \d+ \(sleep\)$", hang.cause.text)
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+async def test_a_function_that_atexit_calls_keeps_the_process_from_ending(version: str) -> None:
+    graph = await ending(HANDLER, version, "MainThread")
+    assert slow_endings(after(graph, SLOW - 1)) == ()
+    (hang,) = slow_endings(after(graph, LASTING + 1))
+    assert (hang.level, hang.site.function) == ("hang", "flush")
+    assert hang.text.startswith(
+        "the process is ending, and has waited for flush, which atexit called, for at"
+    )
+    assert hang.cause is not None
+    assert re.search(r" in recvfrom, fd \d+, unix, .* other end fd \d+ of this process$", hang.cause.text)
 
 
 async def test_a_job_that_ends_by_itself_is_no_hang_however_long_it_takes() -> None:

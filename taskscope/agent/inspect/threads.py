@@ -26,6 +26,14 @@ def ident_of(thread: object) -> int | None:
     return number(attribute(thread, "_ident"))
 
 
+def has_ended(thread: object) -> bool:
+    """Whether ``threading`` takes it to have ended: so the main thread while ``atexit`` calls functions."""
+    handle: Any = attribute(thread, "_handle") or attribute(thread, "_os_thread_handle")  # from 3.13, 3.14 on
+    return attribute(thread, "_is_stopped") is True or (
+        class_name(handle) == "_ThreadHandle" and handle.is_done()
+    )
+
+
 def target_name(thread: object) -> str:
     """What the thread runs."""
     target = attribute(thread, "_target")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from taskscope.agent.inspect import awaiting, blocking, futures, origins, stacks, waits
 from taskscope.agent.inspect.looking import attribute, called, items, seconds, size, text
-from taskscope.agent.inspect.threads import ident_of
+from taskscope.agent.inspect.threads import has_ended, ident_of
 from taskscope.agent.inspect.variables import variables_of
 
 if TYPE_CHECKING:
@@ -194,19 +194,20 @@ def _by_function(frame: FrameType) -> Waited | None:
 
 
 def is_leaving(frames: Mapping[int, FrameType]) -> bool:
-    """Whether the main thread ends the process, or its event loop."""
-    return leaving_by(frames) is not None
+    """Whether the main thread waits for others to end the process, or its event loop."""
+    return leaving_by(frames) not in (None, "handlers")
 
 
 def leaving_by(frames: Mapping[int, FrameType]) -> EndingHow | None:
     """What the main thread waits for to end the process, or its event loop; None: it ends neither."""
-    walk = frames.get(ident_of(vars(threading)["_main_thread"]) or 0)
+    main = vars(threading)["_main_thread"]
+    first = walk = frames.get(ident_of(main) or 0)
     while walk is not None:
         how = _LEAVING.get(_name(walk))
         if how is not None and origins.origin(walk.f_code.co_filename) == "stdlib":
             return how
         walk = walk.f_back
-    return None
+    return "handlers" if first is not None and has_ended(main) else None
 
 
 def runs_until(frame: FrameType) -> object:

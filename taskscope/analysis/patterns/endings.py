@@ -25,6 +25,7 @@ _WHAT: dict[EndingHow, str] = {
     "loop": "asyncio.run is closing its loop, and",
     "executor": "the process is ending, and",
     "processes": "the process is ending, and",
+    "handlers": "the process is ending, and",
 }
 
 
@@ -35,7 +36,7 @@ def slow_endings(graph: WaitGraph | None) -> tuple[Finding, ...]:
         graph is None
         or ending is None
         or endings(graph)
-        or len(ending.chain) < 2
+        or len(ending.chain) < (1 if ending.how == "handlers" else 2)
         or graph.monotonic - ending.since < SLOW
     ):
         return ()
@@ -57,6 +58,7 @@ def _finding(ending: Ending, now: float) -> Finding:
     doing = f"{_named(last)} {last.text}{call}{on}"
     chain = " → ".join(_named(each) for each in ending.chain)
     steps = tuple(_step(one, other) for one, other in zip(ending.chain, ending.chain[1:], strict=False))
+    whom = _named(last) if steps else f"{where.function}, which atexit called,"
     return line_finding(
         _level(ending, lasted),
         "deadlock",
@@ -64,7 +66,7 @@ def _finding(ending: Ending, now: float) -> Finding:
         where,
         last.user_frame,
         Onset(ending.since, at_least=True),
-        f"{_WHAT[ending.how]} has waited for {_named(last)} for at least {wording.age(lasted)}",
+        f"{_WHAT[ending.how]} has waited for {whom} for at least {wording.age(lasted)}",
         {
             "chain": chain,
             "system_call": ending.system_call,
@@ -90,7 +92,8 @@ ENDS_SLOWLY = ProcessPattern(
     noun="process that does not end",
     explanation=(
         "asyncio.run waits for the default executor's jobs, and the interpreter for threads that are no "
-        "daemons, executors' jobs and child processes of multiprocessing, before the process exits."
+        "daemons, executors' jobs, child processes of multiprocessing and functions registered with atexit, "
+        "before the process exits."
     ),
     remedy="Give the call a time-out, close what it waits on before the end, or make its thread a daemon.",
 )
