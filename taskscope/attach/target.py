@@ -101,15 +101,16 @@ def _examine(pid: int) -> Target:
             threads = images.exporting(THREADS, _LIBC)
             if libc is None or threads is None:
                 raise AttachError(f"process {pid} has no usable C library with threads")
-            uids = status["Uid"].split()
+            uid = int(status["Uid"].split()[1])
+            inner_uid = procfs.inner_uid(pid, uid)
             return Target(
                 pid=pid,
                 inner_pid=int(status.get("NSpid", str(pid)).split()[-1]),
                 started=procfs.start_time(pid),
-                uid=int(uids[1]),
-                inner_uid=procfs.inner_uid(pid, int(uids[1])),
+                uid=uid,
+                inner_uid=inner_uid,
                 groups=frozenset(map(int, (status["Gid"].split()[1], *status.get("Groups", "").split()))),
-                any_file=privilege.may_use_any_file(status),
+                any_file=inner_uid == uid and privilege.may_use_any_file(status),
                 executable=executable,
                 architecture=architecture,
                 version=(hexversion >> 24, hexversion >> 16 & 0xFF, hexversion >> 8 & 0xFF),

@@ -89,9 +89,16 @@ def _problem(environment: Environment, seen: Seen, says: str) -> str:
         return f"it was to say {environment.says}"
     if seen.doctor != seen.attach:
         return f"doctor says {seen.doctor!r}"
+    if seen.path and f"{place(seen)}/taskscope" not in seen.facts["agent"]:
+        return f"doctor says {seen.facts['agent']!r}"
     if seen.listed and bool(seen.ps) != says.startswith(_TOLD_BY_PS):
         return f"ps says {seen.ps!r}"
     return seen.detach
+
+
+def place(seen: Seen) -> str:
+    """The directory in which that of the agents is, as the process sees it."""
+    return re.sub(r"^/proc/\d+/root|/taskscope[-/].*", "", seen.path)
 
 
 def _state(pid: int) -> tuple[int, int]:

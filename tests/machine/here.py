@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests import pythons, targets
-from tests.machine.environment import PYTHON, USER, Environment, Missing
+from tests.machine.environment import PYTHON, USER, Environment, Missing, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,8 +93,7 @@ def without_ptrace(*who: str) -> tuple[str, ...]:
 
 def socket(seen: Seen) -> str:
     """Where the agent listens."""
-    place = re.sub(r"^/proc/\d+/root|/taskscope-.*", "", seen.path)
-    return f"works; its socket is in {place}"
+    return f"works; its socket is in {place(seen)}"
 
 
 def debugging(seen: Seen) -> str:
