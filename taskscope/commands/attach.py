@@ -45,7 +45,7 @@ def main(options: Namespace) -> int:
     """Runs the app until the user quits."""
     targets = options.targets
     if options.detach_on_exit and (len(targets) != 1 or not targets[0].isdecimal() or options.children):
-        raise UsageError("--detach-on-exit requires one pid as TARGET")
+        raise UsageError("--detach-on-exit is for one process: TARGET must be its pid, without --children")
     if (options.children or options.read_only) and not targets:
         raise UsageError(f"--{'children' if options.children else 'read-only'} requires a TARGET")
     if options.detach_on_exit and options.read_only:

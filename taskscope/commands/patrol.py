@@ -84,7 +84,7 @@ async def watch_group(group: GroupSource, interval: float, patrol: Patrol, tell:
     lasting = choice.lasting or any(map(comes_back, choice.targets))
     if not await asyncio.to_thread(choice.find):
         if not lasting:
-            raise SourceError(f"no process is meant by {choice.name}")
+            raise SourceError(choice.nobody)
         tell(f"waiting for {choice.name}: no such process runs")
 
     async def attend(found: Found) -> None:

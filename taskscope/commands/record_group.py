@@ -37,6 +37,13 @@ class GroupRecording:
     async def run(self) -> int:
         """Records until told to end, until time is up, or until none is left."""
         choice = self._group.choice
+        found = await asyncio.to_thread(choice.find)
+        if not (found or choice.lasting):
+            raise CommandError(choice.nobody)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"cannot write {self._folder}: {error.strerror or error}") from None
         await for_each(choice, self._record, self._options.seconds, lasting=choice.lasting)
         if not self._files:
             raise CommandError(f"no process of {self._group.choice.name} could be recorded")
@@ -51,7 +58,6 @@ class GroupRecording:
             async with self._room:
                 source = await asyncio.to_thread(self._group.connect, found)
                 hello = await source.open()
-            self._folder.mkdir(parents=True, exist_ok=True)
             path = self._folder / f"{file_name(hello.process.name, hello.process.pid)}.rec"
             try:
                 with contextlib.closing(RecordingWriter(str(path))) as writer:

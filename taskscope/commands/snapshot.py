@@ -83,6 +83,8 @@ async def _take_each(group: GroupSource, options: Namespace) -> int:
     await group.open()
     try:
         for each in group.attendants:
+            if each.state == "helper":
+                continue
             if each.source is None or each.hello is None or not each.live:
                 missing += each.state == "refused"
                 say(f"taskscope snapshot: {each.pid or each.found.target}: {each.why}")

@@ -19,6 +19,7 @@ MOST = 40
 
 ODD: dict[Odd, str] = {
     "silent": "says nothing",
+    "stuck": "its loop is blocked",
     "idle": "has started no task, unlike the others",
 }
 

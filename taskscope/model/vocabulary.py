@@ -191,8 +191,9 @@ MemberState = Literal["found", "attached", "helper", "refused", "ended"]
 """Of a process in a group.  ``found``: its agent has not answered yet; ``helper``: one of multiprocessing's
 own, left alone; ``refused``: it cannot be attached to."""
 
-Odd = Literal["", "silent", "idle"]
-"""How a process of a group differs from the others: it says nothing, it never started a task."""
+Odd = Literal["", "silent", "stuck", "idle"]
+"""How a process of a group differs from the others: it says nothing, its loop is blocked, it never started a
+task."""
 
 ProcessState = Literal[
     "ended", "replaced", "stopped", "traced", "frozen", "stuck", "held", "throttled", "starved", "silent"

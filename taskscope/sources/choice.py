@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach.containers import is_container
 from taskscope.attach.family import below, parents
+from taskscope.attach.target import out_of_sight
 from taskscope.sources.base import SourceError
 from taskscope.sources.resolve import pids_in
 from taskscope.sources.via import reached
@@ -74,6 +75,16 @@ class Choice:
     def lasting(self) -> bool:
         """Whether processes may come when none is left."""
         return any(map(is_pattern, self.targets))
+
+    @property
+    def nobody(self) -> str:
+        """What to say if no process is meant."""
+        tree = next((each for each in self.targets if self.children and each.isdecimal()), "")
+        if not tree:
+            return f"no process is meant by {self.name}"
+        if not (self.via or Path(f"/proc/{tree}").exists()):
+            return str(out_of_sight(int(tree)))
+        return f"neither process {tree} nor any below it runs Python"
 
     @property
     def lost(self) -> str:

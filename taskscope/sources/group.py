@@ -91,6 +91,8 @@ class GroupSource(Answering):
         self._working: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._number = 0
+        self._opened = 0.0
+        """When those that were there at first had been attached to."""
 
     # -- source ------------------------------------------------------------------------------------
 
@@ -108,7 +110,7 @@ class GroupSource(Answering):
                     self.progress(f"attached to {live} of {len(self._attendants)} processes")
                 told = live
                 await asyncio.sleep(0.05)
-            hello = self._hello()
+            hello, self._opened = self._hello(), time.monotonic()
             injected = sum(
                 each.hello.arrived == "injected" for each in self._live() if each.hello is not None
             )
@@ -154,11 +156,18 @@ class GroupSource(Answering):
         return Secondhand(hello, self.gathered.findings, self._judged)
 
     def _judged(self) -> Judged | None:
-        """As far as the member that is least far."""
-        every = [each.judged or Judged(0.0) for each in self._live()]
+        """As far as the least far of those that were there first: recycled workers begin again for ever.
+
+        Where none of those is left, as far as the one that has been there longest.
+        """
+        every = sorted(self._live(), key=lambda each: each.joined)
         if not every:
             return None
-        return Judged(min(each.seconds for each in every), sum(each.growing for each in every))
+        first = [each for each in every if each.joined <= self._opened] or every[:1]
+        return Judged(
+            min(each.judged.seconds if each.judged is not None else 0.0 for each in first),
+            sum(each.judged.growing for each in every if each.judged is not None),
+        )
 
     def refusal(self, request: Request[Any]) -> str:
         return f"{request.method.replace('_', ' ')} is shown for one process: open one of the group"
@@ -230,13 +239,15 @@ class GroupSource(Answering):
         for peers in siblings(self._live()):
             idle = never_started({each: each.sample.tasks.born for each in peers if each.sample is not None})
             for each in peers:
-                each.odd = "silent" if each.silent else "idle" if each in idle else ""
+                each.odd = (
+                    "silent" if each.silent else "stuck" if each.stuck else "idle" if each in idle else ""
+                )
 
     def _hello(self) -> Hello:
         there = [each.hello for each in self._live() if each.hello is not None]
         if not there:
             whys = dict.fromkeys(each.why for each in self.attendants if each.why)
-            raise SourceError("; ".join(whys) or f"no process is meant by {self.choice.name}")
+            raise SourceError("; ".join(whys) or self.choice.nobody)
         now, wall = time.monotonic(), time.time()
         since = min(each.agent_since + each.wall - each.monotonic for each in there)
         return replace(

@@ -123,7 +123,7 @@ class Attendant:
             self.found.role,
             self.found.parent,
             self.state,
-            self.silent or self.why,
+            self.silent or self.stuck or self.why,
             self.began,
             self.ended,
             sample.tasks.live if sample else None,
@@ -141,6 +141,16 @@ class Attendant:
         """Why no samples come; "" while they do."""
         silence = self.source.silence() if isinstance(self.source, Observed) and self.live else None
         return silence.text if silence is not None and silence.seconds >= QUIET else ""
+
+    @property
+    def stuck(self) -> str:
+        """The line that blocks its loop, if it has for as long as makes others count as silent; else ""."""
+        lasting = (
+            each
+            for each in self.findings
+            if each.kind == "stall" and (each.evidence.get("lasting_seconds") or 0.0) >= QUIET
+        )
+        return next((fmt.place(each) for each in lasting if self.live), "")
 
     # -- its life ----------------------------------------------------------------------------------
 

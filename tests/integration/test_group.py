@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,14 +15,16 @@ import pytest
 from taskscope.export.members import state
 from taskscope.sources import members
 from taskscope.sources.base import SourceError
+from taskscope.sources.choice import Choice, Found
 from taskscope.sources.group import GroupSource, observed
 from taskscope.sources.live import LiveSource
 from taskscope.sources.membership import Membership
+from taskscope.sources.resolve import resolve
 from tests.integration.children import STANDING, running, taskscope
 from tests.integration.groups import workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from taskscope.model import Sample
@@ -152,6 +156,74 @@ async def test_a_group_of_nobody_is_refused_with_the_reasons() -> None:
         await group_of("x1", "x2", children=False).open()
     with pytest.raises(SourceError, match=r"no process is meant by nobody-like-this\*"):
         await group_of("nobody-like-this*", children=False).open()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        with pytest.raises(SourceError, match=f"neither process {child.pid} nor any below it runs Python"):
+            await group_of(str(child.pid)).open()
+        child.kill()
+    with pytest.raises(SourceError, match=f"no such process: {child.pid}"):
+        await group_of(str(child.pid)).open()
+
+
+def test_a_recording_of_a_group_that_cannot_be_written_says_why(tmp_path: Path) -> None:
+    (blocked := tmp_path / "file").touch()
+    done = taskscope("record", "--children", str(os.getpid()), "-o", str(blocked / "night"), "--for", "9s")
+    assert done.returncode == 3
+    assert done.stderr == f"taskscope record: cannot write {blocked / 'night'}: Not a directory\n"
+
+
+class OneLater(Choice):
+    """The first process, and all once somebody has set ``all``."""
+
+    all = False
+
+    def find(self, living: Iterable[int] = ()) -> list[Found]:
+        return super().find(living)[: None if self.all else 1]
+
+
+@pytest.mark.timeout(90)
+async def test_a_worker_that_comes_later_does_not_put_off_the_verdict_on_the_others(tmp_path: Path) -> None:
+    with workers(tmp_path, "fork", "--name", "shop", count=2) as service:
+        choice = OneLater(tuple(map(str, service.pids)))
+        group = GroupSource(choice, lambda found: resolve(found.target))
+        judge = group.judge(await group.open())
+        try:
+            await until(group, lambda _: judge.judged.seconds > 3.0)
+            OneLater.all = True
+            await until(group, lambda _: len([each for each in group.attendants if each.judged]) == 2)
+            assert group.attendants[1].judged is not None
+            assert judge.judged.seconds >= 3.0 > group.attendants[1].judged.seconds
+        finally:
+            OneLater.all = False
+            await group.close()
+
+
+STUCK = """
+import asyncio, sys, time
+async def stuck():
+    print(flush=True)
+    time.sleep(600)
+asyncio.run(stuck())
+"""
+
+
+@pytest.mark.timeout(90)
+async def test_a_worker_whose_loop_is_blocked_says_at_which_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "QUIET", 1.0)
+    (program := tmp_path / "shop.py").write_text(STUCK)
+    command = [sys.executable, "-m", "taskscope", "run", str(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        group = group_of(str(child.pid))
+        await group.open()
+        try:
+            await until(group, lambda _: group.members()[0].odd == "stuck")
+            assert state(group.members()[0]) == "its loop is blocked: shop.py:5 stuck"
+        finally:
+            await group.close()
+            child.kill()
 
 
 @pytest.mark.timeout(180)

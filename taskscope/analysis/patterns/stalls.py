@@ -182,6 +182,7 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
             "count": len(stalls),
             "longest_seconds": round(longest, 3),
             "total_seconds": round(total, 3),
+            "lasting_seconds": round(held.duration, 3) if held is not None else None,
             "task": worst.task,
             "call": told.call,
             "waits": told.doing,
