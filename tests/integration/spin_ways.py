@@ -11,13 +11,13 @@ SPINS = {
     "for a task that has ended": (
         "loop spins",
         "Delivery.deliver",
-        "asyncio.get_running_loop().call_soon(self.deliver)",
+        "self.loop.call_soon(self.deliver)",
         """
 class Delivery:
-    def __init__(self, task): self.task, self.tries = task, 0
+    def __init__(self, task): self.task, self.tries, self.loop = task, 0, asyncio.get_running_loop()
     def deliver(self):
         self.tries += 1
-        asyncio.get_running_loop().call_soon(self.deliver)
+        self.loop.call_soon(self.deliver)
 async def nothing(): pass
 async def main():
     task = asyncio.create_task(nothing())
@@ -106,11 +106,13 @@ asyncio.run(primes())
 """,
     "a simulation in callbacks": """
 class Model:
-    def __init__(self): self.events = [(n, n) for n in range(1, 1000)]
+    def __init__(self):
+        self.events = [(n, n) for n in range(1, 1000)]
+        self.loop = asyncio.get_running_loop()
     def step(self):
         at, every = heapq.heappop(self.events)
         heapq.heappush(self.events, (at + every, every))
-        asyncio.get_running_loop().call_soon(self.step)
+        self.loop.call_soon(self.step)
 async def main():
     Model().step()
     asyncio.get_running_loop().call_later(0.1, say)

@@ -15,6 +15,7 @@ from taskscope.agent.inspect.looking import (
     items,
     kinds,
     module_of,
+    mro,
     owner_of,
     pairs,
     size,
@@ -164,8 +165,8 @@ def _note(name: object, value: object, numbers: list[object], others: list[objec
 
 
 def _is_of_the_queue(value: object) -> bool:
-    """Whether it is the handle itself, which is a new one each time."""
-    return module_of(type(value)) == "asyncio.events"
+    """Whether it is the handle itself, a new one each time, or the loop, whose queue changes each time."""
+    return any(module_of(each) == "asyncio.events" for each in mro(type(value)))
 
 
 def name_of(queued: Queued) -> str:
