@@ -27,7 +27,7 @@ TRIES = 3
 """The process goes on while it is read."""
 
 LONGEST = 20.0
-"""Seconds that one look may take."""
+"""Seconds of CPU that one look may take: twice what 300,000 tasks do."""
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
