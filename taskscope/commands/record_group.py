@@ -44,12 +44,14 @@ class GroupRecording:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandError(f"cannot write {self._folder}: {error.strerror or error}") from None
-        await for_each(choice, self._record, self._options.seconds, lasting=choice.lasting)
+        try:
+            await for_each(choice, self._record, self._options.seconds, lasting=choice.lasting)
+        finally:
+            if self._files:
+                files, samples = fmt.plural(self._files, "recording"), fmt.plural(self._samples, "sample")
+                self._tell(f"{self._folder}: {files}, {samples}")
         if not self._files:
             raise CommandError(f"no process of {self._group.choice.name} could be recorded")
-        self._tell(
-            f"{self._folder}: {fmt.plural(self._files, 'recording')}, {fmt.plural(self._samples, 'sample')}"
-        )
         return 0
 
     async def _record(self, found: Found) -> None:

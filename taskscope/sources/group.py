@@ -36,6 +36,7 @@ from taskscope.sources.choice import Choice, Found, is_pattern
 from taskscope.sources.following import comes_back
 from taskscope.sources.gathered import Gathered, siblings
 from taskscope.sources.members import Attendant
+from taskscope.sources.relay import LINGERS
 from taskscope.sources.resolve import resolve
 from taskscope.sources.secondhand import Secondhand
 from taskscope.text import plural
@@ -115,8 +116,10 @@ class GroupSource(Answering):
                 each.hello.arrived == "injected" for each in self._live() if each.hello is not None
             )
             if injected:
-                stay = f"agents stay in {plural(injected, 'process')}, idle, until `taskscope detach PID`"
-                self.progress(stay)
+                until = (
+                    f"{LINGERS:g} s after their last client" if self.choice.via else "`taskscope detach PID`"
+                )
+                self.progress(f"agents stay in {plural(injected, 'process')}, idle, until {until}")
             return hello
         except BaseException:
             await self.close()

@@ -22,6 +22,7 @@ from taskscope.sources.membership import Membership
 from taskscope.sources.resolve import resolve
 from tests.integration.children import STANDING, running, taskscope
 from tests.integration.groups import workers
+from tests.patience import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -169,6 +170,19 @@ def test_a_recording_of_a_group_that_cannot_be_written_says_why(tmp_path: Path) 
     done = taskscope("record", "--children", str(os.getpid()), "-o", str(blocked / "night"), "--for", "9s")
     assert done.returncode == 3
     assert done.stderr == f"taskscope record: cannot write {blocked / 'night'}: Not a directory\n"
+
+
+@pytest.mark.timeout(90)
+def test_a_recording_of_a_group_that_is_told_to_end_says_what_there_is(tmp_path: Path) -> None:
+    with workers(tmp_path, "fork", "--name", "shop", count=2) as service:
+        tree = ("--children", str(service.parent.pid))
+        command = [sys.executable, "-m", "taskscope", "record", *tree, "-o", str(tmp_path / "night")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as recorder:
+            settled(lambda: len(list(tmp_path.glob("night/*.rec"))), 3, 60)
+            recorder.send_signal(signal.SIGINT)
+            said = recorder.communicate()[1]
+    assert recorder.returncode == 0
+    assert said.startswith(f"taskscope record: {tmp_path / 'night'}: 3 recordings, ")
 
 
 class OneLater(Choice):

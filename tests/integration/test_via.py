@@ -111,6 +111,19 @@ def test_a_tree_of_processes_is_found_there() -> None:
         assert all(each.pid == top or each.parent == top for each in found)
 
 
+def test_a_group_says_how_long_agents_stay_there() -> None:
+    told: list[str] = []
+
+    async def look(top: int) -> None:
+        group = observed([str(top)], children=True, via=HERE, progress=told.append)
+        await group.open()
+        await group.close()
+
+    with targets.running(pythons.require("3.11"), "forked workers") as forked:
+        asyncio.run(look(forked.child.pid))
+    assert told[-1].endswith(", idle, until 30 s after their last client")
+
+
 def test_a_group_whose_connection_is_lost_says_so_and_connects_again_only_when_told() -> None:
     """Nothing is counted as ended, and no command is started unasked: it may want a password."""
 
