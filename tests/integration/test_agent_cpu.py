@@ -71,3 +71,27 @@ async def test_cpu_is_told_by_what_runs_with_its_lines_and_what_sampling_costs(v
     assert seen >= 0.6 * profile.used * profile.seconds
     assert 0 < profile.cost < 0.2
     assert profile.looks >= 3
+
+
+BURSTS = """
+import asyncio
+def count(number):
+    for _ in range(number): pass
+async def bursts():
+    print("standing", flush=True)
+    while True:
+        count(60_000)
+        await asyncio.sleep(0.004)
+asyncio.run(bursts())
+"""
+
+
+async def test_bursts_are_charged_to_what_runs_in_them_not_to_the_loop_that_sleeps_in_between() -> None:
+    profile = CpuProfile()
+    with running(BURSTS) as child:
+        says(child, "standing")
+        async with agent_of(child.pid) as source:
+            while not profile.seconds or (profile.used * profile.seconds < 1 and profile.seconds < 20):
+                profile.add(await source.ask(requests.Cpu(1.0)))
+    used = {row.key[1]: row.seconds for row in profile.work()}
+    assert used.get("bursts", 0.0) > used.get("(event loop)", 0.0)

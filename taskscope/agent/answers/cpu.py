@@ -2,7 +2,7 @@
 
 Every few milliseconds the agent's thread looks at all stacks.  What a thread has used since the last look, as
 the kernel counts it, is charged to the stack it is found in.  A loop found polling without waiting is charged
-to what it has queued.
+to what it has queued.  One found asleep used none to sleep: that is charged to what it is found running next.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ EVERY = 0.02
 REST = 0.01
 """Seconds that our thread sleeps at a time meanwhile: shorter ones would cost more than the looks."""
 
+AGAIN = 3
+"""Most looks in a row while a loop that has used CPU is found asleep: a thread that waits for the GIL gets it
+when others fall asleep, and would always find them so."""
+
 MOST_THREADS = 16
 """Threads whose CPU is read per look; more take turns."""
 
@@ -47,6 +51,9 @@ MOST_STACKS, LISTED = 2_000, 300
 """Stacks distinguished per answer, and those told: the ones with most CPU."""
 
 QUEUED = 20
+
+ASLEEP = ("idle", "overslept")
+"""What a loop does in its selector, the latter also because our thread has the GIL."""
 
 AWAY, STEP, STEPS = 0.0002, 0.00005, 7
 """Seconds that the program runs before a look: at least, and by how much that varies, not to keep step."""
@@ -102,6 +109,8 @@ class _Looks:
         self._totals: dict[int, int] = {}
         self._found: dict[tuple[object, ...], tuple[_Stack, list[int]]] = {}
         self._left_out = 0
+        self._held: dict[int, int] = {}  # nanoseconds of loops that were found asleep, by thread
+        self._last: dict[int, _Stack] = {}  # what each was found running last
         self._meet_threads()
 
     def _meet_threads(self) -> None:
@@ -115,6 +124,14 @@ class _Looks:
                 self._names[ident] = text(attribute(thread, "_name"))
 
     def look(self) -> Job[None]:
+        for _ in range(AGAIN):
+            self._look()
+            if spent():
+                yield
+            if not self._held:
+                break
+
+    def _look(self) -> None:
         interrupt(self._interruption, AWAY + self._count % STEPS * STEP)
         frames = stacks.current_frames()
         if not self._count % 50 or any(ident not in self._natives for ident in frames):
@@ -124,15 +141,14 @@ class _Looks:
         if len(idents) > MOST_THREADS:
             first = self._count * MOST_THREADS % len(idents)
             idents = (idents + idents)[first : first + MOST_THREADS]
-        busy = {ident: used for ident in idents if (used := self._since_last(ident)) >= LEAST}
+        used = {ident: self._since_last(ident) + self._held.pop(ident, 0) for ident in idents}
+        busy = {ident: each for ident, each in used.items() if each >= LEAST}
         if busy:
             turning = self._turning(frames)
-            for ident, used in busy.items():
-                self._charge(ident, used, frames[ident], turning.get(ident))
+            for ident, each in busy.items():
+                self._charge(ident, each, frames[ident], turning.get(ident))
             turning.clear()
         frames.clear()
-        if spent():
-            yield
 
     def _since_last(self, ident: int) -> int:
         """Nanoseconds since they were last charged; 0: too few, they are charged later."""
@@ -160,10 +176,19 @@ class _Looks:
     def _charge(
         self, ident: int, used: int, frame: FrameType, turning: tuple[Any, Turn | None] | None
     ) -> None:
-        self._totals[ident] = self._totals.get(ident, 0) + used
         if ident == self._agent:
+            self._add(ident, used, None)
             return
-        stack = self._stack(ident, frame, turning)
+        if turning is not None and turning[1] is not None and turning[1].doing in ASLEEP:
+            self._held[ident] = used
+            return
+        stack = self._last[ident] = self._stack(ident, frame, turning)
+        self._add(ident, used, stack)
+
+    def _add(self, ident: int, used: int, stack: _Stack | None) -> None:
+        self._totals[ident] = self._totals.get(ident, 0) + used
+        if stack is None:
+            return
         key = (*stack[:4], *((id(code), line) for code, line in stack.lines))
         if key not in self._found and len(self._found) >= MOST_STACKS:
             self._left_out += used
@@ -187,9 +212,11 @@ class _Looks:
                 return _of_queued(ident, queued, _lines(chain))
             code = rearming.code_of(queued.callback)
             return _of_queued(ident, queued, ((code, code.co_firstlineno),) if code is not None else ())
-        return _Stack(ident, 0, "(event loop)", True, ())
+        return _of_loop(ident)
 
     def described(self, seconds: float, cpu: float, cost: Callable[[], float]) -> Job[model.CpuSlice]:
+        for ident, held in self._held.items():
+            self._add(ident, held, self._last.get(ident) or _of_loop(ident))
         places: dict[tuple[int, int], int] = {}
         table: list[model.Frame] = []
         shown = sorted(self._found.values(), key=lambda each: -each[1][0])
@@ -225,6 +252,10 @@ class _Looks:
             tuple(found),
             left / 1e9,
         )
+
+
+def _of_loop(ident: int) -> _Stack:
+    return _Stack(ident, 0, "(event loop)", True, ())
 
 
 def _of_queued(ident: int, queued: Queued, lines: tuple[tuple[CodeType, int], ...]) -> _Stack:
