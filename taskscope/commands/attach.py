@@ -80,7 +80,7 @@ def main(options: Namespace) -> int:
 
 def _source(options: Namespace) -> Source:
     """What the command line names; one process of this machine may be one that no agent can enter."""
-    from taskscope.sources.group import observed
+    from taskscope.sources.group import PICTURE, observed
     from taskscope.sources.resolve import process_of
 
     targets, plain = options.targets, not (options.via or options.children or options.read_only)
@@ -96,4 +96,5 @@ def _source(options: Namespace) -> Source:
         inject=has_terminal(),
         read_only=options.read_only,
         progress=say,
+        patience=PICTURE,
     )

@@ -61,6 +61,9 @@ AT_ONCE = 4
 PATIENCE = 30.0
 """Seconds that the first sample waits for those that are still being attached to, once there is one."""
 
+PICTURE = 2.0
+"""Likewise in the app, whose picture is completed as they come."""
+
 MAX_ENDED = 200
 """Processes that have ended and are still listed; the others are only counted."""
 
@@ -92,8 +95,8 @@ class GroupSource(Answering):
         self._working: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._number = 0
-        self._opened = 0.0
-        """When those that were there at first had been attached to."""
+        self._first = 0
+        """The highest number of those that were there at first."""
 
     # -- source ------------------------------------------------------------------------------------
 
@@ -102,6 +105,7 @@ class GroupSource(Answering):
         begun, told = time.monotonic(), 0
         try:
             await self._look()
+            self._first = self._number
             self._start(self._keep_looking())
             while not all(each.settled for each in self._attendants.values()):
                 live = len(self._live())
@@ -111,7 +115,7 @@ class GroupSource(Answering):
                     self.progress(f"attached to {live} of {len(self._attendants)} processes")
                 told = live
                 await asyncio.sleep(0.05)
-            hello, self._opened = self._hello(), time.monotonic()
+            hello = self._hello()
             injected = sum(
                 each.hello.arrived == "injected" for each in self._live() if each.hello is not None
             )
@@ -166,7 +170,7 @@ class GroupSource(Answering):
         every = sorted(self._live(), key=lambda each: each.joined)
         if not every:
             return None
-        first = [each for each in every if each.joined <= self._opened] or every[:1]
+        first = [each for each in every if each.number <= self._first] or every[:1]
         return Judged(
             min(each.judged.seconds if each.judged is not None else 0.0 for each in first),
             sum(each.judged.growing for each in every if each.judged is not None),

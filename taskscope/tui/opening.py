@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from taskscope.sources.base import SourceMisbehaves
-from taskscope.sources.group import observed
+from taskscope.sources.group import PICTURE, observed
 from taskscope.sources.outside.meanwhile import entered
 from taskscope.sources.resolve import resolve
 from taskscope.sources.via import reached
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from taskscope.model.changes import Side
     from taskscope.sources.base import Source
     from taskscope.sources.glance import Glance
-
-PATIENCE = 2.0
-"""Seconds that the first picture of a group waits for the last of its processes."""
 
 
 def targets_of(via: str) -> Targets:
@@ -61,7 +58,7 @@ def _open(process: PythonProcess, via: str = "") -> Source:
 
 
 def _open_group(process: PythonProcess, via: str = "") -> Source:
-    return observed([str(process.pid)], children=True, via=via, patience=PATIENCE)
+    return observed([str(process.pid)], children=True, via=via, patience=PICTURE)
 
 
 def run(
@@ -84,7 +81,7 @@ def run(
     if not targets:
         app = TaskScopeApp(targets=targets_of(via), theme=theme, baseline=baseline)
     else:
-        source = source or observed(targets, children=children, via=via, patience=PATIENCE)
+        source = source or observed(targets, children=children, via=via, patience=PICTURE)
         app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme, baseline=baseline)
     gc.set_threshold(*GARBAGE)
     app.run()

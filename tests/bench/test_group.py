@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.sources.group import GroupSource, observed
-from taskscope.tui.opening import PATIENCE
+from taskscope.sources.group import PICTURE, GroupSource, observed
 from tests.bench.harness import cpu_seconds
 from tests.integration.groups import workers
 from tests.terminal import Terminal
@@ -36,7 +35,7 @@ APART = 0.137
 
 async def test_64_processes_are_drawn_soon_after_the_last_was_attached(tmp_path: Path) -> None:
     with workers(tmp_path, "fork", "--name", "shop", count=MEMBERS) as service:
-        source = observed([str(service.parent.pid)], children=True, patience=PATIENCE)
+        source = observed([str(service.parent.pid)], children=True, patience=PICTURE)
         assert isinstance(source, GroupSource)
         async with running(source, (200, 60)) as (app, _):
             while sum(each.tasks is not None for each in source.members()) <= MEMBERS:

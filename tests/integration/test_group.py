@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from taskscope.commands import attach
 from taskscope.export.members import state
 from taskscope.sources import members
 from taskscope.sources.base import SourceError
@@ -208,6 +210,28 @@ async def test_a_worker_that_comes_later_does_not_put_off_the_verdict_on_the_oth
             assert judge.judged.seconds >= 3.0 > group.attendants[1].judged.seconds
         finally:
             OneLater.all = False
+            await group.close()
+
+
+HOLDS_THE_GIL = "import ctypes; print(flush=True); ctypes.PyDLL(None).sleep(600)"
+
+
+@pytest.mark.timeout(90)
+async def test_the_app_does_not_wait_for_a_process_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attach, "has_terminal", lambda: True)
+    command = [sys.executable, "-c", HOLDS_THE_GIL]
+    with running(STANDING) as one, subprocess.Popen(command, stdout=subprocess.PIPE) as held:
+        assert held.stdout is not None
+        held.stdout.readline()
+        attach.register(parser := argparse.ArgumentParser())
+        group = attach._source(parser.parse_args([str(one.pid), str(held.pid)]))
+        assert isinstance(group, GroupSource)
+        try:
+            async with asyncio.timeout(20):  # less than it waits where no picture is completed later
+                await group.open()
+            assert [each.state for each in group.members()] == ["attached", "found"]
+        finally:
+            held.kill()
             await group.close()
 
 
