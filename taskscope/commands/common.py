@@ -26,7 +26,7 @@ PROCESS_HELP = f"{_RUNNING}, {_REMOTE}"
 TARGET_HELP = f"{_RUNNING}, a snapshot or recording, {_REMOTE}"
 
 VIA_HELP = (
-    "reach TARGET through COMMAND, which gives a shell or runs a program where it lives: 'ssh HOST', "
+    "reach TARGET through COMMAND, which runs the program given after it where TARGET lives: 'ssh HOST', "
     "'docker exec -i NAME', 'kubectl exec -i POD --'; taskscope (or its bundle, see relay) has to be there"
 )
 
