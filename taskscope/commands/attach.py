@@ -33,7 +33,7 @@ def register(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--detach-on-exit",
         action="store_true",
-        help="remove the agent on exit, unless the program started it itself; TARGET must be a pid",
+        help="remove the agent on exit, unless the program started it itself; a single TARGET must be a pid",
     )
     add_read_only(parser)
     add_via(parser)
@@ -44,8 +44,8 @@ def register(parser: ArgumentParser) -> None:
 def main(options: Namespace) -> int:
     """Runs the app until the user quits."""
     targets = options.targets
-    if options.detach_on_exit and (len(targets) != 1 or not targets[0].isdecimal() or options.children):
-        raise UsageError("--detach-on-exit is for one process: TARGET must be its pid, without --children")
+    if options.detach_on_exit and not _detachable(options):
+        raise UsageError("--detach-on-exit requires the pid of a process, or a group")
     if (options.children or options.read_only) and not targets:
         raise UsageError(f"--{'children' if options.children else 'read-only'} requires a TARGET")
     if options.detach_on_exit and options.read_only:
@@ -74,8 +74,18 @@ def main(options: Namespace) -> int:
         from taskscope.sources.base import TargetGone
 
         with contextlib.suppress(TargetGone):  # it has left already
-            remove(targets[0], options.via, only_injected=True)
+            remove(targets, options.via, children=options.children, only_injected=True)
     return status
+
+
+def _detachable(options: Namespace) -> bool:
+    """Whether TARGET remains the same process until the exit, or is a group."""
+    from taskscope.sources.group import group_of
+
+    targets = options.targets
+    return bool(targets) and (
+        targets[0].isdecimal() or group_of(targets, children=options.children) is not None
+    )
 
 
 def _source(options: Namespace) -> Source:

@@ -151,5 +151,5 @@ def test_detach_on_exit_wants_a_pid() -> None:
     told = taskscope("attach", "orders", "--detach-on-exit")
     assert (told.returncode, told.stderr) == (
         2,
-        "taskscope attach: --detach-on-exit is for one process: TARGET must be its pid, without --children\n",
+        "taskscope attach: --detach-on-exit requires the pid of a process, or a group\n",
     )

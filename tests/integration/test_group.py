@@ -282,3 +282,26 @@ def test_each_verb_takes_a_group(tmp_path: Path) -> None:
     for pid in pids:
         assert f"| {pid} |" in page
         assert f'name="shop",pid="{pid}"}} 1' in metrics
+
+
+@pytest.mark.timeout(90)
+def test_detach_removes_the_agents_of_a_group(tmp_path: Path) -> None:
+    with workers(tmp_path, count=2) as service:
+        every = [str(service.parent.pid), *map(str, service.pids)]
+        tree = ("--children", every[0])
+        taskscope("record", *every, "-o", str(tmp_path / "night"), "--for", "2s", timeout=60)
+        some = taskscope("detach", every[2], "999999999")
+        rest = taskscope("detach", *tree)
+        none = taskscope("detach", *tree)
+    assert some.returncode == 0
+    assert set(some.stderr.splitlines()) == {
+        f"Agent removed from process {every[2]}.",
+        "no such process: 999999999",
+    }
+    assert rest.returncode == 0
+    assert set(rest.stderr.splitlines()) == {
+        *(f"Agent removed from process {pid}." for pid in every[:2]),
+        f"no agent in process {every[2]}",
+    }
+    assert none.returncode == 3
+    assert none.stderr.endswith("taskscope detach: no agent was removed\n")
