@@ -178,7 +178,8 @@ class Ending:
     """A process that is ending, and waits.
 
     ``chain``: from the main thread to what all of them wait for, seen so since ``since``, which waits in
-    ``system_call``, on ``descriptors``.  ``endless``: no time-out ends that.
+    ``system_call``, on ``descriptors``.  ``endless``: no time-out ends that.  ``may_answer``: another process
+    at the other end runs, or waits for a limited time, or is out of sight.
     """
 
     how: words.EndingHow
@@ -187,6 +188,7 @@ class Ending:
     system_call: str = ""
     endless: bool = False
     descriptors: tuple[Descriptor, ...] = ()
+    may_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

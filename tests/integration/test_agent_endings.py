@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.analysis.patterns.endings import LASTING, SLOW, slow_endings
+from taskscope.analysis.patterns.endings import LASTING, LONGER, SLOW, slow_endings
 from taskscope.attach.presence import agent_in
 from taskscope.model import requests
 from taskscope.sources.live import LiveSource
@@ -44,6 +44,8 @@ def read(): os.read(child.stdout.fileno(), 1)
 ThreadPoolExecutor(1, "reader").submit(read)
 print("standing", flush=True)
 """
+
+OF_A_CHILD_THAT_WAITS = AT_EXIT.replace('["sleep", "60"], ', '["cat"], stdin=subprocess.PIPE, ')
 
 HANDLER = """
 import atexit, socket
@@ -131,10 +133,18 @@ async def test_a_job_keeps_a_loop_from_closing(version: str) -> None:
 @pytest.mark.parametrize("version", ["3.11", "3.14"])
 async def test_a_job_keeps_the_process_from_ending(version: str) -> None:
     graph = await ending(AT_EXIT, version, "reader")
-    (hang,) = slow_endings(after(graph, LASTING + 1))
+    (slow,) = slow_endings(after(graph, LONGER - 1))  # the child may answer: it sleeps for a minute
+    assert slow.level == "suspect"
+    (hang,) = slow_endings(after(graph, LONGER + 1))
     assert (hang.level, hang.site.function) == ("hang", "read")
     assert hang.cause is not None
     assert re.search(r" in read, fd \d+, pipe, .* other end fd 1 of process \d+ \(sleep\)$", hang.cause.text)
+
+
+async def test_a_child_that_waits_without_a_time_out_will_not_answer() -> None:
+    graph = await ending(OF_A_CHILD_THAT_WAITS, "3.11", "reader")
+    (hang,) = slow_endings(after(graph, LASTING + 1))
+    assert hang.level == "hang"
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.14"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.agent.answers import standing
-from taskscope.agent.inspect import futures, other_ends, stacks, system_calls, waited
+from taskscope.agent.inspect import futures, other_ends, processes, stacks, system_calls, waited
 from taskscope.agent.inspect.blocking import activity
 from taskscope.agent.inspect.looking import attribute, items
 from taskscope.agent.inspect.thread_waits import kernel_view, waits_in
@@ -44,7 +44,7 @@ class EndingWatch:
         if (how, last.number) != (self._how, self._last):
             self._how, self._last, self._since = how, last.number, clock.monotonic()
         call = ""
-        endless = False
+        endless = may_answer = False
         descriptors: tuple[model.Descriptor, ...] = ()
         if last.kind == "thread":
             native = native_of(last.number)
@@ -56,7 +56,26 @@ class EndingWatch:
             descriptors = waits_in(native, does)[1]
             yield
             descriptors = yield from other_ends.of_all(descriptors)
-        return model.Ending(how, self._since, tuple(steps), call, endless, descriptors)
+            may_answer = _may_answer(descriptors, found.pid if found is not None else 0)
+        return model.Ending(how, self._since, tuple(steps), call, endless, descriptors, may_answer)
+
+
+def _may_answer(descriptors: tuple[model.Descriptor, ...], child: int) -> bool:
+    """Whether somebody outside of this process may still end the wait."""
+    ends = [end for each in descriptors for end in each.others or ()]
+    pids = {end.pid for end in ends if not end.here} | ({child} if child else set())
+    return any(map(_goes_on, pids)) or any(map(_is_far, descriptors))
+
+
+def _goes_on(pid: int) -> bool:
+    """Whether a thread of another process runs, or waits for a limited time."""
+    calls = [system_calls.of_thread(each, pid) for each in processes.threads_of(pid)]
+    return any(call is None or not call.endless for call in calls)
+
+
+def _is_far(each: model.Descriptor) -> bool:
+    """Whether it is connected to another machine, of which nothing is seen."""
+    return each.kind == "tcp" and not each.others and not each.remote.startswith(("127.", "[::1]"))
 
 
 def _chain() -> list[model.WaitNode]:

@@ -18,7 +18,10 @@ SLOW = 10.0
 """Seconds from which a slow end is worth saying."""
 
 LASTING = 25.0
-"""Seconds from which a wait without a time-out is a hang."""
+"""Seconds from which a wait without a time-out is a hang: nobody is there who could end it."""
+
+LONGER = 140.0
+"""The same where somebody outside of the process may still answer: a slow end is no hang."""
 
 _WHAT: dict[EndingHow, str] = {
     "threads": "the main thread has ended; the process",
@@ -47,7 +50,8 @@ def _level(ending: Ending, lasted: float) -> Level:
     """Threads of a program whose main thread falls through may be its work: that is worth a note."""
     if ending.how == "threads":
         return "info"
-    return "hang" if ending.endless and lasted >= LASTING else "suspect"
+    patience = LONGER if ending.may_answer else LASTING
+    return "hang" if ending.endless and lasted >= patience else "suspect"
 
 
 def _finding(ending: Ending, now: float) -> Finding:
