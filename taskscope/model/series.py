@@ -32,6 +32,12 @@ HISTORY = History.__slots__[1:]
 SLOPE_WINDOW = 60.0
 """Seconds over which a rate per minute is measured."""
 
+SETTLES = 5.0
+"""Seconds of the agent's life that are no growth: what is there is only being counted, or starts up."""
+
+RATED = ("tasks", "threads", "fds", "rss")
+"""Of which columns a rate is shown."""
+
 _SLOPE_POINTS = 13  # every 5 s of a minute: on the grid of samples by the second
 _SLOPE_LEAST = 5.0
 

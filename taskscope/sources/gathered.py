@@ -179,6 +179,10 @@ class Gathered(News):
         self._series.add(found)
         return found
 
+    def slope(self, column: str) -> float | None:
+        """Change per minute: the members' own, so none when one comes or goes."""
+        return _total(each.slope(column) for each in self.live())
+
     def history(self, seconds: float) -> History:
         return self._series.read(time.monotonic() - seconds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from taskscope import text as fmt
 from taskscope.attach.presence import agent_in
 from taskscope.model.members import Member
+from taskscope.model.series import RATED, SETTLES, SLOPE_WINDOW, Series
 from taskscope.model.state import TargetState
 from taskscope.model.vocabulary import LEVELS
 from taskscope.sources.base import (
@@ -78,6 +80,7 @@ class Attendant:
         self._replaced = ""
         """That it runs another program now, as long as nobody is attached to that."""
         self._seen = TargetState()
+        self._recent = _recent(0.0)
         self._news = news
 
     @property
@@ -92,6 +95,11 @@ class Attendant:
         """Its own newest counts of a site."""
         state = self._seen.sites.get(site)
         return state.counts if state is not None else None
+
+    def slope(self, column: str) -> float | None:
+        """Its own change per minute of one of `RATED`."""
+        now = self.sample.monotonic if self.sample is not None else 0.0
+        return self._recent.slope(now, RATED.index(column))
 
     @property
     def pid(self) -> int:
@@ -209,6 +217,7 @@ class Attendant:
 
     def _begin(self, hello: Hello) -> None:
         self._seen.begin(hello)
+        self._recent = _recent(hello.agent_since)
         self.shift = (hello.wall - hello.monotonic) - (time.time() - time.monotonic())
         self.state, self.why, self.ended, self._replaced = "attached", "", None, ""
         self.joined = time.monotonic()
@@ -244,15 +253,23 @@ class Attendant:
         self.ended = time.time()
         if known:
             self._news.ended(self)
-        self.source, self.judge, self._seen = None, None, TargetState(self.hello)  # hundreds may end
+        self.source, self.judge = None, None  # hundreds may end
+        self._seen, self._recent = TargetState(self.hello), _recent(0.0)
 
     # -- a picture (see `sources.pump`) ------------------------------------------------------------
 
     def apply(self, sample: Sample) -> None:
+        known = (sample.tasks.live, sample.threads, sample.fds, sample.rss)
+        self._recent.append(sample.monotonic, [math.nan if each is None else each for each in known])
         self._news.sampled(self, sample, self._seen.apply(sample))
 
     def recall(self, past: History | tuple[SiteHistory, ...]) -> None:
         self._news.recalled(self, past)
+
+
+def _recent(since: float) -> Series:
+    """Of `RATED`, as far back as rates look; the agent is there ``since``."""
+    return Series(len(RATED), ((SLOPE_WINDOW, 1.0),), since + SETTLES)
 
 
 def _worst(findings: Sequence[Finding]) -> str:

@@ -136,6 +136,8 @@ class Connection:
             self._load_dismissed(hello)
             await self.context.playback.run(hello)
         self.context.store.begin(hello)
+        group = self.context.group
+        self.context.store.rates = group.gathered.slope if group is not None else None
         self._load_dismissed(hello)
         membership = self.context.membership
         self._pump = Pump(source, hello, self, judge=membership.judge(hello) if membership else None)

@@ -14,7 +14,7 @@ from taskscope import text as fmt
 from taskscope.analysis.matching import matches, places
 from taskscope.model import History
 from taskscope.model.changes import Side
-from taskscope.model.series import HISTORY, ProcessSeries
+from taskscope.model.series import HISTORY, RATED, SETTLES, ProcessSeries
 from taskscope.model.state import TargetState, merge
 from taskscope.model.vocabulary import GROUPS
 from taskscope.tui.current_findings import Findings
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.first_sight import Past
     from taskscope.model import Counts, Group, Hello, Sample, SiteHistory
-
-SETTLES = 5.0
-"""Seconds of the agent's life that are no growth: what is there is only being counted, or starts up."""
 
 _FITS = (60.0, 120.0, 300.0, 600.0)
 """Seconds that pictures of a young target show, in place of ten nearly empty minutes."""
@@ -72,6 +69,9 @@ class Store:
         """The lines of sites, where somebody has asked for them: they find moved ones again."""
         self.findings = Findings()
         self.paused = False
+        self.rates: Callable[[str], float | None] | None = None
+        """Who knows the rates, where the totals do not tell: processes come and go in those of a group."""
+        self._rates: dict[str, float | None] = {}
         self._pasts: Mapping[int, Past] = {}
         self._held: Sample | None = None
         self._walked: dict[str, dict[str, WalkedRow]] = {}
@@ -114,6 +114,8 @@ class Store:
 
     def _take(self, sample: Sample) -> None:
         self.shown = self.received
+        if self.rates is not None:
+            self._rates = {column: self.rates(column) for column in RATED}
         sites, change = self.sites, self.state.apply(sample)
         for state in change.named:
             row = sites.get(state.site.id)
@@ -278,6 +280,8 @@ class Store:
 
     def slope(self, column: str) -> float | None:
         """Change per minute of one column of the history."""
+        if self.rates is not None:
+            return self._rates.get(column)
         return self.history.slope(self.now, HISTORY.index(column))
 
     def last(self, column: str) -> float | None:

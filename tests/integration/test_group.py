@@ -15,6 +15,7 @@ import pytest
 
 from taskscope.commands import attach
 from taskscope.export.members import state
+from taskscope.model.series import HISTORY
 from taskscope.sources import members
 from taskscope.sources.base import SourceError
 from taskscope.sources.choice import Choice, Found
@@ -22,6 +23,7 @@ from taskscope.sources.group import GroupSource, observed
 from taskscope.sources.live import LiveSource
 from taskscope.sources.membership import Membership
 from taskscope.sources.resolve import resolve
+from taskscope.tui.store import Store
 from tests.integration.children import STANDING, running, taskscope
 from tests.integration.groups import workers
 from tests.patience import settled
@@ -305,3 +307,31 @@ def test_detach_removes_the_agents_of_a_group(tmp_path: Path) -> None:
     }
     assert none.returncode == 3
     assert none.stderr.endswith("taskscope detach: no agent was removed\n")
+
+
+async def test_rates_are_those_of_the_members_whoever_comes_or_goes(tmp_path: Path) -> None:
+    with workers(tmp_path, "fork", "--name", "shop") as service:
+        group = group_of(*map(str, service.pids), children=False)
+        await group.open()
+        try:
+            store = Store()
+            store.rates = group.gathered.slope
+
+            def all_told(sample: Sample) -> bool:
+                store.apply(sample)
+                return all(each.slope("rss") is not None for each in group.attendants)
+
+            def one_left(sample: Sample) -> bool:
+                store.apply(sample)
+                return group.left == 1
+
+            await until(group, all_told)
+            leaking = next(each for each in group.attendants if each.pid == service.leaking)
+            service.end_first()
+            await until(group, one_left)
+            assert (store.slope("fds"), store.slope("threads")) == (0.0, 0.0)
+            assert (store.slope("tasks") or 0.0) > 100.0
+            assert abs((store.slope("tasks") or 0.0) - (leaking.slope("tasks") or 0.0)) < 60.0
+            assert store.history.slope(store.now, HISTORY.index("fds")) != 0.0, "of the sums"
+        finally:
+            await group.close()
