@@ -251,7 +251,7 @@ def _does(finding: Finding) -> str:
 
 def asides(finding: Finding) -> list[str]:
     """Notes on the line itself: that it is in a library, behind a helper, a guess."""
-    said = [among(finding)] if finding.of > 1 else []
+    said = [among(finding)] if among(finding) else []
     if finding.user_site is not None and finding.user_site != finding.site:
         does = _does(finding)
         begun = "behind it" if finding.kind == "spin" else "called from"
@@ -273,14 +273,25 @@ def asides(finding: Finding) -> list[str]:
 
 
 def among(finding: Finding) -> str:
-    """In how many processes of a group it is; which, if not in all."""
-    number, every = len(finding.processes), finding.of
-    if every < 2:
-        return ""
-    pids = ", ".join(map(str, finding.processes[:MOST_PIDS])) + ", …" * (number > MOST_PIDS)
+    """In how many processes of a group it is; which, if not in all; and in which it was until they ended."""
+    here = [pid for pid in finding.processes if pid not in finding.ended]
+    said = [_among(here, finding.of)] if here and finding.of > 1 else []
+    if (number := len(finding.ended)) == 1:
+        said.append(f"in {finding.ended[0]}, which has ended")
+    elif number:
+        said.append(f"in {number} processes that have ended: {_pids(finding.ended)}")
+    return "; ".join(said)
+
+
+def _among(pids: Sequence[int], every: int) -> str:
+    number = len(pids)
     if number == 1:
-        return f"only in {pids}, of {every} processes"
-    return f"in {number} of {every} processes" + (f": {pids}" if number < every else "")
+        return f"only in {pids[0]}, of {every} processes"
+    return f"in {number} of {every} processes" + (f": {_pids(pids)}" if number < every else "")
+
+
+def _pids(pids: Sequence[int]) -> str:
+    return ", ".join(map(str, pids[:MOST_PIDS])) + ", …" * (len(pids) > MOST_PIDS)
 
 
 def among_shortly(finding: Finding) -> tuple[str, ...]:

@@ -177,12 +177,16 @@ def _key(site: Site) -> tuple[str, str, str, str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A finding of process ``pid``; ``site``: the group's number; ``shift`` leads to the group's clock."""
+    """A finding of process ``pid``; ``site``: the group's number; ``shift`` leads to the group's clock.
+
+    ``ended``: the process has ended, the finding is what it left.
+    """
 
     pid: int
     finding: Finding
     site: int
     shift: float
+    ended: bool = False
 
 
 def merged_findings(every: Sequence[Told], of: Callable[[Collection[int]], int]) -> tuple[Finding, ...]:
@@ -192,7 +196,7 @@ def merged_findings(every: Sequence[Told], of: Callable[[Collection[int]], int])
     """
     groups: dict[object, list[Told]] = {}
     for told in every:
-        groups.setdefault(_about(told), []).append(told)
+        groups.setdefault(about(told), []).append(told)
     faults = {told.site for told in every if told.site and told.finding.level != "info"}
     found = [
         _together(group, of)
@@ -202,7 +206,8 @@ def merged_findings(every: Sequence[Told], of: Callable[[Collection[int]], int])
     return tuple(sorted(found, key=lambda each: (rank(each.level), -each.rate_per_min)))
 
 
-def _about(told: Told) -> object:
+def about(told: Told) -> object:
+    """What is the same fault in several processes."""
     finding = told.finding
     site = finding.site
     where = told.site or (site.file, site.function, site.line, finding.cause and finding.cause.pattern)
@@ -210,20 +215,23 @@ def _about(told: Told) -> object:
 
 
 def _together(group: Sequence[Told], of: Callable[[Collection[int]], int]) -> Finding:
-    worst = min(group, key=lambda told: (rank(told.finding.level), -told.finding.rate_per_min))
+    worst = min(group, key=lambda told: (rank(told.finding.level), told.ended, -told.finding.rate_per_min))
+    counted = [told for told in group if not told.ended] or group
     first = min(group, key=lambda told: told.finding.since + told.shift)
     since_wall = min((each.finding.since_wall for each in group if each.finding.since_wall), default=None)
     pids = {each.pid for each in group}
+    ended = pids - {each.pid for each in group if not each.ended}
     said = replace(
         worst.finding,
         id=worst.site,
-        live=sum(each.finding.live for each in group),
-        rate_per_min=sum(each.finding.rate_per_min for each in group),
+        live=sum(each.finding.live for each in counted),
+        rate_per_min=sum(each.finding.rate_per_min for each in counted),
         since=first.finding.since + first.shift,
         since_wall=since_wall,
         since_at_least=first.finding.since_at_least,
-        processes=tuple(sorted(pids, key=lambda pid: (pid != worst.pid, pid))),
-        of=of(pids),
+        processes=tuple(sorted(pids, key=lambda pid: (pid in ended, pid != worst.pid, pid))),
+        of=of(pids - ended),
+        ended=tuple(sorted(ended)),
     )
     return said if len(group) == 1 else replace(said, text=_sentence(said, worst))
 

@@ -142,6 +142,6 @@ def _findings(observation: Observation, limits: Limits) -> Iterator[Check]:
         yield TOO_EARLY if observation.pump.progress.early else Check("nothing leaks or hangs")
     for each in found:
         cause = f": {each.cause.text}" if each.cause is not None else ""
-        where = f" ({fmt.among(each)})" if each.of > 1 else ""
+        where = f" ({fmt.among(each)})" if fmt.among(each) else ""
         text = f"{each.text}{where}{cause}"
         yield Check(f"{each.level} in {each.coroutine}", text, each.user_site or each.site)

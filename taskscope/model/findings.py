@@ -235,7 +235,8 @@ class Finding:
     the first observation.  ``evidence``: numbers by name.  ``until_told``: seconds until a suspect gets its
     final verdict.  ``via``: the helper through which the site starts what it starts.  ``since_estimated``: it
     rests on the births of tasks older than the agent, which are estimates.  ``processes``: of a group, the
-    pids that have it, of ``of`` that were judged, and ``id`` is the group's number for the site.
+    pids that have it, of ``of`` that were judged, and ``id`` is the group's number for the site.  ``ended``:
+    those of the pids whose processes have ended since.
     """
 
     level: words.Level
@@ -259,6 +260,7 @@ class Finding:
     since_estimated: bool = False
     processes: tuple[int, ...] = ()
     of: int = 0
+    ended: tuple[int, ...] = ()
 
     @property
     def counts(self) -> bool:

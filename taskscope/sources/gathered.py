@@ -10,12 +10,12 @@ import contextlib
 import math
 import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from operator import add
 from typing import TYPE_CHECKING, TypeVar
 
-from taskscope.analysis.merged import MergedSites, Told, added, ended, merged_findings
+from taskscope.analysis.merged import MergedSites, Told, about, added, ended, merged_findings
 from taskscope.analysis.summed import summed
 from taskscope.model import Counts, History, Sample, SiteHistory, requests
 from taskscope.model.series import HISTORY, ProcessSeries, Series
@@ -24,7 +24,7 @@ from taskscope.sources.lines import text_in
 from taskscope.sources.members import News
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from taskscope.model import Finding, Frame, Site
     from taskscope.model.state import Change
@@ -34,6 +34,9 @@ Number = TypeVar("Number", int, float)
 
 COMPARED = 50
 """Lines of one process that are compared with another version of their file."""
+
+LEFT = 50
+"""Processes that have ended, of which a leak is remembered."""
 
 SITE_TIERS = ((70.0, 1.0), (600.0, 10.0), (6 * 3600.0, 60.0))
 
@@ -64,6 +67,8 @@ class Gathered(News):
         self._series = ProcessSeries()
         self._of_site: dict[int, Series] = {}
         self._compared: dict[int, int] = {}
+        self._left: dict[object, deque[Told]] = {}
+        """The leaks of processes that have ended."""
         self._naming: set[asyncio.Task[None]] = set()
         self._seq = 0
 
@@ -118,6 +123,9 @@ class Gathered(News):
         self.recalled_at += 1
 
     def ended(self, member: Attendant) -> None:
+        for told in self._told(member) if member.over else ():
+            if told.finding.level == "leak":
+                self._left.setdefault(about(told), deque(maxlen=LEFT)).append(told)
         self.sites.end(member.number)
         self._compared.pop(member.number, None)
         if member.sample is not None:
@@ -207,16 +215,16 @@ class Gathered(News):
         return Spread(here, among(live, here), frozenset(far))
 
     def findings(self) -> tuple[Finding, ...]:
-        """The members' findings, each told once."""
+        """The members' findings, each told once, and the leaks of those that have ended."""
         live = self.live()
-        every = [
-            Told(
-                each.pid, finding, self.sites.id_of(each.number, finding.id) if finding.id else 0, each.shift
-            )
-            for each in live
-            for finding in each.findings
-        ]
+        every = [told for each in live for told in self._told(each)]
+        every += [told for left in list(self._left.values()) for told in left]
         return merged_findings(every, lambda pids: among(live, pids))
+
+    def _told(self, member: Attendant) -> Iterator[Told]:
+        for finding in member.findings:
+            site = self.sites.id_of(member.number, finding.id) if finding.id else 0
+            yield Told(member.pid, finding, site, member.shift, member.over)
 
 
 def siblings(members: Iterable[Attendant]) -> list[list[Attendant]]:

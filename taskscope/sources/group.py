@@ -11,7 +11,7 @@ A group is a `Source`, so whatever watches one process watches a group: app, ``w
 - Sites are merged by line, function and coroutine (`analysis.merged`), and have the group's numbers.  A line
   that has moved because a member runs another version of the file is the same site if its text is the same
   and the file reads differently at the old place, which is asked of that member once.
-- When a process ends, its live tasks count as ended in the totals, and its row stays with its last findings;
+- When a process ends, its live tasks count as ended in the totals; its row stays, and so do its leaks;
   the series keep what it had.  One that comes with a past (its agent is older than our connection) adds it to
   the series, of which the pump's pictures are told again.
 - Nobody judges the sums: a group's findings are its members', merged, with the pids that have them.  Who has

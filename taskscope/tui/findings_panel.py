@@ -124,13 +124,14 @@ class FindingsPanel(Widget):
         since = fmt.since(finding, self.context.store.sample)
         rate = f"{fmt.per_minute(finding.rate_per_min)} since {since}" if finding.counts else finding.text
         least = room - cell_len(rate) - len(_GAP)
+        then = "at its end" if finding.processes and finding.processes == finding.ended else "live"
         place = fmt.shortened(fmt.place(finding), _PLACE if width >= _WIDE else max(12, least))
         if width >= _WIDE:
             place = place.ljust(_PLACE)
         return [
             (0, (Text(place, colours.strong),)),
             (0, (Text(rate, found.style_of(finding, colours)),)),
-            (3, (Text(f"{fmt.count(finding.live)} live" if finding.counts else "", colours.text),)),
+            (3, (Text(f"{fmt.count(finding.live)} {then}" if finding.counts else "", colours.text),)),
             (0, tuple(Text(each, colours.strong) for each in fmt.among_shortly(finding))),
         ]
 

@@ -335,3 +335,27 @@ async def test_rates_are_those_of_the_members_whoever_comes_or_goes(tmp_path: Pa
             assert store.history.slope(store.now, HISTORY.index("fds")) != 0.0, "of the sums"
         finally:
             await group.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_leak_of_a_worker_that_was_killed_stays_and_counts(tmp_path: Path) -> None:
+    with workers(tmp_path, "fork", "--name", "shop") as service:
+        words = ("watch", "--children", str(service.parent.pid), "--for", "10m", "--json", "--follow")
+        command = [sys.executable, "-m", "taskscope", *words]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout is not None
+            lines = map(json.loads, watching.stdout)
+
+            def leaks(line: dict[str, Any]) -> bool:
+                found = line["finding"]
+                return (found["level"], found["processes"]) == ("leak", [service.leaking])
+
+            assert any(leaks(line) for line in lines if line["event"] == "finding")
+            os.kill(service.leaking, signal.SIGKILL)
+            assert any(line["sample"]["tasks"]["live"] < 50 for line in lines if line["event"] == "sample")
+            watching.send_signal(signal.SIGINT)
+            *_, end = lines
+    assert [each["state"] for each in end["processes"] if each["pid"] == service.leaking] == ["ended"]
+    assert [(each["level"], each["processes"]) for each in end["findings"]] == [("leak", [service.leaking])]
+    assert (watching.returncode, end["status"]) == (1, 1)

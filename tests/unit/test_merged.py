@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from taskscope.analysis.merged import MergedSites, Told, merged_findings
 from taskscope.analysis.summed import summed
 from taskscope.model import Counts, Finding, Frame, Site, SiteCounts
+from taskscope.text import among
 
 if TYPE_CHECKING:
     from taskscope.model.vocabulary import Level
@@ -117,6 +118,16 @@ def test_the_worst_level_counts_and_notes_give_way_to_faults() -> None:
     ]
     (found,) = merged_findings(told, lambda _: 3)
     assert (found.level, found.processes) == ("leak", (2, 1))
+
+
+def test_what_a_process_leaked_until_it_ended_is_told_apart_from_what_leaks_now() -> None:
+    left = Told(40, finding(rate=500, live=900), 1, 0.0, ended=True)
+    (alone,) = merged_findings([left], lambda pids: 3 if not pids else 0)
+    assert (alone.processes, alone.ended, alone.live) == ((40,), (40,), 900)
+    assert among(alone) == "in 40, which has ended"
+    (found,) = merged_findings([left, Told(50, finding(), 1, 0.0)], lambda pids: 3 if pids == {50} else 0)
+    assert (found.processes, found.ended, found.live, found.rate_per_min) == ((50, 40), (40,), 100, 60.0)
+    assert among(found) == "only in 50, of 3 processes; in 40, which has ended"
 
 
 def test_findings_on_different_sites_stay_apart_worst_first() -> None:
