@@ -279,19 +279,20 @@ def among(finding: Finding) -> str:
     if (number := len(finding.ended)) == 1:
         said.append(f"in {finding.ended[0]}, which has ended")
     elif number:
-        said.append(f"in {number} processes that have ended: {_pids(finding.ended)}")
+        said.append(f"in {number} processes that have ended: {pids(finding.ended)}")
     return "; ".join(said)
 
 
-def _among(pids: Sequence[int], every: int) -> str:
-    number = len(pids)
+def _among(here: Sequence[int], every: int) -> str:
+    number = len(here)
     if number == 1:
-        return f"only in {pids[0]}, of {every} processes"
-    return f"in {number} of {every} processes" + (f": {_pids(pids)}" if number < every else "")
+        return f"only in {here[0]}, of {every} processes"
+    return f"in {number} of {every} processes" + (f": {pids(here)}" if number < every else "")
 
 
-def _pids(pids: Sequence[int]) -> str:
-    return ", ".join(map(str, pids[:MOST_PIDS])) + ", …" * (len(pids) > MOST_PIDS)
+def pids(every: Sequence[int]) -> str:
+    """The first of them."""
+    return ", ".join(map(str, every[:MOST_PIDS])) + ", …" * (len(every) > MOST_PIDS)
 
 
 def among_shortly(finding: Finding) -> tuple[str, ...]:

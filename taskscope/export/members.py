@@ -36,6 +36,19 @@ def state(member: Member) -> str:
     return f"{member.state}: {member.why}" if member.why else member.state
 
 
+def refusals(members: Sequence[Member]) -> str:
+    """Why they are not attached to: each reason once, with the processes that have it."""
+    alike: dict[str, list[Member]] = {}
+    for each in members:
+        if each.why:
+            alike.setdefault(each.why.replace(str(each.pid), ""), []).append(each)
+    said = []
+    for first, *others in alike.values():
+        pids = fmt.pids([each.pid for each in others])
+        said.append(first.why + (f" (and so for {len(others)} more: {pids})" if others else ""))
+    return "; ".join(said)
+
+
 def cells(member: Member) -> tuple[str, ...]:
     """One row, as `HEADS`."""
     levels = fmt.levels(member.levels) if member.state in ("attached", "ended") else fmt.UNKNOWN

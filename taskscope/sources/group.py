@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import __version__, wire
 from taskscope.analysis.outliers import never_started
+from taskscope.export.members import refusals
 from taskscope.model import Hello, Judged, requests
 from taskscope.sources.base import Answering, ConnectionLost, NotAvailable, SourceError, TargetGone
 from taskscope.sources.choice import Choice, Found, is_pattern
@@ -253,8 +254,7 @@ class GroupSource(Answering):
     def _hello(self) -> Hello:
         there = [each.hello for each in self._live() if each.hello is not None]
         if not there:
-            whys = dict.fromkeys(each.why for each in self.attendants if each.why)
-            raise SourceError("; ".join(whys) or self.choice.nobody)
+            raise SourceError(refusals(self.members()) or self.choice.nobody)
         now, wall = time.monotonic(), time.time()
         since = min(each.agent_since + each.wall - each.monotonic for each in there)
         return replace(
