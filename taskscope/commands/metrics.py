@@ -82,13 +82,17 @@ async def _once(options: Namespace) -> int:
 
     from taskscope.commands.serving import exposed
     from taskscope.export.openmetrics import OPENMETRICS
+    from taskscope.sources.choice import Choice, is_pattern
     from taskscope.sources.resolve import resolve
 
     found: list[Exposition] = []
     via, children = options.via, options.children
-    meant = [
-        each for target in options.targets for each in (_meant(target, via, children=children) or [target])
-    ]
+    meant: list[str] = []
+    for target in options.targets:
+        every = await asyncio.to_thread(_meant, target, via, children=children)
+        if not every and is_pattern(target):
+            raise CommandError(Choice((target,), via=via).nobody)
+        meant += every or [target]
     for target in dict.fromkeys(meant):
         source = await asyncio.to_thread(resolve, target, via=via, progress=say)
         try:
@@ -183,15 +187,17 @@ class _Shown:
         """Shows every process that the target comes to mean; what goes wrong is told, and shows as up 0."""
         import asyncio
 
+        from taskscope.sources.choice import Choice
         from taskscope.sources.following import AGAIN
 
         if not self._several:
             await self._watch(self._target, self.expositions[0])
             return
+        nobody = Choice((self._target,), self._children, self._via).nobody
         while True:
             found = await asyncio.to_thread(_meant, self._target, self._via, children=self._children)
             if not found and not self._followed:
-                self._tell(f"waiting for {self._target}: no process is meant by that")
+                self._tell(f"{nobody}; waiting for one")
             for pid in set(found) - self._followed.keys():
                 self._followed[pid] = self._free()
                 group.create_task(self._watch(pid, self._followed[pid]))

@@ -38,7 +38,7 @@ class GroupRecording:
         """Records until told to end, until time is up, or until none is left."""
         choice = self._group.choice
         found = await asyncio.to_thread(choice.find)
-        if not (found or choice.lasting):
+        if not found:
             raise CommandError(choice.nobody)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

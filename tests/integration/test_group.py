@@ -176,6 +176,15 @@ def test_a_recording_of_a_group_that_cannot_be_written_says_why(tmp_path: Path) 
     assert done.stderr == f"taskscope record: cannot write {blocked / 'night'}: Not a directory\n"
 
 
+def test_a_pattern_that_means_nobody_is_said_and_makes_no_folder(tmp_path: Path) -> None:
+    nobody = "no process is meant by nobody-like-this*"
+    recorded = taskscope("record", "nobody-like-this*", "-o", str(tmp_path / "night"), timeout=30)
+    assert (recorded.returncode, recorded.stderr) == (3, f"taskscope record: {nobody}\n")
+    assert not list(tmp_path.iterdir())
+    shown = taskscope("metrics", "nobody-like-this*")
+    assert (shown.returncode, shown.stderr) == (3, f"taskscope metrics: {nobody}\n")
+
+
 @pytest.mark.timeout(90)
 def test_a_recording_of_a_group_that_is_told_to_end_says_what_there_is(tmp_path: Path) -> None:
     with workers(tmp_path, "fork", "--name", "shop", count=2) as service:
