@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
+from taskscope.attach import procfs
 from taskscope.attach.presence import agent_in
 from taskscope.model.members import Member
 from taskscope.model.series import RATED, SETTLES, SLOPE_WINDOW, Series
@@ -185,6 +186,8 @@ class Attendant:
             except TargetGone as gone:
                 self._end("ended", str(gone))
             except SourceError as problem:
+                if self.found.here and procfs.ended(self.found.pid):
+                    self.gone()  # it has not refused
                 self._end("refused", str(problem))
 
     async def _attend(self, connect: Callable[[Found], Source], room: asyncio.Semaphore) -> None:

@@ -133,6 +133,17 @@ async def test_what_cannot_be_attached_to_is_a_row_that_says_why(tmp_path: Path)
             await group.close()
 
 
+async def test_a_process_that_ends_while_it_is_attached_to_has_not_refused() -> None:
+    with running(STANDING) as process:
+        (found,) = Choice((str(process.pid),)).find()
+        process.kill()
+        process.wait()
+        attendant = members.Attendant(1, found, members.News())
+        async with asyncio.timeout(20):
+            await attendant.attend(lambda found: resolve(found.target), asyncio.Semaphore())
+    assert (attendant.state, attendant.why) == ("ended", "the process has ended")
+
+
 async def test_a_name_of_the_group_is_followed_through_a_restart_and_a_pid_is_not() -> None:
     name = f"again{os.getpid()}"
     with running(STANDING) as other, running(STANDING, "--name", name) as first:
