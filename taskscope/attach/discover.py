@@ -104,6 +104,13 @@ def processes(
     return tuple(sorted(_related(found) if fresh else found, key=_unlikely))
 
 
+def is_this(process: PythonProcess) -> bool:
+    """Whether it is the process that asks, as somebody else lists it, maybe on another machine."""
+    if process.pid != os.getpid() or not procfs.is_here():
+        return False
+    return abs(process.started - _began(procfs.usage(process.pid))) < 1.0
+
+
 def demand_list() -> None:
     """Raises AttachError where processes cannot be listed; it names the agents, which can be."""
     if not procfs.is_here():

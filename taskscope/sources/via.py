@@ -22,7 +22,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import mux, wire
-from taskscope.attach.discover import PythonProcess
+from taskscope.attach.discover import PythonProcess, is_this
 from taskscope.attach.outside import Condition
 from taskscope.checked import unpack, unpack_all
 from taskscope.endpoint import Endpoint
@@ -139,8 +139,9 @@ class Far:
         return self._fit_all(Endpoint, self._ask(relayed.Named(name)))
 
     def processes(self) -> tuple[PythonProcess, ...]:
-        """The Python processes there."""
-        return self._fit_all(PythonProcess, self._ask(relayed.Processes()))
+        """The Python processes there but this one: there may be here."""
+        every = self._fit_all(PythonProcess, self._ask(relayed.Processes()))
+        return tuple(each for each in every if not is_this(each))
 
     def parents(self) -> dict[int, int]:
         """The parent of every process there, Python or not."""

@@ -215,6 +215,7 @@ def test_ctrl_c_ends_a_watch_early_with_its_report(program: Program) -> None:
 def test_the_verbs_about_processes_work_there(program: Program) -> None:
     listed = json.loads(taskscope("ps", "--via", INSTALLED, "--json").stdout)
     (row,) = [each for each in listed if each["pid"] == program.pid]
+    assert not [each for each in listed if "taskscope ps --via" in each["command"]], "itself"
     assert (row["agent"], row["python"], row["tasks"]) == (None, "3.11", None)
     told = json.loads(taskscope("doctor", "--via", INSTALLED, str(program.pid), "--json").stdout)
     assert (told["attachable"], told["facts"]["python"][:12]) == (True, "CPython 3.11")
