@@ -212,7 +212,7 @@ class Agent:
         self._adoption = self._forget_copies()
         self.server.abandon()
         self.server = Server(self)
-        self.described = process.Described(self.process.name)
+        self.described = process.Described(self.described.name)
         self.server.start(delay=FORK_DELAY)
 
     def _forget_copies(self) -> Job[None]:

@@ -102,21 +102,31 @@ def _psutil() -> Any:
 
 
 class Described:
-    """This process, as it was last looked at: its limits and what runs in it can change."""
+    """This process, as it was last looked at: its limits and what runs in it can change.
+
+    Looked at when it is first asked for: that takes 2 ms, which a child has no time for while it is forked.
+    """
 
     def __init__(self, name: str) -> None:
-        self.process = describe(name)
+        self.name = name
+        self._process: model.Process | None = None
         self._next_limits = clock.monotonic() + limits.EVERY
+
+    @property
+    def process(self) -> model.Process:
+        if self._process is None:
+            self._process = describe(self.name)
+        return self._process
 
     def with_changes(self, sample: model.Sample, shown: tuple[Unseen, ...]) -> Job[model.Sample]:
         """Adds the process to a sample, if it has changed since the last one.  ``shown``: what is seen."""
         before = self.process
         if sample.monotonic >= self._next_limits:
             self._next_limits = sample.monotonic + limits.EVERY
-            self.process = yield from limits.with_limits(self.process)
+            self._process = yield from limits.with_limits(self.process)
         runs = unseen.running(self.process.unseen, shown)
         if runs != self.process.unseen:
-            self.process = replace(self.process, unseen=runs)
+            self._process = replace(self.process, unseen=runs)
         return sample if self.process == before else replace(sample, process=self.process)
 
 
