@@ -86,10 +86,9 @@ class Judge:
         self._threads: Sequence[Thread] = ()
         self._loops: tuple[Loop, ...] = ()
         self._waits: WaitGraph | None = None
-        self.spins, self.churn, self.mishaps = Spins(), Churn(), MishapTrack()
-        self.fruitless = FruitlessStarts()
+        self.spins, self.churn, self.fruitless = Spins(), Churn(), FruitlessStarts()
+        self.mishaps, self._was_quick = MishapTrack(), False
         self._slow: Onset | None = None  # since when callbacks run late
-        self._was_quick = False
         self._first_sight = FirstSight(self._started, self._since)
         self.timers, self.stock = PilingTimers(self._started), Stock(self._started)
         self.resources = Resources(hello.agent_since, self._started, hello.interval, hello.process)
