@@ -185,7 +185,7 @@ async def nothing(): await trio.sleep(0)
 async def main():
     async with trio.open_nursery() as nursery:
         nursery.start_soon(nothing)
-    taskscope._agent.trio._known = None  # a bug of ours
+    taskscope._agent.registry.next_serial = None  # a bug of ours
     async with trio.open_nursery() as nursery:
         for _ in range(10):
             nursery.start_soon(nothing)

@@ -17,7 +17,7 @@ from taskscope.agent.counts.site_record import Lineage
 from taskscope.agent.hooks import adopt
 from taskscope.agent.hooks.parts import as_named
 from taskscope.agent.inspect import futures, origins, stacks
-from taskscope.agent.inspect.foreign import StandIn
+from taskscope.agent.inspect.foreign import StandIn, known
 from taskscope.agent.inspect.looking import attribute, class_name, items
 from taskscope.agent.inspect.sites import Resolver
 from taskscope.agent.inspect.variables import variables_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from taskscope.agent.counts.registry import Registry
-    from taskscope.agent.hooks.parts import Link, Part
+    from taskscope.agent.hooks.parts import Part
     from taskscope.agent.hooks.presence import Presence
     from taskscope.agent.inspect.walk import Job
 
@@ -42,30 +42,18 @@ _PLUMBING = ("_run", "_instrumentation", "_ki")
 
 
 class Instrument:
-    """What trio calls, in the thread that runs it, by the names of its public attributes.
+    """What trio calls, in the thread that runs it, by the names of its public attributes."""
 
-    ``protect``: trio's decorator, without which Ctrl-C could be raised in here, and end with the instrument.
-    """
+    def __init__(self, spawned: Any, exited: Any) -> None:
+        self.task_spawned, self.task_exited = spawned, exited
 
-    def __init__(self, link: Link, protect: Any) -> None:
-        def spawned(task: Any) -> None:
-            _call(link, link.before, task)
-
-        def exited(task: Any) -> None:
-            _call(link, link.after, task)
-
-        self.task_spawned = protect(spawned)
-        self.task_exited = protect(exited)
+    def rest(self) -> None:
+        """From now on it does nothing."""
+        self.task_spawned = self.task_exited = _nothing
 
 
-def _call(link: Link, function: Any, task: Any) -> None:
-    if function is not None:
-        try:
-            function(task)
-        except (RecursionError, MemoryError):
-            pass  # the program is at its own limit: leave it alone
-        except Exception as error:  # noqa: BLE001  (an outer edge)
-            link.fail(error)
+def _nothing(task: Any) -> None:
+    pass
 
 
 class TrioHooks:
@@ -74,7 +62,6 @@ class TrioHooks:
     def __init__(self, registry: Registry, part: Part) -> None:
         self.part = part
         self._registry = registry
-        self._known: dict[int, StandIn] = {}
         self._runs: list[ref[Any]] = []
         self._older: list[ref[Any]] = []
 
@@ -87,9 +74,8 @@ class TrioHooks:
         self._file = module.__file__
         self._inside = {__file__, *(sys.modules[f"trio._core.{each}"].__file__ for each in _PLUMBING)}
         self.part.on_undo(self._leave)
-        self._instrument = Instrument(
-            self.part.link(self._spawned, self._exited), module.enable_ki_protection
-        )
+        protect = module.enable_ki_protection  # else Ctrl-C could be raised in there, and end with it
+        self._instrument = Instrument(protect(self._spawned()), protect(self._exited()))
         self._wrap(module)
         for runner in _running():
             self._registry.arriving = True
@@ -121,6 +107,7 @@ class TrioHooks:
 
     def _leave(self) -> None:
         """Has every run remove the instrument: to do that in another thread would fail trio."""
+        self._instrument.rest()
         for reference in self._runs:
             runner = reference()
             try:
@@ -129,67 +116,88 @@ class TrioHooks:
             except Exception:  # noqa: BLE001  (the run is over, and the instrument with it)
                 pass
         self._runs.clear()
-        self._known.clear()
+        known.clear()
 
     def forked(self) -> None:
         """In a forked child trio's tasks are copies that never run."""
-        while self._known:
-            self._drop(self._known.popitem()[1])
+        while known:
+            self._drop(known.popitem()[1])
 
     # -- births and ends, in trio's thread ---------------------------------------------------------
 
-    def _spawned(self, task: Any) -> None:
-        nursery = task._parent_nursery
-        if nursery is None or task.name == _ENTRY:
-            return
-        start = sys._getframe(2)
-        while start.f_code.co_filename in self._inside and start.f_back is not None:
-            start = start.f_back
-        record = self._record(start, task.coro)
-        stand = self._known[id(task)] = StandIn(task, task.name, self._known)
-        serial = stand._taskscope_serial = self._registry.next_serial()
-        stand._taskscope_parent = self._lineage(nursery._parent_task)
-        stand._taskscope_lineage = None
-        stand._taskscope_birth = clock.monotonic()
-        if record.room:
-            record.room -= 1
-            chunk = record.chunk
-        else:
-            chunk = record.new_chunk(serial, start)
-        stand._taskscope_chunk = chunk
-        chunk[serial] = ref(stand)
-        record.born += 1
+    def _spawned(self) -> Any:
+        """What notes a birth.  One function with only local names, as every call and look-up counts."""
+        registry, resolver, part = self._registry, self._resolver, self.part
+        records, ways, skip, inside = registry.records, resolver.ways.known, resolver.skip, self._inside
+        getframe, now, code_of, lineage = sys._getframe, clock.monotonic, stacks.code_of, _lineage
 
-    def _record(self, start: FrameType, coro: Any) -> Any:
-        frame, skip = start, self._resolver.skip
-        while frame.f_code.co_filename in skip and frame.f_back is not None:
-            frame = frame.f_back
-        key = (id(frame.f_code), frame.f_lasti, id(stacks.code_of(coro)))
-        known = self._registry.records.get(key) or self._resolver.ways.known(frame, key)
-        return known or self._resolver.record(start, coro)
+        def spawned(task: Any) -> None:
+            try:
+                nursery = task._parent_nursery
+                if nursery is None or task.name == _ENTRY:
+                    return
+                frame: Any = getframe(3)  # outside of the function of trio that makes the task
+                while (code := frame.f_code).co_filename in inside:
+                    frame = frame.f_back
+                start, coro = frame, task.coro
+                while code.co_filename in skip:
+                    frame = frame.f_back
+                    code = frame.f_code
+                key = (id(code), frame.f_lasti, id(code_of(coro)))
+                record = records.get(key) or ways(frame, key) or resolver.record(start, coro)
+                stand: Any = StandIn()
+                stand._task = ref(task)
+                serial = stand._taskscope_serial = registry.next_serial()
+                parent = known.get(id(nursery._parent_task))
+                stand._taskscope_parent = parent and (parent._taskscope_lineage or lineage(parent))
+                stand._taskscope_lineage = None
+                stand._taskscope_birth = now()
+                if record.room:
+                    record.room -= 1
+                    chunk: Any = record.chunk
+                else:
+                    chunk = record.new_chunk(serial, start)
+                stand._taskscope_chunk = chunk
+                known[id(task)] = stand
+                chunk[serial] = ref(stand)
+                record.born += 1
+            except (RecursionError, MemoryError):
+                pass  # the program is at its own limit: leave it alone
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                part.fail(error)
 
-    def _lineage(self, parent: object) -> Lineage | None:
-        """That of a task, for its children; None if it is trio's own."""
-        stand = self._known.get(id(parent))
-        if stand is None:
-            return None
-        if stand._taskscope_lineage is None:
-            above, chunk = stand._taskscope_parent, stand._taskscope_chunk
-            stand._taskscope_lineage = Lineage(stand._taskscope_serial, above, chunk, stand._name)
-        return stand._taskscope_lineage
+        return spawned
 
-    def _exited(self, task: Any) -> None:
-        stand = self._known.pop(id(task), None)
-        if stand is None:
-            return
-        stand._state = "FINISHED"
-        if getattr(task._parent_nursery, "_pending_excs", True):  # an error, perhaps of another
-            error = attribute(variables_of(self._frame_of_trio()).get("outcome"), "error")
-            stand._state = "CANCELLED" if _is_cancellation(error) else "FINISHED"
-            stand._exception = error
-        chunk = futures.chunk_of(stand)
-        if chunk is not None and chunk.pop(stand._taskscope_serial, None) is not None:
-            self._registry.settle(stand, chunk)
+    def _exited(self) -> Any:
+        """What notes an end."""
+        registry, part, note_error = self._registry, self.part, self._note_error
+
+        def exited(task: Any) -> None:
+            try:
+                stand: Any = known.pop(id(task), None)
+                if stand is None:
+                    return
+                stand._state = "FINISHED"
+                failed = task._parent_nursery._pending_excs  # with an error, perhaps of another
+                if failed:
+                    note_error(stand)
+                chunk = stand._taskscope_chunk
+                if chunk is not None and chunk.pop(stand._taskscope_serial, None) is not None:
+                    if failed or chunk.site.keep > 0:
+                        registry.settle(stand, chunk)
+                    else:
+                        chunk.site.finished += 1
+            except (RecursionError, MemoryError):
+                pass
+            except Exception as error:  # noqa: BLE001  (an outer edge)
+                part.fail(error)
+
+        return exited
+
+    def _note_error(self, stand: StandIn) -> None:
+        error = attribute(variables_of(self._frame_of_trio()).get("outcome"), "error")
+        stand._state = "CANCELLED" if _is_cancellation(error) else "FINISHED"
+        stand._exception = error
 
     def _frame_of_trio(self) -> FrameType:
         """That of its function which calls the instrument, and does not pass the outcome on."""
@@ -222,14 +230,23 @@ class TrioHooks:
 
     def _adopt(self, task: Any) -> None:
         nursery = task._parent_nursery if task is not None else None
-        if nursery is None or task.name == _ENTRY or id(task) in self._known:
+        if nursery is None or task.name == _ENTRY or id(task) in known:
             return
-        stand = self._known[id(task)] = StandIn(task, task.name, self._known)
+        stand = known[id(task)] = StandIn()
+        stand._task = ref(task)
         stand._taskscope_lineage = None
-        if adopt.adopt(self._registry, stand):
-            stand._taskscope_parent = self._lineage(nursery._parent_task)
-        if task.coro.cr_frame is None and self._known.pop(id(task), None) is not None:  # it has just ended
+        parent = known.get(id(nursery._parent_task))
+        if adopt.adopt(self._registry, stand) and parent is not None:
+            stand._taskscope_parent = parent._taskscope_lineage or _lineage(parent)
+        if task.coro.cr_frame is None and known.pop(id(task), None) is not None:  # it has just ended
             self._drop(stand)
+
+
+def _lineage(parent: StandIn) -> Lineage:
+    """Made for its first child."""
+    above, chunk = parent._taskscope_parent, parent._taskscope_chunk
+    parent._taskscope_lineage = Lineage(parent._taskscope_serial, above, chunk, parent.name)
+    return parent._taskscope_lineage
 
 
 def _by_age(tasks: set[Any]) -> Job[list[ref[Any]]]:

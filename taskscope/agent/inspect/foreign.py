@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING
-from weakref import ref
 
-from taskscope.agent.inspect.looking import attribute, items, seconds
+from taskscope.agent.inspect.looking import attribute, items, seconds, text
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import clock
 
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
+    from weakref import ref
 
     from taskscope.agent.counts.site_record import Chunk, Lineage
 
@@ -25,12 +25,11 @@ MAX_DEPTH = 128
 
 
 class StandIn:
-    """Refers weakly to the task.  ``others``: the stand-ins by the ``id`` of their task."""
+    """Refers weakly to the task, by ``_task``.  ``_state`` and ``_exception`` are set when it ends."""
 
     __slots__ = (
         "__weakref__",
         "_exception",
-        "_name",
         "_state",
         "_task",
         "_taskscope_birth",
@@ -39,8 +38,10 @@ class StandIn:
         "_taskscope_lineage",
         "_taskscope_parent",
         "_taskscope_serial",
-        "others",
     )
+    _exception: object
+    _state: str
+    _task: ref[Any]
     _taskscope_birth: float | None
     _taskscope_chunk: Chunk | None
     _taskscope_estimate: float | None
@@ -48,12 +49,9 @@ class StandIn:
     _taskscope_parent: Lineage | None
     _taskscope_serial: int
 
-    def __init__(self, task: Any, name: str, others: dict[int, StandIn]) -> None:
-        self._task = ref(task)
-        self._name = name
-        self._state = "PENDING"
-        self._exception: object = None
-        self.others = others
+    @property
+    def name(self) -> str:
+        return text(attribute(self._task(), "name"))
 
     @property
     def coroutine(self) -> object:
@@ -61,7 +59,7 @@ class StandIn:
 
     @property
     def is_done(self) -> bool:
-        return self._state != "PENDING"
+        return attribute(self, "_state") is not None
 
     def waiter(self) -> object:
         """The innermost thing it awaits, a new one each time; None if it runs, or is about to."""
@@ -85,14 +83,14 @@ class StandIn:
         for frame in frames:
             if frame.f_code.co_name == "_nested_child_finished":
                 nursery = variables_of(frame).get("self")
-                every = (self.others.get(id(each)) for each in items(attribute(nursery, "_children"), 1_000))
+                every = (known.get(id(each)) for each in items(attribute(nursery, "_children"), 1_000))
                 return [each for each in every if each is not None]
         return []
 
     def awaiters(self) -> list[object]:
         """The task whose nursery it runs in, if that waits for it already."""
         nursery = attribute(self._task(), "_parent_nursery")
-        parent = self.others.get(id(attribute(nursery, "_parent_task")))
+        parent = known.get(id(attribute(nursery, "_parent_task")))
         waits = attribute(nursery, "_parent_waiting_in_aexit") is True
         return [parent] if parent is not None and waits else []
 
@@ -105,3 +103,7 @@ class StandIn:
                 deadline = seconds(variables_of(frame).get("deadline"))
                 return deadline - offset - clock.perf_counter() if deadline is not None else None
         return None
+
+
+known: dict[int, StandIn] = {}
+"""Those of the live tasks, by the ``id`` of each."""

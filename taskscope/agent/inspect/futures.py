@@ -174,6 +174,8 @@ def waiter_of(task: object) -> object:
 
 
 def name_of(task: object) -> str:
+    if type(task) is StandIn:
+        return task.name
     try:
         return text(_slots["get_name"](task))
     except (KeyError, TypeError):
