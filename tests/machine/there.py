@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import targets
+from tests.containers.in_a_container import NAME, Container
 from tests.machine.environment import PYTHON, USER, Environment
-from tests.runc.in_a_container import NAME, Container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
 """A real container, by runc: attached to from outside, and from inside by a bundle; cut in mid-stream.
 
-Run as root where runc is, with nothing installed: ``python3.11 -m tests.runc.in_a_container [TIMES]``.  It
-prints what it has seen, and fails if the process is not left as it was.
+Run as root where runc is, with nothing installed: ``python3.11 -m tests.containers.in_a_container [TIMES]``.
+It prints what it has seen, and fails if the process is not left as it was.
 """
 
 from __future__ import annotations
