@@ -90,7 +90,7 @@ class Agent:
         self._loops = self.presence.part("loops")
         self._born = process.born()
         self.watch = LoopWatch(self.tell, self._born)
-        self.trio = TrioHooks(self.registry, self.presence.part("trio"))
+        self.trio = TrioHooks(self.registry, self.presence.part("trio"), self._meet)
         self.collector = CollectorHook(self.presence.part("collector"), self.watch.log)
         self.threads = self.presence.threads
         self.sampler = Sampler(self.registry, self.threads, self.watch)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
 from taskscope.agent.hooks.aiomonitor import monitors
+from taskscope.agent.inspect import runs
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ class Console:
     def _start(self) -> Job[None]:
         self._permitted()
         running = (yield from self._watch.running()).values()
-        loop = next((loop for number, loop in self._watch.loops() if number in running), None)
+        loops = (loop for number, loop in self._watch.loops() if number in running)
+        loop = next((loop for loop in loops if not runs.is_run(loop)), None)
         if loop is None:
             raise wire.RemoteError(wire.NOT_FOUND, "no event loop is running in this process")
         try:

@@ -10,6 +10,8 @@ five times a second.
 - A loop that sleeps with queued callbacks or an overdue timer, on two looks in a row, has lost a wake-up.
   That is reported, and not repaired.
 
+A run of trio shows its turns likewise, but loses no wake-up.
+
 A loop not written in Python (uvloop) does not expose its turns.  It gets a callback, but only while code of
 the program is seen running in it: it is awake, and will check its queue anyway.
 """
@@ -24,7 +26,7 @@ from weakref import ref
 from taskscope.agent.counts import cpu, own_work, stranded
 from taskscope.agent.counts.stall import Stall, StallLog
 from taskscope.agent.counts.watched_loop import Tally, WatchedLoop
-from taskscope.agent.inspect import turns
+from taskscope.agent.inspect import futures, runs, turns
 from taskscope.agent.inspect.thread_waits import waits_its_turn
 from taskscope.agent.inspect.walk import PAUSE, SLICE, run, spent
 from taskscope.system import clock, system
@@ -140,11 +142,7 @@ class LoopWatch:
         return found
 
     def _turn(self, watched: WatchedLoop, loop: Any, frames: Mapping[int, FrameType]) -> Turn | None:
-        if loop is None:
-            return None
-        if turns.is_legible(loop):
-            return turns.look(loop, frames, self.born, clock.monotonic())
-        return turns.look_from_outside(loop, frames, watched.thread)
+        return turns.look_at_any(loop, frames, self.born, watched.thread) if loop is not None else None
 
     @property
     def in_doubt(self) -> bool:
@@ -185,7 +183,7 @@ class LoopWatch:
     ) -> float:
         try:
             turn = self._turn(watched, loop, frames)
-            see = self._see if turns.is_legible(loop) else self._see_from_outside
+            see = self._see if turns.shows_itself(loop) else self._see_from_outside
             return see(watched, loop, turn, now, late)
         except Exception as error:  # noqa: BLE001  (an outer edge: each loop on its own)
             self._forget(watched)
@@ -213,17 +211,17 @@ class LoopWatch:
 
     def _calling(self, watched: WatchedLoop, loop: Any, turn: Turn, now: float) -> float:
         lasted, stall, opened = now - watched.since, watched.stall, None
-        waiting = turns.length(loop, "_ready") or 0
+        waiting = turns.waiting(loop, turn)
         many = turn.calls >= MANY_CALLS
         crowd = min(10.0, max(1.0, waiting / turn.calls)) if many else 1.0
         watched.note(lasted * crowd, now)
         if stall is None:
             if watched.delay is None:
                 watched.delay = cpu.delay_of(watched.native_id())
-            if lasted < STALL:
-                return min(LOOK_EVERY, STALL - lasted)
+            if lasted < STALL or self._is_held(watched.thread):  # by a guest: a run of trio
+                return min(LOOK_EVERY, max(FINE, STALL - lasted))
             stall = opened = self._held(watched, turn, at_least=turn.begun is None)
-            stall.task = turns.current_serial(loop)
+            stall.task = futures.serial_of(turn.task) or turns.current_serial(loop)
             crowded = turn.calls >= CROWD  # until the next look
         else:
             crowded = turn.calls != watched.calls  # it advances: many calls, not one, delay it
@@ -312,6 +310,9 @@ class LoopWatch:
             if stall is not None and stall.why != "held":
                 stall.woken = True
 
+    def _is_held(self, thread: int) -> bool:
+        return any(each.thread == thread and each.stall is not None for each in self._watched.values())
+
     # -- stalls --------------------------------------------------------------------------------
 
     def _held(self, watched: WatchedLoop, turn: Turn, *, at_least: bool) -> Stall:
@@ -374,7 +375,9 @@ class LoopWatch:
             watched.latencies.clear()
             watched.stall = watched.probe = watched.mark = None
             loop = watched.reference()
-            if loop is not None and turns.builtin(loop, "is_running"):
+            if runs.is_run(loop):
+                self._watched.pop(watched.key, None)
+            elif loop is not None and turns.builtin(loop, "is_running"):
                 self._copies.append(loop)
 
     def forget_copies(self) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from taskscope import model
-from taskscope.agent.inspect import origins, turns
+from taskscope.agent.inspect import origins, runs, turns
 from taskscope.agent.inspect.threads import native_of
 from taskscope.system import clock
 
@@ -116,7 +116,7 @@ class WatchedLoop:
         self.made = _made_at(sys._getframe())
         self.key = id(loop)
         self.reference = ref(loop)
-        self.kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        self.kind = "trio.run" if runs.is_run(loop) else f"{type(loop).__module__}.{type(loop).__qualname__}"
         self.thread = thread
         self.native: tuple[int, int] | None = None
         self.delay: float | None = None

@@ -16,7 +16,7 @@ from weakref import ref
 from taskscope.agent.counts.site_record import Lineage
 from taskscope.agent.hooks import adopt
 from taskscope.agent.hooks.parts import as_named
-from taskscope.agent.inspect import futures, origins, stacks
+from taskscope.agent.inspect import futures, runs, stacks
 from taskscope.agent.inspect.foreign import StandIn, known
 from taskscope.agent.inspect.looking import attribute, class_name, items
 from taskscope.agent.inspect.sites import Resolver
@@ -25,6 +25,7 @@ from taskscope.agent.inspect.walk import spent
 from taskscope.system import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from taskscope.agent.counts.registry import Registry
@@ -57,11 +58,12 @@ def _nothing(task: Any) -> None:
 
 
 class TrioHooks:
-    """Counts tasks of trio in ``registry``."""
+    """Counts tasks of trio in ``registry``.  ``meet`` is told of every run, in its thread."""
 
-    def __init__(self, registry: Registry, part: Part) -> None:
+    def __init__(self, registry: Registry, part: Part, meet: Callable[[Any], None]) -> None:
         self.part = part
         self._registry = registry
+        self._told = meet
         self._runs: list[ref[Any]] = []
         self._older: list[ref[Any]] = []
 
@@ -96,6 +98,7 @@ class TrioHooks:
     def _meet(self, runner: Any) -> None:
         """In the thread of trio that has this run."""
         runner.instruments.add_instrument(self._instrument)
+        self._told(runner)
         self._runs = [each for each in self._runs if each() is not None]
         self._runs.append(ref(runner))
 
@@ -272,14 +275,13 @@ def _by_age(tasks: set[Any]) -> Job[list[ref[Any]]]:
 
 def _running() -> list[Any]:
     """The runs that are now on the stack of a thread."""
-    found = []
+    found: dict[int, Any] = {}
     for innermost in list(stacks.current_frames().values()):
         for frame in stacks.thread_frames(innermost):
-            code = frame.f_code
-            if origins.name_of(code) == "run" and origins.file_of(code).endswith("/trio/_core/_run.py"):
-                runner = variables_of(frame).get("runner")
-                found += [runner] if class_name(runner) == "Runner" else []
-    return found
+            run = runs.on_stack(frame)
+            if run is not None:
+                found[id(run)] = run
+    return list(found.values())
 
 
 def _remove(instruments: Any, instrument: Instrument) -> None:

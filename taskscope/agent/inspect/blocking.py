@@ -195,7 +195,8 @@ def _activity(frame: FrameType | None, *, running: bool | None, loop: int | None
         if _is_idle(frame):
             return Activity("idle", "job", "waits for a job")
         blocked = _blocked_in(frame)
-        if blocked is not None and loop is not None and _name(blocked)[0] == "selectors.py":
+        in_selector = (blocked is not None and _name(blocked)[0] == "selectors.py") or _is_of_trio(frame)
+        if in_selector and loop is not None:
             return Activity("idle", "descriptors", "idle in event loop")
         if blocked is not None:
             wait, what, detail = _WAITS[_name(blocked)]
@@ -208,6 +209,11 @@ def _activity(frame: FrameType | None, *, running: bool | None, loop: int | None
     if running is False:
         return Activity("waiting", "unknown", f"in a call made by {function}")
     return Activity("running", "running", f"in {function}")
+
+
+def _is_of_trio(frame: FrameType) -> bool:
+    """Whether it is where trio waits for descriptors and deadlines."""
+    return _name(frame)[1].endswith("IOManager.get_events") and "/trio/" in origins.file_of(frame.f_code)
 
 
 def _is_idle(frame: FrameType) -> bool:

@@ -58,6 +58,10 @@ class StandIn:
         return attribute(self._task(), "coro")
 
     @property
+    def run(self) -> object:
+        return attribute(self._task(), "_runner")
+
+    @property
     def is_done(self) -> bool:
         return attribute(self, "_state") is not None
 
@@ -96,8 +100,7 @@ class StandIn:
 
     def left(self, frames: list[FrameType]) -> float | None:
         """Seconds until its sleep ends; None if it sleeps forever, or by a clock of the program's."""
-        runner = attribute(self._task(), "_runner")
-        offset = seconds(attribute(attribute(runner, "clock"), "offset"))
+        offset = seconds(attribute(attribute(self.run, "clock"), "offset"))
         for frame in frames:
             if frame.f_code.co_name == "sleep_until" and offset is not None:
                 deadline = seconds(variables_of(frame).get("deadline"))

@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodDe
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
-from taskscope.agent.inspect import futures
+from taskscope.agent.inspect import foreign, futures, runs
 from taskscope.agent.inspect.looking import attribute, attributes_of, items, mro, own_attributes
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.agent.inspect.walk import spent
@@ -39,8 +39,8 @@ class Turn(NamedTuple):
     ``doing``: ``calling`` callbacks, ``between`` turns, or asleep in its selector: ``idle``, or ``overslept``
     if it has work to do.  ``begun``: when it began to call, fell asleep, or should have woken for a timer;
     None: unknown.  ``mark``: unchanged until it moves; None: it need not move.  ``calls``: callbacks
-    completed in this turn.  ``task``: one that it could run.  ``frames``: those inside the loop, innermost
-    first.
+    completed in this turn; of a run of trio, minus those to come.  ``task``: one that it could run, or runs.
+    ``frames``: those inside the loop, innermost first.
     """
 
     thread: int
@@ -91,6 +91,8 @@ def claims(loops: list[tuple[int, Any]], born: float) -> Job[dict[int, int]]:
 
 def is_closed(loop: Any) -> bool:
     """Whether a loop is closed; False if unreadable."""
+    if runs.is_run(loop):
+        return runs.is_over(loop)
     return (variable(loop, "_closed") if is_legible(loop) else builtin(loop, "is_closed")) is True
 
 
@@ -110,8 +112,29 @@ def is_copy(loop: Any, born: float) -> bool:
 
 def length(loop: Any, name: str) -> int | None:
     """The length of a loop's callback queue or timer heap; None: unknown."""
+    if runs.is_run(loop):
+        return runs.length(loop, deadlines=name == "_scheduled")
     queue = variable(loop, name)
     return len(queue) if type(queue) in (deque, list) else None
+
+
+def waiting(loop: Any, turn: Turn) -> int:
+    """Callbacks that wait for the one that runs."""
+    return -turn.calls if turn.calls < 0 else length(loop, "_ready") or 0
+
+
+def shows_itself(loop: Any) -> bool:
+    """Whether each of its turns can be told from the next."""
+    return is_legible(loop) or runs.is_run(loop)
+
+
+def look_at_any(loop: Any, frames: Mapping[int, FrameType], born: float, thread: int) -> Turn | None:
+    """As ``look``, of a loop of any kind; ``thread``: searched first for one that does not tell its own."""
+    if is_legible(loop):
+        return look(loop, frames, born, clock.monotonic())
+    if runs.is_run(loop):
+        return _look_at_run(loop, frames, born, thread)
+    return _look_from_outside(loop, frames, thread)
 
 
 def look(loop: Any, frames: Mapping[int, FrameType], born: float, now: float) -> Turn | None:
@@ -228,6 +251,21 @@ def factory_name(loop: Any) -> str:
     return str(factory.__qualname__ if type(factory) is FunctionType else type(factory).__qualname__)
 
 
+def _look_at_run(run: Any, frames: Mapping[int, FrameType], born: float, thread: int) -> Turn | None:
+    """As ``look``, of a run of trio."""
+    found = runs.find(run, frames, thread)
+    if found is None or found.variables is None:
+        return Turn(found.thread, "idle") if found is not None else None
+    names = found.variables
+    at, task, batch = names.get("now"), names.get("task"), names.get("batch")
+    begun = runs.began(run, at) if type(at) is float and (task is not None or batch) else None
+    if begun is None:
+        return Turn(found.thread, "between")
+    left = len(batch) if type(batch) is list else 0
+    step = foreign.known.get(id(task))
+    return Turn(found.thread, "calling", begun, at, -left, step, found.inside) if begun > born else None
+
+
 # -- loops that are not written in Python ------------------------------------------------------------
 
 
@@ -258,8 +296,8 @@ def own_method(loop: Any, name: str) -> Callable[..., Any] | None:
     return MethodType(plain, loop)
 
 
-def look_from_outside(loop: Any, frames: Mapping[int, FrameType], thread: int) -> Turn | None:
-    """As ``look``, of a loop that keeps what it does to itself; ``thread``: searched first.
+def _look_from_outside(loop: Any, frames: Mapping[int, FrameType], thread: int) -> Turn | None:
+    """As ``look``, of a loop that keeps what it does to itself.
 
     The frame that runs it has it, or a runner that has it, among its variables.  If that is a thread's
     innermost the loop is asleep, or in code that is not written in Python.

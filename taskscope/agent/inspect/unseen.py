@@ -8,16 +8,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from taskscope.agent.inspect import origins, stacks
+from taskscope.agent.inspect import origins, runs, stacks
 
 if TYPE_CHECKING:
     from taskscope.model.vocabulary import Unseen
 
-_LOOPS: dict[Unseen, tuple[str, str]] = {
-    "trio": ("run", "/trio/_core/_run.py"),
-    "gevent": ("run", "/gevent/hub.py"),
+_LOOPS: dict[Unseen, tuple[tuple[str, ...], str]] = {
+    "trio": (("run", "unrolled_run", "get_events"), runs.FILE),
+    "gevent": (("run",), "/gevent/hub.py"),
 }
-"""The function that runs tasks, and the end of its file's name."""
+"""The functions that run tasks or wait for them, and the end of their file's name."""
 
 MAX_THREADS = 100
 """Threads looked at, at a time: 1 ms if their stacks are deep."""
@@ -36,7 +36,7 @@ def running(known: tuple[Unseen, ...], shown: tuple[Unseen, ...]) -> tuple[Unsee
         each
         for each in sought
         if any(
-            origins.name_of(code) == _LOOPS[each][0] and origins.file_of(code).endswith(_LOOPS[each][1])
+            origins.name_of(code) in _LOOPS[each][0] and origins.file_of(code).endswith(_LOOPS[each][1])
             for code in codes
         )
     ]

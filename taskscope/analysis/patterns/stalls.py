@@ -212,8 +212,8 @@ LOOP_HELD = ProcessPattern(
     verb=" blocked the event loop",
     explanation="While a callback or a coroutine runs without an await, no other task of its loop runs.",
     remedy=(
-        "Use an asynchronous version of the call, or run it with asyncio.to_thread; split long computations "
-        "or run them in a process."
+        "Use an asynchronous version of the call, or run it in a thread (asyncio.to_thread, "
+        "trio.to_thread.run_sync); split long computations or run them in a process."
     ),
 )
 

@@ -1,0 +1,83 @@
+"""What a run of trio is doing, read from the frames of its thread.
+
+Its scheduler is a generator that is on the stack only while it runs tasks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from taskscope.agent.inspect.looking import attribute, class_name, module_of, number, seconds, size
+from taskscope.agent.inspect.variables import variables_of
+from taskscope.system import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+    from typing import Any
+
+FILE = "/trio/_core/_run.py"
+
+MAX_FRAMES = 2_000
+"""Frames of a thread searched for a run, innermost first."""
+
+
+class Found(NamedTuple):
+    """``variables``: the scheduler's; None while it sleeps.  ``inside``: frames in it, innermost first."""
+
+    thread: int
+    variables: Mapping[str, Any] | None
+    inside: tuple[FrameType, ...]
+
+
+def is_run(thing: object) -> bool:
+    return class_name(thing) == "Runner" and module_of(type(thing)) == "trio._core._run"
+
+
+def on_stack(frame: FrameType) -> object:
+    """The run that a frame belongs to, if it is one of the scheduler's own; a guest waits in a thread."""
+    code = frame.f_code
+    if code.co_name not in ("run", "unrolled_run", "get_events") or not code.co_filename.endswith(FILE):
+        return None
+    names = variables_of(frame)
+    run = names.get("runner")
+    run = run if run is not None else attribute(names.get("self"), "runner")
+    return run if is_run(run) else None
+
+
+def is_over(run: object) -> bool:
+    return attribute(run, "init_task") is not None and size(attribute(run, "tasks")) == 0
+
+
+def length(run: object, *, deadlines: bool) -> int | None:
+    """How many tasks are ready to run, or how many deadlines are to come."""
+    return (
+        number(attribute(attribute(run, "deadlines"), "_active"))
+        if deadlines
+        else size(attribute(run, "runq"))
+    )
+
+
+def find(run: object, frames: Mapping[int, FrameType], thread: int) -> Found | None:
+    """Where a run is now; ``thread``: searched first.  A guest in another loop sleeps on no stack."""
+    for ident in sorted(frames, key=lambda each: each != thread):
+        inside: list[FrameType] = []
+        frame: FrameType | None = frames[ident]
+        while frame is not None and len(inside) < MAX_FRAMES:
+            name = frame.f_code.co_name
+            if name in ("unrolled_run", "run") and on_stack(frame) is run:
+                names = variables_of(frame) if name == "unrolled_run" else None
+                return Found(ident, names, tuple(inside))
+            inside.append(frame)
+            frame = frame.f_back
+    is_guest = attribute(run, "is_guest") is True and thread in frames
+    return Found(thread, None, ()) if is_guest else None
+
+
+def began(run: object, now: float) -> float | None:
+    """The monotonic time of a moment of its clock; None if that is not the machine's."""
+    timer = attribute(run, "clock")
+    offset = seconds(attribute(timer, "offset"))
+    if class_name(timer) != "SystemClock" or offset is None:
+        return None
+    return clock.monotonic() - (clock.perf_counter() + offset - now)
