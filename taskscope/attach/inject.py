@@ -45,6 +45,12 @@ _ON_THEIR_WAY = ("silent", "starved", "throttled")
 _AGAIN = 1.0
 """Seconds between looks from then on: another reason is reported too."""
 
+_STILL = 10.0
+"""Seconds without any work of the agent's thread after which one that has begun is given up.
+
+Less would blame it for a virtual machine that is held up itself.
+"""
+
 _ASKED = 0.2
 """Seconds between two questions whether it is still wanted."""
 
@@ -175,7 +181,8 @@ class _Waiting:
             self._told.add(kind)
             self.progress(f"{reason}; waiting")
         self._hint = time.monotonic() + _AGAIN
-        self._deadline = max(self._deadline, self._hint) if moves else self._deadline
+        if moves:
+            self._deadline = max(self._deadline, time.monotonic() + _STILL)
 
     def _pending(self) -> tuple[attempt.Attempt | None, int]:
         """The thread that was injected, if it has not ended, and its id here."""

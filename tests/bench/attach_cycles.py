@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskscope.attach import attempt, inject, injection
+from taskscope.attach.errors import AttachError
 from taskscope.attach.target import examine
 from tests import pythons, targets
 from tests.agent_client import AgentClient
@@ -123,6 +124,8 @@ def measure(
                     result.after_first = Usage.of(target)
                 if load.failures or not target.alive or time.monotonic() > deadline:
                     break
+        except AttachError as error:
+            result.failures.append(str(error))
         finally:
             load.stop.set()
             client.join()
