@@ -2,7 +2,7 @@
 
 Looked for in the directories of ``$TASKSCOPE_PYTHONS`` (separated like those of ``$PATH``), in ``$PATH``
 and in ``~/.pyenv/versions``.  A test that needs a version asks ``require("3.14")`` and is skipped by name
-where it is absent.
+where it is absent.  Those without a GIL are named in ``$TASKSCOPE_FREE_THREADED``: paths, separated likewise.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
 
+FREE_THREADED = ("3.14t", "3.15t")
+
 _NAME = re.compile(r"python(3\.\d+)")
-_ASK = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+_ASK = "import sys; print('%d.%d' % sys.version_info[:2] + sys.abiflags, sys.executable)"
 
 
 def _folders() -> list[Path]:
@@ -46,21 +48,33 @@ def installed() -> dict[str, Path]:
             named = _NAME.fullmatch(path.name)
             if named is None or named[1] in found or _is_script(path):
                 continue
-            asked = subprocess.run(
-                [path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, check=False
-            )
-            version, _, executable = asked.stdout.strip().partition(" ")
+            version, executable = _asked(path)
             if version == named[1]:
-                found[version] = Path(executable)
+                found[version] = executable
     return found
+
+
+def _asked(path: str | Path) -> tuple[str, Path]:
+    """An interpreter's own word on its version, and where it is."""
+    asked = subprocess.run([path, "-I", "-S", "-c", _ASK], capture_output=True, text=True, check=False)
+    version, _, executable = asked.stdout.strip().partition(" ")
+    return version, Path(executable)
+
+
+@functools.cache
+def _free_threaded() -> dict[str, Path]:
+    named = os.environ.get("TASKSCOPE_FREE_THREADED", "")
+    return dict(_asked(each) for each in named.split(os.pathsep) if each)
 
 
 def require(version: str) -> Path:
     """The interpreter of that minor version; skips the test where there is none."""
-    path = installed().get(version)
-    if path is None:
-        pytest.skip(f"no Python {version} here (PATH, ~/.pyenv/versions, $TASKSCOPE_PYTHONS)")
-    return path
+    there, where = installed(), "PATH, ~/.pyenv/versions, $TASKSCOPE_PYTHONS"
+    if version in FREE_THREADED:
+        there, where = _free_threaded(), "$TASKSCOPE_FREE_THREADED"
+    if version not in there:
+        pytest.skip(f"no Python {version} here ({where})")
+    return there[version]
 
 
 def versions(*some: str) -> list[ParameterSet]:

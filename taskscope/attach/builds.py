@@ -21,11 +21,16 @@ Build = Literal["", "PyPy", "GraalPy", "musl", "free-threaded"]
 _FILES: dict[Build, re.Pattern[str]] = {
     "PyPy": re.compile(r"/(?:lib)?pypy[\d.]*(?:-c)?(?:\.so[\d.]*)?(?: \(deleted\))?$", re.MULTILINE),
     "GraalPy": re.compile(r"/(?:graalpy[\d.]*|libpythonvm\.so)(?: \(deleted\))?$", re.MULTILINE),
-    "free-threaded": re.compile(r"/(?:lib)?python3\.\d+td?(?:\.so[\d.]*)?(?: \(deleted\))?$", re.MULTILINE),
+    "free-threaded": re.compile(
+        r"/(?:lib)?python3\.\d+td?(?:\.so[\d.]*)?(?: \(deleted\))?$|/lib-dynload/\w+\.cpython-3\d+td?-",
+        re.MULTILINE,
+    ),
     "musl": re.compile(r"/ld-musl-|/libc\.musl-|-linux-musl/"),
 }
 
 _CPYTHON = f"CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+
+READABLE = f"from outside, {_CPYTHON} can be read, free-threaded from 3.14 on"
 
 RUN = "start it with `taskscope run`"
 
@@ -34,7 +39,7 @@ _REFUSALS: dict[Build, tuple[str, str]] = {
     "GraalPy": (f"runs GraalPy; TaskScope attaches to {_CPYTHON}", ""),
     "free-threaded": (
         f"runs a free-threaded Python; {CRASHES}, so none enters it",
-        "run the program under a Python with a GIL to watch it",
+        "`taskscope attach --read-only {pid}` shows it as it is",
     ),
     "musl": ("uses musl; an agent enters only a process that uses glibc", RUN),
 }
@@ -43,7 +48,7 @@ _HINTS: dict[Build, str] = {
     "": "",
     "PyPy": "PyPy: CPython is needed",
     "GraalPy": "GraalPy: CPython is needed",
-    "free-threaded": "free-threaded: no agent enters it",
+    "free-threaded": "free-threaded: only read from outside",
     "musl": f"musl: {RUN}",
 }
 
@@ -59,7 +64,7 @@ def refuse(pid: int, build: Build) -> None:
     """Raises AttachError for a build that no agent can enter."""
     if build:
         sentence, remedy = _REFUSALS[build]
-        raise AttachError(f"process {pid} {sentence}", remedy)
+        raise AttachError(f"process {pid} {sentence}", remedy.format(pid=pid))
 
 
 def hint(build: Build) -> str:

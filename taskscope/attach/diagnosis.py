@@ -14,6 +14,7 @@ from taskscope.attach.errors import AttachError, OutOfReachError
 from taskscope.attach.patience import kept
 from taskscope.attach.presence import agent_in
 from taskscope.attach.privilege import Fact, ways
+from taskscope.attach.reading.opening import reading
 from taskscope.attach.target import Target, examine, explained
 
 LOOKS = 4
@@ -39,7 +40,7 @@ def diagnose(pid: int) -> Diagnosis:
     except OutOfReachError as error:
         return Diagnosis((), error, ways(pid))
     except AttachError as error:
-        return Diagnosis((), error)
+        return Diagnosis(_without_gil(pid), error)
     facts = [
         Fact("python", f"CPython {'.'.join(map(str, target.version))}, {target.executable}"),
         Fact("permission", _permission(target)),
@@ -57,6 +58,24 @@ def diagnose(pid: int) -> Diagnosis:
     facts.append(Fact("way in", _WAY))
     with explained(pid):
         return Diagnosis(tuple(facts), waiting(pid) or obstacle(target) or kept(pid))
+
+
+def _without_gil(pid: int) -> tuple[Fact, ...]:
+    """Of a free-threaded build, which no agent enters: what can be seen all the same."""
+    try:
+        with reading(pid) as interpreter:
+            off, free_threaded = interpreter.gil().off, interpreter.layout.free_threaded
+    except (AttachError, OSError):
+        return ()
+    if not free_threaded:
+        return ()
+    version = ".".join(map(str, interpreter.python.version))
+    return (
+        Fact("python", f"CPython {version}, free-threaded"),
+        Fact("GIL", "off: no thread holds it" if off else "on: threads take turns"),
+        Fact("shown", _SHOWN),
+        Fact("left out", _LEFT_OUT),
+    )
 
 
 def _running(agent: endpoint.Endpoint) -> Fact:
@@ -196,4 +215,12 @@ def _may_write(target: Target, folder: str) -> bool:
 _DISABLE = "PYTHON_DISABLE_REMOTE_DEBUG"
 _DECLINED = f"switched off by {_DISABLE} or -X: that is sys.remote_exec, which attaching does not use"
 _PTRACE = "allow it in the profile (docker run --cap-add=SYS_PTRACE does), or run taskscope outside"
+_SHOWN = (
+    "with --read-only: threads with their lines and system calls; tasks with what they await, counted by the "
+    "line at which they wait"
+)
+_LEFT_OUT = (
+    "what an agent tells: the lines that create tasks, when, and how tasks end; what keeps them from "
+    "ending; event loops, timers, other resources"
+)
 _WAY = "a new thread, started while one of its threads is stopped for about 1 ms"

@@ -64,10 +64,11 @@ class _Thread:
 
 @dataclass(frozen=True, slots=True)
 class _Gil:
-    """``holder``: 0 if nobody has it.  ``switches``: how often it had changed hands."""
+    """``holder``: 0 if nobody has it.  ``switches``: how often it had changed hands.  ``off``: see `Gil`."""
 
     holder: int
     switches: int
+    off: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,12 @@ class Outside:
         known = {tid: (old.threads[tid], each) for tid, each in now.threads.items() if tid in old.threads}
         cores = {tid: (new.ticks - past.ticks) / _TICK / seconds for tid, (past, new) in known.items()}
         self._ran = {tid: new.state == "R" or new.ticks > past.ticks for tid, (past, new) in known.items()}
+        off = now.gil is not None and now.gil.off
         asking = [
             tid
             for tid, (past, new) in known.items()
-            if (new.switches - past.switches) / seconds > _ASKS
+            if not off
+            and (new.switches - past.switches) / seconds > _ASKS
             and cores[tid] < _BUSY
             and self._place(tid) in ("", " in futex")
         ]
@@ -247,10 +250,11 @@ def _gil(pid: int) -> _Gil | None:
             interpreter = Interpreter.of(memory)
             if interpreter is None:
                 return None
-            holder, switches = interpreter.holder()
+            gil = interpreter.gil()
+            holder = interpreter.native(gil.state) if gil.state else 0
     except OSError:
         return None
-    return _Gil(mutexes.outer(pid, holder) if holder else 0, switches)
+    return _Gil(mutexes.outer(pid, holder) if holder else 0, gil.switches, gil.off)
 
 
 def _keeper(old: _Look, now: _Look, asking: list[int]) -> int | None:

@@ -21,10 +21,11 @@ TAGS = 7
 MOST_KEPT = 50_000
 """Lines that are remembered."""
 
-_LENGTH, _STATE, _DATA = 16, 32, 32
-"""Where a string or bytes object has its length, a string what it consists of, bytes their contents."""
+_STATE, _DATA = 16, 16
+"""Where a string has what it consists of, and bytes their contents: from the end of its head, where both
+have their length."""
 
-_ASCII, _COMPACT = 1 << 6, 1 << 5
+_WIDTH, _COMPACT, _ASCII = 7, 1 << 3, 1 << 4
 _ENCODINGS = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}
 _STDLIB = re.compile(r"/lib/python\d[^/]*/")
 
@@ -50,23 +51,28 @@ class CodeObjects:
         self._kept: dict[int, _Code] = {}
         self._frames: dict[tuple[int, int], Frame] = {}
         self._sure: set[int] = set()
+        self._copies: dict[tuple[int, int], int] = {}
 
     def look_again(self) -> None:
         """Before each look: a code object may have given way to another one at its address."""
         self._sure.clear()
+        self._copies.clear()
 
-    def frame(self, code: int, instruction: int) -> Frame:
-        """The line of an instruction in the code object at ``code``.  Raises MovedError."""
+    def frame(self, code: int, instruction: int, copy: int = 0) -> Frame:
+        """The line of an instruction in the code object at ``code``.  Raises MovedError.
+
+        ``copy``: of its instructions, in a free-threaded build.
+        """
         code &= ~TAGS
         known = self._code(code)
-        found = self._frames.get((code, instruction))
+        place = instruction - (self._copy(code, copy) if copy else code + self._layout.instructions)
+        found = self._frames.get((code, place))
         if found is None:
-            place = instruction - (code + self._layout.instructions)
             try:
                 line = line_of(known.table, known.first, place)
             except IndexError:
                 raise MovedError("its table of lines is cut off") from None
-            found = self._frames[code, instruction] = Frame(known.file, line, known.name, known.origin)
+            found = self._frames[code, place] = Frame(known.file, line, known.name, known.origin)
         return found
 
     def first_line(self, code: int) -> Frame:
@@ -76,14 +82,26 @@ class CodeObjects:
 
     def text(self, address: int) -> str:
         """A string, cleaned; "?" if it is too long.  Raises MovedError."""
-        length, layout = self._memory.pointer(address + _LENGTH), self._layout
-        state = self._memory.read(address + _STATE, 1)[0]
-        width = state >> 2 & 7
+        layout = self._layout
+        own = address + layout.head
+        length = self._memory.pointer(own)
+        state = int.from_bytes(self._memory.read(own + _STATE, 2), "little") >> layout.kind
+        width = state & _WIDTH
         if not state & _COMPACT or length > MOST_TEXT or width not in _ENCODINGS:
             return "?"
-        begin = address + (layout.text if state & _ASCII else layout.wide_text)
+        begin = own + (layout.text if state & _ASCII else layout.wide_text)
         data = self._memory.read(begin, length * width)
         return clean_text(data.decode(_ENCODINGS[width], "replace"))
+
+    def _copy(self, code: int, number: int) -> int:
+        """Where a copy of the instructions of the code object at ``code`` begins.  Raises MovedError."""
+        found = self._copies.get((code, number))
+        if found is None:
+            copies = self._memory.pointer(code + self._layout.copies)
+            if not 0 < number < self._memory.pointer(copies):
+                raise MovedError("there is no such copy")
+            found = self._copies[code, number] = self._memory.pointer(copies + 8 * (number + 1))
+        return found
 
     def _code(self, address: int) -> _Code:
         known = self._kept.get(address)
@@ -102,7 +120,8 @@ class CodeObjects:
         layout = self._layout
         (first,) = struct.unpack_from("<i", head, layout.first_line)
         file, name, lines = _identity(head, layout)
-        table = self._memory.read(lines + _DATA, self._memory.pointer(lines + _LENGTH))
+        own = lines + layout.head
+        table = self._memory.read(own + _DATA, self._memory.pointer(own))
         path = self.text(file)
         return _Code(head, path, self.text(name), first, table, _origin(path))
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 MOST_AWAITED = 64
 """Links of a chain: the process may have written anything."""
 
-_TYPE, _WRAPPED = 8, 16
-"""Where an object has its type, and what merely wraps another one has that."""
-
 _ROOM = 512
 """Bytes of a coroutine that are read at once: its fields, and mostly the top of its stack."""
 
@@ -70,9 +67,9 @@ class Coroutines:
         name, place, kind = "", 0, ""
         for _ in range(MOST_AWAITED):
             data = self._memory.read_most(address, _ROOM, layout.size)
-            kind = self.type_name(struct.unpack_from("<Q", data, _TYPE)[0])
-            if kind in _WRAPPERS:
-                address = struct.unpack_from("<Q", data, _WRAPPED)[0]
+            kind = self.type_of(data)
+            if kind in _WRAPPERS:  # which begin with what they wrap
+                address = struct.unpack_from("<Q", data, self._at.head)[0]
                 continue
             if kind not in _COROUTINES:
                 break
@@ -93,14 +90,11 @@ class Coroutines:
 
     def _frame(self, data: bytes, state: int) -> Frame | None:
         """The line at which one stands; None: it has ended."""
-        layout = self._layout
-        code, instruction = (
-            struct.unpack_from("<Q", data, layout.frame + at)[0]
-            for at in (self._at.code, self._at.instruction)
-        )
+        code, instruction, copy = self._at.stands(data, self._layout.frame)
         if not code & ~TAGS:
             return None
-        return self._code.first_line(code) if state == layout.created else self._code.frame(code, instruction)
+        created = state == self._layout.created
+        return self._code.first_line(code) if created else self._code.frame(code, instruction, copy)
 
     def _awaits(self, data: bytes) -> bool:
         """Whether it stands at an ``await``, by the argument of the instruction at which it goes on."""
@@ -123,8 +117,11 @@ class Coroutines:
             return found & ~TAGS
         return self._memory.pointer(address + at) & ~TAGS
 
-    def type_name(self, kind: int) -> str:
-        """The name of the type at ``kind``.  Raises MovedError."""
+    def type_of(self, data: bytes) -> str:
+        """The name of the type of the object that begins with ``data``.  Raises MovedError."""
+        return self._type_name(struct.unpack_from("<Q", data, self._at.head - 8)[0])
+
+    def _type_name(self, kind: int) -> str:
         known = self._types.get(kind)
         if known is None:
             known = self._types[kind] = self._memory.c_string(

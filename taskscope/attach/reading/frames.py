@@ -5,6 +5,7 @@ Nothing is run in the process, and nothing written.  It goes on meanwhile: what 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,11 +44,13 @@ class ThreadStack:
 class Gil:
     """``state``: the record of the thread that has it now; 0: none has.
 
-    ``switches``: how often it has gone from one thread to another.
+    ``switches``: how often it has gone from one thread to another.  ``off``: no thread takes it now, in a
+    free-threaded build.
     """
 
     state: int
     switches: int
+    off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +111,18 @@ class Interpreter:
         """Who has it now.  Raises MovedError."""
         layout, memory = self.layout, self.memory
         gil = self.address if layout.owner else self.python.runtime
-        last = memory.pointer(gil + layout.holder)
-        locked = int.from_bytes(memory.read(gil + layout.locked, 4), "little", signed=True)
-        return Gil(last if locked > 0 else 0, memory.pointer(gil + layout.switches))
+        off = layout.free_threaded and not memory.number(gil + layout.enabled)
+        last, locked = memory.pointer(gil + layout.holder), memory.number(gil + layout.locked)
+        return Gil(last if locked > 0 and not off else 0, memory.pointer(gil + layout.switches), off)
 
-    def holder(self) -> tuple[int, int]:
-        """The thread that has the GIL, 0 if none, and how often it had changed hands.  Raises MovedError."""
-        gil = self.gil()
-        return self.memory.pointer(gil.state + self.layout.native) if gil.state else 0, gil.switches
+    def native(self, state: int) -> int:
+        """The native id of a thread, by the interpreter's record of it.  Raises MovedError."""
+        return self.memory.pointer(state + self.layout.native)
 
     def stack(self, state: int) -> ThreadStack:
         """One thread, by the interpreter's record of it.  Raises MovedError."""
         layout, memory = self.layout, self.memory
-        native, ident = memory.pointer(state + layout.native), memory.pointer(state + layout.ident)
+        native, ident = self.native(state), memory.pointer(state + layout.ident)
         found = tuple(self._frames(state))
         frames, places = tuple(frame for _, frame in found), tuple(place for place, _ in found)
         return ThreadStack(state, ident, native, frames, places)
@@ -146,11 +148,9 @@ class Interpreter:
             for _ in range(MOST_FRAMES):
                 if not frame:
                     return
-                if not layout.owner or memory.read(frame + layout.owner, 1)[0] < _OF_C:
-                    code, instruction = (
-                        memory.pointer(frame + at) for at in (layout.code, layout.instruction)
-                    )
-                    yield frame, self.code.frame(code, instruction)
-                frame = memory.pointer(frame + layout.previous)
+                data = memory.read(frame, layout.frame)
+                if not layout.owner or data[layout.owner] < _OF_C:
+                    yield frame, self.code.frame(*layout.stands(data))
+                (frame,) = struct.unpack_from("<Q", data, layout.previous)
         except MovedError:
             return  # it has moved on

@@ -1,7 +1,8 @@
 """Where CPython keeps the fields that are read from outside.
 
 Of 3.11 and 3.12 the offsets are known here, the same in all of their releases.  From 3.13 on the process
-tells them (``_Py_DebugOffsets``); known is in which order, up to 3.15.
+tells them (``_Py_DebugOffsets``); known is in which order, up to 3.15.  Without a GIL (from 3.14 on)
+objects have a larger head, and a function has a copy of its instructions for each thread that runs it.
 """
 
 from __future__ import annotations
@@ -36,9 +37,40 @@ class Layout:
     lines: int
     first_line: int
     instructions: int
-    text: int = 40  # in a string of ASCII
-    wide_text: int = 56  # in any other
+    head: int = 16  # bytes of an object before its own fields; its type is the last of them
+    copies: int = 0  # in a code object: its instructions by thread; 0: they have none
+    copy: int = 0  # in a frame: which of them it runs
+    text: int = 24  # in a string of ASCII, from the end of its head
+    wide_text: int = 40  # in any other
     cframe: int = 0  # in a thread's state; 0: there are none
+
+    @property
+    def free_threaded(self) -> bool:
+        """Whether it is a build without a GIL, which may have one nevertheless: `enabled`."""
+        return self.copies != 0
+
+    @property
+    def enabled(self) -> int:
+        """Whether threads take the GIL, in such a build: where its holder is."""
+        return self.holder - 16
+
+    @property
+    def frame(self) -> int:
+        """Bytes of a frame that hold all of these fields."""
+        return max(self.code, self.previous, self.instruction, self.owner, self.copy) + 8
+
+    def stands(self, data: bytes, frame: int = 0) -> tuple[int, int, int]:
+        """Where the frame stands that is at ``frame`` in ``data``: its code object, instruction and copy."""
+        code, instruction = (
+            struct.unpack_from("<Q", data, frame + at)[0] for at in (self.code, self.instruction)
+        )
+        copy = struct.unpack_from("<i", data, frame + self.copy)[0] if self.copies else 0
+        return code, instruction, copy
+
+    @property
+    def kind(self) -> int:
+        """The bits of a string's state before those that tell how wide its characters are."""
+        return 8 if self.free_threaded else 2
 
     @property
     def locked(self) -> int:
@@ -76,7 +108,8 @@ class CoroutineLayout:
 class _Version:
     """Which numbers of ``_Py_DebugOffsets`` are the fields of a layout, and of coroutines.
 
-    ``awaited``: the last fields of those, which are not told.
+    ``awaited``: the last fields of those, which are not told.  Without coroutines only builds with a GIL are
+    known.
     """
 
     places: tuple[int, ...]
@@ -86,7 +119,7 @@ class _Version:
 
 _KNOWN = {
     (3, 11): Layout(
-        40, 368, 16, 8, 152, 160, 8, 32, 48, 56, 0, 112, 128, 136, 72, 184, text=48, wide_text=72, cframe=56
+        40, 368, 16, 8, 152, 160, 8, 32, 48, 56, 0, 112, 128, 136, 72, 184, text=32, wide_text=56, cframe=56
     ),
     (3, 12): Layout(40, 1048, 72, 8, 136, 144, 0, 0, 8, 56, 70, 112, 128, 136, 68, 192, cframe=56),
 }
@@ -94,12 +127,12 @@ _KNOWN = {
 _TOLD = {
     (3, 13): _Version((5, 18, 9, 21, 24, 25, 23, 30, 29, 31, 33, 35, 37, 38, 39, 43)),
     (3, 14): _Version(
-        (5, 19, 9, 24, 27, 28, 26, 33, 32, 34, 36, 40, 42, 43, 44, 48),
+        (5, 19, 9, 24, 27, 28, 26, 33, 32, 34, 36, 40, 42, 43, 44, 48, 50, 49, 38),
         (6, 37, 53, 64, 65, 73, 83, 85, 86),
         (8, -3, -1, 0),
     ),
     (3, 15): _Version(
-        (5, 19, 9, 24, 30, 31, 26, 41, 40, 42, 44, 48, 50, 51, 52, 56),
+        (5, 19, 9, 24, 30, 31, 26, 41, 40, 42, 44, 48, 50, 51, 52, 56, 58, 57, 46),
         (6, 45, 61, 76, 77, 85, 99, 101, 102),
         (16, 0, 2, 4),
     ),
@@ -135,28 +168,31 @@ def python_of(memory: Memory) -> Python | None:
 
 
 def layout_of(python: Python, memory: Memory) -> Layout | None:
-    """None: unknown, as for builds without a GIL.  Raises OSError."""
+    """None: unknown.  Raises OSError."""
     minor = python.version[:2]
-    known, places = _KNOWN.get(minor), _TOLD.get(minor)
-    if known is not None or places is None:
+    known, version = _KNOWN.get(minor), _TOLD.get(minor)
+    if known is not None or version is None:
         return known
-    told = _told(python, memory, places.places)
+    told = _told(python, memory, version, version.places)
     return Layout(*told) if told else None
 
 
 def coroutines_of(python: Python, memory: Memory) -> CoroutineLayout | None:
     """None: this version does not tell.  Raises OSError."""
-    places = _TOLD.get(python.version[:2])
-    if places is None or not places.coroutines:
+    version = _TOLD.get(python.version[:2])
+    if version is None or not version.coroutines:
         return None
-    told = _told(python, memory, places.coroutines)
-    return CoroutineLayout(*told, *places.awaited) if told else None
+    told = _told(python, memory, version, version.coroutines)
+    return CoroutineLayout(*told, *version.awaited) if told else None
 
 
-def _told(python: Python, memory: Memory, places: tuple[int, ...]) -> tuple[int, ...] | None:
+def _told(
+    python: Python, memory: Memory, version: _Version, places: tuple[int, ...]
+) -> tuple[int, ...] | None:
     told = struct.unpack(f"<8s{_MOST_PLACES - 1}Q", memory.read(python.runtime, 8 * _MOST_PLACES))
-    free_threaded = told[2] != 0
-    if told[0] != _COOKIE or told[1] >> 16 != python.version[0] << 8 | python.version[1] or free_threaded:
+    if told[0] != _COOKIE or told[1] >> 16 != python.version[0] << 8 | python.version[1]:
         return None
+    if told[2] and not version.coroutines:
+        return None  # without a GIL
     found = tuple(told[each] for each in places)
     return found if max(found) < _LARGEST else None

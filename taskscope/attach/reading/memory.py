@@ -49,6 +49,11 @@ class Memory:
         found: int = struct.unpack("<Q", self.read(address, 8))[0]
         return found
 
+    def number(self, address: int) -> int:
+        """Four bytes as a number with a sign."""
+        found: int = struct.unpack("<i", self.read(address, 4))[0]
+        return found
+
     def c_string(self, address: int, most: int = 128) -> str:
         """A text that ends with a zero, of ``most`` bytes at most."""
         data = self.read_most(address, most, 1)

@@ -11,12 +11,9 @@ from taskscope.attach.errors import AttachError
 from taskscope.attach.reading.frames import Interpreter
 from taskscope.attach.reading.memory import Memory
 from taskscope.attach.target import explained
-from taskscope.interpreter import NEWEST, OLDEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_READS = f"from outside, CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]} with a GIL can be read"
 
 
 @contextmanager
@@ -48,7 +45,7 @@ def interpreter_of(memory: Memory) -> Interpreter:
         build = builds.of_files("\n".join({each.path for each in procfs.maps(memory.pid)}))
     what = (
         f"runs {build}"
-        if build not in ("", "musl")
+        if build not in ("", "musl", "free-threaded")
         else "runs no such Python, or does not export its symbols"
     )
-    raise AttachError(f"process {memory.pid} {what}; {_READS}")
+    raise AttachError(f"process {memory.pid} {what}; {builds.READABLE}")

@@ -120,7 +120,7 @@ class TaskReader:
     def _name(self, address: int) -> str:
         """A text, or the number of ``Task-1``, which becomes a text when it is asked for."""
         data = self._memory.read(address, self._fields.digits + 4)
-        if self._coroutines.type_name(struct.unpack_from("<Q", data, 8)[0]) == _TASK_NUMBER:
+        if self._coroutines.type_of(data) == _TASK_NUMBER:
             return f"Task-{struct.unpack_from('<I', data, self._fields.digits)[0]}"
         return self._interpreter.code.text(address)[:MOST_NAME]
 

@@ -73,9 +73,10 @@ class Looker:
         self._held: Held | None = None
 
     @property
-    def version(self) -> tuple[int, int, int]:
-        """Of its Python."""
-        return self._interpreter.python.version
+    def python(self) -> str:
+        """Its version: ``3.14.7``, ``3.14.7t`` of a free-threaded build."""
+        version = ".".join(map(str, self._interpreter.python.version))
+        return f"{version}t" if self._interpreter.layout.free_threaded else version
 
     def look(self) -> Look:
         """How it is now.  Raises OSError if it has ended, or changes too fast to be read."""

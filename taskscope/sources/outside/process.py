@@ -13,13 +13,16 @@ from taskscope.attach.discover import readable, user_name
 from taskscope.wire import clean_text
 
 
-def describe(pid: int, version: tuple[int, ...], *, sees_tasks: bool) -> model.Process:
-    """``sees_tasks``: those of asyncio were found.  Raises OSError if the process has ended."""
+def describe(pid: int, python: str, *, sees_tasks: bool) -> model.Process:
+    """``python``: its version; ``sees_tasks``: those of asyncio were found.
+
+    Raises OSError if the process has ended.
+    """
     argv = procfs.command(pid)
     return model.Process(
         pid=pid,
         name=clean_text(readable(argv))[:40],
-        python=".".join(map(str, version)),
+        python=python,
         implementation="cpython",
         executable=clean_text(str(Path(f"/proc/{pid}/exe").readlink())),
         argv=tuple(map(clean_text, argv)),

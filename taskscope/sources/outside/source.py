@@ -70,6 +70,8 @@ NOTE = (
     "lines that create them, when they were created, and what keeps them from ending need an agent."
 )
 
+WITHOUT_GIL = "It is a free-threaded Python whose GIL is off: no thread is ever told to hold it."
+
 
 class OutsideSource(Answering):
     """Process ``pid``, without entering it.  ``progress`` gets no sentence: answers are never late."""
@@ -105,7 +107,7 @@ class OutsideSource(Answering):
             raise SourceError(str(error)) from None
         try:
             look = await self._next_look()
-            process = describe(self.pid, looker.version, sees_tasks=look.tasks is not None)
+            process = describe(self.pid, looker.python, sees_tasks=look.tasks is not None)
         except OSError as error:
             await self.close()
             raise SourceError(f"process {self.pid} cannot be read: {error}") from None
@@ -122,7 +124,7 @@ class OutsideSource(Answering):
             monotonic=look.monotonic,
             wall=look.wall,
             arrived="outside",
-            notes=(NOTE,),
+            notes=(f"{NOTE}  {WITHOUT_GIL}" if look.stacks.gil.off else NOTE,),
         )
         return self._hello
 

@@ -1,0 +1,173 @@
+"""Free-threaded builds, real ones (``$TASKSCOPE_FREE_THREADED``): read from outside, entered by nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from taskscope.attach.discover import processes
+from taskscope.sources.outside.look import Looker
+from taskscope.sources.outside.source import WITHOUT_GIL
+from tests import pythons, targets
+from tests.integration.children import REPO, taskscope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from taskscope.sources.outside.look import Look
+    from tests.targets import Program
+
+FREE_THREADED = pytest.mark.parametrize("version", pythons.FREE_THREADED)
+SWITCHED = pytest.mark.parametrize(
+    "options", [(), ("-X", "tlbc=0"), ("-X", "gil=1")], ids=["", "one bytecode", "with the GIL"]
+)
+
+CRASHES = "an agent that reads tasks while other threads change them may crash it"
+
+STANDING = """
+import asyncio, faulthandler, json, os, sys, threading
+GATES = [threading.Event() for _ in range(3)]
+def stands(at):
+    for _ in range(200): len(GATES)
+    if at == 0:
+        GATES[0].wait()
+    elif at == 1:
+        GATES[1].wait()
+    else:
+        GATES[2].wait()
+async def sleeps(): await asyncio.sleep(3600)
+async def outer(at):
+    if at % 2:
+        await sleeps()
+    else:
+        await sleeps()
+async def waits(task): await task
+def lines(coroutine):
+    found = []
+    while hasattr(coroutine, "cr_frame"):
+        found.append((coroutine.cr_frame.f_code.co_filename, coroutine.cr_frame.f_lineno))
+        coroutine = coroutine.cr_await
+    return found[::-1]
+async def main(number, up):
+    tasks = [asyncio.create_task(outer(at)) for at in range(20)]
+    tasks += [asyncio.create_task(waits(tasks[0]), name=f"naïve 日本 {number}")]
+    for _ in range(3): await asyncio.sleep(0)
+    told.update({each.get_name(): lines(each.get_coro()) for each in tasks})
+    asyncio.get_running_loop().call_later(0.1, up.set)
+    await asyncio.Event().wait()
+told, ups = {}, [threading.Event() for _ in range(3)]
+for at in range(3): threading.Thread(target=stands, args=(at,), daemon=True).start()
+for at, up in enumerate(ups): threading.Thread(target=asyncio.run, args=(main(at, up),), daemon=True).start()
+for up in ups: up.wait()
+print("ready", os.getpid())
+print(json.dumps(told))
+faulthandler.dump_traceback(sys.stdout)
+print("done")
+threading.Event().wait()
+"""
+"""The same functions in several threads, each of which has a copy of their instructions."""
+
+HOLDS = """
+import ctypes, os
+os.write(1, b"ready %d\\n" % os.getpid())
+ctypes.PyDLL(None).pause()
+"""
+
+
+def looked(pid: int) -> Look:
+    looker = Looker(pid)
+    try:
+        return looker.look()
+    finally:
+        looker.close()
+
+
+def told_by(program: Program) -> Iterator[str]:
+    """What it prints, by lines."""
+    assert program.child.stdout is not None
+    return map(str.rstrip, iter(program.child.stdout.readline, ""))
+
+
+def in_tree(python: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    return subprocess.run([python, *options], capture_output=True, text=True, check=False, env=environment)
+
+
+@FREE_THREADED
+@SWITCHED
+def test_every_thread_and_task_stands_where_its_program_says(version: str, options: tuple[str, ...]) -> None:
+    with targets.running(pythons.require(version), STANDING, options) as program:
+        lines = told_by(program)
+        told: dict[str, list[list[object]]] = json.loads(next(lines))
+        dumped: dict[int, list[tuple[str, int]]] = {}
+        for text in iter(lines.__next__, "done"):
+            if thread := re.match(r"(?:Current t|T)hread 0x(\w+)", text):
+                frames = dumped.setdefault(int(thread[1], 16), [])
+            elif frame := re.match(r'  File "(.*)", line (\d+) in', text):
+                frames.append((frame[1], int(frame[2])))
+        look = looked(program.pid)
+    seen = {each.ident: [(at.file, at.line) for at in each.frames] for each in look.stacks.threads}
+    (main,) = (each.ident for each in look.stacks.threads if each.native == program.pid)
+    del seen[main], dumped[main]  # it has gone on
+    assert len(seen) == 6
+    assert seen == dumped
+    assert look.tasks is not None
+    tasks = {each.name: [(at.file, at.line) for at in each.chain.stack] for each in look.tasks.tasks}
+    assert len(tasks) == len(told) + 3  # and the main ones of three loops
+    for name, stack in told.items():
+        assert tasks[name] == [tuple(each) for each in stack]
+    assert not look.tasks.unread
+
+
+@FREE_THREADED
+@pytest.mark.parametrize("gil", [0, 1])
+def test_a_holder_of_the_gil_is_told_only_where_there_is_one(version: str, gil: int) -> None:
+    with targets.running(pythons.require(version), HOLDS, ("-X", f"gil={gil}")) as program:
+        give_up = time.monotonic() + 20
+        looker = Looker(program.pid)
+        while (look := looker.look()).held is None and gil:
+            assert time.monotonic() < give_up
+        looker.close()
+        said = taskscope("watch", "--read-only", str(program.pid), "--for", "1s").stderr
+    assert look.stacks.gil.off == (not gil)
+    assert (look.held is not None) == bool(look.stacks.holder) == bool(gil)
+    assert (WITHOUT_GIL in said) == (not gil)
+
+
+@FREE_THREADED
+def test_no_agent_enters_and_what_is_shown_instead_is_said(version: str) -> None:
+    with targets.running(pythons.require(version), STANDING) as program:
+        pid, threads = program.pid, program.threads()
+        refused = (
+            f"process {pid} runs a free-threaded Python; {CRASHES}, so none enters it; "
+            f"`taskscope attach --read-only {pid}` shows it as it is\n"
+        )
+        for words in ("snapshot", "doctor"):
+            done = taskscope(words, str(pid))
+            assert (done.returncode, done.stderr) == (3, f"taskscope {words}: {refused}")
+        assert f"CPython {version[:-1]}" in done.stdout
+        assert "GIL         off: no thread holds it" in done.stdout
+        assert "shown       with --read-only: " in done.stdout
+        assert "left out    what an agent tells: " in done.stdout
+        (listed,) = processes(only={pid})
+        assert listed.obstacle == "free-threaded: only read from outside"
+        assert program.threads() == threads
+        assert program.alive
+
+
+@FREE_THREADED
+def test_no_agent_starts_inside_and_the_program_runs_on(version: str) -> None:
+    python, why = pythons.require(version), f"this is a free-threaded Python; {CRASHES}"
+    for options in ((), ("-X", "gil=1")):
+        done = in_tree(python, *options, "-m", "taskscope", "run", "-c", "print(40 + 2)")
+        assert (done.returncode, done.stdout) == (0, "42\n")
+        assert done.stderr.endswith(f"running the program without it: {why}\n")
+        started = in_tree(python, *options, "-c", "import taskscope; taskscope.start()")
+        assert started.stderr.splitlines()[-1] == f"taskscope.StartError: {why}"
