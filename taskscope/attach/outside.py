@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskscope import cgroups
 from taskscope.attach import deadlocks, mutexes, procfs
 from taskscope.attach.reading.frames import Interpreter
+from taskscope.attach.reading.holding import place
 from taskscope.attach.reading.memory import Memory
 from taskscope.kernel_calls import NAMES
 from taskscope.model.vocabulary import ProcessState  # noqa: TC001  (checked.py reads the types at run time)
@@ -64,11 +65,15 @@ class _Thread:
 
 @dataclass(frozen=True, slots=True)
 class _Gil:
-    """``holder``: 0 if nobody has it.  ``switches``: how often it had changed hands.  ``off``: see `Gil`."""
+    """``holder``: 0 if nobody has it; ``caller``: its line.  ``switches``: how often it had changed hands.
+
+    ``off``: see `Gil`.
+    """
 
     holder: int
     switches: int
     off: bool
+    caller: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ class Outside:
         if not self._looks or now.time - self._looks[-1].time >= APART:
             self._looks.append(now)
         if old is None:
-            return self._judge(now.threads, {}, [], {}, None)
+            return self._judge(now.threads, {}, [], {}, None, "")
         seconds = now.time - old.time
         if now.throttled - old.throttled > seconds / 2:
             return Condition("throttled", f"process {self.pid} gets little CPU time: {_THROTTLED}")
@@ -170,7 +175,8 @@ class Outside:
             holder = self._suspect(cores, constant)
         else:
             holder = None
-        return self._judge(now.threads, cores, asking, still, holder if holder != agent else None)
+        caller = now.gil.caller if now.gil is not None else ""
+        return self._judge(now.threads, cores, asking, still, holder if holder != agent else None, caller)
 
     def _judge(
         self,
@@ -179,10 +185,11 @@ class Outside:
         asking: list[int],
         still: dict[int, str],
         holder: int | None,
+        caller: str,
     ) -> Condition:
         """``still``: the states of threads that have neither run nor slept between the looks.
 
-        ``holder``: the thread that does not give the GIL back.
+        ``holder``: the thread that does not give the GIL back, ``caller`` what called C code in it.
         """
         stuck = [tid for tid, state in still.items() if state == "D"]
         if stuck:
@@ -196,7 +203,7 @@ class Outside:
         if deadlock:
             return Condition("held", deadlock, for_good=True)
         if holder is not None and self.pid in threads:
-            doing = self._doing(holder, cores)
+            doing = self._doing(holder, cores) + caller
             return Condition("held", f"process {self.pid} runs no Python: a C call holds the GIL ({doing})")
         if "R" in still.values():
             return Condition("starved", f"process {self.pid} is ready to run but gets no CPU time")
@@ -251,10 +258,13 @@ def _gil(pid: int) -> _Gil | None:
             if interpreter is None:
                 return None
             gil = interpreter.gil()
-            holder = interpreter.native(gil.state) if gil.state else 0
+            stack = interpreter.stack(gil.state) if gil.state else None
     except OSError:
         return None
-    return _Gil(mutexes.outer(pid, holder) if holder else 0, gil.switches, gil.off)
+    if stack is None:
+        return _Gil(0, gil.switches, gil.off, "")
+    caller = f", called from {place(stack.frames)}" if stack.frames else ""
+    return _Gil(mutexes.outer(pid, stack.native), gil.switches, gil.off, caller)
 
 
 def _keeper(old: _Look, now: _Look, asking: list[int]) -> int | None:

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from taskscope.attach.errors import AttachError
-from taskscope.attach.reading import holding
 from taskscope.attach.reading.frames import Interpreter
+from taskscope.attach.reading.holding import Holding
 from taskscope.attach.reading.memory import Memory
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ PAUSE = 0.1
 
 
 def await_gil(pid: int, seconds: float, progress: Callable[[str], None], wanted: Callable[[], bool]) -> None:
-    """Returns when no thread keeps the GIL while it waits for something; soon, unless one does.
+    """Returns when no thread keeps the GIL from those that ask for it; soon, unless one does.
 
     Waits up to ``seconds``, while it is ``wanted``; not at all for one that has kept it for longer than that.
     Raises AttachError: it is kept, and the process is as it was.
@@ -30,10 +30,14 @@ def await_gil(pid: int, seconds: float, progress: Callable[[str], None], wanted:
     begun, said = time.monotonic(), False
     try:
         with Memory(pid) as memory:
-            while (found := _held(memory)) is not None:
+            holding, first = _holding(memory), None
+            while holding is not None and (found := holding.look()) is not None:
+                first = first or found
+                if not found.same_holder(first):
+                    return
                 waited = time.monotonic() - begun
                 if found.seconds > seconds or waited > seconds or not wanted():
-                    raise _kept(pid, found)
+                    raise _error(pid, found)
                 if waited > SAID_AFTER and not said:
                     progress(f"{found.text}; waiting")
                     said = True
@@ -46,18 +50,20 @@ def kept(pid: int) -> AttachError | None:
     """Why no agent can start now, if a thread keeps the GIL."""
     try:
         with Memory(pid) as memory:
-            found = _held(memory)
+            holding = _holding(memory)
+            found = holding.look() if holding is not None else None
     except OSError:
         return None
-    return _kept(pid, found) if found is not None else None
+    return _error(pid, found) if found is not None else None
 
 
-def _held(memory: Memory) -> Held | None:
+def _holding(memory: Memory) -> Holding | None:
+    """One that computes, while no other thread asks for the GIL, may give it back to an agent."""
     interpreter = Interpreter.of(memory)
-    return holding.held(interpreter) if interpreter is not None else None
+    return Holding(interpreter, from_others=True) if interpreter is not None else None
 
 
-def _kept(pid: int, found: Held) -> AttachError:
+def _error(pid: int, found: Held) -> AttachError:
     return AttachError(
         found.text, f"nothing was changed; `taskscope attach --read-only {pid}` shows the process"
     )

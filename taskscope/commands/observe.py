@@ -29,6 +29,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 QUIET = 5.0
 """Seconds without a sample that count as a result themselves."""
 
+SOON = 1.0
+"""The same of a process whose GIL is seen to be kept, so that no Python code runs."""
+
 SAID_AGAIN = 30.0
 """Seconds after which a lasting silence is reported again."""
 
@@ -184,7 +187,7 @@ class Observation:
     def hear(self, silence: Silence | None) -> str:
         """Records how long no sample has come; returns what to report about it, or nothing."""
         before = self._silence
-        if silence is None or (silence.seconds < QUIET and silence.state not in HALTED):
+        if silence is None or silence.seconds < _worth(silence):
             if before is None:
                 return ""
             self.end_silence()
@@ -205,6 +208,13 @@ class Observation:
     @property
     def seconds(self) -> float:
         return self.last.monotonic - self.first.monotonic if self.first and self.last else 0.0
+
+
+def _worth(silence: Silence) -> float:
+    """Seconds after which it is reported."""
+    if silence.state in HALTED:
+        return 0.0
+    return SOON if silence.from_outside and silence.state == "held" else QUIET
 
 
 async def observe(

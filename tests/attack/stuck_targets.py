@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from taskscope.attach import attempt, mutexes, procfs
 from taskscope.attach.presence import agent_in
 from taskscope.attach.reading import kernel_threads
+from taskscope.attach.reading.frames import Interpreter
+from taskscope.attach.reading.memory import Memory
 from tests import pythons, targets
 from tests.patience import settled
 
@@ -34,6 +36,19 @@ signal.signal(signal.SIGUSR1, lambda *_: None)
 def heartbeat():
     ctypes.PyDLL(None).pause()
 os.write(1, b"ready %d\\n" % os.getpid())
+heartbeat()
+signal.pause()
+"""
+
+COMPUTES = """
+import os, re, signal, threading, time
+def beat():
+    while True: time.sleep(0.01)
+def heartbeat():
+    try: re.fullmatch("(a+)+b", "a" * 60)
+    except KeyboardInterrupt: pass
+os.write(1, b"ready %d\\n" % os.getpid())
+threading.Thread(target=beat, daemon=True).start()
 heartbeat()
 signal.pause()
 """
@@ -180,6 +195,13 @@ def _pausing(program: Program, _: Path) -> None:
     settled(lambda: kernel_threads.thread(program.pid, program.pid).call, "pause")
 
 
+def _asked(program: Program, _: Path) -> None:
+    with Memory(program.pid) as memory:
+        interpreter = Interpreter.of(memory)
+        assert interpreter is not None
+        settled(lambda: interpreter.gil().asked, True)
+
+
 def _in_a_circle(program: Program, _: Path) -> None:
     def never_changes() -> bool:
         before = mutexes.awaited(program.pid), procfs.wakes(program.pid)
@@ -213,6 +235,13 @@ CASES = (
         r"thread \d+ has held the GIL for .* in `pause`, called from <string>:5 heartbeat; no Python code",
         _pausing,
         _signalled(signal.SIGUSR1),
+    ),
+    Case(
+        "computes in C code with the GIL",
+        COMPUTES,
+        r"held the GIL for at least .*, busy in C code of `re.fullmatch`, called from <string>:6 heartbeat",
+        _asked,
+        _signalled(signal.SIGINT),
     ),
     Case(
         "the GIL and a native mutex in a circle",

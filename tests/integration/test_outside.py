@@ -30,6 +30,8 @@ sys.stdin.readline()
 """
 """A program with a second thread, which wants the GIL; it goes on when told."""
 
+WHEN_TOLD = SECOND.count("\n") + 1
+
 
 @contextmanager
 def program(then: str, python: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
@@ -64,7 +66,7 @@ def test_a_c_call_that_sleeps_with_the_gil_is_named_with_its_system_call(version
         go_on(child)
         assert becomes(outside, "held").text == (
             f"process {child.pid} runs no Python: a C call holds the GIL "
-            "(its main thread waits in clock_nanosleep)"
+            f"(its main thread waits in clock_nanosleep, called from <string>:{WHEN_TOLD} <module>)"
         )
 
 
@@ -73,7 +75,10 @@ def test_a_c_call_that_computes_with_the_gil_is_named_with_its_thread() -> None:
         outside = Outside(child.pid)
         go_on(child)
         said = becomes(outside, "held").text
-        assert re.search(r"a C call holds the GIL \(its main thread (uses \d+% of a core|runs)\)", said)
+        doing = r"its main thread (uses \d+% of a core|runs)"
+        assert re.search(
+            rf"a C call holds the GIL \({doing}, called from <string>:{WHEN_TOLD} <module>\)", said
+        )
 
 
 def test_a_thread_that_looks_as_if_it_asked_for_the_gil_accuses_nobody() -> None:

@@ -138,7 +138,8 @@ def test_a_client_that_waits_for_a_process_whose_gil_is_held_learns_it_early() -
             assert time.monotonic() - begun < 5
             child.send_signal(signal.SIGINT)
             assert child.wait(10) == 130
-    assert "a C call holds the GIL (its main thread waits in clock_nanosleep); still waiting" in said
+    doing = "its main thread waits in clock_nanosleep, called from <string>:8 main"
+    assert f"a C call holds the GIL ({doing}); still waiting" in said
 
 
 async def seen(true: Callable[[], bool]) -> None:

@@ -45,12 +45,14 @@ class Gil:
     """``state``: the record of the thread that has it now; 0: none has.
 
     ``switches``: how often it has gone from one thread to another.  ``off``: no thread takes it now, in a
-    free-threaded build.
+    free-threaded build.  ``asked``: others wait for it, and have told its holder, which gives it back as soon
+    as it runs bytecode.
     """
 
     state: int
     switches: int
     off: bool = False
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +115,25 @@ class Interpreter:
         gil = self.address if layout.owner else self.python.runtime
         off = layout.free_threaded and not memory.number(gil + layout.enabled)
         last, locked = memory.pointer(gil + layout.holder), memory.number(gil + layout.locked)
-        return Gil(last if locked > 0 and not off else 0, memory.pointer(gil + layout.switches), off)
-
-    def native(self, state: int) -> int:
-        """The native id of a thread, by the interpreter's record of it.  Raises MovedError."""
-        return self.memory.pointer(state + self.layout.native)
+        holder = last if locked > 0 and not off else 0
+        told = self.address if layout.cframe else holder
+        asked = holder != 0 and memory.read(told + layout.asked, 1)[0] & 1 != 0
+        return Gil(holder, memory.pointer(gil + layout.switches), off, asked)
 
     def stack(self, state: int) -> ThreadStack:
         """One thread, by the interpreter's record of it.  Raises MovedError."""
         layout, memory = self.layout, self.memory
-        native, ident = self.native(state), memory.pointer(state + layout.ident)
+        native, ident = memory.pointer(state + layout.native), memory.pointer(state + layout.ident)
         found = tuple(self._frames(state))
         frames, places = tuple(frame for _, frame in found), tuple(place for place, _ in found)
         return ThreadStack(state, ident, native, frames, places)
+
+    def place(self, state: int) -> tuple[int, int]:
+        """The innermost frame of a thread and the instruction at which that stands.  Raises MovedError."""
+        layout, memory = self.layout, self.memory
+        place = memory.pointer(state + layout.cframe) if layout.cframe else state
+        frame = memory.pointer(place + layout.current)
+        return frame, memory.pointer(frame + layout.instruction) if frame else 0
 
     def _threads(self) -> Iterator[ThreadStack]:
         layout, memory = self.layout, self.memory

@@ -43,6 +43,7 @@ class Layout:
     text: int = 24  # in a string of ASCII, from the end of its head
     wide_text: int = 40  # in any other
     cframe: int = 0  # in a thread's state; 0: there are none
+    asked: int = 24  # bit 0: others ask for the GIL; in its holder's state, up to 3.12 in an interpreter
 
     @property
     def free_threaded(self) -> bool:
@@ -119,9 +120,13 @@ class _Version:
 
 _KNOWN = {
     (3, 11): Layout(
-        40, 368, 16, 8, 152, 160, 8, 32, 48, 56, 0, 112, 128, 136, 72, 184, text=32, wide_text=56, cframe=56
+        *(40, 368, 16, 8, 152, 160, 8, 32, 48, 56, 0, 112, 128, 136, 72, 184),
+        text=32,
+        wide_text=56,
+        cframe=56,
+        asked=104,
     ),
-    (3, 12): Layout(40, 1048, 72, 8, 136, 144, 0, 0, 8, 56, 70, 112, 128, 136, 68, 192, cframe=56),
+    (3, 12): Layout(40, 1048, 72, 8, 136, 144, 0, 0, 8, 56, 70, 112, 128, 136, 68, 192, cframe=56, asked=372),
 }
 
 _TOLD = {

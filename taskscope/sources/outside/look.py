@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach import procfs
 from taskscope.attach.outside import Condition, Outside
-from taskscope.attach.reading import holding, kernel_threads
+from taskscope.attach.reading import kernel_threads
+from taskscope.attach.reading.holding import Holding
 from taskscope.attach.reading.memory import MovedError
 from taskscope.attach.reading.opening import interpreter_of, opened
 from taskscope.attach.reading.tasks import LinkedTasks
@@ -35,7 +36,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 @dataclass(frozen=True, slots=True)
 class Look:
     """``uptime``: of the machine.  ``tasks`` None: this version does not tell where they are, or it has no
-    asyncio.  ``held``: a thread keeps the GIL while it waits.
+    asyncio.  ``held``: a thread keeps the GIL.
     """
 
     pid: int
@@ -70,7 +71,7 @@ class Looker:
             raise
         self._outside = Outside(pid)
         self._tasks: TaskReader | None = None
-        self._held: Held | None = None
+        self._holding = Holding(self._interpreter)
 
     @property
     def python(self) -> str:
@@ -91,9 +92,6 @@ class Looker:
     def _look(self, condition: Condition) -> Look:
         pid, stacks, now = self.pid, self._interpreter.stacks(), time.monotonic()
         threads = kernel_threads.threads(pid)
-        held = holding.seen(self._interpreter, stacks.gil)
-        before, self._held = self._held, held
-        certain = held is not None and before is not None and held.goes_on(before)
         if self._tasks is None:
             with contextlib.suppress(MovedError):  # asyncio may be just coming
                 self._tasks = LinkedTasks.of(self._interpreter) or WeakTasks.of(self._interpreter)
@@ -109,7 +107,7 @@ class Looker:
             threads=threads,
             tasks=self._tasks.tasks(stacks, LONGEST) if self._tasks is not None else None,
             condition=condition,
-            held=held if certain else None,
+            held=self._holding.look(),
         )
 
     def close(self) -> None:

@@ -200,8 +200,10 @@ class OutsideSource(Answering):
         look = self._look
         if look is None:
             return None
-        if look.held is not None:
-            return Silence(look.held.seconds, "held", look.held.text, from_outside=True)
+        held = look.held
+        if held is not None:
+            said = Silence(held.seconds, "held", held.text, from_outside=True)
+            return said if held.matters else None
         condition = look.condition
         if condition.state == "silent":
             self._since.clear()

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from taskscope import model
-from taskscope.text import seconds
 from taskscope.wire import clean_text
 
 if TYPE_CHECKING:
@@ -51,8 +50,7 @@ def _thread(
     state, wait, text = _does(kernel, frames)
     detail = ""
     if look.held is not None and look.held.tid == kernel.tid:
-        within = look.held.function or look.held.call
-        detail = f"holds the GIL for {seconds(look.held.seconds)}" + (f", in {within}" if within else "")
+        detail = f"holds the GIL for {look.held.doing}"
     elif look.stacks.holder == kernel.inner:
         detail = "has the GIL"
     known = tally.threads.get(kernel.inner)
