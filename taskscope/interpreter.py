@@ -5,6 +5,7 @@ Imported before anything else, so any Python from 3.8 on, CPython or not, has to
 
 from __future__ import annotations
 
+import os
 import sys
 
 OLDEST, NEWEST = (3, 11), (3, 15)
@@ -12,6 +13,12 @@ OLDEST, NEWEST = (3, 11), (3, 15)
 
 CRASHES = "an agent that reads tasks while other threads change them may crash it"
 """Why none runs in a build without a GIL."""
+
+OLDEST_READ = (3, 14)
+"""Of those builds, the oldest that can be read from outside."""
+
+READ_ONLY = "`taskscope attach --read-only {}` shows it as it is"
+"""What can be done about a process, by its pid."""
 
 _NAMES = {"pypy": "PyPy", "graalpy": "GraalPy"}
 
@@ -34,7 +41,8 @@ def obstacle() -> str:
     if reason := stranger():
         return reason
     if is_free_threaded():
-        return f"this is a free-threaded Python; {CRASHES}"
+        instead = f"; {READ_ONLY.format(os.getpid())}" if sys.version_info >= OLDEST_READ else ""
+        return f"this is a free-threaded Python; {CRASHES}{instead}"
     if not _is_main():
         return "TaskScope cannot run in a subinterpreter, which could never end: start it in the main one"
     return ""

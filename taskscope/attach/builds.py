@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Literal
 
 from taskscope.attach.errors import AttachError
-from taskscope.interpreter import CRASHES, NEWEST, OLDEST
+from taskscope.interpreter import CRASHES, NEWEST, OLDEST, OLDEST_READ, READ_ONLY
 
 if TYPE_CHECKING:
     from taskscope.attach import elf
@@ -30,7 +30,7 @@ _FILES: dict[Build, re.Pattern[str]] = {
 
 _CPYTHON = f"CPython {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
 
-READABLE = f"from outside, {_CPYTHON} can be read, free-threaded from 3.14 on"
+READABLE = f"from outside, {_CPYTHON} can be read, free-threaded from 3.{OLDEST_READ[1]} on"
 
 RUN = "start it with `taskscope run`"
 
@@ -39,7 +39,7 @@ _REFUSALS: dict[Build, tuple[str, str]] = {
     "GraalPy": (f"runs GraalPy; TaskScope attaches to {_CPYTHON}", ""),
     "free-threaded": (
         f"runs a free-threaded Python; {CRASHES}, so none enters it",
-        "`taskscope attach --read-only {pid}` shows it as it is",
+        "run the program under a Python with a GIL to watch it",
     ),
     "musl": ("uses musl; an agent enters only a process that uses glibc", RUN),
 }
@@ -60,11 +60,12 @@ def of_files(files: str) -> Build:
     return next((build for build, pattern in _FILES.items() if pattern.search(files)), "")
 
 
-def refuse(pid: int, build: Build) -> None:
-    """Raises AttachError for a build that no agent can enter."""
+def refuse(pid: int, build: Build, version: tuple[int, ...] = ()) -> None:
+    """Raises AttachError for a build that no agent can enter.  ``version``: of a CPython, if it is known."""
     if build:
         sentence, remedy = _REFUSALS[build]
-        raise AttachError(f"process {pid} {sentence}", remedy.format(pid=pid))
+        read = build == "free-threaded" and version >= OLDEST_READ
+        raise AttachError(f"process {pid} {sentence}", READ_ONLY.format(pid) if read else remedy)
 
 
 def hint(build: Build) -> str:

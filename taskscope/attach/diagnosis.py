@@ -16,6 +16,7 @@ from taskscope.attach.presence import agent_in
 from taskscope.attach.privilege import Fact, ways
 from taskscope.attach.reading.opening import reading
 from taskscope.attach.target import Target, examine, explained
+from taskscope.interpreter import READ_ONLY
 
 LOOKS = 4
 """Most looks at threads that wait for a mutex: on a busy machine one may not show who asks for the GIL."""
@@ -87,7 +88,7 @@ def obstacle(target: Target) -> AttachError | None:
     found = _in_the_way(target)
     if found is None:
         return None
-    instead = f"`taskscope attach --read-only {target.pid}` shows it as it is"
+    instead = READ_ONLY.format(target.pid)
     return type(found)(found.sentence, f"{found.remedy}; {instead}" if found.remedy else instead)
 
 

@@ -87,12 +87,13 @@ def _examine(pid: int) -> Target:
         executable = _executable(pid)
         maps = procfs.maps(pid)
         build = builds.of_files("\n".join([executable, *{each.path for each in maps}]))
-        if build != "musl":
+        if build not in ("musl", "free-threaded"):  # those are told with their version
             builds.refuse(pid, build)
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             images = _Images(memory.fileno(), maps, executable)
             python = images.exporting(C_API, r"(?:lib)?python3", executable)
             if python is None:
+                builds.refuse(pid, build if build != "musl" else "")
                 raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}", _IF_CPYTHON)
             hexversion = _hexversion(pid, images, python)
             architecture = _architecture(pid, images, python)
@@ -259,5 +260,5 @@ def _hexversion(pid: int, images: _Images, python: elf.Image) -> int:
     if not OLDEST <= version[:2] <= NEWEST:
         raise builds.too_old(pid, ".".join(map(str, version)))
     if builds.is_free_threaded(python, images.read):
-        builds.refuse(pid, "free-threaded")
+        builds.refuse(pid, "free-threaded", version)
     return code

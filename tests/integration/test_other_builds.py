@@ -89,6 +89,10 @@ def listed(pid: int) -> str:
     return next(each.obstacle for each in processes(only={pid}))
 
 
+def shown(pid: int) -> str:
+    return f"`taskscope attach --read-only {pid}` shows it as it is"
+
+
 def in_tree(python: str | Path, *options: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     return subprocess.run([python, *options], capture_output=True, text=True, check=False, env=environment)
@@ -97,9 +101,11 @@ def in_tree(python: str | Path, *options: str) -> subprocess.CompletedProcess[st
 @pytest.mark.parametrize("version", versions("3.13", "3.14", "3.15"))
 def test_a_free_threaded_build_is_told_by_its_memory(version: str) -> None:
     with ready(require(version), "-c", WITHOUT_GIL) as child:
+        remedy = shown(child.pid)
+        if version == "3.13":
+            remedy = "run the program under a Python with a GIL to watch it"
         assert refusal(child.pid) == (
-            f"process {child.pid} runs a free-threaded Python; {FREE_THREADED}, so none enters it; "
-            f"`taskscope attach --read-only {child.pid}` shows it as it is"
+            f"process {child.pid} runs a free-threaded Python; {FREE_THREADED}, so none enters it; {remedy}"
         )
         said = taskscope("doctor", str(child.pid))
         assert (said.returncode, said.stdout) == (3, "")
