@@ -15,10 +15,10 @@ import stat
 import struct
 import sys
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from taskscope.system import system
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     import _socket

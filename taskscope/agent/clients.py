@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope import wire
 from taskscope.system import clock
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
+
+from taskscope.values import dataclass
 
 WIDTH = 5.0
 """Seconds per bin."""

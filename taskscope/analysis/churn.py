@@ -6,11 +6,12 @@ climbs with them: connections, other tasks, or the births of other sites.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope.analysis.track import Bin
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.model import Counts
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.model import Keeper, ParkedGroup, Site, SiteFacts
@@ -42,7 +42,7 @@ class Clues:
     comes: bool = False
     kept_by: str = ""
     keeper_grows: bool = False
-    counts: Counts = Counts()  # noqa: RUF009 (frozen)
+    counts: Counts = Counts()
     starter: str = ""
     opened: str = ""
 

@@ -8,9 +8,10 @@ them forever.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
+
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.analysis.first_sight import Past

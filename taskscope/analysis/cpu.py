@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from taskscope.model import library_line, user_line
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from taskscope.analysis.growth import start_up
 from taskscope.analysis.track import LENGTH, Bin
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,10 +7,11 @@ churn and noise leave it flat; a leak raises it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import accumulate, combinations, pairwise
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING
+
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ ended with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from operator import add
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from taskscope.analysis.matching import Place, matches
 from taskscope.analysis.outliers import LowWater, outliers
 from taskscope.model import Counts, Site, SiteCounts
 from taskscope.model.vocabulary import rank
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

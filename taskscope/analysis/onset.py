@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.growth import gains, kept
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ strength above all, comes from ``timers`` and ``stock``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from taskscope.analysis import growth
@@ -18,6 +18,7 @@ from taskscope.analysis.shown_level import ShownLevel
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import Track
 from taskscope.analysis.verdict import judge
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.growth import kept
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.analysis.verdict import judge
 from taskscope.model import Projection
 from taskscope.model.vocabulary import RESOURCES
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

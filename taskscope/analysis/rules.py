@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from taskscope.text import parsed_seconds
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.patterns.conclusive import SLEEPER_PER_EVENT
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.model.vocabulary import rank
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.model.vocabulary import Reading

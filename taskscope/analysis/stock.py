@@ -7,7 +7,7 @@ no task can have it.  What keeps a pile is asked for once it grows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.clues import MOST
@@ -15,6 +15,7 @@ from taskscope.analysis.first_sight import REACH, Past, evenly
 from taskscope.analysis.piles import Pile, Piles
 from taskscope.analysis.strength import Strength
 from taskscope.model import Resource, requests
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

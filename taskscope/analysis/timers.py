@@ -6,7 +6,6 @@ Only timers due much later than anyone would watch are judged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.clues import MOST
@@ -14,6 +13,7 @@ from taskscope.analysis.first_sight import Past
 from taskscope.analysis.piles import Pile, Piles
 from taskscope.analysis.strength import Strength
 from taskscope.model import TimerGroup
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

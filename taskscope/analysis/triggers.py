@@ -7,12 +7,12 @@ reported once, and again only after it was away for a while: a leak that lasts a
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
 from taskscope.text import bytes as spelt_bytes
 from taskscope.text import count, latency, place, seconds
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence

@@ -7,11 +7,12 @@ is enough depends on the other evidence: tasks that show why they never end need
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.strength import Strength
 from taskscope.model.vocabulary import rank
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.analysis.cohorts import Survival

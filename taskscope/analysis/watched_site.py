@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import LENGTH, RECENT, Track
 from taskscope.model import Finding
 from taskscope.model.vocabulary import rank
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -74,7 +75,7 @@ class WatchedSite:
     judged: float | None = None
     level: ShownLevel = field(default_factory=ShownLevel)
     reading: Growth | None = None
-    onset: Onset = Onset(0.0)  # noqa: RUF009 (frozen)
+    onset: Onset = Onset(0.0)
     verdict: Verdict | None = None
     last_verdict: Verdict | None = None
     grew: bool = False

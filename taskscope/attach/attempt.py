@@ -10,11 +10,11 @@ import errno
 import os
 import struct
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from taskscope.attach import procfs
 from taskscope.attach.architectures import BY_MACHINE
+from taskscope.values import dataclass
 
 ARGUMENT_AT = procfs.PAGE
 RECORD_AT = ARGUMENT_AT + 72

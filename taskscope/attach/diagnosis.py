@@ -6,7 +6,6 @@ import os
 import stat
 import time
 from collections import Counter
-from dataclasses import dataclass
 
 from taskscope import endpoint
 from taskscope.attach import attempt, injection, mutexes, outside, procfs, ptrace, room
@@ -17,6 +16,7 @@ from taskscope.attach.privilege import Fact, ways
 from taskscope.attach.reading.opening import reading
 from taskscope.attach.target import Target, examine, explained
 from taskscope.interpreter import READ_ONLY
+from taskscope.values import dataclass
 
 LOOKS = 4
 """Most looks at threads that wait for a mutex: on a busy machine one may not show who asks for the GIL."""

@@ -11,7 +11,7 @@ import os
 import pwd
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from taskscope.attach import builds, family, peers, privilege, procfs
 from taskscope.attach.presence import agent_in
 from taskscope.interpreter import OLDEST
 from taskscope.model.vocabulary import Role  # noqa: TC001  (checked.py reads the types at run time)
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from taskscope.attach.procfs import PAGE
+from taskscope.values import dataclass
 
 PT_LOAD, PT_DYNAMIC = 1, 2
 PF_X = 1

@@ -17,13 +17,13 @@ import errno
 import os
 import stat
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from taskscope.attach import attempt, procfs, ptrace
 from taskscope.attach.errors import AttachError
 from taskscope.attach.target import explained
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

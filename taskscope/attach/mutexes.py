@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from taskscope.attach import procfs
 from taskscope.kernel_calls import HERE
+from taskscope.values import dataclass
 
 MOST_THREADS = 200
 """Threads looked at: 60 µs each."""

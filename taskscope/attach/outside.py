@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from taskscope import cgroups
@@ -21,6 +21,7 @@ from taskscope.attach.reading.holding import place
 from taskscope.attach.reading.memory import Memory
 from taskscope.kernel_calls import NAMES
 from taskscope.model.vocabulary import ProcessState  # noqa: TC001  (checked.py reads the types at run time)
+from taskscope.values import dataclass
 
 APART = 0.5
 """Least seconds between two looks that are compared."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PACKAGE = "_taskscope_agent"
 """The agent's package name inside a target it was injected into."""
 
-_MODULES = ("interpreter", "system", "cgroups", "kernel_calls", "wire", "endpoint")
+_MODULES = ("interpreter", "values", "system", "cgroups", "kernel_calls", "wire", "endpoint")
 _FILES = ("__init__.py", *(f"{name}.py" for name in _MODULES))
 _PARTS = (*_FILES, "model", "agent")
 """Files and folders.  They are read as resources: we may be in a zip file (``relay --bundle``)."""

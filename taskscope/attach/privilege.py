@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from taskscope.attach import procfs
+from taskscope.values import dataclass
 
 _SYS_PTRACE = 19
 """The bit of CAP_SYS_PTRACE: to trace processes of other users, or with capabilities that we lack."""

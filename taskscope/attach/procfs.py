@@ -7,10 +7,10 @@ has ended, PermissionError if we may not look.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from taskscope.attach.errors import AttachError
+from taskscope.values import dataclass
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 """Bytes: the unit in which memory is mapped, in every process of this machine."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from taskscope import cgroups
 from taskscope.attach import procfs
+from taskscope.values import dataclass
 
 DESCRIPTORS = 6
 """An agent, its spares and its first client take five, plus one temporarily."""

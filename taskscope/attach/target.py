@@ -11,7 +11,6 @@ import os
 import re
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from taskscope.attach import builds, elf, privilege, procfs
 from taskscope.attach.architectures import BY_MACHINE, Architecture
 from taskscope.attach.errors import AttachError, BeingTracedError, OutOfReachError
 from taskscope.interpreter import NEWEST, OLDEST
+from taskscope.values import dataclass
 from taskscope.wire import clean_text
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import os
 import signal
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
@@ -21,6 +20,7 @@ from taskscope.export.snapshot import SnapshotError, packed, set_verdict
 from taskscope.export.whole import write_whole
 from taskscope.model import requests
 from taskscope.sources.base import Repeatable, SourceError
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

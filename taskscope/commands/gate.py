@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from taskscope import text as fmt
 from taskscope.analysis.diff import compare
 from taskscope.model.changes import Side
 from taskscope.model.vocabulary import rank
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

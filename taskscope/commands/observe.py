@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
@@ -14,6 +14,7 @@ from taskscope.model.vocabulary import HALTED
 from taskscope.sources.base import AgentGone, Observed, Silence, TargetGone
 from taskscope.sources.group import GroupSource
 from taskscope.sources.pump import Pump
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+from taskscope.values import dataclass
 
 _OF = '{name=~"$name", pid=~"$pid"}'
 

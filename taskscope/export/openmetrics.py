@@ -6,8 +6,9 @@ of a program has the program's packages, where that one may be missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

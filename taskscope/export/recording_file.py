@@ -6,7 +6,6 @@ import os
 import stat
 import zlib
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taskscope import wire
@@ -20,6 +19,7 @@ from taskscope.model.recording import (
     SIGNATURE,
     times_in,
 )
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

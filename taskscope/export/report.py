@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from taskscope.export.members import rows as rows_of
 from taskscope.export.page import Chart, Heading, Items, Paragraph, Table
 from taskscope.export.stacks import Lines, newest_and_first
 from taskscope.model import requests
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

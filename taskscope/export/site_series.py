@@ -6,12 +6,13 @@ the others have counted they keep, so no counter falls.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
 from taskscope.model import Counts
 from taskscope.model.vocabulary import OUTCOMES
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from taskscope import __version__
 from taskscope import text as fmt
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
+from taskscope.values import dataclass
 
 __all__ = ["CpuSlice", "CpuStack", "CpuThread"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.tasks import ParkedGroup  # noqa: TC001  (field types are resolved at run time)
+from taskscope.values import dataclass
 
 __all__ = [
     "ENOUGH",

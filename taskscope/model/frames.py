@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

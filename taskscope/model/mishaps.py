@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.sites import Failure  # noqa: TC001  (field types are resolved at run time)
+from taskscope.values import dataclass
 
 __all__ = ["FromOtherThread", "Lost", "Mishaps", "Retried", "TimedOut"]
 

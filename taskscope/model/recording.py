@@ -9,11 +9,11 @@ members without decompressing any.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from taskscope.model.findings import Finding  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.process import Hello  # noqa: TC001  (field types are resolved at run time)
+from taskscope.values import dataclass
 
 FORMAT, SCHEMA = "taskscope-recording", 1
 

@@ -9,12 +9,12 @@ declared types.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, dataclass_transform
 
 from taskscope import model
 from taskscope.model import vocabulary as words
 from taskscope.model.allowed import Allowed, flag, many, optional, real, text, whole, word
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

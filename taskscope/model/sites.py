@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.frames import CreationStack, Frame  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.process import Process  # noqa: TC001  (field types are resolved at run time)
+from taskscope.values import dataclass
 
 __all__ = ["Counts", "Failure", "History", "Sample", "Site", "SiteCounts", "SiteDetail", "SiteHistory"]
 

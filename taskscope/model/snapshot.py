@@ -6,7 +6,6 @@ Frames and stacks are numbered: a task refers to its stack by number, a stack to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from taskscope.model import vocabulary as words
@@ -17,6 +16,7 @@ from taskscope.model.sites import Failure, History, Sample, Site, SiteHistory
 from taskscope.model.tasks import Ended
 from taskscope.model.threads import Thread
 from taskscope.model.timers import Timers
+from taskscope.values import dataclass
 
 FORMAT, SCHEMA = "taskscope-snapshot", 1
 

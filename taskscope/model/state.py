@@ -16,11 +16,12 @@ The app, the judge and ``watch`` rely on these rules:
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from operator import add
 from typing import TYPE_CHECKING
 
 from taskscope.model.sites import Counts, SiteCounts
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,7 @@ class SiteState:
 
     site: Site
     counts: SiteCounts
-    first: Counts = Counts()  # noqa: RUF009 (frozen)
+    first: Counts = Counts()
     since: float | None = None
     came: bool = False
     changed: float = 0.0

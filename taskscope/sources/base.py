@@ -6,8 +6,9 @@ that cannot answer one raises `NotAvailable` with a sentence to show.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

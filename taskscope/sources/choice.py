@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from taskscope.attach.target import out_of_sight
 from taskscope.sources.base import SourceError
 from taskscope.sources.resolve import pids_in
 from taskscope.sources.via import reached
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

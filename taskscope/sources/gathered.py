@@ -11,7 +11,6 @@ import math
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from dataclasses import dataclass
 from operator import add
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +21,7 @@ from taskscope.model.series import HISTORY, ProcessSeries, Series
 from taskscope.sources.base import SourceError
 from taskscope.sources.lines import text_in
 from taskscope.sources.members import News
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

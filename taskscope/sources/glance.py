@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.attach.presence import agent_in
@@ -13,6 +13,7 @@ from taskscope.sources.base import SourceError, SourceMisbehaves
 from taskscope.sources.live import LiveSource
 from taskscope.sources.pump import Pump
 from taskscope.sources.reach import Socket
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope import model

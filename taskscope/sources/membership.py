@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.sources.following import comes_back
 from taskscope.sources.secondhand import Secondhand
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

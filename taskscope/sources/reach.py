@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +13,7 @@ from taskscope.attach.outside import Outside
 from taskscope.model.vocabulary import HALTED
 from taskscope.sources.base import SourceError, TargetGone, TargetSilent
 from taskscope.sources.impute import guesses
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,6 @@ Their methods are their names in lower case.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self, get_args
 
 from taskscope import model  # noqa: TC001  (checked.py reads the types at run time)
@@ -13,6 +12,7 @@ from taskscope.attach.diagnosis import Diagnosis
 from taskscope.attach.errors import AttachError
 from taskscope.attach.privilege import Fact  # noqa: TC001  (likewise)
 from taskscope.sources.base import SourceError, TargetGone, TargetSilent
+from taskscope.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

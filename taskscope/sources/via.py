@@ -17,7 +17,6 @@ import socket
 import threading
 from collections import deque
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +29,7 @@ from taskscope.model import Site
 from taskscope.sources import relayed
 from taskscope.sources.base import ConnectionLost, SourceError, SourceMisbehaves
 from taskscope.sources.link import Link
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

@@ -11,7 +11,7 @@ import itertools
 import threading
 from asyncio import runners
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from taskscope.agent.hooks.parts import Part
 from taskscope.agent.hooks.presence import Presence
 from taskscope.agent.inspect import origins, sites, stacks, task_facts
 from taskscope.system import clock, system
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -8,10 +8,11 @@ axes are always given; no text from the target reaches it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.text import Text
+
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -13,6 +12,7 @@ from taskscope import text as fmt
 from taskscope.model.series import HISTORY, LONGEST
 from taskscope.tui.chart import Line, build_chart
 from taskscope.tui.theme import palette
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

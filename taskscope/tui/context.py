@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +14,7 @@ from taskscope.sources.group import GroupSource
 from taskscope.sources.live import LiveSource
 from taskscope.text import sentence
 from taskscope.tui.dismissed import DismissedError
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -15,6 +14,7 @@ from textual.strip import Strip
 
 from taskscope.tui.line_list import CURSOR, fit
 from taskscope.tui.messages import Sent
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

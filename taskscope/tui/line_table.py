@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from rich.cells import cell_len
@@ -12,6 +11,7 @@ from textual.geometry import Region
 from taskscope.text import UNKNOWN, shortened
 from taskscope.tui.line_list import Cell, LineList, cell_segments, fit
 from taskscope.tui.messages import Sent
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

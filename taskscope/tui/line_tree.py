@@ -6,7 +6,7 @@ scrolling and moving cost nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rich.cells import cell_len
@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 
 from taskscope.tui.line_list import Cell, LineList, cell_segments
 from taskscope.tui.messages import Sent
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

@@ -6,8 +6,9 @@ page with a known cursor: from either end of the list, or from a page visited be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -24,6 +23,7 @@ from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.status import StatusLine
 from taskscope.tui.theme import palette
 from taskscope.tui.whole_line import WholeLine
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

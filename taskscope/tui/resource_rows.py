@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope import text as fmt
 from taskscope.analysis.clues import keeper_as_text
 from taskscope.model.vocabulary import RESOURCE_KINDS
 from taskscope.tui.stack_panel import Section
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -14,6 +14,7 @@ from taskscope.tui.current_findings import style_of
 from taskscope.tui.line_table import Cell, Column, LineTable
 from taskscope.tui.rows import TREND_SECONDS, Row
 from taskscope.tui.theme import palette
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

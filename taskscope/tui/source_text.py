@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from taskscope.model import requests
 from taskscope.sources.base import SourceError
+from taskscope.values import dataclass
 from taskscope.wire import clean_text
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ Runs of library frames fold into one line, so that the user's own code stands ou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +19,7 @@ from taskscope.tui.messages import Sent
 from taskscope.tui.source_panel import GUILTY
 from taskscope.tui.source_text import highlighted
 from taskscope.tui.theme import palette
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence

@@ -19,6 +19,7 @@ from taskscope.model.state import TargetState, merge
 from taskscope.model.vocabulary import GROUPS
 from taskscope.tui.current_findings import Findings
 from taskscope.tui.rows import Row, SiteRow, SumRow, WalkedRow
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ GROUPINGS = ("site", "user site", "coroutine", *WALKED)
 """Groupings that only a walk over the tasks can answer (`Source.groups`)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """What the target is compared with: a moment marked by the user, or a file, which then has a ``name``.
 

@@ -6,13 +6,14 @@ The alarm colour is for findings and limits that are nearly reached.  Textual's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from rich.style import Style
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
+
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,12 +6,13 @@ the tightest counts.  Read at start and then every ``EVERY`` seconds, because li
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope import cgroups
 from taskscope.agent.inspect.walk import spent
 from taskscope.system import system
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope import model

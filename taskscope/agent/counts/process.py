@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model
@@ -17,6 +17,7 @@ from taskscope.agent.counts.descriptors import Held, opened
 from taskscope.agent.inspect import origins, unseen
 from taskscope.agent.inspect.walk import run
 from taskscope.system import clock, system
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from taskscope.analysis.patterns.pattern import ProcessPattern, Said, place, sai
 from taskscope.analysis.patterns.piles import explained, pile_finding
 from taskscope.analysis.stock import weight_of
 from taskscope.model import Frame
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

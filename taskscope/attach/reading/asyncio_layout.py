@@ -8,11 +8,11 @@ that the interpreter tells as well.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.attach import procfs
 from taskscope.attach.reading.memory import MOST_DATA
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.attach.reading.memory import Memory

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.attach.reading.memory import MOST_TEXT, Memory, MovedError
 from taskscope.model import Frame, plumbing
+from taskscope.values import dataclass
 from taskscope.wire import clean_text
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.attach.reading.code_objects import TAGS
 from taskscope.attach.reading.memory import MovedError
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.attach.reading.frames import Interpreter

@@ -6,12 +6,12 @@ Nothing is run in the process, and nothing written.  It goes on meanwhile: what 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.attach.reading.code_objects import CodeObjects
 from taskscope.attach.reading.layout import layout_of, python_of
 from taskscope.attach.reading.memory import Memory, MovedError
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

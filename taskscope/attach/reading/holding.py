@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from taskscope.attach.reading import kernel_threads
 from taskscope.model import user_line
 from taskscope.text import seconds
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

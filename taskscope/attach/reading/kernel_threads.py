@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.attach import procfs
 from taskscope.attach.reading.symbols import function_at
 from taskscope.kernel_calls import NAMES
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.attach.reading.memory import Memory

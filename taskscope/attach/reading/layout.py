@@ -8,10 +8,10 @@ objects have a larger head, and a function has a copy of its instructions for ea
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.attach import elf, procfs
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.attach.reading.memory import Memory

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import struct
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope.attach.reading.asyncio_layout import asyncio_of
 from taskscope.attach.reading.coroutines import Chain, Coroutines
 from taskscope.attach.reading.layout import coroutines_of
 from taskscope.attach.reading.memory import MovedError
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,12 @@ of a version.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from taskscope.attach.reading.layout import CoroutineLayout
 from taskscope.attach.reading.memory import MOST_DATA, MovedError
 from taskscope.attach.reading.tasks import MOST_TASKS, TaskFields, TaskReader
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,12 @@ target, so it passes through ``wire.clean``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from taskscope import model, wire
 from taskscope.model import plumbing
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.model.vocabulary import Origin, Outcome

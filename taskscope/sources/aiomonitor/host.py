@@ -11,12 +11,12 @@ import os
 import resource
 import socket
 import time
-from dataclasses import dataclass
 
 import psutil
 
 from taskscope import model, wire
 from taskscope.attach import discover, peers
+from taskscope.values import dataclass
 
 DEFAULT_CONSOLE = 20101
 

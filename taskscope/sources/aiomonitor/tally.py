@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.sources.aiomonitor import api
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from taskscope.attach.reading.memory import MovedError
 from taskscope.attach.reading.opening import interpreter_of, opened
 from taskscope.attach.reading.tasks import LinkedTasks
 from taskscope.attach.reading.weak_tasks import WeakTasks
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from taskscope.attach.reading.frames import Stacks

@@ -8,10 +8,11 @@ where it waited last.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -24,6 +23,7 @@ from taskscope.tui.task_list import EXPLAINS as TASK_COLUMNS
 from taskscope.tui.task_list import TaskList, fetch_of
 from taskscope.tui.theme import palette
 from taskscope.tui.views.detail import DetailScreen
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

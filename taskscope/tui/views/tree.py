@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -15,6 +14,7 @@ from taskscope.tui.line_tree import LineTree, Node
 from taskscope.tui.task_list import oldest_age, parked_text
 from taskscope.tui.theme import palette
 from taskscope.tui.views.detail import DetailScreen
+from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
