@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.attach.discover import processes
+from taskscope.model import requests
+from taskscope.sources.base import NotAvailable
 from taskscope.sources.outside.look import Looker
-from taskscope.sources.outside.source import WITHOUT_GIL
+from taskscope.sources.outside.source import FREE_THREADED as NEVER
+from taskscope.sources.outside.source import WITHOUT_GIL, OutsideSource
 from tests import pythons, targets
 from tests.integration.children import REPO, taskscope
 
@@ -132,12 +135,15 @@ def test_a_holder_of_the_gil_is_told_only_where_there_is_one(version: str, gil: 
     with targets.running(pythons.require(version), HOLDS, ("-X", f"gil={gil}")) as program:
         give_up = time.monotonic() + 20
         looker = Looker(program.pid)
-        while (look := looker.look()).held is None and gil:
+        look = looker.look()
+        while gil and not (look.held and look.stacks.holder):
             assert time.monotonic() < give_up
+            look = looker.look()
         looker.close()
         said = taskscope("watch", "--read-only", str(program.pid), "--for", "1s").stderr
     assert look.stacks.gil.off == (not gil)
     assert (look.held is not None) == bool(look.stacks.holder) == bool(gil)
+    assert NEVER in said
     assert (WITHOUT_GIL in said) == (not gil)
 
 
@@ -160,6 +166,19 @@ def test_no_agent_enters_and_what_is_shown_instead_is_said(version: str) -> None
         assert listed.obstacle == "free-threaded: only read from outside"
         assert program.threads() == threads
         assert program.alive
+
+
+@FREE_THREADED
+async def test_no_agent_is_promised_to_tell_more(version: str) -> None:
+    with targets.running(pythons.require(version), "sleep") as program:
+        source = OutsideSource(program.pid)
+        hello = await source.open()
+        for request in (requests.Stalls(), requests.Tree("parent")):
+            with pytest.raises(NotAvailable, match="from outside, and no agent enters a free-threaded"):
+                await source.ask(request)
+        await source.close()
+    assert hello.process.python.startswith(version[:-1])
+    assert hello.process.python.endswith("t")
 
 
 @FREE_THREADED

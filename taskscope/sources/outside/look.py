@@ -77,7 +77,12 @@ class Looker:
     def python(self) -> str:
         """Its version: ``3.14.7``, ``3.14.7t`` of a free-threaded build."""
         version = ".".join(map(str, self._interpreter.python.version))
-        return f"{version}t" if self._interpreter.layout.free_threaded else version
+        return f"{version}t" if self.free_threaded else version
+
+    @property
+    def free_threaded(self) -> bool:
+        """Whether it is a build without a GIL."""
+        return self._interpreter.layout.free_threaded
 
     def look(self) -> Look:
         """How it is now.  Raises OSError if it has ended, or changes too fast to be read."""

@@ -42,6 +42,7 @@ _OF_A_LOOK = (
 """Answered from the last look."""
 
 _NO = "{} cannot be seen from outside: without --read-only an agent tells"
+_NEVER = "{} cannot be seen from outside, and no agent enters a free-threaded Python"
 
 _UNAVAILABLE: dict[type[Request[Any]], str] = {
     requests.Cancel: "Nothing is cancelled in a process that is only read.",
@@ -70,7 +71,8 @@ NOTE = (
     "lines that create them, when they were created, and what keeps them from ending need an agent."
 )
 
-WITHOUT_GIL = "It is a free-threaded Python whose GIL is off: no thread is ever told to hold it."
+FREE_THREADED = "No agent enters a free-threaded Python."
+WITHOUT_GIL = "Its GIL is off, so no thread is told to hold it."
 
 
 class OutsideSource(Answering):
@@ -82,6 +84,7 @@ class OutsideSource(Answering):
         self.pid = pid
         self.progress: Callable[[str], None] = lambda text: None
         self._looker: Looker | None = None
+        self._no = _NO
         self._interval = 1.0
         self._tally = Tally()
         self._past = ProcessSeries()
@@ -114,6 +117,10 @@ class OutsideSource(Answering):
         except BaseException:
             await self.close()
             raise
+        notes = [NOTE]
+        if looker.free_threaded:
+            self._no = _NEVER
+            notes += [FREE_THREADED, WITHOUT_GIL] if look.stacks.gil.off else [FREE_THREADED]
         self._hello = model.Hello(
             protocol=wire.PROTOCOL,
             taskscope=__version__,
@@ -124,7 +131,7 @@ class OutsideSource(Answering):
             monotonic=look.monotonic,
             wall=look.wall,
             arrived="outside",
-            notes=(f"{NOTE}  {WITHOUT_GIL}" if look.stacks.gil.off else NOTE,),
+            notes=("  ".join(notes),),
         )
         return self._hello
 
@@ -219,13 +226,13 @@ class OutsideSource(Answering):
         groups = isinstance(request, requests.Groups) and request.by == "parked"
         if isinstance(request, _OF_A_LOOK) or tree or groups:
             if isinstance(request, requests.Tasks) and request.parent is not None:
-                raise NotAvailable(_NO.format("Which task created which"))
+                raise NotAvailable(self._no.format("Which task created which"))
             return await (await self._last_look()).ask(request)
         return await super().ask(request)
 
     def refusal(self, request: Request[Any]) -> str:
         what = _UNAVAILABLE.get(type(request), "Which task created which")
-        return what if what.endswith(".") else _NO.format(what)
+        return what if what.endswith(".") else self._no.format(what)
 
     async def _last_look(self) -> SavedSource:
         look, answers = self._look, self._answers
