@@ -32,7 +32,6 @@ _DAY = 86400.0
 MOST_PIDS = 8
 """Processes named in a sentence."""
 
-
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -230,6 +229,12 @@ def place(finding: Finding) -> str:
     sign = "" if finding.known == "exact" else IMPUTED
     thread = "thread " if finding.kind == "thread" else ""
     return f"{thread}{sign}{frame(finding.user_site or finding.site)}"
+
+
+def blocked(held: Finding) -> str:
+    """``the event loop is blocked, for 14 min now, by spin.py:4 parse``."""
+    whose = f" of {held.processes[0]}" if held.of > 1 else ""
+    return f"the event loop{whose} is blocked, for {seconds(held.blocks)} now, by {place(held)}"
 
 
 _DOES = {"timer": "armed", "resource": "made", "spin": "queues itself"}

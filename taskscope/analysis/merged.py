@@ -216,7 +216,7 @@ def about(told: Told) -> object:
 
 
 def _together(group: Sequence[Told], of: Callable[[Collection[int]], int]) -> Finding:
-    worst = min(group, key=lambda told: (rank(told.finding.level), told.ended, -told.finding.rate_per_min))
+    worst = min(group, key=_severity)
     counted = [told for told in group if not told.ended] or group
     first = min(group, key=lambda told: told.finding.since + told.shift)
     since_wall = min((each.finding.since_wall for each in group if each.finding.since_wall), default=None)
@@ -235,6 +235,12 @@ def _together(group: Sequence[Told], of: Callable[[Collection[int]], int]) -> Fi
         ended=tuple(sorted(ended)),
     )
     return said if len(group) == 1 else replace(said, text=_sentence(said, worst))
+
+
+def _severity(told: Told) -> tuple[int, bool, float, float]:
+    """Worst is lowest."""
+    finding = told.finding
+    return rank(finding.level), told.ended, -finding.rate_per_min, -finding.blocks
 
 
 def _sentence(said: Finding, worst: Told) -> str:

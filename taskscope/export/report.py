@@ -15,7 +15,7 @@ from taskscope import text as fmt
 from taskscope.export.members import rows as rows_of
 from taskscope.export.page import Chart, Heading, Items, Paragraph, Table
 from taskscope.export.stacks import Lines, newest_and_first
-from taskscope.model import requests
+from taskscope.model import blocking, requests
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
@@ -62,14 +62,16 @@ class Seen:
 
 
 def title(seen: Seen) -> str:
-    """``orders: 1 leak, 2 suspects``."""
+    """``orders: 1 leak, 2 suspects``, and that a loop is blocked."""
     words = {"hang": 0, "spin": 0, "leak": 0, "suspect": 0}
     for finding in seen.findings:
         if finding.level in words:
             words[finding.level] += 1
     told = ", ".join(fmt.plural(number, word) for word, number in words.items() if number)
     none = "too early to judge" if seen.judged.early else "no leak or hang found"
-    return f"{seen.hello.process.name}: {told or none}"
+    held = blocking(seen.findings)
+    now = f"; {fmt.blocked(held)}" if held is not None else ""
+    return f"{seen.hello.process.name}: {told or none}{now}"
 
 
 def blocks(seen: Seen) -> list[Block]:

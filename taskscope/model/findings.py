@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskscope.model import vocabulary as words  # noqa: TC001  (field types are resolved at run time)
 from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types are resolved at run time)
@@ -11,9 +11,13 @@ from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolv
 from taskscope.model.tasks import ParkedGroup  # noqa: TC001  (field types are resolved at run time)
 from taskscope.values import dataclass
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 __all__ = [
     "ENOUGH",
     "MOST_BOUND",
+    "NEWS",
     "Bound",
     "Cause",
     "Finding",
@@ -25,6 +29,7 @@ __all__ = [
     "Reach",
     "SiteFacts",
     "WaitObject",
+    "blocking",
 ]
 
 
@@ -272,6 +277,21 @@ class Finding:
     def why(self) -> words.Reason | None:
         """Kept in the evidence, so that it is in files and in JSON."""
         return self.evidence.get("why")
+
+    @property
+    def blocks(self) -> float:
+        """Seconds for which its line has blocked a loop until now; 0: it has let it go, or never did."""
+        return float(self.evidence.get("lasting_seconds") or 0.0)
+
+
+NEWS = 10.0
+"""Seconds from which on a loop that is blocked is in the headline: short stalls would flicker there."""
+
+
+def blocking(findings: Iterable[Finding]) -> Finding | None:
+    """The line that has blocked a loop longest until now; None: none has for `NEWS`."""
+    held = [each for each in findings if each.blocks >= NEWS and not each.ended]
+    return max(held, key=lambda each: each.blocks, default=None)
 
 
 ENOUGH = 18.0

@@ -154,11 +154,7 @@ class Attendant:
     @property
     def stuck(self) -> str:
         """The line that blocks its loop, if it has for as long as makes others count as silent; else ""."""
-        lasting = (
-            each
-            for each in self.findings
-            if each.kind == "stall" and (each.evidence.get("lasting_seconds") or 0.0) >= QUIET
-        )
+        lasting = (each for each in self.findings if each.blocks >= QUIET)
         return next((fmt.place(each) for each in lasting if self.live), "")
 
     # -- its life ----------------------------------------------------------------------------------

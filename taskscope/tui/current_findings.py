@@ -13,6 +13,7 @@ from taskscope.analysis.growth import is_rising
 from taskscope.analysis.patterns import PROCESS_PATTERN
 from taskscope.analysis.patterns.limits import SOON
 from taskscope.analysis.resources import NOISE
+from taskscope.model import blocking
 from taskscope.model.vocabulary import RESOURCES, rank
 
 if TYPE_CHECKING:
@@ -157,11 +158,15 @@ def calm(findings: Findings, store: Store, *, live: bool) -> str:
             what = "task or thread leak" if rising else "leak"
             parts.append(f"No {what} found (watched {fmt.age(progress.seconds)})")
         parts += [f"{' and '.join(rising)} rising"] if rising else []
+    held = blocking(findings.notes)
+    parts += [fmt.blocked(held)] if held is not None else []
     flat = [each for each in findings.notes if each.why == "plateau"]
     told = flat if len(flat) == 1 else []  # in its own words: there is room
     parts += [each.text for each in told]
     notes = Counter(
-        _counted_as(each) for each in findings.notes if each.kind != "growth" and each not in told
+        _counted_as(each)
+        for each in findings.notes
+        if each.kind != "growth" and each not in told and each is not held
     )
     parts += [fmt.plural(number, noun) + verb for (noun, verb), number in notes.most_common()]
     if hidden := len(findings.hidden):
@@ -172,6 +177,11 @@ def calm(findings: Findings, store: Store, *, live: bool) -> str:
 def climbing(findings: Findings) -> list[Finding]:
     """Notes on resources that grow although no task does: they take the place of "no leak found"."""
     return [each for each in findings.notes if each.kind == "growth"]
+
+
+def noteworthy(findings: Findings) -> bool:
+    """Whether the line that is shown while there is no leak or suspect tells of something to look at."""
+    return bool(climbing(findings) or blocking(findings.notes))
 
 
 def _rises(store: Store, resource: Resource) -> bool:

@@ -85,7 +85,7 @@ class FindingsPanel(Widget):
         if not top:
             said = found.calm(store.findings, store, live=self.context.source.live)
             calm = textwrap.wrap(said, max(20, width - 2)) or [""]
-            style = colours.text if found.climbing(store.findings) else colours.dim
+            style = colours.text if found.noteworthy(store.findings) else colours.dim
             return [(None, Text(f" {line}", style)) for line in calm]
         shown = top[: self.most]
         badges = max(len(found.BADGES[each.level]) for each in shown)

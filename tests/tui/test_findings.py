@@ -12,6 +12,7 @@ from taskscope import model
 from taskscope import text as fmt
 from taskscope.analysis.patterns.pattern import said
 from taskscope.analysis.patterns.races import RACE_LOSER
+from taskscope.analysis.patterns.stalls import stalled
 from taskscope.sources.base import NotAvailable
 from taskscope.text import shortened
 from taskscope.tui import current_findings as found
@@ -35,6 +36,7 @@ EXPLAINED = model.Cause(
     "Keep the times in a deque and let one ticker go through it.",
     shorter=("one sleeper per event: each just sleeps, then exits", "one sleeper per event"),
 )
+WHERE = model.Frame("/app/spin.py", 4, "parse")
 RUNS_OUT = model.Projection("fds", 212, 1024, 40.0, 1218.0, 1100.0, None, (LEAK,))
 
 
@@ -104,6 +106,16 @@ async def test_all_is_well_in_one_calm_line() -> None:
     async with running(Saved(finding(STREAMS, "info", evidence={"why": "long-lived"}))) as (_, pilot):
         screen = await until_shown(pilot, "No leak found (watched 4m10s); 1 long-lived site")
         assert " !  " not in screen
+
+
+async def test_the_calm_line_says_that_a_loop_is_blocked_now() -> None:
+    stalls = (
+        model.Stall(1, BOOT, each, over, None, (WHERE,)) for each, over in ((830.0, False), (2.0, True))
+    )
+    async with running(Saved(*(stalled([each], BOOT)[0] for each in stalls))) as (_, pilot):
+        said = "No leak found (watched 4m10s); the event loop is blocked, for 14 min now, by spin.py:4 parse"
+        screen = await until_shown(pilot, "parse; 1 line blocked the event loop")
+        assert said in " ".join(screen.split())
 
 
 async def test_a_snapshot_of_a_single_look_is_no_all_clear() -> None:

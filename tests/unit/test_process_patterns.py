@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.analysis.judge import Judge
+from taskscope.analysis.merged import Told, merged_findings
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.patterns.cancels import swallowed
 from taskscope.analysis.patterns.overload import crowded, saturated
 from taskscope.analysis.patterns.stalls import RECENT, stalled
 from taskscope.model import (
+    NEWS,
     Cancelled,
     Counts,
     Executor,
@@ -23,7 +25,9 @@ from taskscope.model import (
     WaitGraph,
     WaitingAt,
     WaitNode,
+    blocking,
 )
+from taskscope.text import blocked
 from tests.unit.shapes import hello
 
 if TYPE_CHECKING:
@@ -76,6 +80,30 @@ def test_stalls_are_grouped_by_the_users_line_longest_in_all_first() -> None:
     assert found[0].text == "the loop was blocked 2 times, for up to 2.00 s, 3.00 s in total"
     assert found[0].cause is not None
     assert found[0].cause.evidence[0] == "time.py:1 in sleep"
+
+
+def test_a_loop_that_is_blocked_now_is_told_of_in_the_present() -> None:
+    now = replace(stall(10, 830.0, SLEEP, USER), over=False)
+    (found,) = stalled([now], 840)
+    assert found.level == "info"
+    assert found.text == "the loop is blocked now, for 830 s so far, by report.py:12 render"
+    assert blocked(found) == "the event loop is blocked, for 14 min now, by report.py:12 render"
+    assert blocking([found]) is found
+    (again,) = stalled([stall(300, 2.0, SLEEP, USER), now], 840)
+    assert again.text == f"{found.text}; 2 times, for up to 830.00 s, 832.00 s in total"
+    (over,) = stalled([replace(now, over=True)], 840)
+    assert over.text == "the loop was blocked once, for 830.00 s"
+    (short,) = stalled([replace(now, duration=NEWS / 2)], 20)
+    assert blocking([over, short]) is None
+
+
+def test_of_a_group_the_process_whose_loop_is_blocked_now_is_named() -> None:
+    (over,) = stalled([stall(10, 830.0, SLEEP, USER)], 840)
+    (now,) = stalled([replace(stall(10, 830.0, SLEEP, USER), over=False)], 840)
+    (found,) = merged_findings([Told(7, over, 0, 0.0), Told(8, now, 0, 0.0)], lambda pids: 2)
+    assert blocked(found).startswith("the event loop of 8 is blocked, for 14 min now, by")
+    (left,) = merged_findings([Told(8, now, 0, 0.0, ended=True)], lambda pids: 2)
+    assert blocking([left]) is None
 
 
 def test_old_stalls_are_forgotten_and_one_without_a_stack_is_still_told() -> None:

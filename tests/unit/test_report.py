@@ -12,6 +12,7 @@ import pytest
 
 from taskscope import model
 from taskscope import text as fmt
+from taskscope.analysis.patterns.stalls import stalled
 from taskscope.commands.report import _past
 from taskscope.export.html import html
 from taskscope.export.markdown import markdown, plain
@@ -54,6 +55,13 @@ async def _seen(finding: model.Finding = FINDING) -> Seen:
     history, sites = await _past(source, sample, (finding,))
     shown = "Watched for 60 s."
     return Seen(hello, sample, (finding,), details.told, history, sites, shown, model.Judged(60.0))
+
+
+async def test_the_title_says_that_a_loop_is_blocked_now() -> None:
+    held = model.Stall(1, BOOT, 830.0, False, None, (model.Frame("/app/spin.py", 4, "parse"),))
+    blocked = dataclasses.replace(await _seen(), findings=stalled([held], BOOT))
+    now = "the event loop is blocked, for 14 min now, by spin.py:4 parse"
+    assert title(blocked) == f"orders: no leak or hang found; {now}"
 
 
 class FailsOnTasks(FakeSource):

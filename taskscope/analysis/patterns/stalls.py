@@ -177,7 +177,7 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
         "stall",
         frame,
         Onset(min(stall.began for stall in stalls)),
-        f"the loop was blocked {_how_long(stalls)}",
+        f"the loop {_was_blocked(stalls, held, frame)}",
         {
             "count": len(stalls),
             "longest_seconds": round(longest, 3),
@@ -190,6 +190,15 @@ def _stall_finding(stalls: list[Stall]) -> Finding:
         },
         LOOP_HELD.cause(said(cause, f"it {told.doing}" if told.doing else ""), excerpt),
     )
+
+
+def _was_blocked(stalls: Sequence[Stall], held: Stall | None, frame: Frame) -> str:
+    """``was blocked once, for 1.50 s``; if by ``held``: ``is blocked now, for 830 s, by spin.py:4 parse``."""
+    if held is None:
+        return f"was blocked {_how_long(stalls)}"
+    all_told = f"; {_how_long(stalls)}" if len(stalls) > 1 else ""
+    now = f"is blocked now, for {_at_least(held)}{held.duration:,.0f} s so far"
+    return f"{now}, by {wording.frame(frame)}{all_told}"
 
 
 def _how_long(stalls: Sequence[Stall]) -> str:
