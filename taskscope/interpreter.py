@@ -5,7 +5,6 @@ Imported before anything else, so any Python from 3.8 on, CPython or not, has to
 
 from __future__ import annotations
 
-import os
 import sys
 
 OLDEST, NEWEST = (3, 11), (3, 15)
@@ -17,8 +16,8 @@ CRASHES = "an agent that reads tasks while other threads change them may crash i
 OLDEST_READ = (3, 14)
 """Of those builds, the oldest that can be read from outside."""
 
-READ_ONLY = "`taskscope attach --read-only {}` shows it as it is"
-"""What can be done about a process, by its pid."""
+READ_ONLY = "`--read-only` of attach, watch, snapshot or report shows it as it is"
+"""The remedy for a process that no agent enters, whichever verb was refused."""
 
 _NAMES = {"pypy": "PyPy", "graalpy": "GraalPy"}
 
@@ -41,7 +40,7 @@ def obstacle() -> str:
     if reason := stranger():
         return reason
     if is_free_threaded():
-        instead = f"; {READ_ONLY.format(os.getpid())}" if sys.version_info >= OLDEST_READ else ""
+        instead = f"; {READ_ONLY}" if sys.version_info >= OLDEST_READ else ""
         return f"this is a free-threaded Python; {CRASHES}{instead}"
     if not _is_main():
         return "TaskScope cannot run in a subinterpreter, which could never end: start it in the main one"

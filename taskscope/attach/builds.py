@@ -52,6 +52,8 @@ _HINTS: dict[Build, str] = {
     "musl": f"musl: {RUN}",
 }
 
+_VERSION = re.compile(r"(?:python|pypy)(\d)\.(\d+)")
+
 _COOKIE = b"xdebugpy"
 
 
@@ -60,12 +62,23 @@ def of_files(files: str) -> Build:
     return next((build for build, pattern in _FILES.items() if pattern.search(files)), "")
 
 
+def version_in(text: str) -> str:
+    """``3.11`` in a path or a list of files; empty if there is none."""
+    match = _VERSION.search(text)
+    return f"{match[1]}.{match[2]}" if match else ""
+
+
+def is_old(version: str) -> bool:
+    """Whether it is older than what can be attached to, or read; an empty one is unknown."""
+    return bool(version) and tuple(map(int, version.split("."))) < OLDEST
+
+
 def refuse(pid: int, build: Build, version: tuple[int, ...] = ()) -> None:
     """Raises AttachError for a build that no agent can enter.  ``version``: of a CPython, if it is known."""
     if build:
         sentence, remedy = _REFUSALS[build]
         read = build == "free-threaded" and version >= OLDEST_READ
-        raise AttachError(f"process {pid} {sentence}", READ_ONLY.format(pid) if read else remedy)
+        raise AttachError(f"process {pid} {sentence}", READ_ONLY if read else remedy)
 
 
 def hint(build: Build) -> str:

@@ -46,19 +46,17 @@ def diagnose(pid: int) -> Diagnosis:
         Fact("python", f"CPython {'.'.join(map(str, target.version))}, {target.executable}"),
         Fact("permission", _permission(target)),
         Fact("namespaces", _namespaces(target)),
-        Fact("threads", _threads(target)),
     ]
     if _declines_debuggers(target):
         facts.append(Fact("debugging", _DECLINED))
     point = agent_in(pid)
     if point is not None:
-        facts.append(_running(point))
-        return Diagnosis(tuple(facts), None)
-    place = _socket(target)
-    facts.append(Fact("agent", f"none; it would listen {f'at {place}' if place else 'nowhere'}"))
-    facts.append(Fact("way in", _WAY))
+        return Diagnosis((*facts, _running(point)), None)
     with explained(pid):
-        return Diagnosis(tuple(facts), waiting(pid) or obstacle(target) or kept(pid))
+        found = waiting(pid) or obstacle(target) or kept(pid)
+    if found is None:
+        facts += [Fact("threads", _threads(target)), _agent(target), Fact("way in", _WAY)]
+    return Diagnosis(tuple(facts), found)
 
 
 def _without_gil(pid: int) -> tuple[Fact, ...]:
@@ -79,6 +77,10 @@ def _without_gil(pid: int) -> tuple[Fact, ...]:
     )
 
 
+def _agent(target: Target) -> Fact:
+    return Fact("agent", f"none; it would listen at {_socket(target)}")
+
+
 def _running(agent: endpoint.Endpoint) -> Fact:
     return Fact("agent", f"already running, at {agent.path}: nothing would change")
 
@@ -88,8 +90,7 @@ def obstacle(target: Target) -> AttachError | None:
     found = _in_the_way(target)
     if found is None:
         return None
-    instead = READ_ONLY.format(target.pid)
-    return type(found)(found.sentence, f"{found.remedy}; {instead}" if found.remedy else instead)
+    return type(found)(found.sentence, f"{found.remedy}; {READ_ONLY}" if found.remedy else READ_ONLY)
 
 
 def _in_the_way(target: Target) -> AttachError | None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from taskscope import endpoint, wire
 from taskscope.attach import builds, family, peers, privilege, procfs
 from taskscope.attach.presence import agent_in
-from taskscope.interpreter import OLDEST
 from taskscope.model.vocabulary import Role  # noqa: TC001  (checked.py reads the types at run time)
 from taskscope.values import dataclass
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _EXECUTABLE = re.compile(r"(?:python|pypy|graalpy)[\d.]*t?(?: \(deleted\))?$")
 _LIBRARY = re.compile(r"/libpython\d")
-_VERSION = re.compile(r"(?:python|pypy)(\d)\.(\d+)")
 _LONGEST_COMMAND = 200
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -154,21 +152,17 @@ def _build(pid: int) -> _Build | None:
         return None  # a kernel thread
     if not executable:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
-        return _Build(version_in(name), None) if _EXECUTABLE.match(name) else None
+        return _Build(builds.version_in(name), None) if _EXECUTABLE.match(name) else None
     try:
         maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
     except PermissionError:
         maps = ""
     if not _EXECUTABLE.match(executable.rpartition("/")[2]) and not _LIBRARY.search(maps):
         return None
-    version, kind = version_in(executable) or version_in(maps), builds.of_files(f"{executable}\n{maps}")
-    return _Build(version, _asyncio(maps), peers.may_run_monitor(maps), kind)
-
-
-def version_in(text: str) -> str:
-    """``3.11`` in a path or a list of files; empty if there is none."""
-    match = _VERSION.search(text)
-    return f"{match[1]}.{match[2]}" if match else ""
+    files = f"{executable}\n{maps}"
+    return _Build(
+        builds.version_in(files), _asyncio(maps), peers.may_run_monitor(maps), builds.of_files(files)
+    )
 
 
 def _asyncio(maps: str) -> bool | None:
@@ -257,7 +251,7 @@ def _obstacle(pid: int, build: _Build) -> str:
     python = build.python
     if build.kind not in {"", "musl"}:
         return builds.hint(build.kind)
-    if python and tuple(map(int, python.split("."))) < OLDEST:
+    if builds.is_old(python):
         return f"Python {python}: 3.11 or later is needed"
     if build.kind:
         return builds.hint(build.kind)

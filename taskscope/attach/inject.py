@@ -24,6 +24,7 @@ from taskscope.attach.outside import THAW, Condition, Outside
 from taskscope.attach.patience import await_gil
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import PATIENCE, Target, examine, explained
+from taskscope.interpreter import READ_ONLY
 
 __all__ = ["TIMEOUT", "AttachError", "ensure_agent"]
 
@@ -174,7 +175,7 @@ class _Waiting:
         if time.monotonic() >= self._deadline and not moves:
             raise AttachError(
                 f"the agent has not started within {self.timeout:g} s: {reason}",
-                f"the attempt is withdrawn; `taskscope attach --read-only {self._pid}` shows the process",
+                f"the attempt is withdrawn; {READ_ONLY}",
             )
         kind = (condition.state, pending is None, entered)
         if kind not in self._told:

@@ -9,6 +9,7 @@ from taskscope.attach.errors import AttachError
 from taskscope.attach.reading.frames import Interpreter
 from taskscope.attach.reading.holding import Holding
 from taskscope.attach.reading.memory import Memory
+from taskscope.interpreter import READ_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,4 @@ def _holding(memory: Memory) -> Holding | None:
 
 
 def _error(pid: int, found: Held) -> AttachError:
-    return AttachError(
-        found.text, f"nothing was changed; `taskscope attach --read-only {pid}` shows the process"
-    )
+    return AttachError(found.text, f"nothing was changed; {READ_ONLY}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from taskscope.commands.common import add_one_process, say
+from taskscope.commands.common import CommandError, add_one_process, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -20,7 +20,7 @@ def register(parser: ArgumentParser) -> None:
 
 
 def main(options: Namespace) -> int:
-    """Prints what attaching would do.  Raises AttachError (status 3) if it cannot be done."""
+    """Prints what attaching would do; why it cannot be done comes first, on stderr, with status 3."""
     from taskscope.attach.diagnosis import diagnose
     from taskscope.sources.resolve import pid_of
 
@@ -30,13 +30,13 @@ def main(options: Namespace) -> int:
         found = reached(options.via, say).diagnosis(options.target)
     else:
         found = diagnose(pid_of(options.target))
+    if found.obstacle is not None:
+        say(f"taskscope doctor: {found.obstacle}")
     if options.json:
         _print_json(options.target, found)
     elif found.facts or found.ways:
         _print_text(options.target, found)
-    if found.obstacle is not None:
-        raise found.obstacle
-    return 0
+    return CommandError.status if found.obstacle is not None else 0
 
 
 def _print_text(target: str, found: Diagnosis) -> None:

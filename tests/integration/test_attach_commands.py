@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from taskscope.interpreter import READ_ONLY
 from tests import pythons, targets
 from tests.patience import FACTOR
 
@@ -107,7 +108,22 @@ def test_doctor_says_that_a_process_is_stopped() -> None:
             3,
             f"Process {program.pid} cannot be attached to.",
         )
-        assert f"is stopped, so no agent can start in it; kill -CONT {program.pid}" in told.stderr
+        assert told.stderr == (
+            f"taskscope doctor: process {program.pid} is stopped, so no agent can start in it; "
+            f"kill -CONT {program.pid}, then attach again; {READ_ONLY}\n"
+        )
+        assert "way in" not in told.stdout
+        assert "safe point" not in told.stdout
+
+
+def test_doctor_says_why_not_before_all_else() -> None:
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        os.kill(program.pid, signal.SIGSTOP)
+        command = [sys.executable, "-m", "taskscope", "doctor", str(program.pid)]
+        both = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        ).stdout
+        assert both.startswith(f"taskscope doctor: process {program.pid} is stopped")
 
 
 def in_a_terminal(*arguments: object, keys: bytes) -> int:

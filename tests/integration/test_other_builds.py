@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach import inject
+from taskscope.attach import builds, inject
 from taskscope.attach.discover import processes
 from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import examine
+from taskscope.interpreter import READ_ONLY
 from tests.integration.children import REPO, says, taskscope
 from tests.pythons import require, versions
 
@@ -89,10 +90,6 @@ def listed(pid: int) -> str:
     return next(each.obstacle for each in processes(only={pid}))
 
 
-def shown(pid: int) -> str:
-    return f"`taskscope attach --read-only {pid}` shows it as it is"
-
-
 def in_tree(python: str | Path, *options: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     return subprocess.run([python, *options], capture_output=True, text=True, check=False, env=environment)
@@ -101,7 +98,7 @@ def in_tree(python: str | Path, *options: str) -> subprocess.CompletedProcess[st
 @pytest.mark.parametrize("version", versions("3.13", "3.14", "3.15"))
 def test_a_free_threaded_build_is_told_by_its_memory(version: str) -> None:
     with ready(require(version), "-c", WITHOUT_GIL) as child:
-        remedy = shown(child.pid)
+        remedy = READ_ONLY
         if version == "3.13":
             remedy = "run the program under a Python with a GIL to watch it"
         assert refusal(child.pid) == (
@@ -187,6 +184,17 @@ def test_pypy_is_refused() -> None:
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10"])
 def test_an_old_python_is_refused_inside(version: str) -> None:
     is_refused_inside(require(version), f"this is Python {version}; TaskScope needs CPython 3.11 or later")
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.10"])
+def test_an_old_python_is_refused_from_outside(version: str) -> None:
+    with ready(require(version), "-c", "import time; print('ready', flush=True); time.sleep(3600)") as child:
+        assert refusal(child.pid).startswith(f"process {child.pid} runs Python {version}; ")
+        said = taskscope("watch", "--read-only", str(child.pid))
+    assert (said.returncode, said.stderr) == (
+        3,
+        f"taskscope watch: process {child.pid} runs Python {version}; {builds.READABLE}\n",
+    )
 
 
 def test_windows_is_refused_inside() -> None:

@@ -82,4 +82,5 @@ async def test_a_source_that_cannot_say_says_so() -> None:
     async with running(Mute()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press(CPU)
-        await until_shown(pilot, "Could not sample the CPU: [/] this source does not know")
+        screen = await until_shown(pilot, "[/] this source does not know.")
+        assert screen.count("this source does not know") == 1

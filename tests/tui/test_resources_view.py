@@ -146,7 +146,7 @@ async def test_a_source_that_cannot_tell_says_why() -> None:
     async with running(Silent()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press(RESOURCES)
-        await until_shown(pilot, "Could not read the resources: [/] this source does not know")
+        await until_shown(pilot, "[/] this source does not know.")
 
 
 async def test_timers_that_pile_up_are_marked_and_found_from_the_findings() -> None:

@@ -179,4 +179,4 @@ async def test_a_source_without_trees_says_so() -> None:
     async with running(NoTrees()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press("t")
-        await until_shown(pilot, "Could not read the tree: aiomonitor does not know who created whom")
+        await until_shown(pilot, "aiomonitor does not know who created whom.")

@@ -42,10 +42,15 @@ def interpreter_of(memory: Memory) -> Interpreter:
         found = Interpreter.of(memory)
         if found is not None:
             return found
-        build = builds.of_files("\n".join({each.path for each in procfs.maps(memory.pid)}))
-    what = (
-        f"runs {build}"
-        if build not in ("", "musl", "free-threaded")
-        else "runs no such Python, or does not export its symbols"
-    )
+        what = _unreadable("\n".join(each.path for each in procfs.maps(memory.pid)))
     raise AttachError(f"process {memory.pid} {what}; {builds.READABLE}")
+
+
+def _unreadable(files: str) -> str:
+    """What it runs, as far as its files tell."""
+    build, version = builds.of_files(files), builds.version_in(files)
+    if build not in ("", "musl", "free-threaded"):
+        return f"runs {build}"
+    if builds.is_old(version):
+        return f"runs Python {version}"
+    return "runs no such Python, or does not export its symbols"

@@ -15,7 +15,7 @@ import time
 import psutil
 
 from taskscope import model, wire
-from taskscope.attach import discover, peers
+from taskscope.attach import builds, discover, peers
 from taskscope.values import dataclass
 
 DEFAULT_CONSOLE = 20101
@@ -119,7 +119,7 @@ class HostProcess:
         return model.Process(
             pid=process.pid,
             name=(discover.readable(argv) or process.name())[:40],
-            python=discover.version_in(executable) or discover.version_in(peers.maps_of(process.pid)),
+            python=builds.version_in(executable) or builds.version_in(peers.maps_of(process.pid)),
             implementation="",
             executable=wire.clean_text(executable),
             argv=tuple(argv),

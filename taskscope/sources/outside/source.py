@@ -41,30 +41,32 @@ _OF_A_LOOK = (
 )
 """Answered from the last look."""
 
-_NO = "{} cannot be seen from outside: without --read-only an agent tells"
-_NEVER = "{} cannot be seen from outside, and no agent enters a free-threaded Python"
+_NO = "Only an agent tells {}."
+_NEVER = "Only an agent tells {}, and none enters a free-threaded Python."
+
+_CREATORS = "which task created which"
 
 _UNAVAILABLE: dict[type[Request[Any]], str] = {
     requests.Cancel: "Nothing is cancelled in a process that is only read.",
     requests.Detach: "There is nothing to remove: the process is only read.",
     requests.Console: "A console needs code in the process, which is only read.",
-    requests.Ages: "When tasks were created",
-    requests.Ended: "How tasks ended",
-    requests.Facts: "What keeps tasks from ending",
-    requests.Looks: "What kept tasks from ending",
-    requests.Waits: "Who can wake a task",
-    requests.Mishaps: "What went wrong in tasks",
-    requests.Stalls: "Blocked event loops",
-    requests.Loops: "Event loops",
-    requests.Latencies: "How late event loops are",
-    requests.Renewal: "What starts tasks",
-    requests.Cpu: "Which code uses the CPU",
-    requests.Turns: "What event loops run",
-    requests.Timers: "Timers",
-    requests.Resources: "Contexts, executors and transports",
-    requests.Modules: "Loaded modules",
+    requests.Ages: "when tasks were created",
+    requests.Ended: "how tasks ended",
+    requests.Facts: "what keeps tasks from ending",
+    requests.Looks: "what kept tasks from ending",
+    requests.Waits: "who can wake a task",
+    requests.Mishaps: "what went wrong in tasks",
+    requests.Stalls: "what blocked event loops",
+    requests.Loops: "how event loops run",
+    requests.Latencies: "how late event loops are",
+    requests.Renewal: "what starts tasks",
+    requests.Cpu: "which code uses the CPU",
+    requests.Turns: "what event loops run",
+    requests.Timers: "which timers there are",
+    requests.Resources: "which contexts, executors and transports there are",
+    requests.Modules: "which modules are loaded",
 }
-"""Whole sentences, or what cannot be seen."""
+"""Whole sentences, or what an agent tells."""
 
 NOTE = (
     "Read from outside: nothing enters the process.  Tasks are counted by the line at which they wait; the "
@@ -226,12 +228,12 @@ class OutsideSource(Answering):
         groups = isinstance(request, requests.Groups) and request.by == "parked"
         if isinstance(request, _OF_A_LOOK) or tree or groups:
             if isinstance(request, requests.Tasks) and request.parent is not None:
-                raise NotAvailable(self._no.format("Which task created which"))
+                raise NotAvailable(self._no.format(_CREATORS))
             return await (await self._last_look()).ask(request)
         return await super().ask(request)
 
     def refusal(self, request: Request[Any]) -> str:
-        what = _UNAVAILABLE.get(type(request), "Which task created which")
+        what = _UNAVAILABLE.get(type(request), _CREATORS)
         return what if what.endswith(".") else self._no.format(what)
 
     async def _last_look(self) -> SavedSource:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from taskscope.analysis.cpu import Call, Key
     from taskscope.model import Frame
-    from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
 
@@ -68,6 +67,7 @@ class CpuScreen(DetailScreen):
 
     TITLE = "CPU"
     EXPLAINS = EXPLAINS
+    READS = "sample the CPU"
     GENTLE: ClassVar[float] = 1.0
     DEFAULT_CSS = "CpuScreen { LineTable { height: 40%; } Flame { height: 1fr; } }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -94,10 +94,6 @@ class CpuScreen(DetailScreen):
     async def load(self) -> None:
         self._profile.add(await self.context.source.ask(requests.Cpu()))
         self._draw()
-
-    def failed(self, problem: SourceError) -> str:
-        self._table.show_empty(f"Could not sample the CPU: {problem}")
-        return super().failed(problem)
 
     def _draw(self) -> None:
         profile = self._profile

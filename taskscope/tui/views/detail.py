@@ -9,8 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from taskscope import text as fmt
-from taskscope.sources.base import SourceError
+from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.tui.editor import EditorError, edit
+from taskscope.tui.line_list import LineList
 from taskscope.tui.line_table import LineTable
 from taskscope.tui.source_text import SourceReader
 from taskscope.tui.theme import palette
@@ -85,6 +86,8 @@ class DetailScreen(ViewScreen):
         Binding("r", "reload", "Reload", show=False),
     ]
 
+    READS: ClassVar[str] = "read it"
+    """What `load` does, for where that fails."""
     EVERY: ClassVar[float] = 1.0
     """Seconds between two refreshes."""
     GENTLE: ClassVar[float] = 4.0
@@ -109,8 +112,14 @@ class DetailScreen(ViewScreen):
         raise NotImplementedError
 
     def failed(self, problem: SourceError) -> str:
-        """Handles an error from ``load``; returns the text for the title line."""
-        return str(problem)
+        """Says below, and in the text for the title line that it returns, why ``load`` failed.
+
+        That a source cannot tell is said once.
+        """
+        cannot = isinstance(problem, NotAvailable)
+        for each in self.query(LineList):
+            each.show_empty(fmt.sentence(str(problem)) if cannot else f"Could not {self.READS}: {problem}")
+        return "" if cannot and not self._loaded else str(problem)
 
     @property
     def frame(self) -> Frame | None:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from taskscope.model import Frame
-    from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
 
@@ -62,6 +61,7 @@ class EndedScreen(DetailScreen):
 
     TITLE = "Ended tasks"
     EXPLAINS = EXPLAINS
+    READS = "read the ended tasks"
     DEFAULT_CSS = """
     EndedScreen {
         LineTable { height: 1fr; }
@@ -107,10 +107,6 @@ class EndedScreen(DetailScreen):
         else:
             self._table.show_empty("No task has ended since the agent started.")
         self._table.show(shown)
-
-    def failed(self, problem: SourceError) -> str:
-        self._table.show_empty(f"Could not read the ended tasks: {problem}")
-        return super().failed(problem)
 
     def _cells(self, ended: Ended) -> Sequence[Cell]:
         store, colours = self.context.store, palette(self.app.theme_variables)

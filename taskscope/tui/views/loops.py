@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from taskscope.model import LoopTurns
-    from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
 
@@ -69,6 +68,7 @@ class LoopsScreen(DetailScreen):
 
     TITLE = "Event loops"
     EXPLAINS = EXPLAINS
+    READS = "read the event loops"
     DEFAULT_CSS = "LoopsScreen { LineTable { height: 1fr; } StackPanel { height: 50%; } }"
 
     def __init__(self, context: Context) -> None:
@@ -123,10 +123,6 @@ class LoopsScreen(DetailScreen):
         if again:
             sections.append(Section("queued anew in every iteration", again))
         self.query_one(StackPanel).show_sections(sections)
-
-    def failed(self, problem: SourceError) -> str:
-        self._table.show_empty(f"Could not read the event loops: {problem}")
-        return super().failed(problem)
 
     def _cells(self, loop: Loop) -> Sequence[Cell]:
         thread, turns = loop.thread, self._turns.get(loop.id)

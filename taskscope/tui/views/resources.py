@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from taskscope.model import Frame, Timers
     from taskscope.model.vocabulary import ResourceKind
-    from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
 
@@ -84,6 +83,7 @@ class ResourcesScreen(DetailScreen):
 
     TITLE = "Resources"
     EXPLAINS = EXPLAINS
+    READS = "read the resources"
     EVERY = 2.0
     DEFAULT_CSS = "ResourcesScreen { LineTable { height: 1fr; } StackPanel { height: 40%; } }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -154,10 +154,6 @@ class ResourcesScreen(DetailScreen):
         if self._sort == "change":
             return self._changes.of(row) or 0.0
         return float(row.count if self._sort == "count" else row.each or 0)
-
-    def failed(self, problem: SourceError) -> str:
-        self._table.show_empty(f"Could not read the resources: {problem}")
-        return super().failed(problem)
 
     # -- drawing
 

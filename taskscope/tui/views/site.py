@@ -364,7 +364,7 @@ class SiteScreen(DetailScreen):
 
     def failed(self, problem: SourceError) -> str:
         self.query_one("#parked", LineTable).show_empty(str(problem))
-        return super().failed(problem)
+        return str(problem)
 
     def leave(self) -> None:
         """Esc: shows all tasks again, then goes back."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from taskscope.model import Frame
-    from taskscope.sources.base import SourceError
     from taskscope.tui.line_list import LineList
 
 COLUMNS = (
@@ -57,6 +56,7 @@ class StallsScreen(DetailScreen):
 
     TITLE = "Stalls"
     EXPLAINS = EXPLAINS
+    READS = "read the stalls"
     DEFAULT_CSS = "StallsScreen { LineTable { height: 1fr; } StackPanel { height: 55%; } }"
 
     def body(self) -> ComposeResult:
@@ -84,10 +84,6 @@ class StallsScreen(DetailScreen):
         self._table.show_empty("No stall since the agent started.")
         self._table.show(stalls)
         self._show_stack()
-
-    def failed(self, problem: SourceError) -> str:
-        self._table.show_empty(f"Could not read the stalls: {problem}")
-        return super().failed(problem)
 
     def _cells(self, stall: Stall) -> Sequence[Cell]:
         own = user_line(stall.stack)

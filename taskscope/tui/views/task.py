@@ -125,7 +125,7 @@ class TaskScreen(DetailScreen):
         self._not_read(str(problem))
         if isinstance(problem, TargetGone):
             return "■ the target ended; its last state"
-        return super().failed(problem)
+        return str(problem)
 
     def _not_read(self, *reasons: str) -> None:
         """Shows why there are no more details; details read before stay."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from taskscope.model import Frame, ThreadDetail
-    from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.line_table import Cell, LineTable
@@ -49,6 +48,7 @@ class ThreadsScreen(DetailScreen):
 
     TITLE = "Threads"
     EXPLAINS = EXPLAINS
+    READS = "read the threads"
     DEFAULT_CSS = """
     ThreadsScreen {
         #threads { height: 1fr; }
@@ -172,11 +172,6 @@ class ThreadsScreen(DetailScreen):
     def _current(self) -> Thread | None:
         row = self._front.cursor_row
         return row.data if isinstance(row, Node) else row
-
-    def failed(self, problem: SourceError) -> str:
-        for each in (self.query_one(ThreadTable), self.query_one(LineTree)):
-            each.show_empty(f"Could not read the threads: {problem}")
-        return super().failed(problem)
 
     # -- drawing
 

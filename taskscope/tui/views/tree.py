@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from taskscope.model import Frame, Task, TreeGroup
     from taskscope.model.vocabulary import TreeBy
-    from taskscope.sources.base import SourceError
     from taskscope.tui.context import Context
     from taskscope.tui.line_list import LineList
     from taskscope.tui.line_table import Cell
@@ -72,6 +71,7 @@ class TreeScreen(DetailScreen):
 
     TITLE = "Task tree"
     EXPLAINS = EXPLAINS
+    READS = "read the tree"
     EVERY = 5.0
     DEFAULT_CSS = "TreeScreen LineTree { height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "next_tree", "Next tree")]
@@ -144,10 +144,6 @@ class TreeScreen(DetailScreen):
                 return nodes, max(0, page.total - len(nodes))
         nodes = [_task_node(node, group, parent, serial, above) for serial in group.serials]
         return [*nodes, *_unlisted(node, group, parent)], 0
-
-    def failed(self, problem: SourceError) -> str:
-        self._tree.show_empty(f"Could not read the tree: {problem}")
-        return super().failed(problem)
 
     def on_line_tree_children_wanted(self, event: LineTree.ChildrenWanted) -> None:
         event.stop()
