@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from dataclasses import field
 from pathlib import Path
 
 from taskscope import cgroups
@@ -74,7 +73,7 @@ class _Gil:
     holder: int
     switches: int
     off: bool
-    caller: str = field(compare=False)
+    caller: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,23 @@ The file ``plumbing`` in the user's configuration directory names more, one pack
 """
 
 
+WRAPPERS = {
+    "TaskHandle._run_coro",
+    "TaskGroup._run_wrapped_task",
+    "Monitor._coro_wrapper",
+    "run.<locals>.wrapper",
+    "_wrap_awaitable",
+}
+"""Coroutines in which anyio, aiomonitor, uvloop and asyncio wrap the user's."""
+
+CALLERS = {
+    "AsyncIOBackend.run_async_from_thread.<locals>.task_wrapper",
+    "BlockingPortal._call_func",
+    "_run_handler",
+}
+"""anyio's and trio's coroutines that will call the user's function."""
+
+
 def is_in_library(file: str) -> bool:
     return any(mark in file for mark in LIBRARIES)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope.agent.inspect import calls, handed, origins, stacks
 from taskscope.agent.inspect.looking import attribute, attributes_of, class_name, innermost, lookup, text
+from taskscope.model import plumbing
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -262,29 +263,12 @@ def runs_a_loop(frame: FrameType) -> bool:
     return calls.name_at(frame.f_code, frame.f_lasti) in _RUN
 
 
-_WRAPPERS = {
-    "TaskHandle._run_coro",
-    "TaskGroup._run_wrapped_task",
-    "Monitor._coro_wrapper",
-    "run.<locals>.wrapper",
-    "_wrap_awaitable",
-}
-"""Coroutines in which anyio, aiomonitor, uvloop and asyncio wrap the user's."""
-
-_CALLERS = {
-    "AsyncIOBackend.run_async_from_thread.<locals>.task_wrapper",
-    "BlockingPortal._call_func",
-    "_run_handler",
-}
-"""anyio's and trio's coroutines that will call the user's function."""
-
-
 def unwrapped(coro: object) -> object:
     """The coroutine that the program started, if a library wrapped it in its own.
 
     It is found among the wrapper's referents: reading the wrapper's locals could leave a copy in the frame.
     """
-    if not _is_of(coro, _WRAPPERS):
+    if not _is_of(coro, plumbing.WRAPPERS):
         return coro
     kept = gc.get_referents(coro)
     for held in kept:
@@ -307,7 +291,7 @@ def started(coro: object) -> object:
     if type(inner) is not CoroutineType:
         generator = stacks.generator_of(inner) if stacks.is_step(inner) else None
         return generator if generator is not None else inner
-    if not _is_of(inner, _CALLERS):
+    if not _is_of(inner, plumbing.CALLERS):
         return inner
     kept = gc.get_referents(inner)
     kept += [each for cell in kept if type(cell) is CellType for each in gc.get_referents(cell)]

@@ -103,6 +103,10 @@ class CodeObjects:
             found = self._copies[code, number] = self._memory.pointer(copies + 8 * (number + 1))
         return found
 
+    def name(self, address: int) -> str:
+        """A qualified name, without ``<locals>``.  Raises MovedError."""
+        return self.text(address).replace(".<locals>", "")
+
     def _code(self, address: int) -> _Code:
         known = self._kept.get(address)
         if known is not None and address in self._sure:
@@ -123,7 +127,7 @@ class CodeObjects:
         own = lines + layout.head
         table = self._memory.read(own + _DATA, self._memory.pointer(own))
         path = self.text(file)
-        return _Code(head, path, self.text(name), first, table, _origin(path))
+        return _Code(head, path, self.name(name), first, table, _origin(path))
 
 
 def _identity(head: bytes, layout: Layout) -> tuple[int, int, int]:

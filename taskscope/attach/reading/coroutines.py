@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach.reading.code_objects import TAGS
 from taskscope.attach.reading.memory import MovedError
+from taskscope.model import plumbing
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ _ROOM = 512
 _LARGEST = 1 << 20
 """Bytes: no coroutine is larger."""
 
+_QUALIFIED_NAME = 40
+"""Bytes before a coroutine's frame at which its name is."""
+
 _COROUTINES = {"coroutine", "generator", "async_generator"}
 FUTURE_ITERATOR = "_asyncio.FutureIter"
 _WRAPPERS = {
@@ -33,11 +37,15 @@ _WRAPPERS = {
     FUTURE_ITERATOR,
 }
 
+_WRAPPING = {each.replace(".<locals>", "") for each in plumbing.WRAPPERS | plumbing.CALLERS}
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """``stack``: innermost first.  ``future``: the address of what the innermost one waits for, 0 if unknown;
-    ``kind``: its type.  ``place``: the address of the outermost frame if it runs now, else 0.
+    """``coroutine``: its name, not that of a library's which wraps it.  ``stack``: innermost first.
+
+    ``future``: the address of what the innermost one waits for, 0 if unknown; ``kind``: its type.  ``place``:
+    the address of the outermost frame if it runs now, else 0.
     """
 
     coroutine: str
@@ -56,15 +64,17 @@ class Coroutines:
         self._at = interpreter.layout
         self._layout = layout
         self._types: dict[int, str] = {}
+        self._names: dict[int, str] = {}
 
     def look_again(self) -> None:
-        """Before each look: a type may have given way to another one at its address."""
+        """Before each look: a type or name may have given way to another one at its address."""
         self._types.clear()
+        self._names.clear()
 
     def chain(self, address: int) -> Chain:
         """What the coroutine at ``address`` is, and what it waits for.  Raises MovedError."""
         layout, frames = self._layout, []
-        name, place, kind = "", 0, ""
+        name, wraps, place, kind = "", False, 0, ""
         for _ in range(MOST_AWAITED):
             data = self._memory.read_most(address, _ROOM, layout.size)
             kind = self.type_of(data)
@@ -78,7 +88,8 @@ class Coroutines:
             if frame is None:
                 break
             frames.append(frame)
-            name = name or frame.function
+            if not name or wraps:
+                name, wraps = self._name(data), _wraps(frame)
             if state == layout.running and len(frames) == 1:
                 place = address + layout.frame
             if state != layout.awaiting or (layout.also_yields and not self._awaits(data)):
@@ -95,6 +106,14 @@ class Coroutines:
             return None
         created = state == self._layout.created
         return self._code.first_line(code) if created else self._code.frame(code, instruction, copy)
+
+    def _name(self, data: bytes) -> str:
+        """What the coroutine is called, which may differ from its code: a decorator gives it another name."""
+        (address,) = struct.unpack_from("<Q", data, self._layout.frame - _QUALIFIED_NAME)
+        known = self._names.get(address)
+        if known is None:
+            known = self._names[address] = self._code.name(address)
+        return known
 
     def _awaits(self, data: bytes) -> bool:
         """Whether it stands at an ``await``, by the argument of the instruction at which it goes on."""
@@ -128,3 +147,8 @@ class Coroutines:
                 self._memory.pointer(kind + self._layout.type_name)
             )
         return known
+
+
+def _wraps(frame: Frame) -> bool:
+    """Whether it is a library's, which runs what was handed to it."""
+    return frame.function in _WRAPPING and plumbing.runs_tasks(frame.file, frame.origin)
