@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -16,13 +17,15 @@ from collections import Counter
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
 from taskscope.attach import procfs
-from taskscope.attach.reading import frames, weak_tasks
+from taskscope.attach.reading import frames, layout, weak_tasks
+from taskscope.attach.reading.memory import Memory, MovedError
+from taskscope.attach.reading.tasks import LinkedTasks
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable
 from taskscope.sources.outside.source import OutsideSource
@@ -189,6 +192,29 @@ async def test_whoever_keeps_the_gil_is_named_with_the_function_and_the_line(ver
     assert silence is not None
     assert silence.text.startswith(f"thread {program.pid} has held the GIL for")
     assert silence.text.endswith(told)
+
+
+@pytest.mark.parametrize("version", pythons.versions("3.13", "3.14", "3.15", *pythons.FREE_THREADED))
+def test_offsets_that_lie_are_refused_or_lead_nowhere(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance, tell = random.Random(7), layout._told
+
+    def lies(*asked: Any) -> tuple[int, ...]:
+        told = list(tell(*asked) or ())
+        for _ in range(chance.choice((1, 2, 5))):
+            wrong = chance.choice((0, 8, chance.randrange(500), chance.randrange(1 << 20)))
+            told[chance.randrange(len(told))] = wrong
+        return tuple(told)
+
+    monkeypatch.setattr(layout, "_told", lies)
+    with targets.running(pythons.require(version), STANDING) as program, Memory(program.pid) as memory:
+        for _ in range(150):
+            with suppress(MovedError):
+                interpreter = frames.Interpreter.of(memory)
+                stacks = interpreter.stacks() if interpreter is not None else None
+                tasks = LinkedTasks.of(interpreter) if interpreter is not None else None
+                if tasks is not None and stacks is not None:
+                    tasks.tasks(stacks, 0.1)
+        assert program.alive
 
 
 def test_a_snapshot_from_outside_conforms_to_the_schema() -> None:

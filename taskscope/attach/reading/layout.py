@@ -46,6 +46,12 @@ class Layout:
     asked: int = 24  # bit 0: others ask for the GIL; in its holder's state, up to 3.12 in an interpreter
 
     @property
+    def plausible(self) -> bool:
+        """Whether what is read at once contains the fields that are looked up in it."""
+        in_code = max(self.file, self.name, self.lines, self.first_line)
+        return in_code + 8 <= self.instructions and 16 <= self.head <= _LARGEST_HEAD and self.frame <= _FRAME
+
+    @property
     def free_threaded(self) -> bool:
         """Whether it is a build without a GIL, which may have one nevertheless: `enabled`."""
         return self.copies != 0
@@ -104,6 +110,11 @@ class CoroutineLayout:
     locals: int = 0  # in a frame; its ``stack_pointer`` counts from there, 0: it is an address
     also_yields: int = 0  # whether the state is the same at a ``yield``
 
+    def plausible(self, layout: Layout) -> bool:
+        """Likewise."""
+        in_frame = max(layout.frame, self.stack_pointer + 8)
+        return self.state < self.frame and self.frame + in_frame <= self.size and layout.head <= self.digits
+
 
 @dataclass(frozen=True, slots=True)
 class _Version:
@@ -145,8 +156,8 @@ _TOLD = {
 
 _COOKIE, _MOST_PLACES = b"xdebugpy", 104
 
-_LARGEST = 1 << 20
-"""Bytes: no structure is larger."""
+_LARGEST, _FRAME, _LARGEST_HEAD = 1 << 20, 512, 64
+"""Bytes: no structure is larger, nor the fields of a frame, nor the head of an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +190,18 @@ def layout_of(python: Python, memory: Memory) -> Layout | None:
     if known is not None or version is None:
         return known
     told = _told(python, memory, version, version.places)
-    return Layout(*told) if told else None
+    found = Layout(*told) if told else None
+    return found if found is not None and found.plausible else None
 
 
-def coroutines_of(python: Python, memory: Memory) -> CoroutineLayout | None:
+def coroutines_of(python: Python, memory: Memory, layout: Layout) -> CoroutineLayout | None:
     """None: this version does not tell.  Raises OSError."""
     version = _TOLD.get(python.version[:2])
     if version is None or not version.coroutines:
         return None
     told = _told(python, memory, version, version.coroutines)
-    return CoroutineLayout(*told, *version.awaited) if told else None
+    found = CoroutineLayout(*told, *version.awaited) if told else None
+    return found if found is not None and found.plausible(layout) else None
 
 
 def _told(
