@@ -74,7 +74,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A live task, as ``Task``.  ``stack``: its await chain."""
+    """A live task, as ``Task``.  ``stack``: its await chain.  ``awaits``: the tasks of a gather or the like
+    that it waits for, where they are known; ``parked`` names a single one.
+    """
 
     serial: int
     name: str
@@ -88,6 +90,7 @@ class TaskRow:
     cancelling: int = 0
     stack: int | None = None
     parked: Place | None = None
+    awaits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

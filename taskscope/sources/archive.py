@@ -57,13 +57,17 @@ class Archive:
     @cached_property
     def awaited_by(self) -> dict[int, list[int]]:
         """Serials of the tasks that wait for a task."""
-        return _listed((waited, serial) for serial, waited in self.waits.items())
+        return _listed((each, serial) for serial, waited in self.waits.items() for each in waited)
 
     @cached_property
-    def waits(self) -> dict[int, int]:
-        """The task each task waits for."""
-        pairs = ((record["serial"], (record.get("parked") or {}).get("task")) for record in self.records)
-        return {serial: waited for serial, waited in pairs if waited is not None}
+    def waits(self) -> dict[int, list[int]]:
+        """The tasks each task waits for."""
+        return _listed(
+            (record["serial"], waited)
+            for record in self.records
+            for waited in (record.get("awaits") or [(record.get("parked") or {}).get("task")])
+            if waited is not None
+        )
 
     @cached_property
     def ended(self) -> dict[int, model.Ended]:

@@ -32,35 +32,35 @@ def parent_tree(archive: Archive, of: int | None) -> tuple[model.TreeGroup, ...]
 def await_tree(archive: Archive, of: int | None) -> tuple[model.TreeGroup, ...]:
     """What task ``of`` waits for.  Roots: tasks that nothing awaits, and one of each cycle."""
     waits = archive.waits
-    children = {serial: [waited] for serial, waited in waits.items()}
     if of is not None:
-        members = _by_site(archive, children.get(of, ()))
-        return _sorted([_group(archive, site, serials, children) for site, serials in members.items()])
+        members = _by_site(archive, waits.get(of, ()))
+        return _sorted([_group(archive, site, serials, waits) for site, serials in members.items()])
     roots = [serial for serial in archive.by_serial if serial not in archive.awaited_by]
-    groups = [_group(archive, site, serials, children) for site, serials in _by_site(archive, roots).items()]
+    groups = [_group(archive, site, serials, waits) for site, serials in _by_site(archive, roots).items()]
     groups += [
-        _group(archive, archive.by_serial[serial]["site"], [serial], children, cycle=True)
+        _group(archive, archive.by_serial[serial]["site"], [serial], waits, cycle=True)
         for serial in _cycles(waits, roots)
     ]
     return _sorted(groups)
 
 
-def _cycles(waits: Mapping[int, int], roots: Iterable[int]) -> list[int]:
-    """One serial of each cycle that no root reaches.  A task awaits at most one other."""
+def _cycles(waits: Mapping[int, list[int]], roots: Iterable[int]) -> list[int]:
+    """One serial of each cycle that no root reaches."""
     reached: set[int] = set()
 
-    def reach(serial: int | None) -> None:
-        while serial is not None and serial not in reached:
-            reached.add(serial)
-            serial = waits.get(serial)
+    def reach(pending: list[int]) -> None:
+        while pending:
+            serial = pending.pop()
+            if serial not in reached:
+                reached.add(serial)
+                pending += waits.get(serial, ())
 
-    for root in roots:
-        reach(root)
+    reach(list(roots))
     found = []
     for serial in waits:
         if serial not in reached:
             found.append(serial)
-            reach(serial)
+            reach([serial])
     return found
 
 

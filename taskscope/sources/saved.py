@@ -25,6 +25,9 @@ MAX_SOURCE = 16 << 20
 """Largest source file shown, in bytes."""
 
 
+MOST_RELATED = 100
+"""Tasks listed as awaiting another, or awaited by it."""
+
 _NO: dict[type[Request[Any]], str] = {
     requests.SetInterval: "a snapshot has no sampling interval",
     requests.Cancel: "the tasks in a snapshot cannot be cancelled",
@@ -155,12 +158,11 @@ class SavedSource(Answering):
             (await self.site(requests.Site(record["site"]))).stacks if record["site"] in archive.sites else ()
         )
         own = next((each.frames for each in creations if each.serial == query.serial), None)
-        waited = archive.waits.get(query.serial)
         return model.TaskDetail(
             task=archive.task(record),
             stack=archive.stack(record.get("stack")),
-            waits_for=archive.tasks([waited] if waited is not None else []),
-            awaited_by=archive.tasks(archive.awaited_by.get(query.serial, ())),
+            waits_for=archive.tasks(archive.waits.get(query.serial, [])[:MOST_RELATED]),
+            awaited_by=archive.tasks(archive.awaited_by.get(query.serial, [])[:MOST_RELATED]),
             created_by=archive.ancestors(record["parent"]),
             creation=own or (creations[0].frames if creations else ()),
             creation_exact=own is not None,

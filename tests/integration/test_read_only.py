@@ -126,6 +126,74 @@ async def test_tasks_are_counted_by_coroutine_and_by_the_line_at_which_they_wait
     assert detail.task.parked is not None and detail.task.parked.wait == "task"
 
 
+GROUPS = """
+import asyncio, os
+async def leaf(): await asyncio.sleep(3600)
+async def gathers(): await asyncio.gather(leaf(), leaf())
+async def waits(): await asyncio.wait([asyncio.create_task(leaf())])
+async def groups():
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3): group.create_task(leaf())
+async def busy_in_its_group():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(leaf())
+        await asyncio.Event().wait()
+async def main():
+    kept = [asyncio.create_task(each()) for each in (gathers, waits, groups, busy_in_its_group)]
+    asyncio.get_running_loop().call_later(0.05, print, "ready", os.getpid())
+    await asyncio.gather(*kept)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("version", pythons.versions("3.14", "3.15", *pythons.FREE_THREADED))
+async def test_the_tasks_of_a_gather_or_a_group_are_below_the_one_that_waits_for_them(version: str) -> None:
+    with targets.running(pythons.require(version), GROUPS) as program:
+        source = OutsideSource(program.pid)
+        await source.open()
+        page = await source.ask(requests.Tasks())
+        details = [await source.ask(requests.Task(each.serial)) for each in page.tasks]
+        roots = await source.ask(requests.Tree("await"))
+        (main,) = [each for each in roots if each.label == "main"]
+        below = await source.ask(requests.Tree("await", main.serials[0]))
+        await source.close()
+    expected = {"main": 4, "gathers": 2, "waits": 1, "groups": 3}
+    assert {each.task.coroutine: len(each.waits_for) for each in details if each.waits_for} == expected
+    assert {each.label: each.children for each in below} == {
+        "gathers": 2, "waits": 1, "groups": 3, "busy_in_its_group": 0
+    }  # fmt: skip
+    assert {each.label: each.live for each in roots} == {"main": 1, "leaf": 1}
+
+
+NAMED = """
+import asyncio, functools, os
+def decorated(function):
+    @functools.wraps(function)
+    async def wrapper(): await function()
+    return wrapper
+@decorated
+async def work(): await asyncio.sleep(3600)
+async def main():
+    async def nested(): await asyncio.sleep(3600)
+    kept = [asyncio.create_task(each()) for each in (work, nested)]
+    asyncio.get_running_loop().call_later(0.05, print, "ready", os.getpid())
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("version", READABLE)
+async def test_a_coroutine_is_called_as_its_function_says_and_not_as_a_decorator(version: str) -> None:
+    with targets.running(pythons.require(version), NAMED) as program:
+        source = OutsideSource(program.pid)
+        await source.open()
+        page = await source.ask(requests.Tasks())
+        stacks = [(await source.ask(requests.Task(each.serial))).stack for each in page.tasks]
+        await source.close()
+    assert sorted(each.coroutine for each in page.tasks) == ["main", "main.nested", "work"]
+    assert {each[-1].function for each in stacks} == {"main", "main.nested", "decorated.wrapper"}
+
+
 @pytest.mark.parametrize("version", READABLE)
 async def test_threads_have_their_stacks_and_what_they_wait_in(version: str) -> None:
     with targets.running(pythons.require(version), STANDING) as program:

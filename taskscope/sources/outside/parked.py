@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from taskscope import model
@@ -14,6 +15,8 @@ _WAITS: dict[tuple[str, str], tuple[Wait, str]] = {
     ("tasks.py", "sleep"): ("sleep", "asyncio.sleep"),
     ("tasks.py", "wait"): ("gather", "asyncio.wait"),
     ("tasks.py", "_wait"): ("gather", "asyncio.wait"),
+    ("tasks.py", "as_completed._wait_for_one"): ("gather", "as_completed"),
+    ("tasks.py", "_AsCompletedIterator._wait_for_one"): ("gather", "as_completed"),
     ("queues.py", "Queue.get"): ("queue.get", "Queue.get"),
     ("queues.py", "Queue.put"): ("queue.put", "Queue.put"),
     ("queues.py", "Queue.join"): ("event", "Queue.join"),
@@ -31,22 +34,23 @@ _WAITS: dict[tuple[str, str], tuple[Wait, str]] = {
     ("taskgroups.py", "TaskGroup.__aexit__"): ("gather", "the tasks of a TaskGroup"),
     ("base_events.py", "Server.serve_forever"): ("server", "Server.serve_forever"),
 }
-"""By asyncio's file and function."""
+"""By asyncio's file and function; the one that the program called counts."""
 
 
 def parked(chain: Chain, task: int | None) -> model.Parked | None:
     """Where a task is suspended; ``task``: the serial of the one that it awaits.  None: it runs."""
     if not chain.stack or chain.place:
         return None
-    frame = chain.stack[0]
-    known = _WAITS.get((frame.file.rpartition("/")[2], frame.function)) if "/asyncio/" in frame.file else None
+    inner = itertools.takewhile(lambda frame: "/asyncio/" in frame.file, chain.stack)
+    found = (_WAITS.get((frame.file.rpartition("/")[2], frame.function)) for frame in inner)
+    known = next(filter(None, reversed(list(found))), None)
     if task is not None:
         known = known or ("task", "another task")
     elif chain.kind == "_GatheringFuture":
         known = ("gather", "gather")
     elif chain.future:
         known = known or ("future", "a future")
-    wait, text = known or ("unknown", f"suspended in {frame.function}")
+    wait, text = known or ("unknown", f"suspended in {chain.stack[0].function}")
     return model.Parked(
-        model.library_line(chain.stack) or frame, model.user_line(chain.stack), wait, text, task
+        model.library_line(chain.stack) or chain.stack[0], model.user_line(chain.stack), wait, text, task
     )

@@ -80,6 +80,10 @@ def _tasks(look: Look, tally: Tally, numbered: _Stacks | None) -> list[dict[str,
     rows = []
     seen = look.tasks.tasks if look.tasks is not None else ()
     serials = {each.address: tally.tasks[each.address, each.name].serial for each in seen}
+    awaited: dict[int, list[int]] = {}
+    for each in seen:
+        for address in each.awaited_by:
+            awaited.setdefault(address, []).append(serials[each.address])
     for each in seen:
         known = tally.tasks[each.address, each.name]
         where = parked(each.chain, serials.get(each.chain.future))
@@ -97,6 +101,7 @@ def _tasks(look: Look, tally: Tally, numbered: _Stacks | None) -> list[dict[str,
                 "parked": None
                 if where is None
                 else {"wait": where.wait, "text": where.text, "task": where.task},
+                "awaits": awaited.get(each.address, []) if where and where.wait == "gather" else [],
             }
         )
     return rows
