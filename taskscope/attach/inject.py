@@ -22,7 +22,7 @@ from taskscope.attach.errors import AttachError
 from taskscope.attach.injector import Injector
 from taskscope.attach.outside import THAW, Condition, Outside
 from taskscope.attach.patience import await_gil
-from taskscope.attach.presence import agent_in
+from taskscope.attach.presence import agent_in, staying
 from taskscope.attach.target import PATIENCE, Target, examine, explained
 from taskscope.interpreter import READ_ONLY
 
@@ -67,12 +67,14 @@ def ensure_agent(
     timeout: float = TIMEOUT,
     lingers: float = math.inf,
     progress: Progress = lambda text: None,
+    stays: Progress | None = None,
     wanted: Callable[[], bool] = lambda: True,
 ) -> endpoint.Endpoint:
     """The endpoint of the agent in process ``pid``, injected if necessary.
 
     ``lingers``: seconds without a client after which an injected one leaves again.  ``progress`` gets
-    sentences for the user: how long a thread was stopped, what is awaited.  ``wanted``: asked several times
+    sentences for the user: how long a thread was stopped, what is awaited; ``stays``, else ``progress``, that
+    the agent stays.  ``wanted``: asked several times
     a second; once it is not, that is the end.
     Raises AttachError: no agent starts, now or later.
     """
@@ -82,7 +84,7 @@ def ensure_agent(
         return replace(point, pid=pid)
     waiting = _Waiting(pid, timeout, progress, wanted)
     try:
-        return _brought_in(target, waiting, lingers)
+        return _brought_in(target, waiting, lingers, stays or progress)
     except BaseException:
         with contextlib.suppress(OSError):
             _withdraw(pid)
@@ -96,7 +98,7 @@ def _withdraw(pid: int) -> None:
         pending.take_back()
 
 
-def _brought_in(target: Target, waiting: _Waiting, lingers: float) -> endpoint.Endpoint:
+def _brought_in(target: Target, waiting: _Waiting, lingers: float, stays: Progress) -> endpoint.Endpoint:
     pid, progress = target.pid, waiting.progress
     with explained(pid):
         earlier = attempt.waiting(pid)
@@ -116,8 +118,7 @@ def _brought_in(target: Target, waiting: _Waiting, lingers: float) -> endpoint.E
         reply = _injected(target, waiting, program(compiled=False))
     point = _endpoint(target, reply, waiting)
     if reply.get("state") == "started":
-        until = f"`taskscope detach {pid}`" if math.isinf(lingers) else f"{lingers:g} s after its last client"
-        progress(f"the agent stays in process {pid}, idle, until {until}")
+        stays(staying((pid,), lingers))
     return point
 
 

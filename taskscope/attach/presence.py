@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from typing import TYPE_CHECKING
 
 from taskscope import endpoint
 from taskscope.attach import procfs
+from taskscope.text import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taskscope.endpoint import Endpoint
 
 
@@ -34,6 +38,16 @@ def agent_in(pid: int) -> Endpoint | None:
                 if point.pid in {pid, inner} and _serves(pid, point.path):
                     return point
     return None
+
+
+def staying(pids: Sequence[int], lingers: float = math.inf) -> str:
+    """That agents stay in these processes, and until when: what removes them, or so long without a client."""
+    one = len(pids) == 1
+    who = f"the agent stays in process {pids[0]}" if one else f"agents stay in {plural(len(pids), 'process')}"
+    until = f"`taskscope detach {' '.join(map(str, pids))}`"
+    if not math.isinf(lingers):
+        until = f"{lingers:g} s after {'its' if one else 'their'} last client"
+    return f"{who}, idle, until {until}"
 
 
 def _serves(pid: int, path: str) -> bool:

@@ -68,6 +68,7 @@ def main(options: Namespace) -> int:
         children=options.children,
         via=options.via,
         source=source,
+        parting=(lambda text: None) if options.detach_on_exit else say,
     )
     if options.detach_on_exit:
         from taskscope.commands.detach import remove

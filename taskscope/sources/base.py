@@ -121,6 +121,15 @@ class Observed(Protocol):
         """Since when no sample has arrived, and why; None while they arrive or none are expected."""
 
 
+@runtime_checkable
+class Entering(Protocol):
+    """A source of processes that may have been injected with an agent."""
+
+    @property
+    def injected(self) -> tuple[int, ...]:
+        """The pids of those that TaskScope has brought an agent into, where the source reaches them."""
+
+
 class Verdicts(Source, Protocol):
     """A source that is not ``live``: the verdicts of its time are in it."""
 

@@ -24,12 +24,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taskscope import __version__, wire
 from taskscope.analysis.outliers import never_started
+from taskscope.attach.presence import staying
 from taskscope.export.members import refusals
 from taskscope.model import Hello, Judged, requests
 from taskscope.sources.base import Answering, ConnectionLost, NotAvailable, SourceError, TargetGone
@@ -40,7 +42,6 @@ from taskscope.sources.members import Attendant
 from taskscope.sources.relay import LINGERS
 from taskscope.sources.resolve import resolve
 from taskscope.sources.secondhand import Secondhand
-from taskscope.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -117,14 +118,8 @@ class GroupSource(Answering):
                 told = live
                 await asyncio.sleep(0.05)
             hello = self._hello()
-            injected = sum(
-                each.hello.arrived == "injected" for each in self._live() if each.hello is not None
-            )
-            if injected:
-                until = (
-                    f"{LINGERS:g} s after their last client" if self.choice.via else "`taskscope detach PID`"
-                )
-                self.progress(f"agents stay in {plural(injected, 'process')}, idle, until {until}")
+            if injected := self.injected:
+                self.progress(staying(injected, LINGERS if self.choice.via else math.inf))
             return hello
         except BaseException:
             await self.close()
@@ -199,6 +194,11 @@ class GroupSource(Answering):
     def member(self, pid: int) -> Attendant | None:
         """A member that is attached to."""
         return next((each for each in self._live() if each.pid == pid), None)
+
+    @property
+    def injected(self) -> tuple[int, ...]:
+        """The processes into which TaskScope has brought an agent."""
+        return tuple(each.pid for each in self._live() if each.hello and each.hello.arrived == "injected")
 
     def again(self) -> GroupSource:
         """The same group, over a new connection if that to another machine is lost."""

@@ -66,6 +66,7 @@ class LiveSource:
         self._sites: set[int] = set()
         self._sampled: float | None = None
         self._interval = 1.0
+        self._injected = False
         self._parts_from = 0
         self._searching: asyncio.Task[None] | None = None
         self._unsearched: list[model.Site] = []
@@ -79,6 +80,7 @@ class LiveSource:
             await self.close()
             raise
         self._interval = hello.interval
+        self._injected = hello.arrived == "injected"
         return hello
 
     async def close(self) -> None:
@@ -86,6 +88,12 @@ class LiveSource:
         if self._searching is not None:
             self._searching.cancel()
         await self._client.close()
+
+    @property
+    def injected(self) -> tuple[int, ...]:
+        """The process, if TaskScope has brought the agent into it, and it can be seen from here."""
+        outside = self._client.outside
+        return (outside.pid,) if self._injected and outside is not None else ()
 
     def another(self) -> LiveSource:
         """A source for the same agent, not yet opened."""

@@ -84,7 +84,8 @@ class RpcClient:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._progressed = 0.0
         self._said = 0.0
-        self._outside: Looks | None = None
+        self.outside: Looks | None = None
+        """What looks at the process; None: it cannot be seen, or was never connected to."""
         self._reading: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -96,7 +97,7 @@ class RpcClient:
         except TimeoutError:
             raise TargetSilent(f"no connection to {self._reach.path} within {self._patience:g} s") from None
         self.over = None
-        self._writer, self._outside = reached.writer, reached.outside
+        self._writer, self.outside = reached.writer, reached.outside
         self._reading = asyncio.create_task(self._read(reached.reader), name="taskscope-reader")
 
     async def close(self) -> None:
@@ -146,7 +147,7 @@ class RpcClient:
 
     def condition(self) -> Condition | None:
         """The state of the process as seen from outside; None if it is not on this machine."""
-        return None if self._outside is None else self._outside.look()
+        return None if self.outside is None else self.outside.look()
 
     def end(self, reason: SourceError) -> None:
         """Ends the connection and fails pending requests with ``reason``."""
@@ -166,7 +167,7 @@ class RpcClient:
             await asyncio.wait([answer], timeout=min(LOOK_EVERY, self._patience))
             if answer.done():
                 return
-            refuse_halted(self._outside)
+            refuse_halted(self.outside)
             condition, now = self.condition(), time.monotonic()
             waited = now - max(begun, self._progressed)
             if waited >= self._patience:
@@ -228,13 +229,13 @@ class RpcClient:
                 break
             await asyncio.sleep(0.02)
             condition = self.condition()
-        if condition is None or self._outside is None or condition.state == "ended":
+        if condition is None or self.outside is None or condition.state == "ended":
             return (TargetExited if self.exits else TargetGone)("the target has ended")
         if self.exits:
             return TargetExited("the target is ending")
         if condition.state == "replaced":
             return TargetReplaced(condition.text)
-        return AgentGone(f"process {self._outside.pid} still runs, but its agent has closed the connection")
+        return AgentGone(f"process {self.outside.pid} still runs, but its agent has closed the connection")
 
     def fits(self, make: Callable[[], T], request: Request[Any]) -> T:
         """The result of ``make``, which unpacks the answer.  Raises SourceMisbehaves if it does not fit."""
@@ -245,7 +246,7 @@ class RpcClient:
 
     def misbehaves(self, what: str) -> SourceMisbehaves:
         """The error for an agent that violates the protocol."""
-        who = f"of process {self._outside.pid}" if self._outside is not None else f"at {self._reach.path}"
+        who = f"of process {self.outside.pid}" if self.outside is not None else f"at {self._reach.path}"
         return SourceMisbehaves(f"the agent {who} misbehaves: {what}")
 
 

@@ -102,6 +102,8 @@ class TaskScopeApp(App[None]):
         self.connection: Connection | None = None
         self._beneath: list[Connection] = []
         """The group that the process in front was opened from."""
+        self.injected: set[int] = set()
+        """Processes that were left with an agent that TaskScope has brought in."""
 
     def on_mount(self) -> None:
         self.theme = self._theme_at_first
@@ -191,7 +193,7 @@ class TaskScopeApp(App[None]):
     async def on_unmount(self) -> None:
         for each in (self.connection, *self._beneath):
             if each is not None:
-                await each.leave()
+                self.injected.update(await each.leave())
 
     async def on_process_chosen(self, event: ProcessChosen) -> None:
         """Opens one process of the group in front, on a connection of its own."""
@@ -224,7 +226,7 @@ class TaskScopeApp(App[None]):
         connection = self.connection
         self.workers.cancel_group(self, self._connecting)
         self.connection = self._beneath.pop() if self._beneath else None
-        await connection.leave()
+        self.injected.update(await connection.leave())
         self.pop_screen()
 
     def _resumed(self, _: App[Any]) -> None:

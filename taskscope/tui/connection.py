@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskscope.sources.base import (
     ConnectionLost,
+    Entering,
     Observed,
     SourceError,
     SourceMisbehaves,
@@ -72,11 +73,14 @@ class Connection:
             self.context.source, hello = await self._wait_for(self._reconnect)
             self._become(State.CONNECTING)
 
-    async def leave(self) -> None:
-        """Ends the recording, if one is being made, and closes the source."""
+    async def leave(self) -> tuple[int, ...]:
+        """Ends the recording, if one is being made, and closes the source; returns who keeps an agent."""
         if self.context.capture is not None:
             await self.context.capture.stop()
+        source = self.context.source
+        injected = source.injected if isinstance(source, Entering) else ()
         await self.close()
+        return injected
 
     async def close(self) -> None:
         """Closes the source."""

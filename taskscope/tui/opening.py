@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from taskscope.attach.presence import agent_in, staying
 from taskscope.sources.base import SourceMisbehaves
 from taskscope.sources.group import PICTURE, observed
 from taskscope.sources.outside.meanwhile import entered
@@ -14,7 +15,7 @@ from taskscope.tui.coming_back import coming_back
 from taskscope.tui.picker import Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from taskscope.attach.discover import PythonProcess
     from taskscope.model.changes import Side
@@ -69,10 +70,12 @@ def run(
     children: bool = False,
     via: str = "",
     source: Source | None = None,
+    parting: Callable[[str], None] = lambda text: None,
 ) -> int:
     """Runs the app on ``targets`` (none: on the picker) until the user quits; returns the exit status.
 
-    ``source``: what they are, if that is known.  Raises SourceError if the target cannot be found.
+    ``source``: what they are, if that is known.  ``parting`` gets a sentence about agents that stay, once the
+    app has given the terminal back.  Raises SourceError if the target cannot be found.
     """
     import gc
 
@@ -85,4 +88,7 @@ def run(
         app = TaskScopeApp(source, reconnect=coming_back(source), theme=theme, baseline=baseline)
     gc.set_threshold(*GARBAGE)
     app.run()
+    there = [] if via else [pid for pid in sorted(app.injected) if agent_in(pid) is not None]
+    if there:
+        parting(staying(there))
     return app.return_code or 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from taskscope.attach.presence import agent_in
 from taskscope.interpreter import READ_ONLY
 from tests import pythons, targets
 from tests.patience import FACTOR
@@ -126,8 +128,25 @@ def test_doctor_says_why_not_before_all_else() -> None:
         assert both.startswith(f"taskscope doctor: process {program.pid} is stopped")
 
 
-def in_a_terminal(*arguments: object, keys: bytes) -> int:
-    """Runs the app in a terminal of its own, types ``keys`` once it has drawn itself; its exit status."""
+SLEEPS = """
+import asyncio, os
+async def main():
+    waiting = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(9)]
+    print("ready", os.getpid())
+    await asyncio.gather(*waiting)
+asyncio.run(main())
+"""
+LEFT = b"\x1b[?1049l"
+"""With it the app gives the terminal back."""
+
+
+def in_a_terminal(
+    *arguments: object, shows: bytes = b"injected", keys: bytes = b"q"
+) -> tuple[int, list[str]]:
+    """Runs the app in a terminal of its own, and types ``keys`` once ``shows`` is there.
+
+    Returns its exit status, and the lines that it leaves below what was on the terminal before.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(TERM="xterm-256color", LINES="40", COLUMNS="120")
@@ -140,27 +159,40 @@ def in_a_terminal(*arguments: object, keys: bytes) -> int:
                 drawn += screen.read(65536)
             except OSError:  # the app has closed the terminal
                 break
-            if keys and b"sleep" in drawn:
+            if keys and shows in drawn:
                 os.write(terminal, keys)
                 keys = b""
     assert not keys, drawn[-2000:]
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    after = re.sub(rb"\x1b\[[0-9;?>=<]*[a-zA-Z]", b"", drawn.partition(LEFT)[2]).decode()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), after.split("\r\n")[:-1]
 
 
 def test_detach_on_exit_leaves_the_process_as_it_was() -> None:
-    text = """
-import asyncio, os
-async def main():
-    waiting = [asyncio.create_task(asyncio.sleep(3600)) for _ in range(9)]
-    print("ready", os.getpid())
-    await asyncio.gather(*waiting)
-asyncio.run(main())
-"""
-    with targets.running(pythons.require("3.11"), text) as program:
+    with targets.running(pythons.require("3.11"), SLEEPS) as program:
         before = program.threads(), program.descriptors()
-        assert in_a_terminal("attach", program.pid, "--detach-on-exit", keys=b"q") == 0
+        left = in_a_terminal("attach", program.pid, "--detach-on-exit")
+        assert left == (0, [f"Agent removed from process {program.pid}."])
         assert (program.threads(), program.descriptors()) == before
         assert program.alive
+
+
+def test_an_agent_that_stays_is_told_of_when_the_app_is_left() -> None:
+    with targets.running(pythons.require("3.11"), SLEEPS) as program:
+        assert in_a_terminal("attach", program.pid, "--read-only", shows=b"sleep") == (0, [])
+        stays = f"the agent stays in process {program.pid}, idle, until `taskscope detach {program.pid}`"
+        for _ in ("brought in", "there already"):
+            assert in_a_terminal("attach", program.pid) == (0, [stays])
+
+
+def test_one_command_is_named_that_removes_the_agents_of_a_group() -> None:
+    python = pythons.require("3.11")
+    with targets.running(python, SLEEPS) as one, targets.running(python, SLEEPS) as other:
+        status, (said,) = in_a_terminal("attach", one.pid, other.pid, shows=b"2 processes")
+        assert (status, said.partition(", until ")[0]) == (0, "agents stay in 2 processes, idle")
+        command = said.partition("`")[2].removesuffix("`").split()
+        assert command[:2] == ["taskscope", "detach"]
+        assert taskscope(*command[1:]).returncode == 0
+        assert [agent_in(each.pid) for each in (one, other)] == [None, None]
 
 
 def test_detach_on_exit_wants_a_pid() -> None:

@@ -84,7 +84,11 @@ class Entry:
 
         try:
             self.point = ensure_agent(
-                self._pid, timeout=float("inf"), progress=self._said, wanted=lambda: self._wanted
+                self._pid,
+                timeout=float("inf"),
+                progress=self._said,
+                stays=lambda text: None,  # the app says it in the end
+                wanted=lambda: self._wanted,
             )
         except AttachError as error:
             self.why = str(error)
