@@ -244,7 +244,11 @@ async def observe(
         watching.cancel()
         await asyncio.wait([watching])
         if observation.judged and not leaving.done():  # on the last sample, which is what else is shown
-            await _settled(asyncio.create_task(observation.judge()), PATIENCE)
+            last = asyncio.create_task(observation.judge())
+            try:
+                await _settled(last, PATIENCE)
+            finally:
+                await _withdrawn(last)
     except TargetGone as gone:
         observation.ended, observation.lost = str(gone), isinstance(gone, AgentGone)
     finally:
@@ -285,8 +289,13 @@ async def _feed(
             await _settled(judging, LAST)
     finally:
         if judging is not None:
-            judging.cancel()
-            await asyncio.wait([judging])
+            await _withdrawn(judging)
+
+
+async def _withdrawn(judging: asyncio.Task[None]) -> None:
+    """Ends it, lest it go on while its source is closed."""
+    judging.cancel()
+    await asyncio.wait([judging])
 
 
 async def _settled(judging: asyncio.Task[None], patience: float) -> None:

@@ -359,6 +359,23 @@ async def test_samples_go_on_while_long_answers_are_awaited(monkeypatch: pytest.
     assert failure.startswith("samples came, but no verdict")
 
 
+class Tired(Paced):
+    """Answers once, and then no more."""
+
+    async def stalls(self, query: requests.Stalls) -> NoReturn:
+        slow, self._slow = self._slow, 3600.0
+        await asyncio.sleep(slow)
+        raise NotAvailable("nothing")
+
+
+async def test_nobody_goes_on_asking_when_the_watch_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskscope.commands.observe.PATIENCE", 0.1)
+    before = asyncio.all_tasks()
+    observation, _ = await told(Tired(), 0.2)
+    assert observation.judged
+    assert asyncio.all_tasks() == before
+
+
 @pytest.mark.parametrize("until", [0, 1])
 async def test_no_samples_at_the_beginning_or_at_the_end_is_a_silence(
     until: int, monkeypatch: pytest.MonkeyPatch
