@@ -163,14 +163,21 @@ uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listener])
 CONTAINER = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "sh", "-c")
 """Before a command: processes, files and a network of its own."""
 
-_SOCKETS = f"/tmp/taskscope-{os.geteuid()}"
-OWN_FILES = f"mkdir -m 700 -p {_SOCKETS} && mount -t tmpfs -o mode=700 tmpfs {_SOCKETS}"
+_UID = os.geteuid()
+_SOCKETS = f"/tmp/taskscope-{_UID}"
+_NO_SESSION = f"if [ -d /run/user/{_UID} ]; then mount -t tmpfs tmpfs /run/user; fi"
+"""Containers have no folder of a login, which would be the first place for a socket."""
+
+OWN_FILES = f"{_NO_SESSION}\nmkdir -m 700 -p {_SOCKETS} && mount -t tmpfs -o mode=700 tmpfs {_SOCKETS}"
 """The rest of ``/tmp`` stays: the interpreter may lie there."""
 
 CHROOT = f"{OWN_FILES} && mkdir {_SOCKETS}/root && mount --rbind / {_SOCKETS}/root && cd {_SOCKETS}/root"
-READ_ONLY = """
+READ_ONLY = f"""
+{_NO_SESSION}
 mount -o remount,ro,bind /
-for folder in /tmp /run; do if mountpoint -q $folder; then mount -o remount,ro,bind $folder; fi; done
+for folder in /tmp /run /run/user
+do if mountpoint -q $folder; then mount -o remount,ro,bind $folder; fi
+done
 """
 
 

@@ -25,12 +25,16 @@ import ctypes, sys, threading, time
 mutex = ctypes.create_string_buffer(64)
 with_gil = (ctypes.CDLL if "apart" in sys.argv else ctypes.PyDLL)(None)
 without_gil = ctypes.CDLL(None)
+pauses = range(1 if "apart" in sys.argv else 10**9)
+taken = threading.Event()
 def poll_core():
     while True:
         without_gil.pthread_mutex_lock(mutex)
-        time.sleep(0.02)
+        taken.set()
+        for _ in pauses: time.sleep(0.02)
         without_gil.pthread_mutex_unlock(mutex)
 def beat():
+    taken.wait()
     while True:
         with_gil.pthread_mutex_lock(mutex)  # holds the GIL
         with_gil.pthread_mutex_unlock(mutex)
@@ -66,7 +70,7 @@ def test_the_owner_of_the_mutex_and_the_holder_of_the_gil_are_named(program: int
     stacks = frames.read(program)
     assert stacks is not None
     assert stacks.holder == wait.waiter
-    for native, line in ((wait.waiter, "service.py:13 in beat"), (wait.owner, "service.py:9 in poll_core")):
+    for native, line in ((wait.waiter, "service.py:17 in beat"), (wait.owner, "service.py:12 in poll_core")):
         assert re.search(rf"thread {native} \((Thread-[^,]*, )?{line}\)", text), text
     threads = len(os.listdir(f"/proc/{program}/task"))
     for words in (("doctor", str(program)), ("snapshot", str(program))):

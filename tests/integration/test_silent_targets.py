@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Xml
@@ -30,13 +29,13 @@ async def main():
     loop = asyncio.get_running_loop()
     while True:
         word = await loop.run_in_executor(None, sys.stdin.readline)
-        if word == "hold\\n":
-            ctypes.PyDLL(None).sleep(8)
+        if word.startswith("hold"):
+            ctypes.PyDLL(None).sleep(int(word.split()[1]))
         if word == "exec\\n":
             os.execvp("sleep", ["sleep", "60"])
 asyncio.run(main())
 """
-"""Told ``hold``, it keeps the GIL for 8 s; told ``exec``, it runs another program."""
+"""Told ``hold 8``, it keeps the GIL for 8 s; told ``exec``, it runs another program."""
 
 
 @contextmanager
@@ -80,7 +79,7 @@ def test_a_watch_that_stops_seeing_says_why_and_fails(tmp_path: Path) -> None:
     with obeying() as target:
         options = ("--for", "7s", "--json", "--github", "--junit", str(junit))
         with watching(target.pid, *options) as watch:
-            tell(target, "hold")
+            tell(target, "hold 8")
             said = until(watch, "no samples")
             out, err = watch.communicate(timeout=20)
     why = f"process {target.pid} runs no Python: a C call holds the GIL"
@@ -111,9 +110,7 @@ def test_a_watch_says_at_once_that_the_target_is_stopped_and_resumes_with_it() -
 def test_a_stopped_target_is_not_waited_for() -> None:
     with obeying() as target:
         stop(target)
-        begun = time.monotonic()
-        done = taskscope("snapshot", str(target.pid))
-        assert time.monotonic() - begun < 5
+        done = taskscope("snapshot", str(target.pid))  # to wait would take until it goes on
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"taskscope snapshot: process {target.pid} is stopped (kill -CONT {target.pid})\n"
 
@@ -130,12 +127,10 @@ def test_another_program_by_exec_is_not_the_end_of_the_process() -> None:
 
 def test_a_client_that_waits_for_a_process_whose_gil_is_held_learns_it_early() -> None:
     with obeying() as target:
-        tell(target, "hold")
+        tell(target, "hold 600")
         command = [sys.executable, "-m", "taskscope", "snapshot", str(target.pid)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-            begun = time.monotonic()
             said = until(child, "no answer")
-            assert time.monotonic() - begun < 5
             child.send_signal(signal.SIGINT)
             assert child.wait(10) == 130
     doing = "its main thread waits in clock_nanosleep, called from <string>:8 main"

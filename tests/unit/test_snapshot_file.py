@@ -10,7 +10,6 @@ import resource
 import stat
 import subprocess
 import sys
-import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -141,18 +140,17 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_old_file(tmp_path: Path) -> N
 def test_files_that_have_no_end_are_left_in_time_and_within_memory(tmp_path: Path, what: str) -> None:
     path = hostile_file(tmp_path, what)
     command = [sys.executable, "-m", "taskscope", "diff", str(path), str(path)]
-    begun = time.monotonic()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
         said = child.stderr.read()
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-        seconds, peak = time.monotonic() - begun, used.ru_maxrss / 1024
-    print(f"{what}: {seconds:.1f} s, at most {peak:.0f} MB, {said}")
+        seconds, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    print(f"{what}: {seconds:.1f} s of CPU, at most {peak:.0f} MB, {said}")
     assert child.returncode == 3
     assert said.startswith(f"taskscope diff: {path} is ")
     assert said.count("\n") == 1
-    assert seconds < 6  # on a busy machine; two seconds at rest
+    assert seconds < 4  # of CPU, which takes longer beside other work; two seconds at rest
     assert peak < 500
 
 
