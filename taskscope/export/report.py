@@ -242,7 +242,8 @@ def _sites(seen: Seen) -> Iterator[Block]:
         known = past.get(each.site)
         change = fmt.change(counts.live - known.live[0]) if known and known.live else fmt.UNKNOWN
         oldest = fmt.age(seen.sample.monotonic - each.oldest) if each.oldest is not None else fmt.UNKNOWN
-        numbers = (fmt.count(counts.live), change, fmt.count(counts.born), fmt.count(counts.ended), oldest)
+        ways = (counts.born, counts.ended) if seen.hello.counts_births else (None, None)
+        numbers = (fmt.count(counts.live), change, *map(fmt.count, ways), oldest)
         rows.append((_place(site), site.coroutine, *numbers))
     yield Heading(2, "Lines that start tasks and threads")
     of = f"{len(rows)} of {len(counted):,} lines, most live first" if len(counted) > len(rows) else ""

@@ -164,9 +164,14 @@ class SiteRow(Row):
     def ends(self, now: float) -> float | None:
         return self._per_second(now, ENDED)
 
+    @property
+    def counted(self) -> bool:
+        """Whether births and ends are counted: from outside a look shows only some."""
+        return self.site.known != "parked"
+
     def _per_second(self, now: float, column: int) -> float | None:
         series = self.series
-        if not series.times:
+        if not series.times or not self.counted:
             return None
         if now - self.state.changed > RATE_SECONDS:
             return 0.0  # no news for that long: no births, no ends
@@ -174,7 +179,8 @@ class SiteRow(Row):
         return per_second(series.at(start, column), series.columns[column][-1], now - start)
 
     def errors(self) -> int | None:
-        return None if self.state.since is None else self.state.counts.counts.failed
+        known = self.counted and self.state.since is not None
+        return self.state.counts.counts.failed if known else None
 
     def since(self, baseline: dict[int, Counts]) -> int | None:
         then = baseline.get(self.site.id)
@@ -189,7 +195,8 @@ class SiteRow(Row):
         return self.site.kind == "thread"
 
     def levels(self, now: float, seconds: float, points: int, column: int) -> list[float | None]:
-        return self.series.resample(now - seconds, now, points, column)
+        known = self.counted or column == LIVE
+        return self.series.resample(now - seconds, now, points, column) if known else [None] * points
 
 
 class SumRow(Row):

@@ -92,7 +92,7 @@ class SiteChart(Widget):
             f"births {fmt.rate_per_second(self._rate(BORN))}/s, "
             f"ends {fmt.rate_per_second(self._rate(ENDED))}/s{guess}"
         )
-        if width < 100:
+        if width < 100 or not all(row.counted for row in self._rows):
             return self._chart(width, height, live, before, whole=True)
         side = width // 4
         charts = (

@@ -205,7 +205,6 @@ class SiteTable(LineTable[Row]):
 
     def _read_row(self, row: Row, colours: Palette) -> list[Cell]:
         store, now = self.context.store, self.context.store.now
-        births = store.hello is None or store.hello.counts_births
         growth = row.growth(now)
         oldest = _age(row, store, row.oldest)
         long_lived = oldest is not None and oldest >= self.context.long_lived
@@ -222,8 +221,8 @@ class SiteTable(LineTable[Row]):
             if long_lived
             else _age_text(row, store, row.oldest),
             _age_text(row, store, row.median),
-            fmt.rate_per_second(row.births(now) if births else None),
-            fmt.rate_per_second(row.ends(now) if births else None),
+            fmt.rate_per_second(row.births(now)),
+            fmt.rate_per_second(row.ends(now)),
             fmt.count(row.errors()),
             self._trend_cell(row, now, self._outstanding(row, growth, colours), colours),
             self._mark(row, colours, long_lived=long_lived),

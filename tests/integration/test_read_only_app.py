@@ -21,11 +21,13 @@ from taskscope.tui.banner import sentence
 from taskscope.tui.coming_back import coming_back
 from taskscope.tui.context import State
 from tests import pythons, targets
+from tests.integration.children import taskscope
 from tests.patience import FACTOR, settled
 from tests.tui.screen_text import screen_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 HOLDS_THE_GIL = """
 import ctypes, os, signal, time
@@ -107,3 +109,37 @@ async def test_the_app_says_on_every_view_that_a_process_is_only_read() -> None:
                 await becomes(lambda: "read-only" in screen_text(app))
                 await becomes(lambda: "nothing enters the process" in screen_text(app))
         assert agent_in(program.pid) is None
+
+
+COMES_AND_GOES = """
+import asyncio, os
+async def one(): await asyncio.sleep(0.5)
+async def main():
+    asyncio.get_running_loop().call_later(0.05, print, "ready", os.getpid())
+    while True:
+        kept = [asyncio.create_task(one()) for _ in range(50)]
+        await asyncio.sleep(0.4)
+asyncio.run(main())
+"""
+
+
+async def test_births_and_ends_are_unknown_where_only_looks_show_them() -> None:
+    with targets.running(pythons.require(pythons.NEWEST), COMES_AND_GOES) as program:
+        app = TaskScopeApp(OutsideSource(program.pid))
+        async with app.run_test(size=(200, 50)) as pilot:
+            context = app.context
+            await becomes(lambda: context.store.sample is not None and context.store.sample.seq > 3)
+            (row,) = [each for each in context.store.sites.values() if each.coroutine == "one"]
+            found = row.births(context.store.now), row.ends(context.store.now), row.errors()
+            assert found == (None, None, None)
+            await pilot.press("enter")
+            await becomes(lambda: "births –/s, ends –/s" in screen_text(app))
+            assert "births/s" not in screen_text(app)
+
+
+def test_a_report_from_outside_claims_no_births(tmp_path: Path) -> None:
+    with targets.running(pythons.require(pythons.NEWEST), COMES_AND_GOES) as program:
+        done = taskscope("report", "--read-only", str(program.pid), "-o", str(tmp_path / "it.md"))
+    assert done.returncode == 0
+    (row,) = [each for each in (tmp_path / "it.md").read_text().splitlines() if "| one |" in each]
+    assert [each.strip() for each in row.split("|")][-4:-1] == ["–", "–", "–"]
