@@ -17,7 +17,7 @@ from taskscope.sources.pump import Pump
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from taskscope.model import Finding, Hello, Process, Sample
     from taskscope.model.members import Member
@@ -131,20 +131,29 @@ class Observation:
         self.first = self.first or sample
         self._heard = time.monotonic()
         change = self.state.apply(sample)
-        self.tasks.add(sample.monotonic, sample.tasks.live)
         if sample.rss is not None:
             self.rss.add(sample.monotonic, sample.rss)
         for id, heir in change.heirs.items():
             self._inherit(self.sites[id], self.state.sites[heir])
+        self._find(change.found)
+        self.tasks.add(sample.monotonic, sample.tasks.live)
         for state in change.counted:
             if state.site.id not in self.sites:
                 seen = self.sites[state.site.id] = Seen(state)
                 if state.came and state.since is not None:
-                    seen.live.add(state.since, 0)
+                    seen.live.add(state.since, state.first.live)
         for id in change.gone:
             self.sites.pop(id, None)
         for seen in self.sites.values():  # also those that did not change: a flat line is a line
             seen.live.add(sample.monotonic, seen.state.counts.counts.live)
+
+    def _find(self, found: Mapping[int, int]) -> None:
+        """Older tasks were there all the time, whenever they are found."""
+        for id, number in found.items():
+            if id in self.sites:
+                self.sites[id].live.shift(number)
+            if self.state.sites[id].site.kind == "task":
+                self.tasks.shift(number)
 
     def _inherit(self, left: Seen, state: SiteState) -> None:
         """Moves the line of a dropped site to the one that its tasks are now counted under."""

@@ -6,6 +6,8 @@ The app, the judge and ``watch`` rely on these rules:
 - Counts and losses are totals: the newest value is complete.
 - A site first counted after another sample had no tasks at that sample; before the first sample nothing is
   known.
+- Tasks older than the agent that are found later were there from the first sample on: they are neither growth
+  nor births.
 - A full sample that drops the site of older tasks counts them under another site of their coroutine, whose
   first counts then include theirs.
 - A site that is named again has a better known line; its counts stay.
@@ -49,6 +51,11 @@ class SiteState:
         """How much the live count has grown since ``since``."""
         return self.counts.counts.live - self.first.live
 
+    def find(self, number: int) -> None:
+        """So many of its tasks were there at ``since`` already."""
+        first = self.first
+        self.first = replace(first, live=first.live + number, born=first.born + number)
+
     def inherit(self, left: SiteState) -> None:
         """Takes over the tasks of a dropped site: they have not come since."""
         self.first = Counts(*map(add, astuple(self.first), astuple(left.first)))
@@ -60,13 +67,15 @@ class SiteState:
 class Change:
     """What a sample changed: sites new or better known, sites counted, and ids of sites dropped.
 
-    ``heirs``: of those dropped, which site their tasks are counted under.
+    ``heirs``: of those dropped, which site their tasks are counted under.  ``found``: of a site, how many
+    tasks older than the agent were found since the sample before.
     """
 
     named: tuple[SiteState, ...]
     counted: tuple[SiteState, ...]
     gone: tuple[int, ...]
     heirs: dict[int, int]
+    found: dict[int, int]
 
 
 class TargetState:
@@ -94,17 +103,18 @@ class TargetState:
         named = self.learn(sample.new_sites)
         counted: list[SiteState] = []
         takers: dict[tuple[str, str], SiteState] = {}
+        found: dict[int, int] = {}
         for counts in sample.sites:
             state = sites.get(counts.site)
             if state is None:
                 continue
-            if state.since is None:
-                if before is None:
-                    state.first, state.since = counts.counts, now
-                else:
-                    state.since, state.came = before.monotonic, True
-            if counts.adopted > state.counts.adopted:
+            if state.since is None and before is None:
+                state.first, state.since = counts.counts, now
+            elif more := counts.adopted - state.counts.adopted:
+                found[state.site.id] = more
                 takers[state.site.kind, state.site.coroutine] = state
+            if state.since is None and before is not None:
+                state.since, state.came = before.monotonic, True
             state.counts, state.changed = counts, now
             counted.append(state)
         gone = sites.keys() - mentioned(sample) if sample.full else ()
@@ -115,8 +125,11 @@ class TargetState:
             if taker is not None and left.since is not None:
                 taker.inherit(left)
                 heirs[id] = taker.site.id
+                found.pop(taker.site.id, None)
+        for id, number in found.items():
+            sites[id].find(number)
         self.sample = sample
-        return Change(named, tuple(counted), tuple(gone), heirs)
+        return Change(named, tuple(counted), tuple(gone), heirs, found)
 
     def learn(self, sites: Iterable[Site]) -> tuple[SiteState, ...]:
         """Names sites; returns those new or better known."""

@@ -148,12 +148,28 @@ async def test_limits_hold_for_all_tasks_together() -> None:
 async def test_older_tasks_that_move_to_the_line_that_starts_them_are_no_change() -> None:
     older, line = (Site(id, "task", PLACE, PLACE, "work") for id in (1, 2))
     first = dataclasses.replace(sample(0, {1: 25}, (1,)), new_sites=(older,))
-    moved = (SiteCounts(2, Counts(live=26, born=26), adopted=25),)
+    moved, more = ((SiteCounts(2, Counts(live=live, born=live), adopted=25),) for live in (26, 27))
     second = dataclasses.replace(sample(1, {}), full=True, new_sites=(line,), sites=moved)
-    observation = await observed(first, second, sample(2, {2: 27}))
+    observation = await observed(first, second, dataclasses.replace(sample(2, {}), sites=more))
     seen = observation.sites[2]
     assert (seen.live.values, seen.state.gained) == ([25, 26, 27], 2)
     assert "  27      +2 " in report(observation)
+
+
+async def test_older_tasks_that_are_found_during_the_watch_are_neither_growth_nor_births() -> None:
+    def found(seconds: float, older: int, live: int, site: int) -> Sample:
+        counts = SiteCounts(site, Counts(live, live), oldest=0.0, adopted=older)
+        totals = Counts(live=live if site == 1 else 400 + live)
+        return dataclasses.replace(sample(seconds, {}), tasks=totals, sites=(counts,))
+
+    named = dataclasses.replace(sample(0, {1: 5}, (1, 2)), sites=(SiteCounts(1, Counts(5, 5), adopted=5),))
+    observation = await observed(named, found(1, 395, 400, 1), found(2, 900, 900, 2), found(3, 2000, 2006, 2))
+    one, other = observation.sites[1], observation.sites[2]
+    assert (one.live.values, one.state.gained) == ([395, 400, 400, 400], 5)
+    assert (other.live.values, other.state.gained) == ([2000, 2000, 2006], 6)
+    assert observation.tasks.values == [2395, 2400, 2400, 2406]
+    assert "2,006      +6" in report(observation)
+    assert "     2.0      0.0" in report(observation)  # born per second
 
 
 async def test_a_site_that_does_not_change_is_flat() -> None:
