@@ -20,9 +20,9 @@ from taskscope.agent.answers.nodes import REST, Edge, Node, shown_of, with_rest
 from taskscope.agent.answers.returning import Returning
 from taskscope.agent.answers.unreturned import Unreturned
 from taskscope.agent.inspect import futures, processes, stacks, task_facts, turns, waited
-from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.agent.inspect.looking import items
+from taskscope.agent.inspect.runs import is_run
 from taskscope.agent.inspect.seclusion import is_secluded, registered_of
 from taskscope.agent.inspect.slots import Slots, is_forked, is_left_behind, slots_of
 from taskscope.agent.inspect.threads import ident_of, known_threads, native_id, native_ids
@@ -90,7 +90,9 @@ class Look:
         all_known = len(here) <= len(idents) + 1
         leaving = all_known and waited.is_leaving(stacks.current_frames())
         loops = {thread: loop for loop, thread in self._loops()}
-        self._secluded = self._enclosed = all_known and (yield from is_secluded(loops.values()))
+        every = [each for id, each in self._watch.loops() if id in self._runs or is_run(each)]
+        self._secluded = self._enclosed = all_known and (yield from is_secluded(every))
+        every.clear()
         for ident in idents:
             frame = stacks.current_frames().get(ident)
             native = self._natives.get(ident)
@@ -180,9 +182,7 @@ class Look:
             left -= len(references)
             for reference in references[:PER_SITE]:
                 task = reference()
-                if type(task) is StandIn:  # what trio's wait for is not followed
-                    self._secluded = self._enclosed = False
-                elif task is not None and not futures.is_done(task) and futures.serial_of(task) is not None:
+                if task is not None and not futures.is_done(task) and futures.serial_of(task) is not None:
                     yield task
                 del task
                 if spent():
@@ -242,6 +242,8 @@ class Look:
             yield Edge(key, ("thing", id(thing)), how)
         elif how == "runs":
             yield from self._to_worker(key, thing)
+        elif how == "loop":
+            yield from (Edge(key, ("thread", thread), how) for loop, thread in self._loops() if loop is thing)
         elif futures.is_task(thing):
             serial = futures.serial_of(thing)
             if serial is not None:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from taskscope.agent.inspect.walk import Job
 
 
+_INNER = (
+    *("_lock", "_internal_lock", "_internal_semaphore", "_internal_limiter"),
+    *("_Lock__original", "_Semaphore__original", "_CapacityLimiter__original"),
+)
+"""Where a condition has its lock, and anyio what it adapts: before it runs, and on trio."""
+
+MAX_INNER = 4
+
+
 class Held:
     """``wanted``: what is waited for, by ``id``.  ``by``: the edges from each to those that hold it."""
 
@@ -53,8 +62,12 @@ class Held:
                 self.by[number].append(Edge(("thing", number), holder, "held", held.where))
 
     def _number(self, thing: object) -> int | None:
-        """The number of a thing that is waited for, or of a condition's lock."""
-        for each in (thing, attribute(thing, "_lock")):
-            if each is not None and id(each) in self._wanted:
-                return id(each)
+        """The number of a thing that is waited for, or of the lock of a condition, or of what it adapts."""
+        for _ in range(MAX_INNER):
+            if id(thing) in self._wanted:
+                return id(thing)
+            inner = (attribute(thing, name) for name in _INNER)
+            thing = next((each for each in inner if each is not None), None)
+            if thing is None:
+                break
         return None

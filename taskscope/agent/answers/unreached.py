@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskscope.agent.answers.proofs import others_than
 from taskscope.agent.inspect import futures, stuck, waited
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.island import OwnRef
 from taskscope.system import clock
 
@@ -68,6 +69,7 @@ class Unreached:
             task = self._registry.find(serial)
             if (
                 task is not None
+                and type(task) is not StandIn  # whoever it shares a nursery with may have it cancelled
                 and not futures.is_done(task)
                 and waited.wait_of_task(task)[1] in _SET_BY_OTHERS
             ):

@@ -6,6 +6,7 @@ A task of trio has no room for our marks, and waits for no future.  Its stand-in
 
 from __future__ import annotations
 
+from math import inf
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,19 @@ class StandIn:
         waits = attribute(nursery, "_parent_waiting_in_aexit") is True
         return [parent] if parent is not None and waits else []
 
+    def may_give_up(self) -> bool:
+        """Whether it is cancelled, or a deadline will cancel it."""
+        status = attribute(self._task(), "_cancel_status")
+        for _ in range(MAX_DEPTH):
+            scope = attribute(status, "_scope")
+            deadline = seconds(attribute(scope, "_deadline"))
+            if deadline != inf or attribute(status, "effectively_cancelled") is not False:
+                return True
+            status = attribute(status, "_parent")
+            if status is None or attribute(scope, "_shield") is True:
+                return False
+        return True
+
     def left(self, frames: list[FrameType]) -> float | None:
         """Seconds until its sleep ends; None if it sleeps forever, or by a clock of the program's."""
         offset = seconds(attribute(attribute(self.run, "clock"), "offset"))
@@ -110,3 +124,9 @@ class StandIn:
 
 known: dict[int, StandIn] = {}
 """Those of the live tasks, by the ``id`` of each."""
+
+
+def of(task: object) -> object:
+    """The stand-in of a task of trio; anything else unchanged."""
+    stand = known.get(id(task))
+    return stand if stand is not None and stand._task() is task else task

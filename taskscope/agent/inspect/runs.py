@@ -5,9 +5,11 @@ Its scheduler is a generator that is on the stack only while it runs tasks.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect.looking import attribute, class_name, module_of, number, seconds, size
+from taskscope.agent.inspect.looking import attribute, class_name, module_of, number, pairs, seconds, size
+from taskscope.agent.inspect.primitives import number_of
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import clock
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
     from typing import Any
+
+MOST = 20
+"""Descriptors told."""
 
 FILE = "/trio/_core/_run.py"
 
@@ -56,6 +61,28 @@ def length(run: object, *, deadlines: bool) -> int | None:
         if deadlines
         else size(attribute(run, "runq"))
     )
+
+
+def is_asked(run: object) -> bool:
+    """Whether a thread or a signal has asked it for something, or its clock may jump; or that is unknown."""
+    queue = attribute(run, "entry_queue")
+    asked = (
+        attribute(queue, "queue"),
+        attribute(queue, "idempotent_queue"),
+        attribute(run, "waiting_for_idle"),
+    )
+    return [size(each) for each in asked] != [0, 0, 0] or attribute(run, "clock_autojump_threshold") != inf
+
+
+def registered(run: object) -> list[tuple[int, int]] | None:
+    """The descriptors that it waits on, with epoll's bits, but the one by which threads wake it."""
+    waiters = attribute(attribute(run, "io_manager"), "_registered")
+    if class_name(attribute(run, "io_manager")) != "EpollIOManager" or (size(waiters) or MOST) >= MOST:
+        return None
+    wakeup = attribute(attribute(run, "entry_queue"), "wakeup")
+    own = number_of(attribute(wakeup, "wakeup_sock"))
+    found = ((number(fd), number(attribute(each, "current_flags"))) for fd, each in pairs(waiters))
+    return [(fd, bits) for fd, bits in found if fd is not None and bits and fd != own]
 
 
 def find(run: object, frames: Mapping[int, FrameType], thread: int) -> Found | None:

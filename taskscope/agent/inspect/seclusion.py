@@ -8,7 +8,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # typeshed has no stub; ``signal`` runs Python
 from typing import TYPE_CHECKING
 
-from taskscope.agent.inspect import other_ends, processes, turns
+from taskscope.agent.inspect import other_ends, processes, runs, turns
 from taskscope.agent.inspect.looking import attribute, items, number, size
 from taskscope.agent.inspect.primitives import number_of
 from taskscope.agent.inspect.system_calls import On
@@ -23,6 +23,8 @@ MAX_TIMERS = 2_000
 """Timers of a loop searched for one that is not cancelled."""
 
 _READ, _WRITE = 1, 2  # of selectors
+
+_IN, _OUT = 1, 4  # of epoll
 
 MAX_REGISTERED = 20
 """Descriptors that a loop may wait on beside its own, if the other end of each is on this machine."""
@@ -47,6 +49,8 @@ def is_quiescent(loop: object) -> Job[bool]:
     if turns.length(loop, "_ready") != 0:
         return False
     timers = turns.length(loop, "_scheduled")
+    if runs.is_run(loop) and (timers != 0 or runs.is_asked(loop)):
+        return False
     if timers is None or timers > MAX_TIMERS:
         return False
     if any(
@@ -69,6 +73,11 @@ def _is_of_this_machine(number: int) -> bool:
 
 def registered_of(loop: object) -> list[On] | None:
     """The descriptors that a loop waits on, but the one by which threads wake it; None: unknown, or many."""
+    if runs.is_run(loop):
+        seen = runs.registered(loop)
+        return (
+            [On(fd, bool(bits & _IN), bool(bits & _OUT)) for fd, bits in seen] if seen is not None else None
+        )
     keys = attribute(turns.variable(loop, "_selector"), "_fd_to_key")
     count = size(keys)
     if count is None or count > MAX_REGISTERED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import FunctionType
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect import futures
+from taskscope.agent.inspect import foreign, futures
 from taskscope.agent.inspect.blocking import owner_of_rlock
 from taskscope.agent.inspect.looking import (
     attribute,
@@ -13,6 +13,7 @@ from taskscope.agent.inspect.looking import (
     is_a,
     items,
     lookup,
+    module_of,
     mro,
     native,
     number,
@@ -58,11 +59,13 @@ def slots_of(thing: object) -> Slots:
     name = class_name(thing)
     borrowers = attribute(thing, "_borrowers")
     if borrowers is not None:
-        serials = [futures.serial_of(each) for each in items(borrowers, MAX_BORROWERS)]
+        serials = [futures.serial_of(foreign.of(each)) for each in items(borrowers, MAX_BORROWERS)]
         known = tuple(each for each in serials if each is not None)
         total = seconds(attribute(thing, "_total_tokens"))
         full = total is not None and len(known) == len(serials) >= total
-        return Slots("slots", name, int(total or 0) if full else None, known, known=full)
+        if not full:  # there are free ones, or who has them is neither a task nor a thread
+            return Slots("slots", name, known=True)
+        return Slots("slots", name, int(total or 0), known, known=True)
     thread = owner_of_rlock(thing)
     if thread is not None:
         return Slots("lock", name, 1, thread=thread, known=True)
@@ -72,6 +75,8 @@ def slots_of(thing: object) -> Slots:
             "lock", f"import lock of {text(attribute(thing, 'name'))}", 1, thread=importing, known=True
         )
     owner = attribute(thing, "_owner_task")
+    if owner is None and module_of(type(thing)).startswith("trio."):
+        owner = foreign.of(attribute(thing, "_owner"))
     if owner is not None:
         serial = futures.serial_of(owner)
         return Slots(

@@ -83,6 +83,9 @@ def claims(loops: list[tuple[int, Any]], born: float) -> Job[dict[int, int]]:
         thread = claimed_thread(loop)
         if thread is not None and not is_copy(loop, born):
             found[number] = thread
+        elif runs.is_run(loop) and (run := runs.find(loop, sys._current_frames(), 0)) is not None:
+            found[number] = run.thread
+            del run
         del loop
         if spent():
             yield

@@ -6,7 +6,8 @@ import threading
 from types import FunctionType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from taskscope.agent.inspect import awaiting, blocking, futures, origins, stacks, waits
+from taskscope.agent.inspect import awaiting, blocking, foreign, futures, origins, stacks, waits
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.looking import attribute, called, items, seconds, size, text
 from taskscope.agent.inspect.threads import has_ended, ident_of
 from taskscope.agent.inspect.variables import variables_of
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import EdgeKind, EndingHow, Wait
 
 MAX_FUTURES = 1_000
+
+JOB_OF_TRIO = "to_thread_run_sync.<locals>.worker_fn"
+"""Runs a job in a thread of trio's; the list by which it knows its task stands for a future."""
 
 _OWN_LOCKS = frozenset(
     ("Condition.wait", "Thread._wait_for_tstate_lock", "Thread.join", "_shutdown", "_ThreadHandle.join")
@@ -36,6 +40,9 @@ _LEAVING: dict[tuple[str, str], EndingHow] = {
     ("util.py", "_exit_function"): "processes",
 }
 
+_RUN_FOR_THREAD = ("_threads.py", "Run.run")
+"""In it a task of trio runs what the thread asks of it that runs its job."""
+
 _SHUTDOWN = "BaseEventLoop.shutdown_default_executor"
 
 
@@ -51,7 +58,7 @@ _TAKING: dict[str, Kind] = {
 
 
 class Ahead(NamedTuple):
-    """Something waited for.  ``thing``: a lock or slots, a future of an executor, a task or a thread."""
+    """Something waited for.  ``thing``: a lock or slots, a job's future, a loop, a task or a thread."""
 
     how: EdgeKind
     thing: object
@@ -67,6 +74,8 @@ class Waited(NamedTuple):
 def by_task(task: object) -> Waited:
     """What ``task`` waits for; nothing if it may continue by itself."""
     frames = stacks.await_chain(futures.coroutine(task))
+    if type(task) is StandIn:
+        return Waited([] if task.may_give_up() else _by_task_of_trio(task, frames))
     lock = _acquired(frames)
     if lock is not None:
         return Waited([Ahead("waits", lock)])
@@ -88,6 +97,19 @@ def by_task(task: object) -> Waited:
     return Waited([Ahead("runs", source)] if source is not None else [])
 
 
+def _by_task_of_trio(task: StandIn, frames: list[FrameType]) -> list[Ahead]:
+    """Of a lock, of a nursery, or of a job in a thread; whatever else it waits for, anybody may bring."""
+    lock = _acquired(frames)
+    if lock is not None:
+        return [Ahead("waits", lock)]
+    for frame in frames:
+        if _name(frame) == _RUN_FOR_THREAD:
+            break
+        if _name(frame) == ("_threads.py", "to_thread_run_sync"):
+            return [Ahead("runs", variables_of(frame).get("task_register"))]
+    return [Ahead("ends", each) for each in task.children(frames)]
+
+
 def _takes_the_first(frames: list[FrameType], known: waits.Recognised | None) -> bool:
     """Whether one of them ending is enough: ``asyncio.wait`` unless it waits for all, or ``as_completed``."""
     if known is None or known.rule.wait != "gather":
@@ -104,7 +126,7 @@ def _acquired(frames: list[FrameType]) -> object:
         file, name = origins.file_of(frame.f_code), text(frame.f_code.co_qualname)
         if not origins.is_plumbing(file):
             break
-        asynchronous = "/asyncio/" in file or "/anyio/" in file
+        asynchronous = "/asyncio/" in file or "/anyio/" in file or "/trio/" in file
         if asynchronous and name.rpartition(".")[2] in ("acquire", "acquire_on_behalf_of"):
             return variables_of(frame).get("self")
         if asynchronous and name == "Queue.get":
@@ -155,12 +177,16 @@ def is_call_for(handle: object, future: object) -> bool:
 def by_thread(frame: FrameType) -> Waited:
     """What a suspended thread waits for, judging by its innermost ``frame``."""
     own = _name(frame)
+    if own == ("_thread_cache.py", "WorkerThread._work"):  # trio's, without a job
+        return Waited([])
     if own[1] == "_ModuleLock.acquire" and "importlib" in own[0]:
         return Waited([Ahead("waits", variables_of(frame).get("self"))])
     if own[0] != "threading.py" or own[1] not in _OWN_LOCKS:
         lock = blocking.lock_at(frame)
         if lock is not None:
             return Waited([Ahead("waits", lock)])
+    if own == ("_threads.py", "_send_message_to_trio"):
+        return Waited(_asked_of_trio(frame))
     walk: FrameType | None = frame
     while walk is not None and _is_of_stdlib(walk):
         found = _by_function(walk)
@@ -168,6 +194,19 @@ def by_thread(frame: FrameType) -> Waited:
             return found
         walk = walk.f_back
     return Waited([])
+
+
+def _asked_of_trio(frame: FrameType) -> list[Ahead]:
+    """What a thread of trio's waits for that asks its task to run something: the loop, and it if it does."""
+    if variables_of(frame).get("token_provided") is not False:
+        return []
+    jobs = (each for each in stacks.thread_frames(frame) if each.f_code.co_qualname == JOB_OF_TRIO)
+    register = next((variables_of(each).get("task_register") for each in jobs), None)
+    task = next(iter(items(register, 1)), None)
+    if type(stand := foreign.of(task)) is not StandIn:
+        return []
+    runs = any(_name(each) == _RUN_FOR_THREAD for each in stacks.await_chain(stand.coroutine))
+    return [Ahead("loop", stand.run), *([Ahead("ends", stand)] if runs else [])]
 
 
 def _by_function(frame: FrameType) -> Waited | None:
@@ -259,7 +298,7 @@ def of_task_by_anybody(task: object) -> EdgeKind:
 
 def _by_anybody(frames: Iterable[FrameType], wait: Wait) -> EdgeKind:
     """How a wait may end that anybody may end: ``waits``: for work to come; ``ends``: somebody owes it."""
-    if wait in ("queue.get", "job"):
+    if wait in ("queue.get", "job", "sleep"):
         return "waits"
     names = (text(each.f_code.co_qualname) for each in frames if _is_of_stdlib(each))
     return "ends" if wait in ("queue.put", "barrier") or "Queue.join" in names else "woken"

@@ -11,6 +11,7 @@ from taskscope.agent.inspect.jobs import MAX_QUEUED, is_worker, job_of, pool_of,
 from taskscope.agent.inspect.looking import attribute, class_name, number, pairs, text
 from taskscope.agent.inspect.threads import ident_of, known_threads
 from taskscope.agent.inspect.variables import variables_of
+from taskscope.agent.inspect.waited import JOB_OF_TRIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,12 +70,14 @@ class Workers:
 
 
 def _running(frame: FrameType | None) -> object:
-    """The future of the job that a worker runs."""
+    """The future of the job that a worker runs, or what stands for it."""
     while frame is not None:
         if is_worker(frame):
             names = variables_of(frame)
             item = names.get("work_item")
             return attribute(item, "future") if item is not None else names.get("future")
+        if frame.f_code.co_qualname == JOB_OF_TRIO:
+            return variables_of(frame).get("task_register")
         frame = frame.f_back
     return None
 
