@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.attach.presence import agent_in
+from tests.patience import FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +70,7 @@ def running(
 
 
 def wait_for_agent(child: subprocess.Popen[str]) -> None:
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 20 * FACTOR
     while agent_in(child.pid) is None:
         assert child.poll() is None, f"the child ended with {child.returncode}"
         assert time.monotonic() < give_up, "no agent answers in the child"
@@ -83,8 +84,13 @@ def says(child: subprocess.Popen[str], word: str) -> None:
 
 
 def taskscope(*words: str, timeout: float = 40) -> subprocess.CompletedProcess[str]:
-    """A command line in a process of its own, without a terminal."""
+    """A command line in a process of its own, without a terminal, for so many seconds at most."""
     command: Sequence[str] = [sys.executable, "-m", "taskscope", *words]
     return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout * FACTOR,
+        check=False,
     )

@@ -32,6 +32,7 @@ from taskscope.sources.outside.source import OutsideSource
 from taskscope.text import unseen
 from tests import pythons, targets
 from tests.integration.children import taskscope
+from tests.patience import FACTOR
 
 if TYPE_CHECKING:
     from tests.targets import Program
@@ -199,7 +200,7 @@ async def test_threads_have_their_stacks_and_what_they_wait_in(version: str) -> 
     with targets.running(pythons.require(version), STANDING) as program:
         source = OutsideSource(program.pid)
         hello = await source.open()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * FACTOR):
             async for _ in source.samples():
                 main, idle = await source.ask(requests.Threads())
                 if main.state == "idle":
@@ -249,7 +250,7 @@ async def test_whoever_keeps_the_gil_is_named_with_the_function_and_the_line(ver
         source, silence = OutsideSource(program.pid), None
         await source.open()
         await source.ask(requests.SetInterval(0.1))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * FACTOR):
             async for _ in source.samples():
                 silence = source.silence()
                 if silence is not None and silence.state == "held":
@@ -349,7 +350,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 * FACTOR)
 def test_growth_is_found_from_outside_with_the_line_at_which_tasks_wait() -> None:
     with targets.running(pythons.require("3.11"), GROWS) as program:
         done = taskscope("watch", "--read-only", str(program.pid), "--for", "175s", timeout=250)

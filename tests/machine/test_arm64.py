@@ -18,10 +18,14 @@ REPO = Path(__file__).parents[2]
 VERSIONS = {"3.11": "bookworm", "3.13": "sid", "3.14": "sid", "3.15": "sid"}
 """In which of Debian's suites each is; tests there run in the suite's own Python."""
 
-PACKAGES = ("python3-pytest", "python3-pytest-timeout", "python3-uvloop")
+PACKAGES = (
+    *("python3-pytest", "python3-pytest-timeout", "python3-pytest-asyncio"),
+    *("python3-uvloop", "python3-jsonschema"),
+)
 
 PYTEST = (
-    "python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider --timeout 600 -rfEs tests/integration/"
+    "python3 -m pytest -c /dev/null --rootdir . -p no:cacheprovider -o asyncio_mode=auto --timeout 600 -rfEs "
+    "tests/integration/"
 )
 
 ATTACHES = (
@@ -31,6 +35,7 @@ ATTACHES = (
     "test_interrupted_calls.py",
     "test_outside.py test_gil_deadlock.py",
     "test_discover.py",
+    "test_read_only.py test_busy_with_the_gil.py",
 )
 
 SMOKE = (
