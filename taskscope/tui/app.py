@@ -32,6 +32,7 @@ from taskscope.tui.picker import PickerScreen
 from taskscope.tui.playback import Playback
 from taskscope.tui.status import StatusLine
 from taskscope.tui.store import Store
+from taskscope.tui.terminal import ends_with_terminal
 from taskscope.tui.view import ViewScreen
 from taskscope.tui.views import screen_of
 
@@ -47,9 +48,7 @@ if TYPE_CHECKING:
     from taskscope.tui.picker import Targets
 
 GARBAGE = (50_000, 20, 100)
-"""Thresholds of the garbage collector.  The app keeps some hundred thousand objects for its lifetime; at
-Python's defaults, collecting costs a sixth of the app's CPU at 5,000 sites.
-"""
+"""Thresholds of the garbage collector: at Python's, it takes a sixth of the app's CPU at 5,000 sites."""
 
 QUIT_SECONDS = 3.0
 """Seconds within which a second ctrl+c quits."""
@@ -107,6 +106,7 @@ class TaskScopeApp(App[None]):
 
     def on_mount(self) -> None:
         self.theme = self._theme_at_first
+        ends_with_terminal(self)
         self.app_resume_signal.subscribe(self, self._resumed, immediate=True)
         if self._targets is not None:
             self.push_screen(PickerScreen(self._targets, self._voice()))

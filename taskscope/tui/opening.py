@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ def run(
     gc.set_threshold(*GARBAGE)
     app.run()
     there = [] if via else [pid for pid in sorted(app.injected) if agent_in(pid) is not None]
-    if there:
-        parting(staying(there))
+    with contextlib.suppress(OSError):  # the terminal is gone
+        if there:
+            parting(staying(there))
     return app.return_code or 0

@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -46,6 +47,11 @@ class Terminal:
     def types(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
+    def closes(self) -> None:
+        """As when its window is closed, or the connection to it is lost."""
+        os.close(self.master)
+        self.master = -1
+
     def ends(self) -> int:
         """The exit status, once the rest of the output has been read."""
         give_up = time.monotonic() + PATIENCE
@@ -72,11 +78,13 @@ def terminal(*words: str) -> Iterator[Terminal]:
         command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
     ) as child:
         os.close(slave)
+        shown = Terminal(master, child)
         try:
-            yield Terminal(master, child)
+            yield shown
         finally:
             child.kill()
-            os.close(master)
+            if shown.master >= 0:
+                shown.closes()
 
 
 def test_attach_shows_the_sites_and_leaves_the_target_as_it_was() -> None:
@@ -88,6 +96,19 @@ def test_attach_shows_the_sites_and_leaves_the_target_as_it_was() -> None:
             assert app.ends() == 0
         assert target.poll() is None
         assert taskscope("snapshot", str(target.pid)).returncode == 0
+
+
+def test_the_app_ends_with_its_terminal_where_hang_ups_are_ignored() -> None:
+    """As under `su -c` and `nohup`; SIGHUP would end it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with running(STANDING, "--name", "standing") as target, terminal("attach", str(target.pid)) as app:
+            app.shows("creation sites")
+            app.closes()
+            app.child.wait(PATIENCE)
+            assert target.poll() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_open_shows_a_saved_snapshot(tmp_path: Path) -> None:
