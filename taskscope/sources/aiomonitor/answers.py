@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from typing import TYPE_CHECKING
 
 from taskscope import model
@@ -60,15 +59,6 @@ def facts(tally: Tally, site: int, cuts: Sequence[float], now: float) -> model.S
         return None
     alive = tuple(sum(birth <= cut for birth in births) for cut in cuts)
     return model.SiteFacts(site, now, len(members), alive, cuts=tuple(cuts))
-
-
-def site_past(tally: Tally, id: int, since: float) -> model.SiteHistory:
-    """The changes of one site, from the value in force at ``since``."""
-    site = tally.sites.get(id)
-    past = list(site.past) if site is not None else []
-    rows = past[max(0, bisect.bisect_right(past, since, key=lambda row: row[0]) - 1) :]
-    times, live, born, ended = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return model.SiteHistory(id, times, live, born, ended)
 
 
 def task(known: KnownTask, *, parent: int = 0, parked: model.Parked | None = None) -> model.Task:

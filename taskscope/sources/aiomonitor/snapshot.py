@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from taskscope import model, wire
-from taskscope.model import snapshot as form
+from taskscope import wire
+from taskscope.sources import tallied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from taskscope import model
 
 
 def snapshot(
@@ -22,33 +24,24 @@ def snapshot(
     site_history: Sequence[model.SiteHistory],
 ) -> dict[str, Any]:
     """The snapshot as JSON values.  ``stacks``: creation stacks by site."""
-    frames: dict[model.Frame, int] = {}
-    rows: list[list[int]] = []
-    site_stacks = []
-    for site, kept in stacks.items():
-        for each in kept:
-            rows.append([frames.setdefault(frame, len(frames)) for frame in each.frames])
-            site_stacks.append({"site": site, "serial": each.serial, "stack": len(rows) - 1})
-    sections = {
-        "format": form.FORMAT,
-        "schema": form.SCHEMA,
-        "taskscope": hello.taskscope,
-        "process": wire.pack(hello.process),
-        "agent": wire.pack(form.Agent.of(hello)),
-        "time": wire.pack(form.Times(sample.wall, sample.monotonic)),
-        "sample": wire.pack(sample),
-        "sites": wire.pack(list(sites)),
-        "site_stacks": site_stacks,
-        "frames": [[frame.file, frame.line, frame.function, frame.origin] for frame in frames],
-        "stacks": rows,
-        "tasks": [_packed(task) for task in tasks],
-        "ended": wire.pack(list(ended)),
-        "history": wire.pack(history),
-        "site_history": wire.pack(list(site_history)),
-        "judged": wire.pack(model.Judged(0.0)),
-    }
-    every = {**{name: [] for name in form.LISTS}, **sections}
-    return {name: every[name] for name in form.NAMES if name in every}
+    numbered = tallied.Stacks()
+    site_stacks = [
+        {"site": site, "serial": each.serial, "stack": numbered.number(each.frames)}
+        for site, kept in stacks.items()
+        for each in kept
+        if each.frames
+    ]
+    return tallied.snapshot(
+        hello,
+        sample,
+        numbered,
+        sites=wire.pack(list(sites)),
+        site_stacks=site_stacks,
+        tasks=[_packed(task) for task in tasks],
+        ended=wire.pack(list(ended)),
+        history=wire.pack(history),
+        site_history=wire.pack(list(site_history)),
+    )
 
 
 def _packed(task: model.Task) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,6 +20,7 @@ from taskscope.sources.aiomonitor.client import Client, NoSuchTask, Unanswered, 
 from taskscope.sources.aiomonitor.host import HostProcess
 from taskscope.sources.aiomonitor.tally import Tally, another_process
 from taskscope.sources.base import Answering, NotAvailable, SourceError, TargetGone
+from taskscope.sources.tallied import site_past, spare_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -255,7 +255,8 @@ class AiomonitorSource(Answering):
         return self._past.read(self._now - query.seconds)
 
     async def site_history(self, query: requests.SiteHistory) -> tuple[model.SiteHistory, ...]:
-        return tuple(answers.site_past(self._tally, id, self._now - query.seconds) for id in query.sites)
+        since, sites = self._now - query.seconds, self._tally.sites
+        return tuple(site_past(id, sites[id].past if id in sites else (), since) for id in query.sites)
 
     @property
     def _now(self) -> float:
@@ -310,14 +311,8 @@ class AiomonitorSource(Answering):
             past.outcome, past.error = await self._asking.outcome(trace)
 
     async def source(self, query: requests.Source) -> model.SourceLines:
-        """The file as it is on this machine: aiomonitor shows only single lines.
-
-        The target names the file, so root, who may read more than the target, refuses.
-        """
-        if os.geteuid() == 0 and (self._process is None or self._process.uid != 0):
-            raise NotAvailable(
-                f"root does not read {query.file} on behalf of another user: run as the program's user"
-            )
+        """The file as it is on this machine: aiomonitor shows only single lines."""
+        spare_files(query, self._process.uid if self._process is not None else None)
         lines = learn.source_lines(query.file)
         if not lines:
             raise NotAvailable(

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 from taskscope import model
 from taskscope.sources.aiomonitor import api
+from taskscope.sources.tallied import SITE_PAST, Change
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from taskscope.model.vocabulary import Outcome
-
-SITE_PAST = 600
-"""Changes kept per site."""
 
 ENDED_KEPT = 2_000
 
@@ -96,7 +94,7 @@ class SiteTally:
     adopted: int = 0
     ended: int = 0
     births: tuple[float, ...] = ()
-    past: deque[tuple[float, int, int, int]] = None  # type: ignore[assignment]
+    past: deque[Change] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         self.past = deque(maxlen=SITE_PAST)

@@ -8,7 +8,6 @@ else is answered from the last look, which has the form of a snapshot.
 from __future__ import annotations
 
 import asyncio
-import bisect
 import itertools
 import os
 import time
@@ -25,6 +24,7 @@ from taskscope.sources.outside.picture import picture
 from taskscope.sources.outside.process import describe
 from taskscope.sources.outside.tally import Tally
 from taskscope.sources.saved import SavedSource, source_here
+from taskscope.sources.tallied import site_past, spare_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -252,24 +252,12 @@ class OutsideSource(Answering):
         return self._past.read(time.monotonic() - query.seconds)
 
     async def site_history(self, query: requests.SiteHistory) -> tuple[model.SiteHistory, ...]:
-        return tuple(self._site_past(id, time.monotonic() - query.seconds) for id in query.sites)
-
-    def _site_past(self, id: int, since: float) -> model.SiteHistory:
-        site = self._tally.sites.get(id)
-        past = list(site.past) if site is not None else []
-        rows = past[max(0, bisect.bisect_right(past, since, key=lambda row: row[0]) - 1) :]
-        times, live, born, ended = zip(*rows, strict=True) if rows else ((), (), (), ())
-        return model.SiteHistory(id, times, live, born, ended)
+        since, sites = time.monotonic() - query.seconds, self._tally.sites
+        return tuple(site_past(id, sites[id].past if id in sites else (), since) for id in query.sites)
 
     async def source(self, query: requests.Source) -> model.SourceLines:
-        """The file as it is on this machine.
-
-        The target names the file, so root, who may read more than the target, refuses.
-        """
-        if os.geteuid() == 0 and os.stat(f"/proc/{self.pid}").st_uid != 0:  # noqa: PTH116
-            raise NotAvailable(
-                f"root does not read {query.file} on behalf of another user: run as the program's user"
-            )
+        """The file as it is on this machine."""
+        spare_files(query, os.stat(f"/proc/{self.pid}").st_uid)  # noqa: PTH116
         if procfs.root(self.pid):
             raise NotAvailable(f"{query.file} is among the files of the process's container")
         return source_here(query, "no agent reads it there")

@@ -12,6 +12,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.sources.tallied import SITE_PAST, Change
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 MOST_SITES = 5_000
 """Beyond these, tasks are counted by their coroutine alone."""
-
-SITE_PAST = 600
-"""Changes kept per site."""
 
 _Key = tuple["SiteKind", str, model.Frame]
 _NOWHERE = model.Frame("", 0, "")
@@ -40,7 +38,7 @@ class SiteTally:
     live: int = 0
     came: int = 0
     left: int = 0
-    past: deque[tuple[float, int, int, int]] = field(default_factory=lambda: deque(maxlen=SITE_PAST))
+    past: deque[Change] = field(default_factory=lambda: deque(maxlen=SITE_PAST))
 
     def counts(self) -> model.SiteCounts:
         born = self.first + self.came
