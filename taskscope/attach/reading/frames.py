@@ -5,6 +5,8 @@ Nothing is run in the process, and nothing written.  It goes on meanwhile: what 
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import struct
 from typing import TYPE_CHECKING
 
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
     from taskscope.attach.reading.layout import Layout, Python
     from taskscope.model import Frame
 
-MOST_THREADS, MOST_FRAMES = 500, 64
+MOST_INTERPRETERS, MOST_THREADS, MOST_FRAMES = 100, 20_000, 64
 """The process may have written anything: every chain is bounded."""
+
+TRIES = 10
+"""Times that a list of threads is followed: they come and go."""
 
 _OF_C = 3
 """Owners of a frame from which on it is one of the interpreter's own, between two calls from C."""
@@ -30,14 +35,29 @@ _OF_C = 3
 class ThreadStack:
     """``native``: its id as the process numbers it.  ``frames``: innermost first.
 
-    Addresses: ``state``, the interpreter's record of it; ``places``, those of the frames.
+    Addresses: ``states``, the records of it, one in each interpreter; ``places``, those of the frames.
     """
 
-    state: int
+    states: tuple[int, ...]
     ident: int
     native: int
     frames: tuple[Frame, ...]
     places: tuple[int, ...]
+
+    def within(self, outer: ThreadStack) -> ThreadStack:
+        """With what an older interpreter has of the same thread, which called this one."""
+        return ThreadStack(
+            self.states + outer.states,
+            self.ident,
+            self.native,
+            self.frames + outer.frames,
+            self.places + outer.places,
+        )
+
+    @property
+    def runs_loop(self) -> bool:
+        """Whether it runs an event loop of asyncio."""
+        return any(each.function == "BaseEventLoop.run_forever" for each in self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,7 @@ class Gil:
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """The threads, and which of them has the GIL."""
+    """The threads of all interpreters, and which of them has the GIL of the main one."""
 
     gil: Gil
     threads: tuple[ThreadStack, ...]
@@ -65,7 +85,7 @@ class Stacks:
     @property
     def holder(self) -> int:
         """The thread that has the GIL, as the process numbers it; 0: none."""
-        return next((each.native for each in self.threads if each.state == self.gil.state), 0)
+        return next((each.native for each in self.threads if self.gil.state in each.states), 0)
 
     @property
     def lines(self) -> dict[int, tuple[Frame, ...]]:
@@ -84,7 +104,7 @@ def read(pid: int) -> Stacks | None:
 
 
 class Interpreter:
-    """The main interpreter of a process."""
+    """The interpreters of a process: the main one, and those that it has made besides."""
 
     def __init__(self, memory: Memory, layout: Layout, python: Python) -> None:
         self.memory = memory
@@ -104,10 +124,25 @@ class Interpreter:
         """The main one follows the newest."""
         return self.memory.pointer(self.python.runtime + self.layout.interpreter + 8)
 
+    def addresses(self) -> tuple[int, ...]:
+        """Those of all, newest first.  Raises MovedError."""
+        found: list[int] = []
+        address = self.memory.pointer(self.python.runtime + self.layout.interpreter)
+        while address and len(found) < MOST_INTERPRETERS:
+            found.append(address)
+            address = self.memory.pointer(address + self.layout.others)
+        return tuple(found)
+
     def stacks(self) -> Stacks:
         """What all threads do now.  Raises MovedError."""
         self.code.look_again()
-        return Stacks(self.gil(), tuple(self._threads()))
+        gil, found = self.gil(), dict[int, ThreadStack]()
+        for state in itertools.islice(self._records(), MOST_THREADS):
+            with contextlib.suppress(MovedError):  # the thread has ended
+                each = self.stack(state)
+                inner = found.get(each.native)
+                found[each.native] = inner.within(each) if inner is not None else each
+        return Stacks(gil, tuple(found.values()))
 
     def gil(self) -> Gil:
         """Who has it now.  Raises MovedError."""
@@ -126,7 +161,7 @@ class Interpreter:
         native, ident = memory.pointer(state + layout.native), memory.pointer(state + layout.ident)
         found = tuple(self._frames(state))
         frames, places = tuple(frame for _, frame in found), tuple(place for place, _ in found)
-        return ThreadStack(state, ident, native, frames, places)
+        return ThreadStack((state,), ident, native, frames, places)
 
     def place(self, state: int) -> tuple[int, int]:
         """The innermost frame of a thread and the instruction at which that stands.  Raises MovedError."""
@@ -135,18 +170,35 @@ class Interpreter:
         frame = memory.pointer(place + layout.current)
         return frame, memory.pointer(frame + layout.instruction) if frame else 0
 
-    def _threads(self) -> Iterator[ThreadStack]:
-        layout, memory = self.layout, self.memory
-        state = memory.pointer(self.address + layout.threads)
-        for _ in range(MOST_THREADS):
-            if not state:
-                return
+    def _records(self) -> Iterator[int]:
+        """Those of the threads of all interpreters, newest first.  Raises MovedError."""
+        for interpreter in self.addresses():
+            yield from self._listed(interpreter)
+
+    def _listed(self, interpreter: int) -> list[int]:
+        """Those of one interpreter; some are missing if its list never stands still."""
+        most: list[int] = []
+        for _ in range(TRIES):
+            found, whole = self._followed(self.memory.pointer(interpreter + self.layout.threads))
+            most = max(most, found, key=len)
+            if whole:
+                break
+        return most
+
+    def _followed(self, state: int) -> tuple[list[int], bool]:
+        """The records from one on, and whether that is all: each points back to the one before it."""
+        found: list[int] = []
+        before = 0
+        while state and len(found) < MOST_THREADS:
             try:
-                found, following = self.stack(state), memory.pointer(state + layout.next)
+                back, following = struct.unpack("<2Q", self.memory.read(state + self.layout.next - 8, 16))
             except MovedError:
-                return  # the thread has ended
-            yield found
-            state = following
+                return found, False
+            if back != before:
+                return found, False
+            found.append(state)
+            before, state = state, following
+        return found, True
 
     def _frames(self, state: int) -> Iterator[tuple[int, Frame]]:
         layout, memory = self.layout, self.memory

@@ -6,15 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskscope.attach import procfs
+from taskscope.attach import mutexes, procfs
 from taskscope.attach.reading.symbols import function_at
 from taskscope.kernel_calls import NAMES
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from taskscope.attach.reading.memory import Memory
 
 MOST_THREADS = 500
+"""Threads looked at: 240 µs each."""
+
 _TICK = os.sysconf("SC_CLK_TCK")
 
 _ON_A_DESCRIPTOR = {
@@ -48,23 +52,35 @@ class KernelThread:
         return self.state in "SDI"
 
 
-def threads(pid: int) -> dict[int, KernelThread]:
-    """By the process's own numbers.  Raises OSError if the process has ended."""
+def threads(pid: int, first: Collection[int] = ()) -> dict[int, KernelThread]:
+    """By the process's own numbers; if there are too many, the main one, those named by ``first``, and the
+    oldest.  Raises OSError if the process has ended.
+    """
     found = {}
-    for tid in procfs.threads(pid)[:MOST_THREADS]:
+    for tid in _some(pid, first):
         try:
             each = thread(pid, tid)
         except (OSError, ValueError, IndexError):
             continue  # it has just ended
-        found[each.inner] = each
+        if each.inner:
+            found[each.inner] = each
     return found
+
+
+def _some(pid: int, first: Collection[int]) -> Sequence[int]:
+    tids = procfs.threads(pid)
+    if len(tids) <= MOST_THREADS:
+        return tids
+    same = mutexes.inner(pid, pid) == pid  # it numbers them as we do
+    wanted = {tid for tid in tids if (tid if same else mutexes.inner(pid, tid)) in first}
+    return sorted(tids, key=lambda tid: tid != pid and tid not in wanted)[:MOST_THREADS]
 
 
 def numbered(pid: int, inner: int) -> KernelThread | None:
     """The thread that the process numbers so; None: it has ended."""
-    for tid in (inner, *procfs.threads(pid)[:MOST_THREADS]):  # the same, but in a namespace of its own
+    for tid in (inner, *procfs.threads(pid)):  # the same, but in a namespace of its own
         try:
-            if _inner(Path(f"/proc/{pid}/task/{tid}"), tid) == inner:
+            if mutexes.inner(pid, tid) == inner:
                 return thread(pid, tid)
         except (OSError, ValueError, IndexError):
             continue
@@ -79,7 +95,7 @@ def thread(pid: int, tid: int) -> KernelThread:
     call, descriptor, (stack, instruction) = _waits_in(folder)
     return KernelThread(
         tid=tid,
-        inner=_inner(folder, tid),
+        inner=mutexes.inner(pid, tid),
         name=procfs.thread_name(pid, tid),
         state=fields[0].decode(),
         cpu=(int(fields[11]) + int(fields[12])) / _TICK,
@@ -89,11 +105,6 @@ def thread(pid: int, tid: int) -> KernelThread:
         stack=stack,
         instruction=instruction,
     )
-
-
-def _inner(folder: Path, tid: int) -> int:
-    lines = (folder / "status").read_text(errors="replace").splitlines()
-    return int(next((line.split()[-1] for line in lines if line.startswith("NSpid:")), tid))
 
 
 def _waits_in(folder: Path) -> tuple[str, int | None, tuple[int, int]]:

@@ -8,6 +8,7 @@ objects have a larger head, and a function has a copy of its instructions for ea
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.attach import elf, procfs
@@ -44,6 +45,7 @@ class Layout:
     wide_text: int = 40  # in any other
     cframe: int = 0  # in a thread's state; 0: there are none
     asked: int = 24  # bit 0: others ask for the GIL; in its holder's state, up to 3.12 in an interpreter
+    others: int = 0  # in an interpreter: the next one
 
     @property
     def plausible(self) -> bool:
@@ -156,6 +158,9 @@ _TOLD = {
 
 _COOKIE, _MOST_PLACES = b"xdebugpy", 104
 
+_OTHERS = 8
+"""The number that tells where an interpreter has the next one, in all versions that tell."""
+
 _LARGEST, _FRAME, _LARGEST_HEAD = 1 << 20, 512, 64
 """Bytes: no structure is larger, nor the fields of a frame, nor the head of an object."""
 
@@ -189,8 +194,8 @@ def layout_of(python: Python, memory: Memory) -> Layout | None:
     known, version = _KNOWN.get(minor), _TOLD.get(minor)
     if known is not None or version is None:
         return known
-    told = _told(python, memory, version, version.places)
-    found = Layout(*told) if told else None
+    told = _told(python, memory, version, (*version.places, _OTHERS))
+    found = replace(Layout(*told[:-1]), others=told[-1]) if told else None
     return found if found is not None and found.plausible else None
 
 

@@ -159,8 +159,10 @@ class LinkedTasks(TaskReader):
     def _heads(self, stacks: Stacks) -> Iterator[tuple[int, int]]:
         """Where the lists begin, and of which thread each is: 0, if its thread has ended."""
         for each in stacks.threads:
-            yield each.state + self._lists.tasks_of_thread, each.native
-        yield self._interpreter.address + self._lists.tasks_of_interpreter, 0
+            for state in each.states:
+                yield state + self._lists.tasks_of_thread, each.native
+        for address in self._interpreter.addresses():
+            yield address + self._lists.tasks_of_interpreter, 0
 
     def _listed(self, head: int) -> Iterator[tuple[int, bytes]]:
         """The tasks in the list that begins at ``head``: the address of each, and what is there."""

@@ -6,6 +6,7 @@ of a version.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import TYPE_CHECKING, Literal
 
@@ -82,12 +83,12 @@ _VERSIONS = {
 
 
 class WeakTasks(TaskReader):
-    """The set at ``data``."""
+    """One set for each interpreter that has loaded asyncio."""
 
-    def __init__(self, interpreter: Interpreter, version: _Version, data: int) -> None:
+    def __init__(self, interpreter: Interpreter, version: _Version) -> None:
         super().__init__(interpreter, version.coroutines, version.task)
         self._version = version
-        self._data = data
+        self._sets: dict[int, int] = {}
 
     @classmethod
     def of(cls, interpreter: Interpreter) -> WeakTasks | None:
@@ -95,46 +96,67 @@ class WeakTasks(TaskReader):
         version = _VERSIONS.get(interpreter.python.version[:2])
         if version is None:
             return None
-        memory = interpreter.memory
-        modules = memory.pointer(interpreter.address + version.modules)
+        found = cls(interpreter, version)
+        found._find()
+        return found if found._sets else None
+
+    def _find(self) -> None:
+        """The sets of all interpreters that are there now.  Raises OSError."""
+        before, self._sets = self._sets, {}
+        for address in self._interpreter.addresses():
+            with contextlib.suppress(MovedError):  # it begins or ends
+                found = before.get(address, 0)
+                found = found if found and self._is_set(found) else self._set_of(address)
+                if found:
+                    self._sets[address] = found
+
+    def _set_of(self, address: int) -> int:
+        """The set of the interpreter at ``address``; 0: it has not loaded asyncio.  Raises MovedError."""
+        interpreter, memory, version = self._interpreter, self._memory, self._version
+        modules = memory.pointer(address + version.modules)
         module = _value(interpreter, modules, _MODULE)
         found = _value(interpreter, memory.pointer(module + _MODULE_NAMES), version.name) if module else 0
-        if not found:
-            return None
-        data = _first_attribute(interpreter, found, version.form)
-        kind = memory.pointer(memory.pointer(data + _TYPE) + version.coroutines.type_name)
-        return cls(interpreter, version, data) if memory.c_string(kind) == "set" else None
+        data = _first_attribute(interpreter, found, version.form) if found else 0
+        return data if data and self._is_set(data) else 0
+
+    def _is_set(self, address: int) -> bool:
+        kind = self._memory.pointer(self._memory.pointer(address + _TYPE) + self._fields.type_name)
+        return self._memory.c_string(kind) == "set"
 
     def _all(self, stacks: Stacks) -> Iterator[tuple[int, bytes, int]]:
-        read = self._memory.read
-        for reference in self._references():
+        self._find()
+        for data in self._sets.values():
+            yield from self._in_set(data)
+
+    def _in_set(self, begin: int) -> Iterator[tuple[int, bytes, int]]:
+        for reference in self._references(begin):
             try:
                 address = self._memory.pointer(reference + _REFERENT)
-                data = read(address, self._layout.size)
+                data = self._memory.read(address, self._layout.size)
             except MovedError:
                 continue  # it has just ended
             if struct.unpack_from("<i", data, self._version.state)[0] == 0:
                 yield address, data, 0
 
-    def _references(self) -> list[int]:
-        """What the set contains.  Raises MovedError if it does not stand still."""
+    def _references(self, address: int) -> list[int]:
+        """What the set at ``address`` contains.  Raises MovedError if it does not stand still."""
         for _ in range(TRIES):
-            before = self._table()
+            before = self._table(address)
             begin, count = before
             data = b""
             for at in range(begin, begin + 16 * count, MOST_DATA):
                 data += self._memory.read(at, min(MOST_DATA, begin + 16 * count - at))
-            if self._table() == before:
+            if self._table(address) == before:
                 return [key for key, code in struct.iter_unpack("<Qq", data) if key and code != -1]
         raise MovedError("the set of tasks does not stand still")
 
-    def _table(self) -> tuple[int, int]:
-        """Where the set has its entries, and the number of their places."""
+    def _table(self, address: int) -> tuple[int, int]:
+        """Where a set has its entries, and the number of their places."""
         fields = self._fields
-        count = self._memory.pointer(self._data + fields.set_mask) + 1
+        count = self._memory.pointer(address + fields.set_mask) + 1
         if not 0 < count <= _MOST_PLACES:
             raise MovedError("it is no set")
-        return self._memory.pointer(self._data + fields.set_table), count
+        return self._memory.pointer(address + fields.set_table), count
 
 
 def _first_attribute(interpreter: Interpreter, address: int, form: Form) -> int:

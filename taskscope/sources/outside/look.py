@@ -12,6 +12,7 @@ from taskscope.attach import procfs
 from taskscope.attach.outside import Condition, Outside
 from taskscope.attach.reading import kernel_threads
 from taskscope.attach.reading.holding import Holding
+from taskscope.attach.reading.kernel_threads import MOST_THREADS
 from taskscope.attach.reading.memory import MovedError
 from taskscope.attach.reading.opening import interpreter_of, opened
 from taskscope.attach.reading.tasks import LinkedTasks
@@ -35,8 +36,8 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """``uptime``: of the machine.  ``tasks`` None: this version does not tell where they are, or it has no
-    asyncio.  ``held``: a thread keeps the GIL.
+    """``uptime``: of the machine.  ``threads``: some, if many.  ``tasks`` None: this version does not
+    tell where they are, or it has no asyncio.  ``held``: a thread keeps the GIL.
     """
 
     pid: int
@@ -51,6 +52,11 @@ class Look:
     tasks: Tasks | None
     condition: Condition
     held: Held | None
+
+    @property
+    def unlisted(self) -> int:
+        """Threads beyond those listed."""
+        return max(0, self.usage.threads - len(self.threads)) if len(self.threads) >= MOST_THREADS else 0
 
     @property
     def cpu(self) -> float:
@@ -96,10 +102,10 @@ class Looker:
 
     def _look(self, condition: Condition) -> Look:
         pid, stacks, now = self.pid, self._interpreter.stacks(), time.monotonic()
-        threads = kernel_threads.threads(pid)
         if self._tasks is None:
             with contextlib.suppress(MovedError):  # asyncio may be just coming
                 self._tasks = LinkedTasks.of(self._interpreter) or WeakTasks.of(self._interpreter)
+        tasks = self._tasks.tasks(stacks, LONGEST) if self._tasks is not None else None
         return Look(
             pid=pid,
             monotonic=now,
@@ -109,14 +115,21 @@ class Looker:
             rss=procfs.resident(pid),
             fds=_descriptors(pid),
             stacks=stacks,
-            threads=threads,
-            tasks=self._tasks.tasks(stacks, LONGEST) if self._tasks is not None else None,
+            threads=kernel_threads.threads(pid, _notable(stacks, tasks)),
+            tasks=tasks,
             condition=condition,
             held=self._holding.look(),
         )
 
     def close(self) -> None:
         self._memory.close()
+
+
+def _notable(stacks: Stacks, tasks: Tasks | None) -> set[int]:
+    """The threads that are shown however many there are: those that run event loops, or have the GIL."""
+    loops = {each.native for each in stacks.threads if each.runs_loop}
+    owners = {each.thread for each in tasks.tasks} if tasks is not None else set()
+    return loops | owners | {stacks.holder}
 
 
 def _descriptors(pid: int) -> int | None:

@@ -75,6 +75,7 @@ NOTE = (
 
 FREE_THREADED = "No agent enters a free-threaded Python."
 WITHOUT_GIL = "Its GIL is off, so no thread is told to hold it."
+MANY_THREADS = "Of its {} threads {} are listed; all are counted."
 
 
 class OutsideSource(Answering):
@@ -87,6 +88,7 @@ class OutsideSource(Answering):
         self.progress: Callable[[str], None] = lambda text: None
         self._looker: Looker | None = None
         self._no = _NO
+        self._notes = [NOTE]
         self._interval = 1.0
         self._tally = Tally()
         self._past = ProcessSeries()
@@ -119,10 +121,9 @@ class OutsideSource(Answering):
         except BaseException:
             await self.close()
             raise
-        notes = [NOTE]
         if looker.free_threaded:
             self._no = _NEVER
-            notes += [FREE_THREADED, WITHOUT_GIL] if look.stacks.gil.off else [FREE_THREADED]
+            self._notes += [FREE_THREADED, WITHOUT_GIL] if look.stacks.gil.off else [FREE_THREADED]
         self._hello = model.Hello(
             protocol=wire.PROTOCOL,
             taskscope=__version__,
@@ -133,13 +134,17 @@ class OutsideSource(Answering):
             monotonic=look.monotonic,
             wall=look.wall,
             arrived="outside",
-            notes=("  ".join(notes),),
+            notes=(self._note(look),),
         )
         return self._hello
 
     def note(self, hello: model.Hello) -> str:
         """What is not seen."""
-        return hello.notes[-1]
+        return self._note(self._look) if self._look is not None else hello.notes[-1]
+
+    def _note(self, look: Look) -> str:
+        listed = [MANY_THREADS.format(look.usage.threads, len(look.threads))] if look.unlisted else []
+        return "  ".join(self._notes + listed)
 
     async def close(self) -> None:
         """Closes the process's memory; what was seen can still be queried."""
@@ -183,6 +188,7 @@ class OutsideSource(Answering):
         if before is not None and look.monotonic > before.monotonic:
             cpu = (look.cpu - before.cpu) / (look.monotonic - before.monotonic)
         dropped = {"tasks that changed while they were read": self._unread}
+        dropped["threads that are not listed"] = look.unlisted
         if look.tasks is not None and look.tasks.more:
             dropped["looks that were cut short: there are more tasks"] = 1
         return model.Sample(

@@ -47,7 +47,7 @@ def _thread(
     look: Look, tally: Tally, kernel: KernelThread, python: ThreadStack | None
 ) -> tuple[model.Thread, tuple[model.Frame, ...]]:
     frames = python.frames if python is not None else ()
-    state, wait, text = _does(kernel, frames)
+    state, wait, text = _does(kernel, python)
     detail = ""
     if look.held is not None and look.held.tid == kernel.tid:
         detail = f"holds the GIL for {look.held.doing}"
@@ -78,13 +78,12 @@ def _thread(
     return thread, frames
 
 
-def _does(kernel: KernelThread, frames: tuple[model.Frame, ...]) -> tuple[ThreadState, Wait, str]:
+def _does(kernel: KernelThread, python: ThreadStack | None) -> tuple[ThreadState, Wait, str]:
     if not kernel.waits:
-        where = f"in {frames[0].function}" if frames else "runs"
+        where = f"in {python.frames[0].function}" if python is not None and python.frames else "runs"
         return "running", "running", where
     wait, text = _WAITS.get(kernel.call, ("unknown", f"in {kernel.call}" if kernel.call else "waits"))
-    in_loop = any(each.function == "BaseEventLoop.run_forever" for each in frames)
-    if wait == "descriptors" and in_loop:
+    if wait == "descriptors" and python is not None and python.runs_loop:
         return "idle", wait, "idle in event loop"
     return "waiting", wait, text
 

@@ -1,0 +1,91 @@
+"""Processes that are read from outside and are not what one expects: all of them honest."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from taskscope.model import requests
+from taskscope.sources.outside.source import OutsideSource
+from tests import pythons, targets
+
+READABLE = pythons.versions(*pythons.SUPPORTED, *pythons.FREE_THREADED)
+
+MANY_THREADS = """
+import asyncio, os, threading
+async def sleeper(): await asyncio.sleep(3600)
+async def main(up):
+    kept = [asyncio.create_task(sleeper()) for _ in range(20)]
+    asyncio.get_running_loop().call_later(0.05, up)
+    await asyncio.gather(*kept)
+threading.stack_size(1 << 16)
+stop, up = threading.Event(), threading.Event()
+def start():
+    for _ in range(300): threading.Thread(target=stop.wait, daemon=True).start()
+start()
+threading.stack_size(0)
+threading.Thread(target=asyncio.run, args=(main(up.set),), daemon=True).start()
+up.wait()
+threading.stack_size(1 << 16)
+start()
+asyncio.run(main(lambda: print("ready", os.getpid())))
+"""
+
+
+@pytest.mark.parametrize("version", READABLE)
+async def test_many_threads_hide_neither_tasks_nor_the_threads_that_run_them(version: str) -> None:
+    with targets.running(pythons.require(version), MANY_THREADS) as program:
+        source = OutsideSource(program.pid)
+        hello = await source.open()
+        sample = await anext(source.samples())
+        main, *others = await source.ask(requests.Threads())
+        stack = (await source.ask(requests.Thread(main.ident))).stack
+        sites = {each.id: each for each in sample.new_sites}
+        counted: Counter[str] = Counter()
+        for each in sample.sites:
+            counted[sites[each.site].coroutine] += each.counts.live
+        await source.close()
+    assert counted == {"main": 2, "sleeper": 40, "Thread._bootstrap": 601}
+    assert (main.name, main.native_id) == ("MainThread", program.pid)
+    assert stack[-1].function == "<module>"
+    assert len([each for each in (main, *others) if each.state == "idle"]) == 2
+    assert len(others) == 499
+    assert sample.dropped == {"threads that are not listed": 102}
+    assert hello.notes[0].endswith("Of its 602 threads 500 are listed; all are counted.")
+
+
+OTHER_INTERPRETER = """
+import os, threading, time
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+code = '''
+import asyncio, os
+async def inside(): await asyncio.sleep(3600)
+async def main():
+    kept = [asyncio.create_task(inside()) for _ in range(30)]
+    asyncio.get_running_loop().call_later(0.05, os.write, 1, b"ready %d\\\\n" % os.getpid())
+    await asyncio.gather(*kept)
+asyncio.run(main())
+'''
+def enters(): interpreters.run_string(interpreters.create(), code)
+threading.Thread(target=enters, daemon=True).start()
+time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("version", READABLE)
+async def test_tasks_and_threads_of_other_interpreters_are_seen(version: str) -> None:
+    with targets.running(pythons.require(version), OTHER_INTERPRETER) as program:
+        source = OutsideSource(program.pid)
+        await source.open()
+        sample = await anext(source.samples())
+        main, inner = await source.ask(requests.Threads())
+        functions = [each.function for each in (await source.ask(requests.Thread(inner.ident))).stack]
+        await source.close()
+    assert sample.tasks.live == 31
+    assert main.frame is not None and main.frame.function == "<module>"
+    assert inner.state == "idle"
+    assert functions.index("BaseEventLoop.run_forever") < functions.index("enters")
