@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from taskscope.interpreter import READ_ONLY
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable
 from taskscope.sources.outside.look import Looker
+from taskscope.sources.outside.meanwhile import MeanwhileSource, entered
 from taskscope.sources.outside.source import FREE_THREADED as NEVER
 from taskscope.sources.outside.source import WITHOUT_GIL, OutsideSource
 from tests import pythons, targets
@@ -144,6 +146,7 @@ def test_a_holder_of_the_gil_is_told_only_where_there_is_one(version: str, gil: 
         said = taskscope("watch", "--read-only", str(program.pid), "--for", "1s").stderr
     assert look.stacks.gil.off == (not gil)
     assert (look.held is not None) == bool(look.stacks.holder) == bool(gil)
+    assert not look.held or (look.held.function, look.held.busy) == ("pause", False)
     assert NEVER in said
     assert (WITHOUT_GIL in said) == (not gil)
 
@@ -164,6 +167,17 @@ def test_no_agent_enters_and_what_is_shown_instead_is_said(version: str) -> None
         assert listed.obstacle == "free-threaded: only read from outside"
         assert program.threads() == threads
         assert program.alive
+
+
+@FREE_THREADED
+def test_attach_shows_it_all_the_same_and_says_why(version: str) -> None:
+    with targets.running(pythons.require(version), "sleep") as program:
+        source = entered(program.pid, lambda text: None)
+        assert isinstance(source, MeanwhileSource)
+        note = source.note(asyncio.run(source.open()))
+        asyncio.run(source.close())
+    assert note.startswith(f"No agent: Process {program.pid} runs a free-threaded Python; ")
+    assert note.endswith("so none enters it.  K tries again.")
 
 
 @FREE_THREADED

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from taskscope.attach.reading.opening import reading
+from taskscope.interpreter import READ_ONLY
 from taskscope.sources.base import AgentGone, SourceError
 from taskscope.sources.live import LiveSource
 from taskscope.sources.outside.source import OutsideSource
@@ -91,7 +92,7 @@ class Entry:
                 wanted=lambda: self._wanted,
             )
         except AttachError as error:
-            self.why = str(error)
+            self.why = str(error).removesuffix(f"; {READ_ONLY}")  # which is what follows
 
     def _said(self, text: str) -> None:
         self.why = text.removesuffix("; waiting")
