@@ -74,11 +74,13 @@ for at, up in enumerate(ups): threading.Thread(target=asyncio.run, args=(main(at
 for up in ups: up.wait()
 print("ready", os.getpid())
 print(json.dumps(told))
-faulthandler.dump_traceback(sys.stdout)
-print("done")
+for _ in sys.stdin:
+    faulthandler.dump_traceback(sys.stdout)
+    print("done")
 threading.Event().wait()
 """
-"""The same functions in several threads, each of which has a copy of their instructions."""
+"""The same functions in several threads, each of which has a copy of their instructions.  Asked for it by a
+line, tells where they stand."""
 
 HOLDS = """
 import ctypes, os
@@ -95,10 +97,34 @@ def looked(pid: int) -> Look:
         looker.close()
 
 
-def told_by(program: Program) -> Iterator[str]:
-    """What it prints, by lines."""
-    assert program.child.stdout is not None
-    return map(str.rstrip, iter(program.child.stdout.readline, ""))
+Stacks = dict[int, list[tuple[str, int]]]
+"""File and line of the frames of each thread but the main one, innermost first."""
+
+
+def dumped(program: Program, lines: Iterator[str]) -> Stacks:
+    """As faulthandler says inside."""
+    assert program.child.stdin is not None
+    program.child.stdin.write("\n")
+    program.child.stdin.flush()
+    found: Stacks = {}
+    frames: list[tuple[str, int]] = []
+    for text in iter(lines.__next__, "done"):
+        if thread := re.match(r"Thread 0x(\w+)", text):
+            frames = found[int(thread[1], 16)] = []
+        elif text.startswith("Current thread"):
+            frames = []
+        elif frame := re.match(r'  File "(.*)", line (\d+) in', text):
+            frames.append((frame[1], int(frame[2])))
+    return found
+
+
+def seen(look: Look) -> Stacks:
+    """As read from outside."""
+    return {
+        each.ident: [(at.file, at.line) for at in each.frames]
+        for each in look.stacks.threads
+        if each.native != look.pid
+    }
 
 
 def in_tree(python: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -109,21 +135,16 @@ def in_tree(python: Path, *options: str) -> subprocess.CompletedProcess[str]:
 @FREE_THREADED
 @SWITCHED
 def test_every_thread_and_task_stands_where_its_program_says(version: str, options: tuple[str, ...]) -> None:
-    with targets.running(pythons.require(version), STANDING, options) as program:
-        lines = told_by(program)
+    python, give_up = pythons.require(version), time.monotonic() + 30
+    with targets.running(python, STANDING, options, stdin=subprocess.PIPE) as program:
+        assert program.child.stdout is not None
+        lines = map(str.rstrip, iter(program.child.stdout.readline, ""))
         told: dict[str, list[list[object]]] = json.loads(next(lines))
-        dumped: dict[int, list[tuple[str, int]]] = {}
-        for text in iter(lines.__next__, "done"):
-            if thread := re.match(r"(?:Current t|T)hread 0x(\w+)", text):
-                frames = dumped.setdefault(int(thread[1], 16), [])
-            elif frame := re.match(r'  File "(.*)", line (\d+) in', text):
-                frames.append((frame[1], int(frame[2])))
-        look = looked(program.pid)
-    seen = {each.ident: [(at.file, at.line) for at in each.frames] for each in look.stacks.threads}
-    (main,) = (each.ident for each in look.stacks.threads if each.native == program.pid)
-    del seen[main], dumped[main]  # it has gone on
-    assert len(seen) == 6
-    assert seen == dumped
+        inside, look = dumped(program, lines), looked(program.pid)
+        while seen(look) != inside and time.monotonic() < give_up:  # a loop is on its way to sleep
+            inside, look = dumped(program, lines), looked(program.pid)
+    assert len(inside) == 6
+    assert seen(look) == inside
     assert look.tasks is not None
     tasks = {each.name: [(at.file, at.line) for at in each.chain.stack] for each in look.tasks.tasks}
     assert len(tasks) == len(told) + 3  # and the main ones of three loops
