@@ -39,7 +39,8 @@ class PythonProcess:
     ``agent``: its agent's name, None if it has none.  ``asyncio``: whether it is loaded, None if unknown.
     ``obstacle``: why it cannot be attached to, empty if it can.  ``monitor``: the TARGET of the aiomonitor it
     seems to run, empty if none.  ``parent``: the nearest Python process above it, 0 if there is none.
-    ``stack``: the address of its stack, which each exec moves; 0 if unknown.
+    ``stack``: the address of its stack, which each exec moves; 0 if unknown.  ``directory``: in which it
+    works; ``folder``: that of its script, if it runs one, else the same; empty if unknown.
     """
 
     pid: int
@@ -58,6 +59,8 @@ class PythonProcess:
     parent: int = 0
     role: Role = ""
     stack: int = 0
+    directory: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ def _related(found: list[PythonProcess]) -> list[PythonProcess]:
 
 def _unlikely(process: PythonProcess) -> tuple[object, ...]:
     return (
+        _is_ours(process.command),
         process.agent is None,
         bool(process.obstacle) and not process.monitor,
         not process.own,
@@ -140,6 +144,11 @@ def _unlikely(process: PythonProcess) -> tuple[object, ...]:
         -process.rss,
         process.pid,
     )
+
+
+def _is_ours(command: str) -> bool:
+    """Whether it is a TaskScope at work, not a program that one runs."""
+    return command.startswith("taskscope ") and not command.startswith("taskscope run ")
 
 
 def _build(pid: int) -> _Build | None:
@@ -186,7 +195,7 @@ def _look(pid: int, build: _Build) -> PythonProcess:
     status, usage = procfs.status(pid), procfs.usage(pid)
     uid = int(status["Uid"].split()[1])
     started = _began(usage)
-    agent, command = agent_in(pid), procfs.command(pid)
+    agent, command, directory = agent_in(pid), procfs.command(pid), procfs.directory(pid)
     return PythonProcess(
         pid=pid,
         user=user_name(int(status["Uid"].split()[0])),
@@ -203,6 +212,8 @@ def _look(pid: int, build: _Build) -> PythonProcess:
         monitor=peers.monitor_of(pid) if build.may_be_monitored else "",
         role=family.role_by(command),
         stack=usage.stack,
+        directory=wire.clean_text(directory),
+        folder=wire.clean_text(folder_of(command, directory)),
     )
 
 
@@ -224,9 +235,7 @@ def readable(command: list[str]) -> str:
     """A short command line: without the interpreter and directories."""
     if not command:
         return ""
-    words = command[1:] if _EXECUTABLE.match(command[0].rpartition("/")[2]) else command
-    while words and words[0].startswith("-") and words[0] not in {"-c", "-m", "-"}:
-        words = words[2:] if words[0] in {"-X", "-W"} else words[1:]
+    words = _program(command)
     if not words:
         return command[0].rpartition("/")[2]
     if words[0] == "-m":
@@ -236,6 +245,21 @@ def readable(command: list[str]) -> str:
     else:
         words = [words[0].rpartition("/")[2], *words[1:]]
     return " ".join(" ".join(words).split())[:_LONGEST_COMMAND]
+
+
+def _program(command: list[str]) -> list[str]:
+    """What the interpreter runs, and the arguments of that."""
+    words = command[1:] if _EXECUTABLE.match(command[0].rpartition("/")[2]) else command
+    while words and words[0].startswith("-") and words[0] not in {"-c", "-m", "-"}:
+        words = words[2:] if words[0] in {"-X", "-W"} else words[1:]
+    return words
+
+
+def folder_of(command: list[str], directory: str) -> str:
+    """The folder of the script that ``command`` runs in ``directory``; without one, ``directory``."""
+    script = next(iter(_program(command)), "") if command else ""
+    folder = os.path.normpath(os.path.join(directory, os.path.dirname(script)))  # noqa: PTH118,PTH120
+    return directory if not script or script.startswith("-") else folder if folder.startswith("/") else ""
 
 
 def _cpu(pid: int, started: float, seconds: float) -> float:

@@ -10,6 +10,7 @@ from taskscope.commands.common import add_via, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Mapping
 
     from taskscope.attach.discover import PythonProcess
     from taskscope.sources.glance import Glance
@@ -28,7 +29,7 @@ def register(parser: ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="WORD",
-        help="only processes with each WORD in pid, user, agent or command",
+        help="only processes with each WORD in pid, user, agent, command or folder",
     )
     parser.add_argument("--sort", choices=VALUES, metavar="COLUMN", help=f"sort by {', '.join(VALUES)}")
     add_via(parser)
@@ -42,7 +43,7 @@ def main(options: Namespace) -> int:
     from taskscope import endpoint
     from taskscope.attach import privilege
     from taskscope.attach.discover import processes
-    from taskscope.sources.listing import matches
+    from taskscope.sources.listing import apart, matches
 
     if options.via:
         from taskscope.sources.via import reached
@@ -63,7 +64,7 @@ def main(options: Namespace) -> int:
     elif not rows:
         print("No Python process found (only those in this machine or container are visible).")
     else:
-        _print(rows)
+        _print(rows, apart(found))
     if not options.via and privilege.hides():
         say(f"taskscope ps: {privilege.HIDDEN}")
     return 0
@@ -97,6 +98,7 @@ def _row(process: PythonProcess, seen: Glance | None) -> dict[str, Any]:
         "role": process.role or None,
         "user": process.user,
         "command": process.command,
+        "directory": process.directory or None,
         "python": process.python or None,
         "agent": process.agent,
         "tasks": sample.tasks.live if sample else None,
@@ -112,7 +114,7 @@ def _row(process: PythonProcess, seen: Glance | None) -> dict[str, Any]:
     }
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def _print(rows: list[dict[str, Any]], apart: Mapping[int, str]) -> None:
     from taskscope import text as fmt
     from taskscope.attach.family import tree
 
@@ -126,7 +128,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             str(row["threads"]),
             fmt.bytes(row["rss"]),
             fmt.levels(row["findings"]),
-            branch + row["command"] + _notes(row),
+            branch + row["command"] + apart.get(row["pid"], "") + _notes(row),
         )
         for branch, row in tree(rows, lambda row: row["pid"], lambda row: row["parent"] or 0)
     ]

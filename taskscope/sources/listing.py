@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from taskscope.model.vocabulary import LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from taskscope.attach.discover import PythonProcess
     from taskscope.sources.glance import Glance
@@ -33,6 +33,30 @@ ASCENDING = ("pid", "user", "command")
 
 
 def matches(process: PythonProcess, words: Sequence[str]) -> bool:
-    """Whether each of the (small) words occurs in its pid, user, agent or command."""
-    text = f"{process.pid} {process.user} {process.agent or ''} {process.monitor} {process.command}".lower()
+    """Whether each of the (small) words occurs in its pid, user, agent, command or folders."""
+    names = (process.user, process.agent or "", process.monitor, process.command)
+    text = " ".join((str(process.pid), *names, process.directory, process.folder)).lower()
     return all(word in text for word in words)
+
+
+def apart(processes: Iterable[PythonProcess]) -> dict[int, str]:
+    """By pid, what tells processes of one name apart: ``  in shop/app``, as much of a path as that takes."""
+    named: dict[str, list[PythonProcess]] = {}
+    for each in processes:
+        named.setdefault(each.command.partition(" ")[0], []).append(each)
+    told: dict[int, str] = {}
+    for same in named.values():
+        of_script = len({each.folder for each in same}) > 1
+        paths = {each.pid: each.folder if of_script else each.directory for each in same}
+        ends = {path: _end(path, set(paths.values()) - {path}) for path in set(paths.values())}
+        told |= {pid: f"  in {ends[path]}" for pid, path in paths.items() if path and len(ends) > 1}
+    return told
+
+
+def _end(path: str, others: Collection[str]) -> str:
+    """The shortest end of a path that none of the others has."""
+    parts = path.strip("/").split("/")
+    ends = ("/".join(parts[-number:]) for number in range(1, len(parts) + 1))
+    return next(
+        (end for end in ends if end and not any(f"/{other}".endswith(f"/{end}") for other in others)), path
+    )

@@ -16,7 +16,7 @@ from taskscope import text as fmt
 from taskscope.attach.family import below, tree
 from taskscope.sources.base import SourceError
 from taskscope.sources.choice import HELPERS
-from taskscope.sources.listing import ASCENDING, VALUES, matches
+from taskscope.sources.listing import ASCENDING, VALUES, apart, matches
 from taskscope.tui.filter_field import SLASH, FilterField
 from taskscope.tui.keys import KeyBar
 from taskscope.tui.line_table import Cell, Column, LineTable
@@ -77,8 +77,8 @@ The line below the list says how.  If the process has no
 agent, Enter injects one.  The cursor stays on its process: if that ends, the next Enter says so and
 opens nothing.
 
-/ filters by command, pid, user or agent.  s sorts by the next column, S reverses the order; a click
-on a column's header does the same."""
+/ filters by command, folder, pid, user or agent.  s sorts by the next column, S reverses the order; a
+click on a column's header does the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ class PickerScreen(Screen[None]):
         self._sort, self._reversed = "", False
         self._filter = ""
         self._branches: dict[Key, str] = {}
+        self._apart: dict[int, str] = {}
         self._seen: dict[Key, Glance | None] = {}
         self._asked: dict[Key, float] = {}
 
@@ -178,6 +179,7 @@ class PickerScreen(Screen[None]):
         placed = tree(shown, lambda each: each.pid, lambda each: each.parent)
         self._branches = {key_of(each): branch for branch, each in placed}
         shown = [each for _, each in placed]
+        self._apart = apart(shown)
         was = table.cursor_row
         table.show_empty(
             f"Nothing matches “{self._filter}”.  Esc clears the filter."
@@ -208,6 +210,7 @@ class PickerScreen(Screen[None]):
         key, seen = key_of(process), self._seen.get(key_of(process))
         command = Text(self._branches.get(key, ""), colours.dim)
         command.append(process.command, colours.dim if process.obstacle else colours.text)
+        command.append(self._apart.get(process.pid, ""), colours.dim)
         if process.role:
             command.append(f"  {process.role}", colours.dim)
         return (

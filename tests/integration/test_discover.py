@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach.discover import PythonProcess, processes, readable
+from taskscope.attach.discover import PythonProcess, _is_ours, folder_of, processes, readable
 from taskscope.attach.family import below
+from taskscope.sources.listing import matches
 from tests.integration.children import STANDING, running, says
 from tests.pythons import installed
 
@@ -58,6 +59,55 @@ def test_a_command_is_shown_as_a_person_would_name_it(command: list[str], shown:
 
 def test_a_long_command_is_cut() -> None:
     assert len(readable(["python", "x.py", "a" * 10_000])) <= 200
+
+
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [
+        (["python", "-u", "/srv/app/main.py"], "/srv/app"),
+        (["python", "bin/../leakd.py", "x"], "/home/me"),
+        (["python", "-m", "uvicorn", "a/b:c"], "/home/me"),
+        (["/opt/app/bin/server"], "/opt/app/bin"),
+        (["python3"], "/home/me"),
+        ([], "/home/me"),
+    ],
+)
+def test_the_folder_is_that_of_the_script_else_the_working_directory(command: list[str], folder: str) -> None:
+    assert folder_of(command, "/home/me") == folder
+
+
+def test_where_the_directory_cannot_be_seen_only_a_whole_path_tells_the_folder() -> None:
+    assert [folder_of(["python", each], "") for each in ("a/b.py", "/a/b.py")] == ["", "/a"]
+
+
+def test_a_process_is_found_by_its_folder(tmp_path: Path) -> None:
+    (folder := tmp_path / "shop" / "mail").mkdir(parents=True)
+    (folder / "leakd.py").write_text(IDLE)
+    with subprocess.Popen(
+        [sys.executable, "mail/leakd.py"], cwd=folder.parent, stdout=subprocess.PIPE, text=True
+    ) as child:
+        says(child, "idle")
+        found = find(child.pid)
+        child.kill()
+    assert (found.directory, found.folder) == (str(folder.parent), str(folder))
+    assert matches(found, ["shop/mail", "leakd"])
+    assert not matches(found, ["shop/post"])
+
+
+def test_a_taskscope_at_work_is_no_likely_target() -> None:
+    plain = idle(sys.executable)
+    command = [sys.executable, "-m", "taskscope", "watch", "--for", "1h", str(plain.pid)]
+    watcher = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert watcher.stderr is not None
+        assert any(" s " in line for line in watcher.stderr)  # it watches
+        listed = processes()
+        ours = [_is_ours(each.command) for each in listed]
+        assert ours == sorted(ours)
+        assert watcher.pid in [each.pid for each, own in zip(listed, ours, strict=True) if own]
+    finally:
+        end(watcher)
+        end(plain)
 
 
 def test_a_process_with_an_agent_comes_first_and_says_its_name() -> None:

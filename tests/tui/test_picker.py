@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from taskscope.attach.discover import PythonProcess
 from taskscope.sources.base import SourceError
 from taskscope.sources.glance import Glance
+from taskscope.sources.listing import apart
 from taskscope.tui.app import TaskScopeApp
 from taskscope.tui.picker import PickerScreen, Targets
 from tests.tui.fake_source import FakeSource
@@ -81,6 +82,30 @@ async def test_processes_are_listed_and_enter_opens_the_one_with_an_agent() -> N
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, PickerScreen))
         assert source.closed
+
+
+async def test_processes_of_one_name_are_told_apart_by_their_folders() -> None:
+    def of(pid: int, folder: str, directory: str = "/") -> PythonProcess:
+        return dataclasses.replace(process(pid, f"leakd.py {pid}"), folder=folder, directory=directory)
+
+    rows = [of(1, "/srv/a/app"), of(2, "/srv/b/app"), of(3, "/srv/b"), process(4, "other.py")]
+    async with picking(rows) as (_, pilot, _):
+        screen = await until_shown(pilot, "leakd.py 3  in b")
+        assert "leakd.py 1  in a/app" in screen
+        assert "leakd.py 2  in b/app" in screen
+        assert "other.py  in" not in screen
+        await pilot.press("slash", *"srv/a")
+        screen = await until_shown(pilot, "leakd.py 1")
+        await until(pilot, lambda: "leakd.py 2" not in screen_text(pilot.app))
+
+
+def test_one_script_in_several_directories_is_told_apart_by_these() -> None:
+    rows = [
+        dataclasses.replace(process(pid, "gunicorn"), folder="/venv/bin", directory=directory)
+        for pid, directory in ((1, "/srv/shop"), (2, "/srv/mail"), (3, "/"), (4, ""))
+    ]
+    assert apart(rows) == {1: "  in shop", 2: "  in mail", 3: "  in /"}
+    assert apart(rows[:1]) == apart([rows[0], dataclasses.replace(rows[0], pid=5)]) == {}
 
 
 async def test_a_process_without_an_agent_says_what_to_do() -> None:
