@@ -115,6 +115,16 @@ def directory(pid: int) -> str:
         return ""
 
 
+def executable(pid: int) -> str:
+    """The path of the program that it runs, as its maps name it; empty for a kernel thread."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 (a path object is half the cost)
+    except FileNotFoundError:
+        if Path(f"/proc/{pid}").exists():
+            return ""
+        raise
+
+
 def resident(pid: int) -> int:
     """Bytes of its memory that are in RAM."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from taskscope.attach import builds, elf, privilege, procfs
 from taskscope.attach.architectures import BY_MACHINE, Architecture
 from taskscope.attach.errors import AttachError, BeingTracedError, OutOfReachError
+from taskscope.attach.loaded import Loaded
 from taskscope.interpreter import NEWEST, OLDEST
 from taskscope.values import dataclass
 from taskscope.wire import clean_text
@@ -90,16 +90,17 @@ def _examine(pid: int) -> Target:
         if build not in ("musl", "free-threaded"):  # those are told with their version
             builds.refuse(pid, build)
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-            images = _Images(memory.fileno(), maps, executable)
-            python = images.exporting(C_API, r"(?:lib)?python3", executable)
-            if python is None:
+            images = Loaded(lambda address, size: os.pread(memory.fileno(), size, address), maps, executable)
+            found = images.python(C_API)
+            if found is None:
                 builds.refuse(pid, build if build != "musl" else "")
                 raise AttachError(f"process {pid} cannot be attached to: {_NOT_CPYTHON}", _IF_CPYTHON)
+            _, python = found
             hexversion = _hexversion(pid, images, python)
             architecture = _architecture(pid, images, python)
             builds.refuse(pid, build)
-            libc = images.exporting(MEMORY, _LIBC)
-            threads = images.exporting(THREADS, _LIBC)
+            libc = images.library(MEMORY, _LIBC)
+            threads = images.library(THREADS, _LIBC)
             if libc is None or threads is None:
                 raise AttachError(f"process {pid} has no usable C library with threads")
             uid = int(status["Uid"].split()[1])
@@ -165,15 +166,13 @@ def _refuse_by_status(pid: int, status: dict[str, str]) -> None:
 
 
 def _executable(pid: int) -> str:
-    try:
-        return str(Path(f"/proc/{pid}/exe").readlink())
-    except FileNotFoundError:
-        if Path(f"/proc/{pid}").exists():
-            raise AttachError(f"process {pid} is a kernel thread, not a Python program") from None
-        raise
+    found = procfs.executable(pid)
+    if not found:
+        raise AttachError(f"process {pid} is a kernel thread, not a Python program")
+    return found
 
 
-def _architecture(pid: int, images: _Images, python: elf.Image) -> Architecture:
+def _architecture(pid: int, images: Loaded, python: elf.Image) -> Architecture:
     """Raises AttachError if it is not supported, or emulated."""
     found = BY_MACHINE.get(python.machine)
     if found is None:
@@ -188,46 +187,6 @@ def _architecture(pid: int, images: _Images, python: elf.Image) -> Architecture:
             builds.RUN,
         )
     return found
-
-
-class _Images:
-    """The ELF files loaded by a process."""
-
-    def __init__(self, memory: int, maps: tuple[procfs.Mapping, ...], executable: str) -> None:
-        self._memory = memory
-        self._bases: dict[str, int] = {}
-        for mapping in maps:
-            if mapping.path.startswith("/") and mapping.offset == 0:
-                self._bases.setdefault(mapping.path, mapping.start)
-        self.executable = executable
-
-    def read(self, address: int, size: int) -> bytes:
-        return os.pread(self._memory, size, address)
-
-    def machine(self, path: str) -> int:
-        """The kind of processor that a loaded file is for; 0: it is not loaded."""
-        base = self._bases.get(path)
-        return 0 if base is None else int.from_bytes(self.read(base + elf.MACHINE_AT, 2), "little")
-
-    def exporting(self, names: tuple[str, ...], pattern: str, executable: str = "") -> elf.Image | None:
-        """The loaded file that exports all of ``names``, by file name (or the executable itself)."""
-        matching = [path for path in self._bases if re.match(pattern, Path(path).name)]
-        for path in (*matching, executable):
-            if path not in self._bases:
-                continue
-            with contextlib.suppress(elf.ElfError):
-                image = elf.Image(self.read, self._bases[path])
-                if all(image.symbol(name) for name in names):
-                    return image
-        return None
-
-    def old_version(self) -> str:
-        """The version in the name of the library or executable, for Pythons without ``Py_Version``."""
-        for path in (*self._bases, self.executable):
-            named = re.match(r"(?:lib)?python(3\.\d+)", Path(path).name)
-            if named:
-                return named[1]
-        return "before 3.11"
 
 
 def _addresses(image: elf.Image, names: tuple[str, ...]) -> dict[str, int]:
@@ -247,7 +206,7 @@ def _kind(hexversion: int) -> int:
     return hexversion >> 16 if hexversion & 0xF0 == 0xF0 else hexversion
 
 
-def _hexversion(pid: int, images: _Images, python: elf.Image) -> int:
+def _hexversion(pid: int, images: Loaded, python: elf.Image) -> int:
     """Its version in the format of ``sys.hexversion``, from the constant ``Py_Version`` (3.11 on).
 
     Raises AttachError if it is not supported.

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import time
 from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from taskscope.attach import patience
 from taskscope.model import requests
 from taskscope.sources.outside.source import OutsideSource
 from tests import pythons, targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 READABLE = pythons.versions(*pythons.SUPPORTED, *pythons.FREE_THREADED)
 
@@ -89,3 +98,54 @@ async def test_tasks_and_threads_of_other_interpreters_are_seen(version: str) ->
     assert main.frame is not None and main.frame.function == "<module>"
     assert inner.state == "idle"
     assert functions.index("BaseEventLoop.run_forever") < functions.index("enters")
+
+
+WAITS = """
+import asyncio, os
+async def waits(): await asyncio.Event().wait()
+async def main():
+    kept = [asyncio.create_task(waits()) for _ in range(5)]
+    asyncio.get_running_loop().call_later(0.05, print, "ready", os.getpid())
+    await asyncio.gather(*kept)
+asyncio.run(main())
+"""
+
+KEEPS_THE_GIL = """
+import ctypes, os
+def keeps(): ctypes.PyDLL(None).pause()
+os.write(1, b"ready %d\\n" % os.getpid())
+keeps()
+"""
+
+
+@pytest.fixture
+def renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Makes an interpreter whose path does not say that it is one."""
+
+    def of(version: str) -> Path:
+        python = pythons.require(version)
+        prefix = subprocess.check_output([python, "-c", "import sys; print(sys.base_prefix)"], text=True)
+        monkeypatch.setenv("PYTHONHOME", prefix.strip())
+        return Path(shutil.copy(python.resolve(), tmp_path / "myapp"))
+
+    return of
+
+
+@pytest.mark.parametrize("version", READABLE)
+async def test_an_interpreter_of_another_name_is_read(version: str, renamed: Callable[[str], Path]) -> None:
+    with targets.running(renamed(version), WAITS) as program:
+        source = OutsideSource(program.pid)
+        await source.open()
+        sample = await anext(source.samples())
+        await source.close()
+    assert sample.tasks.live == 6
+
+
+def test_nothing_enters_an_interpreter_of_another_name_that_keeps_the_gil(
+    renamed: Callable[[str], Path],
+) -> None:
+    with targets.running(renamed("3.11"), KEEPS_THE_GIL) as program:
+        end = time.monotonic() + 20
+        while (found := patience.kept(program.pid)) is None:
+            assert time.monotonic() < end
+    assert "in `pause`, called from <string>:3 keeps" in found.sentence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from taskscope.attach import elf, inject, procfs
-from taskscope.attach import target as target_module
 from taskscope.attach.errors import AttachError
+from taskscope.attach.loaded import Loaded
 from taskscope.attach.target import C_API, Target, examine
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_another_processor_and_an_emulated_one_are_told(
 
     monkeypatch.setattr(elf.Image, "__init__", other)
     if not machines:
-        monkeypatch.setattr(target_module._Images, "machine", lambda self, path: 1)
+        monkeypatch.setattr(Loaded, "machine", lambda self, path: 1)
     with pytest.raises(AttachError) as refusal:
         examine(target.pid)
     assert re.search(said, refusal.value.sentence)

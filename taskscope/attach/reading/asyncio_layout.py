@@ -22,7 +22,7 @@ _BEFORE = 7 * 8
 """Bytes of the table before the size of an interpreter's structure."""
 
 _LARGEST_TASK = 1024
-_MODULE, _BUILT_IN = "/_asyncio.", ("/python", "/libpython")
+_MODULE = "/_asyncio."
 
 MOST_SEARCHED = 16 << 20
 """Bytes of data searched."""
@@ -65,10 +65,13 @@ class AsyncioLayout:
         )
 
 
-def asyncio_of(memory: Memory, interpreter_size: int) -> AsyncioLayout | None:
-    """The table; None: asyncio is not loaded, or does not tell.  Raises OSError."""
+def asyncio_of(memory: Memory, interpreter_size: int, python: str) -> AsyncioLayout | None:
+    """The table; None: asyncio is not loaded, or does not tell.  Raises OSError.
+
+    ``python``: the file of the interpreter, in which it may be built in.
+    """
     wanted, left = struct.pack("<Q", interpreter_size), MOST_SEARCHED
-    for module in (_MODULE,), _BUILT_IN:
+    for module in _MODULE, python:
         for start, end in _data(memory.pid, module):
             for at in range(start, min(end, start + left), MOST_DATA - _TABLE.size):
                 found = _searched(memory, at, min(end - at, MOST_DATA), wanted)
@@ -78,12 +81,12 @@ def asyncio_of(memory: Memory, interpreter_size: int) -> AsyncioLayout | None:
     return None
 
 
-def _data(pid: int, names: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Where the data of loaded files of these names is, written to or not."""
+def _data(pid: int, name: str) -> list[tuple[int, int]]:
+    """Where the data of loaded files with this in their path is, written to or not."""
     return [
         (each.start, each.end)
         for each in procfs.maps(pid)
-        if each.path.startswith("/") and not each.executable and any(name in each.path for name in names)
+        if each.path.startswith("/") and not each.executable and name in each.path
     ]
 
 

@@ -11,7 +11,8 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from taskscope.attach import elf, procfs
+from taskscope.attach import procfs
+from taskscope.attach.loaded import Loaded
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
@@ -167,25 +168,23 @@ _LARGEST, _FRAME, _LARGEST_HEAD = 1 << 20, 512, 64
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """The interpreter of a process: the address of ``_PyRuntime``, and its version, as in ``sys``."""
+    """The interpreter of a process: the address of ``_PyRuntime``, its version (as in ``sys``) and file."""
 
     runtime: int
     version: tuple[int, int, int]
+    file: str = ""
 
 
 def python_of(memory: Memory) -> Python | None:
     """None: none exports its symbols, or it is older than 3.11.  Raises OSError."""
-    for mapping in procfs.maps(memory.pid):
-        if mapping.path.startswith("/") and mapping.offset == 0 and "python" in mapping.path:
-            try:
-                image = elf.Image(memory.read, mapping.start)
-                runtime, version = image.symbol("_PyRuntime"), image.symbol("Py_Version")
-            except (elf.ElfError, OSError):
-                continue
-            if runtime and version:
-                code = int.from_bytes(memory.read(version, 4), "little")
-                return Python(runtime, (code >> 24, code >> 16 & 0xFF, code >> 8 & 0xFF))
-    return None
+    pid, exported = memory.pid, ("_PyRuntime", "Py_Version")
+    found = Loaded(memory.read_if_there, procfs.maps(pid), procfs.executable(pid)).python(exported)
+    if found is None:
+        return None
+    file, image = found
+    runtime, version = (image.symbol(name) or 0 for name in exported)
+    code = int.from_bytes(memory.read(version, 4), "little")
+    return Python(runtime, (code >> 24, code >> 16 & 0xFF, code >> 8 & 0xFF), file)
 
 
 def layout_of(python: Python, memory: Memory) -> Layout | None:

@@ -44,6 +44,13 @@ class Memory:
             raise MovedError("it ends too early")
         return data
 
+    def read_if_there(self, address: int, size: int) -> bytes:
+        """``size`` bytes; none if they cannot be read."""
+        try:
+            return self.read(address, size)
+        except MovedError:
+            return b""
+
     def pointer(self, address: int) -> int:
         """Eight bytes as a number."""
         found: int = struct.unpack("<Q", self.read(address, 8))[0]

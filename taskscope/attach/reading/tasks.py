@@ -147,8 +147,9 @@ class LinkedTasks(TaskReader):
     @classmethod
     def of(cls, interpreter: Interpreter) -> LinkedTasks | None:
         """None: asyncio is not loaded (yet), or this version does not tell.  Raises OSError."""
-        fields = coroutines_of(interpreter.python, interpreter.memory, interpreter.layout)
-        layout = asyncio_of(interpreter.memory, fields.interpreter_size) if fields is not None else None
+        python, memory = interpreter.python, interpreter.memory
+        fields = coroutines_of(python, memory, interpreter.layout)
+        layout = asyncio_of(memory, fields.interpreter_size, python.file) if fields is not None else None
         return cls(interpreter, fields, layout) if fields is not None and layout is not None else None
 
     def _all(self, stacks: Stacks) -> Iterator[tuple[int, bytes, int]]:
