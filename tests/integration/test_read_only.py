@@ -166,6 +166,35 @@ async def test_the_tasks_of_a_gather_or_a_group_are_below_the_one_that_waits_for
     assert {each.label: each.live for each in roots} == {"main": 1, "leaf": 1}
 
 
+CALLED = """
+import os, threading, time
+from concurrent.futures import ThreadPoolExecutor
+class Reader(threading.Thread):
+    def __init__(self):
+        self.room = "set before its name"
+        super().__init__(name="reader of \u00e9", daemon=True)
+    def run(self): time.sleep(3600)
+Reader().start()
+looked = threading.Thread(target=time.sleep, args=(3600,), name="looked into", daemon=True)
+looked.start()
+vars(looked)
+pool = ThreadPoolExecutor(1, "pool")
+pool.submit(time.sleep, 3600)
+threading.Timer(0.05, os.write, (1, b"ready %d\\n" % os.getpid())).start()
+time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("version", READABLE)
+async def test_threads_are_called_as_the_program_calls_them(version: str) -> None:
+    with targets.running(pythons.require(version), CALLED) as program:
+        source = OutsideSource(program.pid)
+        await source.open()
+        names = {each.name for each in await source.ask(requests.Threads()) if each.python}
+        await source.close()
+    assert names - {"Thread-1"} == {"MainThread", "reader of \u00e9", "looked into", "pool_0"}
+
+
 NAMED = """
 import asyncio, functools, os
 def decorated(function):

@@ -7,20 +7,22 @@ import os
 import random
 import struct
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach.reading import layout
+from taskscope.attach.reading import layout, objects
 from taskscope.attach.reading.asyncio_layout import AsyncioLayout
 from taskscope.attach.reading.code_objects import CodeObjects
 from taskscope.attach.reading.coroutines import Coroutines
 from taskscope.attach.reading.frames import Interpreter, Stacks
 from taskscope.attach.reading.memory import MOST_DATA, Memory, MovedError
+from taskscope.attach.reading.objects import Objects
 from taskscope.attach.reading.tasks import LinkedTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ASYNCIO = AsyncioLayout(168, 136, 96, 108, 109, 128, 152, 225864, 10880, 936, 864, 872, 880)
 FIELDS = layout.CoroutineLayout(225864, 64, 24, 40, 32, 24, 160, 72, 67, 8, -3, -1, 0)
@@ -133,7 +135,7 @@ def test_text_is_cleaned_and_wrong_characters_are_no_error(interpreter: Interpre
 def test_noise_in_place_of_every_structure_raises_nothing_else(interpreter: Interpreter) -> None:
     chance, page = random.Random(7), Page()
     near = [page.address + each for each in range(0, 1 << 15, 8)]
-    tasks = reader(interpreter)
+    tasks, versions = reader(interpreter), [Objects(interpreter, each) for each in objects._VERSIONS.values()]
     for _ in range(60):
         words = [
             chance.choice((chance.choice(near), chance.getrandbits(64), chance.getrandbits(8), 0))
@@ -141,14 +143,17 @@ def test_noise_in_place_of_every_structure_raises_nothing_else(interpreter: Inte
         ]
         page.fill(struct.pack(f"<{len(words)}Q", *words))
         list(tasks._listed(page.address))
-        for attempt in (
+        attempts: tuple[Callable[[], object], ...] = (
             lambda: tasks._task(page.address, interpreter.memory.read(page.address, 168), 1, {}),
             lambda: tasks._coroutines.chain(page.address),
             lambda: tasks._set(page.address),
             lambda: interpreter.stack(page.address),
             lambda: interpreter.code.frame(page.address, page.address + 300),
             lambda: interpreter.code.text(page.address),
-        ):
+            *(partial(each.attribute, page.address + 64, "name") for each in versions),
+            *(partial(each.by_number, page.address) for each in versions),
+        )
+        for attempt in attempts:
             try:
                 attempt()
             except MovedError:

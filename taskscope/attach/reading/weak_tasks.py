@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from taskscope.attach.reading.layout import CoroutineLayout
 from taskscope.attach.reading.memory import MOST_DATA, MovedError
+from taskscope.attach.reading.objects import Objects
 from taskscope.attach.reading.tasks import MOST_TASKS, TaskFields, TaskReader
 from taskscope.values import dataclass
 
@@ -20,16 +21,7 @@ if TYPE_CHECKING:
 
     from taskscope.attach.reading.frames import Interpreter, Stacks
 
-_MODULE, _MODULE_NAMES = "asyncio.tasks", 16
-"""Where a module has the dictionary of its names."""
-
-_SPLIT, _VALUES = 2, 40
-"""The kind of a dictionary whose values are apart, and where it has them."""
-
-_KEYS, _INDEX_BYTES, _KIND, _COUNT, _INDEXES = 32, 9, 10, 24, 32
-"""Where a dictionary has its keys, and what these begin with."""
-
-_MOST_NAMES = 20_000
+_MODULE = "asyncio.tasks"
 
 _TYPE, _REFERENT = 8, 16
 """Where an object has its type, and a weak reference what it refers to."""
@@ -38,46 +30,34 @@ _MOST_PLACES = 4 * MOST_TASKS
 TRIES = 3
 
 
-Form = Literal["apart", "tagged", "inline"]
-"""How an object has its attributes: 32 bytes before it is where; 24 bytes, and odd; or they follow it."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """``modules``: in an interpreter; ``state``: of a task, as four bytes, 0 while it is not done."""
+    """``name``: of the set; ``state``: of a task, as four bytes, 0 while it is not done."""
 
-    modules: int
     name: str
     task: TaskFields
     state: int
     coroutines: CoroutineLayout
-    form: Form
 
 
 _VERSIONS = {
     (3, 11): _Version(
-        888,
         "_all_tasks",
         TaskFields(176, 144, 136),
         88,
         CoroutineLayout(0, 64, 24, 40, 32, 24, 152, 80, 75, 8, -2, -1, 0, locals=72, also_yields=1),
-        "apart",
     ),
     (3, 12): _Version(
-        944,
         "_scheduled_tasks",
         TaskFields(176, 144, 136),
         88,
         CoroutineLayout(0, 64, 24, 40, 32, 24, 144, 72, 67, 8, -2, -1, 0, locals=72, also_yields=1),
-        "tagged",
     ),
     (3, 13): _Version(
-        7656,
         "_scheduled_tasks",
         TaskFields(144, 128, 120),
         96,
         CoroutineLayout(0, 64, 24, 40, 32, 24, 144, 72, 67, 8, -3, -1, 0, locals=72),
-        "inline",
     ),
 }
 
@@ -85,18 +65,19 @@ _VERSIONS = {
 class WeakTasks(TaskReader):
     """One set for each interpreter that has loaded asyncio."""
 
-    def __init__(self, interpreter: Interpreter, version: _Version) -> None:
+    def __init__(self, interpreter: Interpreter, version: _Version, objects: Objects) -> None:
         super().__init__(interpreter, version.coroutines, version.task)
         self._version = version
+        self._objects = objects
         self._sets: dict[int, int] = {}
 
     @classmethod
     def of(cls, interpreter: Interpreter) -> WeakTasks | None:
         """None: asyncio is not loaded (yet), or the version is another one.  Raises OSError."""
-        version = _VERSIONS.get(interpreter.python.version[:2])
-        if version is None:
+        version, objects = _VERSIONS.get(interpreter.python.version[:2]), Objects.of(interpreter)
+        if version is None or objects is None:
             return None
-        found = cls(interpreter, version)
+        found = cls(interpreter, version, objects)
         found._find()
         return found if found._sets else None
 
@@ -112,11 +93,8 @@ class WeakTasks(TaskReader):
 
     def _set_of(self, address: int) -> int:
         """The set of the interpreter at ``address``; 0: it has not loaded asyncio.  Raises MovedError."""
-        interpreter, memory, version = self._interpreter, self._memory, self._version
-        modules = memory.pointer(address + version.modules)
-        module = _value(interpreter, modules, _MODULE)
-        found = _value(interpreter, memory.pointer(module + _MODULE_NAMES), version.name) if module else 0
-        data = _first_attribute(interpreter, found, version.form) if found else 0
+        found = self._objects.in_module(address, _MODULE, self._version.name)
+        data = self._objects.attribute(found, "data") if found else 0
         return data if data and self._is_set(data) else 0
 
     def _is_set(self, address: int) -> bool:
@@ -157,35 +135,3 @@ class WeakTasks(TaskReader):
         if not 0 < count <= _MOST_PLACES:
             raise MovedError("it is no set")
         return self._memory.pointer(address + fields.set_table), count
-
-
-def _first_attribute(interpreter: Interpreter, address: int, form: Form) -> int:
-    """What an object was given first: the set of a WeakSet.  Raises MovedError."""
-    memory = interpreter.memory
-    dictionary = memory.pointer(address - 24)
-    if form == "apart" and (values := memory.pointer(address - 32)):
-        return memory.pointer(values)
-    if form == "tagged" and dictionary & 1:
-        return memory.pointer(dictionary + 1)
-    if form == "inline" and memory.read(address + 19, 1)[0]:
-        return memory.pointer(address + 24)
-    return _value(interpreter, dictionary, "data", form)  # someone asked for its __dict__
-
-
-def _value(interpreter: Interpreter, dictionary: int, name: str, form: Form = "apart") -> int:
-    """The address of what a dictionary has under a name; 0: nothing.  Raises MovedError."""
-    memory = interpreter.memory
-    keys = memory.pointer(dictionary + _KEYS)
-    head = memory.read(keys, _INDEXES)
-    (count,) = struct.unpack_from("<Q", head, _COUNT)
-    begin = keys + _INDEXES + (1 << min(head[_INDEX_BYTES], 40))
-    entry = struct.Struct("<QQ" if head[_KIND] else "<8xQQ")
-    for each in range(min(count, _MOST_NAMES)):
-        key, value = entry.unpack(memory.read(begin + entry.size * each, entry.size))
-        if not key or interpreter.code.text(key) != name:
-            continue
-        if head[_KIND] == _SPLIT:
-            begin_of_values = memory.pointer(dictionary + _VALUES) + (8 if form == "inline" else 0)
-            value = memory.pointer(begin_of_values + 8 * each)
-        return int(value)
-    return 0

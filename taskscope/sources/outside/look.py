@@ -16,6 +16,7 @@ from taskscope.attach.reading.kernel_threads import MOST_THREADS
 from taskscope.attach.reading.memory import MovedError
 from taskscope.attach.reading.opening import interpreter_of, opened
 from taskscope.attach.reading.tasks import LinkedTasks
+from taskscope.attach.reading.thread_names import ThreadNames
 from taskscope.attach.reading.weak_tasks import WeakTasks
 from taskscope.values import dataclass
 
@@ -36,8 +37,9 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """``uptime``: of the machine.  ``threads``: some, if many.  ``tasks`` None: this version does not
-    tell where they are, or it has no asyncio.  ``held``: a thread keeps the GIL.
+    """``uptime``: of the machine.  ``threads``: some, if many; ``names``: theirs by identity, as far as told.
+    ``tasks`` None: this version does not tell where they are, or it has no asyncio.  ``held``: a thread keeps
+    the GIL.
     """
 
     pid: int
@@ -49,6 +51,7 @@ class Look:
     fds: int | None
     stacks: Stacks
     threads: dict[int, KernelThread]
+    names: dict[int, str]
     tasks: Tasks | None
     condition: Condition
     held: Held | None
@@ -78,6 +81,7 @@ class Looker:
         self._outside = Outside(pid)
         self._tasks: TaskReader | None = None
         self._holding = Holding(self._interpreter)
+        self._names = ThreadNames.of(self._interpreter)
 
     @property
     def python(self) -> str:
@@ -116,6 +120,7 @@ class Looker:
             fds=_descriptors(pid),
             stacks=stacks,
             threads=kernel_threads.threads(pid, _notable(stacks, tasks)),
+            names=self._names.by_ident() if self._names is not None else {},
             tasks=tasks,
             condition=condition,
             held=self._holding.look(),

@@ -54,11 +54,12 @@ def _thread(
     elif look.stacks.holder == kernel.inner:
         detail = "has the GIL"
     known = tally.threads.get(kernel.inner)
-    name = "MainThread" if kernel.tid == look.pid else kernel.name or f"thread {kernel.inner}"
+    told = look.names.get(python.ident, "") if python is not None else ""
+    of_kernel = "MainThread" if kernel.tid == look.pid else kernel.name
     thread = model.Thread(
         ident=python.ident if python is not None else -kernel.inner,
         native_id=kernel.inner,
-        name=name,
+        name=told or of_kernel or f"thread {kernel.inner}",
         daemon=False,
         python=python is not None,
         site=known.site if known is not None else None,
