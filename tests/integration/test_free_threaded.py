@@ -8,11 +8,13 @@ import os
 import re
 import subprocess
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from taskscope.attach.discover import processes
+from taskscope.attach.reading.frames import Gil
 from taskscope.interpreter import READ_ONLY
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable
@@ -211,6 +213,11 @@ async def test_no_agent_is_promised_to_tell_more(version: str) -> None:
                 NotAvailable, match=r"^Only an agent tells .+, and none enters a free-threaded Python\.$"
             ):
                 await source.ask(request)
+        assert source.note(hello).endswith(f"{NEVER}  {WITHOUT_GIL}")
+        assert source._look is not None
+        switched_on = replace(source._look.stacks, gil=Gil(0, 1))
+        source._look = replace(source._look, stacks=switched_on)
+        assert source.note(hello).endswith(NEVER)
         await source.close()
     assert hello.process.python.startswith(version[:-1])
     assert hello.process.python.endswith("t")

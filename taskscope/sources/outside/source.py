@@ -88,7 +88,6 @@ class OutsideSource(Answering):
         self.progress: Callable[[str], None] = lambda text: None
         self._looker: Looker | None = None
         self._no = _NO
-        self._notes = [NOTE]
         self._interval = 1.0
         self._tally = Tally()
         self._past = ProcessSeries()
@@ -123,7 +122,6 @@ class OutsideSource(Answering):
             raise
         if looker.free_threaded:
             self._no = _NEVER
-            self._notes += [FREE_THREADED, WITHOUT_GIL] if look.stacks.gil.off else [FREE_THREADED]
         self._hello = model.Hello(
             protocol=wire.PROTOCOL,
             taskscope=__version__,
@@ -143,8 +141,14 @@ class OutsideSource(Answering):
         return self._note(self._look) if self._look is not None else hello.notes[-1]
 
     def _note(self, look: Look) -> str:
-        listed = [MANY_THREADS.format(look.usage.threads, len(look.threads))] if look.unlisted else []
-        return "  ".join(self._notes + listed)
+        said = [NOTE]
+        if self._no is _NEVER:
+            said.append(FREE_THREADED)
+        if look.stacks.gil.off:  # an extension module may switch it on
+            said.append(WITHOUT_GIL)
+        if look.unlisted:
+            said.append(MANY_THREADS.format(look.usage.threads, len(look.threads)))
+        return "  ".join(said)
 
     async def close(self) -> None:
         """Closes the process's memory; what was seen can still be queried."""
