@@ -166,6 +166,27 @@ async def test_the_tasks_of_a_gather_or_a_group_are_below_the_one_that_waits_for
     assert {each.label: each.live for each in roots} == {"main": 1, "leaf": 1}
 
 
+MADE = """
+import os, threading, time
+class Made:
+    def __init__(self, seconds): time.sleep(seconds)
+def makes():
+    for seconds in [0] * 200 + [3600]: Made(seconds)
+threading.Thread(target=makes, daemon=True, name="maker").start()
+threading.Timer(1.0, os.write, (1, b"ready %d\\n" % os.getpid())).start()
+time.sleep(3600)
+"""
+
+
+@pytest.mark.parametrize("version", READABLE)
+async def test_a_stack_has_no_frames_of_the_interpreter_s_own(version: str) -> None:
+    with targets.running(pythons.require(version), MADE) as program:
+        found = frames.read(program.pid)
+    assert found is not None
+    (stack,) = [each for each in found.lines.values() if each[0].function == "Made.__init__"]
+    assert stack[1].function == "makes"
+
+
 CALLED = """
 import os, threading, time
 from concurrent.futures import ThreadPoolExecutor

@@ -27,6 +27,9 @@ MOST_INTERPRETERS, MOST_THREADS, MOST_FRAMES = 100, 20_000, 64
 TRIES = 10
 """Times that a list of threads is followed: they come and go."""
 
+_SHIM = "__init__"
+"""The file of the frame by which the interpreter often calls ``__init__``, from Python 3.13 on."""
+
 _OF_C = 3
 """Owners of a frame from which on it is one of the interpreter's own, between two calls from C."""
 
@@ -210,7 +213,9 @@ class Interpreter:
                     return
                 data = memory.read(frame, layout.frame)
                 if not layout.owner or data[layout.owner] < _OF_C:
-                    yield frame, self.code.frame(*layout.stands(data))
+                    found = self.code.frame(*layout.stands(data))
+                    if found.file != _SHIM:
+                        yield frame, found
                 (frame,) = struct.unpack_from("<Q", data, layout.previous)
         except MovedError:
             return  # it has moved on
