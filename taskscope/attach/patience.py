@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from taskscope.attach.errors import AttachError
 from taskscope.attach.reading.frames import Interpreter
 from taskscope.attach.reading.holding import Holding
-from taskscope.attach.reading.memory import Memory
+from taskscope.attach.reading.memory import AbsentError, Memory
 from taskscope.interpreter import READ_ONLY
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def await_gil(pid: int, seconds: float, progress: Callable[[str], None], wanted:
     """Returns when no thread keeps the GIL from those that ask for it; soon, unless one does.
 
     Waits up to ``seconds``, while it is ``wanted``; not at all for one that has kept it for longer than that.
-    Raises AttachError: it is kept, and the process is as it was.
+    Raises AttachError: it is kept, or Python has ended there; the process is as it was.
     """
     begun, said = time.monotonic(), False
     try:
@@ -43,16 +43,20 @@ def await_gil(pid: int, seconds: float, progress: Callable[[str], None], wanted:
                     progress(f"{found.text}; waiting")
                     said = True
                 time.sleep(PAUSE)
+    except AbsentError as error:
+        raise AttachError(str(error)) from None
     except OSError:
         return  # it has changed, or ended: whoever enters it finds out
 
 
 def kept(pid: int) -> AttachError | None:
-    """Why no agent can start now, if a thread keeps the GIL."""
+    """Why no agent can start now, if a thread keeps the GIL, or Python has ended there."""
     try:
         with Memory(pid) as memory:
             holding = _holding(memory)
             found = holding.look() if holding is not None else None
+    except AbsentError as error:
+        return AttachError(str(error))
     except OSError:
         return None
     return _error(pid, found) if found is not None else None

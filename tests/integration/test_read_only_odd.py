@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import time
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from taskscope.attach import patience
+from taskscope.attach.errors import AttachError
 from taskscope.model import requests
+from taskscope.sources.base import AgentGone, SourceError
 from taskscope.sources.outside.source import OutsideSource
 from tests import pythons, targets
 
@@ -149,3 +152,32 @@ def test_nothing_enters_an_interpreter_of_another_name_that_keeps_the_gil(
         while (found := patience.kept(program.pid)) is None:
             assert time.monotonic() < end
     assert "in `pause`, called from <string>:3 keeps" in found.sentence
+
+
+OUTLIVES_PYTHON = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+libc.__cxa_atexit(ctypes.cast(libc.pause, ctypes.c_void_p), None, None)
+print("ready", os.getpid())
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("version", READABLE)
+async def test_a_process_in_which_python_has_ended_is_told_from_one_that_has_ended(version: str) -> None:
+    with targets.running(pythons.require(version), OUTLIVES_PYTHON, stdin=subprocess.PIPE) as program:
+        said = f"Python has ended in process {program.pid}, which is still there"
+        source = OutsideSource(program.pid)
+        await source.open()
+        assert program.child.stdin is not None
+        program.child.stdin.close()
+        async with asyncio.timeout(20):
+            with pytest.raises(AgentGone, match=said):
+                async for _ in source.samples():
+                    pass
+        await source.close()
+        with pytest.raises(SourceError, match=said):
+            await OutsideSource(program.pid).open()
+        assert said in str(patience.kept(program.pid))
+        with pytest.raises(AttachError, match=said):
+            patience.await_gil(program.pid, 1.0, print, lambda: True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from taskscope.attach.reading.code_objects import CodeObjects
 from taskscope.attach.reading.layout import layout_of, python_of
-from taskscope.attach.reading.memory import Memory, MovedError
+from taskscope.attach.reading.memory import AbsentError, Memory, MovedError
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
@@ -120,12 +120,20 @@ class Interpreter:
         """None: it is no CPython, or none of a known version.  Raises OSError."""
         python = python_of(memory)
         layout = layout_of(python, memory) if python is not None else None
-        return cls(memory, layout, python) if python is not None and layout is not None else None
+        if python is None or layout is None:
+            return None
+        found = cls(memory, layout, python)
+        return found if found.address else None
 
     @property
     def address(self) -> int:
-        """The main one follows the newest."""
-        return self.memory.pointer(self.python.runtime + self.layout.interpreter + 8)
+        """The main one follows the newest; how many there have been follows both.  Raises MovedError."""
+        newest = self.python.runtime + self.layout.interpreter
+        main = self.memory.pointer(newest + 8)
+        if not main:
+            does = "has ended in" if self.memory.number(newest + 16) > 0 else "has not started yet in"
+            raise AbsentError(f"Python {does} process {self.memory.pid}, which is still there")
+        return main
 
     def addresses(self) -> tuple[int, ...]:
         """Those of all, newest first.  Raises MovedError."""
@@ -149,12 +157,12 @@ class Interpreter:
 
     def gil(self) -> Gil:
         """Who has it now.  Raises MovedError."""
-        layout, memory = self.layout, self.memory
-        gil = self.address if layout.owner else self.python.runtime
+        layout, memory, main = self.layout, self.memory, self.address
+        gil = main if layout.owner else self.python.runtime
         off = layout.free_threaded and not memory.number(gil + layout.enabled)
         last, locked = memory.pointer(gil + layout.holder), memory.number(gil + layout.locked)
         holder = last if locked > 0 and not off else 0
-        told = self.address if layout.cframe else holder
+        told = main if layout.cframe else holder
         asked = holder != 0 and memory.read(told + layout.asked, 1)[0] & 1 != 0
         return Gil(holder, memory.pointer(gil + layout.switches), off, asked)
 

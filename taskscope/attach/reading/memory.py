@@ -20,6 +20,10 @@ class MovedError(OSError):
     """What was there is gone, or never was what it seemed to be."""
 
 
+class AbsentError(MovedError):
+    """Python has ended in the process, which goes on, or has not started there: the message says which."""
+
+
 class Memory:
     """The memory of process ``pid``.  Raises OSError if it may not be read."""
 

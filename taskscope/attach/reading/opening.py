@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from taskscope.attach import builds, procfs
 from taskscope.attach.errors import AttachError
 from taskscope.attach.reading.frames import Interpreter
-from taskscope.attach.reading.memory import Memory
+from taskscope.attach.reading.memory import AbsentError, Memory
 from taskscope.attach.target import explained
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ def opened(pid: int) -> Memory:
 def interpreter_of(memory: Memory) -> Interpreter:
     """What runs there.  Raises AttachError."""
     with explained(memory.pid):
-        found = Interpreter.of(memory)
+        try:
+            found = Interpreter.of(memory)
+        except AbsentError as error:
+            raise AttachError(str(error)) from None
         if found is not None:
             return found
         what = _unreadable("\n".join(each.path for each in procfs.maps(memory.pid)))

@@ -13,7 +13,7 @@ from taskscope.attach.outside import Condition, Outside
 from taskscope.attach.reading import kernel_threads
 from taskscope.attach.reading.holding import Holding
 from taskscope.attach.reading.kernel_threads import MOST_THREADS
-from taskscope.attach.reading.memory import MovedError
+from taskscope.attach.reading.memory import AbsentError, MovedError
 from taskscope.attach.reading.opening import interpreter_of, opened
 from taskscope.attach.reading.tasks import LinkedTasks
 from taskscope.attach.reading.thread_names import ThreadNames
@@ -95,13 +95,19 @@ class Looker:
         return self._interpreter.layout.free_threaded
 
     def look(self) -> Look:
-        """How it is now.  Raises OSError if it has ended, or changes too fast to be read."""
+        """How it is now.
+
+        Raises ProcessLookupError if it has ended, or Python in it; OSError if it changes too fast to be read.
+        """
         condition = self._outside.look()
         if condition.state in ("ended", "replaced"):
             raise ProcessLookupError(condition.text)
-        for left in reversed(range(TRIES)):
-            with contextlib.suppress(MovedError) if left else contextlib.nullcontext():
-                return self._look(condition)
+        try:
+            for left in reversed(range(TRIES)):
+                with contextlib.suppress(MovedError) if left else contextlib.nullcontext():
+                    return self._look(condition)
+        except AbsentError as error:
+            raise ProcessLookupError(str(error)) from None
         raise MovedError("it changes while it is read")
 
     def _look(self, condition: Condition) -> Look:
