@@ -24,7 +24,7 @@ Everywhere
 b          marks a baseline; B clears it; D lists what changed since
 M          shows past messages
 ctrl+p     lists all commands and themes
-ctrl+z     suspends the app; q quits it"""
+ctrl+z     suspends the app; q or F10 quits it; ? or F1: this help"""
 
 LIVE = """\
 On a live target
@@ -50,7 +50,7 @@ _TERM = re.compile(r"(\S(?:.{0,12}?[^\s.;:,])?) {2,}(\S.*)")
 
 
 class HelpScreen(ModalScreen[None]):
-    """Help text over the view; Esc, ``?`` or q closes it."""
+    """Help text over the view; Esc and the keys of help and quitting close it."""
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
@@ -59,7 +59,7 @@ class HelpScreen(ModalScreen[None]):
         border: round $primary; padding: 1 2; background: $surface;
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [("escape,question_mark,q", "dismiss", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,question_mark,f1,q,f10", "dismiss", "Close")]
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()

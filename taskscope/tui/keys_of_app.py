@@ -34,7 +34,9 @@ BINDINGS: list[BindingType] = [
     Binding("D", "view('changes')", "Changes since the baseline", show=False),
     Binding("M", "messages", "Messages", show=False),
     Binding("question_mark", "screen.explain", "Help"),
+    Binding("f1", "screen.explain", show=False),
     Binding("q", "quit", "Quit"),
+    Binding("f10", "quit", show=False),
     Binding("ctrl+z", "suspend_process", "Suspend the app", show=False),
 ]
 

@@ -282,6 +282,20 @@ async def test_ctrl_c_asks_and_the_second_one_quits() -> None:
         await until(pilot, lambda: not app.is_running)
 
 
+async def test_function_keys_help_and_quit_as_in_htop() -> None:
+    async with running(FakeSource(start=250)) as (app, pilot):
+        await until_shown(pilot, "25,000")
+        for closes in ("f1", "f10"):
+            await pilot.press("f1")
+            await until_shown(pilot, "Esc closes")
+            await pilot.press(closes)
+            await until_shown(pilot, "q Quit")
+        await pilot.press("ctrl+p", *"help")
+        assert (await until_shown(pilot, "key: ?")).count("key: ") == 1
+        await pilot.press("escape", "f10")
+        await until(pilot, lambda: not app.is_running)
+
+
 async def test_the_line_of_keys_fits_the_view_and_the_state() -> None:
     def keys(app: TaskScopeApp) -> str:
         return screen_text(app).splitlines()[-1].strip()

@@ -167,7 +167,8 @@ async def test_ended_tasks_show_how_and_narrow_to_one_outcome(size: tuple[int, i
         for sign in ("✓ finished", "✗ failed", "⊘ cancelled", "? lost"):
             assert sign in screen
         assert "ValueError('no price')" in screen
-        await pilot.press("f")
+        assert "v Outcome" in screen
+        await pilot.press("v")
         screen = await until_shown(pilot, "25 of the last 100 ended tasks, only failed")
         assert "✓ finished   " not in screen.split("\n", 3)[3]
         await pilot.press("enter")

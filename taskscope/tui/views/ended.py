@@ -51,13 +51,13 @@ outcome     ✓ finished: returned a result; ✗ failed: raised, with
 lived       from creation to end; –: older than the agent
 created at  its creation site; Enter opens it
 
-f shows one outcome at a time, then all again.  y copies the list."""
+v shows one outcome at a time, then all again.  y copies the list."""
 
 OUTCOMES = ("", "failed", "cancelled", "lost", "finished")
 
 
 class EndedScreen(DetailScreen):
-    """The newest ended tasks; ``f`` filters them by outcome."""
+    """The newest ended tasks; ``v`` filters them by outcome."""
 
     TITLE = "Ended tasks"
     EXPLAINS = EXPLAINS
@@ -68,7 +68,7 @@ class EndedScreen(DetailScreen):
         Static { display: none; height: auto; max-height: 4; padding: 0 1; background: $panel; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("f", "outcome", "Outcome")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "outcome", "Outcome")]
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -102,7 +102,7 @@ class EndedScreen(DetailScreen):
         self.subject.show(f"{len(shown)} of the last {len(self._ended)} ended tasks{only}", *counts)
         if self._only and self._ended:
             self._table.show_empty(
-                f"None of the last {len(self._ended)} ended as {self._only}.  f shows the next outcome."
+                f"None of the last {len(self._ended)} ended as {self._only}.  v shows the next outcome."
             )
         else:
             self._table.show_empty("No task has ended since the agent started.")
