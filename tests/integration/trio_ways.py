@@ -126,6 +126,7 @@ async def anyio_main() -> None:
         for _ in range(3):
             tasks.start_soon(anyio_sleeper)  # @ of anyio
         tasks.start_soon(receive.receive)
+        tasks.start_soon(anyio.sleep_forever)
         await trio.testing.wait_all_tasks_blocked(0.05)
         print("standing", flush=True)
 

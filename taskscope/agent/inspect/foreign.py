@@ -11,6 +11,7 @@ from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING
 
 from taskscope.agent.inspect.looking import attribute, items, seconds, text
+from taskscope.agent.inspect.timers import FOREVER
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import clock
 
@@ -118,7 +119,8 @@ class StandIn:
         for frame in frames:
             if frame.f_code.co_name == "sleep_until" and offset is not None:
                 deadline = seconds(variables_of(frame).get("deadline"))
-                return deadline - offset - clock.perf_counter() if deadline is not None else None
+                left = deadline - offset - clock.perf_counter() if deadline is not None else FOREVER
+                return left if left < FOREVER else None
         return None
 
 

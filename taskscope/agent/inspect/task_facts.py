@@ -6,13 +6,14 @@ A coroutine's references come from the garbage collector's view, which leaves no
 from __future__ import annotations
 
 import gc
-from types import FunctionType, MethodType
+from types import CellType, FunctionType, MethodType
 from typing import TYPE_CHECKING
 
 from taskscope.agent.inspect import awaiting, futures, origins, races, stacks
 from taskscope.agent.inspect.foreign import StandIn
-from taskscope.agent.inspect.looking import called, in_class, is_a
+from taskscope.agent.inspect.looking import attribute, called, in_class, is_a
 from taskscope.agent.inspect.paths import place_of
+from taskscope.agent.inspect.referents import content
 from taskscope.agent.inspect.sites import unwrapped
 from taskscope.agent.inspect.variables import variables_of
 
@@ -26,7 +27,7 @@ MAX_HOPS = 50
 """Tasks followed along a chain of awaits; a longer chain is assumed to end."""
 
 MAX_LEVELS = 3
-"""Coroutines inspected, outermost first: the outer ones may be wrappers."""
+"""Coroutines inspected: the outer ones may be wrappers, the inner ones wait."""
 
 _RUNNER = "run_until_complete_cb"
 """asyncio.run's."""
@@ -50,7 +51,7 @@ _AWAITERS = frozenset(
 
 def is_awaited(task: object) -> bool:
     """Whether anything waits for its end: a task, a gather, a task group, a nursery, the runner."""
-    return type(task) is StandIn or any(_awaiters(task))
+    return awaiting.is_awaited(task) if type(task) is StandIn else any(_awaiters(task))
 
 
 def is_awaited_by_code(task: object) -> bool:
@@ -131,6 +132,8 @@ def waited_object(task: object, chain: list[object]) -> object:
     """The queue, event, lock or future it waits on; None if it sleeps or waits for nothing."""
     waiter = futures.waiter_of(task)
     frames = frames_of(chain)
+    if type(task) is StandIn:
+        return _waited_in_trio(frames[::-1])
     if waiter is None or not frames or not origins.is_plumbing(origins.file_of(frames[-1].f_code)):
         return waiter
     if origins.name_of(frames[-1].f_code) == "sleep":
@@ -139,9 +142,22 @@ def waited_object(task: object, chain: list[object]) -> object:
     return owner if owner is not None else waiter
 
 
+def _waited_in_trio(frames: list[FrameType]) -> object:
+    """Of a channel, what both of its ends have."""
+    known = stacks.shape_of(frames).known
+    if known is None or known.rule.wait == "sleep":
+        return None
+    owner = variables_of(frames[known.at]).get("self")
+    shared = attribute(owner, "_state")
+    return shared if shared is not None else owner
+
+
 def references_in(task: object, chain: list[object], thing: object) -> int:
     """References to ``thing`` held by the task, its coroutines and what they await."""
     held = sum(1 for coro in chain for each in gc.get_referents(coro) if each is thing)
+    if type(task) is StandIn:  # the method of trio's that waits, and what gives up its wait, share a cell
+        cells = (each for coro in chain[-MAX_LEVELS:] for each in gc.get_referents(coro))
+        held += sum(1 for each in cells if type(each) is CellType and content(each) is thing)
     return held + (futures.waiter_of(task) is thing)
 
 
@@ -150,7 +166,7 @@ def awaited_lock(task: object) -> object:
     for frame in reversed(frames_of(coroutines(task))):
         code = frame.f_code
         acquires = origins.name_of(code) == "acquire"
-        if acquires and any(mark in origins.file_of(code) for mark in ("/asyncio/", "/anyio/")):
+        if acquires and any(mark in origins.file_of(code) for mark in ("/asyncio/", "/anyio/", "/trio/")):
             return variables_of(frame).get("self")
     return None
 

@@ -8,6 +8,9 @@ from taskscope.agent.inspect.caches import Cache
 from taskscope.agent.inspect.looking import attribute, in_class, native, seconds, text
 from taskscope.system import clock
 
+FOREVER = 30 * 365 * 86_400.0
+"""Seconds.  Libraries sleep forever by sleeping for decades, or until infinity, which JSON lacks."""
+
 _tells_our_time: Cache[bool] = Cache(16)
 """Classes of loops, and whether their clock is the machine's: asked for every task that sleeps."""
 

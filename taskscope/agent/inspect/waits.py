@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import Wait as Word
 
 
-FOREVER = 30 * 365 * 86_400.0
-"""Seconds.  Libraries sleep forever by sleeping for decades, or until infinity, which JSON lacks."""
-
-
 class Wait(NamedTuple):
     """``text`` is the same for all tasks that wait alike; ``detail`` and ``number`` are specific to the task.
 
@@ -228,4 +224,4 @@ def _is_sleep(frame: FrameType) -> bool:
 def sleep_left(task: object, frame: FrameType) -> float | None:
     """Seconds until the timer of ``asyncio.sleep`` fires; None if the loop's clock is unknown."""
     left = timers.left(variables_of(frame).get("h"), futures.loop_of(task))
-    return left if left is not None and left < FOREVER else None
+    return left if left is not None and left < timers.FOREVER else None
