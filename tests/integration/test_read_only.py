@@ -332,7 +332,8 @@ def test_offsets_that_lie_are_refused_or_lead_nowhere(version: str, monkeypatch:
                 stacks = interpreter.stacks() if interpreter is not None else None
                 tasks = LinkedTasks.of(interpreter) if interpreter is not None else None
                 if tasks is not None and stacks is not None:
-                    tasks.tasks(stacks, 0.1)
+                    memory.look_again(0.1)
+                    tasks.tasks(stacks)
         assert program.alive
 
 

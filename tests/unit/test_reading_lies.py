@@ -6,26 +6,33 @@ import ctypes
 import os
 import random
 import struct
+import threading
 import time
+import tracemalloc
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach.reading import layout, objects
+from taskscope.attach.reading import code_objects, layout, objects
 from taskscope.attach.reading.asyncio_layout import AsyncioLayout
-from taskscope.attach.reading.code_objects import CodeObjects
-from taskscope.attach.reading.coroutines import Coroutines
-from taskscope.attach.reading.frames import Interpreter, Stacks
+from taskscope.attach.reading.code_objects import ROOM, CodeObjects
+from taskscope.attach.reading.coroutines import Chain, Coroutines
+from taskscope.attach.reading.frames import Gil, Interpreter, Stacks, ThreadStack
 from taskscope.attach.reading.memory import MOST_DATA, Memory, MovedError
 from taskscope.attach.reading.objects import Objects
-from taskscope.attach.reading.tasks import LinkedTasks
+from taskscope.attach.reading.tasks import MOST_LINKS, LinkedTasks, OutsideTask
+from taskscope.model import Frame
+from taskscope.sources.outside.tally import MOST_SITES, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ASYNCIO = AsyncioLayout(168, 136, 96, 108, 109, 128, 152, 225864, 10880, 936, 864, 872, 880)
 FIELDS = layout.CoroutineLayout(225864, 64, 24, 40, 32, 24, 160, 72, 67, 8, -3, -1, 0)
+NOBODY = Stacks(Gil(0, 0), ())
 PYTHON = layout.Layout(816, 7792, 7344, 16, 152, 160, 72, 0, 8, 56, 74, 112, 128, 136, 68, 208)
 
 
@@ -165,6 +172,153 @@ def test_the_walk_of_tasks_ends_when_its_time_is_over(interpreter: Interpreter) 
     found._heads = lambda stacks: iter([(1, 1)])  # type: ignore[method-assign]
     found._listed = lambda head: ((each, bytes(168)) for each in range(1 << 40))  # type: ignore[method-assign]
     begun = time.monotonic()
-    tasks = found.tasks(Stacks.__new__(Stacks), 0.2)
+    interpreter.memory.look_again(0.2)
+    tasks = found.tasks(NOBODY)
     assert time.monotonic() - begun < 5
     assert tasks.more
+
+
+def test_after_its_time_a_look_reads_nothing_until_the_next_one(memory: Memory) -> None:
+    page = Page()
+    memory.look_again(0.0)
+    for _ in range(2):
+        with pytest.raises(MovedError, match="no more time"):
+            memory.read(page.address, 8)
+    memory.look_again()
+    assert memory.pointer(page.address) == 0
+
+
+def test_a_look_in_another_thread_ends_when_the_memory_is_closed(interpreter: Interpreter) -> None:
+    found, begun = reader(interpreter), threading.Event()
+    found._heads = lambda stacks: iter([(1, 1)])  # type: ignore[method-assign]
+
+    def listed(head: int) -> Iterator[tuple[int, bytes]]:
+        for each in range(1 << 40):
+            begun.set()
+            yield each, bytes(168)
+
+    found._listed = listed  # type: ignore[method-assign]
+    looking = threading.Thread(target=found.tasks, args=(NOBODY,))
+    looking.start()
+    begun.wait()
+    interpreter.memory.close()
+    looking.join(1)
+    assert not looking.is_alive()
+
+
+class Codes(Page):
+    """Code objects with one file name and one table of lines, whose numbers begin at ``first``."""
+
+    def __init__(self, table: bytes, first: int = 1, count: int = 1) -> None:
+        super().__init__(4096 + 256 * count + len(table))
+        name, lines = self.address, self.address + 1024
+        self.write(0, 1, 1, 4, 0, 0b1100100)
+        ctypes.memmove(name + 40, b"name", 4)
+        self.write(1024, 1, 1, len(table), 0)
+        ctypes.memmove(lines + 32, table, len(table))
+        begin = (1024 + 32 + len(table) + 15) & ~15
+        self.each = [self.address + begin + 256 * number for number in range(count)]
+        for code in self.each:
+            for at, pointed in ((PYTHON.file, name), (PYTHON.name, name), (PYTHON.lines, lines)):
+                self.write(code - self.address + at, pointed)
+            ctypes.c_int32.from_address(code + PYTHON.first_line).value = first
+
+
+ONE_LINE_ON = bytes([0x80 | 13 << 3 | 7, 2])
+"""The next eight instructions are one line below."""
+
+
+def test_lines_are_read_of_a_code_object(interpreter: Interpreter) -> None:
+    codes = Codes(ONE_LINE_ON * 5, first=7)
+    frame = interpreter.code.frame(codes.each[0], codes.each[0] + PYTHON.instructions + 16)
+    assert (frame.file, frame.line, frame.function) == ("name", 9, "name")
+
+
+def test_tables_of_many_code_objects_take_bounded_memory(interpreter: Interpreter) -> None:
+    codes = Codes(ONE_LINE_ON * (1 << 19), count=500)
+    read = 0
+    tracemalloc.start()
+    for _ in range(4):
+        interpreter.code.look_again()
+        for code in codes.each:
+            with suppress(MovedError):
+                interpreter.code.frame(code, code + PYTHON.instructions)
+                read += 1
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert read > 100
+    assert most < 3 * ROOM
+
+
+def test_lines_beyond_what_is_read_of_a_table_are_the_first_of_the_function(interpreter: Interpreter) -> None:
+    codes = Codes(bytes([0x80 | 11 << 3 | 7, 0, 0]) * (1 << 18), first=7)
+    begin = codes.each[0] + PYTHON.instructions
+    assert interpreter.code.frame(codes.each[0], begin + 16 * 1000).line == 7 + 1001
+    assert interpreter.code.frame(codes.each[0], begin + 16 * (1 << 17)).line == 7
+
+
+def test_one_code_object_has_no_more_lines_than_there_is_room_for(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_objects, "ROOM", 1 << 18)
+    code, codes = CodeObjects(memory, PYTHON), Codes(ONE_LINE_ON * 5)
+    with pytest.raises(MovedError, match="no more room"):
+        for place in range(0, -(1 << 18), -1):
+            code.frame(codes.each[0], codes.each[0] + place)
+    code.look_again()
+    code.frame(codes.each[0], codes.each[0] + PYTHON.instructions)
+
+
+LONG = bytes([0x80 | 14 << 3 | 7])
+
+
+@pytest.mark.parametrize(
+    ("table", "first"),
+    [
+        (LONG + b"\x7f" * 20 + b"\x3e" + bytes(3), 1),
+        (LONG + b"\x7f" * 1000, 1),
+        ((LONG + b"\x7e" * 5 + b"\x01" + bytes(3)) * 50 + ONE_LINE_ON, 1),
+        (LONG + b"\x7f" * 5 + b"\x01" + bytes(3), 1),
+        (ONE_LINE_ON, (1 << 31) - 1),
+    ],
+    ids=["a long number", "one without an end", "many", "below zero", "above what there can be"],
+)
+def test_no_line_has_a_number_that_no_line_can_have(
+    interpreter: Interpreter, table: bytes, first: int
+) -> None:
+    codes = Codes(table, first)
+    for place in (0, 16 * 50):
+        frame = interpreter.code.frame(codes.each[0], codes.each[0] + PYTHON.instructions + place)
+        assert 0 <= frame.line < 1 << 31
+
+
+def test_a_number_of_too_many_bytes_is_not_read_to_its_end() -> None:
+    with pytest.raises(IndexError, match="no end"):
+        code_objects.line_of(LONG + b"\x7f" * 20 + b"\x3e" + bytes(3), 1, 0)
+
+
+def test_sets_of_awaiters_are_bounded_all_together(interpreter: Interpreter) -> None:
+    page, tasks = Page(1 << 21), reader(interpreter)
+    page.write(FIELDS.set_table, page.address + 4096)
+    page.write(FIELDS.set_mask, (1 << 16) - 1)
+    page.write(4096, *[1, 1] * (1 << 16))
+    found = sum(len(tasks._set(page.address)) for _ in range(100))
+    assert 1 << 16 <= found <= MOST_LINKS
+
+
+@pytest.mark.parametrize("field", ["name", "awaited_by", "coroutine", "node"])
+@pytest.mark.parametrize("at", [0, ASYNCIO.size - 7, ASYNCIO.size, 1 << 40])
+def test_a_field_beyond_the_end_of_a_task_is_not_believed(field: str, at: int) -> None:
+    assert ASYNCIO.plausible
+    assert not replace(ASYNCIO, **{field: at}).plausible
+
+
+def test_a_process_cannot_fill_the_tally() -> None:
+    tally = Tally()
+    for at in range(MOST_SITES // 100 * 5):
+        chains = [Chain(f"f{at}-{each}", (Frame("x.py", each, "f"),)) for each in range(100)]
+        stacks = [ThreadStack((1,), 1, 2 + each, (Frame("x.py", at, f"g{each}"),), ()) for each in range(100)]
+        tasks = [OutsideTask(each, "t", chain, 1) for each, chain in enumerate(chains)]
+        tally.take(float(at), tasks, stacks, 1)
+    assert MOST_SITES < len(tally.sites) <= 2 * MOST_SITES + 2
+    assert sum(each.live for each in tally.sites.values()) == 200

@@ -24,8 +24,8 @@ _BEFORE = 7 * 8
 _LARGEST_TASK = 1024
 _MODULE = "/_asyncio."
 
-MOST_SEARCHED = 16 << 20
-"""Bytes of data searched."""
+MOST_SEARCHED, MOST_FOUND = 16 << 20, 1_000
+"""Bytes of data searched, and places in a megabyte of it that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,13 @@ class AsyncioLayout:
 
     @property
     def plausible(self) -> bool:
-        in_task = (
-            self.name,
-            self.awaited_by,
-            self.is_task,
-            self.awaited_by_is_set,
-            self.coroutine,
-            self.node + 8,
-        )
+        in_task = (self.name, self.awaited_by, self.coroutine, self.node, self.node + 8)
+        flags = (self.is_task, self.awaited_by_is_set)
         in_thread = (self.running_loop, self.running_task, self.tasks_of_thread + 8)
         return (
             0 < self.size <= _LARGEST_TASK
-            and all(16 <= each < self.size for each in in_task)
+            and all(16 <= each <= self.size - 8 for each in in_task)
+            and all(16 <= each < self.size for each in flags)
             and 16 <= self.tasks_of_interpreter < self.interpreter_size
             and all(0 < each < self.thread_size < MOST_DATA for each in in_thread)
         )
@@ -92,11 +87,13 @@ def _data(pid: int, name: str) -> list[tuple[int, int]]:
 
 def _searched(memory: Memory, start: int, size: int, wanted: bytes) -> AsyncioLayout | None:
     data = memory.read(start, size)
-    at = data.find(wanted)
-    while at >= 0:
+    at = -1
+    for _ in range(MOST_FOUND):
+        at = data.find(wanted, at + 1)
+        if at < 0:
+            break
         if at >= _BEFORE and at % 8 == 0 and at - _BEFORE + _TABLE.size <= len(data):
             found = AsyncioLayout(*_TABLE.unpack_from(data, at - _BEFORE))
             if found.plausible:
                 return found
-        at = data.find(wanted, at + 1)
     return None

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 TAGS = 7
 """Bits of a pointer that say how it is counted."""
 
-MOST_KEPT = 50_000
-"""Lines that are remembered."""
+ROOM = 32 << 20
+"""Bytes of code, lines and texts that one look reads; twice as many are remembered."""
+
+MOST_LINES = 1 << 18
+"""Bytes of a table of lines that are read: of 430,000 functions one had more."""
+
+_LINE, _LAST_LINE = 256, (1 << 31) - 1
+"""What a line counts for, in bytes; the number of the last one there can be."""
 
 _STATE, _DATA = 16, 16
 """Where a string has what it consists of, and bytes their contents: from the end of its head, where both
@@ -52,11 +58,18 @@ class CodeObjects:
         self._frames: dict[tuple[int, int], Frame] = {}
         self._sure: set[int] = set()
         self._copies: dict[tuple[int, int], int] = {}
+        self._left = self._unused = ROOM
 
     def look_again(self) -> None:
         """Before each look: a code object may have given way to another one at its address."""
         self._sure.clear()
         self._copies.clear()
+        self._unused -= ROOM - self._left
+        if self._unused < 0:
+            self._kept.clear()
+            self._frames.clear()
+            self._unused = ROOM
+        self._left = ROOM
 
     def frame(self, code: int, instruction: int, copy: int = 0) -> Frame:
         """The line of an instruction in the code object at ``code``.  Raises MovedError.
@@ -68,10 +81,9 @@ class CodeObjects:
         place = instruction - (self._copy(code, copy) if copy else code + self._layout.instructions)
         found = self._frames.get((code, place))
         if found is None:
-            try:
-                line = line_of(known.table, known.first, place)
-            except IndexError:
-                raise MovedError("its table of lines is cut off") from None
+            self._memory.go_on()
+            self._take(_LINE)
+            line = _line(known, place)
             found = self._frames[code, place] = Frame(known.file, line, known.name, known.origin)
         return found
 
@@ -80,8 +92,8 @@ class CodeObjects:
         known = self._code(code & ~TAGS)
         return Frame(known.file, known.first, known.name, known.origin)
 
-    def text(self, address: int) -> str:
-        """A string, cleaned; "?" if it is too long.  Raises MovedError."""
+    def text(self, address: int, most: int = MOST_TEXT) -> str:
+        """The first ``most`` characters of a string, cleaned; "?" if it is too long.  Raises MovedError."""
         layout = self._layout
         own = address + layout.head
         length = self._memory.pointer(own)
@@ -90,8 +102,16 @@ class CodeObjects:
         if not state & _COMPACT or length > MOST_TEXT or width not in _ENCODINGS:
             return "?"
         begin = own + (layout.text if state & _ASCII else layout.wide_text)
-        data = self._memory.read(begin, length * width)
+        size = min(length, most) * width
+        self._take(size)
+        data = self._memory.read(begin, size)
         return clean_text(data.decode(_ENCODINGS[width], "replace"))
+
+    def _take(self, size: int) -> None:
+        """Raises MovedError if a look would read too much."""
+        self._left -= size
+        if self._left < 0:
+            raise MovedError("there is no more room to read it")
 
     def _copy(self, code: int, number: int) -> int:
         """Where a copy of the instructions of the code object at ``code`` begins.  Raises MovedError."""
@@ -114,7 +134,7 @@ class CodeObjects:
         head = self._memory.read(address, self._layout.instructions)
         if known is None or _identity(known.head, self._layout) != _identity(head, self._layout):
             known = self._read(head)
-            if len(self._frames) > MOST_KEPT or address in self._kept:
+            if address in self._kept:
                 self._frames.clear()
             self._kept[address] = known
         self._sure.add(address)
@@ -125,9 +145,11 @@ class CodeObjects:
         (first,) = struct.unpack_from("<i", head, layout.first_line)
         file, name, lines = _identity(head, layout)
         own = lines + layout.head
-        table = self._memory.read(own + _DATA, self._memory.pointer(own))
+        size = min(self._memory.pointer(own), MOST_LINES)
+        self._take(len(head) + size)
+        table = self._memory.read(own + _DATA, size)
         path = self.text(file)
-        return _Code(head, path, self.name(name), first, table, _origin(path))
+        return _Code(head, path, self.name(name), max(0, first), table, _origin(path))
 
 
 def _identity(head: bytes, layout: Layout) -> tuple[int, int, int]:
@@ -145,10 +167,19 @@ def _origin(file: str) -> Origin:
     return "stdlib" if file.startswith("<frozen") or _STDLIB.search(file) else "user"
 
 
+def _line(code: _Code, place: int) -> int:
+    """The line of an instruction; the first one of the function if its table is too long, or lies."""
+    try:
+        line = line_of(code.table, code.first, place)
+    except IndexError:
+        return code.first
+    return line if 0 <= line <= _LAST_LINE else code.first
+
+
 def line_of(table: bytes, first: int, place: int) -> int:
     """The line of the instruction at ``place``, by the table of a code object; the same format from 3.11 on.
 
-    Not read by the interpreter, which trusts it.  Raises IndexError if it is cut off.
+    Not read by the interpreter, which trusts it.  Raises IndexError if it is cut off, or lies.
     """
     at, line, offset = 0, first, 0
     while at < len(table):
@@ -171,13 +202,16 @@ def line_of(table: bytes, first: int, place: int) -> int:
 
 
 _ONE_LINE, _NO_COLUMNS, _LONG, _NO_LINE = 10, 13, 14, 15
+_MOST_BYTES = 6
+"""Of a number of 32 bits."""
 
 
 def _number(table: bytes, at: int) -> tuple[int, int]:
     """A number of several bytes of six bits each, lowest first, and where it ends."""
-    found = shift = 0
-    while True:
-        found |= (table[at] & 63) << shift
-        at, shift = at + 1, shift + 6
-        if not table[at - 1] & 64:
-            return found, at
+    found = 0
+    for place in range(_MOST_BYTES):
+        byte = table[at + place]
+        found |= (byte & 63) << 6 * place
+        if not byte & 64:
+            return found, at + place + 1
+    raise IndexError("it has no end")

@@ -159,6 +159,8 @@ class Holding:
         Takes as long as that moment if somebody seems to.
         """
         until = time.monotonic() + LONGEST
+        self._interpreter.memory.look_again(LONGEST)
+        self._interpreter.code.look_again()
         found = self._seen()
         while found is not None and not found.lasts and time.monotonic() < until:
             time.sleep(APART)

@@ -52,7 +52,11 @@ class Layout:
     def plausible(self) -> bool:
         """Whether what is read at once contains the fields that are looked up in it."""
         in_code = max(self.file, self.name, self.lines, self.first_line)
-        return in_code + 8 <= self.instructions and 16 <= self.head <= _LARGEST_HEAD and self.frame <= _FRAME
+        return (
+            in_code + 8 <= self.instructions <= _CODE
+            and 16 <= self.head <= _LARGEST_HEAD
+            and self.frame <= _FRAME
+        )
 
     @property
     def free_threaded(self) -> bool:
@@ -116,7 +120,12 @@ class CoroutineLayout:
     def plausible(self, layout: Layout) -> bool:
         """Likewise."""
         in_frame = max(layout.frame, self.stack_pointer + 8)
-        return self.state < self.frame and self.frame + in_frame <= self.size and layout.head <= self.digits
+        return (
+            self.state < self.frame
+            and self.frame + in_frame <= self.size
+            and layout.head <= self.digits <= _LARGEST_HEAD
+            and self.interpreter_size > 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +171,8 @@ _COOKIE, _MOST_PLACES = b"xdebugpy", 104
 _OTHERS = 8
 """The number that tells where an interpreter has the next one, in all versions that tell."""
 
-_LARGEST, _FRAME, _LARGEST_HEAD = 1 << 20, 512, 64
-"""Bytes: no structure is larger, nor the fields of a frame, nor the head of an object."""
+_LARGEST, _CODE, _FRAME, _LARGEST_HEAD = 1 << 20, 1024, 512, 64
+"""Bytes: no structure is larger, nor the fields of a code object, of a frame, nor the head of an object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,12 @@ MOST_TEXT, MOST_DATA = 4096, 1 << 20
 """Characters of a text, bytes of other data."""
 
 ADDRESSES = 1 << 63
+
+LONGEST = 20.0
+"""Seconds of CPU that a look takes at most: twice what 300,000 tasks do."""
+
+_UNASKED, _EACH = 1 << 20, 1 << 10
+"""Bytes that are read before the clock is asked again, and how many of them each read counts for at least."""
 
 
 class MovedError(OSError):
@@ -25,12 +32,33 @@ class AbsentError(MovedError):
 
 
 class Memory:
-    """The memory of process ``pid``.  Raises OSError if it may not be read."""
+    """The memory of process ``pid``.  Raises OSError if it may not be read.
+
+    A look at it begins now; once its time is over, or it is closed, every read raises MovedError.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._file = Path(f"/proc/{pid}/mem").open("rb", buffering=0)  # noqa: SIM115 (closed by `close`)
         self._number = self._file.fileno()
+        self._closed = False
+        self.look_again()
+
+    def look_again(self, seconds: float = LONGEST) -> None:
+        """Another look begins, for so many seconds of this thread's CPU: a busy machine hides nothing."""
+        self._until = time.thread_time() + seconds
+        self._unasked = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the look has to end."""
+        return self._closed or time.thread_time() > self._until
+
+    def go_on(self) -> None:
+        """Raises MovedError if the look has to end."""
+        if self.is_over:
+            raise MovedError("there is no more time to read it")
+        self._unasked = _UNASKED
 
     def read(self, address: int, size: int) -> bytes:
         """Exactly ``size`` bytes.  Raises MovedError."""
@@ -40,6 +68,9 @@ class Memory:
         """``size`` bytes, or fewer if the next page is not mapped, but ``least``.  Raises MovedError."""
         if not (0 < address < ADDRESSES and 0 <= size <= MOST_DATA):
             raise MovedError("it points outside of memory")
+        self._unasked -= size + _EACH
+        if self._unasked < 0:
+            self.go_on()
         try:
             data = os.pread(self._number, size, address)
         except OSError:
@@ -71,6 +102,8 @@ class Memory:
         return data.partition(b"\0")[0].decode("utf-8", "replace")
 
     def close(self) -> None:
+        """Ends a look that goes on in another thread, too."""
+        self._closed = True
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -8,7 +8,6 @@ task that is still in the list.  So none is listed twice, and none is missed tha
 from __future__ import annotations
 
 import struct
-import time
 from typing import TYPE_CHECKING
 
 from taskscope.attach.reading.asyncio_layout import asyncio_of
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 MOST_TASKS = 300_000
 MOST_RETURNS = 1_000
 """Times that the walk of a list goes back."""
+
+MOST_LINKS = 4 * MOST_TASKS
+"""Tasks that wait for others, of all together."""
 
 MOST_NAME = 80
 """Characters of a task's name."""
@@ -80,16 +82,17 @@ class TaskReader:
         self._fields = coroutines
         self._coroutines = Coroutines(interpreter, coroutines)
         self._names: dict[tuple[int, int], str] = {}
+        self._links = MOST_LINKS
 
-    def tasks(self, stacks: Stacks, seconds: float) -> Tasks:
-        """All that are not done, in so many seconds of CPU: a busy machine hides none.  Raises MovedError."""
-        deadline = time.thread_time() + seconds
+    def tasks(self, stacks: Stacks) -> Tasks:
+        """All that are not done, as far as the time of the look allows.  Raises MovedError."""
         self._coroutines.look_again()
+        self._links = MOST_LINKS
         found: dict[int, OutsideTask] = {}
         unread, more = 0, False
         names, self._names = self._names, {}
         for address, data, thread in self._all(stacks):
-            if len(found) >= MOST_TASKS or time.thread_time() > deadline:
+            if len(found) >= MOST_TASKS or self._memory.is_over:
                 more = True
                 break
             if address in found:
@@ -98,7 +101,7 @@ class TaskReader:
                 found[address] = self._task(address, data, thread, names)
             except MovedError:
                 unread += 1
-        return Tasks(tuple(found.values()), unread, more)
+        return Tasks(tuple(found.values()), unread, more or self._memory.is_over)
 
     def _all(self, stacks: Stacks) -> Iterator[tuple[int, bytes, int]]:
         """The address of each, what is there, and the native id of its thread; 0: unknown."""
@@ -122,14 +125,15 @@ class TaskReader:
         data = self._memory.read(address, self._fields.digits + 4)
         if self._coroutines.type_of(data) == _TASK_NUMBER:
             return f"Task-{struct.unpack_from('<I', data, self._fields.digits)[0]}"
-        return self._interpreter.code.text(address)[:MOST_NAME]
+        return self._interpreter.code.text(address, MOST_NAME)[:MOST_NAME]
 
     def _set(self, address: int) -> tuple[int, ...]:
         """What a set contains."""
         table = self._memory.pointer(address + self._fields.set_table)
         mask = self._memory.pointer(address + self._fields.set_mask)
-        if mask >= _MOST_SET:
+        if mask >= _MOST_SET or mask >= self._links:
             return ()
+        self._links -= mask + 1
         entries = struct.iter_unpack("<Qq", self._memory.read(table, 16 * (mask + 1)))
         return tuple(key for key, code in entries if key and code != -1)
 
@@ -183,6 +187,8 @@ class LinkedTasks(TaskReader):
                 yield node - layout.node, data
                 continue
             returns += 1
+            if self._memory.is_over:
+                return
             while len(way) > 1 and not self._is_in(node):
                 way.pop()
                 node = way[-1]

@@ -20,6 +20,7 @@ class ThreadNames:
 
     def __init__(self, interpreter: Interpreter, objects: Objects) -> None:
         self._interpreter = interpreter
+        self._text = interpreter.code.text
         self._objects = objects
         self._threads: dict[int, int] = {}
 
@@ -44,5 +45,5 @@ class ThreadNames:
         objects, found = self._objects, {}
         for ident, thread in objects.by_number(threads).items():
             with contextlib.suppress(MovedError):  # it has just ended
-                found[ident] = self._interpreter.code.text(objects.attribute(thread, "_name"))[:MOST_NAME]
+                found[ident] = self._text(objects.attribute(thread, "_name"), MOST_NAME)[:MOST_NAME]
         return found

@@ -112,6 +112,8 @@ class WeakTasks(TaskReader):
                 address = self._memory.pointer(reference + _REFERENT)
                 data = self._memory.read(address, self._layout.size)
             except MovedError:
+                if self._memory.is_over:
+                    return
                 continue  # it has just ended
             if struct.unpack_from("<i", data, self._version.state)[0] == 0:
                 yield address, data, 0

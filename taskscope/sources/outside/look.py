@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 TRIES = 3
 """The process goes on while it is read."""
 
-LONGEST = 20.0
-"""Seconds of CPU that one look may take: twice what 300,000 tasks do."""
-
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -102,6 +99,7 @@ class Looker:
         condition = self._outside.look()
         if condition.state in ("ended", "replaced"):
             raise ProcessLookupError(condition.text)
+        self._memory.look_again()
         try:
             for left in reversed(range(TRIES)):
                 with contextlib.suppress(MovedError) if left else contextlib.nullcontext():
@@ -115,7 +113,8 @@ class Looker:
         if self._tasks is None:
             with contextlib.suppress(MovedError):  # asyncio may be just coming
                 self._tasks = LinkedTasks.of(self._interpreter) or WeakTasks.of(self._interpreter)
-        tasks = self._tasks.tasks(stacks, LONGEST) if self._tasks is not None else None
+        names = self._names.by_ident() if self._names is not None else {}
+        tasks = self._tasks.tasks(stacks) if self._tasks is not None else None
         return Look(
             pid=pid,
             monotonic=now,
@@ -126,13 +125,14 @@ class Looker:
             fds=_descriptors(pid),
             stacks=stacks,
             threads=kernel_threads.threads(pid, _notable(stacks, tasks)),
-            names=self._names.by_ident() if self._names is not None else {},
+            names=names,
             tasks=tasks,
             condition=condition,
             held=self._holding.look(),
         )
 
     def close(self) -> None:
+        """Ends a look that goes on in another thread, too."""
         self._memory.close()
 
 

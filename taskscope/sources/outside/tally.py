@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from taskscope.model.vocabulary import SiteKind
 
 MOST_SITES = 5_000
-"""Beyond these, tasks are counted by their coroutine alone."""
+"""Beyond these, tasks are counted by their coroutine alone; beyond twice as many, all together."""
 
 _Key = tuple["SiteKind", str, model.Frame]
 _NOWHERE = model.Frame("", 0, "")
@@ -108,7 +108,7 @@ class Tally:
         if task.chain.place and known is not None:
             return None
         frame = model.user_line(stack) or model.library_line(stack) or _NOWHERE
-        return "task", task.chain.coroutine, _NOWHERE if len(self._ids) >= MOST_SITES else frame
+        return "task", task.chain.coroutine, frame
 
     def _moved(self, known: Known | None, key: _Key | None, changed: set[int]) -> Known:
         """A task or thread of this look."""
@@ -133,10 +133,16 @@ class Tally:
         return known
 
     def _site(self, key: _Key) -> SiteTally:
+        kind, coroutine, frame = key
+        if key not in self._ids and len(self._ids) >= MOST_SITES:
+            frame = _NOWHERE
+            key = kind, coroutine, frame
+        if key not in self._ids and len(self._ids) >= 2 * MOST_SITES:
+            coroutine = "others"
+            key = kind, coroutine, frame
         id = self._ids.get(key)
         if id is None:
             id = self._ids[key] = len(self._ids) + 1
-            kind, coroutine, frame = key
             user = frame if frame.origin == "user" else None
             site = model.Site(id, kind, frame, user, coroutine, "parked")
             self.sites[id] = SiteTally(site)
