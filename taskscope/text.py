@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from taskscope.model import Cause, Finding, Frame, Judged, Process, Projection, Sample, Site
-    from taskscope.model.vocabulary import Level, Resource, Unseen
+    from taskscope.model import Cause, Finding, Frame, Hello, Judged, Projection, Sample, Site
+    from taskscope.model.vocabulary import Known, Level, Resource, Unseen
 
 UNKNOWN = "–"
 IMPUTED = "~"
@@ -213,9 +213,12 @@ def shortened(text: str, width: int) -> str:
 
 def site(where: Site) -> str:
     """The site's place, marked if it is a guess."""
-    if where.known == "exact":
-        return frame(where.frame)
-    return f"{IMPUTED}{frame(where.frame)}"
+    return f"{sign(where.known)}{frame(where.frame)}"
+
+
+def sign(known: Known) -> str:
+    """``~`` in front of a place that is a guess."""
+    return "" if known in ("exact", "parked") else IMPUTED
 
 
 def own_and_site(where: Site) -> str:
@@ -226,9 +229,8 @@ def own_and_site(where: Site) -> str:
 
 def place(finding: Finding) -> str:
     """The innermost line of user code; a guess is marked."""
-    sign = "" if finding.known == "exact" else IMPUTED
     thread = "thread " if finding.kind == "thread" else ""
-    return f"{thread}{sign}{frame(finding.user_site or finding.site)}"
+    return f"{thread}{sign(finding.known)}{frame(finding.user_site or finding.site)}"
 
 
 def blocked(held: Finding) -> str:
@@ -381,11 +383,25 @@ _UNSEEN: dict[Unseen, str] = {
     "gevent": "runs gevent: greenlets are not shown; threads are",
     "asyncio": "runs asyncio: its tasks could not be found from outside; threads are shown",
 }
+_TRIO_FROM_OUTSIDE = "runs trio: its tasks cannot be seen from outside; threads are shown"
 
 
-def unseen(process: Process) -> tuple[str, ...]:
+def unseen(hello: Hello) -> tuple[str, ...]:
     """What runs in it that is not shown, in sentences that begin with its name."""
-    return tuple(f"{process.name} {_UNSEEN[each]}" for each in process.unseen)
+    known = {**_UNSEEN, "trio": _TRIO_FROM_OUTSIDE} if hello.arrived == "outside" else _UNSEEN
+    return tuple(f"{hello.process.name} {known[each]}" for each in hello.process.unseen)
+
+
+def found_nothing(hello: Hello) -> str:
+    """``no leak or hang found``, or less, where less was looked for."""
+    if not hello.counts_tasks:
+        return "tasks not seen"
+    return "no leak or hang found" if hello.finds_hangs else "no growth found"
+
+
+def left_out(hello: Hello) -> str:
+    """What nobody looked for; empty if all was."""
+    return "" if hello.finds_hangs else "Only an agent finds what hangs, and causes."
 
 
 def early(judged: Judged) -> str:

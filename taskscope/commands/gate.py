@@ -84,7 +84,7 @@ def since(observation: Observation, baseline: Side) -> Diff | None:
 
 def _seen(observation: Observation) -> Check:
     """Fails if samples stopped coming: a watch that sees nothing proves nothing."""
-    failures = [f"{each.what} for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
+    failures = [each.said for each in observation.silences]
     if observation.lost:
         failures.append(observation.ended)
     elif observation.last is None and not failures:
@@ -139,7 +139,8 @@ def _findings(observation: Observation, limits: Limits) -> Iterator[Check]:
         each for each in kept(observation.findings, limits.ignore) if rank(each.level) <= rank(limits.fail_on)
     ]
     if not found:
-        yield TOO_EARLY if observation.pump.progress.early else Check("nothing leaks or hangs")
+        nothing = Check("nothing leaks or hangs" if observation.hello.finds_hangs else "nothing grows")
+        yield TOO_EARLY if observation.pump.progress.early else nothing
     for each in found:
         cause = f": {each.cause.text}" if each.cause is not None else ""
         where = f" ({fmt.among(each)})" if fmt.among(each) else ""

@@ -9,9 +9,10 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from taskscope.analysis import growth
+from taskscope.model import Silence
 from taskscope.model.state import TargetState
 from taskscope.model.vocabulary import HALTED
-from taskscope.sources.base import AgentGone, Observed, Silence, TargetGone
+from taskscope.sources.base import AgentGone, Observed, TargetGone
 from taskscope.sources.group import GroupSource
 from taskscope.sources.pump import Pump
 from taskscope.values import dataclass
@@ -172,9 +173,13 @@ class Observation:
         return self.source.members() if isinstance(self.source, GroupSource) else ()
 
     @property
-    def process(self) -> Process:
+    def hello(self) -> Hello:
         assert self.state.hello is not None
-        return self.state.hello.process
+        return self.state.hello
+
+    @property
+    def process(self) -> Process:
+        return self.hello.process
 
     @property
     def last(self) -> Sample | None:
@@ -207,12 +212,12 @@ class Observation:
         if before is not None and before.state == silence.state and silence.seconds < self._said + SAID_AGAIN:
             return ""
         self._said = silence.seconds
-        return f"{silence.what} for {silence.seconds:.0f} s: {silence.text}"
+        return silence.said
 
-    def end_silence(self) -> None:
-        """Ends a silence: a sample came, or the watch is over."""
+    def end_silence(self, *, lasts: bool = False) -> None:
+        """Ends a silence: a sample came, or the watch is over while it ``lasts``."""
         silence, self._silence = self._silence, None
-        if silence is not None and silence.seconds >= QUIET and len(self.silences) < MAX_SILENCES:
+        if silence is not None and (lasts or silence.seconds >= QUIET) and len(self.silences) < MAX_SILENCES:
             self.silences.append(silence)
 
     @property
@@ -265,7 +270,7 @@ async def observe(
             task.cancel()
         await asyncio.wait([watching, leaving, listening])
         observation.hear(observation.silence(interval))
-        observation.end_silence()
+        observation.end_silence(lasts=True)
         observation.watched = time.monotonic() - begun
         for number in ENDING:
             asyncio.get_running_loop().remove_signal_handler(number)

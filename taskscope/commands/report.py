@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from taskscope.export.report import Seen
-    from taskscope.model import Finding, Hello, History, Judged, Sample, SiteHistory
+    from taskscope.model import Finding, Hello, History, Judged, Sample, Silence, SiteHistory
     from taskscope.sources.base import Source, Verdicts
 
-    Observed = tuple[Sample, tuple[Finding, ...], Judged, str]
+    Found = tuple[Sample, tuple[Finding, ...], Judged, str, tuple[Silence, ...]]
 
 WATCH = 20.0
 """Seconds that a process is watched."""
@@ -122,6 +122,7 @@ async def shown_by(
     findings: tuple[Finding, ...],
     judged: Judged,
     shown: str,
+    silences: tuple[Silence, ...] = (),
 ) -> Seen:
     """Asks for the details and the past that a report on ``findings`` needs."""
     from contextlib import suppress
@@ -143,10 +144,12 @@ async def shown_by(
     without = tuple(f"Some details are missing: {each}." for each in details.failed)
     history, sites = await _past(source, sample, findings)
     members = source.members() if isinstance(source, GroupSource) else ()
-    return Seen(hello, sample, findings, details.told, history, sites, shown, judged, without, members)
+    return Seen(
+        hello, sample, findings, details.told, history, sites, shown, judged, without, silences, members
+    )
 
 
-async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed:
+async def _watched(source: Source, hello: Hello, options: Namespace) -> Found:
     from taskscope.commands.observe import Observation, observe
 
     say(f"watching {hello.process.name} for {options.seconds:g} s (Ctrl-C: less)")
@@ -156,13 +159,18 @@ async def _watched(source: Source, hello: Hello, options: Namespace) -> Observed
     if sample is None:
         raise CommandError("no sample came; watch for longer than the agent's interval")
     shown = f"Watched for {max(observation.watched, observation.seconds):.0f} s."
-    return sample, observation.findings, observation.pump.progress, shown
+    silences = tuple(observation.silences)
+    return sample, observation.findings, observation.pump.progress, shown, silences
 
 
-async def _saved(source: Source, hello: Hello, options: Namespace) -> Observed:
+async def _saved(source: Source, hello: Hello, options: Namespace) -> Found:
+    from taskscope.sources.base import Observed
+
     sample = await anext(source.samples())
     saved = cast("Verdicts", source)
-    return sample, saved.findings, saved.judged, "Made from a file."
+    silence = source.silence() if isinstance(source, Observed) else None
+    silences = (silence,) if silence is not None else ()
+    return sample, saved.findings, saved.judged, "Made from a file.", silences
 
 
 async def _past(

@@ -14,12 +14,13 @@ from taskscope.commands.common import (
     source_of,
     written,
 )
-from taskscope.model import Judged, Process, requests
-from taskscope.text import early, plural, unseen
+from taskscope.model import Judged, Silence, requests
+from taskscope.text import early, plural, sentence, unseen
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from taskscope.model import Hello
     from taskscope.sources.base import Source
     from taskscope.sources.group import GroupSource
 
@@ -52,22 +53,27 @@ def main(options: Namespace) -> int:
         with written(options.output):
             Path(options.output).mkdir(parents=True, exist_ok=True)
         return asyncio.run(_take_each(source, options))
-    snapshot = asyncio.run(_take(source, stacks=not options.no_stacks))
+    hello, snapshot = asyncio.run(_take(source, stacks=not options.no_stacks))
     if options.output is None:
         print(text(snapshot), flush=True)
     else:
         size = save(snapshot, options.output)
         say(f"{options.output}: {plural(len(snapshot.get('tasks', ())), 'task')}, {size:,} bytes")
-    _warn(snapshot)
+    _warn(hello, snapshot)
     return 0
 
 
-def _warn(snapshot: dict[str, Any]) -> None:
+def _warn(hello: Hello, snapshot: dict[str, Any]) -> None:
     """Says if the absence of findings in it means nothing."""
-    from taskscope.checked import unpack
+    from taskscope.checked import unpack, unpack_all
 
-    for sentence in unseen(unpack(Process, snapshot["process"])):
-        say(f"{sentence}.")
+    for each in unseen(hello):
+        say(f"{each}.")
+    silences = unpack_all(Silence, snapshot["silences"])
+    for silence in silences:
+        say(sentence(silence.said))
+    if silences:
+        return
     judged = unpack(Judged, snapshot["judged"])
     if judged.early and all(each["level"] == "info" for each in snapshot["findings"]):
         say(f"{early(judged)}.")
@@ -102,9 +108,10 @@ async def _take_each(group: GroupSource, options: Namespace) -> int:
     return 3 if missing else 0
 
 
-async def _take(source: Source, *, stacks: bool) -> dict[str, Any]:
-    say_what_is_missing(await source.open())
+async def _take(source: Source, *, stacks: bool) -> tuple[Hello, dict[str, Any]]:
+    hello = await source.open()
+    say_what_is_missing(hello)
     try:
-        return await source.ask(requests.Snapshot(stacks=stacks))
+        return hello, await source.ask(requests.Snapshot(stacks=stacks))
     finally:
         await source.close()

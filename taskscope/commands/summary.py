@@ -70,7 +70,7 @@ def _members(members: Sequence[Member]) -> list[str]:
 
 def _silences(observation: Observation) -> list[str]:
     """The times without samples, which weaken any verdict."""
-    said = [f"{each.what.upper()} for {each.seconds:.0f} s: {each.text}" for each in observation.silences]
+    said = [each.said.replace(each.what, each.what.upper(), 1) for each in observation.silences]
     return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent=" " * 8)]
 
 
@@ -88,8 +88,7 @@ def _totals(observation: Observation, last: Sample) -> list[str]:
 
 
 def _tasks(observation: Observation, last: Sample) -> str:
-    hello = observation.state.hello
-    if hello is not None and not hello.counts_tasks:
+    if not observation.hello.counts_tasks:
         return f"tasks {fmt.UNKNOWN}"
     return f"tasks {fmt.count(last.tasks.live)} ({fmt.rate_per_min(observation.tasks.per_minute)}/min)"
 
@@ -98,12 +97,16 @@ def _table(observation: Observation) -> list[str]:
     shown = [seen for seen in observation.sites.values() if seen.state.counts.counts.live or _born(seen)]
     shown.sort(key=lambda seen: (-seen.state.gained, -_activity(observation, seen), seen.state.site.id))
     if not shown:
-        return ["No task was alive during the watch."]
+        unseen = [f"{each}." for each in fmt.unseen(observation.hello)]
+        return unseen or ["No task was alive during the watch."]
     rows = [_HEADS, *(_numbers(observation, seen) for seen in shown[:MAX_SITES])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([cell.rjust(width) for cell, width in zip(row, widths, strict=True)]) for row in rows]
     room = WIDTH - len(lines[0]) - 2
-    places = ["SITE", *(_place(seen, room) for seen in shown[:MAX_SITES])]
+    places = [
+        "SITE" if observation.hello.counts_births else "WAITS AT",
+        *(_place(seen, room) for seen in shown[:MAX_SITES]),
+    ]
     lines = [f"{line}  {place}" for line, place in zip(lines, places, strict=True)]
     if len(shown) > MAX_SITES:
         lines.append(f"({MAX_SITES} of {len(shown):,} creation sites, fastest-growing first)")
@@ -117,8 +120,7 @@ def _activity(observation: Observation, seen: Seen) -> float:
 
 def _numbers(observation: Observation, seen: Seen) -> tuple[str, ...]:
     seconds = observation.seconds or 1.0
-    hello = observation.state.hello
-    births = hello is None or hello.counts_births
+    births = observation.hello.counts_births
     state, counts, oldest = seen.state, seen.state.counts.counts, seen.state.counts.oldest
     guess = oldest is not None and state.site.kind == "task" and observation.state.before_agent(oldest)
     return (
@@ -138,7 +140,7 @@ def _born(seen: Seen) -> int:
 def _place(seen: Seen, room: int) -> str:
     """The site in at most ``room`` cells, with its coroutine where both fit."""
     site = seen.state.site
-    guessed = "" if site.known == "exact" else fmt.IMPUTED
+    guessed = fmt.sign(site.known)
     own, coroutine = site.user_frame, site.coroutine
     place = f"{guessed}{fmt.frame(own or site.frame)}"
     library = f"{fmt.LEADS_TO}{fmt.frame(site.frame)}" if own and own != site.frame else ""
@@ -150,7 +152,8 @@ def _place(seen: Seen, room: int) -> str:
 
 def _findings(observation: Observation) -> list[str]:
     found = observation.findings
-    return [line for finding in found for line in _finding(finding, observation.last)] or [_none(observation)]
+    told = [line for finding in found for line in _finding(finding, observation.last)]
+    return told or textwrap.wrap(_none(observation), WIDTH)
 
 
 def _none(observation: Observation) -> str:
@@ -165,8 +168,10 @@ def _none(observation: Observation) -> str:
     if judged.early:
         return f"{fmt.early(judged)}{rising}; watch longer."
     found = "No finding on tasks or threads" if rates else "No findings"
+    if not observation.hello.finds_hangs:
+        found = fmt.found_nothing(observation.hello).capitalize()
     samples = " while samples came" if observation.silences else ""
-    return f"{found}{samples}{rising}."
+    return f"{found}{samples}{rising}.  {fmt.left_out(observation.hello)}".rstrip()
 
 
 def _finding(finding: Finding, last: Sample | None) -> list[str]:

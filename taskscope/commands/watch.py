@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from taskscope.commands.gate import Check
     from taskscope.commands.observe import Observation
     from taskscope.commands.watch_lines import Lines
-    from taskscope.model import Sample
+    from taskscope.model import Hello, Sample
     from taskscope.model.changes import Side
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
@@ -198,7 +198,7 @@ def _tell(options: Namespace, observation: Observation, found: Sequence[Check]) 
     from taskscope.commands import ci
     from taskscope.commands.gate import TOO_EARLY
 
-    for sentence in unseen(observation.process):
+    for sentence in unseen(observation.hello):
         say(f"taskscope watch: {sentence}")
     for check in found:
         if check.failure:
@@ -262,7 +262,7 @@ async def _watch(options: Namespace, samples: Samples, lines: Lines | None) -> O
         hello = await source.open()
         observation = Observation(source, hello)
     say_what_is_missing(hello)
-    progress = _progress(options.seconds)
+    progress = _progress(hello, options.seconds)
 
     if lines is not None:
         lines.start(observation, options.seconds)
@@ -283,7 +283,7 @@ async def _watch(options: Namespace, samples: Samples, lines: Lines | None) -> O
     return observation
 
 
-def _progress(seconds: float) -> Callable[[Sample], None]:
+def _progress(hello: Hello, seconds: float) -> Callable[[Sample], None]:
     """Prints the totals about a dozen times, however long the watch."""
     due: list[float] = []
 
@@ -291,7 +291,8 @@ def _progress(seconds: float) -> Callable[[Sample], None]:
         if not due:
             due.extend([sample.monotonic, sample.monotonic])
         if sample.monotonic >= due[1]:
-            held = f"{plural(sample.tasks.live, 'task')}  {plural(sample.threads, 'thread')}"
+            tasks = f"{plural(sample.tasks.live, 'task')}  " if hello.counts_tasks else ""
+            held = f"{tasks}{plural(sample.threads, 'thread')}"
             say(f"{sample.monotonic - due[0]:6.0f} s  {held}")
             due[1] += max(seconds / PROGRESS_LINES, sample.interval)
 

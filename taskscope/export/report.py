@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from taskscope import text as fmt
 from taskscope.export.members import rows as rows_of
 from taskscope.export.page import Chart, Heading, Items, Paragraph, Table
+from taskscope.export.report_details import MAX_FINDINGS, details, place
 from taskscope.export.stacks import Lines, newest_and_first
 from taskscope.model import blocking, requests
 from taskscope.values import dataclass
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from taskscope.export.page import Block
-    from taskscope.model import Failure, Finding, Frame, Hello, History, Judged, Sample, Site, SiteHistory
+    from taskscope.model import Finding, Frame, Hello, History, Judged, Sample, Silence, SiteHistory
     from taskscope.model.members import Member
     from taskscope.model.requests import Request
 
 MANY_TIMERS = 100
 """From so many on, a group of timers that was not judged is named."""
 
-MAX_FINDINGS, MAX_SITES, MAX_STACKS, MAX_CALLERS = 10, 30, 3, 5
+MAX_SITES, MAX_CALLERS = 30, 5
 BADGES = {"hang": "HANG", "leak": "LEAK", "suspect": "SUSPECT", "info": "INFO"}
 
 _CHARTS = (
@@ -57,6 +58,8 @@ class Seen:
     """How far the judgement had come."""
     without: tuple[str, ...] = field(default=())
     """What had to be left out, as sentences."""
+    silences: tuple[Silence, ...] = ()
+    """The times in which nothing could be seen to happen, and why."""
     members: tuple[Member, ...] = ()
     """The processes, if it is a group."""
 
@@ -68,10 +71,14 @@ def title(seen: Seen) -> str:
         if finding.level in words:
             words[finding.level] += 1
     told = ", ".join(fmt.plural(number, word) for word, number in words.items() if number)
-    none = "too early to judge" if seen.judged.early else "no leak or hang found"
-    held = blocking(seen.findings)
-    now = f"; {fmt.blocked(held)}" if held is not None else ""
-    return f"{seen.hello.process.name}: {told or none}{now}"
+    held, silent = blocking(seen.findings), sum(each.odd == "silent" for each in seen.members)
+    now = [fmt.blocked(held)] if held is not None else []
+    now += [each.lasted for each in seen.silences[-1:]]
+    now += [f"{silent} of {fmt.plural(len(seen.members), 'process')} said nothing"] if silent else []
+    none = "too early to judge" if seen.judged.early else fmt.found_nothing(seen.hello)
+    nothing_ran = seen.silences or silent
+    first = told or ("" if nothing_ran else none)
+    return f"{seen.hello.process.name}: {'; '.join(filter(None, [first, *now]))}"
 
 
 def blocks(seen: Seen) -> list[Block]:
@@ -80,15 +87,24 @@ def blocks(seen: Seen) -> list[Block]:
     whole = (
         Heading(1, title(seen)),
         Paragraph(f"{_when(seen)} {seen.shown}".strip()),
+        *(Paragraph(each) for each in seen.hello.notes if not seen.hello.counts_births),
+        *(Paragraph(f"{each}.") for each in fmt.unseen(seen.hello)),
+        *_silences(seen),
         *_verdicts(seen, lines),
         *_members(seen),
         *_charts(seen),
         *_sites(seen),
-        *_details(seen, lines),
+        *details(seen, lines),
         *_stalls(seen, lines),
         *_process(seen),
     )
     return list(_without_empty(whole))
+
+
+def _silences(seen: Seen) -> Iterator[Block]:
+    for each in seen.silences:
+        yield Heading(2, fmt.sentence(each.lasted).removesuffix("."))
+        yield Paragraph(fmt.sentence(each.text))
 
 
 def _without_empty(page: Sequence[Block]) -> Iterator[Block]:
@@ -128,7 +144,12 @@ def _nothing(seen: Seen) -> str:
     """What the absence of findings means."""
     if seen.judged.early:
         return f"{fmt.early(seen.judged)}.  Watch for longer.{_timers(seen)}"
-    return f"Nothing was found to leak or hang in {fmt.age(seen.judged.seconds)} of watching."
+    if seen.silences and seen.silences[-1].seconds >= seen.judged.seconds:
+        return "While nothing runs, nothing grows either: this says nothing about leaks."
+    what = "leak or hang" if seen.hello.finds_hangs else "grow"
+    meant = " while something ran" if seen.silences else ""
+    said = f"Nothing was found to {what} in {fmt.age(seen.judged.seconds)} of watching{meant}."
+    return f"{said}  {fmt.left_out(seen.hello)}".rstrip()
 
 
 def _timers(seen: Seen) -> str:
@@ -164,7 +185,12 @@ def _verdict(finding: Finding, seen: Seen, lines: Lines) -> Iterator[Block]:
         yield Items(tuple(evidence))
     past = next((each for each in seen.sites if each.site == finding.id), None)
     if past is not None and len(past.times) > 1:
-        yield _chart("live, started at this line", *_steps(past, seen.sample.monotonic), fmt.count, seen)
+        yield _chart(
+            f"live, {'waiting' if finding.known == 'parked' else 'started'} at this line",
+            *_steps(past, seen.sample.monotonic),
+            fmt.count,
+            seen,
+        )
 
 
 def _lines_of(finding: Finding, seen: Seen, lines: Lines) -> Iterator[Block]:
@@ -206,7 +232,8 @@ def _charts(seen: Seen) -> Iterator[Block]:
     times = seen.history.times
     for name, spoken, spell in _CHARTS:
         values = getattr(seen.history, name)
-        if sum(value is not None for value in values[: bisect_right(times, seen.sample.monotonic)]) > 1:
+        seldom = sum(value is not None for value in values[: bisect_right(times, seen.sample.monotonic)]) < 2
+        if not seldom and (name != "tasks" or seen.hello.counts_tasks):
             yield _chart(spoken, times, values, spell, seen)
 
 
@@ -236,117 +263,22 @@ def _sites(seen: Seen) -> Iterator[Block]:
     counted = [each for each in seen.sample.sites if each.site in named]
     counted.sort(key=lambda each: -each.counts.live)
     past = {each.site: each for each in seen.sites}
-    rows = []
+    rows, births = [], seen.hello.counts_births
+    head = ("line", "coroutine", "live", "change", "born", "ended", "oldest")
+    known_columns = len(head) if births else 4
     for each in counted[:MAX_SITES]:
         site, counts = named[each.site], each.counts
         known = past.get(each.site)
         change = fmt.change(counts.live - known.live[0]) if known and known.live else fmt.UNKNOWN
         oldest = fmt.age(seen.sample.monotonic - each.oldest) if each.oldest is not None else fmt.UNKNOWN
-        ways = (counts.born, counts.ended) if seen.hello.counts_births else (None, None)
-        numbers = (fmt.count(counts.live), change, *map(fmt.count, ways), oldest)
-        rows.append((_place(site), site.coroutine, *numbers))
-    yield Heading(2, "Lines that start tasks and threads")
+        numbers = (fmt.count(counts.live), change, fmt.count(counts.born), fmt.count(counts.ended), oldest)
+        rows.append((place(site), site.coroutine, *numbers)[:known_columns])
+    yield Heading(
+        2, f"Lines {'that start tasks and threads' if births else 'at which tasks and threads wait'}"
+    )
     of = f"{len(rows)} of {len(counted):,} lines, most live first" if len(counted) > len(rows) else ""
-    yield Table(("line", "coroutine", "live", "change", "born", "ended", "oldest"), tuple(rows), 2, of)
-
-
-def _place(site: Site) -> str:
-    return f"thread {fmt.own_and_site(site)}" if site.kind == "thread" else fmt.own_and_site(site)
-
-
-def _details(seen: Seen, lines: Lines) -> Iterator[Block]:
-    """The sites with findings; without any, those with most live tasks."""
-    named = {site.id: site for site in seen.sample.new_sites}
-    guilty = {finding.id for finding in seen.findings if finding.id and finding.level != "info"}
-    for question, answer in seen.told.items():
-        if isinstance(question, requests.Site) and question.site in (guilty & set(named) or named):
-            yield Heading(2, f"Started at {_place(named[question.site])}")
-            yield from _site(question.site, answer, seen, lines)
-    threads = [(q, a) for q, a in seen.told.items() if isinstance(q, requests.Thread) and a.stack]
-    if threads:
-        yield Heading(2, "Threads")
-    alike: dict[Any, list[Any]] = {}
-    for _, answer in threads:
-        alike.setdefault(answer.stack, []).append(answer.thread)
-    for stack, (thread, *others) in list(alike.items())[:MAX_FINDINGS]:
-        yield Paragraph(f"{thread.text}{_more(others)}; innermost line first", thread.name)
-        yield lines.steps(stack)
-    yield from _graph(seen)
-
-
-def _site(site: int, detail: Any, seen: Seen, lines: Lines) -> Iterator[Block]:
-    stacks = newest_and_first(detail.stacks)
-    for stack, when in zip(stacks, ("most recently", "at first") if stacks[1:] else ("",), strict=False):
-        yield Paragraph("innermost line first", f"Created by, {when}".rstrip(", "))
-        yield lines.steps(stack.frames)
-    parked = seen.told.get(requests.Parked((site,)))
-    if parked:
-        yield Heading(3, "Where they wait, a moment later")
-        rows = tuple(
-            (
-                group.text,
-                fmt.frame(group.frame),
-                *map(fmt.count, (group.live, group.orphans, group.cancelling)),
-            )
-            for group in parked[:8]
-        )
-        yield Table(("waits for", "line", "tasks", "whose creator ended", "cancelled"), rows, 2)
-    if detail.failures:
-        yield Heading(3, "How its tasks failed")
-        yield Items(tuple(map(_failure, detail.failures[:5])))
-    alike: dict[Any, list[Any]] = {}
-    for question, answer in seen.told.items():
-        if isinstance(question, requests.Task) and answer.task.site == site:
-            alike.setdefault(answer.stack, []).append(answer)
-    for tasks in list(alike.values())[:MAX_STACKS]:
-        yield from _task(tasks, seen, lines)
-
-
-def _failure(failure: Failure) -> str:
-    at = fmt.frame(failure.user_frame or failure.raised)
-    return f"{fmt.plural(failure.count, 'time')} {failure.error} at {at}"
-
-
-def _task(alike: Sequence[Any], seen: Seen, lines: Lines) -> Iterator[Block]:
-    """One of some tasks that are suspended alike."""
-    detail, *others = alike
-    task = detail.task
-    age = fmt.age(seen.sample.monotonic - task.birth) if task.birth is not None else fmt.UNKNOWN
-    wait = f", waits for {task.parked.text}" if task.parked is not None else ""
-    yield Heading(3, f"{task.name} ({age} old{wait}{_more(others)})")
-    if detail.created_by:
-        chain = " ← ".join(f"{each.name}{'' if each.live else ' (ended)'}" for each in detail.created_by[:8])
-        yield Paragraph(chain, "Created by")
-    if detail.awaited_by:
-        yield Paragraph(", ".join(each.name for each in detail.awaited_by[:8]), "Awaited by")
-    else:
-        yield Paragraph("nothing awaits it", "Awaited by")
-    if detail.stack:
-        yield Paragraph("innermost line first", "Suspended at")
-        yield lines.steps(detail.stack)
-
-
-def _more(others: Sequence[Any]) -> str:
-    """``; 2 others looked at wait alike``."""
-    wait = "wait" if len(others) > 1 else "waits"
-    return f"; {fmt.plural(len(others), 'other')} looked at {wait} alike" if others else ""
-
-
-def _graph(seen: Seen) -> Iterator[Block]:
-    """Who waits for whom, of what cannot continue."""
-    graph = next((a for q, a in seen.told.items() if isinstance(q, requests.Waits)), None)
-    if graph is None or not graph.edges:
-        return
-    named = {node.id: node for node in graph.nodes}
-    said = []
-    for edge in graph.edges[:40]:
-        waiter, on = named.get(edge.waiter), named.get(edge.on)
-        if waiter is not None and on is not None:
-            at = f", taken at {fmt.frame(edge.frame)}" if edge.frame is not None else ""
-            where = f" at {fmt.frame(waiter.frame)}" if waiter.frame is not None else ""
-            said.append(f"{waiter.kind} {waiter.name}{where} → {on.kind} {on.name} ({edge.how}{at})")
-    yield Heading(2, "Who waits for whom")
-    yield Items(tuple(said))
+    if rows:
+        yield Table(head[:known_columns], tuple(rows), 2, of)
 
 
 def _stalls(seen: Seen, lines: Lines) -> Iterator[Block]:
@@ -366,8 +298,9 @@ def _process(seen: Seen) -> Iterator[Block]:
     process, sample = seen.hello.process, seen.sample
     yield Heading(2, "The process")
     watched = fmt.age(sample.monotonic - seen.hello.agent_since)
-    has = [
-        fmt.plural(sample.tasks.live, "task"),
+    how = "with the agent" if seen.hello.counts_births else "read from outside"
+    has = [fmt.plural(sample.tasks.live, "task")] if seen.hello.counts_tasks else []
+    has += [
         fmt.plural(sample.threads, "thread"),
         f"{fmt.count(sample.fds)} descriptors (limit {fmt.count(process.fd_limit)})",
         f"{fmt.bytes(sample.rss)} of memory",
@@ -375,12 +308,12 @@ def _process(seen: Seen) -> Iterator[Block]:
     ]
     facts = [
         f"pid {process.pid}, {process.implementation} {process.python}",
-        f"running for {fmt.age(sample.wall - process.started_wall)}, with the agent for {watched}",
+        f"running for {fmt.age(sample.wall - process.started_wall)}, {how} for {watched}",
         ", ".join(has),
     ]
     facts += [f"{process.user} on {process.host}, in {process.cwd}"] if process.host or process.user else []
     facts += [f"command: {' '.join(process.argv)}"] if process.argv else []
-    yield Items((*facts, *fmt.unseen(process), *seen.without, f"TaskScope {seen.hello.taskscope}"))
+    yield Items((*facts, *seen.without, f"TaskScope {seen.hello.taskscope}"))
 
 
 def _when(seen: Seen) -> str:

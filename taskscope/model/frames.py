@@ -10,7 +10,7 @@ from taskscope.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CreationStack", "Frame", "SourceLines", "library_line", "user_line"]
+__all__ = ["RUNNERS", "CreationStack", "Frame", "SourceLines", "library_line", "user_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,13 @@ class Frame:
     line: int
     function: str
     origin: words.Origin = "user"
+
+
+RUNNERS: dict[words.Unseen, tuple[tuple[str, ...], str]] = {
+    "trio": (("run", "unrolled_run", "get_events"), "/trio/_core/_run.py"),
+    "gevent": (("run",), "/gevent/hub.py"),
+}
+"""The functions that run tasks of that kind or wait for them, and the end of their file's name."""
 
 
 def user_line(stack: Sequence[Frame]) -> Frame | None:

@@ -7,7 +7,16 @@ from taskscope.model.descriptors import Descriptor  # noqa: TC001  (field types 
 from taskscope.model.frames import Frame  # noqa: TC001  (field types are resolved at run time)
 from taskscope.values import dataclass
 
-__all__ = ["LATENCY_BOUNDS", "ConsoleAddress", "Hello", "LatencyCounts", "Loop", "Process", "Stall"]
+__all__ = [
+    "LATENCY_BOUNDS",
+    "ConsoleAddress",
+    "Hello",
+    "LatencyCounts",
+    "Loop",
+    "Process",
+    "Silence",
+    "Stall",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +65,45 @@ class Hello:
 
     @property
     def counts_births(self) -> bool:
-        """Whether births and ends are counted; else only those that a look happens to show."""
+        """Whether births, parents and ends are known; else only what a look happens to show."""
         return self.arrived != "outside"
 
     @property
     def counts_tasks(self) -> bool:
-        """Whether tasks of asyncio are seen at all."""
-        return "asyncio" not in self.process.unseen
+        """Whether all tasks are seen; from outside those of trio never are."""
+        return self.arrived != "outside" or not {"asyncio", "trio"}.intersection(self.process.unseen)
+
+    @property
+    def finds_hangs(self) -> bool:
+        """Whether somebody inside looks for what hangs, and for causes; else only growth is found."""
+        return self.arrived in ("started", "injected")
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No sample for ``seconds``, and why: ``text`` is a sentence without a full stop.
+
+    ``from_outside``: samples come, but the process runs no Python code.
+    """
+
+    seconds: float
+    state: words.ProcessState
+    text: str
+    from_outside: bool = False
+
+    @property
+    def what(self) -> str:
+        return "no Python code" if self.from_outside else "no samples"
+
+    @property
+    def lasted(self) -> str:
+        """``no Python code for 12 s``."""
+        return f"{self.what} for {self.seconds:.0f} s" if self.seconds >= 0.5 else self.what
+
+    @property
+    def said(self) -> str:
+        """``no Python code for 12 s: process 7 is stopped``."""
+        return f"{self.lasted}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from taskscope.model import vocabulary as words
 from taskscope.model.findings import Finding, Judged
-from taskscope.model.process import Hello, Loop, Process, Stall
+from taskscope.model.process import Hello, Loop, Process, Silence, Stall
 from taskscope.model.resources import Resources
 from taskscope.model.sites import Failure, History, Sample, Site, SiteHistory
 from taskscope.model.tasks import Ended
@@ -149,6 +149,7 @@ SECTIONS = (
     Section("site_history", SiteHistory),
     Section("findings", Finding),
     Section("judged", Judged, rows=False),
+    Section("silences", Silence),
 )
 """In the order they are written: what identifies a file comes first."""
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-from taskscope.values import dataclass
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from taskscope import model
     from taskscope.analysis.judge import Judge
     from taskscope.model.requests import Request
-    from taskscope.model.vocabulary import ProcessState
 
 T = TypeVar("T")
 
@@ -91,23 +88,6 @@ class Answering:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """No sample for ``seconds``, and why: ``text`` is a sentence.
-
-    ``from_outside``: samples come, but the process runs no Python code.
-    """
-
-    seconds: float
-    state: ProcessState
-    text: str
-    from_outside: bool = False
-
-    @property
-    def what(self) -> str:
-        return "no Python code" if self.from_outside else "no samples"
-
-
 @runtime_checkable
 class Observed(Protocol):
     """A source whose process can be observed from outside.
@@ -117,7 +97,7 @@ class Observed(Protocol):
 
     progress: Callable[[str], None]
 
-    def silence(self) -> Silence | None:
+    def silence(self) -> model.Silence | None:
         """Since when no sample has arrived, and why; None while they arrive or none are expected."""
 
 

@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from taskscope.analysis.judge import Judge
-    from taskscope.model import History, Process, Sample, SiteHistory
+    from taskscope.model import History, Process, Sample, Silence, SiteHistory
     from taskscope.model.members import Member
     from taskscope.model.requests import Request
-    from taskscope.sources.base import Silence, Source
+    from taskscope.sources.base import Source
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from taskscope.export.check import check
 from taskscope.model import requests
 from taskscope.model.snapshot import NAMES, SiteLine, add_part
 from taskscope.model.state import mentioned, merge
-from taskscope.sources.base import Silence, SourceError, TargetGone
+from taskscope.sources.base import SourceError, TargetGone
 from taskscope.sources.lines import texts
 from taskscope.sources.reach import Socket
 from taskscope.sources.rpc import RpcClient
@@ -99,12 +99,12 @@ class LiveSource:
         """A source for the same agent, not yet opened."""
         return LiveSource(self.reach)
 
-    def silence(self) -> Silence | None:
+    def silence(self) -> model.Silence | None:
         if self._sampled is None or self._client.over is not None:
             return None
         seconds = time.monotonic() - self._sampled
         condition = self._client.condition() if seconds > LATE * self._interval else None
-        return None if condition is None else Silence(seconds, condition.state, condition.text)
+        return None if condition is None else model.Silence(seconds, condition.state, condition.text)
 
     async def samples(self) -> AsyncIterator[model.Sample]:
         """Yields a full sample, then what changed, as the agent sends them.  A slow agent is not an error."""

@@ -16,7 +16,7 @@ from taskscope.sources.base import Answering, NotAvailable, SourceError
 from taskscope.sources.forest import await_tree, parent_tree
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from taskscope.model.requests import Request
     from taskscope.sources.archive import Record
@@ -44,6 +44,8 @@ class SavedSource(Answering):
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.progress: Callable[[str], None] = lambda text: None
+        """Gets no sentence: answers are never late."""
         self._opened: Archive | None = None
 
     @classmethod
@@ -89,6 +91,11 @@ class SavedSource(Answering):
     def judged(self) -> model.Judged:
         """How far the judgement had come when the snapshot was taken."""
         return unpack(model.Judged, self._archive.raw["judged"])
+
+    def silence(self) -> model.Silence | None:
+        """Why the process ran no Python code then; None: it did, as far as is known."""
+        saved = self._opened.many(model.Silence, "silences") if self._opened is not None else ()
+        return saved[-1] if saved else None
 
     def texts(self, sites: Iterable[model.Site]) -> dict[int, str]:
         """The text of the lines of sites as it was then, where it is known."""

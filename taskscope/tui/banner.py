@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Banner(Widget):
     """Hidden while all is well."""
 
-    DEFAULT_CSS = "Banner { height: auto; max-height: 2; padding: 0 1; background: $panel; display: none; }"
+    DEFAULT_CSS = "Banner { height: auto; max-height: 3; padding: 0 1; background: $panel; display: none; }"
 
     def __init__(self, context: Context) -> None:
         super().__init__()

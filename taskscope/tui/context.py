@@ -19,8 +19,8 @@ from taskscope.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from taskscope.model import Finding
-    from taskscope.sources.base import Silence, Source
+    from taskscope.model import Finding, Silence
+    from taskscope.sources.base import Source
     from taskscope.sources.membership import Membership
     from taskscope.tui.capturing import Capture
     from taskscope.tui.playback import Playback

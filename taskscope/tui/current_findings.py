@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from taskscope.model import Finding, Judged, Projection
     from taskscope.model.vocabulary import Reason, Resource
+    from taskscope.tui.context import Context
     from taskscope.tui.dismissed import Dismissed
     from taskscope.tui.store import Store
     from taskscope.tui.theme import Palette
@@ -140,9 +141,11 @@ def causes(finding: Finding) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in (cause(finding), *shorter) if text))
 
 
-def calm(findings: Findings, store: Store, *, live: bool) -> str:
-    """The line shown while there is no leak or suspect.  ``live``: whether a verdict is still to come."""
-    progress = findings.progress
+def calm(findings: Findings, context: Context) -> str:
+    """The line shown while there is no leak or suspect."""
+    progress, store, live = findings.progress, context.store, context.source.live
+    if context.silence is not None and context.silence.from_outside:
+        return "While nothing runs, nothing is found to leak"
     if progress is None:
         return "judging …" if store.sample else ""
     parts = []
@@ -155,9 +158,10 @@ def calm(findings: Findings, store: Store, *, live: bool) -> str:
             wait = f"Too early to judge; verdict in {fmt.age(progress.wait)}"
             parts.append(wait if live and progress.wait else fmt.early(progress))
         else:
-            what = "task or thread leak" if rising else "leak"
-            parts.append(f"No {what} found (watched {fmt.age(progress.seconds)})")
+            parts.append(f"{_nothing(store, rising)} found (watched {fmt.age(progress.seconds)})")
         parts += [f"{' and '.join(rising)} rising"] if rising else []
+        if store.hello is not None and (left_out := fmt.left_out(store.hello)):
+            parts.append(left_out[0].lower() + left_out[1:].removesuffix("."))
     held = blocking(findings.notes)
     parts += [fmt.blocked(held)] if held is not None else []
     flat = [each for each in findings.notes if each.why == "plateau"]
@@ -172,6 +176,14 @@ def calm(findings: Findings, store: Store, *, live: bool) -> str:
     if hidden := len(findings.hidden):
         parts.append(f"{fmt.count(hidden)} dismissed")
     return "; ".join(parts)
+
+
+def _nothing(store: Store, rising: Sequence[str]) -> str:
+    hello = store.hello
+    if hello is not None and not hello.counts_tasks:
+        return "No growth of threads"
+    what = "leak" if hello is None or hello.finds_hangs else "growth"
+    return f"No {'task or thread ' if rising else ''}{what}"
 
 
 def climbing(findings: Findings) -> list[Finding]:

@@ -83,7 +83,7 @@ class FindingsPanel(Widget):
         store, colours = self.context.store, palette(self.app.theme_variables)
         top, width = store.findings.top, self.size.width
         if not top:
-            said = found.calm(store.findings, store, live=self.context.source.live)
+            said = found.calm(store.findings, self.context)
             calm = textwrap.wrap(said, max(20, width - 2)) or [""]
             style = colours.text if found.noteworthy(store.findings) else colours.dim
             return [(None, Text(f" {line}", style)) for line in calm]

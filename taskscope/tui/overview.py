@@ -222,7 +222,7 @@ class OverviewScreen(ViewScreen):
         if self._by in WALKED:
             return "Walking the tasks …  g switches the grouping."
         hello = context.store.hello
-        for sentence in fmt.unseen(hello.process) if hello is not None else ():
+        for sentence in fmt.unseen(hello) if hello is not None else ():
             return f"{'No tasks of asyncio.  ' if hello and hello.counts_tasks else ''}{sentence}."
         return "No tasks yet.  They show here as soon as the target starts one."
 

@@ -228,6 +228,11 @@ class Store:
         return self.state.hello
 
     @property
+    def counts_births(self) -> bool:
+        """Whether births, parents and ends are known."""
+        return self.hello is None or self.hello.counts_births
+
+    @property
     def sample(self) -> Sample | None:
         """The latest shown."""
         return self.state.sample

@@ -57,7 +57,7 @@ Only the pages around the view are loaded."""
 def oldest_age(context: Context, birth: float | None) -> str:
     """The age of a task born at ``birth``; ``~…`` an estimate, ``>…`` just older than the agent."""
     store = context.store
-    since = store.hello.agent_since if store.hello is not None else None
+    since = store.hello.agent_since if store.hello is not None and store.counts_births else None
     if birth is not None:
         return store.age_text(birth)
     return fmt.UNKNOWN if since is None else f">{fmt.age(store.age(since))}"
@@ -100,7 +100,8 @@ class TaskList(LineTable[Task]):
         self._pager = Pager(fetch, self.order)
         self._fetch = fetch
         self._what, self._why_empty = what, why_empty
-        self.show_sort("age", descending=self.order == "oldest")
+        if self.context.store.counts_births:
+            self.show_sort("age", descending=self.order == "oldest")
         self.show_empty("Reading the tasks …")
         self.show(())
         self.refresh_page()
@@ -158,7 +159,8 @@ class TaskList(LineTable[Task]):
         about = "" if self._exact else "about "
         last = min(self.total, top + self.page_lines)
         place = f"{fmt.count(top + 1)} to {fmt.count(last)} of {about}{fmt.count(self.total)}"
-        self.border_title = Content(f"{self._what}: {place}, {self.order} first  {busy}".rstrip())
+        order = f", {self.order} first" if self.context.store.counts_births else ""
+        self.border_title = Content(f"{self._what}: {place}{order}  {busy}".rstrip())
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -167,7 +169,8 @@ class TaskList(LineTable[Task]):
     def _cells(self, task: Task) -> Sequence[Cell]:
         context, colours = self.context, palette(self.app.theme_variables)
         age = context.store.age(task.birth)
-        long_lived = task.birth is None or (age is not None and age >= context.long_lived)
+        births = context.store.counts_births
+        long_lived = births if age is None else age >= context.long_lived
         signs = f"{LONG_LIVED if long_lived else ' '}{ORPHAN if task.orphan else ' '}"
         where = (task.parked.user_frame or task.parked.frame) if task.parked else None
         return (
@@ -178,7 +181,7 @@ class TaskList(LineTable[Task]):
             fmt.frame(where),
             task.name,
             Text(task.coroutine, colours.dim),
-            Text(str(task.parent), colours.dim),
+            Text(str(task.parent) if births else fmt.UNKNOWN, colours.dim),
         )
 
     def _left(self, parked: Parked | None) -> str:

@@ -275,7 +275,7 @@ async def test_tasks_that_cannot_be_found_are_unknown_and_not_none(monkeypatch: 
         hello = await source.open()
         await source.close()
     assert (hello.process.unseen, hello.counts_tasks) == (("asyncio",), False)
-    assert "could not be found from outside" in unseen(hello.process)[0]
+    assert "could not be found from outside" in unseen(hello)[0]
 
 
 async def test_what_cannot_be_seen_is_refused_in_a_sentence() -> None:
@@ -348,6 +348,12 @@ def test_a_snapshot_from_outside_conforms_to_the_schema() -> None:
     assert snapshot["agent"]["arrived"] == "outside"
 
 
+def halted(program: Program) -> None:
+    os.kill(program.pid, signal.SIGSTOP)
+    while procfs.status(program.pid)["State"][0] != "T":
+        time.sleep(0.01)
+
+
 def writable(pid: int) -> dict[str, str]:
     """What is in each region of memory that the process may write to."""
     found = {}
@@ -372,9 +378,7 @@ def state(program: Program) -> tuple[object, ...]:
 @pytest.mark.parametrize("version", READABLE)
 def test_of_a_stopped_process_no_byte_changes(version: str) -> None:
     with targets.running(pythons.require(version), STANDING) as program:
-        os.kill(program.pid, signal.SIGSTOP)
-        while procfs.status(program.pid)["State"][0] != "T":
-            time.sleep(0.01)
+        halted(program)
         before = writable(program.pid), state(program)
         done = taskscope("watch", "--read-only", str(program.pid), "--for", "1s")
         assert (writable(program.pid), state(program)) == before

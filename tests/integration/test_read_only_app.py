@@ -65,7 +65,7 @@ async def test_the_app_shows_it_from_outside_and_follows_the_agent_once_it_comes
         context = app.context
         await becomes(lambda: "has held the GIL for" in sentence(context))
         assert "in `pause`, called from <string>:5 heartbeat; no Python code can run" in sentence(context)
-        assert sentence(context).endswith("K keeps the agent out.")
+        assert sentence(context).startswith(f"No agent yet (K keeps it out): thread {held.pid} has held")
         await becomes(lambda: "read-only" in screen_text(app))
         os.kill(held.pid, signal.SIGUSR1)
         await becomes(lambda: isinstance(context.source, LiveSource) and context.state is State.LIVE)
@@ -81,11 +81,28 @@ async def test_the_agent_stays_out_if_one_says_so(held: targets.Program) -> None
         await pilot.press("K")
         os.kill(held.pid, signal.SIGUSR1)
         await becomes(lambda: "nothing enters the process" in sentence(app.context))
+        assert sentence(app.context).endswith("K lets the agent in.")
         assert attempt.waiting(held.pid) is None
         assert agent_in(held.pid) is None
         assert app.context.state is State.LIVE
         await pilot.press("K")
         await becomes(lambda: isinstance(app.context.source, LiveSource))
+
+
+async def test_why_no_agent_came_is_not_said_once_it_is_over_and_the_key_is_named() -> None:
+    with targets.running(pythons.require("3.11"), "asyncio idle") as program:
+        os.kill(program.pid, signal.SIGSTOP)
+        source = await asyncio.to_thread(entered, program.pid, lambda text: None)
+        app = TaskScopeApp(source, reconnect=coming_back(source))
+        async with app.run_test(size=(80, 24)) as pilot:
+            stopped = f"process {program.pid} is stopped (kill -CONT {program.pid})."
+            await becomes(lambda: sentence(app.context) == f"No agent (K tries again): {stopped}")
+            await becomes(lambda: "While nothing runs, nothing is found to leak" in screen_text(app))
+            os.kill(program.pid, signal.SIGCONT)
+            over = "No agent (K tries again): what kept it out is over."
+            await becomes(lambda: over in screen_text(app))
+            await pilot.press("K")
+            await becomes(lambda: isinstance(app.context.source, LiveSource))
 
 
 async def test_leaving_the_app_takes_the_attempt_back(held: targets.Program) -> None:
@@ -99,15 +116,16 @@ async def test_leaving_the_app_takes_the_attempt_back(held: targets.Program) -> 
     assert agent_in(held.pid) is None
 
 
-async def test_the_app_says_on_every_view_that_a_process_is_only_read() -> None:
+@pytest.mark.parametrize("size", [(80, 24), (120, 30)])
+async def test_the_app_says_on_every_view_that_a_process_is_only_read(size: tuple[int, int]) -> None:
     with targets.running(pythons.require(pythons.NEWEST), "asyncio idle") as program:
         app = TaskScopeApp(OutsideSource(program.pid))
-        async with app.run_test(size=(120, 30)) as pilot:
+        async with app.run_test(size=size) as pilot:
             await becomes(lambda: app.context.store.sample is not None)
             for key in "1234567t":
                 await pilot.press(key)
                 await becomes(lambda: "read-only" in screen_text(app))
-                await becomes(lambda: "nothing enters the process" in screen_text(app))
+                await becomes(lambda: "what hangs." in screen_text(app))
         assert agent_in(program.pid) is None
 
 

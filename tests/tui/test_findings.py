@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from taskscope.sources.base import NotAvailable
 from taskscope.text import shortened
 from taskscope.tui import current_findings as found
 from taskscope.tui.app import TaskScopeApp
+from taskscope.tui.context import Context
 from taskscope.tui.store import Store
 from tests.tui.fake_source import BOOT, LEAK, STREAMS, FakeSource
 from tests.tui.running import SIZES, click_line, running
@@ -370,7 +372,7 @@ def test_of_a_long_place_the_classes_go_first() -> None:
 def test_the_app_has_no_findings_before_it_has_judged() -> None:
     app = TaskScopeApp(FakeSource())
     assert app.connection is None
-    assert found.calm(Store().findings, Store(), live=True) == ""
+    assert found.calm(Store().findings, Context(FakeSource(), Store(), time.monotonic)) == ""
 
 
 def climb(level: Level, projection: model.Projection | None = None) -> model.Finding:

@@ -29,11 +29,12 @@ from taskscope.model import (
     Process,
     Projection,
     Sample,
+    Silence,
     Site,
     SiteCounts,
     requests,
 )
-from taskscope.sources.base import NotAvailable, Silence
+from taskscope.sources.base import NotAvailable
 from taskscope.sources.saved import SavedSource
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from taskscope.agent.inspect.looking import attribute, class_name, module_of, number, pairs, seconds, size
 from taskscope.agent.inspect.primitives import number_of
 from taskscope.agent.inspect.variables import variables_of
+from taskscope.model import RUNNERS
 from taskscope.system import clock
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MOST = 20
 """Descriptors told."""
 
-FILE = "/trio/_core/_run.py"
+FUNCTIONS, FILE = RUNNERS["trio"]
 
 MAX_FRAMES = 2_000
 """Frames of a thread searched for a run, innermost first."""
@@ -42,7 +43,7 @@ def is_run(thing: object) -> bool:
 def on_stack(frame: FrameType) -> object:
     """The run that a frame belongs to, if it is one of the scheduler's own; a guest waits in a thread."""
     code = frame.f_code
-    if code.co_name not in ("run", "unrolled_run", "get_events") or not code.co_filename.endswith(FILE):
+    if code.co_name not in FUNCTIONS or not code.co_filename.endswith(FILE):
         return None
     names = variables_of(frame)
     run = names.get("runner")

@@ -8,16 +8,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from taskscope.agent.inspect import origins, runs, stacks
+from taskscope.agent.inspect import origins, stacks
+from taskscope.model import RUNNERS
 
 if TYPE_CHECKING:
     from taskscope.model.vocabulary import Unseen
-
-_LOOPS: dict[Unseen, tuple[tuple[str, ...], str]] = {
-    "trio": (("run", "unrolled_run", "get_events"), runs.FILE),
-    "gevent": (("run",), "/gevent/hub.py"),
-}
-"""The functions that run tasks or wait for them, and the end of their file's name."""
 
 MAX_THREADS = 100
 """Threads looked at, at a time: 1 ms if their stacks are deep."""
@@ -26,7 +21,7 @@ MAX_THREADS = 100
 def running(known: tuple[Unseen, ...], shown: tuple[Unseen, ...]) -> tuple[Unseen, ...]:
     """Those ``known``, and what else runs now, without those ``shown``.  gevent is seen only when idle."""
     known = tuple(each for each in known if each not in shown)
-    sought = [each for each in _LOOPS if each not in (*known, *shown) and each in sys.modules]
+    sought = [each for each in RUNNERS if each not in (*known, *shown) and each in sys.modules]
     if not sought:
         return known
     every = list(stacks.current_frames().values())[:MAX_THREADS]
@@ -36,7 +31,7 @@ def running(known: tuple[Unseen, ...], shown: tuple[Unseen, ...]) -> tuple[Unsee
         each
         for each in sought
         if any(
-            origins.name_of(code) in _LOOPS[each][0] and origins.file_of(code).endswith(_LOOPS[each][1])
+            origins.name_of(code) in RUNNERS[each][0] and origins.file_of(code).endswith(RUNNERS[each][1])
             for code in codes
         )
     ]

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING
 from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from taskscope.attach.reading.opening import reading
-from taskscope.interpreter import READ_ONLY
 from taskscope.sources.base import AgentGone, SourceError
 from taskscope.sources.live import LiveSource
 from taskscope.sources.outside.source import OutsideSource
-from taskscope.text import sentence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from taskscope import model
     from taskscope.endpoint import Endpoint
-    from taskscope.sources.base import Silence, Source
+    from taskscope.sources.base import Source
 
 PATIENCE = 2.0
 """Seconds after which a process is shown from outside while its agent does not start."""
@@ -48,14 +46,15 @@ def entered(pid: int, progress: Callable[[str], None]) -> Source:
         except AttachError:
             entry.wait(None)
     if entry.point is None:
-        raise SourceError(entry.why)
+        raise SourceError(entry.refusal)
     return LiveSource(entry.point.path)
 
 
 class Entry:
     """An agent on its way into process ``pid``, in a thread.
 
-    ``why`` it is not there: empty while that is not known.  ``point``: where it listens, once it does.
+    ``why`` it is not there: empty while that is not known; ``refusal``: the same with the remedy, once it is
+    given up.  ``point``: where it listens, once it does.
     """
 
     def __init__(self, pid: int, progress: Callable[[str], None] = lambda text: None) -> None:
@@ -63,7 +62,7 @@ class Entry:
         self.progress = progress
         self._wanted = True
         self.point: Endpoint | None = None
-        self.why = ""
+        self.why = self.refusal = ""
         self._thread = threading.Thread(target=self._run, name="taskscope-entering", daemon=True)
         self._thread.start()
 
@@ -92,7 +91,8 @@ class Entry:
                 wanted=lambda: self._wanted,
             )
         except AttachError as error:
-            self.why = str(error).removesuffix(f"; {READ_ONLY}")  # which is what follows
+            self.why = error.sentence
+            self.refusal = str(error)
 
     def _said(self, text: str) -> None:
         self.why = text.removesuffix("; waiting")
@@ -106,6 +106,8 @@ class MeanwhileSource(OutsideSource):
         super().__init__(pid)
         self._entry = entry
         self._stays = False
+        self._halted = False
+        """Whether the process has run no Python code since the agent was refused: that may be why it was."""
 
     @property
     def live_instead(self) -> LiveSource | None:
@@ -121,16 +123,22 @@ class MeanwhileSource(OutsideSource):
     def note(self, hello: model.Hello) -> str:
         """Why it is read from outside, and what can be done about that."""
         if self._stays:
-            return super().note(hello)
-        if self.trying:
-            return f"No agent yet: {sentence(self._entry.why or 'it does not start')}  K keeps the agent out."
-        return f"No agent: {sentence(self._entry.why)}  K tries again."
+            return f"{super().note(hello)}  K lets the agent in."
+        if self._halted and not self.trying:
+            return self._without_agent("what kept it out is over")
+        return self._without_agent(self._entry.why or "it is on its way")
 
-    def silence(self) -> Silence | None:
+    def _without_agent(self, why: str) -> str:
+        """The key comes first: what does not fit on the screen is cut."""
+        head = "No agent yet (K keeps it out)" if self.trying else "No agent (K tries again)"
+        return f"{head}: {why.removesuffix('.')}."
+
+    def silence(self) -> model.Silence | None:
         found = super().silence()
-        if found is None or not self.trying:
+        if found is None or self._stays:
             return found
-        return replace(found, text=f"{found.text}.  K keeps the agent out")
+        self._halted = self._halted or not self.trying
+        return replace(found, text=self._without_agent(found.text).removesuffix("."))
 
     async def toggle(self) -> bool:
         """Gives the attempt up, or tries again; returns whether it tries now."""
@@ -138,7 +146,7 @@ class MeanwhileSource(OutsideSource):
             self._stays = True
             await asyncio.to_thread(self._entry.give_up)
         else:
-            self._stays = False
+            self._stays = self._halted = False
             self._entry = Entry(self.pid)
         return not self._stays
 

@@ -24,10 +24,11 @@ def picture(
     tally: Tally,
     history: model.History,
     site_history: Sequence[model.SiteHistory],
+    silence: model.Silence | None,
     *,
     stacks: bool = True,
 ) -> dict[str, Any]:
-    """The snapshot of a look as JSON values."""
+    """The snapshot of a look as JSON values.  ``silence``: why the process runs no Python code, if so."""
     numbered = Stacks()
     tasks = _tasks(look, tally, numbered if stacks else None)
     found = [
@@ -44,6 +45,7 @@ def picture(
         threads=found,
         history=wire.pack(history),
         site_history=wire.pack(list(site_history)),
+        silences=[wire.pack(silence)] if silence is not None else [],
     )
 
 

@@ -18,7 +18,7 @@ from taskscope.attach import procfs
 from taskscope.attach.errors import AttachError
 from taskscope.model import requests
 from taskscope.model.series import ProcessSeries
-from taskscope.sources.base import AgentGone, Answering, NotAvailable, Silence, SourceError, TargetGone
+from taskscope.sources.base import AgentGone, Answering, NotAvailable, SourceError, TargetGone
 from taskscope.sources.outside.look import Looker
 from taskscope.sources.outside.picture import picture
 from taskscope.sources.outside.process import describe
@@ -69,8 +69,8 @@ _UNAVAILABLE: dict[type[Request[Any]], str] = {
 """Whole sentences, or what an agent tells."""
 
 NOTE = (
-    "Read from outside: nothing enters the process.  Tasks are counted by the line at which they wait; the "
-    "lines that create them, when they were created, and what keeps them from ending need an agent."
+    "Read from outside: nothing enters the process.  Tasks are counted where they wait; only an agent tells "
+    "what creates and keeps them, and what hangs."
 )
 
 FREE_THREADED = "No agent enters a free-threaded Python."
@@ -113,7 +113,7 @@ class OutsideSource(Answering):
             raise SourceError(str(error)) from None
         try:
             look = await self._next_look()
-            process = describe(self.pid, looker.python, sees_tasks=look.tasks is not None)
+            process = describe(self.pid, looker.python, look.stacks, sees_tasks=look.tasks is not None)
         except OSError as error:
             await self.close()
             raise SourceError(f"process {self.pid} cannot be read: {error}") from None
@@ -214,21 +214,24 @@ class OutsideSource(Answering):
             dropped={what: number for what, number in dropped.items() if number},
         )
 
-    def silence(self) -> Silence | None:
+    def silence(self) -> model.Silence | None:
         """Why the process runs no Python code now, if it does not: samples come all the same."""
+        return self._halt()
+
+    def _halt(self) -> model.Silence | None:
         look = self._look
         if look is None:
             return None
         held = look.held
         if held is not None:
-            said = Silence(held.seconds, "held", held.text, from_outside=True)
+            said = model.Silence(held.seconds, "held", held.text, from_outside=True)
             return said if held.matters else None
         condition = look.condition
         if condition.state == "silent":
             self._since.clear()
             return None
         since = self._since.setdefault(condition.state, look.monotonic)
-        return Silence(time.monotonic() - since, condition.state, condition.text, from_outside=True)
+        return model.Silence(time.monotonic() - since, condition.state, condition.text, from_outside=True)
 
     # -- answers -------------------------------------------------------------------------------------
 
@@ -285,6 +288,7 @@ class OutsideSource(Answering):
                 self._tally,
                 await self.history(requests.History(float("inf"))),
                 await self.site_history(requests.SiteHistory(sites, float("inf"))),
+                self._halt(),
                 stacks=query.stacks,
             )
 

@@ -96,7 +96,7 @@ class FindingsScreen(ViewScreen):
         if findings.version == self._version:
             return
         self._version = findings.version
-        calm = found.calm(findings, self.context.store, live=self.context.source.live)
+        calm = found.calm(findings, self.context)
         table.show_empty(f"No findings: {calm}.")
         table.show([*findings.top, *findings.notes, *findings.hidden])
         self.query_one(EvidencePanel).show(table.cursor_row)

@@ -290,7 +290,10 @@ class SiteScreen(DetailScreen):
         """Shows how its tasks failed, and the creation stacks."""
         assert self._detail is not None
         panel = self.query_one(StackPanel)
-        panel.show_empty("No creation stacks: these tasks are older than the agent.")
+        older = "No creation stacks: these tasks are older than the agent."
+        panel.show_empty(
+            older if self.context.store.counts_births else "Only an agent tells what creates tasks."
+        )
         failed = [
             Section(_failed(failure, self.context.store.now), _unique(failure.raised, failure.user_frame))
             for failure in self._detail.failures

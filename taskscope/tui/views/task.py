@@ -150,14 +150,23 @@ class TaskScreen(DetailScreen):
         self.subject.show(*(part for part in parts if part))
 
     def _sections(self, detail: TaskDetail) -> list[Section]:
-        exact = "" if detail.creation_exact else ", of another task of the same site"
+        outside = not self.context.store.counts_births
+        awaits: list[Link | str] = [*self._links(detail.awaited_by)] or [
+            "none is seen" if outside else "nothing awaits it"
+        ]
         held: list[Link | str] = [*self._links(detail.held_by), *detail.holders]
         return [
             Section("await chain, innermost first", detail.stack or ["running now, or not started"]),
             Section("waits on", self._waits_on(detail)),
             *([Section("woken by", [_waking(detail)])] if detail.fate is not None else []),
             *([Section("held by", held)] if held else []),
-            Section("awaited by", self._links(detail.awaited_by) or ["nothing awaits it"]),
+            Section("awaited by", awaits),
+            *([Section("created by", ["only an agent tells"])] if outside else self._creation(detail)),
+        ]
+
+    def _creation(self, detail: TaskDetail) -> list[Section]:
+        exact = "" if detail.creation_exact else ", of another task of the same site"
+        return [
             Section("created by", [*map(self._ancestor, detail.created_by), *self._origin(detail)]),
             Section("siblings", self._siblings(detail)),
             Section(

@@ -120,13 +120,13 @@ class ThreadsScreen(DetailScreen):
     def _say(self) -> None:
         pools = {thread.executor.id: thread.executor for thread in self._threads.values() if thread.executor}
         queued = sum(pool.queued for pool in pools.values())
+        told = [f"{fmt.plural(len(pools), 'executor')}, {fmt.plural(queued, 'job')} queued"] if pools else []
+        told = told or (["no executor"] if self.context.store.counts_births else [])
         self.subject.show(
             fmt.plural(len(self._threads), "thread"),
             *([f"{len(self._stuck)} stuck"] if self._stuck else []),
             *(f"{pool.name} {pool_text(pool)}" for pool in pools.values() if pool.queued),
-            f"{fmt.plural(len(pools), 'executor')}, {fmt.plural(queued, 'job')} queued"
-            if pools
-            else "no executor",
+            *told,
         )
 
     def _show_tree(self, threads: Sequence[Thread]) -> None:
