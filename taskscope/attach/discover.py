@@ -281,7 +281,7 @@ def _obstacle(pid: int, build: _Build) -> str:
         return builds.hint(build.kind)
     status = procfs.status(pid)
     if status.get("State", "")[:1] in {"Z", "X"}:
-        return "has ended"
+        return "its main thread has ended" if procfs.is_headless(status) else "has ended"
     if status.get("TracerPid", "0") != "0":
         return f"being debugged by process {status['TracerPid']}"
     if status.get("State", "")[:1] == "T":

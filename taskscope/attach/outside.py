@@ -110,7 +110,7 @@ class Outside:
         try:
             return self._gone() or self._halted() or self._at_work(agent, entered)
         except (FileNotFoundError, ProcessLookupError, IndexError):
-            return Condition("ended", f"process {self.pid} has ended")
+            return Condition("ended", procfs.end(self.pid))
         except OSError as error:
             return Condition("silent", f"process {self.pid} may not be inspected ({error.strerror})")
 
@@ -121,7 +121,7 @@ class Outside:
     def _gone(self) -> Condition | None:
         image = _image(self.pid)
         if image is None or (self._image is not None and image.started != self._image.started):
-            return Condition("ended", f"process {self.pid} has ended")
+            return Condition("ended", procfs.end(self.pid))
         self._image = self._image or image
         if image.stack != self._image.stack:
             return Condition("replaced", f"process {self.pid} now runs another program ({image.name})")

@@ -37,6 +37,8 @@ _YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _NOBODY = 3
 """The scope in which nobody traces anything; it cannot be lowered."""
 
+_NO_PID = 1 << 31
+
 HIDDEN = "/proc hides the processes of other users here (hidepid): run taskscope as its user or as root"
 
 _ALL_USERS = ["0", "0", "4294967295"]
@@ -67,6 +69,8 @@ def ways(pid: int) -> tuple[Fact, ...]:
 
 def exists(pid: int) -> bool:
     """Whether there is such a process, also one that /proc hides."""
+    if not 0 < pid < _NO_PID:  # to the kernel, 0 is our own group
+        return False
     try:
         os.kill(pid, 0)
     except PermissionError:

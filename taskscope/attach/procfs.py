@@ -69,11 +69,30 @@ def frozen(pid: int) -> bool:
 
 
 def ended(pid: int) -> bool:
-    """Whether the process has ended, or is a zombie."""
+    """Whether the process has ended, or is a zombie none of whose threads runs."""
     try:
-        return status(pid)["State"][0] in "ZX"
+        found = status(pid)
+        return found["State"][0] in "ZX" and not is_headless(found)
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def is_headless(found: dict[str, str]) -> bool:
+    """Whether the main thread of the process of that status has ended, while others run on."""
+    return found["State"][0] == "Z" and int(found.get("Threads", "1")) > 1
+
+
+def end(pid: int) -> str:
+    """How a process has ended that cannot be looked at any more: a sentence without a full stop."""
+    try:
+        if is_headless(status(pid)):
+            return (
+                f"the main thread of process {pid} has ended while others run on; such a process is neither "
+                "read nor entered"
+            )
+    except OSError:
+        pass
+    return f"process {pid} has ended"
 
 
 def start_time(pid: int) -> int:

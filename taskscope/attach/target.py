@@ -157,7 +157,7 @@ def explained(pid: int) -> Iterator[None]:
 def _refuse_by_status(pid: int, status: dict[str, str]) -> None:
     state = status.get("State", "?")
     if state[0] in "ZX":
-        raise AttachError(f"process {pid} has ended")
+        raise AttachError(procfs.end(pid))
     if int(status["Tgid"]) != pid:
         raise AttachError(f"{pid} is a thread", f"attach to its process, {status['Tgid']}")
     tracer = int(status.get("TracerPid", "0"))

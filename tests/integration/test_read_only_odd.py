@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach import patience
+from taskscope.attach import patience, procfs
 from taskscope.attach.errors import AttachError
 from taskscope.model import requests
 from taskscope.sources.base import AgentGone, SourceError
 from taskscope.sources.outside.source import OutsideSource
 from tests import pythons, targets
+from tests.integration.children import taskscope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,3 +182,31 @@ async def test_a_process_in_which_python_has_ended_is_told_from_one_that_has_end
         assert said in str(patience.kept(program.pid))
         with pytest.raises(AttachError, match=said):
             patience.await_gil(program.pid, 1.0, print, lambda: True)
+
+
+WITHOUT_ITS_MAIN_THREAD = """
+import ctypes, os, platform, threading, time
+def goes_on():
+    while ") Z " not in open(f"/proc/{os.getpid()}/stat").read(): time.sleep(0.01)
+    os.write(1, b"ready %d\\n" % os.getpid())
+    time.sleep(3600)
+threading.Thread(target=goes_on).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)  # ends this thread alone
+"""
+
+
+def test_a_process_whose_main_thread_has_ended_has_not_ended_itself() -> None:
+    with targets.running(pythons.require("3.11"), WITHOUT_ITS_MAIN_THREAD) as program:
+        for command in (["snapshot", "--read-only"], ["doctor"], ["watch"]):
+            done = taskscope(*command, str(program.pid))
+            assert done.returncode == 3
+            assert f"the main thread of process {program.pid} has ended while others run on" in done.stderr
+        assert not procfs.ended(program.pid)
+
+
+@pytest.mark.parametrize("pid", ["0", "00", "4194305", "2147483648", "99999999999999999999"])
+@pytest.mark.parametrize("command", [["snapshot"], ["snapshot", "--read-only"], ["doctor"]], ids="-".join)
+def test_a_number_that_no_process_can_have_is_no_process(command: list[str], pid: str) -> None:
+    done = taskscope(*command, pid)
+    assert done.returncode == 3
+    assert done.stderr == f"taskscope {command[0]}: no such process: {int(pid)}\n"

@@ -32,7 +32,7 @@ def opened(pid: int) -> Memory:
         raise AttachError("processes can be read from outside on Linux only")
     with explained(pid):
         if procfs.status(pid)["State"][0] in "ZX":
-            raise AttachError(f"process {pid} has ended")
+            raise AttachError(procfs.end(pid))
         return Memory(pid)
 
 
