@@ -23,8 +23,9 @@ _FUNCTIONS = (2, 10)
 """Types of a symbol: a function, and one that is chosen at start."""
 
 _MOST_SYMBOLS, _LONGEST_NAME = 40_000, 64
-_MOST_DYNAMIC = 1 << 16
-"""Bytes; the interpreter's takes about 600.  The process may have written anything there."""
+_MOST_SEGMENTS, _MOST_DYNAMIC = 64, 1 << 16
+"""Segments, and bytes; the interpreter has a dozen, and takes about 600.  The process may have written
+anything there."""
 
 Reader = Callable[[int, int], bytes]
 """``read(address, size)`` of the process's memory; raises OSError."""
@@ -53,6 +54,8 @@ class Image:
         self.machine: int = struct.unpack_from("<H", header, MACHINE_AT)[0]
         (table,) = struct.unpack_from("<Q", header, 32)
         size, count = struct.unpack_from("<HH", header, 54)
+        if count > _MOST_SEGMENTS:
+            raise ElfError("it has too many segments")
         segments = [_segment(self._read(base + table + size * index, 56)) for index in range(count)]
         loaded = [segment for segment in segments if segment.kind == PT_LOAD]
         if not loaded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from taskscope.attach.procfs import Mapping
 
 _PYTHON = r"(?:lib)?python3"
+
+MOST_NAMED = 50
+"""Files of one name that are looked into."""
 
 
 class Loaded:
@@ -49,7 +53,8 @@ class Loaded:
         return "before 3.11"
 
     def _named(self, pattern: str) -> list[str]:
-        return [path for path in self._bases if re.match(pattern, PurePath(path).name)]
+        named = (path for path in self._bases if re.match(pattern, PurePath(path).name))
+        return list(itertools.islice(named, MOST_NAMED))
 
     def _exporting(self, names: tuple[str, ...], paths: list[str]) -> tuple[str, elf.Image] | None:
         for path in paths:

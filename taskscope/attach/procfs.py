@@ -41,10 +41,17 @@ class Mapping:
     path: str
 
 
+MOST_MAPS = 32 << 20
+"""Bytes of a list of mappings that are read: the kernel's limit of 65,530 takes a third of that, unless their
+paths are long."""
+
+
 def maps(pid: int) -> tuple[Mapping, ...]:
     """The address space; empty for a kernel thread or a process that has ended."""
     found = []
-    for line in Path(f"/proc/{pid}/maps").read_text(errors="surrogateescape").splitlines():
+    with Path(f"/proc/{pid}/maps").open("rb") as file:
+        text = file.read(MOST_MAPS).decode(errors="surrogateescape")
+    for line in text[: text.rfind("\n") + 1].split("\n")[:-1]:
         fields = line.split(None, 5)
         start, _, end = fields[0].partition("-")
         path = fields[5] if len(fields) > 5 else ""

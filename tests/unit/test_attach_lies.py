@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from taskscope.attach import elf, inject, procfs
+from taskscope.attach import elf, inject, loaded, procfs
 from taskscope.attach.errors import AttachError
 from taskscope.attach.loaded import Loaded
 from taskscope.attach.target import C_API, Target, examine
@@ -77,6 +78,45 @@ def test_tables_that_lie_are_no_image_and_cost_no_time(target: Target) -> None:
         assert time.process_time() - began < 1
     print(outcomes)
     assert outcomes["no image"] > 0
+
+
+class Fake:
+    """Files that consist of one header, for which ``count`` segments are told."""
+
+    def __init__(self, count: int) -> None:
+        self._header = b"\x7fELF\x02\x01".ljust(32, b"\0") + (64).to_bytes(8, "little")
+        self._header = self._header.ljust(54, b"\0") + struct.pack("<HH", 56, count)
+        self.reads = 0
+
+    def read(self, address: int, size: int) -> bytes:
+        self.reads += 1
+        return self._header.ljust(size, b"\0")[:size]
+
+
+def test_a_file_is_not_believed_to_have_thousands_of_segments() -> None:
+    fake = Fake(65_535)
+    with pytest.raises(elf.ElfError, match="too many segments"):
+        elf.Image(fake.read, 1 << 20)
+    assert fake.reads == 1
+
+
+def test_of_many_files_that_are_called_python_some_are_looked_into() -> None:
+    fake = Fake(10)
+    maps = tuple(
+        procfs.Mapping(at << 20, at + 1 << 20, False, 0, f"/{at}/libpython3.so") for at in range(20_000)
+    )
+    assert loaded.Loaded(fake.read, maps, "/usr/bin/app").python(C_API) is None
+    assert fake.reads <= 50 * 12
+
+
+def test_a_list_of_mappings_without_an_end_is_read_to_some_line(
+    target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = procfs.maps(target.pid)
+    monkeypatch.setattr(procfs, "MOST_MAPS", 1_000)
+    some = procfs.maps(target.pid)
+    assert 3 < len(some) < len(every)
+    assert some == every[: len(some)]
 
 
 @pytest.mark.parametrize(
