@@ -203,8 +203,10 @@ class Outside:
         if deadlock:
             return Condition("held", deadlock, for_good=True)
         if holder is not None and self.pid in threads:
-            doing = self._doing(holder, cores) + caller
-            return Condition("held", f"process {self.pid} runs no Python: a C call holds the GIL ({doing})")
+            doing = self._doing(holder, cores)
+            return Condition(
+                "held", f"process {self.pid} runs no Python: a C call{caller} holds the GIL ({doing})"
+            )
         if "R" in still.values():
             return Condition("starved", f"process {self.pid} is ready to run but gets no CPU time")
         busiest = max(cores, key=lambda tid: cores[tid], default=self.pid)
@@ -263,7 +265,7 @@ def _gil(pid: int) -> _Gil | None:
         return None
     if stack is None:
         return _Gil(0, gil.switches, gil.off, "")
-    caller = f", called from {place(stack.frames)}" if stack.frames else ""
+    caller = f" from {place(stack.frames)}" if stack.frames else ""
     return _Gil(mutexes.outer(pid, stack.native), gil.switches, gil.off, caller)
 
 

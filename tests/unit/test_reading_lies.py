@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from taskscope.attach import elf
+from taskscope.attach.loaded import Loaded
 from taskscope.attach.reading import code_objects, layout, objects
 from taskscope.attach.reading.asyncio_layout import AsyncioLayout
 from taskscope.attach.reading.code_objects import ROOM, CodeObjects
@@ -70,6 +72,24 @@ def test_an_address_that_leads_nowhere_has_moved(memory: Memory, address: int) -
     for read in (memory.pointer, memory.c_string, lambda at: memory.read(at, 8)):
         with pytest.raises(MovedError):
             read(address)
+
+
+def test_an_interpreter_that_is_just_being_unloaded_has_moved(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Loaded.python
+
+    def gone(image: elf.Image, name: str) -> int:
+        raise elf.ElfError("it ends too early")
+
+    def python(loaded: Loaded, names: tuple[str, ...]) -> tuple[str, elf.Image] | None:
+        last = found(loaded, names)
+        monkeypatch.setattr(elf.Image, "symbol", gone)
+        return last
+
+    monkeypatch.setattr(Loaded, "python", python)
+    with pytest.raises(MovedError):
+        layout.python_of(memory)
 
 
 def test_no_more_is_read_than_has_to_be(memory: Memory) -> None:

@@ -12,7 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taskscope.attach import procfs
+from taskscope.attach.elf import ElfError
 from taskscope.attach.loaded import Loaded
+from taskscope.attach.reading.memory import MovedError
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
@@ -191,7 +193,10 @@ def python_of(memory: Memory) -> Python | None:
     if found is None:
         return None
     file, image = found
-    runtime, version = (image.symbol(name) or 0 for name in exported)
+    try:
+        runtime, version = (image.symbol(name) or 0 for name in exported)
+    except ElfError:
+        raise MovedError("it is being unloaded") from None
     code = int.from_bytes(memory.read(version, 4), "little")
     return Python(runtime, (code >> 24, code >> 16 & 0xFF, code >> 8 & 0xFF), file)
 
