@@ -210,3 +210,25 @@ def test_a_number_that_no_process_can_have_is_no_process(command: list[str], pid
     done = taskscope(*command, pid)
     assert done.returncode == 3
     assert done.stderr == f"taskscope {command[0]}: no such process: {int(pid)}\n"
+
+
+DEEP = """
+import asyncio, os
+async def down(calls): await (down(calls - 1) if calls else asyncio.Event().wait())
+async def main():
+    kept = [asyncio.create_task(down(calls), name=str(calls)) for calls in (50, 200)]
+    asyncio.get_running_loop().call_later(0.05, print, "ready", os.getpid())
+    await asyncio.gather(*kept)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("version", READABLE)
+async def test_a_chain_too_deep_to_be_followed_is_not_said_to_wait_for_a_future(version: str) -> None:
+    with targets.running(pythons.require(version), DEEP) as program:
+        source = OutsideSource(program.pid)
+        await source.open()
+        page = await source.ask(requests.Tasks())
+        await source.close()
+    said = {each.name: each.parked.text for each in page.tasks if each.parked and each.coroutine == "down"}
+    assert said == {"50": "Event.wait", "200": "suspended 64 or more calls deep"}

@@ -8,7 +8,7 @@ from weakref import ref
 
 from taskscope import model
 from taskscope.agent.counts import cpu
-from taskscope.agent.inspect import blocking, calls, futures, origins, rearming, stacks
+from taskscope.agent.inspect import blocking, calls, futures, origins, rearming, stacks, waits
 from taskscope.agent.inspect.thread_waits import kernel_view, waits_in
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Stall:
         ``frames``: those inside the loop, innermost first; ``delay``: of its thread when it began.
         """
         inside = [frame for frame in frames if frame.f_code.co_qualname != "Handle._run"]
-        self.stack = stacks.describe(inside[: stacks.MAX_CHAIN])
+        self.stack = stacks.describe(inside[: waits.MAX_CHAIN])
         self._delay = delay
         if not inside:
             return

@@ -6,7 +6,7 @@ import gc
 from types import CellType, FunctionType, MethodType
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect import calls, futures, origins, stacks
+from taskscope.agent.inspect import calls, futures, origins, stacks, waits
 from taskscope.agent.inspect.looking import (
     attribute,
     attributes_of,
@@ -73,7 +73,7 @@ def what(queued: Queued) -> tuple[str, Frame]:
     """The function that it runs, and where that is; of a task, where it is suspended."""
     if queued.task is not None:
         frames = stacks.await_chain(futures.coroutine(queued.task))
-        where = library_line(stacks.describe(frames[: stacks.MAX_CHAIN]))
+        where = library_line(stacks.describe(frames[: waits.MAX_CHAIN]))
         return stacks.coroutine_of(queued.task), where or Frame("", 0, "(unknown)", "stdlib")
     code = code_of(queued.callback)
     name = called(queued.callback)

@@ -17,16 +17,13 @@ from taskscope.agent.inspect.looking import attribute, called, class_name, writt
 if TYPE_CHECKING:
     from taskscope.model.vocabulary import TaskState
 
-MAX_CHAIN = 128
-"""Coroutines followed inwards; deeper chains are infinite recursions."""
-
 _REFERENTS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable")
 
 
 def await_chain(coro: object) -> list[FrameType]:
     """Frames of the coroutines that ``coro`` is suspended in, innermost first."""
     frames: list[FrameType] = []
-    for _ in range(MAX_CHAIN):
+    for _ in range(waits.MAX_CHAIN):
         if coro is None:
             break
         if type(coro) is CoroutineType:
@@ -163,7 +160,7 @@ def lines_of_awaits(code: CodeType) -> set[int]:
 def thread_frames(frame: FrameType | None) -> list[FrameType]:
     """Frames of a running thread, innermost first."""
     frames: list[FrameType] = []
-    while frame is not None and len(frames) < MAX_CHAIN:
+    while frame is not None and len(frames) < waits.MAX_CHAIN:
         frames.append(frame)
         frame = frame.f_back
     return frames

@@ -9,7 +9,7 @@ import gc
 from types import CellType, FunctionType, MethodType
 from typing import TYPE_CHECKING
 
-from taskscope.agent.inspect import awaiting, futures, origins, races, stacks
+from taskscope.agent.inspect import awaiting, futures, origins, races, stacks, waits
 from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.looking import attribute, called, in_class, is_a
 from taskscope.agent.inspect.paths import place_of
@@ -94,7 +94,7 @@ def coroutines(task: object) -> list[object]:
     """The coroutines it is suspended in, outermost first; the last may be the one that yields to the loop."""
     found: list[object] = []
     coro = unwrapped(futures.coroutine(task))
-    while coro is not None and len(found) < stacks.MAX_CHAIN:
+    while coro is not None and len(found) < waits.MAX_CHAIN:
         found.append(coro)
         coro = stacks.awaited_by(coro)
     return found

@@ -153,15 +153,32 @@ def _by_future(waiter: object, frames: list[FrameType]) -> Wait:
     called_in = _in_a_library(frames)
     if called_in is not None:
         return _by_library(called_in)
+    return _unrecognised(waiter, frames)
+
+
+def _unrecognised(waiter: object, frames: list[FrameType]) -> Wait:
+    if is_cut(frames):
+        return CUT
     return BARE if futures.is_plain(waiter) else Wait("future", f"a bare {class_name(waiter)}")
 
 
-BARE = Wait("future", "a bare Future")
+MAX_CHAIN = 128
+"""Coroutines followed inwards; deeper chains are infinite recursions."""
+
+BARE, CUT = Wait("future", "a bare Future"), Wait("unknown", f"suspended {MAX_CHAIN} or more calls deep")
+
+
+def is_cut(frames: list[FrameType]) -> bool:
+    """Whether an await chain may go on beyond these frames."""
+    return len(frames) >= MAX_CHAIN
 
 
 def is_bare(frames: list[FrameType]) -> bool:
     """Whether nothing in such frames says more of a future than that it is one; its callbacks may."""
-    return not (_is_wait_for(frames) or _is_of_uvloop(frames)) and _in_a_library(frames) is None
+    return (
+        not (is_cut(frames) or _is_wait_for(frames) or _is_of_uvloop(frames))
+        and _in_a_library(frames) is None
+    )
 
 
 def has_only_wakeups(future: object) -> bool:

@@ -45,7 +45,7 @@ class Chain:
     """``coroutine``: its name, not that of a library's which wraps it.  ``stack``: innermost first.
 
     ``future``: the address of what the innermost one waits for, 0 if unknown; ``kind``: its type.  ``place``:
-    the address of the outermost frame if it runs now, else 0.
+    the address of the outermost frame if it runs now, else 0.  ``cut``: it goes on beyond these frames.
     """
 
     coroutine: str
@@ -53,6 +53,7 @@ class Chain:
     future: int = 0
     kind: str = ""
     place: int = 0
+    cut: bool = False
 
 
 class Coroutines:
@@ -74,7 +75,7 @@ class Coroutines:
     def chain(self, address: int) -> Chain:
         """What the coroutine at ``address`` is, and what it waits for.  Raises MovedError."""
         layout, frames = self._layout, []
-        name, wraps, place, kind = "", False, 0, ""
+        name, wraps, place, kind, cut = "", False, 0, "", False
         for _ in range(MOST_AWAITED):
             data = self._memory.read_most(address, _ROOM, layout.size)
             kind = self.type_of(data)
@@ -95,9 +96,11 @@ class Coroutines:
             if state != layout.awaiting or (layout.also_yields and not self._awaits(data)):
                 return Chain(name, tuple(reversed(frames)), place=place)
             address = self._awaited(address, data)
+        else:
+            address, kind, cut = 0, "", True
         if not frames:
             raise MovedError("it is no coroutine, or has ended")
-        return Chain(name, tuple(reversed(frames)), address, kind, place)
+        return Chain(name, tuple(reversed(frames)), address, kind, place, cut)
 
     def _frame(self, data: bytes, state: int) -> Frame | None:
         """The line at which one stands; None: it has ended."""

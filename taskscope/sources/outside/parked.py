@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from taskscope import model
+from taskscope.attach.reading.coroutines import MOST_AWAITED
 
 if TYPE_CHECKING:
     from taskscope.attach.reading.coroutines import Chain
@@ -46,6 +47,8 @@ def parked(chain: Chain, task: int | None) -> model.Parked | None:
     known = next(filter(None, reversed(list(found))), None)
     if task is not None:
         known = known or ("task", "another task")
+    elif chain.cut:
+        known = ("unknown", f"suspended {MOST_AWAITED} or more calls deep")
     elif chain.kind == "_GatheringFuture":
         known = ("gather", "gather")
     elif chain.future:
