@@ -121,6 +121,36 @@ def test_many_short_steps_are_a_crowd() -> None:
     assert {each["why"] for each in found["stalls"]} == {"crowd"}
 
 
+BURNS = """
+import time, trio
+def crunch():
+    began = time.thread_time()
+    while time.thread_time() < began + 0.01: pass
+async def burn():
+    while True:
+        crunch()
+        await trio.sleep(0)
+async def main():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(burn)
+        nursery.start_soon(trio.sleep_forever)
+        print("standing", flush=True)
+"""
+
+
+@pytest.mark.parametrize("runs", [ALONE, GUEST], ids=["alone", "a guest"])
+def test_cpu_is_charged_to_the_task_that_uses_it(runs: str) -> None:
+    with running(BURNS + runs) as child:
+        says(child, "standing")
+        with taskscope.attach(child.pid) as service:
+            found = service.ask(requests.Cpu(seconds=1.0))
+            task = next(each for each in service.tasks() if each.coroutine == "burn")
+    most = max(found.stacks, key=lambda each: each.seconds)
+    assert (most.work, most.loop, most.site) == ("burn", True, task.site)
+    assert [found.frames[each].function for each in most.frames] == ["burn", "crunch"]
+    assert most.seconds > 0.5 * sum(each.seconds for each in found.threads if not each.agent)
+
+
 def test_a_run_that_waits_is_idle() -> None:
     with running(HOLDS + ALONE, stdin=subprocess.PIPE) as child:
         says(child, "standing")

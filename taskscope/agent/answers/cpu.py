@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskscope import model
 from taskscope.agent.hooks.interruption import interrupt
-from taskscope.agent.inspect import futures, origins, rearming, stacks, turns
+from taskscope.agent.inspect import futures, origins, rearming, runs, stacks, turns
 from taskscope.agent.inspect.looking import attribute, text
 from taskscope.agent.inspect.threads import agent_native, ident_of, known_threads, native_id, native_ids
 from taskscope.agent.inspect.walk import begin_slice, spent
@@ -165,11 +165,11 @@ class _Looks:
     def _turning(self, frames: dict[int, FrameType]) -> dict[int, tuple[Any, Turn | None]]:
         """The loop of each thread, and what that does if it can be read."""
         found: dict[int, tuple[Any, Turn | None]] = {}
-        now = clock.monotonic()
         for _, loop in self._watch.loops():
-            if turns.is_legible(loop):
-                turn = turns.look(loop, frames, self._watch.born, now)
-                if turn is not None:
+            if turns.shows_itself(loop):
+                turn = turns.look_at_any(loop, frames, self._watch.born, 0)
+                # a run of trio may be a guest in a loop that is found before it
+                if turn is not None and (turn.thread not in found or turn.doing == "calling"):
                     found[turn.thread] = loop, turn
         return found
 
@@ -201,6 +201,12 @@ class _Looks:
         loop, turn = turning if turning is not None else (None, None)
         if turn is None:
             return _Stack(ident, 0, "", False, _lines(stacks.thread_frames(frame)))
+        if runs.is_run(loop):
+            return (
+                _of_task(ident, turn.task, _lines(list(turn.frames)))
+                if turn.task is not None
+                else _of_loop(ident)
+            )
         queue = turns.queued(loop, turn, QUEUED)
         if turn.doing == "calling" and queue:
             inside = [each for each in turn.frames if each.f_code.co_qualname != "Handle._run"]
@@ -261,9 +267,12 @@ def _of_loop(ident: int) -> _Stack:
 def _of_queued(ident: int, queued: Queued, lines: tuple[tuple[CodeType, int], ...]) -> _Stack:
     if queued.task is None:
         return _Stack(ident, 0, rearming.name_of(queued), True, lines)
-    chunk = futures.chunk_of(queued.task)
-    site = chunk.site.id if chunk is not None else 0
-    return _Stack(ident, site, stacks.coroutine_of(queued.task), True, lines)
+    return _of_task(ident, queued.task, lines)
+
+
+def _of_task(ident: int, task: object, lines: tuple[tuple[CodeType, int], ...]) -> _Stack:
+    chunk = futures.chunk_of(task)
+    return _Stack(ident, chunk.site.id if chunk is not None else 0, stacks.coroutine_of(task), True, lines)
 
 
 def _lines(frames: list[FrameType]) -> tuple[tuple[CodeType, int], ...]:
