@@ -58,7 +58,8 @@ def main(options: Namespace) -> int:
         print(text(snapshot), flush=True)
     else:
         size = save(snapshot, options.output)
-        say(f"{options.output}: {plural(len(snapshot.get('tasks', ())), 'task')}, {size:,} bytes")
+        tasks = f"{plural(len(snapshot.get('tasks', ())), 'task')}, " if hello.counts_tasks else ""
+        say(f"{options.output}: {tasks}{size:,} bytes")
     _warn(hello, snapshot)
     return 0
 

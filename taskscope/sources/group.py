@@ -267,7 +267,7 @@ class GroupSource(Answering):
             agent_since=since - wall + now,
             monotonic=now,
             wall=wall,
-            notes=(),
+            notes=() if there[0].counts_births else there[0].notes,
         )
 
     def _process(self, every: Sequence[Process]) -> Process:

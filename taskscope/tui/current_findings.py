@@ -160,7 +160,7 @@ def calm(findings: Findings, context: Context) -> str:
         else:
             parts.append(f"{_nothing(store, rising)} found (watched {fmt.age(progress.seconds)})")
         parts += [f"{' and '.join(rising)} rising"] if rising else []
-        if store.hello is not None and (left_out := fmt.left_out(store.hello)):
+        if not progress.early and store.hello is not None and (left_out := fmt.left_out(store.hello)):
             parts.append(left_out[0].lower() + left_out[1:].removesuffix("."))
     held = blocking(findings.notes)
     parts += [fmt.blocked(held)] if held is not None else []

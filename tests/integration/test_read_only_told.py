@@ -66,6 +66,19 @@ def test_a_stopped_process_is_reported_as_stopped(tmp_path: Path) -> None:
         assert "no leak or hang found" not in text
 
 
+def test_a_report_on_several_says_which_of_them_say_nothing() -> None:
+    with (
+        targets.running(pythons.require("3.11"), STANDING) as stopped,
+        targets.running(pythons.require("3.11"), STANDING) as other,
+    ):
+        halted(stopped)
+        pids = str(stopped.pid), str(other.pid)
+        text = taskscope("report", "--read-only", *pids, "--for", "7s", "-o", "-").stdout
+    assert ": 1 of 2 processes said nothing\n" in text
+    assert "Read from outside: nothing enters the process." in text
+    assert f"says nothing: process {stopped.pid} is stopped" in text
+
+
 def test_a_report_from_outside_says_so_and_what_it_leaves_out() -> None:
     with targets.running(pythons.require(pythons.NEWEST), STANDING) as program:
         text = taskscope("report", "--read-only", str(program.pid), "--for", "20s", "-o", "-").stdout

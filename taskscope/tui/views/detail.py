@@ -11,8 +11,8 @@ from textual.widget import Widget
 from taskscope import text as fmt
 from taskscope.sources.base import NotAvailable, SourceError
 from taskscope.tui.editor import EditorError, edit
-from taskscope.tui.line_list import LineList
 from taskscope.tui.line_table import LineTable
+from taskscope.tui.line_tree import LineTree
 from taskscope.tui.source_text import SourceReader
 from taskscope.tui.theme import palette
 from taskscope.tui.view import ViewScreen
@@ -117,7 +117,7 @@ class DetailScreen(ViewScreen):
         That a source cannot tell is said once.
         """
         cannot = isinstance(problem, NotAvailable)
-        for each in self.query(LineList):
+        for each in (*self.query(LineTable), *self.query(LineTree)):
             each.show_empty(fmt.sentence(str(problem)) if cannot else f"Could not {self.READS}: {problem}")
         return "" if cannot and not self._loaded else str(problem)
 
