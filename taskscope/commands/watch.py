@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from taskscope.commands.common import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from taskscope.commands.watch_lines import Lines
     from taskscope.model import Hello, Sample
     from taskscope.model.changes import Side
+    from taskscope.sources.base import Source
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|min|h)")
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
@@ -167,7 +169,10 @@ def main(options: Namespace) -> int:
     baseline = read_baseline(options.baseline) if options.baseline else None
     samples = Samples()
     lines = _lines() if options.follow else None
-    observation = asyncio.run(_watch(options, samples, lines))
+    with ExitStack() as attaching:
+        attaching.enter_context(waiting(f"attaching to {' '.join(options.targets)}…"))
+        source = source_of(options)  # outside of a loop, where Ctrl-C ends it at once
+        observation = asyncio.run(_watch(source, attaching, options, samples, lines))
     found = checks(observation, limits, baseline.sample if baseline else None)
     observation.findings = kept(observation.findings, limits.ignore)
     if lines is not None:
@@ -253,14 +258,15 @@ def _lines() -> Lines:
     return Lines(partial(print, flush=True))
 
 
-async def _watch(options: Namespace, samples: Samples, lines: Lines | None) -> Observation:
+async def _watch(
+    source: Source, attaching: ExitStack, options: Namespace, samples: Samples, lines: Lines | None
+) -> Observation:
     from taskscope.commands.gate import kept
     from taskscope.commands.observe import Observation, observe
 
-    with waiting(f"attaching to {' '.join(options.targets)}…"):
-        source = source_of(options)
-        hello = await source.open()
-        observation = Observation(source, hello)
+    hello = await source.open()
+    observation = Observation(source, hello)
+    attaching.close()
     say_what_is_missing(hello)
     progress = _progress(hello, options.seconds)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -232,3 +234,18 @@ async def test_a_chain_too_deep_to_be_followed_is_not_said_to_wait_for_a_future(
         await source.close()
     said = {each.name: each.parked.text for each in page.tasks if each.parked and each.coroutine == "down"}
     assert said == {"50": "Event.wait", "200": "suspended 64 or more calls deep"}
+
+
+def test_ctrl_c_ends_a_watch_that_waits_for_the_gil() -> None:
+    with targets.running(pythons.require("3.11"), KEEPS_THE_GIL) as program:
+        command = [sys.executable, "-m", "taskscope", "watch", str(program.pid)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as watch:
+            assert watch.stderr is not None
+            while "has held the GIL" not in watch.stderr.readline():
+                assert watch.poll() is None
+            watch.send_signal(signal.SIGINT)
+            try:
+                assert watch.wait(15) == 130
+            finally:
+                watch.kill()
+            assert watch.stderr.read() == ""
