@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from taskscope import text as wording
 from taskscope.analysis.patterns.conclusive import SLEEPER_PER_EVENT
+from taskscope.model import SOONEST
 from taskscope.values import dataclass
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _open(verdict: Verdict) -> str:
     if verdict.level == "leak":
         return "a leak if it goes on"
     if verdict.until:
-        return f"verdict in {wording.seconds(verdict.until)}"
+        return f"verdict in {wording.seconds(max(SOONEST, verdict.until))}"
     return f"only a suspect: {_DOUBTS.get(verdict.why, verdict.why)}"
 
 

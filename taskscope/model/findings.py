@@ -18,6 +18,7 @@ __all__ = [
     "ENOUGH",
     "MOST_BOUND",
     "NEWS",
+    "SOONEST",
     "Bound",
     "Cause",
     "Finding",
@@ -296,6 +297,10 @@ def blocking(findings: Iterable[Finding]) -> Finding | None:
 
 ENOUGH = 18.0
 """Seconds that a first verdict takes: a watch of 20 s has them, whatever its start took."""
+
+
+SOONEST = 1.0
+"""Seconds in which a verdict is promised at the least: it comes with a sample."""
 
 
 @dataclass(frozen=True, slots=True)

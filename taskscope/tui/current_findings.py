@@ -13,7 +13,7 @@ from taskscope.analysis.growth import is_rising
 from taskscope.analysis.patterns import PROCESS_PATTERN
 from taskscope.analysis.patterns.limits import SOON
 from taskscope.analysis.resources import NOISE
-from taskscope.model import blocking
+from taskscope.model import SOONEST, blocking
 from taskscope.model.vocabulary import RESOURCES, rank
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def cause(finding: Finding) -> str:
     if finding.cause is not None and (finding.cause.text or finding.cause.pattern):
         return finding.cause.text or finding.cause.pattern
     if finding.until_told:
-        return f"verdict in {fmt.age(finding.until_told)}"
+        return f"verdict in {fmt.age(max(SOONEST, finding.until_told))}"
     return "" if finding.level != "info" else finding.text
 
 
@@ -155,7 +155,7 @@ def calm(findings: Findings, context: Context) -> str:
     else:
         rising = [fmt.RESOURCE[name] for name in RESOURCES if _rises(store, name)]
         if progress.early:
-            wait = f"Too early to judge; verdict in {fmt.age(progress.wait)}"
+            wait = f"Too early to judge; verdict in {fmt.age(max(SOONEST, progress.wait))}"
             parts.append(wait if live and progress.wait else fmt.early(progress))
         else:
             parts.append(f"{_nothing(store, rising)} found (watched {fmt.age(progress.seconds)})")

@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from taskscope import text as fmt
+from taskscope.model import SOONEST
 from taskscope.tui import current_findings as found
 from taskscope.tui.theme import palette
 
@@ -60,7 +61,7 @@ def evidence(finding: Finding, context: Context, colours: Palette) -> Renderable
     if finding.projection is not None:
         lines.append(Text(fmt.forecast(finding.projection), colours.warning))
     if finding.until_told:
-        lines.append(Text(f"Verdict in {fmt.age(finding.until_told)}.", colours.warning))
+        lines.append(Text(f"Verdict in {fmt.age(max(SOONEST, finding.until_told))}.", colours.warning))
     if cause is not None and cause.explanation:
         lines.append(Text(cause.explanation, colours.dim))
     return Group(*lines)

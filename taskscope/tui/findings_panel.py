@@ -110,8 +110,11 @@ class FindingsPanel(Widget):
         line.append(" " * (badges + len(_GAP) - line.cell_len + 2))
         indent = line.cell_len
         room = width - indent - (cell_len(rest) + len(_GAP) + 1 if rest else 1)
-        what, why = self._what(finding, width, room, colours), self._why(finding, colours)
+        why = self._why(finding, colours)
+        what = self._what(finding, width, room, colours, why)
         split = width < _WIDE and _longest(what + why).cell_len > room
+        if split and not finding.counts and _longest(what).cell_len > room:
+            why.insert(0, what.pop(1))  # the whole place, and below it the whole sentence
         line.append_text(_fitting(what if split else what + why, room))
         if rest:
             line.append(" " * max(0, width - line.cell_len - cell_len(rest) - 1)).append(rest, colours.dim)
@@ -119,21 +122,26 @@ class FindingsPanel(Widget):
             return [line]
         return [line, Text(" " * indent, no_wrap=True, end="").append_text(_fitting(why, width - indent - 1))]
 
-    def _what(self, finding: Finding, width: int, room: int, colours: Palette) -> list[Part]:
-        """Place, rate and number."""
+    def _what(
+        self, finding: Finding, width: int, room: int, colours: Palette, why: Sequence[Part]
+    ) -> list[Part]:
+        """Place, rate and number, or the sentence of what is not counted; ``why`` is told beside them."""
         since = fmt.since(finding, self.context.store.sample)
         rate = f"{fmt.per_minute(finding.rate_per_min)} since {since}" if finding.counts else finding.text
-        least = room - cell_len(rate) - len(_GAP)
         then = "at its end" if finding.processes and finding.processes == finding.ended else "live"
-        place = fmt.shortened(fmt.place(finding), _PLACE if width >= _WIDE else max(12, least))
-        if width >= _WIDE:
-            place = place.ljust(_PLACE)
-        return [
-            (0, (Text(place, colours.strong),)),
+        beside: list[Part] = [
             (0, (Text(rate, found.style_of(finding, colours)),)),
             (3, (Text(f"{fmt.count(finding.live)} {then}" if finding.counts else "", colours.text),)),
             (0, tuple(Text(each, colours.strong) for each in fmt.among_shortly(finding))),
         ]
+        if width >= _WIDE:
+            least = [(rank, spellings[-1:]) for rank, spellings in why]
+            left = room - _longest([*beside, *least]).cell_len - len(_GAP)
+            place = fmt.shortened(fmt.place(finding), max(_PLACE, left)).ljust(_PLACE)
+        else:
+            left = room - cell_len(rate) - len(_GAP) if finding.counts else room
+            place = fmt.shortened(fmt.place(finding), max(12, left))
+        return [(0, (Text(place, colours.strong),)), *beside]
 
     def _why(self, finding: Finding, colours: Palette) -> list[Part]:
         """The cause, and when a limit is reached."""

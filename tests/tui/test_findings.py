@@ -190,6 +190,24 @@ async def test_the_list_tells_the_evidence_and_enter_opens_the_site() -> None:
         await until_shown(pilot, "creation sites")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (200, 60)])
+async def test_neither_the_place_of_a_hang_nor_what_it_is_is_cut(size: tuple[int, int]) -> None:
+    said = "2 tasks have waited for each other for at least 10s"
+    at = model.Frame("/app/bank.py", 10, "transfer_between_two_accounts_of_one_bank")
+    hang = finding(level="hang", id=0, kind="deadlock", text=said, user_site=at)
+    async with running(Saved(hang, finding(STREAMS, "suspect")), size) as (_, pilot):
+        screen = await until_shown(pilot, "bank.py:10 transfer_between_two_accounts_of_one_bank")
+        assert said in screen
+
+
+async def test_a_verdict_is_not_promised_for_now() -> None:
+    assert found.cause(finding(level="suspect", cause=None, until_told=0.03)) == "verdict in 1.0s"
+    store = Store()
+    store.findings.take((), model.Judged(model.ENOUGH - 0.03))
+    context = Context(FakeSource(), store, time.monotonic)
+    assert found.calm(store.findings, context).startswith("Too early to judge; verdict in 1.0s")
+
+
 async def test_enter_opens_a_hang_with_its_whole_chain_until_the_cursor_is_moved() -> None:
     chain = tuple(f"worker {step} waits for a lock that worker {step + 1} holds" for step in range(30))
     cause = model.Cause("deadlock", "they wait for each other in a circle", chain)

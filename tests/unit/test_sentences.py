@@ -11,7 +11,7 @@ from taskscope.analysis import growth, verdict
 from taskscope.analysis.causes import explain
 from taskscope.analysis.onset import Onset
 from taskscope.analysis.resources import Climb, Movement, with_resources
-from taskscope.analysis.sentences import levelling, pace
+from taskscope.analysis.sentences import _open, levelling, pace
 from taskscope.analysis.strength import Strength
 from taskscope.analysis.track import Track
 from taskscope.model import Finding, Frame, ParkedGroup, Projection, SiteFacts
@@ -36,6 +36,12 @@ def said(live: Callable[[int], int], seconds: int) -> str:
 def test_growth_in_steps_tells_their_size_and_no_interval_that_says_nothing() -> None:
     assert said(lambda now: 1_600 * (now // 15 + now // 40), 60) == "in 4 steps of about 1,600, +9,600/min"
     assert said(lambda now: now, 60) == "steadily +60/min"
+
+
+@pytest.mark.parametrize(("until", "told"), [(0.2, "1 s"), (1.4, "1 s"), (7.6, "8 s")])
+def test_a_verdict_is_promised_for_the_next_sample_at_the_soonest(until: float, told: str) -> None:
+    open_ = verdict.Verdict("suspect", "too early", 1.0, 1.0, 1.0, until)
+    assert _open(open_) == f"verdict in {told}"
 
 
 def sleepers(left: tuple[float, float], live: int = 6_000) -> SiteFacts:
