@@ -209,6 +209,7 @@ class AgeHistogram(Widget):
         self.context = context
         self._exact = exact
         self._ages: Ages | None = None
+        self._empty = "reading the ages …"
 
     def on_mount(self) -> None:
         self.border_title = Content("ages")
@@ -218,9 +219,15 @@ class AgeHistogram(Widget):
             self._ages = ages
             self.refresh()
 
+    def show_empty(self, reason: str) -> None:
+        """Says why there are none."""
+        if reason != self._empty:
+            self._empty = reason
+            self.refresh()
+
     def render(self) -> Text:
         if self._ages is None:
-            return Text(" reading the ages …")
+            return Text(f" {self._empty}")
         colours = palette(self.app.theme_variables)
         hello = self.context.store.hello
         watched = self.context.store.age(hello.agent_since) if hello is not None else None

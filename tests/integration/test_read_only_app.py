@@ -155,6 +155,22 @@ async def test_births_and_ends_are_unknown_where_only_looks_show_them() -> None:
             assert "births/s" not in screen_text(app)
 
 
+async def test_of_tasks_and_sites_the_app_claims_nothing_that_is_not_seen() -> None:
+    with targets.running(pythons.require(pythons.NEWEST), COMES_AND_GOES) as program:
+        app = TaskScopeApp(OutsideSource(program.pid))
+        async with app.run_test(size=(140, 50)) as pilot:
+            await becomes(lambda: app.context.store.sample is not None)
+            await pilot.press("enter")
+            await becomes(lambda: "Only an agent tells when tasks were created." in screen_text(app))
+            await becomes(lambda: "Only an agent tells what creates tasks." in screen_text(app))
+            await becomes(lambda: "tasks: 1 to" in screen_text(app))
+            assert "oldest first" not in screen_text(app)
+            await pilot.press("enter")
+            await becomes(lambda: "only an agent tells" in screen_text(app))
+            for wrong in ("nothing awaits it", "before the agent", "created outside any task", "none live"):
+                assert wrong not in screen_text(app)
+
+
 def test_a_report_from_outside_claims_no_births(tmp_path: Path) -> None:
     with targets.running(pythons.require(pythons.NEWEST), COMES_AND_GOES) as program:
         done = taskscope("report", "--read-only", str(program.pid), "-o", str(tmp_path / "it.md"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -266,8 +265,11 @@ class SiteScreen(DetailScreen):
         else:
             await self.look_for_failures()
         self.query_one(TaskList).refresh_page()
-        with suppress(NotAvailable):
-            self.query_one(AgeHistogram).show(await source.ask(requests.Ages(sites)))
+        ages = self.query_one(AgeHistogram)
+        try:
+            ages.show(await source.ask(requests.Ages(sites)))
+        except NotAvailable as problem:
+            ages.show_empty(str(problem))
         try:
             self.show_parked(await source.ask(requests.Parked(sites)))  # last: it walks all tasks
         except NotAvailable as problem:
