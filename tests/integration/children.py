@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskscope.attach.presence import agent_in
+from tests.integration import prepared
 from tests.patience import FACTOR
 
 if TYPE_CHECKING:
@@ -42,12 +43,13 @@ GROWING = """
 import asyncio
 async def forgotten(): await asyncio.sleep(3600)
 async def main():
-    kept = []
+    kept = []; print("growing", flush=True)
     while True:
         kept.append(asyncio.create_task(forgotten()))
         await asyncio.sleep(0.02)
 asyncio.run(main())
 """
+"""From ``growing`` on it starts 50 tasks each second."""
 
 
 @contextmanager
@@ -83,14 +85,18 @@ def says(child: subprocess.Popen[str], word: str) -> None:
     assert child.stdout.readline() == word + "\n"
 
 
-def taskscope(*words: str, timeout: float = 40) -> subprocess.CompletedProcess[str]:
+def taskscope(*words: object, timeout: float = 40) -> subprocess.CompletedProcess[str]:
     """A command line in a process of its own, without a terminal, for so many seconds at most."""
-    command: Sequence[str] = [sys.executable, "-m", "taskscope", *words]
+    return prepared.run(*map(str, words), timeout=timeout * FACTOR)
+
+
+def started(*words: str) -> subprocess.CompletedProcess[str]:
+    """The same of a Python that is started for it, as users do."""
     return subprocess.run(
-        command,
+        [sys.executable, "-m", "taskscope", *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=timeout * FACTOR,
+        timeout=40 * FACTOR,
         check=False,
     )

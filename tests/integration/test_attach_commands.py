@@ -18,20 +18,10 @@ import pytest
 from taskscope.attach.presence import agent_in
 from taskscope.interpreter import READ_ONLY
 from tests import pythons, targets
-from tests.patience import FACTOR
+from tests.integration.children import taskscope
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def taskscope(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "taskscope", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50 * FACTOR,
-    )
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.14"])

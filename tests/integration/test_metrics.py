@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.openmetrics import parser
 
 import taskscope as api
-from tests.integration.children import GROWING, STANDING, running, taskscope
+from tests.integration.children import GROWING, STANDING, running, says, taskscope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +58,7 @@ def serving(*targets: str) -> Iterator[str]:
 
 def test_once_it_prints_what_the_official_parser_reads() -> None:
     with running(STANDING, "--name", "printed", "--interval", "100ms") as child:
+        says(child, "standing")
         done = taskscope("metrics", str(child.pid))
     assert (done.returncode, done.stderr) == (0, "")
     found = samples(done.stdout)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def pid() -> Iterator[int]:
     """A target that gains 50 tasks a second, sampled ten times a second."""
     with running(GROWING, "--name", "growing", "--interval", "100ms") as child:
+        says(child, "growing")
         yield child.pid
 
 
@@ -184,6 +185,7 @@ def test_details_of_a_leak_are_in_it(tmp_path: Path) -> None:
         return detail.site.coroutine, len(stack)
 
     with running(GROWING, "--interval", "100ms") as target:
+        says(target, "growing")
         done = taskscope("record", str(target.pid), "-o", str(path), "--for", "3s")
         assert done.returncode == 0
     name, frames = asyncio.run(site())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.children import GROWING, running, taskscope
+from tests.integration.children import GROWING, running, says, taskscope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ BROWSER = shutil.which("chromium")
 @pytest.fixture(scope="module")
 def pid() -> Iterator[int]:
     with running(GROWING, "--name", "growing", "--interval", "200ms") as child:
+        says(child, "growing")
         yield child.pid
 
 
