@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import taskscope
+from taskscope import model
 from taskscope.model import requests
 from tests import pythons
 from tests.integration.children import REPO, running, says
@@ -149,6 +150,55 @@ def test_cpu_is_charged_to_the_task_that_uses_it(runs: str) -> None:
     assert (most.work, most.loop, most.site) == ("burn", True, task.site)
     assert [found.frames[each].function for each in most.frames] == ["burn", "crunch"]
     assert most.seconds > 0.5 * sum(each.seconds for each in found.threads if not each.agent)
+
+
+SPINS = """
+import trio
+over = []
+async def poll():
+    while not over: await trio.sleep(0)
+async def throw(send, receive):
+    await send.send(0)
+    async for ball in receive: await send.send(ball)
+async def main():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        begin(nursery)
+        print("standing", flush=True)
+def play(nursery):
+    (send, receive), (back, again) = trio.open_memory_channel(1), trio.open_memory_channel(1)
+    for ends in ((send, again), (back, receive)): nursery.start_soon(throw, *ends)
+"""
+
+
+def turns_of(program: str) -> model.LoopTurns:
+    """An answer with a task that was always queued."""
+    give_up = time.monotonic() + 30
+    with running(program) as child:
+        says(child, "standing")
+        with taskscope.attach(child.pid) as service:
+            while True:
+                found = service.ask(requests.Turns())
+                if found and found[0].rearmed:
+                    return found[0]
+                assert time.monotonic() < give_up, found
+
+
+def test_a_task_that_only_asks_again_keeps_its_run_awake() -> None:
+    found = turns_of(SPINS + "def begin(nursery): nursery.start_soon(poll)\n" + ALONE)
+    (poll,) = found.rearmed
+    assert (poll.function, poll.of_task, poll.changes, poll.counts) == ("poll", True, False, False)
+    assert poll.user_frame is not None
+    assert poll.user_frame.function == "poll"
+    assert found.asleep == 0
+    assert found.iterations is not None
+    assert found.iterations > 100
+
+
+def test_tasks_that_pass_something_on_are_not_that() -> None:
+    found = turns_of(SPINS + "begin = play\n" + ALONE)
+    assert all(each.changes for each in found.rearmed)
+    assert {each.function for each in found.callbacks} <= {"throw"}
 
 
 def test_a_run_that_waits_is_idle() -> None:

@@ -17,6 +17,7 @@ from taskscope.agent.answers.starting import Starts
 from taskscope.agent.answers.undrained import Undrained
 from taskscope.agent.hooks.pacing import Pace, paced
 from taskscope.agent.inspect import futures, leaving, rearming, stacks, turns
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.looking import class_name
 from taskscope.agent.inspect.stillness import switches
 from taskscope.agent.inspect.thread_waits import kernel_view
@@ -82,7 +83,8 @@ class Turning:
         found = []
         for tally in tallies.values():
             if tally.spun() is not None:
-                tally.iterations = yield from paced(self._pace, tally.spun())
+                paces = yield from paced(self._pace, tally.spun())
+                tally.iterations = paces if paces is not None else tally.steps()
         yield from self._look(tallies, starts, last=True)
         for tally in tallies.values():
             described = yield from self._described(tally, starts)
@@ -93,8 +95,8 @@ class Turning:
         for number, loop in self._watch.loops():
             frames = sys._current_frames()
             frames.pop(system.get_ident(), None)  # avoids a reference cycle
-            now, born = clock.monotonic(), self._watch.born
-            turn = turns.look(loop, frames, born, now) if turns.is_legible(loop) else None
+            born = self._watch.born
+            turn = turns.look_at_any(loop, frames, born, 0) if turns.shows_itself(loop) else None
             if turn is not None:
                 if number not in tallies:
                     tallies[number] = Tally(number, loop, turn.thread)
@@ -148,7 +150,7 @@ class Turning:
             frame,
             user or left,
             of_task=queued.task is not None,
-            changes=seen.changes,
+            changes=seen.changes or not seen.compared,
             counts=seen.counts,
             owner=class_name(owner) if owner is not None else "",
             task=futures.serial_of(task) or 0,
@@ -168,23 +170,33 @@ class Seen:
     def __init__(self, queued: Queued) -> None:
         self.function, self.frame = rearming.what(queued)
         self.task = futures.serial_of(queued.task) or 0 if queued.task is not None else 0
-        self.looks = self.renewed = 0
+        self.looks = self.renewed = self.compared = 0
         self.steps = True
         self.changes = self.counts = False
         self._handle: ref[Any] = ref(queued.handle)
         self._state: State | None = None
         self.last: Queued | None = None
+        self._first = self._taken = queued.task.steps if type(queued.task) is StandIn else 0
 
     def see(self, queued: Queued) -> None:
         self.looks += 1
-        if self._handle() is not queued.handle:
+        taken = queued.task.steps if type(queued.task) is StandIn else 0
+        if self._handle() is not queued.handle or taken != self._taken:
             self.renewed += 1
-            self._handle = ref(queued.handle)
+            self._handle, self._taken = ref(queued.handle), taken
         self.steps = self.steps and (queued.task is None or queued.steps)
 
+    @property
+    def steps_of_trio(self) -> int:
+        """How often a task of trio has given way since it was first seen."""
+        return self._taken - self._first
+
     def compare(self, queued: Queued) -> None:
+        if type(queued.task) is StandIn and stacks.is_running(queued.task.coroutine):
+            return  # its variables are those of a step
         state, before = rearming.state_of(queued), self._state
         if before is not None:
+            self.compared += 1
             self.counts = self.counts or state.numbers != before.numbers
             self.changes = self.changes or state.others != before.others
         self._state = state
@@ -228,13 +240,19 @@ class Tally:
                     continue
                 seen = self._seen[key] = Seen(queued)
             seen.see(queued)
-            if self.looks % STATES == 0 and self._is_always(seen):
+            of_trio = type(queued.task) is StandIn  # which is often found running, and not read then
+            if (of_trio or self.looks % STATES == 0) and self._is_always(seen):
                 seen.compare(queued)
             if last and self._is_always(seen):
                 seen.last = queued
 
     def _is_always(self, seen: Seen) -> bool:
         return not self.asleep and seen.looks >= ALWAYS * self.looks and seen.steps
+
+    def steps(self) -> float | None:
+        """Iterations per second of a run of trio: each resumes a task once that only gives way."""
+        most = max((each.steps_of_trio for each in self.always()), default=0)
+        return most / max(1e-9, clock.monotonic() - self.begun) if most else None
 
     def always(self) -> list[Seen]:
         """Callbacks that were queued anew on every look."""

@@ -10,7 +10,7 @@ from math import inf
 from types import CoroutineType, GeneratorType
 from typing import TYPE_CHECKING
 
-from taskscope.agent.inspect.looking import attribute, items, seconds, text
+from taskscope.agent.inspect.looking import attribute, items, number, seconds, text
 from taskscope.agent.inspect.timers import FOREVER
 from taskscope.agent.inspect.variables import variables_of
 from taskscope.system import clock
@@ -83,6 +83,23 @@ class StandIn:
                 break
             awaited = inner
         return awaited
+
+    @property
+    def steps(self) -> int:
+        """How often it has given way to others."""
+        return number(attribute(self._task(), "_schedule_points")) or 0
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it runs, or has only given way: nothing has woken it."""
+        coro = self.coroutine
+        for _ in range(MAX_DEPTH):
+            if type(coro) is not CoroutineType:
+                return False
+            if coro.cr_running or coro.cr_code.co_name == "cancel_shielded_checkpoint":
+                return True
+            coro = coro.cr_await
+        return False
 
     def children(self, frames: list[FrameType]) -> list[object]:
         """The tasks of the nursery that it waits for, if it does.  ``frames``: its await chain."""

@@ -6,7 +6,8 @@ import gc
 from types import CellType, FunctionType, MethodType
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskscope.agent.inspect import calls, futures, origins, stacks, waits
+from taskscope.agent.inspect import calls, futures, origins, stacks
+from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.looking import (
     attribute,
     attributes_of,
@@ -57,7 +58,9 @@ class Queued(NamedTuple):
 
 
 def read(handle: object) -> Queued:
-    """A handle of a loop's queue."""
+    """A handle of a loop's queue; a task in that of a run of trio."""
+    if type(handle) is StandIn:
+        return Queued((id(handle), 0), handle, None, handle, handle.goes_on)
     callback = attribute(handle, "_callback")
     owner = owner_of(callback)
     inner = innermost(callback)
@@ -72,8 +75,7 @@ def read(handle: object) -> Queued:
 def what(queued: Queued) -> tuple[str, Frame]:
     """The function that it runs, and where that is; of a task, where it is suspended."""
     if queued.task is not None:
-        frames = stacks.await_chain(futures.coroutine(queued.task))
-        where = library_line(stacks.describe(frames[: waits.MAX_CHAIN]))
+        where = library_line(_stack_of(queued.task))
         return stacks.coroutine_of(queued.task), where or Frame("", 0, "(unknown)", "stdlib")
     code = code_of(queued.callback)
     name = called(queued.callback)
@@ -85,7 +87,7 @@ def what(queued: Queued) -> tuple[str, Frame]:
 def line_that_queues(queued: Queued) -> tuple[Frame, Frame | None]:
     """The line that queues it again, and the user's line: of a task, where it is suspended."""
     if queued.task is not None:
-        stack = stacks.describe(stacks.await_chain(futures.coroutine(queued.task)))
+        stack = _stack_of(queued.task)
         where = library_line(stack)
         return where or Frame("", 0, "(unknown)", "stdlib"), user_line(stack)
     code = code_of(queued.callback)
@@ -93,6 +95,13 @@ def line_that_queues(queued: Queued) -> tuple[Frame, Frame | None]:
     line = calls.line_calling(code, QUEUES) if code is not None else None
     where = where if line is None or code is None else origins.frame_of(code, line)
     return where, where if where.origin == "user" else None
+
+
+def _stack_of(task: object) -> tuple[Frame, ...]:
+    """Where a task is suspended, innermost first, outside of what gives way for it."""
+    frames = stacks.await_chain(futures.coroutine(task))
+    own = [each for each in frames if not origins.is_plumbing(origins.file_of(each.f_code))]
+    return stacks.describe(own or frames)
 
 
 def owner(queued: Queued) -> object:

@@ -102,6 +102,12 @@ def find(run: object, frames: Mapping[int, FrameType], thread: int) -> Found | N
     return Found(thread, None, ()) if is_guest else None
 
 
+def polls(found: Found) -> bool:
+    """Whether it only asks for events, and will not wait for one."""
+    timeout = variables_of(found.inside[0]).get("timeout") if found.inside else None
+    return seconds(timeout) == 0.0
+
+
 def began(run: object, now: float) -> float | None:
     """The monotonic time of a moment of its clock; None if that is not the machine's."""
     timer = attribute(run, "clock")

@@ -223,6 +223,9 @@ def _goes_by_the_clock(loop: Any) -> bool:
 
 def queued(loop: Any, turn: Turn, most: int) -> list[object]:
     """The handle that a loop runs now, then up to ``most`` of those in its queue."""
+    if runs.is_run(loop):
+        ready = map(foreign.of, items(attribute(loop, "runq"), most))
+        return [each for each in (turn.task, *ready) if type(each) is foreign.StandIn]
     run = turn.frames[-1] if turn.frames else None
     now = variables_of(run).get("self") if run is not None and run.f_code.co_name == "_run" else None
     waiting = items(variable(loop, "_ready"), most)
@@ -258,7 +261,8 @@ def _look_at_run(run: Any, frames: Mapping[int, FrameType], born: float, thread:
     """As ``look``, of a run of trio."""
     found = runs.find(run, frames, thread)
     if found is None or found.variables is None:
-        return Turn(found.thread, "idle") if found is not None else None
+        polls = found is not None and runs.polls(found)
+        return Turn(found.thread, "between" if polls else "idle") if found is not None else None
     names = found.variables
     at, task, batch = names.get("now"), names.get("task"), names.get("batch")
     begun = runs.began(run, at) if type(at) is float and (task is not None or batch) else None
