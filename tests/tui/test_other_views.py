@@ -263,7 +263,7 @@ async def test_empty_views_say_why_and_mute_sources_too(key: str, reason: str) -
     async with running(Mute()) as (_, pilot):
         await until_shown(pilot, "● live")
         await pilot.press(key)
-        await until_shown(pilot, ": [/] this source does not know")
+        await until_shown(pilot, "[/] this source does not know")
 
 
 @pytest.mark.parametrize("hostile", ["[/] [@click=app.quit]x[/] " + "日本語" * 40, "x" * 2_000])
