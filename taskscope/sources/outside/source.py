@@ -8,6 +8,7 @@ else is answered from the last look, which has the form of a snapshot.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import time
@@ -25,6 +26,7 @@ from taskscope.sources.outside.process import describe
 from taskscope.sources.outside.tally import Tally
 from taskscope.sources.saved import SavedSource, source_here
 from taskscope.sources.tallied import site_past, spare_files
+from taskscope.text import seconds as lasting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -35,6 +37,12 @@ if TYPE_CHECKING:
 
 RESTS = 2.0
 """Times the CPU of a look that the next one is put off at least: 100,000 tasks take 4 s of it."""
+
+SLOW = 2.0
+"""Seconds from which on it is said how long a look takes."""
+
+OVERDUE = 2.4
+"""Times the usual seconds between two looks after which one that has not ended is a silence."""
 
 _OF_A_LOOK = (
     *(requests.Tasks, requests.Task, requests.Site, requests.Parked, requests.Threads, requests.Thread),
@@ -75,6 +83,7 @@ NOTE = (
 
 FREE_THREADED = "No agent enters a free-threaded Python."
 WITHOUT_GIL = "Its GIL is off, so no thread is told to hold it."
+SLOW_LOOKS = "A look takes {}; the next one begins {} after it."
 MANY_THREADS = "Of its {} threads {} are listed; all are counted."
 
 
@@ -97,7 +106,8 @@ class OutsideSource(Answering):
         self._answers: SavedSource | None = None
         self._since: dict[str, float] = {}
         self._unread = 0
-        self._took, self._waited = 0.0, 1.0
+        self._took = self._lasted = self._ended = 0.0
+        self._waited = 1.0
         self._one = asyncio.Lock()
         """Who reads the tally, or changes it, in a thread."""
 
@@ -148,6 +158,8 @@ class OutsideSource(Answering):
             said.append(WITHOUT_GIL)
         if look.unlisted:
             said.append(MANY_THREADS.format(look.usage.threads, len(look.threads)))
+        if self._lasted >= SLOW:
+            said.append(SLOW_LOOKS.format(*map(lasting, (self._lasted, self._rest))))
         return "  ".join(said)
 
     async def close(self) -> None:
@@ -160,30 +172,40 @@ class OutsideSource(Answering):
         """Yields a full sample of the first look, then one per look."""
         for seq in itertools.count(1):
             if seq > 1:
-                begun, took = time.monotonic(), self._took
-                await asyncio.sleep(max(self._interval, RESTS * took))
+                begun = time.monotonic()
+                await asyncio.sleep(self._rest)
                 await self._next_look()
                 self._waited = time.monotonic() - begun
+            else:
+                self._waited = max(1.0, self._lasted + self._rest)
             sample = self._sample(seq, full=seq == 1)
             self._past.add(sample)
             self._tally.changed.clear()
             self._tally.new_sites.clear()
             yield sample
 
+    @property
+    def _rest(self) -> float:
+        """Seconds between the end of a look and the next one."""
+        return max(self._interval, RESTS * self._took)
+
     async def _next_look(self) -> Look:
-        looker = self._looker
+        looker, begun = self._looker, time.monotonic()
         if looker is None:
             raise TargetGone("the process is no longer read")
         try:
-            look, self._took = await asyncio.to_thread(_timed, looker)
+            look, took = await asyncio.to_thread(_timed, looker.look)
         except ProcessLookupError as error:
             raise (TargetGone if procfs.ended(self.pid) else AgentGone)(str(error)) from None
         tasks, threads = look.tasks, look.stacks.threads
         async with self._one:
             self._before, self._look, self._answers = self._look, look, None
             there = tasks.tasks if tasks is not None else ()
-            await asyncio.to_thread(self._tally.take, look.monotonic, there, threads, self.pid)
+            taken = functools.partial(self._tally.take, look.monotonic, there, threads, self.pid)
+            _, counted = await asyncio.to_thread(_timed, taken)
         self._unread += tasks.unread if tasks is not None else 0
+        self._ended = time.monotonic()
+        self._took, self._lasted = took + counted, self._ended - begun
         return look
 
     def _sample(self, seq: int, *, full: bool) -> model.Sample:
@@ -215,8 +237,17 @@ class OutsideSource(Answering):
         )
 
     def silence(self) -> model.Silence | None:
-        """Why the process runs no Python code now, if it does not: samples come all the same."""
-        return self._halt()
+        """Why the process runs no Python code now, if it does not: samples come all the same.  Else whether
+        a look takes much longer than the last one.
+        """
+        return self._halt() or self._overdue()
+
+    def _overdue(self) -> model.Silence | None:
+        seconds = time.monotonic() - self._ended
+        if self._look is None or seconds < OVERDUE * max(SLOW, self._waited):
+            return None
+        last = lasting(self._lasted) if self._lasted >= 1 else "less than a second"
+        return model.Silence(seconds, "silent", f"a look at it has not ended; the last one took {last}")
 
     def _halt(self) -> model.Silence | None:
         look = self._look
@@ -293,7 +324,7 @@ class OutsideSource(Answering):
             )
 
 
-def _timed(looker: Looker) -> tuple[Look, float]:
-    """A look, and the seconds of CPU that it took."""
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What it returns, and the seconds of CPU that it took."""
     begun = time.thread_time()
-    return looker.look(), time.thread_time() - begun
+    return work(), time.thread_time() - begun
