@@ -6,11 +6,11 @@ owner's thread id.  Nothing of the process runs for this, so it also works where
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
 
 from taskscope.attach import procfs
+from taskscope.attach.reading.memory import Memory
 from taskscope.kernel_calls import HERE
 from taskscope.values import dataclass
 
@@ -52,9 +52,9 @@ def _owner(pid: int, tid: int) -> int:
             or call[3] != _CONTENDED
         ):
             return 0
-        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-            lock, _, owner = _MUTEX.unpack(os.pread(memory.fileno(), _MUTEX.size, call[1]))
-    except (OSError, struct.error, OverflowError):
+        with Memory(pid) as memory:
+            lock, _, owner = _MUTEX.unpack(memory.read(call[1], _MUTEX.size))
+    except OSError:
         return 0
     return owner if lock == _CONTENDED else 0
 

@@ -94,10 +94,14 @@ class _Image:
 
 
 class Outside:
-    """Looks at process ``pid`` repeatedly, and compares each look with an earlier one."""
+    """Looks at process ``pid`` repeatedly, and compares each look with an earlier one.
 
-    def __init__(self, pid: int) -> None:
+    ``interpreter``: its own, if that is being read anyway.
+    """
+
+    def __init__(self, pid: int, interpreter: Interpreter | None = None) -> None:
         self.pid = pid
+        self._interpreter = interpreter
         self._image = _image(pid)
         self._looks: deque[_Look] = deque(maxlen=2)
         self._ran: dict[int, bool] = {}
@@ -144,7 +148,7 @@ class Outside:
         return self._ran.get(tid, False)
 
     def _at_work(self, agent: int, entered: bool) -> Condition:
-        now = _Look(time.monotonic(), _threads(self.pid), _gil(self.pid), cgroups.throttled(self.pid))
+        now = _Look(time.monotonic(), _threads(self.pid), self._gil(), cgroups.throttled(self.pid))
         old = next((each for each in reversed(self._looks) if now.time - each.time >= APART), None)
         if not self._looks or now.time - self._looks[-1].time >= APART:
             self._looks.append(now)
@@ -177,6 +181,16 @@ class Outside:
             holder = None
         caller = now.gil.caller if now.gil is not None else ""
         return self._judge(now.threads, cores, asking, still, holder if holder != agent else None, caller)
+
+    def _gil(self) -> _Gil | None:
+        try:
+            if self._interpreter is not None:
+                return _gil(self._interpreter)
+            with Memory(self.pid) as memory:
+                interpreter = Interpreter.of(memory)
+                return _gil(interpreter) if interpreter is not None else None
+        except OSError:
+            return None
 
     def _judge(
         self,
@@ -253,18 +267,13 @@ class Outside:
         return f" in {name}" if name and name != "0" else ""
 
 
-def _gil(pid: int) -> _Gil | None:
-    try:
-        with Memory(pid) as memory:
-            interpreter = Interpreter.of(memory)
-            if interpreter is None:
-                return None
-            gil = interpreter.gil()
-            stack = interpreter.stack(gil.state) if gil.state else None
-    except OSError:
-        return None
-    if stack is None:
+def _gil(interpreter: Interpreter) -> _Gil:
+    """Raises OSError."""
+    gil, pid = interpreter.gil(), interpreter.memory.pid
+    if not gil.state:
         return _Gil(0, gil.switches, gil.off, "")
+    interpreter.code.look_again()
+    stack = interpreter.stack(gil.state)
     caller = f" from {place(stack.frames)}" if stack.frames else ""
     return _Gil(mutexes.outer(pid, stack.native), gil.switches, gil.off, caller)
 

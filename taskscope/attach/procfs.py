@@ -49,14 +49,37 @@ paths are long."""
 def maps(pid: int) -> tuple[Mapping, ...]:
     """The address space; empty for a kernel thread or a process that has ended."""
     found = []
-    with Path(f"/proc/{pid}/maps").open("rb") as file:
-        text = file.read(MOST_MAPS).decode(errors="surrogateescape")
-    for line in text[: text.rfind("\n") + 1].split("\n")[:-1]:
+    for line in maps_text(pid).split("\n")[:-1]:
         fields = line.split(None, 5)
         start, _, end = fields[0].partition("-")
         path = fields[5] if len(fields) > 5 else ""
         found.append(Mapping(int(start, 16), int(end, 16), "x" in fields[1], int(fields[2], 16), path))
     return tuple(found)
+
+
+def maps_text(pid: int) -> str:
+    """The same as the kernel writes it, whole lines."""
+    return _lines(f"/proc/{pid}/maps")
+
+
+def file_systems(pid: int) -> dict[str, str]:
+    """The types of the file systems that a process sees, by their device as in maps; none if it is hidden."""
+    try:
+        lines = _lines(f"/proc/{pid}/mountinfo").split("\n")[:-1]
+    except OSError:
+        return {}
+    found = {}
+    for line in lines:
+        mount, _, system = line.partition(" - ")
+        major, _, minor = mount.split(" ", 3)[2].partition(":")
+        found[f"{int(major):02x}:{int(minor):02x}"] = system.partition(" ")[0]
+    return found
+
+
+def _lines(path: str) -> str:
+    with Path(path).open("rb") as file:
+        text = file.read(MOST_MAPS).decode(errors="surrogateescape")
+    return text[: text.rfind("\n") + 1]
 
 
 def status(pid: int) -> dict[str, str]:

@@ -7,7 +7,6 @@ permission as a debugger.  So a process that passes may be attached to, and one 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from taskscope.attach import builds, elf, privilege, procfs
 from taskscope.attach.architectures import BY_MACHINE, Architecture
 from taskscope.attach.errors import AttachError, BeingTracedError, OutOfReachError
 from taskscope.attach.loaded import Loaded
+from taskscope.attach.reading.memory import Memory
 from taskscope.interpreter import NEWEST, OLDEST
 from taskscope.values import dataclass
 from taskscope.wire import clean_text
@@ -89,8 +89,8 @@ def _examine(pid: int) -> Target:
         build = builds.of_files("\n".join([executable, *{each.path for each in maps}]))
         if build not in ("musl", "free-threaded"):  # those are told with their version
             builds.refuse(pid, build)
-        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-            images = Loaded(lambda address, size: os.pread(memory.fileno(), size, address), maps, executable)
+        with Memory(pid) as memory:
+            images = Loaded(memory.read_if_there, maps, executable)
             found = images.python(C_API)
             if found is None:
                 builds.refuse(pid, build if build != "musl" else "")

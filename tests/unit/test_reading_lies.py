@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import random
 import struct
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from taskscope.attach import elf
+from taskscope.attach import elf, procfs
 from taskscope.attach.loaded import Loaded
 from taskscope.attach.reading import code_objects, layout, objects
 from taskscope.attach.reading.asyncio_layout import AsyncioLayout
@@ -342,3 +344,62 @@ def test_a_process_cannot_fill_the_tally() -> None:
         tally.take(float(at), tasks, stacks, 1)
     assert MOST_SITES < len(tally.sites) <= 2 * MOST_SITES + 2
     assert sum(each.live for each in tally.sites.values()) == 200
+
+
+@pytest.fixture
+def page_of_a_file() -> Iterator[mmap.mmap]:
+    """A page of a file that is not yet in memory of ours, on a file system without a disk."""
+    with tempfile.TemporaryFile(dir="/dev/shm") as file:
+        file.write(b"here".ljust(mmap.PAGESIZE))
+        file.flush()
+        with mmap.mmap(
+            file.fileno(), mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE
+        ) as page:
+            yield page
+
+
+def begin_of(page: mmap.mmap) -> int:
+    """Its address, without touching what is there."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(page))
+
+
+@pytest.mark.parametrize("kind", ["fuse", "fuse.sshfs", ""])
+def test_a_page_that_a_program_would_have_to_bring_is_not_waited_for(
+    page_of_a_file: mmap.mmap, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = os.stat("/dev/shm").st_dev
+    known = {f"{os.major(device):02x}:{os.minor(device):02x}": kind} if kind else {}
+    monkeypatch.setattr(procfs, "file_systems", lambda pid: known)
+    with Memory(os.getpid()) as memory:
+        address = begin_of(page_of_a_file)
+        with pytest.raises(MovedError):
+            memory.read(address, 4)
+        assert page_of_a_file[:4] == b"here"  # now it is in memory
+        assert memory.read(address, 4) == b"here"
+
+
+def test_a_page_that_the_kernel_brings_is_read(page_of_a_file: mmap.mmap) -> None:
+    with Memory(os.getpid()) as memory:
+        assert memory.read(begin_of(page_of_a_file), 4) == b"here"
+
+
+def test_what_is_mapped_while_one_looks_is_read(memory: Memory) -> None:
+    with mmap.mmap(-1, 64 << 20) as new:
+        new[:4] = b"here"
+        assert memory.read(begin_of(new), 4) == b"here"
+
+
+def test_a_process_is_not_asked_again_and_again_what_it_has_mapped(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def nothing(pid: int) -> str:
+        asked.append(pid)
+        return ""
+
+    monkeypatch.setattr(procfs, "maps_text", nothing)
+    for _ in range(1_000):
+        with pytest.raises(MovedError):
+            memory.read(8, 8)
+    assert 0 < len(asked) <= 10

@@ -75,7 +75,7 @@ class Looker:
         except BaseException:
             self._memory.close()
             raise
-        self._outside = Outside(pid)
+        self._outside = Outside(pid, self._interpreter)
         self._tasks: TaskReader | None = None
         self._holding = Holding(self._interpreter)
         self._names = ThreadNames.of(self._interpreter)
@@ -96,10 +96,10 @@ class Looker:
 
         Raises ProcessLookupError if it has ended, or Python in it; OSError if it changes too fast to be read.
         """
+        self._memory.look_again()
         condition = self._outside.look()
         if condition.state in ("ended", "replaced"):
             raise ProcessLookupError(condition.text)
-        self._memory.look_again()
         try:
             for left in reversed(range(TRIES)):
                 with contextlib.suppress(MovedError) if left else contextlib.nullcontext():
