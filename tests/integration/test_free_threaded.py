@@ -199,8 +199,8 @@ def test_attach_shows_it_all_the_same_and_says_why(version: str) -> None:
         assert isinstance(source, MeanwhileSource)
         note = source.note(asyncio.run(source.open()))
         asyncio.run(source.close())
-    assert note.startswith(f"No agent: Process {program.pid} runs a free-threaded Python; ")
-    assert note.endswith("so none enters it.  K tries again.")
+    assert note.startswith(f"No agent (K tries again): process {program.pid} runs a free-threaded Python; ")
+    assert note.endswith("so none enters it.")
 
 
 @FREE_THREADED
