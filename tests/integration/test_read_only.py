@@ -25,7 +25,7 @@ import pytest
 from taskscope.attach import procfs
 from taskscope.attach.reading import frames, layout, weak_tasks
 from taskscope.attach.reading.memory import Memory, MovedError
-from taskscope.attach.reading.tasks import LinkedTasks
+from taskscope.attach.reading.tasks import LinkedTasks, TaskReader
 from taskscope.model import requests
 from taskscope.sources.base import NotAvailable
 from taskscope.sources.outside.source import OutsideSource
@@ -330,11 +330,15 @@ def test_offsets_that_lie_are_refused_or_lead_nowhere(version: str, monkeypatch:
             with suppress(MovedError):
                 interpreter = frames.Interpreter.of(memory)
                 stacks = interpreter.stacks() if interpreter is not None else None
-                tasks = LinkedTasks.of(interpreter) if interpreter is not None else None
+                tasks = _tasks_of(interpreter) if interpreter is not None else None
                 if tasks is not None and stacks is not None:
                     memory.look_again(0.1)
                     tasks.tasks(stacks)
         assert program.alive
+
+
+def _tasks_of(interpreter: frames.Interpreter) -> TaskReader | None:
+    return LinkedTasks.of(interpreter) or weak_tasks.WeakTasks.of(interpreter)
 
 
 def test_a_snapshot_from_outside_conforms_to_the_schema() -> None:

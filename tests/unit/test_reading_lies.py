@@ -20,7 +20,7 @@ import pytest
 
 from taskscope.attach import elf, procfs
 from taskscope.attach.loaded import Loaded
-from taskscope.attach.reading import code_objects, layout, objects
+from taskscope.attach.reading import code_objects, layout, objects, weak_tasks
 from taskscope.attach.reading.asyncio_layout import AsyncioLayout
 from taskscope.attach.reading.code_objects import ROOM, CodeObjects
 from taskscope.attach.reading.coroutines import Chain, Coroutines
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 ASYNCIO = AsyncioLayout(168, 136, 96, 108, 109, 128, 152, 225864, 10880, 936, 864, 872, 880)
 FIELDS = layout.CoroutineLayout(225864, 64, 24, 40, 32, 24, 160, 72, 67, 8, -3, -1, 0)
+PYTHON_311, PYTHON_312 = layout._KNOWN[3, 11], layout._KNOWN[3, 12]
 NOBODY = Stacks(Gil(0, 0), ())
 PYTHON = layout.Layout(816, 7792, 7344, 16, 152, 160, 72, 0, 8, 56, 74, 112, 128, 136, 68, 208)
 
@@ -403,3 +404,11 @@ def test_a_process_is_not_asked_again_and_again_what_it_has_mapped(
         with pytest.raises(MovedError):
             memory.read(8, 8)
     assert 0 < len(asked) <= 10
+
+
+def test_a_frame_that_a_coroutine_cannot_hold_is_not_looked_for_in_one() -> None:
+    for version, known in ((3, 11), PYTHON_311), ((3, 12), PYTHON_312), ((3, 13), PYTHON):
+        coroutines = weak_tasks._VERSIONS[version].coroutines
+        assert coroutines.plausible(known)
+        for at in (500, 72):
+            assert not coroutines.plausible(replace(known, instruction=at))

@@ -121,12 +121,11 @@ class CoroutineLayout:
 
     def plausible(self, layout: Layout) -> bool:
         """Likewise."""
-        in_frame = max(layout.frame, self.stack_pointer + 8)
+        in_frame = max(layout.code, layout.instruction, layout.copy, self.stack_pointer) + 8
         return (
             self.state < self.frame
             and self.frame + in_frame <= self.size
             and layout.head <= self.digits <= _LARGEST_HEAD
-            and self.interpreter_size > 0
         )
 
 

@@ -75,7 +75,7 @@ class WeakTasks(TaskReader):
     def of(cls, interpreter: Interpreter) -> WeakTasks | None:
         """None: asyncio is not loaded (yet), or the version is another one.  Raises OSError."""
         version, objects = _VERSIONS.get(interpreter.python.version[:2]), Objects.of(interpreter)
-        if version is None or objects is None:
+        if version is None or objects is None or not version.coroutines.plausible(interpreter.layout):
             return None
         found = cls(interpreter, version, objects)
         found._find()
