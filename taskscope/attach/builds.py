@@ -41,7 +41,7 @@ _REFUSALS: dict[Build, tuple[str, str]] = {
         f"runs a free-threaded Python; {CRASHES}, so none enters it",
         "run the program under a Python with a GIL to watch it",
     ),
-    "musl": ("uses musl; an agent enters only a process that uses glibc", RUN),
+    "musl": ("uses musl; an agent enters only a process that uses glibc", f"{RUN}; {READ_ONLY}"),
 }
 
 _HINTS: dict[Build, str] = {

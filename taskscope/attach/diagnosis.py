@@ -33,14 +33,14 @@ class Diagnosis:
 
 def diagnose(pid: int) -> Diagnosis:
     """What attaching would do; without facts if the process cannot be inspected."""
-    running = agent_in(pid) if not procfs.is_here() else None
-    if running is not None:
-        return Diagnosis((_running(running),), None)
+    running = agent_in(pid)
     try:
         target = examine(pid)
     except OutOfReachError as error:
         return Diagnosis((), error, ways(pid))
     except AttachError as error:
+        if running is not None:  # it was started in there
+            return Diagnosis((_running(running),), None)
         return Diagnosis(_without_gil(pid), error)
     facts = [
         Fact("python", f"CPython {'.'.join(map(str, target.version))}, {target.executable}"),
@@ -49,9 +49,8 @@ def diagnose(pid: int) -> Diagnosis:
     ]
     if _declines_debuggers(target):
         facts.append(Fact("debugging", _DECLINED))
-    point = agent_in(pid)
-    if point is not None:
-        return Diagnosis((*facts, _running(point)), None)
+    if running is not None:
+        return Diagnosis((*facts, _running(running)), None)
     with explained(pid):
         found = waiting(pid) or obstacle(target) or kept(pid)
     if found is None:

@@ -1,12 +1,13 @@
 """Interpreters that no agent can run in are refused in one true sentence, from outside and inside.
 
-No GraalPy or musl build of Python is at hand, and a free-threaded one not everywhere (see
-``test_free_threaded``): a CPython is given their marks, the very ones that are looked for (a field of its
-memory, a flag, the name of a file).
+No GraalPy is at hand, a Python with musl only where ``$TASKSCOPE_MUSL`` names one, and free-threaded ones not
+everywhere (see ``test_free_threaded``): a CPython is given their marks, the very ones that are looked for (a
+field of its memory, a flag, the name of a file).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from taskscope.attach.errors import AttachError
 from taskscope.attach.presence import agent_in
 from taskscope.attach.target import examine
 from taskscope.interpreter import READ_ONLY
-from tests.integration.children import REPO, says, taskscope
+from tests.integration.children import REPO, running, says, taskscope
 from tests.pythons import require, versions
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ with open(sys.argv[1], "rb") as loader:
     kept = mmap.mmap(loader.fileno(), 0, access=mmap.ACCESS_READ)
 print("ready", flush=True)
 time.sleep(3600)
+"""
+
+WAITS = """
+import asyncio
+async def wait(): await asyncio.Event().wait()
+async def main():
+    waiting = [asyncio.create_task(wait()) for _ in range(3)]
+    print("ready", flush=True)
+    await asyncio.gather(*waiting)
+asyncio.run(main())
 """
 
 CLAIMS_NO_GIL = """
@@ -164,9 +175,26 @@ def test_musl_is_told_by_its_loader(tmp_path: Path) -> None:
     with ready(sys.executable, "-c", WITH_MUSL, loader) as child:
         assert refusal(child.pid) == (
             f"process {child.pid} uses musl; an agent enters only a process that uses glibc; "
-            "start it with `taskscope run`"
+            f"start it with `taskscope run`; {READ_ONLY}"
         )
         assert listed(child.pid) == "musl: start it with `taskscope run`"
+
+
+def test_with_musl_a_run_program_has_an_agent_and_any_is_read_from_outside() -> None:
+    python = os.environ.get("TASKSCOPE_MUSL")
+    if python is None:
+        pytest.skip("no Python that uses musl here ($TASKSCOPE_MUSL)")
+    with ready(python, "-c", WAITS) as child:
+        assert "uses musl" in refusal(child.pid)
+        assert len(json.loads(taskscope("snapshot", "--read-only", child.pid).stdout)["tasks"]) == 4
+    with running(WAITS, python=python) as child:
+        says(child, "ready")
+        assert "already running" in taskscope("doctor", child.pid).stdout
+        found = json.loads(taskscope("snapshot", child.pid).stdout)
+        assert [each["frame"]["function"] for each in found["sites"] if each["coroutine"] == "wait"] == [
+            "main"
+        ]
+        assert found["sample"]["tasks"]["live"] == 4
 
 
 def test_pypy_is_refused() -> None:
