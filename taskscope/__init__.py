@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any
 
-    from taskscope.agent.agent import Agent
+    from taskscope.agent.life import Resident
     from taskscope.asgi import MetricsApp
     from taskscope.sources.attached import Attaching
     from taskscope.testing.guard import NoLeaks
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["StartError", "attach", "metrics_app", "no_leaks", "snapshot", "start", "stop"]
 
-_agent: Agent | None = None
+_agent: Any = None  # a Resident, of one kind or the other
 
 
 class StartError(OSError):
@@ -59,9 +59,7 @@ def start(
     try:
         rules, listener = _prepared(on, metrics)
         if before is None:
-            from taskscope.agent.agent import Agent
-
-            _agent = agent = Agent(name, interval=interval, control=control, version=__version__)
+            _agent = agent = _made(name, interval=interval, control=control)
             agent.on_stop = lambda: _forget(agent)
             agent.start()
         if rules or listener is not None:
@@ -160,6 +158,19 @@ _attaching = attach
 """The function where its name already means the package `taskscope.attach`."""
 
 
+def _made(name: str | None, *, interval: float, control: bool) -> Resident:
+    """The agent for this interpreter."""
+    from taskscope.interpreter import is_free_threaded
+
+    if is_free_threaded():
+        from taskscope.agent.counting.agent import CountingAgent
+
+        return CountingAgent(name, interval=interval, version=__version__)
+    from taskscope.agent.agent import Agent
+
+    return Agent(name, interval=interval, control=control, version=__version__)
+
+
 def _prepared(on: str | Iterable[str], metrics: str | None) -> tuple[tuple[str, ...], socket | None]:
     """The rules, which can be read, and the socket for metrics."""
     rules = (on,) if isinstance(on, str) else tuple(on)
@@ -174,7 +185,7 @@ def _prepared(on: str | Iterable[str], metrics: str | None) -> tuple[tuple[str, 
     return rules, listening(metrics)
 
 
-def _forget(agent: Agent) -> None:
+def _forget(agent: Resident) -> None:
     global _agent  # noqa: PLW0603
     if _agent is agent:
         _agent = None

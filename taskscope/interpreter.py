@@ -14,7 +14,7 @@ CRASHES = "an agent that reads tasks while other threads change them may crash i
 """Why none runs in a build without a GIL."""
 
 OLDEST_READ = (3, 14)
-"""Of those builds, the oldest that can be read from outside."""
+"""Of those builds, the oldest in which tasks are counted, and that can be read from outside."""
 
 READ_ONLY = "`--read-only` of attach, watch, snapshot or report shows it as it is"
 """The remedy for a process that no agent enters, whichever verb was refused."""
@@ -36,15 +36,22 @@ def stranger() -> str:
 
 
 def obstacle() -> str:
-    """Why no agent can run in this interpreter; empty if one can."""
+    """Why no agent can run in this interpreter; empty if one can, or at least one that only counts."""
     if reason := stranger():
         return reason
-    if is_free_threaded():
-        instead = f"; {READ_ONLY}" if sys.version_info >= OLDEST_READ else ""
-        return f"this is a free-threaded Python; {CRASHES}{instead}"
+    if sys.version_info < OLDEST_READ and (reason := hazard()):
+        return reason
     if not _is_main():
         return "TaskScope cannot run in a subinterpreter, which could never end: start it in the main one"
     return ""
+
+
+def hazard() -> str:
+    """Why no agent may look at tasks in this interpreter; empty if one may."""
+    if not is_free_threaded():
+        return ""
+    instead = f"; {READ_ONLY}" if sys.version_info >= OLDEST_READ else ""
+    return f"this is a free-threaded Python; {CRASHES}{instead}"
 
 
 def is_free_threaded() -> bool:

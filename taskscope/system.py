@@ -65,6 +65,7 @@ class _System:
     urandom = staticmethod(posix.urandom)
     write = staticmethod(posix.write)
 
+    RLock = staticmethod(_thread.RLock)
     allocate_lock = staticmethod(_thread.allocate_lock)
     get_ident = staticmethod(_thread.get_ident)
     get_native_id = staticmethod(_thread.get_native_id)

@@ -6,12 +6,10 @@ program must not notice.
 
 from __future__ import annotations
 
-import atexit
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from taskscope import interpreter, model, wire
-from taskscope.agent.answers import mishaps, snapshot, source, stalls
+from taskscope.agent.answers import mishaps, snapshot, stalls
 from taskscope.agent.answers.console import Console
 from taskscope.agent.answers.cpu import CpuSampler
 from taskscope.agent.answers.facts import FactFinder
@@ -26,38 +24,28 @@ from taskscope.agent.answers.uses import Uses
 from taskscope.agent.answers.wait_reader import WaitReader
 from taskscope.agent.counts import process
 from taskscope.agent.counts.loops import LoopWatch
-from taskscope.agent.counts.registry import Registry
 from taskscope.agent.counts.sampler import Sampler
-from taskscope.agent.hooks import adopt, forking
+from taskscope.agent.hooks import adopt
 from taskscope.agent.hooks.collector import CollectorHook
-from taskscope.agent.hooks.lasting import calls_of
-from taskscope.agent.hooks.parts import insist
 from taskscope.agent.hooks.presence import Presence
 from taskscope.agent.hooks.trio import TrioHooks
-from taskscope.agent.inspect import futures, looking, origins, stacks
+from taskscope.agent.inspect import futures
 from taskscope.agent.inspect.foreign import StandIn
-from taskscope.agent.inspect.walk import live_tasks, run, spent
-from taskscope.agent.reply import part_senders
+from taskscope.agent.inspect.walk import live_tasks, spent
+from taskscope.agent.life import Resident, now
 from taskscope.agent.server import Server
 from taskscope.model import requests
-from taskscope.model.snapshot import add_part
 from taskscope.system import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.agent.inspect.walk import Job
-    from taskscope.model.requests import Request
+    from taskscope.agent.life import Actions
     from taskscope.model.vocabulary import Arrived, Unseen
-
-MIN_INTERVAL, MAX_INTERVAL = 0.1, 60.0
-"""Seconds between samples."""
 
 FORK_DELAY = 1.0
 """Seconds before a forked child listens: most exec or end before that."""
-
-ARRIVAL = 10.0
-"""Most seconds a snapshot waits for older tasks to be registered."""
 
 STRAY_SEARCH = 5.0
 """Seconds between searches for tasks created without a factory; more if they would cost over 0.1 %."""
@@ -65,28 +53,16 @@ STRAY_SEARCH = 5.0
 SOON = 1.0
 """Likewise while a task seems to be stranded."""
 
-MAX_FAILURES = 50
-"""Failures of ours reported individually."""
 
-
-class Agent:
-    """Everything inside the target.  One at a time; see ``taskscope.start``."""
-
-    lingers = float("inf")  # seconds without a client after which it leaves by itself
+class Agent(Resident):
+    """Everything inside the target."""
 
     def __init__(
         self, name: str | None, *, interval: float, control: bool, version: str, arrived: Arrived = "started"
     ) -> None:
-        self.interval = min(max(interval, MIN_INTERVAL), MAX_INTERVAL)
-        self.control = control
-        self.version = version
-        self.arrived = arrived
-        self.since = clock.monotonic()
-        origins.read_configuration()
-        self.described = process.Described(name or process.default_name())
-        self.registry = Registry()
+        super().__init__(name, interval=interval, control=control, version=version, arrived=arrived)
         self.presence = Presence(self.registry, self.tell, self._meet, self._adopt)
-        self._exits = self.presence.part("exits")
+        self.exits = self.presence.part("exits")
         self._loops = self.presence.part("loops")
         self._born = process.born()
         self.watch = LoopWatch(self.tell, self._born)
@@ -109,80 +85,29 @@ class Agent:
         )
         self.facts = FactFinder(self.registry, self.thread_view.all, self.proofs)
         self.console = Console(self.watch, self.presence.part("console"), control)
-        self.on_stop: Callable[[], None] = lambda: None
-        self.exiting = False
-        self._ended = False
         self._known_sites = 0
         self._adoption: Job[Any] | None = None
         self._next_search = 0.0
 
-    @property
-    def process(self) -> model.Process:
-        return self.described.process
-
     # -- life ----------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Arms the hooks and starts the thread.
+    def obstacle(self) -> str:
+        return interpreter.obstacle() or interpreter.hazard()
 
-        Raises EndpointError, OSError, or RuntimeError where no agent can run, and then leaves nothing behind.
-        """
-        if reason := interpreter.obstacle():
-            raise RuntimeError(reason)
-        try:
-            self._exits.arm(self._arm_exits)
-            self._loops.arm(self._loops.on_undo, self.watch.stop)
-            self.server.start()
-            self.presence.arm()
-            self.trio.follow(self.presence)
-        except BaseException:
-            self.stop()
-            raise
-        if self._ended:  # the thread has failed meanwhile, or a client has already detached us
-            self._undo()
+    def begin(self) -> None:
+        self._loops.arm(self._loops.on_undo, self.watch.stop)
+        self.server.start()
+        self.presence.arm()
+        self.trio.follow(self.presence)
 
-    def stop(self) -> None:
-        """Undoes everything.  Never raises."""
-        for _ in range(2):  # a failed step may succeed on retry
-            try:
-                try:
-                    self.server.stop()
-                finally:
-                    self._undo()
-                break
-            except Exception as error:  # noqa: BLE001  (an outer edge: the program must not see it)
-                self.tell("agent", error)
+    def work(self) -> None:
+        self.collector.work()
 
-    def thread_ended(self) -> None:
-        """Called by the thread as it ends, also after a detach request."""
-        if not self.exiting:
-            self._undo()
+    def rest(self) -> None:
+        self.collector.rest()
 
-    def _undo(self) -> None:
-        self._ended = True
-        self.presence.undo()
-        insist("agent", self.tell, stacks.forget_shapes, looking.forget, self.on_stop)
-
-    def _arm_exits(self) -> None:
-        at_exit = calls_of("_taskscope_exits", atexit.register)
-        self._exits.on_undo(at_exit.clear)
-        at_exit[:] = [self._exits.guarded(self._at_exit)]
-        forking.follow(self, self._exits)
-
-    def _at_exit(self) -> None:
-        """At process exit: only the socket's file must be removed."""
-        self.exiting = True
-        self.server.stop(timeout=1.0)
-
-    def tell(self, where: str, error: BaseException) -> None:
-        """Records a failure of ours for attached clients.  Never raises."""
-        try:
-            if len(self.sampler.disarmed) < MAX_FAILURES:
-                self.sampler.disarmed.append(f"{where}: {type(error).__name__}: {error}"[:300])
-            else:
-                self.registry.drop("failures")
-        except Exception:  # noqa: BLE001  (the outermost edge: nothing is left to report to)
-            pass
+    def deserted(self) -> None:
+        self.console.stop()
 
     def _meet(self, loop: Any) -> None:
         self._loops.guard(self.watch.meet, loop)
@@ -258,30 +183,11 @@ class Agent:
         while (self.registry.arriving or self.watch.in_doubt) and clock.monotonic() < end:
             yield
 
-    def hello(self) -> model.Hello:
-        return model.Hello(
-            protocol=wire.PROTOCOL,
-            taskscope=self.version,
-            process=self.process,
-            interval=self.interval,
-            control=self.control,
-            agent_since=self.since,
-            monotonic=clock.monotonic(),
-            wall=clock.wall(),
-            arrived=self.arrived,
-        )
-
-    def answer(self, request: Request[Any], send: Callable[[bytes], None]) -> Job[Any]:
-        """Raises NotFoundError, RemoteError."""
-        return (yield from self._actions(send)[type(request)](request))
-
-    def _actions(self, send: Callable[[bytes], None]) -> dict[type[Request[Any]], Callable[[Any], Job[Any]]]:
-        """The answer to each request, except those of the desk."""
+    def _actions(self, send: Callable[[bytes], None]) -> Actions:
         queries = self.queries
-        return {
+        return super()._actions(send) | {
             requests.Tasks: queries.tasks,
             requests.Task: queries.task,
-            requests.Site: queries.site,
             requests.Ages: queries.ages,
             requests.Parked: queries.parked,
             requests.Groups: queries.groups,
@@ -289,28 +195,21 @@ class Agent:
             requests.Facts: self.facts.facts,
             requests.Looks: self.facts.looks,
             requests.Ended: self.ended,
-            requests.History: self._history,
-            requests.SiteHistory: self._site_history,
             requests.Threads: lambda _: self.thread_view.all(),
             requests.Thread: self._thread,
             requests.Waits: self.waits.waits,
             requests.Timers: self.timers.timers,
             requests.Resources: self.resources.resources,
             requests.Loops: lambda _: self.loops(),
-            requests.Latencies: lambda _: _now(self.watch.tally.as_model),
+            requests.Latencies: lambda _: now(self.watch.tally.as_model),
             requests.Turns: self.turning.turns,
             requests.Cpu: self.cpu.cpu,
             requests.Mishaps: lambda _: mishaps.read(self.registry, self.retrying),
             requests.Renewal: self._renewal,
             requests.Stalls: lambda _: stalls.read(self.watch),
-            requests.Source: source.source,
-            requests.Modules: source.modules,
-            requests.Snapshot: lambda query: self._snapshot(query, send),
-            requests.SetInterval: self._set_interval,
             requests.Cancel: self._cancel,
             requests.Console: self.console.where,
             requests.LeaveConsole: self.console.leave,
-            requests.Detach: lambda _: _now(dict),
         }
 
     def loops(self) -> Job[tuple[model.Loop, ...]]:
@@ -334,18 +233,6 @@ class Agent:
                 yield
         return tuple(reversed(found))
 
-    def _history(self, query: requests.History) -> Job[model.History]:
-        yield
-        return self.sampler.history.read(clock.monotonic() - query.seconds)
-
-    def _site_history(self, query: requests.SiteHistory) -> Job[tuple[model.SiteHistory, ...]]:
-        found = []
-        since = clock.monotonic() - query.seconds
-        for site in query.sites:
-            found.append(self.sampler.past(site, since))
-            yield
-        return tuple(found)
-
     def _thread(self, query: requests.Thread) -> Job[model.ThreadDetail]:
         detail = yield from self.thread_view.in_full(query.ident)
         if detail is None:
@@ -357,16 +244,6 @@ class Agent:
         if record is None:
             raise NotFoundError(f"there is no site {query.site}")
         return (yield from self.timers.renewal(record.site))
-
-    def _snapshot(self, query: requests.Snapshot, send: Callable[[bytes], None]) -> Job[dict[str, int]]:
-        yield from self.settled(ARRIVAL)
-        parts = yield from snapshot.snapshot(self, *part_senders(send), with_stacks=query.stacks)
-        return {"parts": parts}
-
-    def _set_interval(self, query: requests.SetInterval) -> Job[dict[str, float]]:
-        yield
-        self.interval = min(max(query.seconds, MIN_INTERVAL), MAX_INTERVAL)
-        return {"interval": self.interval}
 
     def _cancel(self, query: requests.Cancel) -> Job[bool]:
         if not self.control:
@@ -384,14 +261,7 @@ class Agent:
         loop.call_soon_threadsafe(task.cancel)
         return True
 
-    def snapshot(self) -> dict[str, Any]:
-        """The whole state, built synchronously, for the program itself."""
-        result: dict[str, Any] = {}
-        emit = partial(add_part, result)
-        run(snapshot.snapshot(self, emit, lambda name, value: _now(lambda: emit(name, wire.pack(value)))))
-        return result
-
-
-def _now(function: Callable[[], Any]) -> Job[Any]:
-    yield
-    return function()
+    def sections(
+        self, emit: Callable[[str, Any], None], emit_large: Callable[[str, Any], Job[None]], *, stacks: bool
+    ) -> Job[int]:
+        return snapshot.snapshot(self, emit, emit_large, with_stacks=stacks)

@@ -14,9 +14,9 @@ from taskscope.system import system
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskscope.agent.agent import Agent
     from taskscope.agent.clients import Client
     from taskscope.agent.inspect.walk import Job
+    from taskscope.agent.life import Resident
     from taskscope.agent.server import Server
     from taskscope.model.requests import Request
 
@@ -27,7 +27,7 @@ FIRST_SAMPLE = 1.0
 class Desk:
     """Handles the requests of all clients."""
 
-    def __init__(self, agent: Agent, server: Server) -> None:
+    def __init__(self, agent: Resident, server: Server) -> None:
         self._agent = agent
         self._server = server
 

@@ -31,9 +31,9 @@ from taskscope.system import clock, system
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskscope.agent.agent import Agent
     from taskscope.agent.counts.descriptors import Channel
     from taskscope.agent.inspect.walk import Job
+    from taskscope.agent.life import Resident
 
 GONE = 0.1
 """Most seconds from our thread's last line to its end in the kernel."""
@@ -45,7 +45,7 @@ EXHAUSTED = "the process has no free file descriptors, and the agent needs this 
 class Server:
     """Listens on a socket in the user's directory and serves until stopped."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Resident) -> None:
         self._agent = agent
         self._desk = Desk(agent, self)
         self._clients: dict[int, Client] = {}
@@ -195,10 +195,10 @@ class Server:
         """Lets the program run; also measures how late we wake, which shows how late others would."""
         self._headroom.give_back()
         if not self.watched:
-            self._agent.collector.rest()
+            self._agent.rest()
         events = self._wait(until)
         if not self._stopping:
-            self._agent.collector.work()
+            self._agent.work()
         self._headroom.take()
         return events
 
@@ -373,4 +373,4 @@ class Server:
         client.out.clear()
         self.listener.spares.keep(client.channel)
         if not self._clients:
-            self._agent.console.stop()
+            self._agent.deserted()

@@ -40,7 +40,7 @@ def diagnose(pid: int) -> Diagnosis:
         return Diagnosis((), error, ways(pid))
     except AttachError as error:
         if running is not None:  # it was started in there
-            return Diagnosis((_running(running),), None)
+            return Diagnosis((*_without_gil(pid), _running(running)), None)
         return Diagnosis(_without_gil(pid), error)
     facts = [
         Fact("python", f"CPython {'.'.join(map(str, target.version))}, {target.executable}"),

@@ -93,8 +93,8 @@ def source_of(options: Namespace) -> Source:
 
 
 def say_what_is_missing(hello: Hello) -> None:
-    """Says what a process that is only read does not tell."""
-    if hello.arrived == "outside":
+    """Says what a process does not tell that is only read, or whose agent only counts."""
+    if hello.arrived != "aiomonitor":
         for note in hello.notes:
             say(note)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from taskscope.agent.agent import Agent
 from taskscope.agent.answers import stalls
 from taskscope.agent.inspect.walk import run
 from taskscope.analysis.patterns.overload import CROWDED
@@ -17,13 +18,21 @@ from taskscope.export.snapshot import set_verdict
 from taskscope.model import requests
 
 if TYPE_CHECKING:
-    from taskscope.agent.agent import Agent
+    from taskscope.agent.life import Resident
+    from taskscope.analysis.judge import Judge
 
 
-def snapshot(agent: Agent) -> dict[str, Any]:
+def snapshot(agent: Resident) -> dict[str, Any]:
     """The same document as ``taskscope snapshot`` writes for another process."""
     state = agent.snapshot()
     judge = judge_of(state)
+    if isinstance(agent, Agent):
+        _ask(agent, judge, state)
+    set_verdict(state, judge.findings(), judge.judged)
+    return state
+
+
+def _ask(agent: Agent, judge: Judge, state: dict[str, Any]) -> None:
     judge.looks(run(agent.facts.looks(requests.Looks(judge.suspected()))))
     for _ in range(ARRIVING):
         questions = judge.questions()
@@ -34,5 +43,3 @@ def snapshot(agent: Agent) -> dict[str, Any]:
     slow = (state["sample"]["loop_latency"] or 0.0) >= CROWDED
     loops = run(agent.loops()) if slow else ()
     judge.note(run(stalls.read(agent.watch)), run(agent.thread_view.all()), loops)
-    set_verdict(state, judge.findings(), judge.judged)
-    return state

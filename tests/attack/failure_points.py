@@ -40,8 +40,8 @@ ONCE = {
     "factories._is_ours",
     "imports.ImportWatch._leave",
     "threads.ThreadHooks._forget_all",
-    "agent.Agent._undo",
-    "agent.Agent.thread_ended",
+    "life.Resident._undo",
+    "life.Resident.thread_ended",
     "births.Births._let_go",
     "births.Births.release_class",
     "server.Server.leave",
@@ -60,7 +60,7 @@ ONCE = {
 }
 """What undoes everything else.  If it never works nobody is left to do it, so it fails once."""
 
-DOORS = {"registry._gone", "agent.Agent.stop", "descriptors.Held.__del__"}
+DOORS = {"registry._gone", "life.Resident.stop", "descriptors.Held.__del__"}
 """Called by the interpreter or the program itself, and nothing but a guard."""
 
 
@@ -86,7 +86,7 @@ def _collect(value: Any, module: str, found: dict[str, types.FunctionType]) -> N
     if isinstance(value, property):
         value = value.fget
     value = getattr(value, "__func__", getattr(value, "__wrapped__", value))
-    if type(value) is types.FunctionType and value.__module__.startswith("taskscope."):
+    if type(value) is types.FunctionType and str(value.__module__).startswith("taskscope."):
         found.setdefault(f"{module}.{value.__qualname__}", value)
 
 

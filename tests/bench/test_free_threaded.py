@@ -1,4 +1,4 @@
-"""Why no agent enters a free-threaded build, and what could count there (``$TASKSCOPE_FREE_THREADED``)."""
+"""Why only an agent that counts runs in a free-threaded build (``$TASKSCOPE_FREE_THREADED``)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_only_counters_that_one_thread_writes_are_exact(version: str) -> None:
                 how = signal.Signals(-ran.returncode).name
             counts = [f"{made - born:,}", f"{made - ended:,}"] if what in COUNTERS else ["–", "–"]
             rows.append([what, *(eager or ["–"]), f"{made:,}", *counts, how])
-            if what == "cells":
+            if what == "counting":
                 assert (born, ended) == (made, made), ran.stderr
     table(
         f"Four loops in four threads of Python {version} for {SECONDS} s, another thread that collects",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import time
@@ -23,11 +22,10 @@ from taskscope.sources.outside.meanwhile import MeanwhileSource, entered
 from taskscope.sources.outside.source import FREE_THREADED as NEVER
 from taskscope.sources.outside.source import WITHOUT_GIL, OutsideSource
 from tests import pythons, targets
-from tests.integration.children import REPO, taskscope
+from tests.integration.children import taskscope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from taskscope.sources.outside.look import Look
     from tests.targets import Program
@@ -129,11 +127,6 @@ def seen(look: Look) -> Stacks:
     }
 
 
-def in_tree(python: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    return subprocess.run([python, *options], capture_output=True, text=True, check=False, env=environment)
-
-
 @FREE_THREADED
 @SWITCHED
 def test_every_thread_and_task_stands_where_its_program_says(version: str, options: tuple[str, ...]) -> None:
@@ -221,15 +214,3 @@ async def test_no_agent_is_promised_to_tell_more(version: str) -> None:
         await source.close()
     assert hello.process.python.startswith(version[:-1])
     assert hello.process.python.endswith("t")
-
-
-@FREE_THREADED
-def test_no_agent_starts_inside_and_the_program_runs_on(version: str) -> None:
-    python = pythons.require(version)
-    why = f"this is a free-threaded Python; {CRASHES}; {READ_ONLY}"
-    for options in ((), ("-X", "gil=1")):
-        done = in_tree(python, *options, "-m", "taskscope", "run", "-c", "print(40 + 2)")
-        assert (done.returncode, done.stdout) == (0, "42\n")
-        assert done.stderr.endswith(f"running the program without it: {why}\n")
-        started = in_tree(python, *options, "-c", "import taskscope; taskscope.start()")
-        assert started.stderr.splitlines()[-1] == f"taskscope.StartError: {why}"

@@ -133,5 +133,5 @@ def test_lines_of_a_piece_are_those_of_its_file() -> None:
     assert isinstance(first, int)
     assert isinstance(text, str)
     last = bootstrap.compiled(first, text, file)
-    function = next(each for each in last.co_consts if hasattr(each, "co_firstlineno"))
-    assert f"def {function.co_name}" in source[function.co_firstlineno - 1]
+    body = next(each for each in last.co_consts if hasattr(each, "co_firstlineno"))
+    assert f" {body.co_name}(" in source[body.co_firstlineno - 1]

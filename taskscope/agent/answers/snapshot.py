@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from taskscope.agent.agent import Agent
     from taskscope.agent.inspect.walk import Job
+    from taskscope.agent.life import Resident
 
 KEEPS = 20
 """Fewest timers of a group of which it is told what they keep alive."""
@@ -106,6 +107,24 @@ class _EndedParents:
         return [("ended_parents", rows)] if rows else []
 
 
+class _Out:
+    """Emits parts and counts them."""
+
+    def __init__(self, emit: Callable[[str, Any], None], large: Callable[[str, Any], Job[None]]) -> None:
+        self._emit, self._large = emit, large
+        self.count = 0
+
+    def __call__(self, parts: list[Part]) -> None:
+        for section, value in parts:
+            self._emit(section, value)
+            self.count += 1
+
+    def large(self, section: str, value: Any) -> Job[None]:
+        """For a value with a row per site, which takes several slices to pack."""
+        self.count += 1
+        return self._large(section, value)
+
+
 def snapshot(
     agent: Agent,
     emit: Callable[[str, Any], None],
@@ -113,22 +132,46 @@ def snapshot(
     *,
     with_stacks: bool = True,
 ) -> Job[int]:
-    """Emits every section in parts (see ``add_part``); returns how many.
+    """Emits every section in parts (see ``add_part``); returns how many."""
+    out, intern = _Out(emit, emit_large), _Interner()
+    yield from _sites(agent, out, intern, with_stacks=with_stacks)
+    live = yield from _tasks(agent, out, intern, with_stacks=with_stacks)
+    loops = yield from agent.watch.describe(live)
+    out([("loops", wire.pack(loops))])
+    yield from _threads(agent, out, intern)
+    ended = yield from agent.ended(requests.Ended(limit=10_000))
+    yield from out.large("ended", ended)
+    out([("failures", wire.pack(agent.registry.failures.every()))])
+    for stall in (yield from stalls.read(agent.watch)):
+        out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
+    timers = yield from _heard(agent.timers.timers(requests.Timers(keeps=KEEPS)), out)
+    resources = yield from _heard(agent.resources.resources(requests.Resources()), out)
+    out([("timers", wire.pack(timers)), ("resources", wire.pack(resources))])
+    yield from _past(agent, out)
+    out(intern.take())
+    return out.count
 
-    ``emit_large``: for a value with a row per site, which takes several slices to pack.
-    """
-    count = 3  # of the large ones
-    intern = _Interner()
 
-    def out(parts: list[Part]) -> None:
-        nonlocal count
-        for section, value in parts:
-            emit(section, value)
-            count += 1
+def of_counts(
+    agent: Resident,
+    emit: Callable[[str, Any], None],
+    emit_large: Callable[[str, Any], Job[None]],
+    *,
+    with_stacks: bool,
+) -> Job[int]:
+    """Likewise the sections that hold counts; the others are empty."""
+    out, intern = _Out(emit, emit_large), _Interner()
+    yield from _sites(agent, out, intern, with_stacks=with_stacks)
+    yield from _past(agent, out)
+    out(intern.take())
+    return out.count
 
+
+def _sites(agent: Resident, out: _Out, intern: _Interner, *, with_stacks: bool) -> Job[None]:
+    """What identifies a snapshot, the last sample, and its sites."""
     sample = yield from agent.sampler.full(agent.interval)
     out(_head(agent))
-    yield from emit_large("sample", sample)
+    yield from out.large("sample", sample)
     out([(section, []) for section in form.LISTS])
     for record in list(agent.registry.by_id.values()):
         kept = [*record.first_stacks, *record.last_stacks] if with_stacks else []
@@ -138,25 +181,14 @@ def snapshot(
             out([("site_stacks", [row])])
         if spent():
             yield
-    live = yield from _tasks(agent, out, intern, with_stacks=with_stacks)
-    loops = yield from agent.watch.describe(live)
-    out([("loops", wire.pack(loops))])
-    yield from _threads(agent, out, intern)
-    ended = yield from agent.ended(requests.Ended(limit=10_000))
-    yield from emit_large("ended", ended)
-    out([("failures", wire.pack(agent.registry.failures.every()))])
-    for stall in (yield from stalls.read(agent.watch)):
-        out([("stalls", [{**wire.pack(stall), "stack": intern.stack(stall.stack)}])])
-    timers = yield from _heard(agent.timers.timers(requests.Timers(keeps=KEEPS)), out)
-    resources = yield from _heard(agent.resources.resources(requests.Resources()), out)
-    out([("timers", wire.pack(timers)), ("resources", wire.pack(resources))])
-    yield from emit_large("history", agent.sampler.history.read(float("-inf")))
+
+
+def _past(agent: Resident, out: _Out) -> Job[None]:
+    yield from out.large("history", agent.sampler.history.read(float("-inf")))
     for record in list(agent.registry.by_id.values()):
         out([("site_history", [wire.pack(agent.sampler.past(record.id, float("-inf")))])])
         if spent():
             yield
-    out(intern.take())
-    return count
 
 
 def _heard(job: Job[T], out: Callable[[list[Part]], None]) -> Job[T]:
@@ -173,7 +205,7 @@ def _heard(job: Job[T], out: Callable[[list[Part]], None]) -> Job[T]:
         yield
 
 
-def _head(agent: Agent) -> list[Part]:
+def _head(agent: Resident) -> list[Part]:
     hello = agent.hello()
     return [
         ("format", form.FORMAT),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from taskscope import model
 from taskscope.agent.answers import groups, trees
 from taskscope.agent.answers.proofs import PROVABLE
-from taskscope.agent.counts.site_record import site_counts
 from taskscope.agent.inspect import awaiting, futures, holders, other_ends, stacks, task_facts
 from taskscope.agent.inspect.foreign import StandIn
 from taskscope.agent.inspect.island import OwnRef
@@ -235,19 +234,6 @@ class Queries:
         for _, raw in [*record.first_stacks, *record.last_stacks]:
             return stacks.describe_raw(raw)
         return ()
-
-    def site(self, query: requests.Site) -> Job[model.SiteDetail]:
-        record = self._registry.by_id.get(query.site)
-        if record is None:
-            raise NotFoundError(f"site {query.site} is unknown")
-        found = [
-            model.CreationStack(serial, stacks.describe_raw(raw))
-            for serial, raw in [*record.first_stacks, *record.last_stacks]
-        ]
-        yield
-        return model.SiteDetail(
-            record.site, site_counts(record), tuple(found), self._registry.failures.of(query.site)
-        )
 
     # -- what needs a walk ---------------------------------------------------------------------
 

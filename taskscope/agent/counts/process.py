@@ -16,6 +16,7 @@ from taskscope.agent.counts import limits
 from taskscope.agent.counts.descriptors import Held, opened
 from taskscope.agent.inspect import origins, unseen
 from taskscope.agent.inspect.walk import run
+from taskscope.interpreter import is_free_threaded
 from taskscope.system import clock, system
 from taskscope.values import dataclass
 
@@ -159,7 +160,8 @@ def default_name() -> str:
 
 def _suffix() -> str:
     level = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(sys.version_info.releaselevel, "")
-    return f"{level}{sys.version_info.serial}" if level else ""
+    release = f"{level}{sys.version_info.serial}" if level else ""
+    return f"{release}t" if is_free_threaded() else release
 
 
 def _user() -> str:

@@ -36,14 +36,22 @@ class Births:
         from asyncio import _get_running_loop, base_events
 
         self.registry = registry
-        self.task_class = build_task_class(registry)
+        self.task_class = self.build_class()
         self._part = part
-        self._resolver = Resolver(registry)
+        self._resolver = self.build_resolver()
         self._resolver.skip.update((__file__, direct.__file__))
         self._base_events = base_events.__file__
         self._running = _get_running_loop
         self._remote: dict[int, SiteRecord] = {}
         self._made: WeakSet[Any] = WeakSet()
+
+    def build_class(self) -> Any:
+        """The class of the tasks that factories make."""
+        return build_task_class(self.registry)
+
+    def build_resolver(self) -> Resolver:
+        """What finds creation sites."""
+        return Resolver(self.registry)
 
     def arm(self) -> None:
         """Enables building factories; all become plain once the part is undone."""

@@ -12,7 +12,6 @@ from weakref import ref
 
 from taskscope.agent.hooks import direct
 from taskscope.agent.hooks.aiomonitor import MonitorPeer
-from taskscope.agent.hooks.births import Births
 from taskscope.agent.hooks.parts import Link, Part, as_named
 from taskscope.system import system
 
@@ -20,18 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from taskscope.agent.counts.registry import Registry
+    from taskscope.agent.hooks.births import Births
 
 
 class TaskHooks:
     """Task factories on all loops.  ``on_loop`` is called with each new loop, and must not raise."""
 
     def __init__(
-        self, registry: Registry, part: Part, on_loop: Callable[[Any], None] = lambda loop: None
+        self, registry: Registry, part: Part, births: Births, on_loop: Callable[[Any], None]
     ) -> None:
         from asyncio import base_events
 
         self.part = part
-        self.births = Births(registry, part)
+        self.births = births
         self.births.skip(__file__)
         self._registry = registry
         self._on_loop = on_loop

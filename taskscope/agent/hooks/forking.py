@@ -14,13 +14,13 @@ from taskscope.agent.hooks.parts import insist
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from taskscope.agent.agent import Agent
     from taskscope.agent.hooks.parts import Part
+    from taskscope.agent.life import Resident
 
 _FORKED = "_taskscope_forked"
 
 
-def follow(agent: Agent, part: Part) -> None:
+def follow(agent: Resident, part: Part) -> None:
     """Calls ``agent.forked`` in forked children, until ``part`` is undone.
 
     Where the program started the agent, children that multiprocessing starts anew get one like it.
@@ -41,7 +41,7 @@ def _forget() -> None:
     sys.__dict__.get(_FORKED, []).clear()
 
 
-def _in_child(reference: ref[Agent]) -> None:
+def _in_child(reference: ref[Resident]) -> None:
     agent = reference()
     if agent is None:
         return

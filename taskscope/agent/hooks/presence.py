@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taskscope.agent.hooks import adopt, spawning
+from taskscope.agent.hooks.births import Births
 from taskscope.agent.hooks.factories import TaskHooks
 from taskscope.agent.hooks.imports import ImportWatch
 from taskscope.agent.hooks.parts import Part, insist
@@ -64,16 +65,27 @@ class Presence:
 
     def arm(self) -> None:
         """Changes the program.  Never raises: a part that fails undoes itself."""
-        self.threads.part.arm(self.threads.arm)
+        self.arm_threads()
         self._imports.arm(self._import_watch.when, "asyncio", lambda _: self._tasks.arm(self._arm_tasks))
         if self.heirs is not None:
             self._imports.guard(self._import_watch.when, spawning.MODULE, self._arm_spawning)
+
+    def arm_threads(self) -> None:
+        self.threads.part.arm(self.threads.arm)
+
+    def births(self, part: Part) -> Births:
+        """What records births, in ``part``."""
+        return Births(self._registry, part)
+
+    def older_loops(self) -> list[Any]:
+        """Existing loops."""
+        return adopt.find_loops()
 
     def _arm_spawning(self, module: Any) -> None:
         self._spawning.arm(spawning.follow, self._spawning, module, self.heirs)
 
     def _arm_tasks(self) -> None:
-        hooks = TaskHooks(self._registry, self._tasks, self._on_loop)
+        hooks = TaskHooks(self._registry, self._tasks, self.births(self._tasks), self._on_loop)
         self._marks.on_undo(hooks.births.release_class)
         self._marks.on_undo(self._release)
         hooks.arm()
@@ -83,7 +95,7 @@ class Presence:
             "uvloop",
             lambda module: self._tasks.guard(hooks.add_loop_class, module.Loop),
         )
-        loops = adopt.find_loops()
+        loops = self.older_loops()
         for loop in loops:
             hooks.add_loop(loop)
         self._on_tasks(loops)
