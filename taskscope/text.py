@@ -401,6 +401,8 @@ def found_nothing(hello: Hello) -> str:
 
 def left_out(hello: Hello) -> str:
     """What nobody looked for; empty if all was."""
+    if hello.arrived == "counting":
+        return "Hangs and causes are not looked for on a free-threaded build."
     return "" if hello.finds_hangs else "Only an agent finds what hangs, and causes."
 
 

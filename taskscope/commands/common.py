@@ -94,7 +94,7 @@ def source_of(options: Namespace) -> Source:
 
 def say_what_is_missing(hello: Hello) -> None:
     """Says what a process does not tell that is only read, or whose agent only counts."""
-    if hello.arrived != "aiomonitor":
+    if hello.arrived in ("outside", "counting"):
         for note in hello.notes:
             say(note)
 

@@ -175,7 +175,10 @@ def _verdict(finding: Finding, seen: Seen, lines: Lines) -> Iterator[Block]:
         if cause.explanation:
             yield Paragraph(cause.explanation, "What happens, and the usual fix")
     else:
-        yield Paragraph("Not recognised; the evidence below shows where these tasks wait.", "Cause")
+        waits = (
+            "" if seen.hello.arrived == "counting" else "; the evidence below shows where these tasks wait"
+        )
+        yield Paragraph(f"Not recognised{waits}.", "Cause")
     yield from _lines_of(finding, seen, lines)
     evidence = [*(cause.evidence if cause is not None else ()), *fmt.moves(finding)]
     if finding.projection is not None:

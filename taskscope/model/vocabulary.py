@@ -64,8 +64,9 @@ Unseen = Literal["trio", "gevent", "asyncio"]
 
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
-Arrived = Literal["started", "injected", "aiomonitor", "outside"]
-"""How the agent got in: started by the program, injected, aiomonitor in its place, or not at all."""
+Arrived = Literal["started", "counting", "injected", "aiomonitor", "outside"]
+"""How the agent got in: started by the program, also where it can only count, injected, aiomonitor in its
+place, or not at all."""
 
 SiteKind = Literal["task", "thread"]
 

@@ -65,7 +65,7 @@ async def _detached(path: str, *, only_injected: bool) -> bool:
     source = LiveSource(path)
     hello = await source.open()
     try:
-        if only_injected and hello.arrived == "started":
+        if only_injected and hello.arrived != "injected":
             return False
         await source.detach()
         return True

@@ -81,4 +81,4 @@ def _limits(context: Context) -> str:
         return "Dropped, over the agent's limits: " + ", ".join(
             f"{fmt.count(n)} {what}" for what, n in lost.items()
         )
-    return " ".join(hello.notes) if hello is not None and hello.arrived == "started" else ""
+    return " ".join(hello.notes) if hello is not None and hello.arrived == "counting" else ""

@@ -12,6 +12,7 @@ import pytest
 
 from taskscope.attach.presence import agent_in
 from taskscope.sources.live import LiveSource
+from taskscope.text import found_nothing, left_out
 from tests import pythons
 from tests.integration.children import REPO, running, says, taskscope
 from tests.tui.running import running as app_on
@@ -121,8 +122,14 @@ async def test_the_app_shows_the_lines_and_why_other_views_are_empty(version: st
         says(child, "standing")
         agent = agent_in(child.pid)
         assert agent is not None
-        async with app_on(LiveSource(agent.path), (80, 24)) as (_, pilot):
+        async with app_on(LiveSource(agent.path), (80, 24)) as (app, pilot):
             await until_shown(pilot, "Free-threaded Python: tasks are only counted")
+            hello = app.context.store.hello
+            assert hello is not None
+            assert (found_nothing(hello), left_out(hello)) == (
+                "no growth found",
+                "Hangs and causes are not looked for on a free-threaded build.",
+            )
             await until_shown(pilot, "    40 ")
             await pilot.press("t")
             await until_shown(

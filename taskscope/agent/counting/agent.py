@@ -35,7 +35,7 @@ class CountingAgent(Resident):
     notes = (NOTE,)
 
     def __init__(self, name: str | None, *, interval: float, version: str) -> None:
-        super().__init__(name, interval=interval, control=False, version=version)
+        super().__init__(name, interval=interval, control=False, version=version, arrived="counting")
         self._ledgers = Ledgers()
         self.presence = CountingPresence(self.registry, self.tell, self._ledgers)
         self.exits = self.presence.part("exits")

@@ -26,7 +26,7 @@ def follow(agent: Resident, part: Part) -> None:
     Where the program started the agent, children that multiprocessing starts anew get one like it.
     """
     part.on_undo(_forget)
-    if agent.arrived == "started":
+    if agent.arrived != "injected":
         name, interval, control = agent.process.name, agent.interval, agent.control
         agent.presence.heirs = {"name": name, "interval": interval, "control": control}
     if hasattr(os, "register_at_fork"):
