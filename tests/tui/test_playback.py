@@ -140,7 +140,7 @@ async def test_a_view_shows_what_was_recorded_and_says_what_was_not(path: str) -
         await until_shown(pilot, "650 timers")
         await until_shown(pilot, "Session.expire")
         await pilot.press("7")
-        await until_shown(pilot, "not recorded at this time")
+        await until_shown(pilot, "Not recorded at this time")
         await pilot.press("2")
         await until_shown(pilot, "5 threads")
         await pilot.press("escape", "t")
