@@ -92,7 +92,9 @@ def _init(cls: type) -> Callable[..., None]:
         (by_name if each.kw_only else parameters).append(name + default)
         body.append(f"_set_{name}(self, {value})")
     taken = ", ".join(["self", *parameters, *(["*", *by_name] if by_name else [])])
-    exec(f"def __init__({taken}):\n " + "\n ".join(body), space)  # noqa: S102 (names of fields alone)
+    # Of a text, exec would make Python forget that the program was interrupted (its exit status).
+    code = compile(f"def __init__({taken}):\n " + "\n ".join(body), __file__, "exec")
+    exec(code, space)  # noqa: S102 (names of fields alone)
     made: Callable[..., None] = space["__init__"]
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     return made
